@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Kernels to machine code: a graph of kernels (SC_G_KERNELS) becomes one object with one ScrtModel
+ * in it and one blob of packed constants. Only this folder sees LLVM. */
+#ifndef SC_CODEGEN_H
+#define SC_CODEGEN_H
+
+#include "ir/op.h"
+
+typedef enum ScEmit { SC_EMIT_OBJ, SC_EMIT_ASM, SC_EMIT_LLVM } ScEmit;
+
+typedef struct ScCodegenOptions {
+    const char *cpu;    /* "native" (NULL), "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name */
+    const char *target; /* triple; NULL: the host's */
+    const char *symbol; /* C identifier of the emitted ScrtModel; NULL: from the graph's name */
+    const char *info;   /* JSON for ScrtModel.info; NULL: "{}" */
+    uint64_t
+        embed_limit; /* weights up to this many bytes are put into the object; else a sidecar */
+    bool fault_tail; /* debug builds: kernels ignore their tail, for the test that this is caught */
+} ScCodegenOptions;
+
+typedef struct ScKernelReport { /* what dump prints of a kernel */
+    const char *name;           /* "k3" */
+    const char *from;           /* ONNX nodes */
+    const char
+        *what; /* "contract f8e4m3fn x f8e4m3fn: m <= 3 stream 4 panels; else tile 14x32, kc 256" */
+} ScKernelReport;
+
+typedef struct ScObject { /* owned by the caller: sc_object_free */
+    ScEmit emit;
+    void *bytes; /* the object, or text */
+    size_t n;
+    void *weights; /* packed constants, aligned to 64 */
+    size_t n_weights;
+    bool embedded; /* weights are in the object */
+    const char *symbol;
+    const char *header; /* C header text that declares the symbol and documents the signature */
+    uint32_t n_kernel;
+    const ScKernelReport *kernel;
+    uint64_t features; /* SCRT_CPU_ bits needed */
+    ScArena *arena;
+} ScObject;
+
+/* NULL with errors in cx. Same graph, options and version give the same bytes. opt may be NULL. */
+ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit);
+void sc_object_free(ScObject *o);
+
+/* Loads an object (SC_EMIT_OBJ, for the host) into this process. The model lives until sc_unload.
+ */
+typedef struct ScLoaded ScLoaded;
+ScLoaded *sc_load(ScCtx *cx, const ScObject *o);
+const ScrtModel *sc_loaded_model(const ScLoaded *l);
+void sc_unload(ScLoaded *l);
+
+#endif

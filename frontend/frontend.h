@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ONNX in: the bytes of a ModelProto become a graph. Bytes are hostile: depth, counts, sizes, names
+ * and paths are checked before they are used. Only this folder sees protobuf. */
+#ifndef SC_FRONTEND_H
+#define SC_FRONTEND_H
+
+#include "ir/ir.h"
+
+typedef struct ScImportOptions {
+    const char *dir; /* external data lies beneath it; NULL: external data is refused */
+    uint32_t n_dim;  /* --dim: a symbol of the model's inputs takes a value */
+    const char *const *dim_name;
+    const int64_t *dim_value;
+} ScImportOptions;
+
+/* file names the model in messages. bytes need not live longer than the call: what the graph keeps
+ * of them is copied into the session. NULL with errors in cx: all unsupported operators at once,
+ * each with node name, domain and opset. opt may be NULL. */
+ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
+                   const ScImportOptions *opt);
+
+/* The model's initializers and Constant tensors by name, for a text graph that names them as its
+ * source. */
+typedef struct ScInitializers ScInitializers;
+ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, size_t n,
+                                const char *dir);
+const ScBlob *sc_initializers_find(void *self, const char *name); /* fits ScBlobSource */
+
+#endif

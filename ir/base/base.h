@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The floor that every other part of the compiler stands on: the session, arenas, interned strings,
+ * terms and diagnostics. */
+#ifndef SC_BASE_H
+#define SC_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/* --- Memory -------------------------------------------------------------------------------------
+ */
+
+/* A bump allocator; everything in it lives until it is freed. When memory ends the hook is called
+ * and must not return (the default prints nothing and aborts). */
+typedef struct ScArena ScArena;
+ScArena *sc_arena_new(void);
+void sc_arena_free(ScArena *a);                          /* takes NULL */
+void *sc_alloc(ScArena *a, size_t bytes);                /* zeroed, aligned to 16 */
+void *sc_alloc_array(ScArena *a, size_t n, size_t size); /* n * size with overflow check */
+void *sc_memdup(ScArena *a, const void *p, size_t bytes);
+char *sc_strdup(ScArena *a, const char *s);
+char *sc_printf(ScArena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+size_t sc_arena_bytes(const ScArena *a); /* handed out so far */
+#define sc_new(a, T)      ((T *)sc_alloc((a), sizeof(T)))
+#define sc_array(a, T, n) ((T *)sc_alloc_array((a), (n), sizeof(T)))
+void sc_set_memory_hook(void (*out_of_memory)(size_t bytes));
+
+/* A growing array in plain memory: the last element is p[n - 1]. Freed with sc_buf_free(p). */
+#define sc_buf_push(p, n, cap, x)                                                                  \
+    do {                                                                                           \
+        if ((n) == (cap))                                                                          \
+            (p) = sc_buf_grow((p), &(cap), sizeof *(p));                                           \
+        (p)[(n)++] = (x);                                                                          \
+    } while (0)
+void *sc_buf_grow(void *p, uint32_t *cap, size_t size);
+void sc_buf_free(void *p);
+
+/* A string under construction; .s is always terminated. Freed with sc_str_free. */
+typedef struct ScStr {
+    char *s;
+    size_t n, cap;
+} ScStr;
+void sc_str_add(ScStr *s, const char *text);
+void sc_str_addn(ScStr *s, const char *text, size_t n);
+void sc_str_addf(ScStr *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sc_str_free(ScStr *s);
+const char *sc_str_get(const ScStr *s); /* "" when nothing was added */
+
+/* --- The session --------------------------------------------------------------------------------
+ */
+
+/* One use of the compiler, by one thread: strings, types, terms, locations and diagnostics are
+ * interned or kept here and live as long as it does. Graphs must be freed before it. */
+typedef struct ScCtx ScCtx;
+ScCtx *sc_ctx_new(void);
+void sc_ctx_free(ScCtx *cx);
+ScArena *sc_ctx_arena(ScCtx *cx); /* memory that lives as long as the session */
+
+/* Equal strings are equal pointers. */
+const char *sc_intern(ScCtx *cx, const char *s);
+const char *sc_intern_n(ScCtx *cx, const char *s, size_t n);
+/* Equal bytes are equal pointers: for anything of plain data, aligned to 16. */
+const void *sc_intern_bytes(ScCtx *cx, const void *p, size_t n);
+/* A slot for an upper floor's per-session cache: made zeroed on first use, n bytes, found by key.
+ */
+void *sc_ctx_slot(ScCtx *cx, const void *key, size_t bytes);
+
+/* FNV-1a over bytes, chained: begin with SC_HASH. */
+#define SC_HASH 0xcbf29ce484222325u
+uint64_t sc_hash(uint64_t h, const void *p, size_t n);
+
+/* --- Locations ----------------------------------------------------------------------------------
+ */
+
+typedef enum ScPhase { SC_FORWARD, SC_BACKWARD, SC_OPTIMIZER } ScPhase;
+
+typedef struct ScOrigin { /* one ONNX node */
+    const char *name;     /* its name, or its first output's */
+    const char *op;       /* "MatMul"; NULL when read from text */
+    int32_t index;        /* place in the model; -1 when read from text */
+} ScOrigin;
+
+typedef struct ScLoc { /* interned: where a node came from */
+    const char *file;  /* the model's, or NULL */
+    uint32_t line;     /* of a text file, or 0 */
+    ScPhase phase;
+    uint32_t n;
+    const ScOrigin *origin; /* [n], in model order, without doubles */
+} ScLoc;
+
+const ScLoc *sc_loc(ScCtx *cx, const char *file, uint32_t line, ScPhase phase, uint32_t n,
+                    const ScOrigin *origin);
+/* The union of both, with a's file, line and phase; either may be NULL. */
+const ScLoc *sc_loc_join(ScCtx *cx, const ScLoc *a, const ScLoc *b);
+
+/* --- Diagnostics --------------------------------------------------------------------------------
+ */
+
+/* SC_E_<NAME> has the value of its number, SC_DIAG(NAME, number, title, explanation) in diag.def.
+ */
+typedef enum ScDiagId {
+#define SC_DIAG(id, number, title, explanation) SC_E_##id = (number),
+#include "diag.def"
+#undef SC_DIAG
+} ScDiagId;
+
+typedef struct ScDiag {
+    ScDiagId id;
+    bool warning;
+    const ScLoc *loc;   /* or NULL */
+    const char *file;   /* loc's, or the session's current file; may be NULL */
+    const char *detail; /* after the title, "" if it says it all */
+    uint32_t n_row;     /* lines below: label, name, text in columns */
+    const char *(*row)[3];
+    uint32_t n_note;
+    const char **note;
+} ScDiag;
+
+/* Records an error and returns false, so that check and report are one statement. A second equal
+ * one (same id, loc and text) is dropped. Past 100 errors further ones are only counted. */
+bool sc_fail(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+void sc_warn(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Adds a row or a note to the diagnostic recorded last; nothing if that one was dropped. */
+void sc_detail(ScCtx *cx, const char *label, const char *name, const char *text);
+void sc_note(ScCtx *cx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+uint32_t sc_n_errors(const ScCtx *cx);
+uint32_t sc_n_diags(const ScCtx *cx);
+const ScDiag *sc_diag(const ScCtx *cx, uint32_t i);
+void sc_clear_diags(ScCtx *cx);
+void sc_set_file(ScCtx *cx, const char *file); /* names the file in errors without a location */
+
+/* "mnist.onnx: error[E0203] in MatMul "fc1/MatMul" (node 17): inner dimensions differ\n    A ..."
+ */
+void sc_diag_text(const ScDiag *d, ScStr *out);
+void sc_diag_json(const ScDiag *d, ScStr *out); /* one JSON object */
+/* Title and explanation of a number, or NULL. */
+const char *sc_diag_title(uint32_t number);
+const char *sc_diag_explain(uint32_t number);
+
+/* --- Terms --------------------------------------------------------------------------------------
+ */
+
+/* An integer known symbolically: a dimension or an exponent. Interned and canonical, so equal
+ * pointers are equal values; unequal pointers are not proven different. Sums are linear
+ * combinations with sorted operands; products distribute over sums; min and max are flat and
+ * sorted. Order is by structure and name, never by address. */
+typedef enum ScTermKind {
+    SC_T_CONST, /* c */
+    SC_T_SYM,   /* sym */
+    SC_T_SUM,   /* c + sum coef[i] * arg[i]; no arg is a constant or a sum */
+    SC_T_MUL,   /* product of arg[i], none a constant, sum or product */
+    SC_T_FDIV,  /* floor(arg[0] / arg[1]) */
+    SC_T_CDIV,  /* ceil(arg[0] / arg[1]) */
+    SC_T_MOD,   /* arg[0] - arg[1] * floordiv */
+    SC_T_MIN,   /* least of arg, and of c where has_c */
+    SC_T_MAX,
+    SC_T_LOG2,  /* floor(log2 max(arg[0], 1)) */
+    SC_T_BCAST, /* the common extent of two that meet in a broadcast: the other where one is 1 */
+} ScTermKind;
+
+typedef struct ScTerm ScTerm;
+struct ScTerm {
+    ScTermKind kind;
+    bool has_c;
+    uint32_t n;
+    int64_t c;
+    const char *sym;
+    const ScTerm *const *arg; /* [n] */
+    const int64_t *coef;      /* [n] for SC_T_SUM, else NULL */
+};
+
+/* Building: NULL operands give NULL; an overflow of int64_t gives a poison symbol "overflow!" that
+ * no evaluation accepts. */
+const ScTerm *sc_term(ScCtx *cx, int64_t c);
+const ScTerm *sc_term_sym(ScCtx *cx, const char *name);
+const ScTerm *sc_term_add(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+const ScTerm *sc_term_sub(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+const ScTerm *sc_term_mul(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+const ScTerm *sc_term_scale(ScCtx *cx, const ScTerm *a, int64_t k);
+const ScTerm *sc_term_addc(ScCtx *cx, const ScTerm *a, int64_t k);
+const ScTerm *sc_term_fdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b); /* by 0: poison */
+const ScTerm *sc_term_cdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+const ScTerm *sc_term_mod(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+const ScTerm *sc_term_min(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+const ScTerm *sc_term_max(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+const ScTerm *sc_term_log2(ScCtx *cx, const ScTerm *a);
+const ScTerm *sc_term_bcast(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+
+/* True and the value where t is a constant. */
+bool sc_term_const(const ScTerm *t, int64_t *ret);
+static inline bool sc_term_is(const ScTerm *t, int64_t c)
+{
+    return t && t->kind == SC_T_CONST && t->c == c;
+}
+
+typedef struct ScBinding { /* a symbol's value */
+    const char *sym;       /* interned */
+    int64_t value;
+} ScBinding;
+/* False if a symbol is unbound, a division is by zero, or the value overflows. */
+bool sc_term_eval(const ScTerm *t, uint32_t n, const ScBinding *env, int64_t *ret);
+/* Replaces symbols by terms: sym[i] (interned) by to[i]. */
+const ScTerm *sc_term_subst(ScCtx *cx, const ScTerm *t, uint32_t n, const char *const *sym,
+                            const ScTerm *const *to);
+/* Calls see for every symbol of t, once for each occurrence. */
+void sc_term_symbols(const ScTerm *t, void (*see)(void *arg, const char *sym), void *arg);
+/* -1, 0, 1 by structure: the canonical order. */
+int sc_term_cmp(const ScTerm *a, const ScTerm *b);
+
+/* Text: 4, batch, 2*n+3, floordiv(n,2), ceildiv(n,2), mod(n,2), min(a,b), max(a,b), log2(n),
+ * bcast(a,b), n*m. No spaces. Symbols that are not [A-Za-z_][A-Za-z0-9_.]* are quoted: "my dim"*2.
+ */
+void sc_term_print(const ScTerm *t, ScStr *out);
+/* Parses the longest term at *p and moves *p past it; NULL and *p at the fault if there is none. */
+const ScTerm *sc_term_parse(ScCtx *cx, const char **p);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The intermediate representation: types, constants, nodes, values, graphs; how they are built,
+ * printed, parsed, verified and evaluated. Graphs are SSA and never change once built: a pass reads
+ * one and builds the next. What an operator means is in its row: see op.h. */
+#ifndef SC_IR_H
+#define SC_IR_H
+
+#include "ir/base/base.h"
+#include "runtime/num/num.h"
+#include "runtime/scrt.h"
+
+typedef struct ScOp ScOp;
+typedef struct ScGraph ScGraph;
+
+/* --- Types --------------------------------------------------------------------------------------
+ */
+
+typedef enum ScTypeKind {
+    SC_TYPE_TENSOR,
+    SC_TYPE_POISON, /* what a builder answers after a mistake; absorbs everything */
+    SC_TYPE_ABSENT, /* an optional operand that is not there */
+} ScTypeKind;
+
+typedef struct ScType { /* interned: equal types are equal pointers */
+    ScTypeKind kind;
+    ScrtDtype dtype;
+    uint32_t rank;
+    const ScTerm *const *dim; /* [rank] */
+} ScType;
+
+const ScType *sc_type(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const ScTerm *const *dim);
+const ScType *sc_type_c(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t *dim);
+const ScType *sc_type_poison(ScCtx *cx);
+const ScType *sc_type_absent(ScCtx *cx);
+const ScType *sc_type_with(ScCtx *cx, const ScType *t, ScrtDtype dtype); /* same shape */
+bool sc_type_same_shape(const ScType *a, const ScType *b);
+bool sc_type_is_float(const ScType *t);
+const ScTerm *sc_type_count(ScCtx *cx, const ScType *t); /* product of the extents */
+/* True and the dims where all are constants; ret may be NULL. */
+bool sc_type_const_dims(const ScType *t, int64_t *ret);
+void sc_type_print(const ScType *t, ScStr *out); /* f32[batch,784] */
+const ScType *sc_type_parse(ScCtx *cx, const char **p);
+
+/* --- Constants, attributes ----------------------------------------------------------------------
+ */
+
+/* Read-only data with a name: an initializer of the model, a folded constant ("fold.N") or an
+ * inline one (no name). Made once a session; no pass copies its data. */
+typedef struct ScBlob {
+    const char *name; /* or NULL: inline in the text */
+    ScrtDtype dtype;  /* as the source stored it */
+    uint32_t rank;
+    const int64_t *dims; /* [rank] */
+    size_t count;        /* elements */
+    const void *data;    /* NULL: named by a text graph whose source was not given */
+    uint64_t hash;       /* of dtype, dims and data (of the name where there is no data) */
+} ScBlob;
+/* The data is not copied and must live as long as the session, e.g. in sc_ctx_arena. Blobs of equal
+ * name, type and data are one pointer. */
+const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
+                      const int64_t *dims, const void *data);
+const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x); /* unnamed, rank 0 */
+const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x); /* unnamed, rank 1 */
+/* A name "fold.N" not used in this session so far. */
+const char *sc_fold_name(ScCtx *cx);
+
+typedef enum ScAttrKind {
+    SC_A_NONE, /* not given, and there is no default */
+    SC_A_INT,
+    SC_A_FLOAT,
+    SC_A_STR,
+    SC_A_DTYPE,
+    SC_A_BLOB,
+    SC_A_INTS,
+    SC_A_FLOATS,
+    SC_A_STRS,
+    SC_A_TERMS, /* a shape, pads: integers that may be symbolic */
+} ScAttrKind;
+
+typedef struct ScAttr {
+    ScAttrKind kind;
+    uint32_t n; /* elements of the plural kinds */
+    union {
+        int64_t i;
+        double f;
+        const char *s; /* interned */
+        ScrtDtype dtype;
+        const ScBlob *blob;
+        const int64_t *is;
+        const double *fs;
+        const char *const *ss; /* interned */
+        const ScTerm *const *ts;
+    };
+} ScAttr;
+#define SC_INT(x)        ((ScAttr){.kind = SC_A_INT, .i = (x)})
+#define SC_FLOAT(x)      ((ScAttr){.kind = SC_A_FLOAT, .f = (x)})
+#define SC_STR(x)        ((ScAttr){.kind = SC_A_STR, .s = (x)})
+#define SC_DT(x)         ((ScAttr){.kind = SC_A_DTYPE, .dtype = (x)})
+#define SC_INTS(len, p)  ((ScAttr){.kind = SC_A_INTS, .n = (len), .is = (p)})
+#define SC_TERMS(len, p) ((ScAttr){.kind = SC_A_TERMS, .n = (len), .ts = (p)})
+bool sc_attr_equal(const ScAttr *a, const ScAttr *b);
+
+/* --- Values and nodes ---------------------------------------------------------------------------
+ */
+
+/* A value is a number in its graph. Operands come before users: that is SSA, acyclic and sorted. */
+typedef uint32_t ScVal;
+#define SC_POISON 0u /* the value of type poison, first in every graph */
+#define SC_ABSENT 1u /* an optional operand that is not there */
+#define SC_FIRST  2u /* the first value that a node defines */
+
+#define SC_NO_G INT32_MIN /* no growth estimate */
+
+typedef struct ScValue { /* one result of one node */
+    const ScType *type;  /* interned: equal types are equal pointers */
+    const ScTerm *exp;   /* stands for data * 2^exp; NULL before scalify and for what is no float */
+    const char *name;    /* the ONNX value's, interned, or NULL */
+    uint32_t node;       /* who defines it: index into the graph's nodes */
+    int32_t g;           /* estimate of log2 RMS of the data in 1/256, or SC_NO_G; an annotation, no
+                          * part of equality */
+    const ScTerm *const *content; /* elements of an integer tensor that are known as terms,
+                                   * row-major [count], or NULL. Derived by the builder. */
+} ScValue;
+
+typedef struct ScNode {
+    const ScOp *op;            /* row of the op table: identity and behaviour both */
+    const ScLoc *loc;          /* the ONNX nodes it came from; survives every pass; never NULL */
+    const ScAttr *attr;        /* [op->n_attr], schema order, defaults filled in */
+    const ScGraph *const *sub; /* [op->n_sub]; captures are ordinary operands */
+    const ScVal *in;           /* [n_in], each < first */
+    uint32_t n_in, n_out;
+    ScVal first; /* results are the values first .. first + n_out - 1 */
+} ScNode;
+
+/* An input whose next value is an output. Its exponent is fixed: its initial value's. */
+typedef struct ScState {
+    const char *name;
+    ScVal past;         /* defined by a node of row `state` */
+    ScVal next;         /* of the same type and exponent as past */
+    const ScBlob *init; /* NULL: zero */
+} ScState;
+
+/* What is true of a whole graph. */
+enum {
+    SC_G_SCALED = 1 << 0,    /* every float value has an exponent */
+    SC_G_QUANTIZED = 1 << 1, /* casts to low precision were inserted */
+    SC_G_KERNELS = 1 << 2,   /* every node but input, state, const is a kernel */
+};
+
+struct ScGraph {
+    ScCtx *cx;
+    ScArena *arena; /* owns all of it */
+    const char *name;
+    const char *file; /* the model it came from, or NULL */
+    const char
+        *source; /* where the blobs of a text graph are: a path as the text gives it, or NULL */
+    uint32_t flags;
+    const ScNode *node;
+    const ScValue *value; /* [n_value]; 0 is poison, 1 is absent */
+    uint32_t n_node, n_value;
+    const ScVal *in; /* values of `input` nodes, in order */
+    const ScVal *out;
+    const char *const *out_name; /* ONNX output names */
+    const ScState *state;
+    uint32_t n_in, n_out, n_state;
+};
+void sc_graph_free(ScGraph *g); /* takes NULL */
+
+static inline const ScNode *sc_def(const ScGraph *g, ScVal v)
+{
+    return &g->node[g->value[v].node];
+}
+static inline const ScType *sc_type_of(const ScGraph *g, ScVal v)
+{
+    return g->value[v].type;
+}
+
+/* --- Building -----------------------------------------------------------------------------------
+ */
+
+/* Appends nodes to a graph under construction: infers types, follows exponents where the caller
+ * sets them, absorbs poison, finds equal nodes by hashing (rows marked fresh excepted). Fields are
+ * the builder's but for `at`, `phase` included in it. */
+typedef struct ScBuild {
+    ScCtx *cx;
+    const ScLoc *at; /* the location of what is built next; never NULL after sc_build_init */
+    struct ScBuildPriv *priv;
+} ScBuild;
+
+void sc_build_init(ScBuild *b, ScCtx *cx, const char *name, const char *file);
+/* Ends building. Drops nodes that no output or state reaches, keeps all inputs, numbers anew, and
+ * returns the graph. NULL when poison reaches an output or a state or errors were recorded since
+ * sc_build_init. Either way b is finished. Flags are what was set with sc_build_flags. */
+ScGraph *sc_build_end(ScBuild *b);
+void sc_build_drop(ScBuild *b); /* ends building without a graph */
+void sc_build_flags(ScBuild *b, uint32_t flags);
+void sc_build_source(ScBuild *b, const char *source);
+
+/* exp may be NULL. A name is interned or NULL. */
+ScVal sc_input(ScBuild *b, const char *name, const ScType *type, const ScTerm *exp);
+ScVal sc_state(ScBuild *b, const char *name, const ScType *type, const ScTerm *exp,
+               const ScBlob *init);
+void sc_state_next(ScBuild *b, ScVal past, ScVal next);
+void sc_output(ScBuild *b, const char *name, ScVal v);
+
+/* A constant that means round_dtype(blob * 2^-exp); exp may be NULL (0, before scalify). Its shape
+ * is the blob's unless view_rank is given by sc_const_shaped: a reshape of constants costs nothing.
+ */
+ScVal sc_const(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, const ScTerm *exp);
+ScVal sc_const_scalar(ScBuild *b, ScrtDtype dtype, double x);
+ScVal sc_const_i64(ScBuild *b, uint32_t n, const int64_t *x);
+
+/* A node. attr: [n_attr] of the row's schema, or NULL for all defaults; NONE entries take defaults.
+ * sub: [n_sub] finished graphs, which the new graph takes over (freed with it), or NULL. ret_out
+ * receives n_out values, all SC_POISON after a mistake. n_out is the row's fixed number, or any
+ * number up to its maximum where results are optional. */
+bool sc_node(ScBuild *b, const ScOp *op, const ScAttr *attr, ScGraph *const *sub, uint32_t n_in,
+             const ScVal *in, uint32_t n_out, ScVal *ret_out);
+/* The same for one result. */
+ScVal sc_node1(ScBuild *b, const ScOp *op, const ScAttr *attr, uint32_t n_in, const ScVal *in);
+/* sc_op(b, add, x, y): a node of row sc_op_add without attributes. */
+#define sc_op(b, row, ...)                                                                         \
+    sc_node1((b), &sc_op_##row, NULL, sizeof((ScVal[]){__VA_ARGS__}) / sizeof(ScVal),              \
+             (ScVal[]){__VA_ARGS__})
+/* sc_op_at(b, cast, SC_ATTRS(SC_DT(t)), x): the same with attributes in schema order. */
+#define SC_ATTRS(...) ((ScAttr[8]){__VA_ARGS__})
+#define sc_op_at(b, row, attrs, ...)                                                               \
+    sc_node1((b), &sc_op_##row, (attrs), sizeof((ScVal[]){__VA_ARGS__}) / sizeof(ScVal),           \
+             (ScVal[]){__VA_ARGS__})
+
+/* Copies node n of graph g with new operands: attributes, nested graphs (cloned), location and
+ * value names. Every pass's default. */
+bool sc_copy_node(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);
+
+void sc_set_exp(ScBuild *b, ScVal v, const ScTerm *exp); /* nothing for poison and absent */
+void sc_set_g(ScBuild *b, ScVal v, int32_t g);
+void sc_set_name(ScBuild *b, ScVal v, const char *name); /* the first name given stays */
+/* What is known of a value built so far; valid until the next node is built. */
+const ScValue *sc_built(const ScBuild *b, ScVal v);
+const ScNode *sc_built_def(const ScBuild *b, ScVal v);
+
+/* x brought to exponent t: x itself where it has that exponent, a constant with its exponent moved
+ * where x is a float constant and t is constant, else a `rebalance` node. x must have an exponent.
+ */
+ScVal sc_rebalance(ScBuild *b, ScVal x, const ScTerm *t);
+
+/* A deep copy in an arena of its own. */
+ScGraph *sc_graph_clone(const ScGraph *g);
+
+/* Users of each value, in O(n): users of v are use[first[v]] .. use[first[v + 1] - 1]. A graph
+ * output or a state's next value counts with node UINT32_MAX. */
+typedef struct ScUse {
+    uint32_t node, operand;
+} ScUse;
+typedef struct ScUses {
+    const uint32_t *first; /* [n_value + 1] */
+    const ScUse *use;
+} ScUses;
+ScUses sc_uses(const ScGraph *g, ScArena *scratch);
+
+/* --- Text, equality, verification ---------------------------------------------------------------
+ */
+
+/* The canonical text. Comments: each result's signature and growth estimate where they are known.
+ */
+enum { SC_PRINT_COMMENTS = 1 };
+void sc_print(const ScGraph *g, uint32_t flags, ScStr *out);
+
+/* Finds the data of a named blob for the parser: false if there is none (the blob stays without).
+ */
+typedef struct ScBlobSource {
+    const ScBlob *(*find)(void *self, const char *name);
+    void *self;
+} ScBlobSource;
+/* Parses one graph; NULL with errors (with line numbers) in cx. src may be NULL. If ret_rest is not
+ * NULL text after the graph is allowed and *ret_rest points to it. */
+ScGraph *sc_parse(ScCtx *cx, const char *file, const char *text, const ScBlobSource *src,
+                  const char **ret_rest);
+/* Equal but for growth estimates, comments and numbering. why, if not NULL, receives the
+ * difference. */
+bool sc_graph_equal(const ScGraph *a, const ScGraph *b, ScStr *why);
+uint64_t sc_graph_hash(const ScGraph *g); /* equal graphs have equal hashes */
+
+/* Checks every invariant: order, arity, types as inferred anew, states, flags; where the graph is
+ * scaled, each exponent against its signature. False with SC_E_VERIFY or SC_E_EXPONENT errors in cx
+ * that name the pass (may be NULL) and the node. */
+bool sc_verify(const ScGraph *g, const char *pass);
+
+/* --- Evaluation ---------------------------------------------------------------------------------
+ */
+
+typedef struct ScEvalOptions {
+    /* Called for each value once it is known, in order; the tensor is the evaluator's. depth counts
+     * nested graphs. May be NULL. */
+    void (*see)(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth);
+    void *arg;
+    const ScrtTensor *state; /* [n_state] present values, or NULL: initial ones */
+    ScrtTensor *ret_next;    /* [n_state] next values, or NULL; freed with scrt_free(data) */
+} ScEvalOptions;
+
+/* Runs a graph in plain C: accumulates in f64, rounds each result once to its type. in: [n_in] of
+ * the graph's types, with dims that bind its symbols; ret_out: [n_out], each data freed with
+ * scrt_free. False with an error in cx. opt may be NULL. Data of scaled graphs is data: inputs and
+ * outputs have exponent 0 in a finished pipeline, and where they have not, it is data * 2^exp that
+ * they stand for. */
+bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const ScEvalOptions *opt);
+/* The symbols that the dims of in bind; false with SC_E_INPUT in cx where they do not fit. */
+bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, ScArena *a, ScBinding **ret,
+                  uint32_t *ret_n);
+/* A constant's data: round_dtype(blob * 2^-exp), made with scrt_alloc. exp may be NULL. */
+bool sc_blob_tensor(const ScBlob *b, const ScType *t, int64_t exp, ScrtTensor *ret);
+
+#endif

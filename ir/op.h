@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rows of the op table: an operator is one constant that states facts, and the functions named
+ * there. Passes ask rows for facts and never which row it is. Adding one: see ops/README.md. */
+#ifndef SC_OP_H
+#define SC_OP_H
+
+#include "ir/expr.h"
+#include "ir/ir.h"
+
+#define SC_MAX_IN   16 /* operands of a row that is not variadic */
+#define SC_MAX_OUT  8  /* results */
+#define SC_MAX_ATTR 8
+#define SC_MAX_VARS 8 /* variables of a scale signature */
+
+/* Facts that are yes or no. */
+enum {
+    SC_FRESH = 1 << 0,    /* another result on every run: never merged, never folded */
+    SC_COMMUTES = 1 << 1, /* the first two operands may be exchanged */
+    SC_VIEW_OP =
+        1 << 2, /* moves elements, changes none: also passes g, sign, softmax and `any` on */
+    SC_ANY_THROUGH = 1 << 3, /* a result of `any` operands is `any`: views, casts, where, concat */
+    SC_ANY_SINGLE = 1 << 4,  /* a single mask-sized constant as an operand here is `any` */
+    SC_ANY_PRODUCT = 1 << 5, /* a product with a finite `any` constant is `any` */
+    SC_NONNEG = 1 << 6,      /* the first result is never negative */
+    SC_SQUARES = 1 << 7, /* the result is never negative when both operands are the same value */
+    SC_CONVEX = 1 << 8,  /* the result holds weights that sum to 1: softmax */
+    SC_PASSES_CONVEX =
+        1 << 9, /* carries such weights on from its float operands: views, casts, where */
+    SC_MASK_ENDS = 1 << 10, /* a mask has no effect beyond this op: softmax, matmul */
+    SC_BARRIER = 1 << 11,   /* input, state: no operands, not folded */
+    SC_CONST_OP = 1 << 12,  /* const: its value is known at compile time */
+    SC_SUMS = 1 << 13,      /* matmul, conv, sums: adds up many products or elements */
+    SC_REBALANCES =
+        1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's */
+};
+
+/* One attribute of the schema. */
+typedef struct ScAttrDef {
+    const char *name;
+    ScAttrKind kind;
+    bool required;
+    ScAttr def; /* default; kind SC_A_NONE: none */
+    const char *doc;
+} ScAttrDef;
+
+/* What inference is told and answers. */
+typedef struct ScInfer {
+    ScCtx *cx;
+    const ScLoc *loc;
+    const ScOp *op;
+    const ScAttr *attr;
+    const ScGraph *const *sub;
+    uint32_t n_in, n_out;
+    const ScType *const *in; /* [n_in]; absent ones have kind SC_TYPE_ABSENT; none is poison */
+    const char *const *name; /* [n_in] names of the operands for messages, never NULL */
+    const ScTerm *const *const *content; /* [n_in] elements known as terms, or NULL each */
+    const ScType **ret;                  /* [n_out] */
+    const ScTerm *const **ret_content;   /* [n_out] elements of integer results known as terms */
+    ScArena *arena;                      /* for ret_content */
+} ScInfer;
+/* Records SC_E_... at the node with a row for each operand: label (the operand's name in the row,
+ * in the ONNX spelling where given), value name, type. Returns false. */
+bool sc_infer_fail(const ScInfer *in, ScDiagId id, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Common rules. */
+bool sc_infer_same(ScInfer *in);      /* every result like operand 0 */
+bool sc_infer_broadcast(ScInfer *in); /* operands broadcast, dtypes equal; results of that shape */
+bool sc_infer_compare(ScInfer *in);   /* as broadcast, results bool */
+/* Broadcasts shapes a and b: terms of max rank, or fails with SC_E_BROADCAST. */
+bool sc_broadcast(const ScInfer *in, const ScType *a, const ScType *b, uint32_t *ret_rank,
+                  const ScTerm **ret_dim);
+/* Normalises an axis to [0, rank), or fails with SC_E_AXIS. */
+bool sc_axis(const ScInfer *in, int64_t axis, uint32_t rank, uint32_t *ret);
+
+/* What evaluation is told. Results have dtype and dims and zeroed data. The rule computes in f64
+ * and stores each element once. False after sc_fail. */
+typedef struct ScEval {
+    ScCtx *cx;
+    const ScGraph *g;
+    const ScNode *n;
+    const ScrtTensor *const *in; /* [n_in], NULL where absent */
+    ScrtTensor *out;             /* [n_out] */
+    const int64_t *exp_in; /* [n_in] exponents of the operands where the graph is scaled, else 0s */
+    const int64_t *exp_out; /* [n_out] */
+    const ScBinding *env;   /* values of symbols, for attributes that are terms */
+    uint32_t n_env;
+} ScEval;
+int64_t sc_eval_term(const ScEval *e,
+                     const ScTerm *t); /* 0 and an error in cx if it has no value */
+
+/* How elements of one loop class are computed. */
+typedef enum ScClass {
+    SC_NO_LOWERING,
+    SC_MAP,      /* one scalar body an element, operands broadcast */
+    SC_REDUCE,   /* body `pre` on each element, combined by a monoid over axes, then `post` */
+    SC_CONTRACT, /* matmul, gemm: see .contract */
+    SC_WINDOW,   /* conv, pools: see .window */
+    SC_VIEW,     /* strides: see .view */
+    SC_CONCAT,   /* operands side by side along an axis: see .concat_axis */
+    SC_KERNEL,   /* the fused kernel itself */
+    SC_SOURCE,   /* input, const, state: no code */
+} ScClass;
+
+typedef enum ScMonoid { SC_SUM, SC_MAX, SC_MIN, SC_PROD } ScMonoid;
+
+typedef struct ScReduce {
+    ScMonoid monoid;
+    uint32_t n_axis;
+    uint32_t axis[SCRT_MAX_RANK]; /* ascending, of operand 0 */
+    bool keep;                    /* reduced axes stay with extent 1 */
+} ScReduce;
+
+/* out[.., m, n] = sum over k of A[.., m, k] * B[.., k, n] (+ bias), leading dims broadcast. A rank
+ * 1 operand has no m or n. */
+typedef struct ScContract {
+    bool trans_a, trans_b; /* stored as [k, m], [n, k] */
+    int bias;              /* operand index of the addend that broadcasts to the result, or -1 */
+} ScContract;
+
+/* A window slides over the last n_spatial dims of x [batch, channel, spatial...]. */
+typedef struct ScWindow {
+    uint32_t n_spatial;
+    int64_t kernel[SCRT_MAX_RANK], stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
+    const ScTerm
+        *pad_begin[SCRT_MAX_RANK]; /* elements before; those after follow from the result */
+    bool is_conv; /* contracts with w [out, in / group, kernel...]; else reduces by monoid */
+    int64_t group;
+    int bias;             /* operand index of [out], or -1 */
+    ScMonoid monoid;      /* a pool: skips positions outside x */
+    bool mean, count_pad; /* average pool: divides by the positions used, or by all */
+} ScWindow;
+
+/* Where element (i0, i1, ...) of a result lies in the operand's own buffer: offset + sum i *
+ * stride. */
+typedef struct ScView {
+    uint32_t rank;
+    const ScTerm *dim[SCRT_MAX_RANK], *stride[SCRT_MAX_RANK], *offset;
+} ScView;
+
+typedef struct ScLower {
+    ScClass cls;
+    /* MAP: element of each result from elements of the operands. REDUCE: `body` runs before and
+     * `post` after combining; either may be NULL for the identity. */
+    void (*body)(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out);
+    void (*post)(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out);
+} ScLower;
+
+/* What growth is told: see SCALES. All in 1/256 of a bit. */
+typedef struct ScGrow {
+    const ScGraph *g; /* the graph being rewritten and its node: for extents and attributes */
+    const ScNode *n;
+    const int32_t *in;  /* [n_in] g of the operands as rebalanced; SC_NO_G where there is none */
+    const bool *nonneg; /* [n_in] has one sign */
+    const bool *convex; /* [n_in] weights that sum to 1: a softmax, through views, casts, where */
+    int64_t e_first;    /* exponent of the first operand as rebalanced, where constant */
+    int32_t *ret;       /* [n_out] */
+    const ScTerm *
+        *ret_shift; /* [n_out] bits to add to the exponent for symbolic extents, or NULL */
+} ScGrow;
+/* log2 n in 1/256 for a constant extent; 0 and the term floor(floor(log2 n) / 2) (times twice, if
+ * one_sign) added to *shift for a symbolic one. */
+int32_t sc_log2_256(double x); /* round(256 log2 x), the same on every machine */
+
+struct ScOp {
+    const char *name; /* of the row, in text and messages */
+    const char *doc;  /* one line */
+    struct {
+        const char *domain,
+            *type;        /* "" is ai.onnx; type NULL: no ONNX operator is this row by itself */
+        int since, until; /* opsets whose meaning this is; until 0: to the newest known */
+    } onnx;
+    /* Operands and results: "x: float, axes?: int, xs...: any". Classes: float, int, bool, any, num
+     * (float or int), shape (i64). `?` optional, `...` repeats (last only). Results likewise. */
+    const char *in, *out;
+    ScAttrDef attr[SC_MAX_ATTR];
+    uint32_t n_attr, n_sub;
+    uint32_t flags;
+
+    bool (*infer)(ScInfer *in); /* required */
+
+    const char
+        *scale; /* scale signature, SCALES.md; required where an operand or result is a float */
+    /* Adds to the signature's g what the op itself grows; NULL: nothing. */
+    void (*growth)(const ScGrow *g);
+    float grow[2];        /* increments in bits for results 0 and 1, where growth is NULL */
+    uint32_t quantizable; /* bit i: operand i may be stored in low precision */
+    ScrtDtype low[4];     /* preferred: unused by most rows */
+
+    ScLower lower;
+    /* The descriptors of the classes; required by the class in `lower`. */
+    void (*reduce)(const ScGraph *g, const ScNode *n, ScReduce *ret);
+    void (*contract)(const ScGraph *g, const ScNode *n, ScContract *ret);
+    void (*window)(const ScGraph *g, const ScNode *n, ScWindow *ret);
+    /* Rewrites the view of operand 0 into that of result 0; false where strides cannot say it. */
+    bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
+
+    /* The op as other ops, built on b; operands and results as the node's. */
+    void (*expand)(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);
+    /* Plain C, independent of the lowering. NULL: the evaluator runs the expansion. */
+    bool (*eval)(ScEval *e);
+    /* Reverse mode: from results' gradients to operands'; absent ones SC_ABSENT. */
+    void (*grad)(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, const ScVal *out,
+                 const ScVal *d_out, ScVal *ret_d_in);
+
+    struct {
+        double lo, hi; /* the table tests draw float operands from here; both 0: [-4, 4] */
+        /* Makes a random legal node on b for the table tests, seeded by r: inputs, attributes,
+         * nodes. NULL: one or more inputs of one small random shape, default attributes. Returns
+         * the number of results written to ret_out. */
+        uint32_t (*make)(ScBuild *b, uint64_t *r, ScVal *ret_out);
+    } domain;
+    float max_ulp; /* how far a compiled element may lie from the f64 evaluation rounded; 0: equal
+                      bits */
+};
+
+/* --- The table ----------------------------------------------------------------------------------
+ */
+
+#define SC_OP(name) extern const ScOp sc_op_##name;
+#include "ops.def"
+#undef SC_OP
+
+extern const ScOp *const sc_op_table[];
+extern const uint32_t sc_op_count;
+const ScOp *sc_op_find(const char *name);
+/* The row that is ONNX domain::type at this opset, or NULL. */
+const ScOp *sc_op_onnx(const char *domain, const char *type, int opset);
+
+/* The index of an attribute, or -1. */
+int sc_attr_index(const ScOp *op, const char *name);
+static inline const ScAttr *sc_attr(const ScNode *n, uint32_t i)
+{
+    return &n->attr[i];
+}
+
+/* --- Operand schemas and scale signatures, parsed once a session ---------------------------------
+ */
+
+typedef enum ScOperandClass {
+    SC_IS_ANY,
+    SC_IS_FLOAT,
+    SC_IS_INT,
+    SC_IS_BOOL,
+    SC_IS_NUM,
+    SC_IS_SHAPE,
+} ScOperandClass;
+
+typedef struct ScOperand {
+    const char *name; /* interned */
+    ScOperandClass cls;
+    bool optional, repeats;
+} ScOperand;
+
+/* One expression of a signature: sum of coef[v] * variable v. */
+typedef struct ScScaleExpr {
+    bool none;    /* _ : carries no scale */
+    bool wants0;  /* ! */
+    bool repeats; /* the ellipsis */
+    int8_t coef[SC_MAX_VARS];
+} ScScaleExpr;
+
+typedef struct ScSchema {
+    uint32_t n_in, min_in, n_out, min_out; /* n_in counts a repeated operand once */
+    bool in_repeats, out_repeats;
+    ScOperand in[SC_MAX_IN], out[SC_MAX_OUT];
+    uint32_t n_var;
+    char var[SC_MAX_VARS]; /* letters in order of appearance */
+    bool has_scale;
+    ScScaleExpr scale_in[SC_MAX_IN], scale_out[SC_MAX_OUT];
+} ScSchema;
+
+/* The parsed form of a row (any row, in the table or not); NULL and an SC_E_VERIFY error naming the
+ * row where its strings are not well formed. */
+const ScSchema *sc_schema(ScCtx *cx, const ScOp *op);
+/* The expression of operand or result i, counting repeated ones. */
+const ScScaleExpr *sc_scale_in(const ScSchema *s, uint32_t i);
+const ScScaleExpr *sc_scale_out(const ScSchema *s, uint32_t i);
+/* An expression's exponent, given the variables' (NULL term: unbound, taken as 0). */
+const ScTerm *sc_scale_apply(ScCtx *cx, const ScScaleExpr *e, const ScTerm *const *var);
+/* Binds variables from operand exponents by SCALES' order 1 to 3, without `any` and demand: what
+ * the verifier recomputes. Operands under the ellipsis must agree. exp[i] NULL: not a float. False
+ * where some operand does not have the exponent that the binding gives it; then *ret_bad is its
+ * index. */
+bool sc_scale_check(ScCtx *cx, const ScSchema *s, uint32_t n_in, const ScType *const *type,
+                    const ScTerm *const *exp, uint32_t n_out, const ScType *const *out_type,
+                    const ScTerm **ret_var, uint32_t *ret_bad);
+
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Passes: const ScGraph * in, a new graph out. One row a pass says what it needs and gives; the
+ * pipeline runs them in order and checks every step. */
+#ifndef SC_PASSES_H
+#define SC_PASSES_H
+
+#include "ir/op.h"
+
+/* --- Recipes: which formats, where ---------------------------------------------------------------
+ */
+
+typedef struct ScRecipeRule { /* the last rule whose pattern matches an origin's name wins */
+    const char *pattern;      /* shell pattern over ONNX node names (fnmatch) */
+    ScrtDtype operand[2];     /* storage of activations, of constants; F32: leave alone */
+} ScRecipeRule;
+
+typedef struct ScRecipe {
+    const char *name;
+    ScrtDtype activation; /* of quantizable operands that are no constants; F32: leave alone */
+    ScrtDtype weight;     /* of quantizable operands that are constants */
+    bool round_down;      /* the paper's rules instead of growth: see SCALES */
+    uint32_t n_rule;
+    const ScRecipeRule *rule;
+} ScRecipe;
+/* A built-in one by name (f32, f16, bf16, fp8, fp8-weights) or a file; NULL with SC_E_RECIPE. What
+ * a later version adds is refused by name, never ignored. */
+const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path);
+void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
+
+/* --- Statistics of sample inputs -----------------------------------------------------------------
+ */
+
+typedef struct ScStat { /* of one value of the graph that scalify receives */
+    const char *name;   /* the value's printed name in that graph, stable: see sc_stats_key */
+    double rms, amax;   /* over the finite elements of all samples; zeros included */
+    uint64_t n_finite;
+} ScStat;
+typedef struct ScStats {
+    uint32_t n;
+    const ScStat *stat; /* sorted by name */
+    uint64_t graph;     /* hash of the graph they were measured on */
+} ScStats;
+/* Accumulates over samples given one at a time with the graph's inputs; runs the evaluator. */
+typedef struct ScCalibrator ScCalibrator;
+ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g);
+bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in);
+const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives as long as cx */
+/* The readable file: a line a value. */
+void sc_stats_print(const ScStats *s, ScStr *out);
+const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text); /* NULL with errors */
+
+/* --- Passes
+ * --------------------------------------------------------------------------------------- */
+
+typedef enum ScScales { SC_SCALES_PROPAGATE, SC_SCALES_CALIBRATE } ScScales;
+
+typedef struct ScPassEnv {  /* what passes may ask; all may be zero */
+    const ScRecipe *recipe; /* NULL: f32 */
+    ScScales scales;
+    const ScStats *stats; /* for SC_SCALES_CALIBRATE */
+    bool scaled_io;       /* scalify: each input gets an exponent symbol of its own (goldens) */
+} ScPassEnv;
+
+typedef struct ScPass {
+    const char *name; /* also its file, its flag and its test folder */
+    const char *doc;  /* one line */
+    uint32_t needs;   /* SC_G_ flags that must be set */
+    uint32_t refuses; /* flags that must not be set */
+    uint32_t gives;   /* flags set by it */
+    bool required;    /* cannot be disabled */
+    ScGraph *(*run)(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+} ScPass;
+extern const ScPass *const sc_pass_table[];
+extern const uint32_t sc_pass_count;
+const ScPass *sc_pass_find(const char *name);
+
+ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_simplify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+
+/* --- The pipeline
+ * --------------------------------------------------------------------------------- */
+
+/* fold, simplify, raise, scalify, quantize, simplify, expand, fuse. The second simplify is the
+ * stage "simplify" of dumps; the first has no name of its own. "import" is the graph that it was
+ * given. */
+typedef struct ScPipeline {
+    ScPassEnv env;
+    const char *const *disable; /* names of passes to leave out; required ones are refused */
+    uint32_t n_disable;
+    const char *until; /* the last stage to run; NULL: all */
+    bool verify;       /* after each pass: sc_verify and print -> parse -> equal */
+    /* Called with each stage's graph, first "import"; may be NULL. The graph is the pipeline's. */
+    void (*after)(void *arg, const char *stage, const ScGraph *g, double seconds);
+    void *arg;
+    /* --eval-each: inputs to run every stage on; the first stage whose outputs differ from the
+     * stage before beyond the given tolerance is an error that names the pass. */
+    const ScrtTensor *eval_in;
+    double eval_rtol;
+} ScPipeline;
+/* Takes g over. The last stage's graph, or NULL with errors in cx. */
+ScGraph *sc_pipeline_run(ScCtx *cx, ScGraph *g, const ScPipeline *p);
+
+#endif
