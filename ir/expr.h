@@ -29,11 +29,13 @@ typedef struct ScXIns {
     uint8_t type; /* ScXType */
     ScX a, b, c;
     double f;  /* SC_X_CONST: the number; it must be exact in f32 where the compute float is f32 */
-    int64_t i; /* SC_X_ICONST: the number; SC_X_IN: which operand; SC_X_TERM: which term */
+    int64_t i; /* SC_X_ICONST: the number; SC_X_IN: which operand; SC_X_TERM: which term;
+                * SC_X_LIBM1, SC_X_LIBM2: which function */
 } ScXIns;
 
-typedef struct ScBody {
+typedef struct ScBody { /* begins as {.arena = ..., .g = ..., .compute = ...} */
     ScArena *arena;
+    const ScGraph *g; /* whose nodes are lowered: rows ask it for extents, types and exponents */
     ScrtDtype compute; /* F32 or F64 for float bodies; the integer type or BOOL for others */
     uint32_t n, cap;
     ScXIns *ins;
@@ -49,6 +51,8 @@ ScX sc_x_term(ScBody *b, const ScTerm *t); /* a term's value, as an SC_XI */
 /* x * 2^e for an integer e, constant or not: exact ldexp, in two factors beyond +-126, infinities
  * and subnormals as ldexp gives them. */
 ScX sc_x_ldexp(ScBody *b, ScX x, ScX e);
+ScX sc_x_libm1(ScBody *b, ScrtLibm1 fn, ScX x);
+ScX sc_x_libm2(ScBody *b, ScrtLibm2 fn, ScX x, ScX y);
 
 /* Functions as polynomials of the operations above for f32 (at most 2 ulp over all floats), and
  * libm for f64. Sources of the coefficients stand with them in math.c. */

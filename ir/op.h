@@ -153,13 +153,12 @@ typedef struct ScGrow {
     const bool *nonneg; /* [n_in] has one sign */
     const bool *convex; /* [n_in] weights that sum to 1: a softmax, through views, casts, where */
     int64_t e_first;    /* exponent of the first operand as rebalanced, where constant */
-    int32_t *ret;       /* [n_out] */
+    int32_t *ret; /* [n_out] in: what the signature gives, SC_NO_G if unknown; out: the estimate */
     const ScTerm *
         *ret_shift; /* [n_out] bits to add to the exponent for symbolic extents, or NULL */
 } ScGrow;
-/* log2 n in 1/256 for a constant extent; 0 and the term floor(floor(log2 n) / 2) (times twice, if
- * one_sign) added to *shift for a symbolic one. */
-int32_t sc_log2_256(double x); /* round(256 log2 x), the same on every machine */
+/* round(256 log2 x), the same on every machine; SC_NO_G unless x is finite and above 0. */
+int32_t sc_log2_256(double x);
 
 struct ScOp {
     const char *name; /* of the row, in text and messages */
@@ -193,6 +192,7 @@ struct ScOp {
     void (*window)(const ScGraph *g, const ScNode *n, ScWindow *ret);
     /* Rewrites the view of operand 0 into that of result 0; false where strides cannot say it. */
     bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
+    uint32_t (*concat_axis)(const ScGraph *g, const ScNode *n); /* in [0, rank) */
 
     /* The op as other ops, built on b; operands and results as the node's. */
     void (*expand)(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);

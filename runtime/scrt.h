@@ -64,6 +64,20 @@ typedef struct ScrtKernelInfo {
 
 typedef void (*ScrtBody)(void *arg, int64_t begin, int64_t end, uint32_t thread);
 
+/* Functions of libm that emitted code may ask for: libm.def. */
+typedef enum ScrtLibm1 {
+#define SCRT_LIBM1(id, fn) SCRT_LIBM1_##id,
+#include "libm.def"
+#undef SCRT_LIBM1
+    SCRT_N_LIBM1,
+} ScrtLibm1;
+typedef enum ScrtLibm2 {
+#define SCRT_LIBM2(id, fn) SCRT_LIBM2_##id,
+#include "libm.def"
+#undef SCRT_LIBM2
+    SCRT_N_LIBM2,
+} ScrtLibm2;
+
 /* The functions of the runtime that emitted code may call; passed to it, never linked. */
 typedef struct ScrtFns {
     uint32_t abi;
@@ -74,7 +88,7 @@ typedef struct ScrtFns {
     /* Called around kernel k where a profile is wanted; NULL otherwise. */
     void (*enter)(void *profile, uint32_t kernel);
     void (*leave)(void *profile, uint32_t kernel);
-    /* Rare scalar functions from libm, which no kernel inlines: see codegen. */
+    /* Rare scalar functions from libm, which no kernel inlines: fn is a ScrtLibm1, a ScrtLibm2. */
     double (*libm1)(uint32_t fn, double x);
     double (*libm2)(uint32_t fn, double x, double y);
 } ScrtFns;
