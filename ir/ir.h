@@ -261,10 +261,12 @@ ScUses sc_uses(const ScGraph *g, ScArena *scratch);
 /* --- Text, equality, verification ---------------------------------------------------------------
  */
 
-/* The canonical text. Comments: each result's signature and growth estimate where they are known.
- */
+/* The canonical text, one node a line; see README.md for the grammar. Comments: the scale signature
+ * and the growth estimate of each row's results, where the graph is scaled. */
 enum { SC_PRINT_COMMENTS = 1 };
 void sc_print(const ScGraph *g, uint32_t flags, ScStr *out);
+/* The printed names of all values, [n_value], without the leading %; in a. */
+const char *const *sc_labels(const ScGraph *g, ScArena *a);
 
 /* Finds the data of a named blob for the parser: false if there is none (the blob stays without).
  */
@@ -272,6 +274,8 @@ typedef struct ScBlobSource {
     const ScBlob *(*find)(void *self, const char *name);
     void *self;
 } ScBlobSource;
+/* A source that knows every named blob of g and of the graphs nested in it; in a. */
+ScBlobSource sc_graph_blobs(const ScGraph *g, ScArena *a);
 /* Parses one graph; NULL with errors (with line numbers) in cx. src may be NULL. If ret_rest is not
  * NULL text after the graph is allowed and *ret_rest points to it. */
 ScGraph *sc_parse(ScCtx *cx, const char *file, const char *text, const ScBlobSource *src,
@@ -296,6 +300,8 @@ typedef struct ScEvalOptions {
     void *arg;
     const ScrtTensor *state; /* [n_state] present values, or NULL: initial ones */
     ScrtTensor *ret_next;    /* [n_state] next values, or NULL; freed with scrt_free(data) */
+    uint32_t n_env;          /* symbols that no input's dims bind, such as exponents of inputs */
+    const ScBinding *env;
 } ScEvalOptions;
 
 /* Runs a graph in plain C: accumulates in f64, rounds each result once to its type. in: [n_in] of

@@ -34,6 +34,14 @@ enum {
         1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's */
 };
 
+/* How an attribute stands in the text form. */
+typedef enum ScAttrText {
+    SC_TEXT_NAMED,   /* {axis = 1}, left out where it has its default */
+    SC_TEXT_OPERAND, /* after the operands: rebalance %6, 0. At most one of a row */
+    SC_TEXT_DTYPE,   /* left out: it is the element type of result 0 */
+    SC_TEXT_SHAPE,   /* left out: it is the shape of result 0 */
+} ScAttrText;
+
 /* One attribute of the schema. */
 typedef struct ScAttrDef {
     const char *name;
@@ -41,6 +49,7 @@ typedef struct ScAttrDef {
     bool required;
     ScAttr def; /* default; kind SC_A_NONE: none */
     const char *doc;
+    ScAttrText text;
 } ScAttrDef;
 
 /* What inference is told and answers. */
