@@ -118,6 +118,8 @@ typedef struct ScValue { /* one result of one node */
     uint32_t node;       /* who defines it: index into the graph's nodes */
     int32_t g;           /* estimate of log2 RMS of the data in 1/256, or SC_NO_G; an annotation, no
                           * part of equality */
+    float amax;          /* largest magnitude of the value represented that calibration saw, 0: not
+                          * measured; an annotation too */
     const ScTerm *const *content; /* elements of an integer tensor that are known as terms,
                                    * row-major [count], or NULL. Derived by the builder. */
 } ScValue;
@@ -234,6 +236,7 @@ bool sc_copy_node(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in
 
 void sc_set_exp(ScBuild *b, ScVal v, const ScTerm *exp); /* nothing for poison and absent */
 void sc_set_g(ScBuild *b, ScVal v, int32_t g);
+void sc_set_amax(ScBuild *b, ScVal v, float amax);
 void sc_set_name(ScBuild *b, ScVal v, const char *name); /* the first name given stays */
 /* What is known of a value built so far; valid until the next node is built. */
 const ScValue *sc_built(const ScBuild *b, ScVal v);

@@ -31,7 +31,9 @@ enum {
     SC_CONST_OP = 1 << 12,  /* const: its value is known at compile time */
     SC_SUMS = 1 << 13,      /* matmul, conv, sums: adds up many products or elements */
     SC_REBALANCES =
-        1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's */
+        1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
+                  * rebalance: `to`, and `saturate` (int, default 0): finite data that would become
+                  * infinite becomes the largest of its sign, so that a mask stays finite */
 };
 
 /* How an attribute stands in the text form. */
