@@ -113,13 +113,14 @@ typedef struct ScrtModel {
     const ScrtPort *in, *out, *state;
     const char *const *sym; /* names of the symbols */
     const ScrtKernelInfo *kernel;
-    uint64_t features; /* SCRT_CPU_ bits the code needs */
+    uint64_t features; /* what the code needs: 1 << SCRT_CPU_... */
     uint64_t weights_size;
-    uint64_t weights_hash;        /* FNV-1a 64 of the weights, checked when they come from a file */
+    uint64_t weights_hash;        /* scrt_hash of the weights, checked when they come from a file */
     const unsigned char *weights; /* in this object, or NULL: a file has them */
     /* Binds the symbols from the inputs' dims, in [n_in][rank] each; checks every guard; answers
-     * the outputs' dims and the bytes of workspace for n_thread threads. 0, or 1 + the index of the
-     * input that does not fit. */
+     * the outputs' dims and the bytes of workspace for n_thread threads, UINT64_MAX where the sizes
+     * overflow. The ranks have been checked, and no dim is negative. 0, or 1 + the index of the
+     * input that does not fit. A session calls it anew only when a dim has changed. */
     uint32_t (*shapes)(const int64_t *const *in_dims, uint32_t n_thread, int64_t *ret_sym,
                        int64_t *const *ret_out_dims, uint64_t *ret_work);
     /* The dims of state i, and the value it has after a reset: NULL means zero. */
@@ -137,6 +138,7 @@ typedef enum ScrtCpu {
 
 /* The features of this processor that the operating system lets programs use, as 1 << bit. */
 uint64_t scrt_cpu_features(void);
+const char *scrt_cpu_name(uint32_t bit); /* LLVM's name; NULL for no feature */
 
 /* --- Sessions -----------------------------------------------------------------------------------
  */
@@ -144,36 +146,44 @@ uint64_t scrt_cpu_features(void);
 typedef struct ScrtSession ScrtSession;
 
 typedef struct ScrtOptions {
-    uint32_t n_thread;        /* 0: one for each processor this process may use */
-    const char *weights_file; /* for a model whose object holds none; else NULL */
-    bool profile;             /* measure each kernel: see scrt_profile */
+    uint32_t n_thread; /* 0: one for each processor this process may use */
+    bool profile;      /* measure each kernel: see scrt_profile */
+    /* For a model whose object holds no weights: weights_size bytes in memory aligned to 64, which
+     * must outlive the session and are trusted; else the sidecar file, which is mapped and checked.
+     * Both are ignored where the object holds the weights. */
+    const unsigned char *weights;
+    const char *weights_file;
 } ScrtOptions;
 
 /* Makes a session: checks the ABI and the processor, maps the weights, makes the threads, resets
- * the states. options may be NULL. On failure *ret is untouched and scrt_open_error() is not
- * needed: the status says it all. One session may be used by one thread at a time; sessions share
- * nothing. */
+ * the states. options may be NULL. On failure *ret is untouched; the status says it all: for
+ * SCRT_E_CPU, model->features & ~scrt_cpu_features() is what lacks. One session may be used by one
+ * thread at a time; sessions share nothing. The model, and the weights in memory, outlive it. */
 ScrtStatus scrt_open(const ScrtModel *model, const ScrtOptions *options, ScrtSession **ret);
 void scrt_close(ScrtSession *s); /* takes NULL */
+const ScrtModel *scrt_model(const ScrtSession *s);
 
 /* Binds the shapes: given the inputs' dtypes and dims (data is not read), fills out[n_out] with
  * dtypes and dims and leaves data alone. */
 ScrtStatus scrt_shapes(ScrtSession *s, const ScrtTensor *in, ScrtTensor *ret_out);
 
-/* Runs the model once and then moves every state on. in: [n_in], read only. out: [n_out]; where
- * out[i].data is NULL the runtime allocates it with the session's allocator and the caller frees it
- * with scrt_free, else it must hold the bytes that scrt_shapes answers. On failure no state moves
- * and nothing stays allocated. */
+/* Runs the model once and then moves every state on. in: [n_in], read only; data may be NULL where
+ * there are no elements. out: [n_out], dtypes and dims are filled in; where out[i].data is NULL the
+ * runtime allocates it and the caller frees it with scrt_free, else it must hold the bytes that
+ * scrt_shapes answers, aligned to 64 or to its element, and overlap no input. On failure no state
+ * moves, out is untouched and nothing stays allocated. The caller's floating-point environment does
+ * not matter and is the same afterwards. */
 ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out);
 
 /* The last failure of this session in words, with names and numbers; "" if there was none. */
 const char *scrt_error(const ScrtSession *s);
 
-ScrtStatus scrt_state_reset(ScrtSession *s);
-ScrtStatus scrt_state_save(const ScrtSession *s, const char *path); /* .npz; written whole or not */
-ScrtStatus scrt_state_load(ScrtSession *s, const char *path);       /* unchanged on failure */
+void scrt_state_reset(ScrtSession *s);
 /* A state's present value, the session's memory, valid until the next call that changes it. */
 ScrtStatus scrt_state_get(const ScrtSession *s, uint32_t i, ScrtTensor *ret);
+/* Copies t, of the state's dtype and dims, into state i; unchanged on failure. Files of states:
+ * scrt_state_save and scrt_state_load in scrtio.h. */
+ScrtStatus scrt_state_set(ScrtSession *s, uint32_t i, const ScrtTensor *t);
 
 uint64_t
 scrt_peak_bytes(const ScrtSession *s); /* workspace + states + outputs made, at their largest */
@@ -181,7 +191,9 @@ scrt_peak_bytes(const ScrtSession *s); /* workspace + states + outputs made, at 
  */
 uint64_t scrt_profile(const ScrtSession *s, uint32_t i, uint64_t *ret_runs);
 
-/* Memory as the runtime makes it: aligned to 64, NULL on failure. Hooks for tests and embedders. */
+/* Memory as the runtime makes it: aligned to 64, never NULL for 0 bytes, NULL on failure. Hooks for
+ * tests and embedders; all memory of libscrt and libscrtio but the threads' stacks comes from them.
+ */
 void *scrt_alloc(size_t bytes);
 void scrt_free(void *p); /* takes NULL */
 typedef struct ScrtAllocator {
@@ -195,11 +207,14 @@ void scrt_set_allocator(const ScrtAllocator *a); /* NULL: the default; not while
  */
 
 typedef struct ScrtPool ScrtPool;
-/* A pool that runs bodies on n threads, the caller's among them. Where a thread cannot be made it
- * has fewer. n = 1 makes none. */
+/* A pool that runs bodies on n threads, the caller's among them; 0: one for each processor that
+ * this process may use. Where a thread cannot be made it has fewer. n = 1 makes none. */
 ScrtStatus scrt_pool_new(uint32_t n, ScrtPool **ret);
-void scrt_pool_free(ScrtPool *p);
+void scrt_pool_free(ScrtPool *p); /* takes NULL */
 uint32_t scrt_pool_size(const ScrtPool *p);
+/* Runs body over [0, n) as ScrtFns.parallel says; the caller is thread 0. In every piece rounding
+ * is to nearest, subnormals are kept and exceptions masked. p may be NULL: one piece. Not from
+ * within a body, and by one thread at a time. grain < 1 counts as 1; n < 1 runs nothing. */
 void scrt_parallel(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t grain);
 
 /* --- Tensors ------------------------------------------------------------------------------------
@@ -209,8 +224,11 @@ void scrt_parallel(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t gra
 int64_t scrt_count(const ScrtTensor *t);
 /* Bytes of the data, or false on overflow. */
 bool scrt_tensor_bytes(const ScrtTensor *t, size_t *ret);
-/* Allocates t->data (zeroed) for t's dtype and dims. */
+/* Allocates t->data (zeroed) for t's dtype and dims; the caller frees it with scrt_free. */
 ScrtStatus scrt_tensor_alloc(ScrtTensor *t);
+
+/* The hash of ScrtModel.weights_hash: any change within 8 aligned bytes changes it. */
+uint64_t scrt_hash(const void *data, size_t n);
 
 #ifdef __cplusplus
 }

@@ -39,6 +39,12 @@ ScrtStatus scrt_npy_write(const char *path, const ScrtTensor *t, ScrtIoError *er
 ScrtStatus scrt_npz_read(const char *path, ScrtNamedList *ret, ScrtIoError *err);
 ScrtStatus scrt_npz_write(const char *path, const ScrtNamed *item, uint32_t n, ScrtIoError *err);
 
+/* The states of a session as an .npz, one entry a state by its name. Written whole or not at all;
+ * load leaves the session as it was on failure, and refuses a file that lacks a state, has one that
+ * is not the model's, or has another dtype or shape. err names what. */
+ScrtStatus scrt_state_save(const ScrtSession *s, const char *path, ScrtIoError *err);
+ScrtStatus scrt_state_load(ScrtSession *s, const char *path, ScrtIoError *err);
+
 /* An ONNX TensorProto in a file of its own (the input_0.pb of a test_data_set folder), by a wire
  * reader of this library's own: raw_data or the typed fields; external data is refused. */
 ScrtStatus scrt_pb_read(const char *path, ScrtNamed *ret, ScrtIoError *err);
