@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators whose ONNX form is not simply a row: attributes that became operands or back, defaults
+ * that changed between opsets, factors that are nodes here. All differences between opsets are in
+ * this folder's adapters and in the rows' since and until. */
+#include "frontend/frontend_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool one(ScVal v, ScVal *ret_out)
+{
+    ret_out[0] = v;
+    return v != SC_POISON;
+}
+
+#define ONLY(n, ...) im_only_attrs((n), (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+
+/* An axis in [-rank, rank) brought to [0, rank). */
+static bool axis_of(const ImNode *n, int64_t axis, uint32_t rank, uint32_t *ret)
+{
+    if (axis < -(int64_t)rank || axis >= (int64_t)rank)
+        return sc_fail(n->im->cx, n->loc, SC_E_AXIS, "%lld for rank %u", (long long)axis, rank);
+    *ret = (uint32_t)(axis < 0 ? axis + rank : axis);
+    return true;
+}
+
+/* --- Constants
+ * ---------------------------------------------------------------------------------------- */
+
+static bool constant(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    const char *name = sc_intern(cx, n->pb->output[0]);
+    if (n->pb->n_attribute != 1)
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "a constant has one attribute, its value");
+    const Onnxpb__Attribute *a = n->pb->attribute[0];
+    const char *kind = a->name ? a->name : "";
+    const ScBlob *blob = NULL;
+    int64_t len;
+    if (!strcmp(kind, "value") && a->t) {
+        blob = im_tensor(cx, n->loc, n->im->opt ? n->im->opt->dir : NULL, name, a->t);
+        if (!blob)
+            return false;
+    } else if (!strcmp(kind, "value_float")) {
+        blob = sc_blob_scalar(cx, SCRT_F32, a->f);
+    } else if (!strcmp(kind, "value_int")) {
+        blob =
+            sc_blob(cx, name, SCRT_I64, 0, NULL, sc_memdup(sc_ctx_arena(cx), &a->i, sizeof a->i));
+    } else if (!strcmp(kind, "value_ints")) {
+        len = (int64_t)a->n_ints;
+        blob = sc_blob(cx, name, SCRT_I64, 1, &len,
+                       sc_memdup(sc_ctx_arena(cx), a->ints, a->n_ints * sizeof *a->ints));
+    } else if (!strcmp(kind, "value_floats")) {
+        len = (int64_t)a->n_floats;
+        blob = sc_blob(cx, name, SCRT_F32, 1, &len,
+                       sc_memdup(sc_ctx_arena(cx), a->floats, a->n_floats * sizeof *a->floats));
+    } else {
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is not supported here", kind);
+    }
+    return one(sc_const(&n->im->b, blob, blob->dtype, NULL), ret_out);
+}
+
+static bool constant_of_shape(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    const Onnxpb__Attribute *a = im_attr(n, "value");
+    uint32_t rank;
+    const ScTerm *const *dim = im_content(n, 0, &rank);
+    if (!dim || !ONLY(n, "value"))
+        return false;
+    const ScBlob *blob =
+        a && a->t ? im_tensor(cx, n->loc, NULL, NULL, a->t) : sc_blob_scalar(cx, SCRT_F32, 0);
+    if (!blob)
+        return false;
+    if (blob->count != 1)
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"value\" must have one element");
+    blob = sc_blob(cx, NULL, blob->dtype, 0, NULL, blob->data);
+    ScVal v = sc_const(&n->im->b, blob, blob->dtype, NULL);
+    return one(im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(rank, dim)}), IM_IN(v)),
+               ret_out);
+}
+
+/* --- Shapes
+ * ------------------------------------------------------------------------------------------- */
+
+static ScVal reshape_to(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim)
+{
+    return im_build(n, &sc_op_reshape, IM_SET({"shape", SC_TERMS(rank, dim)}), IM_IN(x));
+}
+
+/* 0 copies the operand's extent (unless allowzero), -1 is what remains. */
+static bool reshape(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t rank = 0;
+    const ScTerm *dim[SCRT_MAX_RANK], *const *want;
+    const ScType *t = im_type(n, 0);
+    if (n->opset < 5) {
+        const int64_t *is = im_ints(n, "shape", &rank, &ok);
+        const ScTerm **ts = sc_array(sc_ctx_arena(cx), const ScTerm *, rank);
+        for (uint32_t i = 0; i < rank; i++)
+            ts[i] = sc_term(cx, is[i]);
+        want = ts;
+    } else {
+        want = im_content(n, 1, &rank);
+    }
+    int64_t allowzero = im_int(n, "allowzero", 0, &ok);
+    if (!ok || !want || !ONLY(n, "allowzero", "shape"))
+        return false;
+    if (rank > SCRT_MAX_RANK)
+        return sc_fail(cx, n->loc, SC_E_LIMIT, "rank %u, at most %d", rank, SCRT_MAX_RANK);
+
+    const ScTerm *known = sc_term(cx, 1);
+    int infer = -1;
+    for (uint32_t i = 0; i < rank; i++) {
+        dim[i] = want[i];
+        if (sc_term_is(want[i], -1)) {
+            if (infer >= 0)
+                return sc_fail(cx, n->loc, SC_E_SHAPE, "more than one extent is -1");
+            infer = (int)i;
+            continue;
+        }
+        if (sc_term_is(want[i], 0) && !allowzero) {
+            if (i >= t->rank)
+                return sc_fail(cx, n->loc, SC_E_SHAPE, "extent %u is 0, to copy, of rank %u", i,
+                               t->rank);
+            dim[i] = t->dim[i];
+        }
+        known = sc_term_mul(cx, known, dim[i]);
+    }
+    if (infer >= 0) {
+        if (sc_term_is(known, 0))
+            return sc_fail(cx, n->loc, SC_E_SHAPE, "an extent of -1 beside one of 0");
+        dim[infer] = sc_term_fdiv(cx, sc_type_count(cx, t), known);
+    }
+    return one(reshape_to(n, im_in(n, 0), rank, dim), ret_out);
+}
+
+/* axes: an attribute before opset 13, an operand since. NULL and *ok true where there are none. */
+static const int64_t *axes_of(const ImNode *n, int since_operand, uint32_t *ret_n, bool *ok)
+{
+    *ret_n = 0;
+    if (n->opset < since_operand)
+        return im_ints(n, "axes", ret_n, ok);
+    if (!im_has(n, 1))
+        return NULL;
+    const int64_t *axes = im_const_ints(n, 1, ret_n);
+    *ok = *ok && axes;
+    return axes;
+}
+
+static bool squeeze(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true, drop[SCRT_MAX_RANK] = {false};
+    uint32_t n_axes, rank = 0, a;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    const ScType *t = im_type(n, 0);
+    const int64_t *axes = axes_of(n, 13, &n_axes, &ok);
+    if (!ok || !ONLY(n, "axes"))
+        return false;
+    for (uint32_t i = 0; i < n_axes; i++) {
+        if (!axis_of(n, axes[i], t->rank, &a))
+            return false;
+        if (!sc_term_is(t->dim[a], 1))
+            return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "axis %u is to be squeezed and is not 1",
+                           a);
+        drop[a] = true;
+    }
+    for (uint32_t i = 0; i < t->rank; i++)
+        if (!(axes ? drop[i] : sc_term_is(t->dim[i], 1)))
+            dim[rank++] = t->dim[i];
+    return one(reshape_to(n, im_in(n, 0), rank, dim), ret_out);
+}
+
+static bool unsqueeze(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true, fresh[SCRT_MAX_RANK] = {false};
+    uint32_t n_axes, a;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    const ScType *t = im_type(n, 0);
+    const int64_t *axes = axes_of(n, 13, &n_axes, &ok);
+    if (!ok || !ONLY(n, "axes"))
+        return false;
+    if (!axes || n_axes + t->rank > SCRT_MAX_RANK)
+        return sc_fail(n->im->cx, n->loc, SC_E_LIMIT, "rank %u, at most %d", n_axes + t->rank,
+                       SCRT_MAX_RANK);
+    for (uint32_t i = 0; i < n_axes; i++) {
+        if (!axis_of(n, axes[i], t->rank + n_axes, &a))
+            return false;
+        if (fresh[a])
+            return sc_fail(n->im->cx, n->loc, SC_E_AXIS, "%u is named twice", a);
+        fresh[a] = true;
+    }
+    for (uint32_t i = 0, k = 0; i < t->rank + n_axes; i++)
+        dim[i] = fresh[i] ? sc_term(n->im->cx, 1) : t->dim[k++];
+    return one(reshape_to(n, im_in(n, 0), t->rank + n_axes, dim), ret_out);
+}
+
+/* Without a permutation the axes are reversed. */
+static bool transpose(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    uint32_t len, rank = im_type(n, 0)->rank;
+    const int64_t *perm = im_ints(n, "perm", &len, &ok);
+    int64_t reversed[SCRT_MAX_RANK];
+    if (!ok || !ONLY(n, "perm"))
+        return false;
+    for (uint32_t i = 0; !perm && i < rank; i++)
+        reversed[i] = rank - 1 - i;
+    return one(im_build(n, &sc_op_transpose,
+                        IM_SET({"perm", perm ? SC_INTS(len, perm) : SC_INTS(rank, reversed)}),
+                        IM_IN(im_in(n, 0))),
+               ret_out);
+}
+
+static bool expand(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    uint32_t rank;
+    const ScTerm *const *want = im_content(n, 1, &rank);
+    const ScType *t = im_type(n, 0);
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (!want || !ONLY(n))
+        return false;
+    uint32_t full = rank > t->rank ? rank : t->rank;
+    if (full > SCRT_MAX_RANK)
+        return sc_fail(cx, n->loc, SC_E_LIMIT, "rank %u, at most %d", full, SCRT_MAX_RANK);
+    for (uint32_t i = 0; i < full; i++) { /* both aligned at the last axis */
+        const ScTerm *x = i + t->rank >= full ? t->dim[i + t->rank - full] : sc_term(cx, 1);
+        const ScTerm *w = i + rank >= full ? want[i + rank - full] : sc_term(cx, 1);
+        dim[i] = sc_term_is(w, 1) ? x : w;
+    }
+    return one(
+        im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(full, dim)}), IM_IN(im_in(n, 0))),
+        ret_out);
+}
+
+/* --- Products
+ * ----------------------------------------------------------------------------------------- */
+
+static ScVal times(const ImNode *n, ScVal x, double factor)
+{
+    ScBuild *b = &n->im->b;
+    return factor == 1 ? x
+                       : sc_op(b, mul, x, sc_const_scalar(b, sc_built(b, x)->type->dtype, factor));
+}
+
+/* alpha A B + beta C: factors other than 1 are products of their own; beta = 0 drops C. */
+static bool gemm(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    double alpha = im_float(n, "alpha", 1, &ok), beta = im_float(n, "beta", 1, &ok);
+    int64_t ta = im_int(n, "transA", 0, &ok), tb = im_int(n, "transB", 0, &ok);
+    if (!ok || !ONLY(n, "alpha", "beta", "transA", "transB", n->opset < 7 ? "broadcast" : NULL))
+        return false;
+    if (n->n_in < 2 || n->n_in > 3)
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
+    ScVal c = beta == 0 ? SC_ABSENT : im_in(n, 2);
+    ScVal in[3] = {im_in(n, 0), im_in(n, 1), alpha == 1 && beta == 1 ? c : SC_ABSENT};
+    ScVal y =
+        im_build(n, &sc_op_gemm, IM_SET({"trans_a", SC_INT(ta != 0)}, {"trans_b", SC_INT(tb != 0)}),
+                 in[2] == SC_ABSENT ? 2 : 3, in);
+    y = times(n, y, alpha);
+    if (c != SC_ABSENT && in[2] == SC_ABSENT)
+        y = sc_op(&n->im->b, add, y, times(n, c, beta));
+    return one(y, ret_out);
+}
+
+/* --- Pointwise
+ * ---------------------------------------------------------------------------------------- */
+
+static bool clip(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    ScrtDtype t = im_type(n, 0)->dtype;
+    double lo = im_float(n, "min", -__builtin_inf(), &ok),
+           hi = im_float(n, "max", __builtin_inf(), &ok);
+    if (!ok || (n->opset < 11 ? !ONLY(n, "min", "max", n->opset < 6 ? "consumed_inputs" : NULL)
+                              : !ONLY(n)))
+        return false;
+    ScVal in[3] = {im_in(n, 0), im_in(n, 1), im_in(n, 2)};
+    for (int i = 1; i < 3; i++)
+        if (in[i] == SC_ABSENT)
+            in[i] =
+                sc_const_scalar(b, t, i == 1 ? lo : hi); /* integers: saturates to their range */
+    return one(sc_node1(b, &sc_op_clip, NULL, 3, in), ret_out);
+}
+
+static bool dropout(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    im_int(n, "seed", 0, &ok);
+    if (!ok || !ONLY(n, "ratio", "seed", "is_test", n->opset < 6 ? "consumed_inputs" : NULL))
+        return false;
+    const ScTerm *const *mode = im_has(n, 2) ? sc_built(&n->im->b, im_in(n, 2))->content : NULL;
+    if (n->n_out > 1 || (im_has(n, 2) && !(mode && sc_term_is(mode[0], 0))))
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED,
+                       "Dropout with a mask or in training mode");
+    return one(im_in(n, 0), ret_out);
+}
+
+static bool cast(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    int64_t to = im_int(n, "to", 0, &ok), saturate = im_int(n, "saturate", 1, &ok);
+    const char *mode = im_str(n, "round_mode", "up", &ok);
+    if (!ok || !ONLY(n, "to", "saturate", "round_mode"))
+        return false;
+    if (scrt_dtype_bits((ScrtDtype)to) == 0)
+        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"to\" is no element type: %lld",
+                       (long long)to);
+    int64_t round = to != SCRT_F8E8M0 || !strcmp(mode, "nearest") ? SCRT_NEAREST
+                    : !strcmp(mode, "down")                       ? SCRT_DOWN
+                                                                  : SCRT_UP;
+    return one(im_build(n, &sc_op_cast,
+                        IM_SET({"to", SC_DT((ScrtDtype)to)}, {"saturate", SC_INT(saturate != 0)},
+                               {"round_mode", SC_INT(round)}),
+                        IM_IN(im_in(n, 0))),
+               ret_out);
+}
+
+/* --- Rows of elements
+ * --------------------------------------------------------------------------------- */
+
+/* Before opset 13 the extents from the axis on count as one row. */
+static bool softmax_like(const ImNode *n, const ScOp *op, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t axis, rank = im_type(n, 0)->rank;
+    const ScType *t = im_type(n, 0);
+    ScVal x = im_in(n, 0);
+    int64_t given = im_int(n, "axis", n->opset < 13 ? 1 : -1, &ok);
+    if (!ok || !ONLY(n, "axis") || !axis_of(n, given, rank, &axis))
+        return false;
+    const ScTerm *flat[2] = {sc_term(cx, 1), sc_term(cx, 1)};
+    for (uint32_t i = 0; i < rank; i++)
+        flat[i >= axis] = sc_term_mul(cx, flat[i >= axis], t->dim[i]);
+    bool flatten = n->opset < 13 && axis + 1 < rank;
+    if (flatten)
+        x = reshape_to(n, x, 2, flat);
+    ScVal beta = sc_const_scalar(b, t->dtype, 1);
+    ScVal y = im_build(n, op, IM_SET({"axis", SC_INT(flatten ? 1 : axis)}), IM_IN(x, beta));
+    return one(flatten ? reshape_to(n, y, rank, t->dim) : y, ret_out);
+}
+
+static bool softmax(const ImNode *n, ScVal *ret_out)
+{
+    return softmax_like(n, &sc_op_softmax, ret_out);
+}
+
+static bool layernorm(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    const ScType *t = im_type(n, 0);
+    double eps = im_float(n, "epsilon", 1e-5, &ok);
+    int64_t axis = im_int(n, "axis", -1, &ok), stash = im_int(n, "stash_type", SCRT_F32, &ok);
+    if (!ok || !ONLY(n, "axis", "epsilon", "stash_type"))
+        return false;
+    if (stash != SCRT_F32)
+        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
+    ScVal beta = im_has(n, 2) ? im_in(n, 2) : sc_const_scalar(b, t->dtype, 0);
+    ScVal in[4] = {im_in(n, 0), im_in(n, 1), beta, sc_const_scalar(b, t->dtype, eps)};
+    ScAttr attr[SC_MAX_ATTR] = {SC_INT(axis)};
+    return sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
+}
+
+static const ScOp *reduction(const char *type)
+{
+    static const struct {
+        const char *type;
+        const ScOp *op;
+    } table[] = {{"ReduceSum", &sc_op_reduce_sum},
+                 {"ReduceMean", &sc_op_reduce_mean},
+                 {"ReduceMax", &sc_op_reduce_max},
+                 {"ReduceMin", &sc_op_reduce_min}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!strcmp(table[i].type, type))
+            return table[i].op;
+    return NULL;
+}
+
+/* Axes are an operand since opset 13 for the sum, since 18 for the others; none means all. */
+static bool reduce(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    const ScOp *op = reduction(n->pb->op_type);
+    uint32_t n_axes, rank = im_type(n, 0)->rank, a;
+    const int64_t *axes = axes_of(n, op == &sc_op_reduce_sum ? 13 : 18, &n_axes, &ok);
+    int64_t keep = im_int(n, "keepdims", 1, &ok), noop = im_int(n, "noop_with_empty_axes", 0, &ok);
+    int64_t list[SCRT_MAX_RANK];
+    if (!ok || !ONLY(n, "axes", "keepdims", "noop_with_empty_axes"))
+        return false;
+    if (n_axes > rank)
+        return sc_fail(n->im->cx, n->loc, SC_E_AXIS, "%u axes for rank %u", n_axes, rank);
+    for (uint32_t i = 0; i < n_axes; i++) {
+        if (!axis_of(n, axes[i], rank, &a))
+            return false;
+        list[i] = a;
+    }
+    if (n_axes == 0 && noop)
+        return one(im_in(n, 0), ret_out);
+    for (uint32_t i = 0; n_axes == 0 && i < rank; i++)
+        list[i] = i;
+    return one(im_build(n, op,
+                        IM_SET({"axes", SC_INTS(n_axes ? n_axes : rank, list)},
+                               {"keepdims", SC_INT(keep != 0)}),
+                        IM_IN(im_in(n, 0))),
+               ret_out);
+}
+
+static const ImAdapter adapters[] = {
+    {"", "Constant", 1, 0, constant, 1},
+    {"", "ConstantOfShape", 9, 0, constant_of_shape, 1},
+    {"", "Reshape", 1, 0, reshape, 1},
+    {"", "Squeeze", 1, 0, squeeze, 1},
+    {"", "Unsqueeze", 1, 0, unsqueeze, 1},
+    {"", "Transpose", 1, 0, transpose, 1},
+    {"", "Expand", 8, 0, expand, 1},
+    {"", "Gemm", 1, 0, gemm, 1},
+    {"", "Clip", 1, 0, clip, 1},
+    {"", "Dropout", 7, 0, dropout, 2},
+    {"", "Cast", 6, 0, cast, 1},
+    {"", "Softmax", 1, 0, softmax, 1},
+    {"", "LayerNormalization", 17, 0, layernorm, 3},
+    {"", "ReduceSum", 1, 0, reduce, 1},
+    {"", "ReduceMean", 1, 0, reduce, 1},
+    {"", "ReduceMax", 1, 0, reduce, 1},
+    {"", "ReduceMin", 1, 0, reduce, 1},
+    {NULL, NULL, 0, 0, NULL, 0},
+};
+
+const ImAdapter *im_adapter(const char *domain, const char *type, int opset)
+{
+    const ImAdapter *const table[] = {adapters, im_window_adapters};
+    for (size_t t = 0; t < 2; t++)
+        for (const ImAdapter *a = table[t]; a->type; a++)
+            if (!strcmp(a->type, type) && !strcmp(a->domain, domain) && opset >= a->since &&
+                (!a->until || opset <= a->until))
+                return a;
+    return NULL;
+}

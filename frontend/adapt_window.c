@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolutions and pools: automatic padding becomes pads (terms, where an extent is symbolic),
+ * absent strides and dilations become ones, global pools become reductions. */
+#include "frontend/frontend_priv.h"
+
+#include <string.h>
+
+typedef struct Window {
+    uint32_t n; /* spatial dims */
+    int64_t kernel[SCRT_MAX_RANK], stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
+    const ScTerm *pads[2 * SCRT_MAX_RANK]; /* begins, then ends */
+} Window;
+
+/* A list of n positive integers, ones where the attribute is absent. */
+static bool ones_or(const ImNode *n, const char *name, uint32_t len, int64_t *ret)
+{
+    bool ok = true;
+    uint32_t got;
+    const int64_t *is = im_ints(n, name, &got, &ok);
+    if (!ok)
+        return false;
+    if (is && got != len)
+        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE,
+                       "\"%s\" has %u entries for %u spatial dims", name, got, len);
+    for (uint32_t i = 0; i < len; i++) {
+        ret[i] = is ? is[i] : 1;
+        if (ret[i] < 1 || ret[i] > INT32_MAX)
+            return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" has the entry %lld", name,
+                           (long long)ret[i]);
+    }
+    return true;
+}
+
+/* So that the result has ceil(extent / stride): the padding needed, the odd element at the end for
+ * SAME_UPPER and at the begin for SAME_LOWER. */
+static void pad_same(ScCtx *cx, const ScTerm *extent, const Window *w, uint32_t i, bool upper,
+                     const ScTerm **ret_begin, const ScTerm **ret_end)
+{
+    const ScTerm *out = sc_term_cdiv(cx, extent, sc_term(cx, w->stride[i]));
+    const ScTerm *span =
+        sc_term_addc(cx, sc_term_scale(cx, sc_term_addc(cx, out, -1), w->stride[i]),
+                     (w->kernel[i] - 1) * w->dilation[i] + 1);
+    const ScTerm *total = sc_term_max(cx, sc_term_sub(cx, span, extent), sc_term(cx, 0));
+    const ScTerm *half = sc_term_fdiv(cx, total, sc_term(cx, 2));
+    const ScTerm *rest = sc_term_sub(cx, total, half);
+    *ret_begin = upper ? half : rest;
+    *ret_end = upper ? rest : half;
+}
+
+static bool pads(const ImNode *n, const ScType *x, Window *w)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t got;
+    const char *mode = im_str(n, "auto_pad", "NOTSET", &ok);
+    const int64_t *is = im_ints(n, "pads", &got, &ok);
+    bool same = !strcmp(mode, "SAME_UPPER") || !strcmp(mode, "SAME_LOWER");
+    if (!ok)
+        return false;
+    if (!same && strcmp(mode, "NOTSET") && strcmp(mode, "VALID"))
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"auto_pad\" is \"%s\"", mode);
+    if (is && got != 2 * w->n)
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"pads\" has %u entries for %u spatial dims",
+                       got, w->n);
+    for (uint32_t i = 0; i < w->n; i++) {
+        if (same) {
+            pad_same(cx, x->dim[i + 2], w, i, !strcmp(mode, "SAME_UPPER"), &w->pads[i],
+                     &w->pads[w->n + i]);
+            continue;
+        }
+        for (uint32_t end = 0; end < 2; end++) {
+            int64_t p = is && !strcmp(mode, "NOTSET") ? is[end * w->n + i] : 0;
+            if (p < 0 || p > INT32_MAX)
+                return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"pads\" has the entry %lld",
+                               (long long)p);
+            w->pads[end * w->n + i] = sc_term(cx, p);
+        }
+    }
+    return true;
+}
+
+static bool window(const ImNode *n, Window *w)
+{
+    const ScType *x = im_type(n, 0);
+    if (x->kind != SC_TYPE_TENSOR || x->rank < 3)
+        return sc_fail(n->im->cx, n->loc, SC_E_RANK, "x has rank %u, at least 3 is needed",
+                       x->rank);
+    w->n = x->rank - 2;
+    return ones_or(n, "strides", w->n, w->stride) && ones_or(n, "dilations", w->n, w->dilation);
+}
+
+/* The kernel's extents are the weight's; where the attribute is there too it must say the same. */
+static bool kernel_of_weight(const ImNode *n, Window *w)
+{
+    bool ok = true;
+    uint32_t got;
+    const ScType *t = im_type(n, 1);
+    const int64_t *is = im_ints(n, "kernel_shape", &got, &ok);
+    int64_t dims[SCRT_MAX_RANK];
+    if (!ok)
+        return false;
+    if (t->rank != w->n + 2 || !sc_type_const_dims(t, dims))
+        return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "w must have rank %u and known extents",
+                       w->n + 2);
+    for (uint32_t i = 0; i < w->n; i++) {
+        w->kernel[i] = dims[i + 2];
+        if (w->kernel[i] < 1 || w->kernel[i] > INT32_MAX ||
+            (is && (got != w->n || is[i] != w->kernel[i])))
+            return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is not that of w");
+    }
+    return true;
+}
+
+static bool conv(const ImNode *n, ScVal *ret_out)
+{
+    static const char *const known[] = {"auto_pad", "dilations", "group", "kernel_shape",
+                                        "pads",     "strides",   NULL};
+    bool ok = true;
+    Window w;
+    int64_t group = im_int(n, "group", 1, &ok);
+    if (n->n_in < 2 || n->n_in > 3)
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
+    if (!ok || !im_only_attrs(n, known) || !window(n, &w) || !kernel_of_weight(n, &w) ||
+        !pads(n, im_type(n, 0), &w))
+        return false;
+    ret_out[0] =
+        im_build(n, &sc_op_conv,
+                 IM_SET({"strides", SC_INTS(w.n, w.stride)}, {"pads", SC_TERMS(2 * w.n, w.pads)},
+                        {"dilations", SC_INTS(w.n, w.dilation)}, {"group", SC_INT(group)}),
+                 n->n_in, n->in);
+    return ret_out[0] != SC_POISON;
+}
+
+static bool pool(const ImNode *n, const ScOp *op, const char *extra, ScVal *ret_out)
+{
+    const char *const known[] = {"auto_pad", "dilations", "ceil_mode", "kernel_shape",
+                                 "pads",     "strides",   extra,       NULL};
+    bool ok = true, mean = !strcmp(extra, "count_include_pad");
+    Window w;
+    int64_t ceil_mode = im_int(n, "ceil_mode", 0, &ok), value = im_int(n, extra, 0, &ok);
+    if (!ok || !im_only_attrs(n, known) || !window(n, &w))
+        return false;
+    if (!im_attr(n, "kernel_shape"))
+        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is missing");
+    if (!ones_or(n, "kernel_shape", w.n, w.kernel) || !pads(n, im_type(n, 0), &w))
+        return false;
+    if (n->n_out > 1 || (!mean && value))
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "MaxPool with the result Indices");
+    ImSet set[] = {
+        {"kernel_shape", SC_INTS(w.n, w.kernel)}, {"strides", SC_INTS(w.n, w.stride)},
+        {"pads", SC_TERMS(2 * w.n, w.pads)},      {"dilations", SC_INTS(w.n, w.dilation)},
+        {"ceil_mode", SC_INT(ceil_mode != 0)},    {"count_include_pad", SC_INT(value != 0)}};
+    ret_out[0] = im_build(n, op, mean ? 6 : 5, set, IM_IN(im_in(n, 0)));
+    return ret_out[0] != SC_POISON;
+}
+
+static bool maxpool(const ImNode *n, ScVal *ret_out)
+{
+    return pool(n, &sc_op_maxpool, "storage_order", ret_out);
+}
+
+static bool avgpool(const ImNode *n, ScVal *ret_out)
+{
+    return pool(n, &sc_op_avgpool, "count_include_pad", ret_out);
+}
+
+static bool global_pool(const ImNode *n, ScVal *ret_out)
+{
+    int64_t axes[SCRT_MAX_RANK];
+    uint32_t rank = im_type(n, 0)->rank;
+    if (rank < 3)
+        return sc_fail(n->im->cx, n->loc, SC_E_RANK, "x has rank %u, at least 3 is needed", rank);
+    for (uint32_t i = 2; i < rank; i++)
+        axes[i - 2] = i;
+    const ScOp *op =
+        strcmp(n->pb->op_type, "GlobalMaxPool") ? &sc_op_reduce_mean : &sc_op_reduce_max;
+    ret_out[0] = im_build(n, op, IM_SET({"axes", SC_INTS(rank - 2, axes)}, {"keepdims", SC_INT(1)}),
+                          IM_IN(im_in(n, 0)));
+    return ret_out[0] != SC_POISON;
+}
+
+const ImAdapter im_window_adapters[] = {
+    {"", "Conv", 1, 0, conv, 1},
+    {"", "MaxPool", 1, 0, maxpool, 2},
+    {"", "AveragePool", 1, 0, avgpool, 1},
+    {"", "GlobalAveragePool", 1, 0, global_pool, 1},
+    {"", "GlobalMaxPool", 1, 0, global_pool, 1},
+    {NULL, NULL, 0, 0, NULL, 0},
+};

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Readers of a node's attributes and of integer operands whose values are known at import. */
+#include "frontend/frontend_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* AttributeProto.AttributeType; files of the first format have none, so 0 fits any. */
+enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_INTS = 7 };
+
+const Onnxpb__Attribute *im_attr(const ImNode *n, const char *name)
+{
+    for (size_t i = 0; i < n->pb->n_attribute; i++)
+        if (n->pb->attribute[i]->name && !strcmp(n->pb->attribute[i]->name, name))
+            return n->pb->attribute[i];
+    return NULL;
+}
+
+/* The attribute if there is one of that type; NULL with *ok false if it is of another. */
+static const Onnxpb__Attribute *typed(const ImNode *n, const char *name, int type, const char *what,
+                                      bool *ok)
+{
+    const Onnxpb__Attribute *a = im_attr(n, name);
+    if (a && a->ref_attr_name && *a->ref_attr_name)
+        *ok = sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" refers to a function's attribute",
+                      name);
+    else if (a && a->has_type && a->type != 0 && a->type != type)
+        *ok = sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" must be %s", name, what);
+    else
+        return a;
+    return NULL;
+}
+
+int64_t im_int(const ImNode *n, const char *name, int64_t def, bool *ok)
+{
+    const Onnxpb__Attribute *a = typed(n, name, TYPE_INT, "an integer", ok);
+    return a ? a->i : def;
+}
+
+double im_float(const ImNode *n, const char *name, double def, bool *ok)
+{
+    const Onnxpb__Attribute *a = typed(n, name, TYPE_FLOAT, "a float", ok);
+    return a ? (double)a->f : def;
+}
+
+const char *im_str(const ImNode *n, const char *name, const char *def, bool *ok)
+{
+    const Onnxpb__Attribute *a = typed(n, name, TYPE_STRING, "a string", ok);
+    return a ? sc_intern_n(n->im->cx, (const char *)a->s.data, a->s.len)
+             : sc_intern(n->im->cx, def);
+}
+
+const int64_t *im_ints(const ImNode *n, const char *name, uint32_t *ret_n, bool *ok)
+{
+    const Onnxpb__Attribute *a = typed(n, name, TYPE_INTS, "a list of integers", ok);
+    *ret_n = a ? (uint32_t)a->n_ints : 0;
+    return a ? sc_memdup(sc_ctx_arena(n->im->cx), a->ints, a->n_ints * sizeof *a->ints) : NULL;
+}
+
+bool im_only_attrs(const ImNode *n, const char *const *known)
+{
+    for (size_t i = 0; i < n->pb->n_attribute; i++) {
+        const char *name = n->pb->attribute[i]->name ? n->pb->attribute[i]->name : "";
+        uint32_t k = 0;
+        while (known[k] && strcmp(known[k], name))
+            k++;
+        if (!known[k])
+            return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is not supported here", name);
+    }
+    return true;
+}
+
+const ScType *im_type(const ImNode *n, uint32_t i)
+{
+    return sc_built(&n->im->b, im_in(n, i))->type;
+}
+
+const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
+{
+    const ScValue *v = sc_built(&n->im->b, im_in(n, i));
+    int64_t dims[SCRT_MAX_RANK], count = 1;
+    if (v->type->kind == SC_TYPE_POISON)
+        return NULL;
+    if (!v->content || !sc_type_const_dims(v->type, dims)) {
+        sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u, \"%s\"", i, v->name ? v->name : "");
+        return NULL;
+    }
+    for (uint32_t k = 0; k < v->type->rank; k++)
+        count *= dims[k];
+    *ret_n = (uint32_t)count;
+    return v->content;
+}
+
+const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n)
+{
+    const ScTerm *const *t = im_content(n, i, ret_n);
+    if (!t)
+        return NULL;
+    int64_t *ret = sc_array(sc_ctx_arena(n->im->cx), int64_t, *ret_n ? *ret_n : 1);
+    for (uint32_t k = 0; k < *ret_n; k++)
+        if (!sc_term_const(t[k], &ret[k])) {
+            sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u must be constant", i);
+            return NULL;
+        }
+    return ret;
+}
+
+ScVal im_build(const ImNode *n, const ScOp *op, uint32_t n_set, const ImSet *set, uint32_t n_in,
+               const ScVal *in)
+{
+    ScAttr attr[SC_MAX_ATTR] = {0};
+    for (uint32_t i = 0; i < n_set; i++) {
+        int at = sc_attr_index(op, set[i].name);
+        if (at < 0)
+            abort(); /* an adapter names an attribute that the row does not have */
+        attr[at] = set[i].value;
+    }
+    return sc_node1(&n->im->b, op, attr, n_in, in);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share: the import in progress and readers of its attributes. */
+#ifndef SC_FRONTEND_PRIV_H
+#define SC_FRONTEND_PRIV_H
+
+#include "frontend/frontend.h"
+#include "ir/op.h"
+#include "onnx.pb-c.h"
+
+#define IM_MAX_DEPTH   100u        /* nested messages; one level of control flow takes three */
+#define IM_MIN_LIMIT   (64u << 20) /* unpacked bytes that any file may take */
+#define IM_RATIO_LIMIT 8u          /* and how many times its size a larger file may take */
+#define IM_MAX_NODES   1000000u
+#define IM_MAX_OPSET   27 /* the newest version of ai.onnx whose meaning is known here */
+#define IM_MAX_IR      13 /* the newest file format */
+
+/* Checks the wire format of a ModelProto without unpacking it: well formed, nesting and unpacked
+ * size within the limits above. False after sc_fail. */
+bool im_scan(ScCtx *cx, const void *bytes, size_t n);
+
+/* Unpacks bytes that im_scan accepted. Large fields lie in the session and stay; the rest is freed
+ * by im_model_free. NULL after sc_fail. */
+Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n);
+void im_model_free(Onnxpb__Model *m);
+
+/* A tensor as a blob of the session; name may be NULL. dir is where external data lies, or NULL.
+ * NULL after sc_fail at loc (NULL: the file). */
+const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char *name,
+                        const Onnxpb__Tensor *t);
+
+typedef struct Import {
+    ScCtx *cx;
+    ScBuild b;
+    const char *file;
+    const ScImportOptions *opt;
+    const Onnxpb__Model *model;
+    struct ImNames *names; /* ONNX value name -> ScVal */
+} Import;
+
+/* The node that is being imported. */
+typedef struct ImNode {
+    Import *im;
+    const Onnxpb__Node *pb;
+    const ScLoc *loc;
+    int opset;     /* of the node's domain */
+    uint32_t n_in; /* trailing absent ones are cut off */
+    const ScVal *in;
+    uint32_t n_out;
+} ImNode;
+
+/* How an operator is imported that is not simply a row with the same operands and attributes.
+ * Answers n_out values, poison after a mistake. */
+typedef struct ImAdapter {
+    const char *domain, *type;
+    int since, until; /* opsets, until 0: to the newest */
+    bool (*build)(const ImNode *n, ScVal *ret_out);
+    uint32_t max_out; /* results it can answer; more are refused */
+} ImAdapter;
+const ImAdapter *im_adapter(const char *domain, const char *type, int opset);
+extern const ImAdapter im_window_adapters[]; /* ends with a NULL type */
+
+/* Attributes by name. The readers with a default answer it where there is none, and record
+ * SC_E_ATTRIBUTE and set *ok to false where the type is another. */
+const Onnxpb__Attribute *im_attr(const ImNode *n, const char *name);
+int64_t im_int(const ImNode *n, const char *name, int64_t def, bool *ok);
+double im_float(const ImNode *n, const char *name, double def, bool *ok);
+const char *im_str(const ImNode *n, const char *name, const char *def, bool *ok);
+/* The list and its length; NULL and 0 where there is none. */
+const int64_t *im_ints(const ImNode *n, const char *name, uint32_t *ret_n, bool *ok);
+/* False with SC_E_ATTRIBUTE if the node has an attribute that is not in the list (ended by NULL).
+ */
+bool im_only_attrs(const ImNode *n, const char *const *known);
+
+/* Operand i, or SC_ABSENT. */
+static inline ScVal im_in(const ImNode *n, uint32_t i)
+{
+    return i < n->n_in ? n->in[i] : SC_ABSENT;
+}
+static inline bool im_has(const ImNode *n, uint32_t i)
+{
+    return im_in(n, i) != SC_ABSENT;
+}
+const ScType *im_type(const ImNode *n,
+                      uint32_t i); /* of operand i; poison and absent have types too */
+/* The elements of integer operand i as terms; SC_E_DYNAMIC and NULL where they depend on data. */
+const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n);
+/* The same as constants. */
+const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n);
+/* Builds row op with attributes given by name; the rest take defaults. */
+typedef struct ImSet {
+    const char *name;
+    ScAttr value;
+} ImSet;
+ScVal im_build(const ImNode *n, const ScOp *op, uint32_t n_set, const ImSet *set, uint32_t n_in,
+               const ScVal *in);
+#define IM_SET(...)                                                                                \
+    sizeof((ImSet[]){__VA_ARGS__}) / sizeof(ImSet), (ImSet[])                                      \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+#define IM_IN(...)                                                                                 \
+    sizeof((ScVal[]){__VA_ARGS__}) / sizeof(ScVal), (ScVal[])                                      \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
+
+#endif

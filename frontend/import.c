@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The walk over a ModelProto: opsets, inputs, initializers, nodes, outputs. What a node becomes is
+ * said by an adapter (adapt.c) or, where ONNX and the row agree, by the row itself. */
+#include "frontend/frontend_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- Names: ONNX value name -> value -------------------------------------------------------------
+ */
+
+typedef struct ImNames {
+    struct {
+        const char *name; /* interned */
+        ScVal v;
+    } *slot;
+    uint32_t n, cap; /* cap is a power of two, at most half full */
+} ImNames;
+
+static uint32_t names_find(const ImNames *m, const char *name)
+{
+    uint32_t i = (uint32_t)((uintptr_t)name >> 4) * 2654435761u & (m->cap - 1);
+    while (m->slot[i].name && m->slot[i].name != name)
+        i = (i + 1) & (m->cap - 1);
+    return i;
+}
+
+static void names_grow(ImNames *m)
+{
+    ImNames old = *m;
+    m->cap = old.cap ? 2 * old.cap : 64;
+    m->slot = calloc(m->cap, sizeof *m->slot);
+    if (!m->slot)
+        abort();
+    for (uint32_t i = 0; i < old.cap; i++)
+        if (old.slot[i].name)
+            m->slot[names_find(m, old.slot[i].name)] = old.slot[i];
+    free(old.slot);
+}
+
+/* False where the name is defined already. */
+static bool names_define(ImNames *m, const char *name, ScVal v)
+{
+    if (2 * (m->n + 1) > m->cap)
+        names_grow(m);
+    uint32_t i = names_find(m, name);
+    if (m->slot[i].name)
+        return false;
+    m->slot[i].name = name;
+    m->slot[i].v = v;
+    m->n++;
+    return true;
+}
+
+static bool names_get(const ImNames *m, const char *name, ScVal *ret)
+{
+    uint32_t i = m->cap ? names_find(m, name) : 0;
+    if (!m->cap || !m->slot[i].name)
+        return false;
+    *ret = m->slot[i].v;
+    return true;
+}
+
+static bool define(Import *im, const ScLoc *loc, const char *name, ScVal v)
+{
+    const char *s = sc_intern(im->cx, name);
+    if (!names_define(im->names, s, v))
+        return sc_fail(im->cx, loc, SC_E_NAME, "\"%s\" is defined twice", s);
+    sc_set_name(&im->b, v, s);
+    return true;
+}
+
+/* --- Opsets, node locations
+ * ------------------------------------------------------------------------ */
+
+static const char *text(const char *s)
+{
+    return s ? s : "";
+}
+
+static const char *domain_of(const char *domain)
+{
+    return !domain || !strcmp(domain, "ai.onnx") ? "" : domain;
+}
+
+/* The version of a domain that the model imports; 0 where it imports none. */
+static int opset_of(const Import *im, const char *domain)
+{
+    for (size_t i = 0; i < im->model->n_opset_import; i++)
+        if (!strcmp(domain_of(im->model->opset_import[i]->domain), domain))
+            return (int)im->model->opset_import[i]->version;
+    return 0;
+}
+
+static bool check_versions(Import *im)
+{
+    const Onnxpb__Model *m = im->model;
+    if (!m->graph)
+        return sc_fail(im->cx, NULL, SC_E_ONNX, "it has no graph");
+    if (!m->has_ir_version || m->ir_version < 1 || m->ir_version > IM_MAX_IR)
+        return sc_fail(im->cx, NULL, SC_E_OPSET, "file format %lld; this version reads 1 to %d",
+                       (long long)m->ir_version, IM_MAX_IR);
+    if (m->n_functions)
+        return sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "the model defines functions of its own");
+    for (size_t i = 0; i < m->n_opset_import; i++) {
+        int64_t v = m->opset_import[i]->version;
+        if (v < 1 || v > (*domain_of(m->opset_import[i]->domain) ? INT16_MAX : IM_MAX_OPSET))
+            return sc_fail(im->cx, NULL, SC_E_OPSET, "version %lld of \"%s\"; known are 1 to %d",
+                           (long long)v, text(m->opset_import[i]->domain), IM_MAX_OPSET);
+    }
+    if (m->graph->n_node > IM_MAX_NODES)
+        return sc_fail(im->cx, NULL, SC_E_LIMIT, "%zu nodes, at most %u", m->graph->n_node,
+                       IM_MAX_NODES);
+    if (m->graph->n_sparse_initializer)
+        return sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "the model has sparse initializers");
+    return true;
+}
+
+static const ScLoc *node_loc(Import *im, const Onnxpb__Node *n, size_t index)
+{
+    const char *name = n->name && *n->name ? n->name : n->n_output ? text(n->output[0]) : "";
+    ScOrigin o = {.name = sc_intern(im->cx, name),
+                  .op = sc_intern(im->cx, text(n->op_type)),
+                  .index = (int32_t)index};
+    return sc_loc(im->cx, im->file, 0, SC_FORWARD, 1, &o);
+}
+
+/* Every node that nothing here imports, each an error of its own. */
+static bool check_supported(Import *im)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    bool ok = true;
+    for (size_t i = 0; i < g->n_node; i++) {
+        const Onnxpb__Node *n = g->node[i];
+        const char *domain = domain_of(n->domain), *type = text(n->op_type);
+        int opset = opset_of(im, domain);
+        if (im_adapter(domain, type, opset) || sc_op_onnx(domain, type, opset))
+            continue;
+        ok = sc_fail(im->cx, node_loc(im, n, i), SC_E_UNSUPPORTED, "%s of domain \"%s\", opset %d",
+                     type, *domain ? domain : "ai.onnx", opset);
+    }
+    return ok;
+}
+
+/* --- Inputs and initializers
+ * ------------------------------------------------------------------------ */
+
+/* A dimension without a name or size gets a symbol of its own. */
+static const ScTerm *dim_term(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
+{
+    char fresh[32];
+    ScStr name = {0};
+    const ScTerm *t;
+    if (d->has_dim_value && d->dim_value >= 0) {
+        t = sc_term(im->cx, d->dim_value);
+    } else {
+        snprintf(fresh, sizeof fresh, "_%zu", axis);
+        sc_str_add(&name, d->dim_param && *d->dim_param ? d->dim_param : input);
+        if (!d->dim_param || !*d->dim_param)
+            sc_str_add(&name, fresh);
+        t = sc_term_sym(im->cx, sc_str_get(&name));
+        for (uint32_t i = 0; im->opt && i < im->opt->n_dim; i++)
+            if (!strcmp(im->opt->dim_name[i], sc_str_get(&name)))
+                t = sc_term(im->cx, im->opt->dim_value[i]);
+    }
+    sc_str_free(&name);
+    return t;
+}
+
+static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v)
+{
+    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (!t || !t->shape || scrt_dtype_bits((ScrtDtype)t->elem_type) == 0) {
+        sc_fail(im->cx, NULL, SC_E_TYPE, "input \"%s\" is not a tensor of known type and rank",
+                text(v->name));
+        return sc_type_poison(im->cx);
+    }
+    if (t->shape->n_dim > SCRT_MAX_RANK) {
+        sc_fail(im->cx, NULL, SC_E_LIMIT, "input \"%s\" has %zu dimensions of at most %d",
+                text(v->name), t->shape->n_dim, SCRT_MAX_RANK);
+        return sc_type_poison(im->cx);
+    }
+    for (size_t i = 0; i < t->shape->n_dim; i++)
+        dim[i] = dim_term(im, text(v->name), i, t->shape->dim[i]);
+    return sc_type(im->cx, (ScrtDtype)t->elem_type, (uint32_t)t->shape->n_dim, dim);
+}
+
+/* An initializer is a constant. Before format 4 every initializer was listed as an input too; since
+ * then such an input may be overridden by the caller, which a compiled program does not offer. */
+static bool import_initializers(Import *im)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    for (size_t i = 0; i < g->n_initializer; i++) {
+        const Onnxpb__Tensor *t = g->initializer[i];
+        const char *name = sc_intern(im->cx, text(t->name));
+        const ScBlob *blob = im_tensor(im->cx, NULL, im->opt ? im->opt->dir : NULL, name, t);
+        if (!blob || !define(im, NULL, name, sc_const(&im->b, blob, blob->dtype, NULL)))
+            return false;
+    }
+    return true;
+}
+
+static bool import_inputs(Import *im)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    for (size_t i = 0; i < g->n_input; i++) {
+        const char *name = sc_intern(im->cx, text(g->input[i]->name));
+        ScVal known;
+        if (names_get(im->names, name, &known)) {
+            const ScNode *def = sc_built_def(&im->b, known);
+            if (!(def->op->flags & SC_CONST_OP))
+                return sc_fail(im->cx, NULL, SC_E_NAME, "input \"%s\" is defined twice", name);
+            if (im->model->ir_version >= 4)
+                sc_warn(im->cx, NULL, SC_E_DEFAULT, "\"%s\"", name);
+            continue;
+        }
+        const ScType *t = input_type(im, g->input[i]);
+        if (t->kind == SC_TYPE_POISON || !define(im, NULL, name, sc_input(&im->b, name, t, NULL)))
+            return false;
+    }
+    return true;
+}
+
+/* --- Nodes
+ * ------------------------------------------------------------------------------------------ */
+
+/* An ONNX attribute as the row's schema wants it. */
+static bool convert_attr(const ImNode *n, const ScAttrDef *def, ScAttr *ret)
+{
+    bool ok = true;
+    uint32_t len;
+    const int64_t *is;
+    if (!im_attr(n, def->name)) {
+        if (def->required)
+            return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is missing", def->name);
+        *ret = def->def;
+        return true;
+    }
+    switch (def->kind) {
+    case SC_A_INT:
+        *ret = SC_INT(im_int(n, def->name, 0, &ok));
+        return ok;
+    case SC_A_FLOAT:
+        *ret = SC_FLOAT(im_float(n, def->name, 0, &ok));
+        return ok;
+    case SC_A_STR:
+        *ret = SC_STR(im_str(n, def->name, "", &ok));
+        return ok;
+    case SC_A_DTYPE:
+        *ret = SC_DT((ScrtDtype)im_int(n, def->name, 0, &ok));
+        if (ok && scrt_dtype_bits(ret->dtype) == 0)
+            return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is no element type: %d",
+                           def->name, ret->dtype);
+        return ok;
+    case SC_A_INTS:
+        is = im_ints(n, def->name, &len, &ok);
+        *ret = SC_INTS(len, is);
+        return ok;
+    case SC_A_TERMS:
+        is = im_ints(n, def->name, &len, &ok);
+        if (ok) {
+            const ScTerm **ts = sc_array(sc_ctx_arena(n->im->cx), const ScTerm *, len);
+            for (uint32_t i = 0; i < len; i++)
+                ts[i] = sc_term(n->im->cx, is[i]);
+            *ret = SC_TERMS(len, ts);
+        }
+        return ok;
+    default:
+        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" cannot be imported", def->name);
+    }
+}
+
+/* A node whose ONNX operands and attributes are the row's. */
+static bool build_row(const ImNode *n, const ScOp *op, ScVal *ret_out)
+{
+    ScAttr attr[SC_MAX_ATTR] = {0};
+    const char *known[SC_MAX_ATTR + 1] = {0};
+    for (uint32_t i = 0; i < op->n_attr; i++) {
+        known[i] = op->attr[i].name;
+        if (!convert_attr(n, &op->attr[i], &attr[i]))
+            return false;
+    }
+    return im_only_attrs(n, known) &&
+           sc_node(&n->im->b, op, attr, NULL, n->n_in, n->in, n->n_out, ret_out);
+}
+
+/* The operands' values; trailing empty names are no operands. */
+static bool operands(Import *im, const Onnxpb__Node *pb, const ScLoc *loc, ScVal *in,
+                     uint32_t *ret_n)
+{
+    size_t n = pb->n_input;
+    while (n > 0 && !*pb->input[n - 1])
+        n--;
+    for (size_t i = 0; i < n; i++) {
+        const char *name = sc_intern(im->cx, pb->input[i]);
+        if (!*name)
+            in[i] = SC_ABSENT;
+        else if (!names_get(im->names, name, &in[i]))
+            return sc_fail(im->cx, loc, SC_E_NAME, "operand %zu, \"%s\"", i, name);
+    }
+    *ret_n = (uint32_t)n;
+    return true;
+}
+
+static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
+{
+    const char *domain = domain_of(pb->domain), *type = text(pb->op_type);
+    ImNode n = {.im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = opset_of(im, domain)};
+    const ImAdapter *adapter = im_adapter(domain, type, n.opset);
+    const ScOp *row = sc_op_onnx(domain, type, n.opset);
+    uint32_t n_out = (uint32_t)pb->n_output;
+    while (n_out > 0 && !*pb->output[n_out - 1])
+        n_out--;
+    if (pb->n_input > UINT16_MAX || n_out == 0 || n_out > (adapter ? adapter->max_out : SC_MAX_OUT))
+        return sc_fail(im->cx, n.loc, SC_E_ARITY, "%zu operands and %zu results", pb->n_input,
+                       pb->n_output);
+
+    ScVal out[SC_MAX_OUT];
+    ScVal *in = calloc(pb->n_input + 1, sizeof *in);
+    if (!in)
+        abort();
+    im->b.at = n.loc;
+    n.in = in;
+    n.n_out = n_out;
+    bool ok = operands(im, pb, n.loc, in, &n.n_in) &&
+              (adapter ? adapter->build(&n, out) : build_row(&n, row, out));
+    free(in);
+    for (uint32_t i = 0; ok && i < n_out; i++)
+        ok = out[i] != SC_POISON && (!*pb->output[i] || define(im, n.loc, pb->output[i], out[i]));
+    return ok;
+}
+
+static bool import_outputs(Import *im)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    for (size_t i = 0; i < g->n_output; i++) {
+        const char *name = sc_intern(im->cx, text(g->output[i]->name));
+        ScVal v;
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(text(g->output[k]->name), name))
+                return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\" is listed twice", name);
+        if (!names_get(im->names, name, &v))
+            return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\"", name);
+        sc_output(&im->b, name, v);
+    }
+    return g->n_output > 0 || sc_fail(im->cx, NULL, SC_E_ONNX, "the graph has no outputs");
+}
+
+static bool import_graph(Import *im)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    if (!check_versions(im) || !check_supported(im) || !import_initializers(im) ||
+        !import_inputs(im))
+        return false;
+    for (size_t i = 0; i < g->n_node; i++)
+        if (!import_node(im, g->node[i], i))
+            return false;
+    return import_outputs(im);
+}
+
+ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
+                   const ScImportOptions *opt)
+{
+    sc_set_file(cx, file);
+    if (!im_scan(cx, bytes, n))
+        return NULL;
+    Onnxpb__Model *m = im_model_unpack(cx, bytes, n);
+    if (!m)
+        return NULL;
+    ImNames names = {0};
+    Import im = {.cx = cx, .file = sc_intern(cx, file), .opt = opt, .model = m, .names = &names};
+    sc_build_init(&im.b, cx, m->graph && m->graph->name ? m->graph->name : "graph", im.file);
+    ScGraph *g = NULL;
+    if (import_graph(&im))
+        g = sc_build_end(&im.b);
+    else
+        sc_build_drop(&im.b);
+    free(names.slot);
+    im_model_free(m);
+    return g;
+}
+
+/* --- Initializers alone
+ * ------------------------------------------------------------------------------ */
+
+struct ScInitializers {
+    uint32_t n, cap;
+    const ScBlob **blob;
+};
+
+static void add_blob(ScCtx *cx, ScInitializers *s, const char *dir, const char *name,
+                     const Onnxpb__Tensor *t)
+{
+    const ScBlob *b = im_tensor(cx, NULL, dir, sc_intern(cx, text(name)), t);
+    if (b)
+        s->blob[s->n++] = b;
+}
+
+ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, size_t n,
+                                const char *dir)
+{
+    sc_set_file(cx, file);
+    Onnxpb__Model *m = im_scan(cx, bytes, n) ? im_model_unpack(cx, bytes, n) : NULL;
+    if (!m)
+        return NULL;
+    uint32_t before = sc_n_errors(cx);
+    ScInitializers *s = sc_new(sc_ctx_arena(cx), ScInitializers);
+    const Onnxpb__Graph *g = m->graph;
+    if (g) {
+        s->blob = sc_array(sc_ctx_arena(cx), const ScBlob *, g->n_initializer + g->n_node);
+        for (size_t i = 0; i < g->n_initializer; i++)
+            add_blob(cx, s, dir, g->initializer[i]->name, g->initializer[i]);
+        for (size_t i = 0; i < g->n_node; i++) {
+            const Onnxpb__Node *k = g->node[i];
+            for (size_t a = 0; a < k->n_attribute; a++)
+                if (!strcmp(text(k->op_type), "Constant") && k->n_output && k->attribute[a]->t) {
+                    add_blob(cx, s, dir, k->output[0], k->attribute[a]->t);
+                    break;
+                }
+        }
+    }
+    im_model_free(m);
+    return sc_n_errors(cx) == before ? s : NULL;
+}
+
+const ScBlob *sc_initializers_find(void *self, const char *name)
+{
+    const ScInitializers *s = self;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->blob[i]->name && !strcmp(s->blob[i]->name, name))
+            return s->blob[i];
+    return NULL;
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pre-scan: protobuf-c recurses without a limit and a two-byte message unpacks to a hundred
+ * bytes, so the wire format is walked first, guided by the same descriptors, counting what
+ * unpacking would take. Nothing is allocated here. */
+#include "frontend/frontend_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What protobuf-c allocates beside the structure itself: an entry for each field while it parses,
+ * and the allocator's own header. */
+enum { FIELD_COST = 48, ALLOC_COST = 32 };
+
+typedef struct Scan {
+    ScCtx *cx;
+    const uint8_t *base;
+    uint64_t cost, limit;
+} Scan;
+
+static bool bad(Scan *s, const uint8_t *at, const char *why)
+{
+    return sc_fail(s->cx, NULL, SC_E_ONNX, "%s at byte %td", why, at - s->base);
+}
+
+static bool varint(const uint8_t **p, const uint8_t *end, uint64_t *ret)
+{
+    uint64_t v = 0;
+    for (unsigned shift = 0; shift < 70 && *p < end; shift += 7) {
+        uint8_t byte = *(*p)++;
+        v |= shift < 64 ? (uint64_t)(byte & 0x7f) << shift : 0;
+        if (!(byte & 0x80)) {
+            *ret = v;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Bytes that a packed field's payload takes as an array: fixed-width elements as they are, varints
+ * counted by their last bytes. */
+static uint64_t packed_cost(ProtobufCType type, const uint8_t *p, size_t n)
+{
+    switch (type) {
+    case PROTOBUF_C_TYPE_FLOAT:
+    case PROTOBUF_C_TYPE_DOUBLE:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        return n;
+    default:
+        break;
+    }
+    uint64_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += !(p[i] & 0x80);
+    return 8 * count;
+}
+
+static bool scan(Scan *s, const ProtobufCMessageDescriptor *d, const uint8_t *p, const uint8_t *end,
+                 unsigned depth)
+{
+    if (depth > IM_MAX_DEPTH)
+        return sc_fail(s->cx, NULL, SC_E_LIMIT, "messages are nested more than %u deep",
+                       IM_MAX_DEPTH);
+    s->cost += d->sizeof_message + ALLOC_COST;
+    while (p < end) {
+        const uint8_t *at = p;
+        uint64_t tag, len;
+        if (!varint(&p, end, &tag))
+            return bad(s, at, "a field's tag is cut short");
+        if (tag >> 3 == 0 || tag >> 3 > 0x1fffffff)
+            return bad(s, at, "a field has an impossible number");
+        const ProtobufCFieldDescriptor *f =
+            protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
+        s->cost += FIELD_COST;
+        switch (tag & 7) {
+        case 0:
+            if (!varint(&p, end, &len))
+                return bad(s, at, "a number is cut short");
+            break;
+        case 1:
+        case 5:
+            len = (tag & 7) == 1 ? 8 : 4;
+            if ((size_t)(end - p) < len)
+                return bad(s, at, "a number is cut short");
+            p += len;
+            break;
+        case 2:
+            if (!varint(&p, end, &len) || len > (size_t)(end - p))
+                return bad(s, at, "a field is longer than what holds it");
+            if (f && f->type == PROTOBUF_C_TYPE_MESSAGE) {
+                if (!scan(s, f->descriptor, p, p + len, depth + 1))
+                    return false;
+            } else if (f && f->label == PROTOBUF_C_LABEL_REPEATED &&
+                       f->type != PROTOBUF_C_TYPE_STRING && f->type != PROTOBUF_C_TYPE_BYTES) {
+                s->cost += packed_cost(f->type, p, len);
+            } else {
+                s->cost += len + ALLOC_COST;
+            }
+            p += len;
+            break;
+        default:
+            return bad(s, at, "a field has an unknown wire type");
+        }
+        if (s->cost > s->limit)
+            return sc_fail(
+                s->cx, NULL, SC_E_LIMIT,
+                "unpacking takes more than %llu bytes, %u times the file's size and more",
+                (unsigned long long)s->limit, IM_RATIO_LIMIT);
+    }
+    return true;
+}
+
+bool im_scan(ScCtx *cx, const void *bytes, size_t n)
+{
+    Scan s = {.cx = cx, .base = bytes, .limit = IM_MIN_LIMIT};
+    if (n > IM_MIN_LIMIT / IM_RATIO_LIMIT)
+        s.limit = (uint64_t)n * IM_RATIO_LIMIT;
+    if (n == 0)
+        return sc_fail(cx, NULL, SC_E_ONNX, "the file is empty");
+    return scan(&s, &onnxpb__model__descriptor, bytes, s.base + n, 0);
+}
+
+/* Unpacking with two homes: what is large goes into the session's arena, where a blob may point at
+ * it for good; the rest is malloc'd and freed with the message. A header in front says which. */
+enum { HEADER = 16, LARGE = 64 << 10 };
+
+static void *unpack_alloc(void *cx, size_t n)
+{
+    if (n > SIZE_MAX - HEADER)
+        return NULL;
+    bool large = n >= LARGE;
+    char *p = large ? sc_alloc(sc_ctx_arena(cx), n + HEADER) : malloc(n + HEADER);
+    if (!p)
+        return NULL;
+    p[0] = large;
+    return p + HEADER;
+}
+
+static void unpack_free(void *cx, void *data)
+{
+    (void)cx;
+    char *p = data;
+    if (p && !p[-HEADER])
+        free(p - HEADER);
+}
+
+Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n)
+{
+    ProtobufCAllocator alloc = {unpack_alloc, unpack_free, cx};
+    Onnxpb__Model *m = onnxpb__model__unpack(&alloc, n, bytes);
+    if (!m)
+        sc_fail(cx, NULL, SC_E_ONNX, "a field has another type than ONNX gives it");
+    return m;
+}
+
+void im_model_free(Onnxpb__Model *m)
+{
+    ProtobufCAllocator alloc = {unpack_alloc, unpack_free, NULL};
+    if (m)
+        onnxpb__model__free_unpacked(m, &alloc);
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TensorProto to blob. dims times the element's bits must be the length of the data that is there,
+ * in whichever field it is; external data must lie beneath the model's folder. */
+#include "frontend/frontend_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct Source { /* where a tensor is, for messages */
+    ScCtx *cx;
+    const ScLoc *loc;
+    const char *name;
+} Source;
+
+/* Opens path beneath dir, one component at a time, following no link. -1 after sc_fail. */
+static int open_beneath(const Source *s, const char *dir, const char *path)
+{
+    int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const char *p = path;
+    while (at >= 0) {
+        size_t n = strcspn(p, "/");
+        char part[256];
+        if (n == 0 || n >= sizeof part || (n == 1 && p[0] == '.') ||
+            !strncmp(p, "..", n > 2 ? n : 2)) {
+            close(at);
+            sc_fail(s->cx, s->loc, SC_E_EXTERNAL,
+                    "tensor \"%s\": \"%s\" is not a path beneath the model", s->name, path);
+            return -1;
+        }
+        memcpy(part, p, n);
+        part[n] = '\0';
+        bool last = p[n] == '\0';
+        int next = openat(
+            at, part, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (last ? 0 : O_DIRECTORY));
+        int why = errno;
+        close(at);
+        errno = why;
+        at = next;
+        if (last)
+            break;
+        p += n + 1;
+    }
+    if (at < 0)
+        sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": cannot open \"%s\": %s", s->name,
+                path, errno == ELOOP ? "it is a link" : strerror(errno));
+    return at;
+}
+
+static bool parse_size(const char *text, uint64_t *ret)
+{
+    char *end;
+    if (text[0] < '0' || text[0] > '9')
+        return false;
+    errno = 0;
+    *ret = strtoull(text, &end, 10);
+    return errno == 0 && *end == '\0';
+}
+
+static bool read_all(int fd, void *p, size_t n, uint64_t offset)
+{
+    char *to = p;
+    while (n > 0) {
+        ssize_t got = pread(fd, to, n, (off_t)offset);
+        if (got <= 0)
+            return false;
+        to += got;
+        offset += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+/* The bytes of a tensor whose data is in a file of its own; NULL after sc_fail. */
+static const void *external(const Source *s, const char *dir, const Onnxpb__Tensor *t, size_t bytes)
+{
+    const char *location = NULL;
+    uint64_t offset = 0, length = bytes;
+    for (size_t i = 0; i < t->n_external_data; i++) {
+        const char *key = t->external_data[i]->key, *value = t->external_data[i]->value;
+        bool ok = key && value;
+        if (ok && !strcmp(key, "location"))
+            location = value;
+        else if (ok && !strcmp(key, "offset"))
+            ok = parse_size(value, &offset);
+        else if (ok && !strcmp(key, "length"))
+            ok = parse_size(value, &length);
+        if (!ok) {
+            sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": \"%s\" is not a number", s->name,
+                    key ? key : "");
+            return NULL;
+        }
+    }
+    if (!location || !dir || length != bytes) {
+        sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": %s", s->name,
+                !location ? "no location is given"
+                : !dir    ? "the model was not read from a folder"
+                          : "the length is not that of the shape");
+        return NULL;
+    }
+    int fd = open_beneath(s, dir, location);
+    if (fd < 0)
+        return NULL;
+    struct stat st;
+    const void *ret = NULL;
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || offset > (uint64_t)st.st_size ||
+        length > (uint64_t)st.st_size - offset) {
+        sc_fail(s->cx, s->loc, SC_E_EXTERNAL,
+                "tensor \"%s\": offset and length do not lie inside \"%s\"", s->name, location);
+    } else {
+        void *p = sc_alloc(sc_ctx_arena(s->cx), bytes ? bytes : 1);
+        if (read_all(fd, p, bytes, offset))
+            ret = p;
+        else
+            sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": reading \"%s\" failed", s->name,
+                    location);
+    }
+    close(fd);
+    return ret;
+}
+
+/* The typed field that holds a type's elements, and how many bytes of each entry count. */
+typedef struct Field {
+    const void *data;
+    size_t n, entry;
+} Field;
+
+static Field typed_field(const Onnxpb__Tensor *t, ScrtDtype dtype)
+{
+    switch (dtype) {
+    case SCRT_F32:
+        return (Field){t->float_data, t->n_float_data, 4};
+    case SCRT_C64:
+        return (Field){t->float_data, t->n_float_data, 4};
+    case SCRT_F64:
+    case SCRT_C128:
+        return (Field){t->double_data, t->n_double_data, 8};
+    case SCRT_I64:
+        return (Field){t->int64_data, t->n_int64_data, 8};
+    case SCRT_U32:
+    case SCRT_U64:
+        return (Field){t->uint64_data, t->n_uint64_data, 8};
+    default:
+        return (Field){t->int32_data, t->n_int32_data, 4};
+    }
+}
+
+/* Entries wider than what they hold keep it in their low bytes (little endian, as this host). */
+static const void *from_field(const Source *s, const Onnxpb__Tensor *t, ScrtDtype dtype,
+                              size_t bytes)
+{
+    Field f = typed_field(t, dtype);
+    uint32_t bits = scrt_dtype_bits(dtype);
+    size_t unit = bits < 8 ? 1 : dtype == SCRT_C64 ? 4 : dtype == SCRT_C128 ? 8 : bits / 8;
+    if (f.n != bytes / unit) {
+        sc_fail(s->cx, s->loc, SC_E_ONNX,
+                "tensor \"%s\" has %zu elements of data for a shape of %zu", s->name, f.n,
+                bytes / unit);
+        return NULL;
+    }
+    if (unit == f.entry)
+        return f.n && bytes >= (64u << 10) ? f.data : sc_memdup(sc_ctx_arena(s->cx), f.data, bytes);
+    char *p = sc_alloc(sc_ctx_arena(s->cx), bytes ? bytes : 1);
+    for (size_t i = 0; i < f.n; i++)
+        memcpy(p + i * unit, (const char *)f.data + i * f.entry, unit);
+    return p;
+}
+
+static const void *from_raw(const Source *s, const Onnxpb__Tensor *t, size_t bytes)
+{
+    if (t->raw_data.len != bytes) {
+        sc_fail(s->cx, s->loc, SC_E_ONNX, "tensor \"%s\" has %zu bytes of data for a shape of %zu",
+                s->name, t->raw_data.len, bytes);
+        return NULL;
+    }
+    /* From this size on the bytes lie in the session already: see scan.c. */
+    return bytes >= (64u << 10) ? t->raw_data.data
+                                : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
+}
+
+const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char *name,
+                        const Onnxpb__Tensor *t)
+{
+    Source s = {cx, loc, name ? name : ""};
+    ScrtDtype dtype = (ScrtDtype)t->data_type;
+    if (!t->has_data_type || scrt_dtype_bits(dtype) == 0) {
+        sc_fail(cx, loc, SC_E_TYPE, "tensor \"%s\" has element type %d, which cannot be stored",
+                s.name, t->data_type);
+        return NULL;
+    }
+    if (t->n_dims > SCRT_MAX_RANK || t->segment) {
+        sc_fail(cx, loc, SC_E_LIMIT, "tensor \"%s\" has %zu dimensions of at most %d, or segments",
+                s.name, t->n_dims, SCRT_MAX_RANK);
+        return NULL;
+    }
+    ScrtTensor shape = {.dtype = dtype, .rank = (uint32_t)t->n_dims};
+    for (size_t i = 0; i < t->n_dims; i++)
+        shape.dims[i] = t->dims[i];
+    int64_t count = scrt_count(&shape);
+    size_t bytes;
+    if (count < 0 || !scrt_bytes(dtype, (size_t)count, &bytes)) {
+        sc_fail(cx, loc, SC_E_LIMIT, "tensor \"%s\" has a negative or too large shape", s.name);
+        return NULL;
+    }
+    const void *data = t->has_data_location && t->data_location == 1 ? external(&s, dir, t, bytes)
+                       : t->has_raw_data                             ? from_raw(&s, t, bytes)
+                                         : from_field(&s, t, dtype, bytes);
+    return data ? sc_blob(cx, name, dtype, shape.rank, shape.dims, data) : NULL;
+}
