@@ -31,7 +31,7 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
  */
 
 typedef struct ScStat { /* of one value of the graph that scalify receives */
-    const char *name;   /* the value's printed name in that graph, stable: see sc_stats_key */
+    const char *name;   /* the value's printed name in that graph, without the leading % */
     double rms, amax;   /* over the finite elements of all samples; zeros included */
     uint64_t n_finite;
 } ScStat;
@@ -48,6 +48,36 @@ const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives a
 /* The readable file: a line a value. */
 void sc_stats_print(const ScStats *s, ScStr *out);
 const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text); /* NULL with errors */
+
+/* --- What the data looks like --------------------------------------------------------------------
+ */
+
+/* One float value of a graph, over all samples given. Data is what is stored; the value stands for
+ * data * 2^exp. Elements that are not finite are left out of rms, amax and sqnr. */
+typedef struct ScReport {
+    ScVal v;
+    const char *name; /* the value's own name, or that of the value it is a stored form of; or the
+                       * printed one */
+    const ScLoc *loc;
+    const ScType *type;
+    const ScTerm *exp; /* NULL in a graph that is not scaled */
+    double rms, amax;  /* of the data, zeros included */
+    double underflow;  /* share of elements that became 0 though the reference is not 0 */
+    double saturated;  /* share of elements at the largest magnitude of a low precision format */
+    double sqnr;       /* dB against the reference, infinite where equal; NaN: no reference */
+    double damage;     /* noise to signal that arose here: own minus the largest of the operands' */
+    bool outside;      /* rms of the data lies outside [2^-3, 2^3]; false where all is 0 */
+} ScReport;
+
+/* Measures g on samples, beside the reference graph ref (NULL: none), which must have the same
+ * inputs; values are matched by name and count of elements. Both graphs must outlive it. */
+typedef struct ScDamage ScDamage;
+ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref);
+/* Runs one sample through the evaluator; false with errors in cx. */
+bool sc_damage_add(ScDamage *d, const ScrtTensor *in);
+/* The reports of all float values but constants, most damage first, then in graph order; frees d.
+ * They live as long as cx. */
+const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 
 /* --- Passes
  * --------------------------------------------------------------------------------------- */
