@@ -1,9 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of this folder share and nobody else sees. */
+/* What passes share with each other: the frame of a rebuild, questions about values, and the pieces
+ * of one pass that another calls. */
 #ifndef SC_PASSES_PRIV_H
 #define SC_PASSES_PRIV_H
 
 #include "passes/passes.h"
+
+/* --- The frame of a pass -------------------------------------------------------------------------
+ */
+
+/* Declares the builder b and the map env, old value -> new value, in a scratch arena of the pass.
+ * Poison, absent, the inputs and the states are mapped already (with their old exponents); the
+ * pass maps the results of every other node: rows marked SC_BARRIER are to be passed over. The new
+ * graph gets the flags of the old one: sc_build_flags sets others. */
+#define SC_PASS(cx, in, b, env)                                                                    \
+    ScBuild b;                                                                                     \
+    ScVal *env = sc_pass_begin(&b, (cx), (in))
+ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in);
+/* Builds outputs and next states from env, frees env and its arena. NULL with errors in cx. */
+ScGraph *sc_pass_end(ScBuild *b, ScVal *env);
+/* Ends the pass without a graph; returns NULL. */
+ScGraph *sc_pass_drop(ScBuild *b, ScVal *env);
+/* Memory that lives until sc_pass_end. */
+ScArena *sc_pass_scratch(const ScVal *env);
+/* The operands of n in the new graph, [n->n_in]; lives until sc_pass_end. */
+const ScVal *sc_map(const ScVal *env, const ScNode *n);
+
+/* --- Questions -----------------------------------------------------------------------------------
+ */
+
+/* The blob of a value that is a constant, else NULL. */
+const ScBlob *sc_built_blob(const ScBuild *b, ScVal v);
+/* True and the number where v is a float or integer constant whose elements are all the same (one
+ * element or a million); the number is what the constant stands for, before its exponent. */
+bool sc_built_splat(const ScBuild *b, ScVal v, double *ret);
+/* The attribute of that name, which the row must have. */
+const ScAttr *sc_attr_named(const ScNode *n, const char *name);
+
+/* --- Pieces --------------------------------------------------------------------------------------
+ */
 
 /* exponents.c: the rewrite half of simplify for graphs that are scaled. What scalify chose matters
  * only where a value is stored in low precision; here every other exponent is chosen again so that
@@ -12,5 +47,18 @@
  * env->recipe says which 16-bit formats are storage. Returns a new scaled graph (g is not freed),
  * or NULL with errors in cx. */
 ScGraph *sc_recompute_exponents(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+
+/* fuse.c: checks that every kernel keeps the contract of passes/README.md. False with SC_E_VERIFY
+ * errors that name the kernel's node and the clause. */
+bool sc_verify_kernels(const ScGraph *g);
+
+/* manager.c: one step of a pipeline; stage NULL: no dump sees it. */
+typedef struct ScStep {
+    const ScPass *pass;
+    const char *stage;
+} ScStep;
+/* sc_pipeline_run over a list of the caller's own. */
+ScGraph *sc_pipeline_steps(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t n_step,
+                           const ScStep *step);
 
 #endif
