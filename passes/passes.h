@@ -98,11 +98,17 @@ typedef struct ScPass {
     uint32_t refuses; /* flags that must not be set */
     uint32_t gives;   /* flags set by it */
     bool required;    /* cannot be disabled */
+    bool lossy;       /* may change results: --eval-each starts anew after it */
+    /* True where it would change nothing: it is then left out and needs nothing. May be NULL. */
+    bool (*idle)(const ScPassEnv *env);
     ScGraph *(*run)(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 } ScPass;
 extern const ScPass *const sc_pass_table[];
 extern const uint32_t sc_pass_count;
 const ScPass *sc_pass_find(const char *name);
+/* Runs one pass, after checking what it needs and refuses (SC_E_PASS; SC_E_SCALED where exponents
+ * are refused). g stays the caller's. NULL with errors in cx. */
+ScGraph *sc_pass_run(ScCtx *cx, const ScPass *pass, const ScGraph *g, const ScPassEnv *env);
 
 ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_simplify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
@@ -117,7 +123,8 @@ ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
 /* fold, simplify, raise, scalify, quantize, simplify, expand, fuse. The second simplify is the
  * stage "simplify" of dumps; the first has no name of its own. "import" is the graph that it was
- * given. */
+ * given. A graph that comes from later in the pipeline goes on from there: passes that give what it
+ * has, or refuse it, are left out. */
 typedef struct ScPipeline {
     ScPassEnv env;
     const char *const *disable; /* names of passes to leave out; required ones are refused */
