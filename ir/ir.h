@@ -206,9 +206,11 @@ void sc_state_next(ScBuild *b, ScVal past, ScVal next);
 void sc_output(ScBuild *b, const char *name, ScVal v);
 
 /* A constant that means round_dtype(blob * 2^-exp); exp may be NULL (0, before scalify). Its shape
- * is the blob's unless view_rank is given by sc_const_shaped: a reshape of constants costs nothing.
+ * is the blob's, or that given to sc_const_shaped: a reshape of constants costs nothing.
  */
 ScVal sc_const(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, const ScTerm *exp);
+ScVal sc_const_shaped(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, uint32_t rank,
+                      const int64_t *dims, const ScTerm *exp);
 ScVal sc_const_scalar(ScBuild *b, ScrtDtype dtype, double x);
 ScVal sc_const_i64(ScBuild *b, uint32_t n, const int64_t *x);
 
