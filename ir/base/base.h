@@ -47,6 +47,16 @@ void sc_str_addn(ScStr *s, const char *text, size_t n);
 void sc_str_addf(ScStr *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sc_str_free(ScStr *s);
 const char *sc_str_get(const ScStr *s); /* "" when nothing was added */
+/* A name as text forms write it: as it is if it is [A-Za-z_][A-Za-z0-9_.]*, else as sc_str_quote
+ * does, between double quotes with \" \\ and \xNN for control characters. */
+void sc_str_name(ScStr *s, const char *name);
+void sc_str_quote(ScStr *s, const char *text);
+/* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
+void sc_str_json(ScStr *s, const char *text);
+/* Reads what sc_str_name or sc_str_quote wrote at *p, moves *p past it and adds the plain text to
+ * out. False, *p at the fault, if there is no name, a quote is not closed or an escape is unknown.
+ */
+bool sc_read_name(const char **p, ScStr *out);
 
 /* --- The session --------------------------------------------------------------------------------
  */
@@ -70,6 +80,12 @@ void *sc_ctx_slot(ScCtx *cx, const void *key, size_t bytes);
 /* FNV-1a over bytes, chained: begin with SC_HASH. */
 #define SC_HASH 0xcbf29ce484222325u
 uint64_t sc_hash(uint64_t h, const void *p, size_t n);
+/* Mixes one word into a hash: fast, for tables that live in memory. */
+static inline uint64_t sc_hash_word(uint64_t h, uint64_t w)
+{
+    h = (h ^ w) * 0x9e3779b97f4a7c15u;
+    return h ^ (h >> 29);
+}
 
 /* --- Locations ----------------------------------------------------------------------------------
  */
@@ -119,12 +135,14 @@ typedef struct ScDiag {
 } ScDiag;
 
 /* Records an error and returns false, so that check and report are one statement. A second equal
- * one (same id, loc and text) is dropped. Past 100 errors further ones are only counted. */
+ * one (same id, loc and text) is dropped. Past 100 errors further ones are only counted, and past
+ * 100 warnings likewise. */
 bool sc_fail(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void sc_warn(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* Adds a row or a note to the diagnostic recorded last; nothing if that one was dropped. */
+/* Adds a row or a note to the diagnostic recorded last; nothing if that one was dropped. A note may
+ * hold several lines. */
 void sc_detail(ScCtx *cx, const char *label, const char *name, const char *text);
 void sc_note(ScCtx *cx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -135,7 +153,7 @@ void sc_clear_diags(ScCtx *cx);
 void sc_set_file(ScCtx *cx, const char *file); /* names the file in errors without a location */
 
 /* "mnist.onnx: error[E0203] in MatMul "fc1/MatMul" (node 17): inner dimensions differ\n    A ..."
- */
+ * With a line number after the file for a text graph; each line ends with a newline. */
 void sc_diag_text(const ScDiag *d, ScStr *out);
 void sc_diag_json(const ScDiag *d, ScStr *out); /* one JSON object */
 /* Title and explanation of a number, or NULL. */
@@ -168,14 +186,18 @@ struct ScTerm {
     ScTermKind kind;
     bool has_c;
     uint32_t n;
+    uint32_t size; /* leaves and operators when written out; see SC_TERM_MAX */
     int64_t c;
     const char *sym;
     const ScTerm *const *arg; /* [n] */
     const int64_t *coef;      /* [n] for SC_T_SUM, else NULL */
 };
 
-/* Building: NULL operands give NULL; an overflow of int64_t gives a poison symbol "overflow!" that
- * no evaluation accepts. */
+/* Building: NULL operands give NULL; an overflow of int64_t, and a term that would be larger than
+ * SC_TERM_MAX when written out, give a poison symbol "overflow!" that absorbs every operation and
+ * that no evaluation accepts. Quotients cancel factors that may be 0: floordiv(4*n,n) is 4 also for
+ * n = 0, so that a reshape of no rows keeps its shape. A ceildiv by a constant is a floordiv. */
+#define SC_TERM_MAX 4096
 const ScTerm *sc_term(ScCtx *cx, int64_t c);
 const ScTerm *sc_term_sym(ScCtx *cx, const char *name);
 const ScTerm *sc_term_add(ScCtx *cx, const ScTerm *a, const ScTerm *b);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share: the inside of a session. */
+#ifndef SC_BASE_PRIV_H
+#define SC_BASE_PRIV_H
+
+#include "ir/base/base.h"
+
+/* One table interns everything: strings, terms, types, locations, attributes are plain bytes whose
+ * pointers are interned themselves, so equal bytes are equal things. Nothing ever walks it, so
+ * addresses in the hashed bytes decide no order. */
+typedef struct ScInterned {
+    uint64_t hash;
+    const void *p; /* NULL: free */
+    size_t n;
+} ScInterned;
+
+typedef struct ScSlot {
+    const void *key; /* NULL: free */
+    void *p;
+} ScSlot;
+
+struct ScCtx {
+    ScArena *arena;
+
+    ScInterned *interned; /* [interned_cap], a power of two */
+    size_t n_interned, interned_cap;
+
+    ScSlot *slot; /* [slot_cap], a power of two */
+    size_t n_slot, slot_cap;
+
+    const ScTerm *poison; /* the term "overflow!", once made */
+
+    ScDiag **diag;
+    uint32_t n_diag, diag_cap;
+    uint32_t n_error, n_warning; /* all of them, also those not recorded */
+    ScDiag *last;                /* takes rows and notes; NULL when the last one was dropped */
+    uint32_t row_cap, note_cap;
+    const char *file;
+};
+
+void *sc_realloc(void *p, size_t bytes); /* calls the hook instead of returning NULL */
+void sc_diag_finish(ScCtx *cx);          /* frees what diagnostics hold outside the arena */
+
+#endif
