@@ -24,7 +24,8 @@ void sct_note_skip(const char *test, const char *fmt, ...)
 
 static const char *join(char *buf, size_t n, const char *root, const char *relative)
 {
-    snprintf(buf, n, "%s/%s", root, relative);
+    int length = snprintf(buf, n, "%s/%s", root, relative);
+    ck_assert_msg(length >= 0 && (size_t)length < n, "too long a path: %s", relative);
     return buf;
 }
 

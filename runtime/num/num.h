@@ -50,34 +50,46 @@ typedef struct ScrtFormat {
 const ScrtFormat *scrt_format(ScrtDtype t);
 
 typedef enum ScrtRound {
-    SCRT_NEAREST, /* nearest, ties to even; the default */
+    SCRT_NEAREST, /* nearest, ties to even (f8e8m0, which has no mantissa: up); the default */
     SCRT_UP,      /* f8e8m0 only, as ONNX Cast's round_mode */
     SCRT_DOWN,    /* f8e8m0 only */
 } ScrtRound;
 
 /* Rounds x once to the float type t; returns its bits in the low bits. Infinity and what rounds
  * beyond the largest finite value: the largest finite value of that sign if saturate, else infinity
- * where the format has one, else NaN, as the ONNX Cast table says. NaN stays NaN where the format
- * has one. x is a double, so an f64 accumulator rounds once. */
+ * where the format has one, else NaN, as the ONNX Cast table says. NaN stays NaN, of its sign,
+ * where the format has one. x is a double, so an f64 accumulator rounds once. Formats without
+ * what the table asks for: f4e2m1 saturates always and takes NaN for 0; f8e8m0, whose numbers are
+ * powers of two, takes -x for NaN, and 0 and what rounds below its smallest number for that number
+ * if saturate, else for NaN. Any other t answers 0. The floating-point environment does not
+ * matter.
+ *
+ * Sources: OCP OFP8 1.0, OCP Microscaling 1.0, IEEE 754, ONNX Cast-25. */
 uint64_t scrt_round(ScrtDtype t, double x, bool saturate, ScrtRound mode);
 
-/* The value of a bit pattern of a float type, exactly. */
+/* The value of a bit pattern of a float type, exactly; higher bits are ignored. 0 for any other t.
+ */
 double scrt_value(ScrtDtype t, uint64_t bits);
 
 /* Element i of an array of any numeric type as a double (i64 beyond 2^53 rounds), and back:
- * integers and bools convert as a C cast of an in-range value does; out of range they saturate, NaN
- * gives 0. Types under 8 bits are packed, element 0 in the low bits. */
+ * integers convert as a C cast of an in-range value does; out of range they saturate, NaN gives 0;
+ * a bool is whether x is not 0. Types under 8 bits are packed, element 0 in the low bits. Of a
+ * complex number the real part is loaded; the imaginary part is stored as 0. Strings: 0, nothing.
+ */
 double scrt_load(ScrtDtype t, const void *data, size_t i);
 void scrt_store(ScrtDtype t, void *data, size_t i, double x, bool saturate);
-/* The same for integer types and bool, exactly. */
+/* The same for integer types and bool, exactly: u64 beyond INT64_MAX wraps, and so does what is
+ * stored out of range. Any other type: 0, nothing. */
 int64_t scrt_load_int(ScrtDtype t, const void *data, size_t i);
 void scrt_store_int(ScrtDtype t, void *data, size_t i, int64_t x);
 
-/* Bytes of n elements, or false on overflow of size_t. */
+/* Bytes of n elements, or false on overflow of size_t and for string. */
 bool scrt_bytes(ScrtDtype t, size_t n, size_t *ret_bytes);
 
-/* Converts n elements between any two numeric types, with scrt_load and scrt_store's meaning but
- * exactly for integers to integers (which wrap, as ONNX Cast). dst and src must not overlap. */
+/* Converts n elements between any two numeric types, with scrt_load and scrt_store's meaning, but
+ * every element rounds once: integers to integers are exact (and wrap, as ONNX Cast), a 64-bit
+ * integer goes to f32 directly, complex to complex keeps both parts. dst and src must not overlap.
+ */
 void scrt_convert(size_t n, ScrtDtype to, void *dst, ScrtDtype from, const void *src, bool saturate,
                   ScrtRound mode);
 
