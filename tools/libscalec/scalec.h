@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* libscalec: everything that the command line does, for other programs. Load a model, run passes,
- * compile, evaluate. The command line uses this header and no private door. */
+ * compile, evaluate. The command line uses this header and no private door. Whatever fails records
+ * diagnostics in the session and answers NULL or false; nothing here prints. */
 #ifndef SCALEC_H
 #define SCALEC_H
 
@@ -11,38 +12,84 @@
 
 #define SCALEC_VERSION "0.1.0"
 
-/* Loads an ONNX file or a text graph ("-": standard input), told apart by content. NULL with
- * errors. */
-ScGraph *scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt);
+/* --- Models ---------------------------------------------------------------------- */
 
-typedef struct ScalecOptions {
-    const char *recipe; /* name or file; NULL: f32 */
+typedef struct ScalecModel {
+    ScGraph *graph;   /* the caller's: scalec_rewrite and scalec_compile take it over */
+    uint64_t hash;    /* FNV-1a 64 of the file's bytes, for --info */
+    const char *path; /* interned */
+} ScalecModel;
+
+/* Loads an ONNX file or a text graph ("-": standard input), told apart by content. Named constants
+ * of a text graph come from the file of its `source` line, beside the text, and from PATH.npz.
+ * n_dim symbols take the values given. */
+bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const *dim_name,
+                 const int64_t *dim_value, ScalecModel *ret);
+
+/* Writes a text graph, then tail (comments), to path ("-": standard output), and to PATH.npz the
+ * named constants that no model file has (folded ones), if there are any and path is a file. */
+bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const char *tail,
+                       const char *path);
+bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path);
+bool scalec_write_json(ScCtx *cx, const ScGraph *g, const char *path);
+/* Bytes to a file: a temporary name beside it, then renamed; or to standard output. */
+bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n);
+/* A whole file, or standard input. NUL-terminated, freed with sc_buf_free; NULL with SC_E_FILE. */
+char *scalec_read_file(ScCtx *cx, const char *path, size_t *ret_n);
+
+/* --- Samples: inputs from files -------------------------------------------------- */
+
+/* Inputs for a model, one set after the other, from an .npz (arrays by input name; a leading extent
+ * that is a multiple of the model's fixed one is cut into that many sets), an .npy for a model of
+ * one input, or a folder: of an ONNX test_data_set (input_*.pb), of such folders, or of .npz files.
+ */
+typedef struct ScalecSamples ScalecSamples;
+ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path);
+uint32_t scalec_samples_count(const ScalecSamples *s);
+/* Set i, [n_in], valid until the next call. False with errors. */
+bool scalec_samples_get(ScalecSamples *s, uint32_t i, const ScrtTensor **ret_in);
+/* Expected outputs of set i (output_*.pb beside its inputs): their number, 0 where there are none.
+ * A tensor with NULL data is not given. */
+uint32_t scalec_samples_expected(ScalecSamples *s, uint32_t i, const ScrtTensor **ret_out);
+void scalec_samples_close(ScalecSamples *s); /* takes NULL */
+
+/* --- Rewriting and compiling ------------------------------------------------------ */
+
+typedef struct ScalecOptions { /* all may be zero */
+    const char *recipe;        /* name or file; NULL: f32 */
     ScScales scales;
-    const ScStats *stats;
+    const ScStats *stats; /* for SC_SCALES_CALIBRATE: scalec_calibrate or scalec_read_stats */
     const char *cpu, *target;
-    const char *const *disable;
+    const char *const *disable; /* names of passes */
     uint32_t n_disable;
-    bool verify;
-    const char *until;
+    bool verify;       /* after each pass, and print -> parse -> equal; always on in debug builds */
+    const char *until; /* the last stage */
     void (*after)(void *arg, const char *stage, const ScGraph *g, double seconds);
     void *arg;
-    uint64_t source_hash; /* of the model's bytes, for --info */
-    const char *source;   /* its file name */
-    uint64_t embed_limit; /* 0: the default, 64 MiB */
-    const char *symbol;
-    bool fault_tail;
-    const ScrtTensor *eval_in;
+    uint64_t embed_limit;      /* 0: 64 MiB */
+    const char *symbol;        /* C identifier; NULL: from the graph's name */
+    bool fault_tail;           /* see codegen.h */
+    const ScrtTensor *eval_in; /* --eval-each: inputs to run every stage on */
     double eval_rtol;
 } ScalecOptions;
 
-/* Runs the pipeline; takes g over. NULL with errors. */
-ScGraph *scalec_rewrite(ScCtx *cx, ScGraph *g, const ScalecOptions *opt);
-/* Pipeline and codegen; takes g over. */
-ScObject *scalec_compile(ScCtx *cx, ScGraph *g, const ScalecOptions *opt, ScEmit emit);
+/* The graph as scalify receives it, for calibration; the model keeps its own. */
+ScGraph *scalec_raised(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt);
+/* Measures every value of that graph on samples. progress may be NULL. */
+const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s,
+                                void (*progress)(void *arg, uint32_t done, uint32_t all),
+                                void *arg);
+const ScStats *scalec_read_stats(ScCtx *cx, const char *path);
 
-/* Writes what --emit names: exe and so are linked by `cc` with libscrt.a and libscrtio.a found
- * beside the program or where they were installed; obj comes with a header PATH.h (and PATH.weights
- * above the embed limit). Written to temporary names, then renamed. */
+/* Runs the pipeline; takes m->graph over. NULL with errors. */
+ScGraph *scalec_rewrite(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt);
+/* Pipeline and codegen; takes m->graph over. The object's ScrtModel.info says how it was made. */
+ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit);
+
+/* Writes what --emit names: exe and so are linked by `cc` with the runtime's libraries, which are
+ * looked for in $SCALEC_LIBDIR, then beside this program, then where they were installed; obj comes
+ * with a header (model.o: model.h). Weights above the embed limit go to PATH.weights. All to
+ * temporary names, then renamed. */
 typedef enum ScalecOutput {
     SCALEC_EXE,
     SCALEC_SO,

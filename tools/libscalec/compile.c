@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a loaded model to a rewritten graph or an object. */
+#include "tools/libscalec/scalec.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EMBED_LIMIT (64u << 20)
+
+static bool pipeline_of(ScCtx *cx, const ScalecOptions *opt, ScPipeline *ret)
+{
+    *ret = (ScPipeline){.env = {.scales = opt->scales, .stats = opt->stats},
+                        .disable = opt->disable,
+                        .n_disable = opt->n_disable,
+                        .until = opt->until,
+                        .verify = opt->verify,
+                        .after = opt->after,
+                        .arg = opt->arg,
+                        .eval_in = opt->eval_in,
+                        .eval_rtol = opt->eval_rtol};
+#ifdef SC_DEBUG
+    ret->verify = true;
+#endif
+    ret->env.recipe = sc_recipe(cx, opt->recipe ? opt->recipe : "f32");
+    return ret->env.recipe != NULL;
+}
+
+static ScGraph *run(ScCtx *cx, ScGraph *g, const ScalecOptions *opt)
+{
+    ScPipeline p;
+    if (pipeline_of(cx, opt, &p))
+        return sc_pipeline_run(cx, g, &p);
+    sc_graph_free(g);
+    return NULL;
+}
+
+ScGraph *scalec_rewrite(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt)
+{
+    ScGraph *g = m->graph;
+    m->graph = NULL;
+    return run(cx, g, opt);
+}
+
+ScGraph *scalec_raised(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt)
+{
+    ScalecOptions quiet = *opt;
+    quiet.until = "raise";
+    quiet.after = NULL;
+    quiet.eval_in = NULL;
+    return run(cx, sc_graph_clone(m->graph), &quiet);
+}
+
+const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s,
+                                void (*progress)(void *arg, uint32_t done, uint32_t all), void *arg)
+{
+    ScCalibrator *c = sc_calibrate_begin(cx, raised);
+    uint32_t n = scalec_samples_count(s);
+    const ScrtTensor *in;
+    bool ok = c != NULL;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        ok = scalec_samples_get(s, i, &in) && sc_calibrate_add(c, in);
+        if (ok && progress)
+            progress(arg, i + 1, n);
+    }
+    const ScStats *stats = c ? sc_calibrate_end(c) : NULL;
+    return ok ? stats : NULL;
+}
+
+const ScStats *scalec_read_stats(ScCtx *cx, const char *path)
+{
+    size_t n;
+    char *text = scalec_read_file(cx, path, &n);
+    const ScStats *s = text ? sc_stats_parse(cx, path, text) : NULL;
+    sc_buf_free(text);
+    return s;
+}
+
+/* How it was made, for --info: keys in this order. */
+static char *info_json(const ScalecModel *m, const ScalecOptions *opt)
+{
+    char hash[20];
+    json_t *disabled = json_array();
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)m->hash);
+    for (uint32_t i = 0; i < opt->n_disable; i++)
+        json_array_append_new(disabled, json_string(opt->disable[i]));
+    const char *slash = strrchr(m->path, '/');
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "scalec", SCALEC_VERSION,
+                          "source", slash ? slash + 1 : m->path, "source_fnv1a64", hash, "recipe",
+                          opt->recipe ? opt->recipe : "f32", "scales",
+                          opt->scales == SC_SCALES_CALIBRATE ? "calibrate" : "propagate", "cpu",
+                          opt->cpu ? opt->cpu : "native", "target",
+                          opt->target ? opt->target : "native", "disabled", disabled);
+    char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+    json_decref(o);
+    return text;
+}
+
+ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit)
+{
+    ScGraph *g = scalec_rewrite(cx, m, opt);
+    char *info = g ? info_json(m, opt) : NULL;
+    ScObject *o = NULL;
+    if (g && !info) /* a name that is no UTF-8 */
+        sc_fail(cx, NULL, SC_E_FILE, "the model's file name cannot be written as JSON");
+    if (info) {
+        ScCodegenOptions cg = {.cpu = opt->cpu,
+                               .target = opt->target,
+                               .symbol = opt->symbol,
+                               .info = info,
+                               .embed_limit = opt->embed_limit ? opt->embed_limit : EMBED_LIMIT,
+                               .fault_tail = opt->fault_tail};
+        o = sc_codegen(cx, g, &cg, emit);
+    }
+    free(info);
+    sc_graph_free(g);
+    return o;
+}

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files in and out: models told apart by content, text graphs with their constants, whole files
+ * written to a temporary name first. */
+#include "tools/libscalec/scalec.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+char *scalec_read_file(ScCtx *cx, const char *path, size_t *ret_n)
+{
+    bool std_in = !strcmp(path, "-");
+    int fd = std_in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    size_t cap = 64 << 10, n = 0;
+    ssize_t got = 0;
+    char *p = NULL;
+    sc_set_file(cx, path);
+    if (fd < 0 || fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {
+        sc_fail(cx, NULL, SC_E_FILE, "%s", fd < 0 ? strerror(errno) : "it is a folder");
+        if (fd >= 0 && !std_in)
+            close(fd);
+        return NULL;
+    }
+    if (S_ISREG(st.st_mode) && st.st_size > 0)
+        cap = (size_t)st.st_size + 1;
+    for (p = malloc(cap + 1); p && (got = read(fd, p + n, cap - n)) > 0;) {
+        n += (size_t)got;
+        if (n == cap) {
+            char *more = realloc(p, 2 * cap + 1);
+            if (!more)
+                free(p);
+            p = more;
+            cap *= 2;
+        }
+    }
+    int why = errno;
+    if (!std_in)
+        close(fd);
+    if (!p || got < 0) {
+        sc_fail(cx, NULL, SC_E_FILE, "%s", p ? strerror(why) : "not enough memory for it");
+        free(p);
+        return NULL;
+    }
+    p[n] = '\0';
+    *ret_n = n;
+    return p;
+}
+
+static bool write_all(int fd, const char *p, size_t n)
+{
+    while (n > 0) {
+        ssize_t put = write(fd, p, n);
+        if (put < 0)
+            return false;
+        p += put;
+        n -= (size_t)put;
+    }
+    return true;
+}
+
+bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n)
+{
+    if (!strcmp(path, "-"))
+        return write_all(STDOUT_FILENO, bytes, n) ||
+               sc_fail(cx, NULL, SC_E_WRITE, "standard output: %s", strerror(errno));
+    ScStr tmp = {0};
+    sc_str_addf(&tmp, "%s.XXXXXX", path);
+    int fd = mkstemp(tmp.s);
+    mode_t mask = umask(0);
+    umask(mask);
+    bool ok = fd >= 0 && write_all(fd, bytes, n) && fchmod(fd, 0666 & ~mask) == 0;
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    ok = ok && rename(tmp.s, path) == 0;
+    if (!ok) {
+        sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", path, strerror(errno));
+        if (fd >= 0)
+            unlink(tmp.s);
+    }
+    sc_str_free(&tmp);
+    return ok;
+}
+
+/* The folder of path, "." where it names none. */
+static const char *folder_of(ScCtx *cx, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return ".";
+    return slash == path ? "/" : sc_intern_n(cx, path, (size_t)(slash - path));
+}
+
+/* --- Constants of a text graph ------------------------------------------------------ */
+
+typedef struct Blobs {
+    ScCtx *cx;
+    ScInitializers *model; /* of the `source` line, or NULL */
+    ScrtNamedList npz;     /* of PATH.npz */
+} Blobs;
+
+static const ScBlob *find_blob(void *self, const char *name)
+{
+    Blobs *b = self;
+    const ScBlob *found = b->model ? sc_initializers_find(b->model, name) : NULL;
+    for (uint32_t i = 0; !found && i < b->npz.n; i++) {
+        const ScrtTensor *t = &b->npz.item[i].tensor;
+        size_t bytes;
+        if (!strcmp(b->npz.item[i].name, name) && scrt_tensor_bytes(t, &bytes))
+            found = sc_blob(b->cx, sc_intern(b->cx, name), (ScrtDtype)t->dtype, t->rank, t->dims,
+                            sc_memdup(sc_ctx_arena(b->cx), t->data, bytes));
+    }
+    return found;
+}
+
+/* The path of a `source "..."` line at the head of a text, or NULL: the constants must be at hand
+ * before the text is parsed. A path that is not absolute lies beside the text. */
+static const char *source_of(ScCtx *cx, const char *path, const char *text)
+{
+    while (*text) {
+        text += strspn(text, " \t\r\n");
+        if (*text == ';') {
+            text += strcspn(text, "\n");
+            continue;
+        }
+        if (strncmp(text, "source", 6) != 0)
+            return NULL;
+        text += 6 + strspn(text + 6, " \t");
+        size_t n = *text == '"' ? strcspn(text + 1, "\"\n") : 0;
+        if (n == 0 || text[1 + n] != '"')
+            return NULL;
+        const char *file = sc_intern_n(cx, text + 1, n);
+        if (*file == '/' || !strcmp(path, "-"))
+            return file;
+        return sc_printf(sc_ctx_arena(cx), "%s/%s", folder_of(cx, path), file);
+    }
+    return NULL;
+}
+
+static ScGraph *load_text(ScCtx *cx, const char *path, const char *text)
+{
+    Blobs blobs = {.cx = cx};
+    const char *source = source_of(cx, path, text);
+    ScGraph *g = NULL;
+    bool ok = true;
+    if (source) {
+        size_t n;
+        char *bytes = scalec_read_file(cx, source, &n);
+        blobs.model = bytes ? sc_initializers(cx, source, bytes, n, folder_of(cx, source)) : NULL;
+        ok = blobs.model != NULL;
+        sc_buf_free(bytes);
+    }
+    char *npz = sc_printf(sc_ctx_arena(cx), "%s.npz", path);
+    ScrtIoError err;
+    if (ok && strcmp(path, "-") && access(npz, F_OK) == 0 &&
+        scrt_npz_read(npz, &blobs.npz, &err) != SCRT_OK)
+        ok = sc_fail(cx, NULL, SC_E_FILE, "%s", err.text);
+    sc_set_file(cx, path);
+    if (ok)
+        g = sc_parse(cx, path, text, &(ScBlobSource){find_blob, &blobs}, NULL);
+    scrt_named_free(&blobs.npz);
+    return g;
+}
+
+/* --- Loading -------------------------------------------------------------------------- */
+
+/* No ModelProto begins with white space, a comment or a letter of these two words: its first byte
+ * is a field's tag. */
+static bool is_text(const char *p)
+{
+    p += strspn(p, " \t\r\n");
+    return *p == ';' || !strncmp(p, "graph", 5) || !strncmp(p, "source", 6);
+}
+
+static ScGraph *load_onnx(ScCtx *cx, const char *path, const char *bytes, size_t n,
+                          const ScImportOptions *opt)
+{
+    ScGraph *g = sc_import(cx, path, bytes, n, opt);
+    if (!g)
+        return NULL;
+    char *real = strcmp(path, "-") ? realpath(path, NULL) : NULL;
+    g->source = real ? sc_intern(cx, real) : NULL;
+    free(real);
+    return g;
+}
+
+bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const *dim_name,
+                 const int64_t *dim_value, ScalecModel *ret)
+{
+    size_t n;
+    char *bytes = scalec_read_file(cx, path, &n);
+    if (!bytes)
+        return false;
+    ScImportOptions opt = {strcmp(path, "-") ? folder_of(cx, path) : NULL, n_dim, dim_name,
+                           dim_value};
+    ScGraph *g = NULL;
+    if (!is_text(bytes))
+        g = load_onnx(cx, path, bytes, n, &opt);
+    else if (n_dim > 0)
+        sc_fail(cx, NULL, SC_E_TEXT,
+                "--dim is for ONNX models; a text graph says its sizes itself");
+    else
+        g = load_text(cx, path, bytes);
+    if (g)
+        *ret = (ScalecModel){g, sc_hash(SC_HASH, bytes, n), sc_intern(cx, path)};
+    sc_buf_free(bytes);
+    return g != NULL;
+}
+
+/* --- Text out ------------------------------------------------------------------------- */
+
+static const ScNode *named_const(const ScGraph *g, uint32_t i)
+{
+    const ScNode *n = &g->node[i];
+    const ScBlob *b = n->op->flags & SC_CONST_OP ? n->attr[0].blob : NULL;
+    return b && b->name && b->data ? n : NULL;
+}
+
+/* The folded constants, in one archive. */
+static bool write_blobs(ScCtx *cx, const ScGraph *g, const char *path)
+{
+    ScrtNamed *item = calloc(g->n_node + 1, sizeof *item);
+    uint32_t n = 0;
+    ScrtIoError err;
+    if (!item)
+        return sc_fail(cx, NULL, SC_E_WRITE, "%s: not enough memory", path);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *k = named_const(g, i);
+        const ScBlob *b = k ? k->attr[0].blob : NULL;
+        bool seen =
+            !b || (g->source && strncmp(b->name, "fold.", 5) != 0) || b->rank > SCRT_MAX_RANK;
+        for (uint32_t j = 0; !seen && j < n; j++)
+            seen = !strcmp(item[j].name, b->name);
+        if (seen)
+            continue;
+        item[n].name = (char *)b->name;
+        item[n].tensor = (ScrtTensor){.dtype = b->dtype, .rank = b->rank, .data = (void *)b->data};
+        memcpy(item[n].tensor.dims, b->dims, b->rank * sizeof *b->dims);
+        n++;
+    }
+    bool ok = n == 0 || scrt_npz_write(path, item, n, &err) == SCRT_OK ||
+              sc_fail(cx, NULL, SC_E_WRITE, "%s", err.text);
+    free(item);
+    return ok;
+}
+
+bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const char *tail,
+                       const char *path)
+{
+    ScStr s = {0};
+    sc_print(g, print_flags, &s);
+    sc_str_add(&s, tail);
+    bool ok = true;
+    if (strcmp(path, "-")) {
+        char *npz = sc_printf(sc_ctx_arena(cx), "%s.npz", path);
+        ok = write_blobs(cx, g, npz);
+    }
+    ok = ok && scalec_write_file(cx, path, sc_str_get(&s), s.n);
+    sc_str_free(&s);
+    return ok;
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inputs from files: archives are cut into sets, folders are walked in the order of their names.
+ * One set is in memory at a time, or one archive. */
+#include "tools/libscalec/scalec.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef enum Kind { ARCHIVE, SINGLE, FOLDER } Kind;
+
+typedef struct Source { /* one file or folder */
+    Kind kind;
+    const char *path;
+    uint32_t first, n; /* its sets */
+} Source;
+
+struct ScalecSamples {
+    ScCtx *cx;
+    const ScGraph *g;
+    Source *source;
+    uint32_t n_source, cap_source, n;
+    int64_t open;         /* the source whose data is held, or -1 */
+    ScrtTensor *held;     /* [n_in] of that source, whole */
+    ScrtTensor *in;       /* [n_in] the set given out: points into held */
+    ScrtTensor *expected; /* [n_out] of a folder */
+    uint32_t n_expected;
+};
+
+static const char *input_name(const ScGraph *g, uint32_t i)
+{
+    const char *name = g->value[g->in[i]].name;
+    return name ? name : "";
+}
+
+static bool bad(ScalecSamples *s, const char *path, const char *input, const char *why)
+{
+    return sc_fail(s->cx, NULL, SC_E_INPUT, "%s: input \"%s\" %s", path, input, why);
+}
+
+static void drop_held(ScalecSamples *s)
+{
+    for (uint32_t i = 0; i < s->g->n_in; i++) {
+        scrt_free(s->held[i].data);
+        s->held[i].data = NULL;
+    }
+    for (uint32_t i = 0; i < s->g->n_out; i++) {
+        scrt_free(s->expected[i].data);
+        s->expected[i].data = NULL;
+    }
+    s->open = -1;
+    s->n_expected = 0;
+}
+
+/* The input that a name means; -1 where there is none. */
+static int find_input(const ScGraph *g, const char *name)
+{
+    for (uint32_t i = 0; i < g->n_in; i++)
+        if (!strcmp(input_name(g, i), name))
+            return (int)i;
+    return -1;
+}
+
+static int find_output(const ScGraph *g, const char *name)
+{
+    for (uint32_t i = 0; i < g->n_out; i++)
+        if (!strcmp(g->out_name[i], name))
+            return (int)i;
+    return -1;
+}
+
+static bool hold_archive(ScalecSamples *s, const char *path)
+{
+    ScrtNamedList list;
+    ScrtIoError err;
+    bool ok = true;
+    if (scrt_npz_read(path, &list, &err) != SCRT_OK)
+        return sc_fail(s->cx, NULL, SC_E_FILE, "%s", err.text);
+    for (uint32_t k = 0; k < list.n; k++) {
+        int i = find_input(s->g, list.item[k].name);
+        if (i >= 0 && !s->held[i].data) {
+            s->held[i] = list.item[k].tensor;
+            list.item[k].tensor.data = NULL;
+        }
+    }
+    scrt_named_free(&list);
+    for (uint32_t i = 0; ok && i < s->g->n_in; i++)
+        ok = s->held[i].data || bad(s, path, input_name(s->g, i), "is missing");
+    return ok;
+}
+
+static bool hold_single(ScalecSamples *s, const char *path)
+{
+    ScrtIoError err;
+    if (s->g->n_in != 1)
+        return sc_fail(s->cx, NULL, SC_E_INPUT,
+                       "%s: one array for a model of %u inputs; an .npz names them", path,
+                       s->g->n_in);
+    return scrt_npy_read(path, sc_type_of(s->g, s->g->in[0])->dtype, &s->held[0], &err) ==
+               SCRT_OK ||
+           sc_fail(s->cx, NULL, SC_E_FILE, "%s", err.text);
+}
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+/* The tensor files of an ONNX test_data_set go by place; a name inside, where there is one, wins.
+ */
+static bool hold_folder(ScalecSamples *s, const char *path)
+{
+    ScArena *a = sc_arena_new();
+    bool ok = true;
+    for (uint32_t side = 0; ok && side < 2; side++) {
+        uint32_t n = side ? s->g->n_out : s->g->n_in;
+        for (uint32_t i = 0; ok && i < n; i++) {
+            ScrtNamed t;
+            ScrtIoError err;
+            char *file = sc_printf(a, "%s/%s_%u.pb", path, side ? "output" : "input", i);
+            if (!exists(file)) {
+                ok = side || bad(s, path, input_name(s->g, i), "is missing");
+                continue;
+            }
+            if (scrt_pb_read(file, &t, &err) != SCRT_OK) {
+                ok = sc_fail(s->cx, NULL, SC_E_FILE, "%s", err.text);
+                break;
+            }
+            int named = side ? find_output(s->g, t.name) : find_input(s->g, t.name);
+            ScrtTensor *to = (side ? s->expected : s->held) + (named >= 0 ? (uint32_t)named : i);
+            scrt_free(to->data);
+            *to = t.tensor;
+            scrt_free(t.name);
+            s->n_expected = side ? n : 0;
+        }
+    }
+    for (uint32_t i = 0; ok && i < s->g->n_in; i++)
+        ok = s->held[i].data || bad(s, path, input_name(s->g, i), "is missing");
+    sc_arena_free(a);
+    return ok;
+}
+
+static bool hold(ScalecSamples *s, uint32_t k)
+{
+    static bool (*const by_kind[])(ScalecSamples *, const char *) = {hold_archive, hold_single,
+                                                                     hold_folder};
+    if (s->open == k)
+        return true;
+    drop_held(s);
+    if (!by_kind[s->source[k].kind](s, s->source[k].path))
+        return false;
+    s->open = k;
+    return true;
+}
+
+/* Into how many sets the held tensors fall: 1 where all have the model's ranks and no fixed leading
+ * extent is exceeded. */
+static bool count_sets(ScalecSamples *s, const char *path, uint32_t *ret)
+{
+    int64_t sets = 0;
+    for (uint32_t i = 0; i < s->g->n_in; i++) {
+        const ScType *t = sc_type_of(s->g, s->g->in[i]);
+        const ScrtTensor *h = &s->held[i];
+        int64_t lead, mine = 1;
+        if (h->dtype != (uint32_t)t->dtype || h->rank != t->rank)
+            return bad(s, path, input_name(s->g, i),
+                       "has another element type or rank than the model's");
+        if (t->rank > 0 && sc_term_const(t->dim[0], &lead) && h->dims[0] != lead) {
+            if (lead < 1 || h->dims[0] % lead)
+                return bad(s, path, input_name(s->g, i), "has a leading extent that does not fit");
+            mine = h->dims[0] / lead;
+        }
+        if (sets && mine != sets)
+            return bad(s, path, input_name(s->g, i),
+                       "holds another number of samples than the first");
+        sets = mine;
+    }
+    if (sets > UINT32_MAX - s->n)
+        return sc_fail(s->cx, NULL, SC_E_LIMIT, "%s: too many samples", path);
+    *ret = s->g->n_in ? (uint32_t)sets : 1;
+    return true;
+}
+
+static bool add_source(ScalecSamples *s, Kind kind, const char *path)
+{
+    Source src = {kind, sc_intern(s->cx, path), s->n, 0};
+    sc_buf_push(s->source, s->n_source, s->cap_source, src);
+    if (!hold(s, s->n_source - 1) || !count_sets(s, path, &src.n))
+        return false;
+    s->source[s->n_source - 1] = src;
+    s->n += src.n;
+    return true;
+}
+
+static bool has_suffix(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), k = strlen(suffix);
+    return n >= k && !strcmp(path + n - k, suffix);
+}
+
+/* A folder is one set, or holds folders of sets and archives. */
+static bool add_folder(ScalecSamples *s, const char *path)
+{
+    struct dirent **entry;
+    ScArena *a = sc_arena_new();
+    bool ok = true;
+    uint32_t before = s->n_source;
+    if (exists(sc_printf(a, "%s/input_0.pb", path))) {
+        sc_arena_free(a);
+        return add_source(s, FOLDER, path);
+    }
+    int n = scandir(path, &entry, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        char *child = sc_printf(a, "%s/%s", path, entry[i]->d_name);
+        if (ok && entry[i]->d_name[0] != '.') {
+            if (has_suffix(child, ".npz"))
+                ok = add_source(s, ARCHIVE, child);
+            else if (exists(sc_printf(a, "%s/input_0.pb", child)))
+                ok = add_source(s, FOLDER, child);
+        }
+        free(entry[i]);
+    }
+    if (n >= 0)
+        free(entry);
+    sc_arena_free(a);
+    return ok && (s->n_source > before ||
+                  sc_fail(s->cx, NULL, SC_E_INPUT, "%s: holds no input_0.pb and no .npz", path));
+}
+
+ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path)
+{
+    struct stat st;
+    ScalecSamples *s = calloc(1, sizeof *s);
+    if (s) {
+        *s = (ScalecSamples){.cx = cx, .g = g, .open = -1};
+        s->held = calloc(g->n_in + 1, sizeof *s->held);
+        s->in = calloc(g->n_in + 1, sizeof *s->in);
+        s->expected = calloc(g->n_out + 1, sizeof *s->expected);
+    }
+    if (!s || !s->held || !s->in || !s->expected)
+        abort();
+    bool ok;
+    if (stat(path, &st) != 0)
+        ok = sc_fail(cx, NULL, SC_E_FILE, "%s: %s", path, strerror(errno));
+    else if (S_ISDIR(st.st_mode))
+        ok = add_folder(s, path);
+    else
+        ok = add_source(s, has_suffix(path, ".npy") ? SINGLE : ARCHIVE, path);
+    if (ok)
+        return s;
+    scalec_samples_close(s);
+    return NULL;
+}
+
+uint32_t scalec_samples_count(const ScalecSamples *s)
+{
+    return s->n;
+}
+
+static uint32_t source_of_set(const ScalecSamples *s, uint32_t i)
+{
+    uint32_t k = 0;
+    while (i >= s->source[k].first + s->source[k].n)
+        k++;
+    return k;
+}
+
+bool scalec_samples_get(ScalecSamples *s, uint32_t i, const ScrtTensor **ret_in)
+{
+    uint32_t k = source_of_set(s, i);
+    if (!hold(s, k))
+        return false;
+    for (uint32_t p = 0; p < s->g->n_in; p++) {
+        s->in[p] = s->held[p];
+        if (s->source[k].n > 1) {
+            size_t bytes;
+            s->in[p].dims[0] /= s->source[k].n;
+            if (!scrt_tensor_bytes(&s->in[p], &bytes))
+                return bad(s, s->source[k].path, input_name(s->g, p), "is too large");
+            s->in[p].data = (char *)s->held[p].data + bytes * (i - s->source[k].first);
+        }
+    }
+    *ret_in = s->in;
+    return true;
+}
+
+uint32_t scalec_samples_expected(ScalecSamples *s, uint32_t i, const ScrtTensor **ret_out)
+{
+    *ret_out = s->expected;
+    return hold(s, source_of_set(s, i)) ? s->n_expected : 0;
+}
+
+void scalec_samples_close(ScalecSamples *s)
+{
+    if (!s)
+        return;
+    drop_held(s);
+    free(s->held);
+    free(s->in);
+    free(s->expected);
+    sc_buf_free(s->source);
+    free(s);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: one table of options that parses and explains itself, one function a
+ * subcommand. */
+#ifndef SC_CLI_H
+#define SC_CLI_H
+
+#include "tools/libscalec/scalec.h"
+
+/* Exit statuses, for scripts. */
+enum { EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_DIFFER = 3, EXIT_BUG = 70 };
+
+typedef struct CliList {
+    const char **item;
+    uint32_t n, cap;
+} CliList;
+
+typedef struct Cli {
+    ScCtx *cx;
+    const char *command;
+    CliList args; /* what is no option */
+    const char *output, *emit, *stage, *format, *calibrate, *save_stats, *data, *dump_after;
+    const char *state_load, *state_save, *dtype;
+    ScalecOptions opt;
+    bool json, evaluate, time_passes, bench, profile, eval_each, scales_given;
+    uint32_t threads, top, repeat;
+    double rtol, atol;
+    CliList input, disable, dim_name;
+    int64_t *dim_value;
+    uint32_t n_dim_value, cap_dim_value;
+    ScStr dumped; /* what --dump-after printed, for standard output once all went well */
+} Cli;
+
+/* Parses argv[1..] for cli->command. False after a message on standard error; *ret_status says how
+ * to exit (0 after --help). */
+bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status);
+bool cli_is_command(const char *name);
+void cli_usage(FILE *f); /* all subcommands */
+void cli_free(Cli *cli);
+
+/* A usage error on standard error; answers EXIT_USAGE. */
+int cli_misuse(const Cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Prints the session's diagnostics on standard error and answers the exit status that they mean. */
+int cli_failed(Cli *cli);
+/* The same when there may be only warnings: prints them and answers 0. */
+int cli_done(Cli *cli);
+
+/* The model of the first argument, with --dim; and the statistics for --scales calibrate. */
+bool cli_load(Cli *cli, ScalecModel *ret);
+bool cli_statistics(Cli *cli, const ScalecModel *m);
+/* On a terminal, once two seconds have passed: a line that is written over. */
+void cli_progress(void *cli, uint32_t done, uint32_t all);
+void cli_progress_end(void);
+
+int cmd_compile(Cli *cli);
+int cmd_run(Cli *cli);
+int cmd_dump(Cli *cli);
+int cmd_check(Cli *cli);
+int cmd_ops(Cli *cli);
+int cmd_explain(Cli *cli);
+
+#endif

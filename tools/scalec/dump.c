@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scalec dump: any stage as text, DOT or JSON. With --data the graph is also run, and the tensors
+ * whose data lies outside [2^-3, 2^3] are listed; at the last stage the kernels' variants and tiles
+ * are. */
+#include "tools/scalec/cli.h"
+#include "tools/scalec/hooks.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The tensors out of range on the samples, as comments after the text. */
+static bool list_outside(Cli *cli, const ScGraph *g, ScStr *out)
+{
+    ScalecSamples *s = scalec_samples_open(cli->cx, g, cli->data);
+    ScDamage *d = s ? sc_damage_begin(cli->cx, g, NULL) : NULL;
+    uint32_t n = 0, outside = 0, count = s ? scalec_samples_count(s) : 0;
+    const ScrtTensor *in;
+    bool ok = d != NULL;
+    for (uint32_t i = 0; ok && i < count; i++) {
+        ok = scalec_samples_get(s, i, &in) && sc_damage_add(d, in);
+        cli_progress(cli, i + 1, count);
+    }
+    cli_progress_end();
+    const ScReport *r = d ? sc_damage_end(d, &n) : NULL;
+    for (uint32_t i = 0; ok && i < n; i++)
+        outside += r[i].outside;
+    if (ok)
+        sc_str_addf(out, "; on %u samples, data outside [2^-3, 2^3]: %u of %u tensors\n", count,
+                    outside, n);
+    for (uint32_t i = 0; ok && i < n; i++)
+        if (r[i].outside)
+            sc_str_addf(out, ";   %s: log2 RMS %.2f, amax %.4g\n", r[i].name, log2(r[i].rms),
+                        r[i].amax);
+    scalec_samples_close(s);
+    return ok;
+}
+
+/* Every kernel's variants and tile, as comments after the text. */
+static bool list_kernels(Cli *cli, const ScGraph *g, ScStr *out)
+{
+    ScCodegenOptions opt = {.cpu = cli->opt.cpu, .target = cli->opt.target};
+    ScObject *o = sc_codegen(cli->cx, g, &opt, SC_EMIT_OBJ);
+    if (!o)
+        return false;
+    for (uint32_t i = 0; i < o->n_kernel; i++)
+        sc_str_addf(out, "; %s from %s: %s\n", o->kernel[i].name, o->kernel[i].from,
+                    o->kernel[i].what);
+    sc_str_addf(out, "; weights: %zu bytes\n", o->n_weights);
+    sc_object_free(o);
+    return true;
+}
+
+static bool write_text(Cli *cli, const ScGraph *g, const char *path)
+{
+    ScStr tail = {0};
+    bool ok = (!(g->flags & SC_G_KERNELS) || list_kernels(cli, g, &tail)) &&
+              (!cli->data || list_outside(cli, g, &tail)) &&
+              scalec_write_text(cli->cx, g, SC_PRINT_COMMENTS, sc_str_get(&tail), path);
+    sc_str_free(&tail);
+    return ok;
+}
+
+int cmd_dump(Cli *cli)
+{
+    const char *format = cli->format ? cli->format : cli->json ? "json" : "text";
+    const char *path = cli->output ? cli->output : "-";
+    ScalecModel m;
+    ScalecSamples *samples = NULL;
+    if (strcmp(format, "text") && strcmp(format, "dot") && strcmp(format, "json"))
+        return cli_misuse(cli, "--format: \"%s\" is not text, dot or json", format);
+    if (!cli_load(cli, &m))
+        return cli_failed(cli);
+    cli->opt.until = cli->stage;
+    bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
+    ScGraph *g = ok ? scalec_rewrite(cli->cx, &m, &cli->opt) : NULL;
+    ok = hooks_end(cli, samples, g != NULL);
+    if (ok && !strcmp(format, "text"))
+        ok = write_text(cli, g, path);
+    else if (ok)
+        ok = *format == 'd' ? scalec_write_dot(cli->cx, g, path)
+                            : scalec_write_json(cli->cx, g, path);
+    sc_graph_free(g);
+    sc_graph_free(m.graph);
+    return ok ? cli_done(cli) : cli_failed(cli);
+}

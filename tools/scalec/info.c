@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scalec ops and scalec explain: what the op table and the table of diagnostics say of themselves.
+ */
+#include "tools/scalec/cli.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *class_name(const ScOp *op)
+{
+    static const char *const names[] = {
+        [SC_NO_LOWERING] = "expanded", [SC_MAP] = "map",       [SC_REDUCE] = "reduce",
+        [SC_CONTRACT] = "contract",    [SC_WINDOW] = "window", [SC_VIEW] = "view",
+        [SC_CONCAT] = "concat",        [SC_KERNEL] = "kernel", [SC_SOURCE] = "source"};
+    return names[op->lower.cls];
+}
+
+static json_t *op_json(const ScOp *op)
+{
+    return json_pack("{s:s, s:s, s:s?, s:s?, s:i, s:i, s:s, s:s, s:s?, s:s, s:b, s:b, s:b}", "name",
+                     op->name, "doc", op->doc, "domain", op->onnx.domain, "onnx", op->onnx.type,
+                     "since", op->onnx.since, "until", op->onnx.until, "in", op->in, "out", op->out,
+                     "scale", op->scale, "class", class_name(op), "expansion", op->expand != NULL,
+                     "gradient", op->grad != NULL, "quantizable", op->quantizable != 0);
+}
+
+int cmd_ops(Cli *cli)
+{
+    json_t *list = json_array();
+    if (!cli->json)
+        printf("%-16s %-24s %-9s %-28s %s\n", "row", "ONNX (opset)", "class", "scale signature",
+               "meaning");
+    for (uint32_t i = 0; i < sc_op_count; i++) {
+        const ScOp *op = sc_op_table[i];
+        char onnx[64] = "-";
+        if (cli->json) {
+            json_array_append_new(list, op_json(op));
+            continue;
+        }
+        if (op->onnx.type)
+            snprintf(onnx, sizeof onnx, "%s%s%s (%d%s)", op->onnx.domain,
+                     *op->onnx.domain ? "::" : "", op->onnx.type, op->onnx.since,
+                     op->onnx.until ? "-" : "+");
+        printf("%-16s %-24s %-9s %-28s %s\n", op->name, onnx, class_name(op),
+               op->scale ? op->scale : "-", op->doc);
+    }
+    if (cli->json) {
+        json_dumpf(list, stdout, JSON_INDENT(1));
+        putchar('\n');
+    }
+    json_decref(list);
+    return 0;
+}
+
+int cmd_explain(Cli *cli)
+{
+    const char *text = cli->args.item[0];
+    char *end;
+    unsigned long number = strtoul(*text == 'E' || *text == 'e' ? text + 1 : text, &end, 10);
+    if (*end || number > UINT16_MAX || !sc_diag_title((uint32_t)number))
+        return cli_misuse(cli, "\"%s\" is no error number such as E0203", text);
+    printf("E%04lu: %s\n\n%s\n", number, sc_diag_title((uint32_t)number),
+           sc_diag_explain((uint32_t)number));
+    return 0;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scalec: finds the subcommand, prints diagnostics, and what several subcommands share. */
+#include "tools/scalec/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static void print_diags(Cli *cli)
+{
+    for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++) {
+        ScStr s = {0};
+        if (cli->json)
+            sc_diag_json(sc_diag(cli->cx, i), &s);
+        else
+            sc_diag_text(sc_diag(cli->cx, i), &s);
+        fputs(sc_str_get(&s), stderr);
+        if (s.n == 0 || s.s[s.n - 1] != '\n')
+            fputc('\n', stderr);
+        sc_str_free(&s);
+    }
+}
+
+/* What no input can cause is our mistake: a text graph that does not verify is the text's. */
+static bool is_bug(const ScDiag *d)
+{
+    bool text = d->loc && d->loc->line > 0;
+    return !d->warning &&
+           (d->id == SC_E_LLVM || (!text && (d->id == SC_E_VERIFY || d->id == SC_E_EXPONENT)));
+}
+
+int cli_failed(Cli *cli)
+{
+    bool bug = sc_n_errors(cli->cx) == 0;
+    print_diags(cli);
+    for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++)
+        bug = bug || is_bug(sc_diag(cli->cx, i));
+    if (!bug)
+        return EXIT_INPUT;
+    fprintf(stderr,
+            "scalec: this is a bug of scalec %s. Please report the lines above, the command and, "
+            "if you can, the model.\n",
+            SCALEC_VERSION);
+    return EXIT_BUG;
+}
+
+int cli_done(Cli *cli)
+{
+    print_diags(cli);
+    return 0;
+}
+
+bool cli_load(Cli *cli, ScalecModel *ret)
+{
+    return scalec_load(cli->cx, cli->args.item[0], cli->dim_name.n, cli->dim_name.item,
+                       cli->dim_value, ret);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double progress_begin, progress_last;
+
+void cli_progress(void *arg, uint32_t done, uint32_t all)
+{
+    const Cli *cli = arg;
+    double t = now();
+    if (progress_begin == 0)
+        progress_begin = t;
+    if (!isatty(STDERR_FILENO) || t - progress_begin < 2 || t - progress_last < 0.1)
+        return;
+    progress_last = t;
+    fprintf(stderr, "\rscalec %s: sample %u of %u ", cli->command, done, all);
+}
+
+void cli_progress_end(void)
+{
+    if (progress_last > 0)
+        fputc('\n', stderr);
+    progress_begin = progress_last = 0;
+}
+
+static bool has_suffix(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), k = strlen(suffix);
+    return n >= k && !strcmp(path + n - k, suffix);
+}
+
+bool cli_statistics(Cli *cli, const ScalecModel *m)
+{
+    if (cli->calibrate && !cli->scales_given)
+        cli->opt.scales = SC_SCALES_CALIBRATE;
+    if (cli->opt.scales != SC_SCALES_CALIBRATE)
+        return true;
+    if (!cli->calibrate)
+        return sc_fail(cli->cx, NULL, SC_E_CALIBRATION,
+                       "--scales calibrate needs --calibrate FILE");
+    if (has_suffix(cli->calibrate, ".stats")) {
+        cli->opt.stats = scalec_read_stats(cli->cx, cli->calibrate);
+        return cli->opt.stats != NULL;
+    }
+    ScGraph *raised = scalec_raised(cli->cx, m, &cli->opt);
+    ScalecSamples *s = raised ? scalec_samples_open(cli->cx, raised, cli->calibrate) : NULL;
+    if (s)
+        cli->opt.stats = scalec_calibrate(cli->cx, raised, s, cli_progress, cli);
+    cli_progress_end();
+    scalec_samples_close(s);
+    sc_graph_free(raised);
+    if (!cli->opt.stats)
+        return false;
+    if (!cli->save_stats)
+        return true;
+    ScStr text = {0};
+    sc_stats_print(cli->opt.stats, &text);
+    bool ok = scalec_write_file(cli->cx, cli->save_stats, sc_str_get(&text), text.n);
+    sc_str_free(&text);
+    return ok;
+}
+
+static int dispatch(Cli *cli)
+{
+    static const struct {
+        const char *name;
+        int (*run)(Cli *cli);
+    } table[] = {{"compile", cmd_compile}, {"run", cmd_run}, {"dump", cmd_dump},
+                 {"check", cmd_check},     {"ops", cmd_ops}, {"explain", cmd_explain}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if (!strcmp(table[i].name, cli->command))
+            return table[i].run(cli);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+    if (argc >= 2 &&
+        (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))) {
+        cli_usage(stdout);
+        return 0;
+    }
+    if (argc >= 2 && !strcmp(argv[1], "--version")) {
+        printf("scalec %s\n", SCALEC_VERSION);
+        return 0;
+    }
+    if (argc < 2 || !cli_is_command(argv[1])) {
+        if (argc >= 2)
+            fprintf(stderr, "scalec: there is no command \"%s\"\n", argv[1]);
+        cli_usage(stderr);
+        return EXIT_USAGE;
+    }
+    Cli cli = {.cx = sc_ctx_new(), .command = argv[1]};
+    argv[1] = argv[0];
+    if (cli_parse(&cli, argc - 1, argv + 1, &status))
+        status = dispatch(&cli);
+    cli_free(&cli);
+    sc_ctx_free(cli.cx);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "scalec: standard output could not be written\n");
+        return status ? status : EXIT_INPUT;
+    }
+    return status;
+}
