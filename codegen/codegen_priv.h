@@ -13,6 +13,8 @@
 /* --- The target: facts from LLVM's feature list, never from a processor's name -------------------
  */
 
+#define CG_TRIPLE "x86_64-pc-linux-gnu" /* unless another is given */
+
 typedef enum CgF8Way { /* how FP8 weights are decoded in registers where nothing is known of them */
                        CG_F8_BITS,  /* integer operations on 32-bit lanes: every target */
                        CG_F8_F16C,  /* bits into f16, then the conversion instruction to f32 */
@@ -109,6 +111,16 @@ struct CgModule {
     uint32_t n_packed, cap_packed;
 };
 
+/* False with errors in cx; either way cg_module_done. */
+bool cg_module_init(CgModule *m, ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt);
+void cg_module_done(CgModule *m);
+/* An internal function with the target's attributes, and one attribute more ("alwaysinline"). */
+LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type);
+void cg_attribute(CgModule *m, LLVMValueRef fn, const char *name);
+/* Runs the pass list; then the module as an object or text, in a. False after sc_fail. */
+bool cg_optimize(CgModule *m);
+bool cg_emit_module(CgModule *m, ScEmit emit, ScArena *a, void **ret, size_t *ret_n);
+
 /* Index of a term in the table; t is not constant. */
 uint32_t cg_term_index(CgModule *m, const ScTerm *t);
 
@@ -162,6 +174,10 @@ LLVMValueRef cg_operand(Cg *cg, uint32_t i);   /* ptr of kernel operand i */
 LLVMValueRef cg_result(Cg *cg, uint32_t i);    /* ptr of kernel result i */
 LLVMValueRef cg_scratch(Cg *cg);               /* ptr */
 LLVMValueRef cg_scratch_thread(Cg *cg);        /* ptr of this thread's, in bodies */
+
+const ScTerm *cg_round64(CgModule *m, const ScTerm *t); /* up to a multiple of 64 */
+/* A function of libm.def on n doubles, through the runtime. */
+LLVMValueRef cg_libm(Cg *cg, uint32_t fn, uint32_t n, LLVMValueRef const *x);
 
 /* Values. Vectors of one lane are scalars. */
 LLVMTypeRef cg_vec(LLVMTypeRef element, uint32_t w);
@@ -249,6 +265,15 @@ LLVMValueRef cg_decode(Cg *cg, ScrtDtype t, LLVMValueRef code);
 /* Emits body for w lanes: in[i] is operand i, ret[] receives the values of result[0 .. n). */
 void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n, const ScX *result,
              CgVal *ret);
+/* The compute type of a node's body: f64 if anything is f64, else f32 if anything is a float, else
+ * the first type that is not bool. */
+ScrtDtype cg_compute_dtype(const ScGraph *g, const ScNode *n);
+/* Whether a result of type t saturates: as the row's `saturate` says, else if it is f8. */
+bool cg_saturates(const ScNode *n, ScrtDtype t);
+/* A value of any compute type as a result of node n of type t: converted and rounded. */
+CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w);
+/* (a > b or a is NaN) ? a : b, or the same with <. */
+LLVMValueRef cg_min_max(Cg *cg, bool max, CgVal a, CgVal b);
 /* Emits a MAP node on its operands' elements; results are rounded to the node's types. */
 void cg_node(Cg *cg, const ScGraph *sub, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret);
 
@@ -275,6 +300,12 @@ LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef cons
 /* w elements from address on, along a dimension of the given stride. */
 CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTerm *stride,
                      uint32_t w, LLVMValueRef mask);
+/* Whether dims from .. to - 1 of a space may be walked as one: in each access every stride is the
+ * next one times its extent. Then the stride of that walk. */
+bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_t to,
+              const ScTerm *const *dim);
+const ScTerm *cg_merged_stride(CgModule *m, const CgAccess *a, uint32_t from, uint32_t to,
+                               const ScTerm *const *dim);
 /* Row-major strides of a type. */
 void cg_dense(CgModule *m, const ScType *t, const ScTerm **ret_stride);
 
@@ -294,11 +325,10 @@ bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx);
 enum { CG_EPI_MAX = 32 }; /* operands and results of an epilogue */
 typedef struct CgEpiRow {
     uint32_t n_idx;
-    LLVMValueRef at[CG_EPI_MAX]; /* i64 element addresses, operands then results */
+    LLVMValueRef at[CG_EPI_MAX + 1], result; /* i64 element addresses of operands, of results */
 } CgEpiRow;
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx);
-/* The elements at column col of an operand of the anchor that broadcasts to its result (a bias);
- * operand counts the anchor's operands. */
+/* Elements at column col of the anchor's bias, in their compute type; operand is its index. */
 CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
                      uint32_t w, LLVMValueRef mask);
 /* acc: w elements of the anchor's result before rounding to its type (f32 or f64, or the integer
