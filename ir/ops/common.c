@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inference, growth, bodies and random inputs: what the families share besides evaluation. */
+#include "ir/ops/ops_priv.h"
+
+#include <string.h>
+
+/* --- Inference ----------------------------------------------------------------------------------
+ */
+
+bool sc_ops_result(ScInfer *in, ScrtDtype dtype, uint32_t rank, const ScTerm *const *dim)
+{
+    in->ret[0] = sc_type(in->cx, dtype, rank, dim);
+    return true;
+}
+
+static bool is_int(const ScType *t)
+{
+    return scrt_dtype_kind(t->dtype) == SCRT_KIND_INT || scrt_dtype_kind(t->dtype) == SCRT_KIND_UINT;
+}
+
+/* The index, in an operand's own row-major order, of what it contributes to element i of a result
+ * of these extents. */
+static size_t source_index(const ScType *t, uint32_t rank, const int64_t *dims, size_t i)
+{
+    size_t at = 0, scale = 1;
+    for (uint32_t d = 0; d < rank && d < t->rank; d++) {
+        size_t extent = (size_t)dims[rank - 1 - d];
+        int64_t own = 1;
+        sc_term_const(t->dim[t->rank - 1 - d], &own);
+        if (own != 1)
+            at += i % extent * scale;
+        scale *= (size_t)own;
+        i /= extent;
+    }
+    return at;
+}
+
+bool sc_ops_content(ScInfer *in, ScTermFn *f)
+{
+    int64_t dims[SCRT_MAX_RANK];
+    const ScType *t = in->ret[0];
+    const ScTerm *x[SC_MAX_IN];
+    size_t n = 1;
+    if (!is_int(t) || in->n_in > SC_MAX_IN || !sc_type_const_dims(t, dims))
+        return true;
+    for (uint32_t d = 0; d < t->rank; d++)
+        n = n > SC_CONTENT_MAX ? n : n * (size_t)dims[d];
+    for (uint32_t k = 0; k < in->n_in; k++)
+        if (!in->content[k])
+            return true;
+    if (n > SC_CONTENT_MAX)
+        return true;
+    const ScTerm **out = sc_array(in->arena, const ScTerm *, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < in->n_in; k++)
+            x[k] = in->content[k][source_index(in->in[k], t->rank, dims, i)];
+        if (!(out[i] = f(in->cx, x)))
+            return true;
+    }
+    in->ret_content[0] = out;
+    return true;
+}
+
+bool sc_ops_same_content(ScInfer *in)
+{
+    if (is_int(in->ret[0]))
+        in->ret_content[0] = in->content[0];
+    return true;
+}
+
+bool sc_ops_nonneg(const ScTerm *t)
+{
+    switch (t->kind) {
+    case SC_T_CONST:
+        return t->c >= 0;
+    case SC_T_SYM:
+    case SC_T_LOG2:
+    case SC_T_BCAST:
+        return true;
+    case SC_T_SUM:
+        for (uint32_t i = 0; i < t->n; i++)
+            if (t->coef[i] < 0 || !sc_ops_nonneg(t->arg[i]))
+                return false;
+        return t->c >= 0;
+    case SC_T_MOD: /* has the sign of the divisor */
+        return sc_ops_nonneg(t->arg[1]);
+    case SC_T_MAX:
+        if (t->has_c && t->c >= 0)
+            return true;
+        for (uint32_t i = 0; i < t->n; i++)
+            if (sc_ops_nonneg(t->arg[i]))
+                return true;
+        return false;
+    default: /* products, quotients, the least of some */
+        for (uint32_t i = 0; i < t->n; i++)
+            if (!sc_ops_nonneg(t->arg[i]))
+                return false;
+        return !t->has_c || t->c >= 0;
+    }
+}
+
+bool sc_ops_differ(const ScTerm *a, const ScTerm *b)
+{
+    int64_t x, y;
+    return sc_term_const(a, &x) && sc_term_const(b, &y) && x != y;
+}
+
+const char *sc_ops_text(const ScInfer *in, const ScTerm *t)
+{
+    ScStr s = {0};
+    sc_term_print(t, &s);
+    const char *text = sc_intern(in->cx, sc_str_get(&s));
+    sc_str_free(&s);
+    return text;
+}
+
+bool sc_ops_fits_result(const ScInfer *in, uint32_t i)
+{
+    const ScType *t = in->in[i], *out = in->ret[0];
+    bool fits = t->rank <= out->rank;
+    for (uint32_t d = 1; fits && d <= t->rank; d++)
+        fits = sc_term_is(t->dim[t->rank - d], 1) || t->dim[t->rank - d] == out->dim[out->rank - d];
+    if (fits)
+        return true;
+    ScStr s = {0};
+    sc_type_print(out, &s);
+    sc_infer_fail(in, SC_E_BROADCAST, "operand %u must broadcast to the result, %s", i,
+                  sc_str_get(&s));
+    sc_str_free(&s);
+    return false;
+}
+
+/* --- Growth -------------------------------------------------------------------------------------
+ */
+
+void sc_ops_count(ScCtx *cx, ScCount *n, const ScTerm *extent)
+{
+    int64_t c;
+    if (sc_term_const(extent, &c))
+        n->c *= c > 1 ? (double)c : 1; /* logs take max(n, 1) */
+    else
+        n->sym = n->sym ? sc_term_mul(cx, n->sym, extent) : extent;
+}
+
+void sc_ops_grow(const ScGrow *g, ScCount n, int halves)
+{
+    ScCtx *cx = g->g->cx;
+    if (g->ret[0] != SC_NO_G)
+        g->ret[0] += halves * sc_log2_256(n.c) / 2;
+    if (!n.sym || halves == 0)
+        return;
+    const ScTerm *bits = sc_term_log2(cx, n.sym);
+    if (halves % 2)
+        bits = sc_term_fdiv(cx, sc_term_scale(cx, bits, halves < 0 ? -halves : halves),
+                            sc_term(cx, 2));
+    else
+        bits = sc_term_scale(cx, bits, (halves < 0 ? -halves : halves) / 2);
+    g->ret_shift[0] = halves < 0 ? sc_term_scale(cx, bits, -1) : bits;
+}
+
+/* One bit of the logarithm at a time: squaring the mantissa doubles its logarithm. Nothing but
+ * IEEE multiplications, so every machine gives the same. */
+int32_t sc_log2_256(double x)
+{
+    int exponent;
+    if (!(x > 0) || isinf(x))
+        return SC_NO_G;
+    double m = 2 * frexp(x, &exponent); /* [1, 2) */
+    int32_t bits = exponent - 1;
+    for (int i = 0; i < 9; i++) {
+        m *= m;
+        bits = 2 * bits + (m >= 2);
+        m = m >= 2 ? m / 2 : m;
+    }
+    return bits >= 0 ? (bits + 1) / 2 : -((-bits) / 2); /* 1/512 rounded to 1/256 */
+}
+
+/* --- Bodies -------------------------------------------------------------------------------------
+ */
+
+ScX sc_ops_num(ScBody *b, ScX x, double c)
+{
+    return b->ins[x].type == SC_XF ? sc_ops_const(b, c) : sc_x_int(b, (int64_t)c);
+}
+
+ScX sc_ops_const(ScBody *b, double c)
+{
+    return sc_x_const(b, b->compute == SCRT_F64 ? c : (double)(float)c);
+}
+
+/* --- Table tests --------------------------------------------------------------------------------
+ */
+
+/* splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014) */
+uint32_t sc_ops_pick(uint64_t *r, uint32_t lo, uint32_t hi)
+{
+    uint64_t z = *r += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return lo + (uint32_t)((z ^ (z >> 31)) % (hi - lo + 1));
+}
+
+ScVal sc_ops_input(ScBuild *b, const char *name, ScrtDtype dtype, uint32_t rank,
+                   const int64_t *dims)
+{
+    return sc_input(b, sc_intern(b->cx, name), sc_type_c(b->cx, dtype, rank, dims), NULL);
+}
+
+uint32_t sc_ops_shape(uint64_t *r, uint32_t lo, uint32_t hi, int64_t *ret)
+{
+    uint32_t rank = sc_ops_pick(r, lo, hi);
+    for (uint32_t d = 0; d < rank; d++)
+        ret[d] = sc_ops_pick(r, 1, 5);
+    return rank;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the families of rows share. Evaluation: loops over indices in f64, nothing of the lowerings.
+ * Inference: small questions about terms. Tests: random inputs. */
+#ifndef SC_OPS_PRIV_H
+#define SC_OPS_PRIV_H
+
+#include "ir/op.h"
+
+#include <math.h>
+
+/* --- Evaluation ---------------------------------------------------------------------------------
+ */
+
+/* One element of result 0 from one element of each operand (0 where absent): floats as doubles, or,
+ * where no operand is a float, integers and bools exactly (u64 as its bits). */
+typedef double ScMapF(const ScEval *e, const double *x);
+typedef int64_t ScMapI(const ScEval *e, const int64_t *x);
+/* Runs f over the result's index space with operands broadcast; i is for integers, NULL where the
+ * row takes floats only. */
+bool sc_ops_map(ScEval *e, ScMapF *f, ScMapI *i);
+
+/* The elements of a tensor as an array in a. */
+double *sc_ops_doubles(ScArena *a, const ScrtTensor *t);
+int64_t *sc_ops_ints(ScArena *a, const ScrtTensor *t);
+/* Stores a result's element, rounded once; a low-precision result saturates, as a cast would. */
+void sc_ops_store(ScrtTensor *t, int64_t i, double x);
+/* Copies element j of src to element i of dst, of the same dtype, bit for bit. */
+void sc_ops_move(ScrtTensor *dst, int64_t i, const ScrtTensor *src, int64_t j);
+
+/* Row-major strides of t's elements seen as rank dims, aligned at the last, 0 where t repeats. */
+void sc_ops_strides(const ScrtTensor *t, uint32_t rank, int64_t *ret);
+/* Moves idx to the next index in row-major order; false after the last. */
+bool sc_ops_next(uint32_t rank, const int64_t *dims, int64_t *idx);
+static inline int64_t sc_ops_at(uint32_t rank, const int64_t *idx, const int64_t *stride)
+{
+    int64_t at = 0;
+    for (uint32_t d = 0; d < rank; d++)
+        at += idx[d] * stride[d];
+    return at;
+}
+/* An axis attribute of an evaluated or lowered node in [0, rank). */
+static inline uint32_t sc_ops_axis(int64_t axis, uint32_t rank)
+{
+    return (uint32_t)(axis < 0 ? axis + rank : axis);
+}
+
+/* --- Inference ----------------------------------------------------------------------------------
+ */
+
+/* Result 0: this dtype and these extents. */
+bool sc_ops_result(ScInfer *in, ScrtDtype dtype, uint32_t rank, const ScTerm *const *dim);
+/* Content of result 0, an integer tensor, elementwise from operands whose content is known; f
+ * answers NULL where it has no term. Nothing where something is unknown or the tensor is large. */
+typedef const ScTerm *ScTermFn(ScCtx *cx, const ScTerm *const *x);
+bool sc_ops_content(ScInfer *in, ScTermFn *f);
+/* Result 0 has the elements of operand 0 in the same order. */
+bool sc_ops_same_content(ScInfer *in);
+#define SC_CONTENT_MAX 1024 /* elements; shapes are far smaller */
+
+/* Never negative, provided that symbols are extents. */
+bool sc_ops_nonneg(const ScTerm *t);
+/* Both are constants that differ: the only case where inequality is certain. */
+bool sc_ops_differ(const ScTerm *a, const ScTerm *b);
+/* Text of a term in the session's memory, for messages. */
+const char *sc_ops_text(const ScInfer *in, const ScTerm *t);
+/* Where operand i's shape does not broadcast into result 0 (already inferred) unchanged: fails. */
+bool sc_ops_fits_result(const ScInfer *in, uint32_t i);
+
+/* --- Growth -------------------------------------------------------------------------------------
+ */
+
+/* A number of elements: constant ones in c, symbolic ones in sym (NULL: none). */
+typedef struct ScCount {
+    double c;
+    const ScTerm *sym;
+} ScCount;
+void sc_ops_count(ScCtx *cx, ScCount *n, const ScTerm *extent); /* n times extent; starts as {1} */
+/* Adds half log2 n for a sum of n independent terms, all of it where they have one sign, to
+ * result 0; times sign: +1 for a sum, and for a mean, which then divides by n, see reduce.c. */
+void sc_ops_grow(const ScGrow *g, ScCount n, int halves);
+static inline const ScType *sc_ops_in(const ScGrow *g, uint32_t i)
+{
+    return sc_type_of(g->g, g->n->in[i]);
+}
+
+/* --- Bodies -------------------------------------------------------------------------------------
+ */
+
+/* The number c in the type of x: a float or an integer. */
+ScX sc_ops_num(ScBody *b, ScX x, double c);
+/* A constant in the body's precision: what an f32 body can hold. */
+ScX sc_ops_const(ScBody *b, double c);
+#define SC_X1(b, op, x)    sc_x((b), SC_X_##op, (x), 0, 0)
+#define SC_X2(b, op, x, y) sc_x((b), SC_X_##op, (x), (y), 0)
+#define SC_SELECT(b, c, x, y) sc_x((b), SC_X_SELECT, (c), (x), (y))
+
+/* --- Table tests --------------------------------------------------------------------------------
+ */
+
+uint32_t sc_ops_pick(uint64_t *r, uint32_t lo, uint32_t hi); /* uniform in [lo, hi] */
+ScVal sc_ops_input(ScBuild *b, const char *name, ScrtDtype dtype, uint32_t rank,
+                   const int64_t *dims);
+/* A random shape of rank lo to hi with extents 1 to 5. */
+uint32_t sc_ops_shape(uint64_t *r, uint32_t lo, uint32_t hi, int64_t *ret);
+
+#endif
