@@ -11,7 +11,7 @@ typedef uint16_t ScX; /* an instruction's result, by index */
 
 typedef enum ScXType {
     SC_XF, /* the compute float: f32, or f64 where an operand is f64 */
-    SC_XI, /* an integer as wide as the compute float's bits, or the operands' own integer type */
+    SC_XI, /* an integer: see ScBody.integer */
     SC_XB, /* a truth value */
 } ScXType;
 
@@ -37,6 +37,9 @@ typedef struct ScBody { /* begins as {.arena = ..., .g = ..., .compute = ...} */
     ScArena *arena;
     const ScGraph *g; /* whose nodes are lowered: rows ask it for extents, types and exponents */
     ScrtDtype compute; /* F32 or F64 for float bodies; the integer type or BOOL for others */
+    /* What SC_XI is: NONE for `compute`, or in a float body an integer as wide. The integer type of
+     * the operand or result where a node has both kinds: cast, where with integers, a power. */
+    ScrtDtype integer;
     uint32_t n, cap;
     ScXIns *ins;
     const ScTerm **term; /* terms that the body uses as numbers: extents, exponents */

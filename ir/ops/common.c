@@ -158,6 +158,53 @@ void sc_ops_grow(const ScGrow *g, ScCount n, int halves)
     g->ret_shift[0] = halves < 0 ? sc_term_scale(cx, bits, -1) : bits;
 }
 
+double sc_ops_exp2(int32_t x256)
+{
+    int32_t whole = x256 >= 0 ? x256 / 256 : -((255 - x256) / 256);
+    double y = 1, root = 2;
+    for (int32_t bit = 128; bit > 0; bit /= 2) {
+        root = sqrt(root);
+        if ((x256 - 256 * whole) & bit)
+            y *= root;
+    }
+    return ldexp(y, whole);
+}
+
+static int32_t largest(uint32_t n, const int32_t *x)
+{
+    int32_t top = SC_NO_G;
+    for (uint32_t i = 0; i < n; i++)
+        top = x[i] > top ? x[i] : top;
+    return top;
+}
+
+/* Half the log2 of the sum of the squares, relative to the largest so that nothing overflows. */
+static int32_t sum_of(uint32_t n, const int32_t *x)
+{
+    int32_t top = largest(n, x);
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (x[i] != SC_NO_G && x[i] > top - 64 * 256)
+            sum += sc_ops_exp2(2 * (x[i] - top));
+    return top == SC_NO_G ? SC_NO_G : top + sc_log2_256(sum) / 2;
+}
+
+void sc_ops_grow_add(const ScGrow *g)
+{
+    g->ret[0] = sum_of(g->n->n_in, g->in);
+}
+
+void sc_ops_grow_pick(const ScGrow *g)
+{
+    g->ret[0] = largest(g->n->n_in, g->in);
+}
+
+void sc_ops_grow_bias(const ScGrow *g, uint32_t i)
+{
+    if (i < g->n->n_in && g->ret[0] != SC_NO_G)
+        g->ret[0] = sum_of(2, (int32_t[]){g->ret[0], g->in[i]});
+}
+
 /* One bit of the logarithm at a time: squaring the mantissa doubles its logarithm. Nothing but
  * IEEE multiplications, so every machine gives the same. */
 int32_t sc_log2_256(double x)

@@ -66,6 +66,11 @@ const char *sc_ops_text(const ScInfer *in, const ScTerm *t);
 /* Where operand i's shape does not broadcast into result 0 (already inferred) unchanged: fails. */
 bool sc_ops_fits_result(const ScInfer *in, uint32_t i);
 
+/* Products of operands 0 and 1 are accumulated in f32 where either is stored in low precision or
+ * they are f32; otherwise both have one type, which is the result's. Then the addend (operand bias,
+ * may be absent or beyond n_in) has the result's type too. */
+bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, ScrtDtype *ret);
+
 /* --- Growth -------------------------------------------------------------------------------------
  */
 
@@ -75,9 +80,16 @@ typedef struct ScCount {
     const ScTerm *sym;
 } ScCount;
 void sc_ops_count(ScCtx *cx, ScCount *n, const ScTerm *extent); /* n times extent; starts as {1} */
-/* Adds half log2 n for a sum of n independent terms, all of it where they have one sign, to
- * result 0; times sign: +1 for a sum, and for a mean, which then divides by n, see reduce.c. */
+/* Adds halves/2 * log2 n to result 0's estimate, for symbolic extents to its exponent. A sum of n
+ * independent terms has n times their variance: 1. Terms of one sign: 2. */
 void sc_ops_grow(const ScGrow *g, ScCount n, int halves);
+double sc_ops_exp2(int32_t x256); /* 2^(x256 / 256), the same on every machine */
+/* What `a...` gives where the operands are added, and where one of them is picked; operands without
+ * an estimate (no floats, `any`) do not count. */
+void sc_ops_grow_add(const ScGrow *g);
+void sc_ops_grow_pick(const ScGrow *g);
+/* Adds operand i, a bias of the result's exponent, to result 0's estimate; nothing if absent. */
+void sc_ops_grow_bias(const ScGrow *g, uint32_t i);
 static inline const ScType *sc_ops_in(const ScGrow *g, uint32_t i)
 {
     return sc_type_of(g->g, g->n->in[i]);

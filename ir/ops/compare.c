@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Comparisons, choices and bounds. A comparison brings its operands to one exponent and carries no
+ * scale itself. */
+#include "ir/ops/ops_priv.h"
+
+/* --- Comparisons --------------------------------------------------------------------------------
+ */
+
+static double equal_float(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[0] == x[1];
+}
+
+static int64_t equal_int(const ScEval *e, const int64_t *x)
+{
+    (void)e;
+    return x[0] == x[1];
+}
+
+static bool eval_equal(ScEval *e)
+{
+    return sc_ops_map(e, equal_float, equal_int);
+}
+
+static void body_equal(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)n;
+    ret_out[0] = SC_X2(b, EQ, in[0], in[1]);
+}
+
+const ScOp sc_op_equal = {
+    .name = "equal",
+    .doc = "whether a = b",
+    .onnx = {"", "Equal", 7},
+    .in = "A: any, B: any",
+    .out = "C: bool",
+    .flags = SC_COMMUTES,
+    .infer = sc_infer_compare,
+    .scale = "a... -> _",
+    .lower = {SC_MAP, body_equal},
+    .eval = eval_equal,
+};
+
+static double less_float(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[0] < x[1];
+}
+
+static int64_t less_int(const ScEval *e, const int64_t *x)
+{
+    bool no_sign = scrt_dtype_kind(e->in[0]->dtype) == SCRT_KIND_UINT;
+    return no_sign ? (uint64_t)x[0] < (uint64_t)x[1] : x[0] < x[1];
+}
+
+static bool eval_less(ScEval *e)
+{
+    return sc_ops_map(e, less_float, less_int);
+}
+
+static void body_less(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)n;
+    ret_out[0] = SC_X2(b, LT, in[0], in[1]);
+}
+
+const ScOp sc_op_less = {
+    .name = "less",
+    .doc = "whether a < b",
+    .onnx = {"", "Less", 7},
+    .in = "A: num, B: num",
+    .out = "C: bool",
+    .infer = sc_infer_compare,
+    .scale = "a... -> _",
+    .lower = {SC_MAP, body_less},
+    .eval = eval_less,
+};
+
+/* --- Choice -------------------------------------------------------------------------------------
+ */
+
+static bool infer_where(ScInfer *in)
+{
+    const ScTerm *dim[SCRT_MAX_RANK];
+    uint32_t rank;
+    if (in->in[1]->dtype != in->in[2]->dtype)
+        return sc_infer_fail(in, SC_E_TYPE, "X and Y must agree");
+    if (!sc_broadcast(in, in->in[1], in->in[2], &rank, dim))
+        return false;
+    const ScType *both = sc_type(in->cx, in->in[1]->dtype, rank, dim);
+    return sc_broadcast(in, in->in[0], both, &rank, dim) &&
+           sc_ops_result(in, both->dtype, rank, dim);
+}
+
+static double where_float(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[0] != 0 ? x[1] : x[2];
+}
+
+static int64_t where_int(const ScEval *e, const int64_t *x)
+{
+    (void)e;
+    return x[0] ? x[1] : x[2];
+}
+
+static bool eval_where(ScEval *e)
+{
+    return sc_ops_map(e, where_float, where_int);
+}
+
+static void body_where(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)n;
+    ret_out[0] = SC_SELECT(b, in[0], in[1], in[2]);
+}
+
+const ScOp sc_op_where = {
+    .name = "where",
+    .doc = "x where the condition holds, else y",
+    .onnx = {"", "Where", 9},
+    .in = "condition: bool, X: any, Y: any",
+    .out = "output: any",
+    .flags = SC_ANY_THROUGH | SC_ANY_SINGLE | SC_PASSES_CONVEX,
+    .infer = infer_where,
+    .scale = "_, a... -> a",
+    .growth = sc_ops_grow_pick,
+    .lower = {SC_MAP, body_where},
+    .eval = eval_where,
+};
+
+/* --- Bounds -------------------------------------------------------------------------------------
+ */
+
+static bool infer_clip(ScInfer *in)
+{
+    in->ret[0] = in->in[0];
+    for (uint32_t i = 1; i < in->n_in; i++) {
+        if (in->in[i]->kind == SC_TYPE_ABSENT)
+            continue;
+        if (in->in[i]->dtype != in->in[0]->dtype)
+            return sc_infer_fail(in, SC_E_TYPE, "the bounds must have the type of the input");
+        if (!sc_ops_fits_result(in, i))
+            return false;
+    }
+    return true;
+}
+
+/* First the lower bound, then the upper: where they are crossed the upper one wins. */
+static double clip_float(const ScEval *e, const double *x)
+{
+    double y = x[0];
+    if (e->n->n_in > 1 && e->in[1] && y < x[1])
+        y = x[1];
+    if (e->n->n_in > 2 && e->in[2] && y > x[2])
+        y = x[2];
+    return y;
+}
+
+static int64_t clip_int(const ScEval *e, const int64_t *x)
+{
+    int64_t y = x[0];
+    if (e->n->n_in > 1 && e->in[1] && less_int(e, (int64_t[]){y, x[1]}))
+        y = x[1];
+    if (e->n->n_in > 2 && e->in[2] && less_int(e, (int64_t[]){x[2], y}))
+        y = x[2];
+    return y;
+}
+
+static bool eval_clip(ScEval *e)
+{
+    return sc_ops_map(e, clip_float, clip_int);
+}
+
+static void body_clip(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    ScX y = in[0];
+    if (n->n_in > 1 && n->in[1] != SC_ABSENT)
+        y = SC_SELECT(b, SC_X2(b, LT, y, in[1]), in[1], y);
+    if (n->n_in > 2 && n->in[2] != SC_ABSENT)
+        y = SC_SELECT(b, SC_X2(b, LT, in[2], y), in[2], y);
+    ret_out[0] = y;
+}
+
+const ScOp sc_op_clip = {
+    .name = "clip",
+    .doc = "x bounded below and above; without a bound there is none",
+    .onnx = {"", "Clip", 11},
+    .in = "input: num, min?: num, max?: num",
+    .out = "output: num",
+    .flags = SC_ANY_SINGLE,
+    .infer = infer_clip,
+    .scale = "a, a, a -> a",
+    .lower = {SC_MAP, body_clip},
+    .eval = eval_clip,
+};

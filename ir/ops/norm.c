@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Layer normalisation. */
+#include "ir/ops/ops_priv.h"
+
+enum { X, SCALE, BIAS, EPS };
+enum { Y, MEAN, INV };
+enum { AXIS };
+
+/* Statistics are kept in f32, or f64 where x is f64. */
+static ScrtDtype stats_dtype(ScrtDtype x)
+{
+    return x == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+}
+
+static bool infer_layernorm(ScInfer *in)
+{
+    const ScType *x = in->in[X], *eps = in->in[EPS];
+    const ScTerm *dim[SCRT_MAX_RANK];
+    uint32_t axis;
+    if (!sc_axis(in, in->attr[AXIS].i, x->rank, &axis))
+        return false;
+    in->ret[Y] = x;
+    for (uint32_t i = SCALE; i <= BIAS; i++) {
+        if (in->in[i]->kind == SC_TYPE_ABSENT)
+            continue;
+        if (in->in[i]->dtype != x->dtype)
+            return sc_infer_fail(in, SC_E_TYPE, "X, Scale and B must agree");
+        if (!sc_ops_fits_result(in, i))
+            return false;
+    }
+    if (eps->rank != 0 || eps->dtype != stats_dtype(x->dtype))
+        return sc_infer_fail(in, SC_E_TYPE, "epsilon must be a scalar of type %s",
+                             scrt_dtype_name(stats_dtype(x->dtype)));
+    for (uint32_t d = 0; d < x->rank; d++)
+        dim[d] = d < axis ? x->dim[d] : sc_term(in->cx, 1);
+    for (uint32_t i = MEAN; i < in->n_out; i++)
+        in->ret[i] = sc_type(in->cx, stats_dtype(x->dtype), x->rank, dim);
+    return true;
+}
+
+static void expand_layernorm(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                             ScVal *ret_out)
+{
+    (void)g;
+    const ScType *t = sc_built(b, in[X])->type;
+    int64_t axis[SCRT_MAX_RANK];
+    if (t->kind == SC_TYPE_POISON) {
+        for (uint32_t i = 0; i < n->n_out; i++)
+            ret_out[i] = SC_POISON;
+        return;
+    }
+    uint32_t first = sc_ops_axis(sc_attr(n, AXIS)->i, t->rank), n_axis = t->rank - first;
+    ScrtDtype dtype = t->dtype, stats = stats_dtype(dtype);
+    for (uint32_t i = 0; i < n_axis; i++)
+        axis[i] = first + i;
+    ScAttr *over = SC_ATTRS(SC_INTS(n_axis, axis), SC_INT(1));
+    ScAttr *wide = SC_ATTRS(SC_DT(stats)), *back = SC_ATTRS(SC_DT(dtype));
+    ScVal x = dtype == stats ? in[X] : sc_op_at(b, cast, wide, in[X]);
+    ScVal mean = sc_op_at(b, reduce_mean, over, x);
+    ScVal d = sc_op(b, sub, x, mean);
+    ScVal var = sc_op_at(b, reduce_mean, over, sc_op(b, mul, d, d));
+    ScVal inv = sc_op(b, reciprocal, sc_op(b, sqrt, sc_op(b, add, var, in[EPS])));
+    ScVal y = sc_op(b, mul, d, inv);
+    y = dtype == stats ? y : sc_op_at(b, cast, back, y);
+    y = sc_op(b, mul, y, in[SCALE]);
+    ScVal all[] = {in[BIAS] == SC_ABSENT ? y : sc_op(b, add, y, in[BIAS]), mean, inv};
+    for (uint32_t i = 0; i < n->n_out; i++)
+        ret_out[i] = all[i];
+}
+
+/* What one row of n elements, at x, becomes. */
+static void normalise(ScEval *e, const double *x, int64_t row, int64_t n, double *const param[2],
+                      const int64_t *const at[2], double eps)
+{
+    double mean = 0, var = 0;
+    for (int64_t i = 0; i < n; i++)
+        mean += x[i] / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean) / (double)n;
+    double inv = 1 / sqrt(var + eps);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t k = row * n + i;
+        double y = (x[i] - mean) * inv * param[0][at[0][k]];
+        sc_ops_store(&e->out[Y], k, param[1] ? y + param[1][at[1][k]] : y);
+    }
+    if (e->n->n_out > MEAN)
+        sc_ops_store(&e->out[MEAN], row, mean);
+    if (e->n->n_out > INV)
+        sc_ops_store(&e->out[INV], row, inv);
+}
+
+static bool eval_layernorm(ScEval *e)
+{
+    const ScrtTensor *x = e->in[X];
+    ScArena *a = sc_arena_new();
+    uint32_t axis = sc_ops_axis(sc_attr(e->n, AXIS)->i, x->rank);
+    int64_t rows = 1, n = 1, count = scrt_count(x), *at[2] = {NULL, NULL};
+    double *v = sc_ops_doubles(a, x), eps = *sc_ops_doubles(a, e->in[EPS]);
+    double *param[2] = {NULL, NULL};
+    for (uint32_t d = 0; d < x->rank; d++)
+        *(d < axis ? &rows : &n) *= x->dims[d];
+    for (uint32_t p = 0; p < 2; p++) { /* gamma and beta broadcast to x */
+        int64_t stride[SCRT_MAX_RANK], idx[SCRT_MAX_RANK] = {0};
+        if (!e->in[SCALE + p])
+            continue;
+        param[p] = sc_ops_doubles(a, e->in[SCALE + p]);
+        at[p] = sc_array(a, int64_t, (size_t)count + 1);
+        sc_ops_strides(e->in[SCALE + p], x->rank, stride);
+        for (int64_t i = 0; i < count; i++, sc_ops_next(x->rank, x->dims, idx))
+            at[p][i] = sc_ops_at(x->rank, idx, stride);
+    }
+    for (int64_t row = 0; row < rows; row++)
+        normalise(e, v + row * n, row, n, param, (const int64_t *const *)at, eps);
+    sc_arena_free(a);
+    return true;
+}
+
+static uint32_t make_layernorm(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims), axis = sc_ops_pick(r, 0, rank - 1);
+    dims[axis] += 3; /* of very few elements the deviations cancel */
+    ScVal in[4] = {
+        sc_ops_input(b, "x", SCRT_F32, rank, dims),
+        sc_ops_input(b, "scale", SCRT_F32, rank - axis, dims + axis),
+        SC_ABSENT,
+        sc_ops_input(b, "eps", SCRT_F32, 0, NULL),
+    };
+    if (sc_ops_pick(r, 0, 1))
+        in[BIAS] = sc_ops_input(b, "bias", SCRT_F32, rank - axis, dims + axis);
+    sc_node(b, &sc_op_layernorm, SC_ATTRS(SC_INT(axis)), NULL, 4, in, 3, ret_out);
+    return 3;
+}
+
+const ScOp sc_op_layernorm = {
+    .name = "layernorm",
+    .doc = "x less its mean, over its deviation, times scale plus B, over the axes from `axis` on",
+    .onnx = {"", "LayerNormalization", 17},
+    .in = "X: float, Scale: float, B?: float, epsilon: float",
+    .out = "Y: float, Mean?: float, InvStdDev?: float",
+    .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(-1), .doc = "the first of the axes"}},
+    .n_attr = 1,
+    .infer = infer_layernorm,
+    .scale = "a, s, s, 2a -> s, a, -a",
+    .expand = expand_layernorm,
+    .eval = eval_layernorm,
+    .domain = {0.125, 4, make_layernorm},
+    .max_ulp = 64,
+};

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What changes how a number is stored and not which number it is: cast and rebalance. */
+#include "ir/ops/ops_priv.h"
+
+#include <float.h>
+
+/* --- cast ---------------------------------------------------------------------------------------
+ */
+
+enum { TO, SATURATE, ROUND_MODE };
+
+static bool infer_cast(ScInfer *in)
+{
+    if (in->attr[TO].dtype == SCRT_STRING || in->in[0]->dtype == SCRT_STRING)
+        return sc_infer_fail(in, SC_E_TYPE, "strings cannot be cast");
+    if (in->attr[ROUND_MODE].i < SCRT_NEAREST || in->attr[ROUND_MODE].i > SCRT_DOWN)
+        return sc_infer_fail(in, SC_E_ATTRIBUTE, "round_mode %lld is not 0, 1 or 2",
+                             (long long)in->attr[ROUND_MODE].i);
+    in->ret[0] = sc_type_with(in->cx, in->in[0], in->attr[TO].dtype);
+    return sc_ops_same_content(in);
+}
+
+static bool eval_cast(ScEval *e)
+{
+    const ScAttr *a = e->n->attr;
+    scrt_convert((size_t)scrt_count(e->in[0]), e->out[0].dtype, e->out[0].data, e->in[0]->dtype,
+                 e->in[0]->data, a[SATURATE].i != 0, (ScrtRound)a[ROUND_MODE].i);
+    return true;
+}
+
+/* Toward zero; beyond the range of the type its limits, NaN gives 0. A limit that the float cannot
+ * hold is replaced by comparing with the power of two beyond it. */
+static ScX to_integer(ScBody *b, ScX x, ScrtDtype to)
+{
+    bool has_sign = scrt_dtype_kind(to) == SCRT_KIND_INT;
+    int bits = (int)scrt_dtype_bits(to), room = has_sign ? bits - 1 : bits;
+    double beyond = ldexp(1, room), least = has_sign ? -beyond : 0;
+    int64_t top = (int64_t)(UINT64_MAX >> (64 - room));
+    ScX zero = sc_x_const(b, 0);
+    ScX whole = SC_SELECT(b, SC_X2(b, LT, x, zero), SC_X1(b, CEIL, x), SC_X1(b, FLOOR, x));
+    ScX high = SC_X2(b, LE, sc_x_const(b, beyond), whole);
+    ScX inside = SC_X2(b, AND, SC_X2(b, LE, sc_x_const(b, least), whole), SC_X1(b, NOT, high));
+    ScX low = SC_SELECT(b, SC_X2(b, LT, x, zero),
+                        sc_x_int(b, has_sign ? -(int64_t)top - 1 : 0), sc_x_int(b, 0));
+    ScX number = SC_X1(b, TOINT, SC_SELECT(b, inside, whole, zero));
+    ScX bounded = SC_SELECT(b, high, sc_x_int(b, top), low); /* NaN compares false: 0 */
+    return SC_SELECT(b, inside, number, bounded);
+}
+
+/* Between floats the conversion is that of loads and stores, and so it is between integers. */
+static void body_cast(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    ScrtDtype to = sc_attr(n, TO)->dtype;
+    ScXType from = (ScXType)b->ins[in[0]].type;
+    if (to == SCRT_BOOL && from == SC_XF)
+        ret_out[0] = SC_X1(b, NOT, SC_X2(b, EQ, in[0], sc_x_const(b, 0)));
+    else if (to == SCRT_BOOL && from == SC_XI)
+        ret_out[0] = SC_X1(b, NOT, SC_X2(b, EQ, in[0], sc_x_int(b, 0)));
+    else if (scrt_dtype_is_float(to) && from != SC_XF)
+        ret_out[0] = SC_X1(b, TOFLOAT, in[0]);
+    else if (!scrt_dtype_is_float(to) && from == SC_XF)
+        ret_out[0] = to_integer(b, in[0], to);
+    else if (to != SCRT_BOOL && from == SC_XB)
+        ret_out[0] = SC_SELECT(b, in[0], sc_x_int(b, 1), sc_x_int(b, 0));
+    else
+        ret_out[0] = in[0];
+}
+
+/* Of integers and bools the estimate is that of numbers about 1. */
+static void grow_cast(const ScGrow *g)
+{
+    if (!sc_type_is_float(sc_ops_in(g, 0)))
+        g->ret[0] = 0;
+}
+
+static uint32_t make_cast(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    static const ScrtDtype to[] = {SCRT_F16, SCRT_BF16, SCRT_F8E4M3FN, SCRT_F8E5M2, SCRT_F32};
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims);
+    ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims);
+    ret_out[0] = sc_op_at(b, cast, SC_ATTRS(SC_DT(to[sc_ops_pick(r, 0, 4)])), x);
+    return 1;
+}
+
+const ScOp sc_op_cast = {
+    .name = "cast",
+    .doc = "x in another element type",
+    .onnx = {"", "Cast", 6},
+    .in = "input: any",
+    .out = "output: any",
+    .attr =
+        {
+            {.name = "to",
+             .kind = SC_A_DTYPE,
+             .required = true,
+             .doc = "the element type",
+             .text = SC_TEXT_DTYPE},
+            {.name = "saturate",
+             .kind = SC_A_INT,
+             .def = SC_INT(1),
+             .doc = "to 8 bits or fewer: the largest number where it would be beyond"},
+            {.name = "round_mode",
+             .kind = SC_A_INT,
+             .def = SC_INT(SCRT_NEAREST),
+             .doc = "to f8e8m0: 0 nearest, 1 up, 2 down"},
+        },
+    .n_attr = 3,
+    .flags = SC_ANY_THROUGH | SC_PASSES_CONVEX,
+    .infer = infer_cast,
+    .scale = "a -> a",
+    .growth = grow_cast,
+    .lower = {SC_MAP, body_cast},
+    .eval = eval_cast,
+    .domain = {.make = make_cast},
+};
+
+/* --- rebalance ----------------------------------------------------------------------------------
+ */
+
+enum { R_TO, R_SATURATE };
+
+static bool infer_rebalance(ScInfer *in)
+{
+    if (in->attr[R_TO].n != 1)
+        return sc_infer_fail(in, SC_E_ATTRIBUTE, "`to` must be one term");
+    return sc_infer_same(in);
+}
+
+static bool eval_rebalance(ScEval *e)
+{
+    const ScrtTensor *x = e->in[0];
+    int64_t shift = e->exp_in[0] - sc_eval_term(e, sc_attr(e->n, R_TO)->ts[0]);
+    int by = (int)(shift < -10000 ? -10000 : shift > 10000 ? 10000 : shift);
+    bool saturate = sc_attr(e->n, R_SATURATE)->i != 0 || scrt_dtype_is_low(x->dtype);
+    size_t n = (size_t)scrt_count(x);
+    double top = scrt_format(x->dtype)->max;
+    for (size_t i = 0; i < n; i++) {
+        double v = scrt_load(x->dtype, x->data, i), y = ldexp(v, by);
+        if (saturate && isfinite(v) && fabs(y) > top)
+            y = copysign(top, y);
+        scrt_store(x->dtype, e->out[0].data, i, y, saturate && isfinite(v));
+    }
+    return true;
+}
+
+/* Data times 2^(exponent of x - to). */
+static void body_rebalance(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    const ScTerm *from = b->g->value[n->in[0]].exp, *to = sc_attr(n, R_TO)->ts[0];
+    ScX y = sc_x_ldexp(b, in[0], sc_x_term(b, sc_term_sub(b->g->cx, from, to)));
+    if (sc_attr(n, R_SATURATE)->i) {
+        ScX top = sc_x_const(b, b->compute == SCRT_F64 ? DBL_MAX : (double)FLT_MAX);
+        ScX bounded = SC_X2(b, MAX, SC_X2(b, MIN, y, top), SC_X1(b, NEG, top));
+        ScX finite = SC_X2(b, LE, SC_X1(b, ABS, in[0]), top); /* an infinite mask stays as it is */
+        y = SC_SELECT(b, finite, bounded, y);
+    }
+    ret_out[0] = y;
+}
+
+const ScOp sc_op_rebalance = {
+    .name = "rebalance",
+    .doc = "the same numbers with exponent `to`: data times 2^(exponent of x - to)",
+    .in = "x: float",
+    .out = "y: float",
+    .attr =
+        {
+            {.name = "to",
+             .kind = SC_A_TERMS,
+             .required = true,
+             .doc = "the exponent, one term",
+             .text = SC_TEXT_OPERAND},
+            {.name = "saturate",
+             .kind = SC_A_INT,
+             .def = SC_INT(0),
+             .doc = "finite data stays finite"},
+        },
+    .n_attr = 2,
+    .flags = SC_REBALANCES | SC_ANY_THROUGH | SC_PASSES_CONVEX,
+    .infer = infer_rebalance,
+    .scale = "a -> a",
+    .lower = {SC_MAP, body_rebalance},
+    .eval = eval_rebalance,
+};

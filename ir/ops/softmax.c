@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Softmax. */
+#include "ir/ops/ops_priv.h"
+
+enum { X, BETA };
+enum { AXIS };
+
+static bool infer_softmax(ScInfer *in)
+{
+    uint32_t axis;
+    if (in->in[BETA]->rank != 0 || in->in[BETA]->dtype != in->in[X]->dtype)
+        return sc_infer_fail(in, SC_E_TYPE, "beta must be a scalar of the input's type");
+    return sc_axis(in, in->attr[AXIS].i, in->in[X]->rank, &axis) && sc_infer_same(in);
+}
+
+/* Of weights that sum to 1 over n places the RMS lies between 1/n and 1/sqrt n; taken as 1/n
+ * rounded up to a power of two. */
+static void grow_softmax(const ScGrow *g)
+{
+    const ScType *x = sc_ops_in(g, X);
+    const ScTerm *n = x->dim[sc_ops_axis(sc_attr(g->n, AXIS)->i, x->rank)];
+    const ScTerm *bits = sc_term_log2(g->g->cx, n);
+    int64_t c = 0;
+    if (!sc_term_const(bits, &c))
+        g->ret_shift[0] = sc_term_scale(g->g->cx, bits, -1);
+    g->ret[0] = (int32_t)(-256 * c);
+}
+
+static bool eval_softmax(ScEval *e)
+{
+    const ScrtTensor *x = e->in[X];
+    ScArena *a = sc_arena_new();
+    uint32_t axis = sc_ops_axis(sc_attr(e->n, AXIS)->i, x->rank);
+    int64_t outer = 1, n = x->dims[axis], inner = 1;
+    double *v = sc_ops_doubles(a, x), beta = *sc_ops_doubles(a, e->in[BETA]);
+    for (uint32_t d = 0; d < x->rank; d++)
+        *(d < axis ? &outer : &inner) *= d == axis ? 1 : x->dims[d];
+    for (int64_t row = 0; row < outer * inner; row++) {
+        int64_t at = row / inner * n * inner + row % inner;
+        double top = -INFINITY, sum = 0;
+        for (int64_t i = 0; i < n; i++) {
+            double y = v[at + i * inner] *= beta;
+            top = y > top || y != y ? y : top;
+        }
+        for (int64_t i = 0; i < n; i++)
+            sum += exp(v[at + i * inner] - top);
+        for (int64_t i = 0; i < n; i++)
+            sc_ops_store(&e->out[0], at + i * inner, exp(v[at + i * inner] - top) / sum);
+    }
+    sc_arena_free(a);
+    return true;
+}
+
+static void expand_softmax(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                           ScVal *ret_out)
+{
+    (void)g;
+    int64_t axis = sc_attr(n, AXIS)->i;
+    ScAttr *over = SC_ATTRS(SC_INTS(1, &axis), SC_INT(1));
+    ScVal y = sc_op(b, mul, in[X], in[BETA]);
+    ScVal d = sc_op(b, sub, y, sc_op_at(b, reduce_max, over, y)); /* no exp overflows */
+    ScVal p = sc_op(b, exp, d);
+    ret_out[0] = sc_op(b, div, p, sc_op_at(b, reduce_sum, over, p));
+}
+
+static uint32_t make_softmax(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims);
+    ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims);
+    ScVal beta = sc_ops_input(b, "beta", SCRT_F32, 0, NULL);
+    int64_t axis = (int64_t)sc_ops_pick(r, 0, 2 * rank - 1) - rank;
+    ret_out[0] = sc_op_at(b, softmax, SC_ATTRS(SC_INT(axis)), x, beta);
+    return 1;
+}
+
+const ScOp sc_op_softmax = {
+    .name = "softmax",
+    .doc = "exp(beta x) over its sum along an axis",
+    .onnx = {"", "Softmax", 13},
+    .in = "input: float, beta: float", /* the temperature, 1 at import, takes up x's exponent */
+    .out = "output: float",
+    .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(-1), .doc = "what sums to 1"}},
+    .n_attr = 1,
+    .flags = SC_NONNEG | SC_CONVEX | SC_MASK_ENDS,
+    .infer = infer_softmax,
+    .scale = "a!, -a -> 0",
+    .growth = grow_softmax,
+    .expand = expand_softmax,
+    .eval = eval_softmax,
+    .domain = {.make = make_softmax},
+    .max_ulp = 16,
+};
