@@ -395,8 +395,8 @@ double sc_body_run(const ScBody *b, ScX result, const double *in, uint32_t n_env
                    const ScBinding *env)
 {
     ScrtDtype integer = integer_type(b);
-    Machine m = {b, in, env, n_env, scrt_dtype_bits(integer),
-                 scrt_dtype_kind(integer) == SCRT_KIND_UINT};
+    Machine m = {
+        b, in, env, n_env, scrt_dtype_bits(integer), scrt_dtype_kind(integer) == SCRT_KIND_UINT};
     Value few[128], *v = few;
     ScArena *a = NULL;
     if (b->n > 128) {

@@ -35,7 +35,7 @@ typedef struct ScXIns {
 
 typedef struct ScBody { /* begins as {.arena = ..., .g = ..., .compute = ...} */
     ScArena *arena;
-    const ScGraph *g; /* whose nodes are lowered: rows ask it for extents, types and exponents */
+    const ScGraph *g;  /* whose nodes are lowered: rows ask it for extents, types and exponents */
     ScrtDtype compute; /* F32 or F64 for float bodies; the integer type or BOOL for others */
     /* What SC_XI is: NONE for `compute`, or in a float body an integer as wide. The integer type of
      * the operand or result where a node has both kinds: cast, where with integers, a power. */

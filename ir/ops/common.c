@@ -15,7 +15,8 @@ bool sc_ops_result(ScInfer *in, ScrtDtype dtype, uint32_t rank, const ScTerm *co
 
 static bool is_int(const ScType *t)
 {
-    return scrt_dtype_kind(t->dtype) == SCRT_KIND_INT || scrt_dtype_kind(t->dtype) == SCRT_KIND_UINT;
+    return scrt_dtype_kind(t->dtype) == SCRT_KIND_INT ||
+           scrt_dtype_kind(t->dtype) == SCRT_KIND_UINT;
 }
 
 /* The index, in an operand's own row-major order, of what it contributes to element i of a result

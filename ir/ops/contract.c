@@ -113,8 +113,8 @@ static int64_t dot_int(const Matrix *a, const Matrix *b, int64_t m, int64_t n, i
 {
     uint64_t sum = 0;
     for (int64_t i = 0; i < k; i++)
-        sum += (uint64_t)a->i[m * a->row + i * a->column] *
-               (uint64_t)b->i[i * b->row + n * b->column];
+        sum +=
+            (uint64_t)a->i[m * a->row + i * a->column] * (uint64_t)b->i[i * b->row + n * b->column];
     return (int64_t)sum;
 }
 
@@ -280,7 +280,8 @@ static uint32_t make_gemm(ScBuild *b, uint64_t *r, ScVal *ret_out)
         sc_ops_input(b, "b", SCRT_F32, 2, tb ? (int64_t[]){n, k} : (int64_t[]){k, n}),
     };
     if (sc_ops_pick(r, 0, 1))
-        in[n_in++] = sc_ops_input(b, "c", SCRT_F32, 2, (int64_t[]){sc_ops_pick(r, 0, 1) ? m : 1, n});
+        in[n_in++] =
+            sc_ops_input(b, "c", SCRT_F32, 2, (int64_t[]){sc_ops_pick(r, 0, 1) ? m : 1, n});
     ret_out[0] = sc_node1(b, &sc_op_gemm, SC_ATTRS(SC_INT(ta), SC_INT(tb)), n_in, in);
     return 1;
 }

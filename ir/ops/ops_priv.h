@@ -102,8 +102,8 @@ static inline const ScType *sc_ops_in(const ScGrow *g, uint32_t i)
 ScX sc_ops_num(ScBody *b, ScX x, double c);
 /* A constant in the body's precision: what an f32 body can hold. */
 ScX sc_ops_const(ScBody *b, double c);
-#define SC_X1(b, op, x)    sc_x((b), SC_X_##op, (x), 0, 0)
-#define SC_X2(b, op, x, y) sc_x((b), SC_X_##op, (x), (y), 0)
+#define SC_X1(b, op, x)       sc_x((b), SC_X_##op, (x), 0, 0)
+#define SC_X2(b, op, x, y)    sc_x((b), SC_X_##op, (x), (y), 0)
 #define SC_SELECT(b, c, x, y) sc_x((b), SC_X_SELECT, (c), (x), (y))
 
 /* --- Table tests --------------------------------------------------------------------------------

@@ -40,8 +40,8 @@ static ScX to_integer(ScBody *b, ScX x, ScrtDtype to)
     ScX whole = SC_SELECT(b, SC_X2(b, LT, x, zero), SC_X1(b, CEIL, x), SC_X1(b, FLOOR, x));
     ScX high = SC_X2(b, LE, sc_x_const(b, beyond), whole);
     ScX inside = SC_X2(b, AND, SC_X2(b, LE, sc_x_const(b, least), whole), SC_X1(b, NOT, high));
-    ScX low = SC_SELECT(b, SC_X2(b, LT, x, zero),
-                        sc_x_int(b, has_sign ? -(int64_t)top - 1 : 0), sc_x_int(b, 0));
+    ScX low = SC_SELECT(b, SC_X2(b, LT, x, zero), sc_x_int(b, has_sign ? -(int64_t)top - 1 : 0),
+                        sc_x_int(b, 0));
     ScX number = SC_X1(b, TOINT, SC_SELECT(b, inside, whole, zero));
     ScX bounded = SC_SELECT(b, high, sc_x_int(b, top), low); /* NaN compares false: 0 */
     return SC_SELECT(b, inside, number, bounded);

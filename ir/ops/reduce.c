@@ -9,7 +9,7 @@ enum { AXES, KEEPDIMS };
         {                                                                                          \
             {.name = "axes", .kind = SC_A_INTS, .doc = "all where not given"},                     \
             {.name = "keepdims", .kind = SC_A_INT, .def = SC_INT(1), .doc = "leave extents of 1"}, \
-        },                                                                                         \
+    },                                                                                             \
     .n_attr = 2
 
 /* One bit for each axis that is reduced; axes were checked by inference. */

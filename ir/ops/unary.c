@@ -104,7 +104,8 @@ const ScOp sc_op_abs = {
     .eval = eval_abs,
 };
 
-BODY(relu, SC_SELECT(b, SC_X2(b, LT, in[0], sc_ops_num(b, in[0], 0)), sc_ops_num(b, in[0], 0), in[0]))
+BODY(relu,
+     SC_SELECT(b, SC_X2(b, LT, in[0], sc_ops_num(b, in[0], 0)), sc_ops_num(b, in[0], 0), in[0]))
 
 static double value_relu(const ScEval *e, const double *x)
 {

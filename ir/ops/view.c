@@ -6,8 +6,7 @@
 #define VIEW_FLAGS (SC_VIEW_OP | SC_ANY_THROUGH | SC_PASSES_CONVEX)
 
 /* What all views have in common. */
-#define VIEW_ROW                                                                                   \
-    .flags = VIEW_FLAGS, .scale = "a -> a", .lower = {SC_VIEW}
+#define VIEW_ROW .flags = VIEW_FLAGS, .scale = "a -> a", .lower = {SC_VIEW}
 
 /* Copies each element of the result from where the strides say. */
 static bool copy(ScEval *e, const int64_t *stride, int64_t offset)
@@ -456,4 +455,3 @@ const ScOp sc_op_expand = {
     .eval = eval_expand,
     .domain = {.make = make_expand},
 };
-

@@ -94,8 +94,10 @@ static bool check_rank(const ScInfer *in)
 {
     uint32_t rank = in->in[X]->rank;
     return (rank >= 3 && rank <= 2 + MAX_SPATIAL) ||
-           sc_infer_fail(in, SC_E_RANK, "the input must be [batch, channel, 1 to %d spatial "
-                                        "extents]", MAX_SPATIAL);
+           sc_infer_fail(in, SC_E_RANK,
+                         "the input must be [batch, channel, 1 to %d spatial "
+                         "extents]",
+                         MAX_SPATIAL);
 }
 
 /* What conv and the pools have in common in their descriptor. */
@@ -308,7 +310,9 @@ const ScOp sc_op_conv = {
     .onnx = {"", "Conv", 1},
     .in = "X: float, W: float, B?: float",
     .out = "Y: float",
-    .attr = {STRIDES, PADS, DILATIONS,
+    .attr = {STRIDES,
+             PADS,
+             DILATIONS,
              {.name = "group", .kind = SC_A_INT, .def = SC_INT(1), .doc = "channels in groups"}},
     .n_attr = 4,
     .flags = SC_SUMS | SC_MASK_ENDS,
@@ -419,9 +423,9 @@ static uint32_t make_pool(ScBuild *b, uint64_t *r, const ScOp *op, ScVal *ret_ou
     p.x[1] = sc_ops_pick(r, 1, 3);
     ScVal x = sc_ops_input(b, "x", SCRT_F32, 2 + p.n, p.x);
     uint32_t ceil = sc_ops_pick(r, 0, 1), count_pad = ceil ? 0 : sc_ops_pick(r, 0, 1);
-    ScAttr *attr = SC_ATTRS(SC_INTS(p.n, p.kernel), SC_INTS(p.n, p.stride),
-                            SC_TERMS(2 * p.n, p.pad), SC_INTS(p.n, p.dilation), SC_INT(ceil),
-                            SC_INT(count_pad));
+    ScAttr *attr =
+        SC_ATTRS(SC_INTS(p.n, p.kernel), SC_INTS(p.n, p.stride), SC_TERMS(2 * p.n, p.pad),
+                 SC_INTS(p.n, p.dilation), SC_INT(ceil), SC_INT(count_pad));
     ret_out[0] = sc_node1(b, op, attr, 1, &x);
     return 1;
 }
@@ -437,13 +441,9 @@ static uint32_t make_avgpool(ScBuild *b, uint64_t *r, ScVal *ret_out)
 }
 
 #define KERNEL                                                                                     \
-    {                                                                                              \
-        .name = "kernel_shape", .kind = SC_A_INTS, .required = true, .doc = "the window's extents" \
-    }
+    {.name = "kernel_shape", .kind = SC_A_INTS, .required = true, .doc = "the window's extents"}
 #define CEIL                                                                                       \
-    {                                                                                              \
-        .name = "ceil_mode", .kind = SC_A_INT, .def = SC_INT(0), .doc = "a last window may hang over" \
-    }
+    {.name = "ceil_mode", .kind = SC_A_INT, .def = SC_INT(0), .doc = "a last window may hang over"}
 
 const ScOp sc_op_maxpool = {
     .name = "maxpool",
@@ -467,7 +467,11 @@ const ScOp sc_op_avgpool = {
     .onnx = {"", "AveragePool", 1},
     .in = "X: float",
     .out = "Y: float",
-    .attr = {KERNEL, STRIDES, PADS, DILATIONS, CEIL,
+    .attr = {KERNEL,
+             STRIDES,
+             PADS,
+             DILATIONS,
+             CEIL,
              {.name = "count_include_pad",
               .kind = SC_A_INT,
               .def = SC_INT(0),
