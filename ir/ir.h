@@ -98,7 +98,10 @@ typedef struct ScAttr {
 #define SC_DT(x)         ((ScAttr){.kind = SC_A_DTYPE, .dtype = (x)})
 #define SC_INTS(len, p)  ((ScAttr){.kind = SC_A_INTS, .n = (len), .is = (p)})
 #define SC_TERMS(len, p) ((ScAttr){.kind = SC_A_TERMS, .n = (len), .ts = (p)})
+/* Floats are equal when their bits are. */
 bool sc_attr_equal(const ScAttr *a, const ScAttr *b);
+/* n attributes as a session keeps them: equal ones are equal pointers. */
+const ScAttr *sc_attr_intern(ScCtx *cx, uint32_t n, const ScAttr *a);
 
 /* --- Values and nodes ---------------------------------------------------------------------------
  */
@@ -109,7 +112,8 @@ typedef uint32_t ScVal;
 #define SC_ABSENT 1u /* an optional operand that is not there */
 #define SC_FIRST  2u /* the first value that a node defines */
 
-#define SC_NO_G INT32_MIN /* no growth estimate */
+#define SC_NO_G        INT32_MIN /* no growth estimate */
+#define SC_MAX_CONTENT 256       /* integer tensors of more elements are not tracked as terms */
 
 typedef struct ScValue { /* one result of one node */
     const ScType *type;  /* interned: equal types are equal pointers */
@@ -121,7 +125,8 @@ typedef struct ScValue { /* one result of one node */
     float amax;          /* largest magnitude of the value represented that calibration saw, 0: not
                           * measured; an annotation too */
     const ScTerm *const *content; /* elements of an integer tensor that are known as terms,
-                                   * row-major [count], or NULL. Derived by the builder. */
+                                   * row-major [count], or NULL. Derived by the builder; interned,
+                                   * so equal contents are equal pointers. */
 } ScValue;
 
 typedef struct ScNode {
@@ -164,7 +169,8 @@ struct ScGraph {
     const ScVal *out;
     const char *const *out_name; /* ONNX output names */
     const ScState *state;
-    uint32_t n_in, n_out, n_state;
+    ScGraph *const *owned; /* nested graphs of the nodes, freed with this one */
+    uint32_t n_in, n_out, n_state, n_owned;
 };
 void sc_graph_free(ScGraph *g); /* takes NULL */
 
@@ -180,9 +186,9 @@ static inline const ScType *sc_type_of(const ScGraph *g, ScVal v)
 /* --- Building -----------------------------------------------------------------------------------
  */
 
-/* Appends nodes to a graph under construction: infers types, follows exponents where the caller
- * sets them, absorbs poison, finds equal nodes by hashing (rows marked fresh excepted). Fields are
- * the builder's but for `at`, `phase` included in it. */
+/* Appends nodes to a graph under construction: infers types, absorbs poison, finds equal nodes by
+ * hashing (rows marked fresh and nodes with nested graphs excepted; the node built first keeps its
+ * location and name). Exponents are the caller's to set. Fields are the builder's but for `at`. */
 typedef struct ScBuild {
     ScCtx *cx;
     const ScLoc *at; /* the location of what is built next; never NULL after sc_build_init */
@@ -190,9 +196,10 @@ typedef struct ScBuild {
 } ScBuild;
 
 void sc_build_init(ScBuild *b, ScCtx *cx, const char *name, const char *file);
-/* Ends building. Drops nodes that no output or state reaches, keeps all inputs, numbers anew, and
- * returns the graph. NULL when poison reaches an output or a state or errors were recorded since
- * sc_build_init. Either way b is finished. Flags are what was set with sc_build_flags. */
+/* Ends building. Drops nodes that no output or state reaches, keeps all inputs and states, puts
+ * inputs first, then states, numbers anew, and returns the graph. NULL when poison reaches an
+ * output or a state or errors were recorded since sc_build_init. Either way b is finished. Flags
+ * are what was set with sc_build_flags. */
 ScGraph *sc_build_end(ScBuild *b);
 void sc_build_drop(ScBuild *b); /* ends building without a graph */
 void sc_build_flags(ScBuild *b, uint32_t flags);
@@ -202,6 +209,7 @@ void sc_build_source(ScBuild *b, const char *source);
 ScVal sc_input(ScBuild *b, const char *name, const ScType *type, const ScTerm *exp);
 ScVal sc_state(ScBuild *b, const char *name, const ScType *type, const ScTerm *exp,
                const ScBlob *init);
+/* Each state needs one: a missing one, or one of another type, is an error at sc_build_end. */
 void sc_state_next(ScBuild *b, ScVal past, ScVal next);
 void sc_output(ScBuild *b, const char *name, ScVal v);
 
@@ -215,9 +223,11 @@ ScVal sc_const_scalar(ScBuild *b, ScrtDtype dtype, double x);
 ScVal sc_const_i64(ScBuild *b, uint32_t n, const int64_t *x);
 
 /* A node. attr: [n_attr] of the row's schema, or NULL for all defaults; NONE entries take defaults.
- * sub: [n_sub] finished graphs, which the new graph takes over (freed with it), or NULL. ret_out
- * receives n_out values, all SC_POISON after a mistake. n_out is the row's fixed number, or any
- * number up to its maximum where results are optional. */
+ * sub: [n_sub] finished graphs, which the new graph takes over (freed with it, also after a
+ * mistake), or NULL where n_sub is 0; one that is NULL because its building failed is poison.
+ * Trailing operands that are absent are dropped. ret_out receives n_out values, all SC_POISON after
+ * a mistake. n_out is the row's fixed number, or any number up to its maximum where results are
+ * optional. Inputs, states and constants have functions of their own, above. */
 bool sc_node(ScBuild *b, const ScOp *op, const ScAttr *attr, ScGraph *const *sub, uint32_t n_in,
              const ScVal *in, uint32_t n_out, ScVal *ret_out);
 /* The same for one result. */
@@ -233,7 +243,8 @@ ScVal sc_node1(ScBuild *b, const ScOp *op, const ScAttr *attr, uint32_t n_in, co
              (ScVal[]){__VA_ARGS__})
 
 /* Copies node n of graph g with new operands: attributes, nested graphs (cloned), location and
- * value names. Every pass's default. */
+ * value names; also the results' exponents and annotations, where they have none so far. Every
+ * pass's default. Inputs and states are copied too; a state's next value is the caller's to set. */
 bool sc_copy_node(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);
 
 void sc_set_exp(ScBuild *b, ScVal v, const ScTerm *exp); /* nothing for poison and absent */

@@ -62,17 +62,21 @@ typedef struct ScInfer {
     const ScAttr *attr;
     const ScGraph *const *sub;
     uint32_t n_in, n_out;
-    const ScType *const *in; /* [n_in]; absent ones have kind SC_TYPE_ABSENT; none is poison */
+    const ScType *const *in; /* [n_in], and absent ones up to the schema's number of operands;
+                              * absent ones have kind SC_TYPE_ABSENT; none is poison */
     const char *const *name; /* [n_in] names of the operands for messages, never NULL */
     const ScTerm *const *const *content; /* [n_in] elements known as terms, or NULL each */
     const ScType **ret;                  /* [n_out] */
-    const ScTerm *const **ret_content;   /* [n_out] elements of integer results known as terms */
+    const ScTerm *const **ret_content;   /* [n_out] NULL, or elements of integer results as terms */
     ScArena *arena;                      /* for ret_content */
 } ScInfer;
 /* Records SC_E_... at the node with a row for each operand: label (the operand's name in the row,
  * in the ONNX spelling where given), value name, type. Returns false. */
 bool sc_infer_fail(const ScInfer *in, ScDiagId id, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Checks arity, required attributes and the operands' classes by the schema, then asks the row: the
+ * one way in which rows infer. in->in must have room as said above. */
+bool sc_infer(ScInfer *in);
 /* Common rules. */
 bool sc_infer_same(ScInfer *in);      /* every result like operand 0 */
 bool sc_infer_broadcast(ScInfer *in); /* operands broadcast, dtypes equal; results of that shape */
@@ -271,13 +275,15 @@ typedef struct ScScaleExpr {
 } ScScaleExpr;
 
 typedef struct ScSchema {
-    uint32_t n_in, min_in, n_out, min_out; /* n_in counts a repeated operand once */
+    uint32_t n_in, min_in, n_out, min_out; /* n_in counts a repeated operand once; min_in: those
+                                            * that are not optional, a repeated one once */
     bool in_repeats, out_repeats;
     ScOperand in[SC_MAX_IN], out[SC_MAX_OUT];
     uint32_t n_var;
     char var[SC_MAX_VARS]; /* letters in order of appearance */
     bool has_scale;
-    ScScaleExpr scale_in[SC_MAX_IN], scale_out[SC_MAX_OUT];
+    ScScaleExpr scale_in[SC_MAX_IN],
+        scale_out[SC_MAX_OUT]; /* [n_in], [n_out]: ellipses filled in */
 } ScSchema;
 
 /* The parsed form of a row (any row, in the table or not); NULL and an SC_E_VERIFY error naming the

@@ -4,6 +4,7 @@
 #ifndef SC_BASE_H
 #define SC_BASE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -45,6 +46,7 @@ typedef struct ScStr {
 void sc_str_add(ScStr *s, const char *text);
 void sc_str_addn(ScStr *s, const char *text, size_t n);
 void sc_str_addf(ScStr *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sc_str_addv(ScStr *s, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void sc_str_free(ScStr *s);
 const char *sc_str_get(const ScStr *s); /* "" when nothing was added */
 /* A name as text forms write it: as it is if it is [A-Za-z_][A-Za-z0-9_.]*, else as sc_str_quote

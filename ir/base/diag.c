@@ -3,7 +3,6 @@
 #include "ir/base/base_priv.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MAX_EACH = 100, SHOWN_ORIGINS = 3 };
@@ -36,19 +35,6 @@ const char *sc_diag_explain(uint32_t number)
 /* --- Recording ----------------------------------------------------------------------------------
  */
 
-static char *format(const char *fmt, va_list ap)
-{
-    va_list again;
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
-    char *s = sc_realloc(NULL, n < 0 ? 1 : (size_t)n + 1);
-    s[0] = '\0';
-    if (n > 0)
-        vsnprintf(s, (size_t)n + 1, fmt, again);
-    va_end(again);
-    return s;
-}
-
 static bool is_recorded(const ScCtx *cx, bool warning, const ScLoc *loc, ScDiagId id,
                         const char *detail)
 {
@@ -63,7 +49,9 @@ static bool is_recorded(const ScCtx *cx, bool warning, const ScLoc *loc, ScDiagI
 static void record(ScCtx *cx, bool warning, const ScLoc *loc, ScDiagId id, const char *fmt,
                    va_list ap)
 {
-    char *detail = format(fmt, ap);
+    ScStr text = {0};
+    sc_str_addv(&text, fmt, ap);
+    const char *detail = sc_str_get(&text);
     cx->last = NULL;
     if (!is_recorded(cx, warning, loc, id, detail)) {
         uint32_t *n = warning ? &cx->n_warning : &cx->n_error;
@@ -79,7 +67,7 @@ static void record(ScCtx *cx, bool warning, const ScLoc *loc, ScDiagId id, const
             cx->row_cap = cx->note_cap = 0;
         }
     }
-    free(detail);
+    sc_str_free(&text);
 }
 
 bool sc_fail(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
@@ -129,12 +117,13 @@ void sc_note(ScCtx *cx, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    char *text = format(fmt, ap);
+    ScStr text = {0};
+    sc_str_addv(&text, fmt, ap);
     va_end(ap);
     if (d->n_note == cx->note_cap)
         d->note = grown(cx->arena, d->note, d->n_note, &cx->note_cap, sizeof *d->note);
-    d->note[d->n_note++] = sc_strdup(cx->arena, text);
-    free(text);
+    d->note[d->n_note++] = sc_strdup(cx->arena, sc_str_get(&text));
+    sc_str_free(&text);
 }
 
 uint32_t sc_n_errors(const ScCtx *cx)

@@ -38,11 +38,17 @@ void sc_str_add(ScStr *s, const char *text)
 
 void sc_str_addf(ScStr *s, const char *fmt, ...)
 {
-    va_list ap, again;
+    va_list ap;
     va_start(ap, fmt);
+    sc_str_addv(s, fmt, ap);
+    va_end(ap);
+}
+
+void sc_str_addv(ScStr *s, const char *fmt, va_list ap)
+{
+    va_list again;
     va_copy(again, ap);
     int n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
     if (n > 0) {
         reserve(s, (size_t)n);
         vsnprintf(s->s + s->n, (size_t)n + 1, fmt, again);

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constants' data: shared, never copied, found again by its bytes. */
+#include "ir/ir.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Eight bytes at a time: weights may be gigabytes. The last word is filled with zeros. */
+static uint64_t hash_data(uint64_t h, const void *data, size_t bytes)
+{
+    const unsigned char *p = data;
+    uint64_t w;
+    for (; bytes >= 8; bytes -= 8, p += 8) {
+        memcpy(&w, p, 8);
+        h = sc_hash_word(h, w);
+    }
+    w = 0;
+    memcpy(&w, p, bytes);
+    return sc_hash_word(h, w);
+}
+
+/* What blobs have in common that are equal but for accidents of hashing. */
+typedef struct Key {
+    uint64_t what, hash; /* what keeps the uses of interned bytes in this file apart */
+    const char *name;
+    const int64_t *dims;
+    uint32_t dtype, rank;
+} Key;
+enum { IS_BLOB = 1, IS_NAME = 2 };
+
+typedef struct Same { /* blobs of one key */
+    const ScBlob *blob;
+    struct Same *next;
+} Same;
+
+/* Set once a blob of this name exists. */
+static bool *name_is_used(ScCtx *cx, const char *name)
+{
+    Key key;
+    memset(&key, 0, sizeof key);
+    key.what = IS_NAME;
+    key.name = name;
+    return sc_ctx_slot(cx, sc_intern_bytes(cx, &key, sizeof key), sizeof(bool));
+}
+
+const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
+                      const int64_t *dims, const void *data)
+{
+    size_t count = 1, bytes = 0;
+    bool fits = true;
+    for (uint32_t i = 0; i < rank; i++)
+        fits = fits && dims[i] >= 0 && !__builtin_mul_overflow(count, (size_t)dims[i], &count);
+    fits = fits && (scrt_bytes(dtype, count, &bytes) || !data);
+    assert(fits); /* whoever read the dims has checked them */
+    (void)fits;
+    Key key;
+    memset(&key, 0, sizeof key);
+    key.what = IS_BLOB;
+    key.name = name ? sc_intern(cx, name) : NULL;
+    key.dims = sc_intern_bytes(cx, dims, rank * sizeof *dims);
+    key.dtype = dtype;
+    key.rank = rank;
+    key.hash = sc_hash(SC_HASH, &(uint32_t[]){dtype, rank}, 2 * sizeof(uint32_t));
+    key.hash = hash_data(key.hash, dims, rank * sizeof *dims);
+    if (data)
+        key.hash = hash_data(key.hash, data, bytes);
+    else if (name)
+        key.hash = sc_hash(key.hash, name, strlen(name));
+
+    Same **same = sc_ctx_slot(cx, sc_intern_bytes(cx, &key, sizeof key), sizeof *same);
+    for (const Same *s = *same; s; s = s->next)
+        if (!s->blob->data == !data && (!data || memcmp(s->blob->data, data, bytes) == 0))
+            return s->blob;
+    ScBlob *b = sc_new(sc_ctx_arena(cx), ScBlob);
+    *b = (ScBlob){.name = key.name,
+                  .dtype = dtype,
+                  .rank = rank,
+                  .dims = key.dims,
+                  .count = count,
+                  .data = data,
+                  .hash = key.hash};
+    Same *s = sc_new(sc_ctx_arena(cx), Same);
+    *s = (Same){b, *same};
+    *same = s;
+    if (key.name)
+        *name_is_used(cx, key.name) = true;
+    return b;
+}
+
+const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x)
+{
+    unsigned char element[16] = {0};
+    size_t bytes;
+    bool fits = scrt_bytes(dtype, 1, &bytes) && bytes <= sizeof element;
+    assert(fits);
+    (void)fits;
+    scrt_store(dtype, element, 0, x, false);
+    return sc_blob(cx, NULL, dtype, 0, NULL, sc_intern_bytes(cx, element, bytes));
+}
+
+const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x)
+{
+    int64_t dims[1] = {n};
+    return sc_blob(cx, NULL, SCRT_I64, 1, dims, sc_intern_bytes(cx, x, n * sizeof *x));
+}
+
+const char *sc_fold_name(ScCtx *cx)
+{
+    static const char key; /* its address is the slot's name */
+    uint32_t *n = sc_ctx_slot(cx, &key, sizeof *n);
+    char text[32];
+    const char *name;
+    do {
+        snprintf(text, sizeof text, "fold.%u", (*n)++);
+        name = sc_intern(cx, text);
+    } while (*name_is_used(cx, name));
+    return name;
+}

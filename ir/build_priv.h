@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the builder. */
+#ifndef SC_BUILD_PRIV_H
+#define SC_BUILD_PRIV_H
+
+#include "ir/op.h"
+
+typedef struct ScBuildOut {
+    ScVal v;
+    const char *name;
+} ScBuildOut;
+
+typedef struct ScBuildPriv {
+    ScArena *arena;   /* becomes the graph's */
+    ScArena *scratch; /* ends with the builder; this structure lies in it */
+    const char *name, *file, *source;
+    uint32_t flags;
+
+    ScNode *node;
+    uint64_t *hash; /* [n_hash = n_node] of the nodes that are shared */
+    ScValue *value;
+    uint32_t n_node, node_cap, n_hash, hash_cap, n_value, value_cap;
+
+    uint32_t *table; /* [table_cap] 1 + index of a node, 0: free; a power of two */
+    uint32_t n_table, table_cap;
+
+    ScBuildOut *out;
+    ScState *state;
+    ScGraph **owned;
+    uint32_t n_out, out_cap, n_state, state_cap, n_owned, owned_cap;
+
+    uint32_t errors_before;
+    bool failed; /* a mistake was reported, even if the report was dropped as a double */
+    const ScType *poison, *absent;
+} ScBuildPriv;
+
+/* Reports a mistake that is not a node's. */
+void sc_build_mistake(ScBuild *b, ScDiagId id, const char *what, const char *name);
+
+#endif
