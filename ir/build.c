@@ -238,6 +238,13 @@ ScVal sc_const_shaped(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, uint32_t 
                       const int64_t *dims, const ScTerm *exp)
 {
     const ScType *type = sc_type_c(b->cx, dtype, rank, dims);
+    int64_t count = (int64_t)blob->count;
+    if (!sc_term_is(sc_type_count(b->cx, type), count)) {
+        sc_fail(b->cx, b->at, SC_E_SHAPE, "a constant of %lld elements has another shape",
+                (long long)count);
+        b->priv->failed = true;
+        return SC_POISON;
+    }
     ScAttr a[2] = {{.kind = SC_A_BLOB, .blob = blob}, {.kind = SC_A_NONE}};
     if (rank != blob->rank || (rank && memcmp(dims, blob->dims, rank * sizeof *dims) != 0))
         a[1] = SC_TERMS(rank, type->dim);
