@@ -130,14 +130,13 @@ static LLVMTypeRef unpack_type(CgModule *m)
 static LLVMValueRef unpack_fn(CgModule *m, const CgContract *c)
 {
     const CgUnit *u = &c->panels.unit;
-    const char *suffix = sc_printf(m->arena, "%s_%s%u_%u", scrt_dtype_name(u->dtype),
-                                   cg_unit_name(u), u->facts, c->panels.nr);
-    CgFunc shared = {.name = "unpack"};
-    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, sc_printf(m->arena, "unpack_%s", suffix));
+    const char *name = sc_printf(m->arena, "unpack_%s_%s%u_%u", scrt_dtype_name(u->dtype),
+                                 cg_unit_name(u), u->facts, c->panels.nr);
+    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
         return fn;
     Cg cg;
-    fn = cg_begin_fn(&cg, m, &shared, suffix, unpack_type(m));
+    fn = cg_begin_fn(&cg, m, NULL, name, unpack_type(m));
     const CgTile *t = &c->tile;
     uint32_t n = c->panels.ku * t->nv;
     CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
@@ -260,8 +259,7 @@ static LLVMValueRef gathered_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMV
     else
         cg_unflatten(cg, at->outer, c->nb, c->batch, idx);
     g.address = cg_address(cg, &c->b, c->nb, idx);
-    g.address = cg_add_int(cg, g.address,
-                           cg_mul_int(cg, at->k0, cg_term(cg, c->b.stride[c->nb])));
+    g.address = cg_add_int(cg, g.address, cg_mul_int(cg, at->k0, cg_term(cg, c->b.stride[c->nb])));
     bool rows = sc_term_is(c->b.stride[c->nb + 1], 1) || !sc_term_is(c->b.stride[c->nb], 1);
     CgLoop l = rows ? cg_for(cg, zero, at->n_k, one) : cg_for(cg, at->col0, at->col1, one);
     g.line = l.i;
@@ -382,8 +380,7 @@ static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
 {
     ScStr s = {0};
     const ScGraph *sub = c->f->sub;
-    sc_str_addf(&s, "contract %s x %s%s: ",
-                scrt_dtype_name(sc_type_of(sub, c->node->in[0])->dtype),
+    sc_str_addf(&s, "contract %s x %s%s: ", scrt_dtype_name(sc_type_of(sub, c->node->in[0])->dtype),
                 scrt_dtype_name(sc_type_of(sub, c->node->in[1])->dtype),
                 c->packed ? " packed" : "");
     if (stream)

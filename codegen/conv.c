@@ -13,15 +13,15 @@ typedef struct Conv {
     CgJob job;
     CgAccess weight; /* dims [out, in / group, kernel..] */
     bool weight_flat;
-    CgAccess bias; /* [out] */
-    bool direct;   /* all strides are 1 */
-    bool merged;   /* the columns are the result's spatial dims, side by side */
+    bool direct; /* all strides are 1 */
+    bool merged; /* the columns are the result's spatial dims, side by side */
     const ScTerm *group, *rows, *in_group;
     const ScTerm *extent[SCRT_MAX_RANK]; /* of the columns: the plane's, or the result's */
     const ScTerm *weight_dim[SCRT_MAX_RANK];
 } Conv;
 
-/* --- The class's scratch: offsets of k, offsets of columns, planes --------------------------------
+/* --- The class's scratch: offsets of k, offsets of columns, planes
+ * --------------------------------
  */
 
 static const ScTerm *offsets_bytes(CgModule *m, const Conv *c)
@@ -88,8 +88,8 @@ static void column_offsets(Cg *cg, const Conv *c, const CgAt *at, LLVMValueRef t
     LLVMValueRef col = cg_min_int(cg, cg_add_int(cg, at->col0, i.i), last), off = cg_int(cg, 0);
     cg_unflatten(cg, col, c->w.ns, c->w.out, idx);
     for (uint32_t d = 0; d < c->w.ns; d++) {
-        LLVMValueRef step = cg_mul_int(cg, cg_term(cg, c->w.step[d]),
-                                       cg_int(cg, c->w.desc.stride[d]));
+        LLVMValueRef step =
+            cg_mul_int(cg, cg_term(cg, c->w.step[d]), cg_int(cg, c->w.desc.stride[d]));
         off = cg_add_int(cg, off, cg_mul_int(cg, idx[d], step));
     }
     LLVMBuildStore(cg->b, off, cg_gep(cg, cg->m->i64, table, i.i));
@@ -163,8 +163,7 @@ static void weight_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row,
 typedef struct Finish {
     const Conv *c;
     CgEpiRow row;
-    LLVMValueRef acc;  /* of column 0 of this row of the result */
-    LLVMValueRef bias; /* or NULL */
+    LLVMValueRef acc; /* of column 0 of this row of the result */
 } Finish;
 
 static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
@@ -173,8 +172,11 @@ static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
     const CgTile *t = &f->c->w.tile;
     LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, w), cg_gep(cg, t->el, f->acc, i), "");
     LLVMSetAlignment(x, t->size);
-    if (f->bias)
-        x = LLVMBuildFAdd(cg->b, x, cg_splat(cg, f->bias, w), "");
+    int bias = f->c->w.desc.bias;
+    if (bias >= 0) {
+        CgVal y = cg_epi_operand(cg, f->c->w.epi, &f->row, (uint32_t)bias, i, w, mask);
+        x = LLVMBuildFAdd(cg->b, x, y.v, "");
+    }
     cg_epi_store(cg, f->c->w.epi, &f->row, i, x, w, mask);
 }
 
@@ -209,10 +211,6 @@ static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     idx[0] = at->inner;
     idx[1] = cg_add_int(cg, cg_mul_int(cg, at->outer, cg_term(cg, c->rows)), row);
     Finish f = {.c = c};
-    if (w->desc.bias >= 0) {
-        LLVMValueRef address = cg_address(cg, &c->bias, 1, &idx[1]);
-        f.bias = cg_access_load(cg, &c->bias, address, c->bias.stride[0], 1, NULL).v;
-    }
     if (c->merged) {
         finish_row(cg, &f, at, idx, 2, zero, j->cols, acc);
         return;
@@ -274,9 +272,7 @@ static bool plan_weights(CgModule *m, Conv *c)
     c->group = sc_term(m->cx, w->desc.group);
     c->rows = sc_term_fdiv(m->cx, t->dim[0], c->group);
     c->in_group = t->dim[1];
-    if (w->desc.bias < 0)
-        return true;
-    return cg_access(m, w->f, w->node->in[w->desc.bias], 1, t->dim, &c->bias);
+    return true;
 }
 
 static void plan_job(CgModule *m, Conv *c)
@@ -305,9 +301,8 @@ static void plan_job(CgModule *m, Conv *c)
     if (!c->direct)
         c->job.b_bytes = sc_term(cx, (int64_t)w->tile.kc * w->tile.nr * w->tile.size);
     const ScTerm *planes = sc_term_addc(cx, plane_elements(m, c), w->tile.w);
-    c->job.extra_bytes =
-        sc_term_add(cx, sc_term_addc(cx, offsets_bytes(m, c), columns_bytes(c)),
-                    sc_term_scale(cx, planes, w->tile.size));
+    c->job.extra_bytes = sc_term_add(cx, sc_term_addc(cx, offsets_bytes(m, c), columns_bytes(c)),
+                                     sc_term_scale(cx, planes, w->tile.size));
 }
 
 bool cg_emit_conv(CgModule *m, CgFunc *f, const ScNode *n)

@@ -113,10 +113,10 @@ static LLVMValueRef from_top_byte(Cg *cg, const CgUnit *u, LLVMValueRef x)
     LLVMValueRef r = LLVMBuildSelect(b, small, LLVMBuildBitCast(b, sub, ti, ""), normal, "");
     if (!(u->facts & CG_CODES_FINITE)) { /* E4M3: one NaN; E5M2: infinity and NaNs as they are */
         int64_t least = e5m2 ? 0x7c000000 : 0x7f000000;
-        LLVMValueRef high = LLVMBuildICmp(b, LLVMIntUGE, mag, cg_iconst(ti, least >> (24 - man)),
-                                          "");
-        LLVMValueRef top = e5m2 ? LLVMBuildOr(b, mag, cg_iconst(ti, 0x7f800000), "")
-                                : cg_iconst(ti, 0x7fc00000);
+        LLVMValueRef high =
+            LLVMBuildICmp(b, LLVMIntUGE, mag, cg_iconst(ti, least >> (24 - man)), "");
+        LLVMValueRef top =
+            e5m2 ? LLVMBuildOr(b, mag, cg_iconst(ti, 0x7f800000), "") : cg_iconst(ti, 0x7fc00000);
         r = LLVMBuildSelect(b, high, top, r, "");
     }
     return LLVMBuildBitCast(b, LLVMBuildOr(b, r, sign, ""), tf, "");
@@ -139,8 +139,8 @@ static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret
         if (u->dtype == SCRT_F8E5M2)
             f16[j] = j ? and_c(cg, f16[j], (int16_t)0xff00) : f16[j];
         else /* the sign twice, then 7 bits: the mask takes the second sign away */
-            f16[j] = and_c(cg, LLVMBuildAShr(cg->b, f16[j], cg_iconst(words, 1), ""),
-                           (int16_t)0xbf80);
+            f16[j] =
+                and_c(cg, LLVMBuildAShr(cg->b, f16[j], cg_iconst(words, 1), ""), (int16_t)0xbf80);
     }
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef h = halves(cg, f16[j / 2], u->w, j % 2);

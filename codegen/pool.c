@@ -63,7 +63,8 @@ static LLVMValueRef combine(Cg *cg, const Pool *p, LLVMValueRef acc, LLVMValueRe
     return LLVMBuildSelect(b, better, x, acc, "");
 }
 
-/* --- The class's scratch: offsets, the plane, the plane that counts --------------------------------
+/* --- The class's scratch: offsets, the plane, the plane that counts
+ * --------------------------------
  */
 
 static const ScTerm *offsets_bytes(CgModule *m, const Pool *p)
@@ -89,7 +90,8 @@ typedef struct Body {
     CgEpiRow epi;
 } Body;
 
-/* --- One vector of the result ---------------------------------------------------------------------
+/* --- One vector of the result
+ * ---------------------------------------------------------------------
  */
 
 /* w elements `stride` apart; some after the last one may be read. */
@@ -125,8 +127,8 @@ static void position(Cg *cg, const Body *b, LLVMValueRef k, LLVMValueRef col, ui
     int64_t stride = p->w.desc.stride[p->w.ns - 1];
     LLVMTypeRef vec = cg_vec(t->el, w);
     LLVMValueRef off = LLVMBuildLoad2(cg->b, cg->m->i64, cg_gep(cg, cg->m->i64, b->off, k), "");
-    LLVMValueRef at = cg_add_int(cg, cg_add_int(cg, b->row, off),
-                                 cg_mul_int(cg, col, cg_int(cg, stride)));
+    LLVMValueRef at =
+        cg_add_int(cg, cg_add_int(cg, b->row, off), cg_mul_int(cg, col, cg_int(cg, stride)));
     LLVMValueRef x = strided(cg, t, cg_gep(cg, t->el, b->plane, at), stride, w);
     cg_set(cg, acc, combine(cg, p, cg_get(cg, vec, acc), x));
     if (count) {
@@ -218,8 +220,8 @@ static LLVMValueRef pool_body(CgModule *m, const Pool *p)
 static bool padded(CgModule *m, const CgWindow *w)
 {
     for (uint32_t i = 0; i < w->ns; i++) {
-        const ScTerm *last = sc_term_scale(m->cx, sc_term_addc(m->cx, w->out[i], -1),
-                                           w->desc.stride[i]);
+        const ScTerm *last =
+            sc_term_scale(m->cx, sc_term_addc(m->cx, w->out[i], -1), w->desc.stride[i]);
         last = sc_term_addc(m->cx, last, (w->desc.kernel[i] - 1) * w->desc.dilation[i] + 1);
         int64_t over;
         if (!sc_term_is(w->desc.pad_begin[i], 0) ||

@@ -6,9 +6,15 @@
 #include "codegen/contract_priv.h"
 
 enum {
-    GROUP = 4,      /* panels of an item */
-    AHEAD = 2048,   /* bytes to prefetch ahead in each panel */
-    S_A = 0, S_W, S_STEP, S_C, S_UNITS, S_FIRST, N_PARAM,
+    GROUP = 4,    /* panels of an item */
+    AHEAD = 2048, /* bytes to prefetch ahead in each panel */
+    S_A = 0,
+    S_W,
+    S_STEP,
+    S_C,
+    S_UNITS,
+    S_FIRST,
+    N_PARAM,
 };
 
 uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows)
@@ -33,8 +39,9 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
     return sc_term_addc(m->cx, a_bytes(m, c), acc);
 }
 
-/* --- The function: rows x panels, for one chunk ---------------------------------------------------
- * void (ptr a, ptr packed, i64 step, ptr c, i64 units, i1 first): panels lie step bytes apart. */
+/* --- The function: rows x panels, for one chunk
+ * --------------------------------------------------- void (ptr a, ptr packed, i64 step, ptr c, i64
+ * units, i1 first): panels lie step bytes apart. */
 
 static LLVMTypeRef stream_type(CgModule *m)
 {
@@ -72,8 +79,8 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
         for (uint32_t i = 0; i < q->ku * s->rows; i++) {
             uint32_t r = i % s->rows, kk = i / s->rows;
             LLVMValueRef col = cg_add_int(cg, k, cg_int(cg, (int64_t)r * t->ks + kk));
-            LLVMValueRef a = LLVMBuildLoad2(
-                cg->b, t->el, cg_gep(cg, t->el, LLVMGetParam(cg->fn, S_A), col), "");
+            LLVMValueRef a =
+                LLVMBuildLoad2(cg->b, t->el, cg_gep(cg, t->el, LLVMGetParam(cg->fn, S_A), col), "");
             a = cg_splat(cg, a, t->w);
             for (uint32_t j = 0; j < t->nv; j++) {
                 LLVMValueRef acc = s->acc[(r * s->panels + p) * t->nv + j];
@@ -103,14 +110,14 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
 {
     const CgTile *t = &c->tile;
     const CgUnit *u = &c->panels.unit;
-    const char *suffix = sc_printf(m->arena, "%s_%s%u_%ux%ux%u_%u_%u", scrt_dtype_name(u->dtype),
-                                   cg_unit_name(u), u->facts, rows, panels, t->nr, t->size, t->ks);
-    CgFunc shared = {.name = "stream"};
-    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, sc_printf(m->arena, "stream_%s", suffix));
+    const char *name =
+        sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u", scrt_dtype_name(u->dtype),
+                  cg_unit_name(u), u->facts, rows, panels, t->nr, t->size, t->ks);
+    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
         return fn;
     Cg cg;
-    fn = cg_begin_fn(&cg, m, &shared, suffix, stream_type(m));
+    fn = cg_begin_fn(&cg, m, NULL, name, stream_type(m));
     LLVMTypeRef vec = cg_vec(t->el, t->w);
     Stream s = {.c = c, .rows = rows, .panels = panels};
     for (uint32_t i = 0; i < rows * panels * t->nv; i++)
@@ -126,7 +133,8 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     return fn;
 }
 
-/* --- The body: items are groups of panels ---------------------------------------------------------
+/* --- The body: items are groups of panels
+ * ---------------------------------------------------------
  */
 
 static LLVMValueRef groups(Cg *cg, const CgContract *c)
@@ -262,7 +270,7 @@ LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c)
 void cg_stream_run(Cg *cg, const CgContract *c, LLVMValueRef body)
 {
     LLVMValueRef items = cg_mul_int(cg, groups(cg, c), cg_term(cg, c->job.outer));
-    LLVMValueRef clocks = cg_mul_int(cg, cg_term(cg, c->k),
-                                     cg_int(cg, (int64_t)3 * GROUP * c->tile.nv));
+    LLVMValueRef clocks =
+        cg_mul_int(cg, cg_term(cg, c->k), cg_int(cg, (int64_t)3 * GROUP * c->tile.nv));
     cg_parallel(cg, body, items, cg_grain(cg, clocks));
 }

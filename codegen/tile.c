@@ -148,8 +148,8 @@ static void tile_step(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, LLVMVa
                     offsets ? t->size : t->size * t->w);
     LLVMValueRef col = cg_gep(cg, t->el, LLVMGetParam(cg->fn, P_A), k);
     for (uint32_t r = 0; r < mr; r++) {
-        LLVMValueRef a = load(cg, t->el, cg_gep(cg, t->el, col, cg_int(cg, (int64_t)r * t->ks)),
-                              t->size);
+        LLVMValueRef a =
+            load(cg, t->el, cg_gep(cg, t->el, col, cg_int(cg, (int64_t)r * t->ks)), t->size);
         a = cg_splat(cg, a, t->w);
         for (uint32_t j = 0; j < t->nv; j++) {
             LLVMValueRef *x = &acc[r * t->nv + j];
@@ -161,16 +161,15 @@ static void tile_step(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, LLVMVa
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 {
     char *el = LLVMPrintTypeToString(t->el);
-    const char *suffix = sc_printf(m->arena, "%s_%ux%u_%u%s", el, mr, t->nr, t->ks,
-                                   offsets ? "_offsets" : "");
+    const char *name =
+        sc_printf(m->arena, "tile_%s_%ux%u_%u%s", el, mr, t->nr, t->ks, offsets ? "_offsets" : "");
     LLVMDisposeMessage(el);
-    CgFunc shared = {.name = "tile"};
-    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, sc_printf(m->arena, "tile_%s", suffix));
+    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
         return fn;
 
     Cg cg;
-    fn = cg_begin_fn(&cg, m, &shared, suffix, tile_type(m));
+    fn = cg_begin_fn(&cg, m, NULL, name, tile_type(m));
     LLVMTypeRef vec = cg_vec(t->el, t->w);
     LLVMValueRef acc[64], c = LLVMGetParam(fn, P_C);
     uint32_t n = mr * t->nv;
@@ -178,8 +177,7 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
         acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
     CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, P_FIRST), ""));
     for (uint32_t i = 0; i < n; i++)
-        cg_set(&cg, acc[i],
-               load(&cg, vec, cg_gep(&cg, vec, c, cg_int(&cg, i)), t->size * t->w));
+        cg_set(&cg, acc[i], load(&cg, vec, cg_gep(&cg, vec, c, cg_int(&cg, i)), t->size * t->w));
     cg_endif(&cg, &more);
     CgLoop k = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, P_K), cg_int(&cg, 1));
     tile_step(&cg, t, mr, offsets, k.i, acc);
@@ -263,8 +261,10 @@ static Cut cut_job(Cg *cg, const CgJob *j)
 {
     const CgTile *t = &j->tile;
     LLVMValueRef one = cg_int(cg, 1), mr = cg_int(cg, t->mr), outer = cg_term(cg, j->outer);
-    Cut c = {.rows = cg_term(cg, j->rows), .cols = cg_term(cg, j->cols),
-             .depth = cg_term(cg, j->depth), .inner = cg_term(cg, j->inner)};
+    Cut c = {.rows = cg_term(cg, j->rows),
+             .cols = cg_term(cg, j->cols),
+             .depth = cg_term(cg, j->depth),
+             .inner = cg_term(cg, j->inner)};
     c.panels = cg_cdiv_int(cg, c.cols, cg_int(cg, t->nr));
     c.chunks = max_int(cg, cg_cdiv_int(cg, c.depth, cg_int(cg, t->kc)), one);
     LLVMValueRef others = cg_mul_int(cg, cg_mul_int(cg, outer, c.inner), c.panels);
@@ -280,8 +280,8 @@ static Cut cut_job(Cg *cg, const CgJob *j)
 static const ScTerm *chunk_elements(CgModule *m, const CgJob *j)
 {
     const ScTerm *one = sc_term(m->cx, 1);
-    const ScTerm *chunks = sc_term_cdiv(m->cx, sc_term_max(m->cx, j->depth, one),
-                                        sc_term(m->cx, j->tile.kc));
+    const ScTerm *chunks =
+        sc_term_cdiv(m->cx, sc_term_max(m->cx, j->depth, one), sc_term(m->cx, j->tile.kc));
     return sc_term_scale(m->cx, chunks, (int64_t)j->tile.rows * j->tile.ks);
 }
 
@@ -298,8 +298,8 @@ static const ScTerm *scratch_at(CgModule *m, const CgJob *j, int part)
     if (part > 0)
         at = align64(m, sc_term_scale(cx, chunk_elements(m, j), j->tile.size));
     if (part > 1)
-        at = sc_term_addc(cx, at, ((int64_t)j->tile.rows * j->tile.nr * j->tile.size + 63) / 64 *
-                                      64);
+        at = sc_term_addc(cx, at,
+                          ((int64_t)j->tile.rows * j->tile.nr * j->tile.size + 63) / 64 * 64);
     if (part > 2 && j->b_bytes)
         at = sc_term_add(cx, at, align64(m, j->b_bytes));
     if (part > 3 && j->extra_bytes)
@@ -355,8 +355,8 @@ static void chunk_tiles(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chu
     LLVMValueRef b = j->panel(cg, j, at, &off);
     LLVMValueRef base = cg_mul_int(cg, chunk, cg_int(cg, (int64_t)t->rows * t->ks));
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
-    arg[P_A] = cg_gep(cg, t->el, at->a,
-                      cg_add_int(cg, base, cg_mul_int(cg, r.i, cg_int(cg, t->ks))));
+    arg[P_A] =
+        cg_gep(cg, t->el, at->a, cg_add_int(cg, base, cg_mul_int(cg, r.i, cg_int(cg, t->ks))));
     arg[P_B] = b;
     arg[P_C] = cg_gep(cg, t->el, at->c, cg_mul_int(cg, r.i, cg_int(cg, t->nr)));
     arg[P_K] = at->n_k;
@@ -447,7 +447,6 @@ LLVMValueRef cg_job_body(CgModule *m, const CgJob *j)
 void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body)
 {
     Cut c = cut_job(cg, j);
-    LLVMValueRef work = cg_mul_int(cg, cg_mul_int(cg, c.block, c.depth),
-                                   cg_int(cg, j->tile.nv));
+    LLVMValueRef work = cg_mul_int(cg, cg_mul_int(cg, c.block, c.depth), cg_int(cg, j->tile.nv));
     cg_parallel(cg, body, c.items, cg_grain(cg, work));
 }

@@ -19,7 +19,7 @@ typedef enum CgUnitWay {
     CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only */
 } CgUnitWay;
 
-enum { /* what is known of all codes of a tensor */
+enum {                           /* what is known of all codes of a tensor */
        CG_CODES_NORMAL = 1 << 0, /* none is subnormal; zeros are normal here */
        CG_CODES_FINITE = 1 << 1, /* none is NaN or infinite */
 };
@@ -41,7 +41,8 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
  * allow it to be. Not for plain units. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);
 
-/* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c) --------------
+/* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c)
+ * --------------
  */
 
 enum { CG_PACK_BATCH = SCRT_MAX_RANK };
@@ -59,8 +60,8 @@ int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
 
 /* --- The register tile (tile.c) ------------------------------------------------------------------
  *
- * C[mr][nr] (+)= A[mr][k] * B[k][nr], all in the compute type, in scratch: A in chunks of kc columns,
- * [chunk][row][ks]; C rows of nr. One function for each shape, shared by all kernels. */
+ * C[mr][nr] (+)= A[mr][k] * B[k][nr], all in the compute type, in scratch: A in chunks of kc
+ * columns, [chunk][row][ks]; C rows of nr. One function for each shape, shared by all kernels. */
 
 enum { CG_TILE_ROWS = 112 }; /* rows of A that a thread holds at a time: at most, about */
 
@@ -81,8 +82,8 @@ typedef struct CgTile {
  * as many as wanted. nv_pow2: panels are packed, so nv must divide 4. */
 void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, bool nv_pow2, CgTile *ret);
-/* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off): rows of b lie nr apart, or, with offsets, at
- * off[k] (i64 elements) from b. first: C is written, else added to. */
+/* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off): rows of b lie nr apart, or, with offsets,
+ * at off[k] (i64 elements) from b. first: C is written, else added to. */
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);
 /* acc + a * b in the tile's type. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
@@ -93,9 +94,9 @@ typedef struct CgJob CgJob;
 typedef struct CgAt {                       /* where the loop stands */
     LLVMValueRef outer, inner, row0, n_row; /* the block of rows */
     LLVMValueRef col0, col1, panel;
-    LLVMValueRef a, b, c;                   /* this thread's scratch */
+    LLVMValueRef a, b, c; /* this thread's scratch */
     LLVMValueRef extra;
-    LLVMValueRef k0, n_k;                   /* the chunk */
+    LLVMValueRef k0, n_k; /* the chunk */
 } CgAt;
 struct CgJob {
     CgFunc *f;

@@ -33,8 +33,8 @@ static void plane_extents(CgModule *m, CgWindow *w)
         step = sc_term_mul(cx, step, w->extent[i]);
     }
     /* The last row's end needs its padding too. */
-    w->plane = sc_term_add(cx, step, sc_term_add(cx, w->desc.pad_begin[w->ns - 1],
-                                                 w->extent[w->ns - 1]));
+    w->plane =
+        sc_term_add(cx, step, sc_term_add(cx, w->desc.pad_begin[w->ns - 1], w->extent[w->ns - 1]));
 }
 
 bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, CgWindow *ret)
@@ -135,8 +135,8 @@ void cg_window_offsets(Cg *cg, const CgWindow *w, const ScTerm *channels, LLVMVa
     cg_nest(cg, 1 + w->ns, dim, idx, loop);
     LLVMValueRef at = cg_mul_int(cg, idx[0], cg_term(cg, w->plane)), flat = idx[0];
     for (uint32_t i = 0; i < w->ns; i++) {
-        LLVMValueRef step = cg_mul_int(cg, cg_term(cg, w->step[i]),
-                                       cg_int(cg, w->desc.dilation[i]));
+        LLVMValueRef step =
+            cg_mul_int(cg, cg_term(cg, w->step[i]), cg_int(cg, w->desc.dilation[i]));
         at = cg_add_int(cg, at, cg_mul_int(cg, idx[1 + i], step));
         flat = cg_add_int(cg, cg_mul_int(cg, flat, cg_int(cg, w->desc.kernel[i])), idx[1 + i]);
     }

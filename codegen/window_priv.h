@@ -12,16 +12,16 @@ typedef struct CgWindow {
     CgFunc *f;
     const ScNode *node;
     ScWindow desc;
-    uint32_t ns;                          /* spatial dims */
-    const ScTerm *batch, *channels;       /* of x */
-    const ScTerm *in[SCRT_MAX_RANK];      /* extents of x, */
-    const ScTerm *out[SCRT_MAX_RANK];     /* of the result, */
-    const ScTerm *extent[SCRT_MAX_RANK];  /* of a plane: the last is the distance of its rows */
-    const ScTerm *step[SCRT_MAX_RANK];    /* distance of neighbours in the plane, in elements */
-    const ScTerm *plane;                  /* elements of one channel's */
-    const ScTerm *slack;                  /* elements that may be read after the last one */
-    uint32_t n_kernel;                    /* positions of the window */
-    CgAccess x;                           /* dims [batch, channel, spatial..] */
+    uint32_t ns;                         /* spatial dims */
+    const ScTerm *batch, *channels;      /* of x */
+    const ScTerm *in[SCRT_MAX_RANK];     /* extents of x, */
+    const ScTerm *out[SCRT_MAX_RANK];    /* of the result, */
+    const ScTerm *extent[SCRT_MAX_RANK]; /* of a plane: the last is the distance of its rows */
+    const ScTerm *step[SCRT_MAX_RANK];   /* distance of neighbours in the plane, in elements */
+    const ScTerm *plane;                 /* elements of one channel's */
+    const ScTerm *slack;                 /* elements that may be read after the last one */
+    uint32_t n_kernel;                   /* positions of the window */
+    CgAccess x;                          /* dims [batch, channel, spatial..] */
     CgEpi *epi;
     CgTile tile; /* a pool uses el, size and w only */
 } CgWindow;

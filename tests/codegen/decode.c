@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every way to decode packed FP8 codes, over all codes it may meet, for every target that this
+ * machine runs: the numbers of runtime/num, bit for bit (of NaN: that it is one). */
+#include "codegen/tile_priv.h"
+#include "tests/harness.h"
+
+#include <llvm-c/Error.h>
+#include <llvm-c/LLJIT.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const target_name[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "native"};
+enum { N_TARGET = sizeof target_name / sizeof *target_name };
+
+typedef void (*Decode)(const uint8_t *packed, float *out, int64_t units);
+
+/* void (packed, out, units): decodes one unit after the other. */
+static void build(CgModule *m, const CgUnit *u)
+{
+    LLVMTypeRef p[3] = {m->t_ptr, m->t_ptr, m->i64};
+    Cg cg;
+    LLVMValueRef fn =
+        cg_begin_fn(&cg, m, NULL, "decode_units", LLVMFunctionType(m->t_void, p, 3, 0));
+    LLVMSetLinkage(fn, LLVMExternalLinkage);
+    CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
+    LLVMValueRef x[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, 4 * u->w));
+    cg_unit_decode(&cg, u, cg_gep(&cg, m->i8, LLVMGetParam(fn, 0), first), x);
+    for (uint32_t j = 0; j < 4; j++) {
+        LLVMValueRef at = cg_add_int(&cg, first, cg_int(&cg, j * u->w));
+        LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], cg_gep(&cg, m->f32, LLVMGetParam(fn, 1), at)),
+                         4);
+    }
+    cg_next(&cg, &i);
+    cg_end_fn(&cg);
+}
+
+/* Compiles the module and hands back the function; the JIT owns it. */
+static Decode load(CgModule *m, LLVMOrcLLJITRef *ret_jit)
+{
+    void *bytes;
+    size_t n;
+    ck_assert(cg_optimize(m));
+    ck_assert(cg_emit_module(m, SC_EMIT_OBJ, m->arena, &bytes, &n));
+    ck_assert(LLVMOrcCreateLLJIT(ret_jit, NULL) == LLVMErrorSuccess);
+    LLVMMemoryBufferRef buf = LLVMCreateMemoryBufferWithMemoryRangeCopy(bytes, n, "decode");
+    LLVMOrcJITDylibRef lib = LLVMOrcLLJITGetMainJITDylib(*ret_jit);
+    ck_assert(LLVMOrcLLJITAddObjectFile(*ret_jit, lib, buf) == LLVMErrorSuccess);
+    LLVMOrcExecutorAddress at = 0;
+    ck_assert(LLVMOrcLLJITLookup(*ret_jit, &at, "decode_units") == LLVMErrorSuccess);
+    return (Decode)at;
+}
+
+static bool may_hold(const CgUnit *u, uint8_t code)
+{
+    uint64_t facts = cg_codes_facts((ScrtDtype)u->dtype, &code, 1);
+    return (facts & u->facts) == u->facts;
+}
+
+static void compare(const CgUnit *u, Decode decode, const char *target)
+{
+    uint32_t unit = 4 * u->w, units = 256 / unit;
+    uint8_t code[256], packed[256];
+    float out[256];
+    for (int i = 0; i < 256; i++) {
+        code[i] = may_hold(u, (uint8_t)(i * 37)) ? (uint8_t)(i * 37) : 0;
+        packed[(uint32_t)i / unit * unit + cg_unit_place(u, (uint32_t)i % unit)] = code[i];
+    }
+    decode(packed, out, units);
+    for (int i = 0; i < 256; i++) {
+        float want = (float)scrt_value((ScrtDtype)u->dtype, code[i]);
+        if (isnan(want))
+            ck_assert_msg(isnan(out[i]), "%s %s: code %02x is NaN, not %g", target, cg_unit_name(u),
+                          code[i], (double)out[i]);
+        else
+            ck_assert_msg(memcmp(&want, &out[i], 4) == 0, "%s %s %s: code %02x is %g, not %g",
+                          target, scrt_dtype_name((ScrtDtype)u->dtype), cg_unit_name(u), code[i],
+                          (double)want, (double)out[i]);
+    }
+}
+
+/* False where this machine or the target lacks the way. */
+static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t facts)
+{
+    ScCtx *cx = sc_ctx_new();
+    ScCodegenOptions opt = {.cpu = target};
+    CgModule m;
+    ck_assert(cg_module_init(&m, cx, NULL, &opt));
+    const CgTarget *t = &m.target;
+    bool has = (t->bits & ~scrt_cpu_features()) == 0;
+    has = has && (way != CG_UNIT_F16 || t->f16c) && (way != CG_UNIT_TABLE || t->vbmi);
+    if (has) {
+        CgUnit u = {.way = way, .dtype = dtype, .w = t->w, .facts = facts};
+        build(&m, &u);
+        LLVMOrcLLJITRef jit = NULL;
+        Decode decode = load(&m, &jit);
+        compare(&u, decode, target);
+        LLVMErrorRef e = LLVMOrcDisposeLLJIT(jit);
+        ck_assert(e == LLVMErrorSuccess);
+    }
+    cg_module_done(&m);
+    sc_ctx_free(cx);
+    return has;
+}
+
+static void all_targets(uint32_t way, uint32_t facts_e4m3, uint32_t facts_e5m2)
+{
+    bool ran = false;
+    for (int i = 0; i < N_TARGET; i++) {
+        ran |= try_way(target_name[i], way, SCRT_F8E4M3FN, facts_e4m3);
+        ran |= try_way(target_name[i], way, SCRT_F8E5M2, facts_e5m2);
+    }
+    if (!ran)
+        sct_skip("no target that this machine runs has the way");
+}
+
+START_TEST(bits)
+{
+    all_targets(CG_UNIT_BITS, 0, 0);
+    all_targets(CG_UNIT_BITS, CG_CODES_FINITE, CG_CODES_FINITE);
+}
+END_TEST
+
+START_TEST(f16)
+{
+    all_targets(CG_UNIT_F16, CG_CODES_FINITE, 0);
+}
+END_TEST
+
+START_TEST(table)
+{
+    all_targets(CG_UNIT_TABLE, 0, 0);
+}
+END_TEST
+
+START_TEST(shift)
+{
+    uint32_t facts = CG_CODES_FINITE | CG_CODES_NORMAL;
+    all_targets(CG_UNIT_SHIFT, facts, facts);
+}
+END_TEST
+
+/* The place of a lane is a permutation of the unit, for every way and width. */
+START_TEST(places)
+{
+    for (uint32_t way = CG_UNIT_PLAIN; way <= CG_UNIT_SHIFT; way++) {
+        for (uint32_t w = way == CG_UNIT_TABLE ? 16 : 4; w <= 16; w *= 2) {
+            CgUnit u = {.way = way, .dtype = SCRT_F8E4M3FN, .w = w};
+            bool seen[64] = {false};
+            for (uint32_t i = 0; i < 4 * w; i++) {
+                uint32_t at = cg_unit_place(&u, i);
+                ck_assert_msg(at < 4 * w && !seen[at], "%s, %u lanes: %u lies at %u",
+                              cg_unit_name(&u), w, i, at);
+                seen[at] = true;
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(facts)
+{
+    const uint8_t zero[2] = {0x00, 0x80}, sub[2] = {0x38, 0x87}, nan[1] = {0xff}, big[1] = {0x7e};
+    uint64_t both = CG_CODES_NORMAL | CG_CODES_FINITE;
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, zero, 2), both);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, big, 1), both);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, sub, 2), CG_CODES_FINITE);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, nan, 1), CG_CODES_NORMAL);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E5M2, sub, 2), both);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E5M2, big, 1), CG_CODES_NORMAL);
+}
+END_TEST
+
+/* Which way a target takes: never one that its codes or the target forbid. */
+START_TEST(choice)
+{
+    CgTarget v3 = {.w = 8, .n_reg = 16, .avx2 = true, .f16c = true, .f8 = CG_F8_F16C};
+    CgTarget v4 = {.w = 16,
+                   .n_reg = 32,
+                   .avx2 = true,
+                   .avx512 = true,
+                   .f16c = true,
+                   .vbmi = true,
+                   .f8 = CG_F8_TABLE};
+    uint64_t finite = CG_CODES_FINITE, both = finite | CG_CODES_NORMAL;
+    ck_assert_uint_eq(cg_unit(&v3, SCRT_F8E4M3FN, finite).way, CG_UNIT_F16);
+    ck_assert_uint_eq(cg_unit(&v3, SCRT_F8E4M3FN, 0).way, CG_UNIT_BITS);
+    ck_assert_uint_eq(cg_unit(&v3, SCRT_F8E5M2, 0).way, CG_UNIT_F16);
+    ck_assert_uint_eq(cg_unit(&v3, SCRT_F8E4M3FN, both).way, CG_UNIT_SHIFT);
+    ck_assert_uint_eq(cg_unit(&v4, SCRT_F8E4M3FN, 0).way, CG_UNIT_TABLE);
+    ck_assert_uint_eq(cg_unit(&v4, SCRT_F32, both).way, CG_UNIT_PLAIN);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("codegen-decode");
+    TCase *t = tcase_create("ways");
+    tcase_add_test(t, bits);
+    tcase_add_test(t, f16);
+    tcase_add_test(t, table);
+    tcase_add_test(t, shift);
+    tcase_add_test(t, places);
+    tcase_add_test(t, facts);
+    tcase_add_test(t, choice);
+    suite_add_tcase(s, t);
+    return sct_main("codegen-decode", s);
+}
