@@ -24,8 +24,7 @@ static bool axis_of(const ImNode *n, int64_t axis, uint32_t rank, uint32_t *ret)
     return true;
 }
 
-/* --- Constants
- * ---------------------------------------------------------------------------------------- */
+/* --- Constants -------------------------------------------------------------------------------- */
 
 static bool constant(const ImNode *n, ScVal *ret_out)
 {
@@ -80,8 +79,7 @@ static bool constant_of_shape(const ImNode *n, ScVal *ret_out)
                ret_out);
 }
 
-/* --- Shapes
- * ------------------------------------------------------------------------------------------- */
+/* --- Shapes ----------------------------------------------------------------------------------- */
 
 static ScVal reshape_to(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim)
 {
@@ -236,8 +234,43 @@ static bool expand(const ImNode *n, ScVal *ret_out)
         ret_out);
 }
 
-/* --- Products
- * ----------------------------------------------------------------------------------------- */
+/* Starts, ends, axes and steps were attributes before opset 10. */
+static bool slice(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true, old = n->opset < 10;
+    uint32_t len[4] = {0};
+    const ScTerm *const *bound[2] = {NULL, NULL};
+    const int64_t *whole[2] = {NULL, NULL};
+    for (uint32_t i = 0; i < 2 && old; i++) {
+        const int64_t *is = im_ints(n, i ? "ends" : "starts", &len[i], &ok);
+        const ScTerm **ts = sc_array(sc_ctx_arena(cx), const ScTerm *, len[i] + 1);
+        for (uint32_t k = 0; k < len[i]; k++)
+            ts[k] = sc_term(cx, is[k]);
+        bound[i] = ts;
+    }
+    for (uint32_t i = 0; i < 2 && !old; i++) {
+        bound[i] = im_content(n, i + 1, &len[i]);
+        ok = ok && bound[i];
+        if (im_has(n, i + 3)) {
+            whole[i] = im_const_ints(n, i + 3, &len[i + 2]);
+            ok = ok && whole[i];
+        }
+    }
+    if (old)
+        whole[0] = im_ints(n, "axes", &len[2], &ok);
+    if (!ok || (old ? !ONLY(n, "starts", "ends", "axes") : !ONLY(n)))
+        return false;
+    return one(im_build(n, &sc_op_slice,
+                        IM_SET({"starts", SC_TERMS(len[0], bound[0])},
+                               {"ends", SC_TERMS(len[1], bound[1])},
+                               {"axes", whole[0] ? SC_INTS(len[2], whole[0]) : (ScAttr){0}},
+                               {"steps", whole[1] ? SC_INTS(len[3], whole[1]) : (ScAttr){0}}),
+                        IM_IN(im_in(n, 0))),
+               ret_out);
+}
+
+/* --- Products --------------------------------------------------------------------------------- */
 
 static ScVal times(const ImNode *n, ScVal x, double factor)
 {
@@ -267,25 +300,33 @@ static bool gemm(const ImNode *n, ScVal *ret_out)
     return one(y, ret_out);
 }
 
-/* --- Pointwise
- * ---------------------------------------------------------------------------------------- */
+/* --- Pointwise -------------------------------------------------------------------------------- */
 
+/* Before opset 11 the bounds were attributes. */
 static bool clip(const ImNode *n, ScVal *ret_out)
 {
     ScBuild *b = &n->im->b;
     bool ok = true;
     ScrtDtype t = im_type(n, 0)->dtype;
-    double lo = im_float(n, "min", -__builtin_inf(), &ok),
-           hi = im_float(n, "max", __builtin_inf(), &ok);
-    if (!ok || (n->opset < 11 ? !ONLY(n, "min", "max", n->opset < 6 ? "consumed_inputs" : NULL)
-                              : !ONLY(n)))
+    double lo = im_float(n, "min", 0, &ok), hi = im_float(n, "max", 0, &ok);
+    if (!ok || !ONLY(n, "min", "max", "consumed_inputs"))
         return false;
-    ScVal in[3] = {im_in(n, 0), im_in(n, 1), im_in(n, 2)};
-    for (int i = 1; i < 3; i++)
-        if (in[i] == SC_ABSENT)
-            in[i] =
-                sc_const_scalar(b, t, i == 1 ? lo : hi); /* integers: saturates to their range */
+    ScVal in[3] = {im_in(n, 0), im_attr(n, "min") ? sc_const_scalar(b, t, lo) : SC_ABSENT,
+                   im_attr(n, "max") ? sc_const_scalar(b, t, hi) : SC_ABSENT};
     return one(sc_node1(b, &sc_op_clip, NULL, 3, in), ret_out);
+}
+
+/* The temperature, 1, is an operand here. */
+static bool gelu(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    const char *form = im_str(n, "approximate", "none", &ok);
+    if (!ok || !ONLY(n, "approximate"))
+        return false;
+    ScVal beta = sc_const_scalar(&n->im->b, im_type(n, 0)->dtype, 1);
+    return one(
+        im_build(n, &sc_op_gelu, IM_SET({"approximate", SC_STR(form)}), IM_IN(im_in(n, 0), beta)),
+        ret_out);
 }
 
 static bool dropout(const ImNode *n, ScVal *ret_out)
@@ -321,8 +362,7 @@ static bool cast(const ImNode *n, ScVal *ret_out)
                ret_out);
 }
 
-/* --- Rows of elements
- * --------------------------------------------------------------------------------- */
+/* --- Rows of elements ------------------------------------------------------------------------- */
 
 /* Before opset 13 the extents from the axis on count as one row. */
 static bool softmax_like(const ImNode *n, const ScOp *op, ScVal *ret_out)
@@ -363,8 +403,7 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
         return false;
     if (stash != SCRT_F32)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
-    ScVal beta = im_has(n, 2) ? im_in(n, 2) : sc_const_scalar(b, t->dtype, 0);
-    ScVal in[4] = {im_in(n, 0), im_in(n, 1), beta, sc_const_scalar(b, t->dtype, eps)};
+    ScVal in[4] = {im_in(n, 0), im_in(n, 1), im_in(n, 2), sc_const_scalar(b, t->dtype, eps)};
     ScAttr attr[SC_MAX_ATTR] = {SC_INT(axis)};
     return sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
 }
@@ -422,7 +461,9 @@ static const ImAdapter adapters[] = {
     {"", "Transpose", 1, 0, transpose, 1},
     {"", "Expand", 8, 0, expand, 1},
     {"", "Gemm", 1, 0, gemm, 1},
-    {"", "Clip", 1, 0, clip, 1},
+    {"", "Slice", 1, 0, slice, 1},
+    {"", "Clip", 1, 10, clip, 1},
+    {"", "Gelu", 20, 0, gelu, 1},
     {"", "Dropout", 7, 0, dropout, 2},
     {"", "Cast", 6, 0, cast, 1},
     {"", "Softmax", 1, 0, softmax, 1},

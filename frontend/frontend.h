@@ -11,6 +11,9 @@ typedef struct ScImportOptions {
     uint32_t n_dim;  /* --dim: a symbol of the model's inputs takes a value */
     const char *const *dim_name;
     const int64_t *dim_value;
+    uint32_t n_fix; /* --fix: an input becomes a constant, as a shape computed from it requires */
+    const char *const *fix_name;
+    const ScrtTensor *fix; /* their data is copied */
 } ScImportOptions;
 
 /* file names the model in messages. bytes need not live longer than the call: what the graph keeps

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- Names: ONNX value name -> value -------------------------------------------------------------
- */
+/* --- Names: ONNX value name -> value ---------------------------------------------------------- */
 
 typedef struct ImNames {
     struct {
@@ -71,8 +70,7 @@ static bool define(Import *im, const ScLoc *loc, const char *name, ScVal v)
     return true;
 }
 
-/* --- Opsets, node locations
- * ------------------------------------------------------------------------ */
+/* --- Opsets, node locations ------------------------------------------------------------------- */
 
 static const char *text(const char *s)
 {
@@ -143,8 +141,7 @@ static bool check_supported(Import *im)
     return ok;
 }
 
-/* --- Inputs and initializers
- * ------------------------------------------------------------------------ */
+/* --- Inputs and initializers ------------------------------------------------------------------ */
 
 /* A dimension without a name or size gets a symbol of its own. */
 static const ScTerm *dim_term(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
@@ -202,6 +199,33 @@ static bool import_initializers(Import *im)
     return true;
 }
 
+/* The constant that takes an input's place: its dims must be the input's. SC_POISON after sc_fail;
+ * SC_ABSENT where the input is not fixed. */
+static ScVal fixed_input(Import *im, const char *name, const ScType *t)
+{
+    uint32_t i = 0;
+    while (im->opt && i < im->opt->n_fix && strcmp(im->opt->fix_name[i], name))
+        i++;
+    if (!im->opt || i == im->opt->n_fix)
+        return SC_ABSENT;
+    const ScrtTensor *x = &im->opt->fix[i];
+    size_t bytes;
+    bool fits =
+        x->dtype == (uint32_t)t->dtype && x->rank == t->rank && scrt_tensor_bytes(x, &bytes);
+    for (uint32_t k = 0; fits && k < t->rank; k++) {
+        int64_t c;
+        fits = !sc_term_const(t->dim[k], &c) || c == x->dims[k];
+    }
+    if (!fits) {
+        sc_fail(im->cx, NULL, SC_E_INPUT, "the constant given for \"%s\" has another type or shape",
+                name);
+        return SC_POISON;
+    }
+    const ScBlob *blob = sc_blob(im->cx, name, t->dtype, x->rank, x->dims,
+                                 sc_memdup(sc_ctx_arena(im->cx), x->data, bytes));
+    return sc_const(&im->b, blob, t->dtype, NULL);
+}
+
 static bool import_inputs(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
@@ -217,14 +241,16 @@ static bool import_inputs(Import *im)
             continue;
         }
         const ScType *t = input_type(im, g->input[i]);
-        if (t->kind == SC_TYPE_POISON || !define(im, NULL, name, sc_input(&im->b, name, t, NULL)))
+        ScVal v = t->kind == SC_TYPE_POISON ? SC_POISON : fixed_input(im, name, t);
+        if (v == SC_ABSENT)
+            v = sc_input(&im->b, name, t, NULL);
+        if (v == SC_POISON || !define(im, NULL, name, v))
             return false;
     }
     return true;
 }
 
-/* --- Nodes
- * ------------------------------------------------------------------------------------------ */
+/* --- Nodes ------------------------------------------------------------------------------------ */
 
 /* An ONNX attribute as the row's schema wants it. */
 static bool convert_attr(const ImNode *n, const ScAttrDef *def, ScAttr *ret)
@@ -382,8 +408,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     return g;
 }
 
-/* --- Initializers alone
- * ------------------------------------------------------------------------------ */
+/* --- Initializers alone ----------------------------------------------------------------------- */
 
 struct ScInitializers {
     uint32_t n, cap;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- DOT ----------------------------------------------------------------------------- */
+/* --- DOT -------------------------------------------------------------------------------------- */
 
 /* Names are data: quotes and backslashes are escaped, control characters become spaces. */
 static void quoted(ScStr *s, const char *text)
@@ -81,7 +81,7 @@ bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path)
     return ok;
 }
 
-/* --- JSON ----------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 /* Names that are no UTF-8 have their odd bytes replaced: JSON cannot hold them. */
 static json_t *string(const char *text)

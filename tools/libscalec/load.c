@@ -94,7 +94,7 @@ static const char *folder_of(ScCtx *cx, const char *path)
     return slash == path ? "/" : sc_intern_n(cx, path, (size_t)(slash - path));
 }
 
-/* --- Constants of a text graph ------------------------------------------------------ */
+/* --- Constants of a text graph ---------------------------------------------------------------- */
 
 typedef struct Blobs {
     ScCtx *cx;
@@ -165,7 +165,7 @@ static ScGraph *load_text(ScCtx *cx, const char *path, const char *text)
     return g;
 }
 
-/* --- Loading -------------------------------------------------------------------------- */
+/* --- Loading ---------------------------------------------------------------------------------- */
 
 /* No ModelProto begins with white space, a comment or a letter of these two words: its first byte
  * is a field's tag. */
@@ -194,8 +194,10 @@ bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const 
     char *bytes = scalec_read_file(cx, path, &n);
     if (!bytes)
         return false;
-    ScImportOptions opt = {strcmp(path, "-") ? folder_of(cx, path) : NULL, n_dim, dim_name,
-                           dim_value};
+    ScImportOptions opt = {.dir = strcmp(path, "-") ? folder_of(cx, path) : NULL,
+                           .n_dim = n_dim,
+                           .dim_name = dim_name,
+                           .dim_value = dim_value};
     ScGraph *g = NULL;
     if (!is_text(bytes))
         g = load_onnx(cx, path, bytes, n, &opt);
@@ -210,7 +212,7 @@ bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const 
     return g != NULL;
 }
 
-/* --- Text out ------------------------------------------------------------------------- */
+/* --- Text out --------------------------------------------------------------------------------- */
 
 static const ScNode *named_const(const ScGraph *g, uint32_t i)
 {

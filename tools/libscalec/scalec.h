@@ -12,7 +12,7 @@
 
 #define SCALEC_VERSION "0.1.0"
 
-/* --- Models ---------------------------------------------------------------------- */
+/* --- Models ----------------------------------------------------------------------------------- */
 
 typedef struct ScalecModel {
     ScGraph *graph;   /* the caller's: scalec_rewrite and scalec_compile take it over */
@@ -37,7 +37,7 @@ bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n)
 /* A whole file, or standard input. NUL-terminated, freed with sc_buf_free; NULL with SC_E_FILE. */
 char *scalec_read_file(ScCtx *cx, const char *path, size_t *ret_n);
 
-/* --- Samples: inputs from files -------------------------------------------------- */
+/* --- Samples: inputs from files --------------------------------------------------------------- */
 
 /* Inputs for a model, one set after the other, from an .npz (arrays by input name; a leading extent
  * that is a multiple of the model's fixed one is cut into that many sets), an .npy for a model of
@@ -53,7 +53,7 @@ bool scalec_samples_get(ScalecSamples *s, uint32_t i, const ScrtTensor **ret_in)
 uint32_t scalec_samples_expected(ScalecSamples *s, uint32_t i, const ScrtTensor **ret_out);
 void scalec_samples_close(ScalecSamples *s); /* takes NULL */
 
-/* --- Rewriting and compiling ------------------------------------------------------ */
+/* --- Rewriting and compiling ------------------------------------------------------------------ */
 
 typedef struct ScalecOptions { /* all may be zero */
     const char *recipe;        /* name or file; NULL: f32 */

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* --- Hooks ------------------------------------------------------------------------------ */
+/* --- Hooks ------------------------------------------------------------------------------------ */
 
 static void after(void *arg, const char *stage, const ScGraph *g, double seconds)
 {
@@ -41,7 +41,7 @@ bool hooks_end(Cli *cli, ScalecSamples *samples, bool ok)
            ok;
 }
 
-/* --- compile ---------------------------------------------------------------------------- */
+/* --- compile ---------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

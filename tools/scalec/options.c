@@ -167,7 +167,7 @@ int cli_misuse(const Cli *cli, const char *fmt, ...)
     return EXIT_USAGE;
 }
 
-/* --- Values --------------------------------------------------------------------------- */
+/* --- Values ----------------------------------------------------------------------------------- */
 
 static bool count_arg(const Cli *cli, const char *name, const char *text, uint64_t max,
                       uint64_t *ret)

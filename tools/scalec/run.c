@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- Something that runs -------------------------------------------------------------------- */
+/* --- Something that runs ---------------------------------------------------------------------- */
 
 typedef struct Runner {
     Cli *cli;
@@ -89,7 +89,7 @@ static void free_tensors(ScrtTensor *t, uint32_t n)
         scrt_free(t[i].data);
 }
 
-/* --- Comparing ------------------------------------------------------------------------------- */
+/* --- Comparing -------------------------------------------------------------------------------- */
 
 typedef struct Difference {
     int64_t bad, count, worst_at; /* elements beyond the tolerance; the worst one's index */
@@ -182,7 +182,7 @@ static int run_data(Runner *r, const ScGraph *ports)
     return differ ? EXIT_DIFFER : cli_done(cli);
 }
 
-/* --- Running --------------------------------------------------------------------------------- */
+/* --- Running ---------------------------------------------------------------------------------- */
 
 static int run_evaluator(Runner *r)
 {

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The official ONNX backend tests: each folder holds a model, inputs and expected outputs. Every
+ * folder whose operators are supported is imported, evaluated, compiled and run; both results must
+ * agree with the expected ones. A folder with an operator that is not supported is counted apart,
+ * not skipped over: the runner prints how many there are. $SCT_ONNX names onnx/backend/test/data of
+ * the onnx package.
+ *
+ * The models take shapes, axes and bounds as inputs, which a compiled program must know: where
+ * import says that a shape depends on data, the integer inputs are fixed to the values of the test.
+ */
+#include "tests/harness.h"
+#include "tools/libscalec/scalec.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const groups[] = {"node", "simple", "pytorch-converted", "pytorch-operator"};
+
+/* Folders that are refused on purpose, by the words of the error. */
+static const char *const refused_because[] = {
+    "MaxPool with the result Indices",
+    "Dropout with a mask or in training mode",
+};
+
+typedef struct Counts {
+    int passed, failed, unsupported, refused;
+} Counts;
+
+typedef struct Test {
+    const char *dir;
+    ScCtx *cx;
+    ScGraph *g;
+    ScrtNamed in[SC_MAX_IN];
+    ScrtNamed want[SC_MAX_OUT];
+    uint32_t n_in, n_want;
+    char why[1024];
+} Test;
+
+static bool fail(Test *t, const char *what)
+{
+    ScStr s = {0};
+    if (sc_n_errors(t->cx) > 0)
+        sc_diag_text(sc_diag(t->cx, 0), &s);
+    snprintf(t->why, sizeof t->why, "%s: %s", what, sc_str_get(&s));
+    sc_str_free(&s);
+    return false;
+}
+
+static uint32_t read_tensors(const char *dir, const char *kind, ScrtNamed *to, uint32_t max)
+{
+    uint32_t n = 0;
+    for (; n < max; n++) {
+        char path[4096];
+        struct stat st;
+        ScrtIoError err;
+        snprintf(path, sizeof path, "%s/test_data_set_0/%s_%u.pb", dir, kind, n);
+        if (stat(path, &st) != 0 || scrt_pb_read(path, &to[n], &err) != SCRT_OK)
+            break;
+    }
+    return n;
+}
+
+/* Imports; where a shape depends on data, again with the integer and bool inputs fixed. */
+static bool import(Test *t)
+{
+    char path[4096];
+    size_t n;
+    snprintf(path, sizeof path, "%s/model.onnx", t->dir);
+    char *bytes = sct_read(path, &n);
+    t->g = sc_import(t->cx, path, bytes, n, NULL);
+    if (!t->g && sc_n_errors(t->cx) > 0 && sc_diag(t->cx, 0)->id == SC_E_DYNAMIC) {
+        const char *name[SC_MAX_IN];
+        ScrtTensor value[SC_MAX_IN];
+        ScImportOptions opt = {.fix_name = name, .fix = value};
+        for (uint32_t i = 0; i < t->n_in; i++)
+            if (!scrt_dtype_is_float((ScrtDtype)t->in[i].tensor.dtype)) {
+                name[opt.n_fix] = t->in[i].name;
+                value[opt.n_fix++] = t->in[i].tensor;
+            }
+        sc_clear_diags(t->cx);
+        t->g = sc_import(t->cx, path, bytes, n, &opt);
+    }
+    free(bytes);
+    return t->g != NULL;
+}
+
+/* The test's inputs in the order of the graph's. */
+static bool order_inputs(Test *t, const ScGraph *g, ScrtTensor *in)
+{
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const char *name = g->value[g->in[i]].name;
+        uint32_t k = 0;
+        while (k < t->n_in && strcmp(t->in[k].name, name))
+            k++;
+        if (k == t->n_in)
+            return fail(t, "an input is missing");
+        in[i] = t->in[k].tensor;
+    }
+    return true;
+}
+
+static bool compare(Test *t, const char *who, const ScrtTensor *got, const ScGraph *g)
+{
+    for (uint32_t i = 0; i < g->n_out && i < t->n_want; i++) {
+        const ScrtTensor *want = &t->want[i].tensor;
+        bool same = got[i].dtype == want->dtype && got[i].rank == want->rank;
+        for (uint32_t k = 0; same && k < want->rank; k++)
+            same = got[i].dims[k] == want->dims[k];
+        if (!same) {
+            snprintf(t->why, sizeof t->why, "%s: output %u has another type or shape", who, i);
+            return false;
+        }
+        for (int64_t e = 0; e < scrt_count(want); e++) {
+            double x = scrt_load((ScrtDtype)got[i].dtype, got[i].data, (size_t)e);
+            double y = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)e);
+            double rtol = got[i].dtype == SCRT_F16 || got[i].dtype == SCRT_BF16 ? 1e-2 : 1e-3;
+            if (!(x == y || (isnan(x) && isnan(y)) || fabs(x - y) <= 1e-5 + rtol * fabs(y))) {
+                snprintf(t->why, sizeof t->why, "%s: output %u, element %lld: %.9g, expected %.9g",
+                         who, i, (long long)e, x, y);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool evaluate(Test *t)
+{
+    ScrtTensor in[SC_MAX_IN], out[SC_MAX_OUT] = {0};
+    bool ok = order_inputs(t, t->g, in) &&
+              (sc_eval(t->g, in, out, NULL) || fail(t, "evaluation")) &&
+              compare(t, "evaluated", out, t->g);
+    for (uint32_t i = 0; i < t->g->n_out; i++)
+        scrt_free(out[i].data);
+    return ok;
+}
+
+static bool compiled(Test *t)
+{
+    ScrtTensor in[SC_MAX_IN], out[SC_MAX_OUT] = {0};
+    ScalecModel m = {.graph = sc_graph_clone(t->g), .path = t->dir};
+    ScObject *o = scalec_compile(t->cx, &m, &(ScalecOptions){0}, SC_EMIT_OBJ);
+    ScLoaded *l = o ? sc_load(t->cx, o) : NULL;
+    ScrtSession *s = NULL;
+    bool ok = l || fail(t, "compiling");
+    if (ok && scrt_open(sc_loaded_model(l), &(ScrtOptions){.n_thread = 2, .weights = o->weights},
+                        &s) != SCRT_OK)
+        ok = fail(t, "opening");
+    ok = ok && order_inputs(t, t->g, in);
+    if (ok && scrt_run(s, in, out) != SCRT_OK) {
+        snprintf(t->why, sizeof t->why, "running: %s", scrt_error(s));
+        ok = false;
+    }
+    ok = ok && compare(t, "compiled", out, t->g);
+    for (uint32_t i = 0; i < t->g->n_out; i++)
+        scrt_free(out[i].data);
+    scrt_close(s);
+    if (l)
+        sc_unload(l);
+    sc_object_free(o);
+    return ok;
+}
+
+static bool is_refused(const ScCtx *cx)
+{
+    for (size_t i = 0; sc_n_errors(cx) > 0 && i < sizeof refused_because / sizeof *refused_because;
+         i++)
+        if (!strcmp(sc_diag(cx, 0)->detail, refused_because[i]))
+            return true;
+    return false;
+}
+
+static void run_folder(const char *dir, Counts *c)
+{
+    Test t = {.dir = dir, .cx = sc_ctx_new()};
+    t.n_in = read_tensors(dir, "input", t.in, SC_MAX_IN);
+    t.n_want = read_tensors(dir, "output", t.want, SC_MAX_OUT);
+    if (!import(&t)) {
+        ScDiagId id = sc_n_errors(t.cx) > 0 ? sc_diag(t.cx, 0)->id : SC_E_VERIFY;
+        bool refused = is_refused(t.cx);
+        if (refused) {
+            c->refused++;
+        } else if (id == SC_E_UNSUPPORTED || id == SC_E_OPSET) {
+            c->unsupported++;
+        } else {
+            fail(&t, "import");
+            c->failed++;
+        }
+    } else if (evaluate(&t) && compiled(&t)) {
+        c->passed++;
+    } else {
+        c->failed++;
+    }
+    if (t.why[0])
+        printf("FAIL %s: %s\n", strrchr(dir, '/') + 1, t.why);
+    for (uint32_t i = 0; i < t.n_in; i++) {
+        scrt_free(t.in[i].name);
+        scrt_free(t.in[i].tensor.data);
+    }
+    for (uint32_t i = 0; i < t.n_want; i++) {
+        scrt_free(t.want[i].name);
+        scrt_free(t.want[i].tensor.data);
+    }
+    sc_graph_free(t.g);
+    sc_ctx_free(t.cx);
+}
+
+int main(int argc, char **argv)
+{
+    const char *root = getenv("SCT_ONNX");
+    Counts c = {0};
+    if (!root) {
+        printf("SKIP onnx-backend: $SCT_ONNX does not name the test data of the onnx package\n"
+               "onnx-backend: 0 passed, 0 failed, 1 skipped\n");
+        return 0;
+    }
+    for (size_t k = 0; k < sizeof groups / sizeof *groups; k++) {
+        char path[2048];
+        struct dirent **entry;
+        snprintf(path, sizeof path, "%s/%s", root, groups[k]);
+        int n = scandir(path, &entry, NULL, alphasort);
+        for (int i = 0; i < n; i++) {
+            char dir[4096];
+            snprintf(dir, sizeof dir, "%s/%s", path, entry[i]->d_name);
+            if (entry[i]->d_name[0] != '.' && (argc < 2 || strstr(entry[i]->d_name, argv[1])))
+                run_folder(dir, &c);
+            free(entry[i]);
+        }
+        if (n >= 0)
+            free(entry);
+    }
+    printf(
+        "%d folders use operators that are not supported, %d ask for what is refused on purpose\n",
+        c.unsupported, c.refused);
+    printf("onnx-backend: %d passed, %d failed, 0 skipped\n", c.passed, c.failed);
+    return c.failed ? 1 : 0;
+}
