@@ -48,9 +48,45 @@ const ScAttr *sc_attr_named(const ScNode *n, const char *name);
  * or NULL with errors in cx. */
 ScGraph *sc_recompute_exponents(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
-/* fuse.c: checks that every kernel keeps the contract of passes/README.md. False with SC_E_VERIFY
+/* kernels.c: checks that every kernel keeps the contract of passes/README.md. False with SC_E_VERIFY
  * errors that name the kernel's node and the clause. */
 bool sc_verify_kernels(const ScGraph *g);
+
+/* view.c: a value's own buffer, row-major, as a view of itself. */
+void sc_view_of(ScCtx *cx, const ScType *t, ScView *ret);
+/* The elements in their order, without gaps, from offset 0. */
+bool sc_view_is_plain(ScCtx *cx, const ScView *v);
+bool sc_is_view(const ScNode *n);
+/* Composes a chain of view nodes, the last one first, over base; false where strides cannot say
+ * it. */
+bool sc_view_chain(const ScGraph *g, ScVal base, uint32_t n_chain, const uint32_t *chain,
+                   ScView *ret);
+/* The farthest value up v's chain of views that has all of v's elements in the same order: v is at
+ * most a reshape of it. v itself where there is none. */
+ScVal sc_view_plain_base(const ScGraph *g, ScVal v);
+
+/* fuse_group.c: what becomes one kernel. A group's only result is its root's. */
+typedef struct ScGroup {
+    uint32_t root;    /* node: the last member */
+    ScClass cls;      /* SC_MAP, SC_REDUCE, SC_CONTRACT, SC_WINDOW or SC_CONCAT */
+    uint32_t n;       /* members */
+    uint32_t *member; /* [n] nodes, ascending */
+    ScReduce over;    /* SC_REDUCE: axes of the iteration space */
+    uint32_t rank;    /* SC_REDUCE: the iteration space's */
+} ScGroup;
+typedef struct ScGroups {
+    uint32_t n;
+    ScGroup *group;
+    uint32_t *of; /* [n_node] the node's group, or UINT32_MAX: sources and views */
+} ScGroups;
+ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a);
+
+/* fuse_prepare.c: moves and rewrites nodes so that more of them fit into groups; every result keeps
+ * its bits. NULL with errors in cx. */
+ScGraph *sc_fuse_keep_axes(ScCtx *cx, const ScGraph *g); /* reductions keep extents of 1 */
+ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g);     /* elementwise nodes go before views */
+/* Groups that reduce other axes than the last are transposed; the same graph where none does. */
+ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g);
 
 /* manager.c: one step of a pipeline; stage NULL: no dump sees it. */
 typedef struct ScStep {

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The frame of a pass: begin, map, end; and what passes ask of values already built. */
+#include <math.h>
+#include <string.h>
+
+#include "passes/passes_priv.h"
+
+/* env points at map; what begin knows and end needs lies before it. */
+typedef struct Frame {
+    ScArena *scratch;
+    const ScGraph *in;
+    ScVal map[];
+} Frame;
+
+static Frame *frame_of(const ScVal *env)
+{
+    return (Frame *)((char *)(uintptr_t)env - offsetof(Frame, map));
+}
+
+ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
+{
+    ScArena *scratch = sc_arena_new();
+    Frame *f = sc_alloc(scratch, sizeof *f + in->n_value * sizeof *f->map);
+    f->scratch = scratch;
+    f->in = in;
+    f->map[SC_POISON] = SC_POISON;
+    f->map[SC_ABSENT] = SC_ABSENT;
+    sc_build_init(b, cx, in->name, in->file);
+    sc_build_flags(b, in->flags);
+    if (in->source)
+        sc_build_source(b, in->source);
+    const ScLoc *at = b->at;
+    for (uint32_t i = 0; i < in->n_in; i++) {
+        const ScValue *v = &in->value[in->in[i]];
+        b->at = in->node[v->node].loc;
+        f->map[in->in[i]] = sc_input(b, v->name, v->type, v->exp);
+        sc_set_g(b, f->map[in->in[i]], v->g);
+        sc_set_amax(b, f->map[in->in[i]], v->amax);
+    }
+    for (uint32_t i = 0; i < in->n_state; i++) {
+        const ScState *s = &in->state[i];
+        const ScValue *v = &in->value[s->past];
+        b->at = in->node[v->node].loc;
+        f->map[s->past] = sc_state(b, s->name, v->type, v->exp, s->init);
+        sc_set_name(b, f->map[s->past], v->name);
+        sc_set_g(b, f->map[s->past], v->g);
+        sc_set_amax(b, f->map[s->past], v->amax);
+    }
+    b->at = at;
+    return f->map;
+}
+
+ScGraph *sc_pass_end(ScBuild *b, ScVal *env)
+{
+    Frame *f = frame_of(env);
+    const ScGraph *in = f->in;
+    for (uint32_t i = 0; i < in->n_state; i++)
+        sc_state_next(b, env[in->state[i].past], env[in->state[i].next]);
+    for (uint32_t i = 0; i < in->n_out; i++)
+        sc_output(b, in->out_name[i], env[in->out[i]]);
+    sc_arena_free(f->scratch);
+    return sc_build_end(b);
+}
+
+ScGraph *sc_pass_drop(ScBuild *b, ScVal *env)
+{
+    sc_arena_free(frame_of(env)->scratch);
+    sc_build_drop(b);
+    return NULL;
+}
+
+ScArena *sc_pass_scratch(const ScVal *env)
+{
+    return frame_of(env)->scratch;
+}
+
+const ScVal *sc_map(const ScVal *env, const ScNode *n)
+{
+    ScVal *in = sc_array(frame_of(env)->scratch, ScVal, n->n_in);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = env[n->in[i]];
+    return in;
+}
+
+const ScBlob *sc_built_blob(const ScBuild *b, ScVal v)
+{
+    if (v < SC_FIRST)
+        return NULL;
+    const ScNode *n = sc_built_def(b, v);
+    return n->op->flags & SC_CONST_OP ? sc_attr(n, 0)->blob : NULL;
+}
+
+/* Elements wider than a double holds exactly are compared as integers. */
+static bool splat_int(const ScBlob *blob, double *ret)
+{
+    int64_t first = scrt_load_int(blob->dtype, blob->data, 0);
+    for (size_t i = 1; i < blob->count; i++)
+        if (scrt_load_int(blob->dtype, blob->data, i) != first)
+            return false;
+    *ret = (double)first;
+    return true;
+}
+
+bool sc_built_splat(const ScBuild *b, ScVal v, double *ret)
+{
+    const ScBlob *blob = sc_built_blob(b, v);
+    if (!blob || !blob->data || blob->count == 0)
+        return false;
+    ScrtKind kind = scrt_dtype_kind(blob->dtype);
+    if (kind == SCRT_KIND_INT || kind == SCRT_KIND_UINT)
+        return splat_int(blob, ret);
+    if (kind != SCRT_KIND_FLOAT)
+        return false;
+    double first = scrt_load(blob->dtype, blob->data, 0);
+    for (size_t i = 1; i < blob->count; i++) {
+        double x = scrt_load(blob->dtype, blob->data, i);
+        if (x != first || signbit(x) != signbit(first))
+            return false;
+    }
+    *ret = first;
+    return first == first;
+}
+
+const ScAttr *sc_attr_named(const ScNode *n, const char *name)
+{
+    return sc_attr(n, (uint32_t)sc_attr_index(n->op, name));
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which nodes become one kernel.
+ *
+ * A group is grown from its last node, the root, upward. A producer joins when every use of its
+ * results is by a member that works element by element: then nothing of it is visible outside, so
+ * the root's results are the group's only ones and no path can leave a group and come back. Going
+ * from the last node of the graph to the first, all users of a node are decided before it is.
+ *
+ * All members work on one iteration space. A reduction sets a second shape, `low`, which is the
+ * space with the reduced axes at extent 1; members may have either. A matrix product, window or
+ * concatenation (the anchor) may join where its result is the space; it ends the growth on its
+ * side, for nothing is computed on the way into it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "passes/passes_priv.h"
+
+#define NO_GROUP    UINT32_MAX
+#define MAX_MEMBERS 64 /* beyond this a kernel runs out of registers, not of passes over memory */
+
+typedef struct Grow {
+    const ScGraph *g;
+    ScUses use;
+    uint32_t *of;    /* [n_node] group or NO_GROUP */
+    uint32_t *seen;  /* [n_node] stamp of the last growth that looked at it */
+    uint32_t *forbidden; /* [n_node] 1 + the group that it may not join */
+    uint32_t stamp, id;
+    uint32_t *todo; /* candidates */
+    uint32_t n_todo, cap_todo;
+    uint32_t *member;
+    uint32_t n, cap;
+    const ScType *space, *low; /* low NULL: no member has another shape */
+    const ScNode *anchor;
+    bool reduces;
+    ScReduce over;
+} Grow;
+
+static bool is_anchor(const ScNode *n)
+{
+    ScClass c = n->op->lower.cls;
+    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT;
+}
+
+static const ScType *type_of(const Grow *w, uint32_t node)
+{
+    return w->g->value[w->g->node[node].first].type;
+}
+
+/* Every use is by a member that is no anchor. */
+static bool hidden(const Grow *w, uint32_t node)
+{
+    ScVal v = w->g->node[node].first;
+    for (uint32_t i = w->use.first[v]; i < w->use.first[v + 1]; i++) {
+        uint32_t user = w->use.use[i].node;
+        if (user == UINT32_MAX || w->of[user] != w->id || is_anchor(&w->g->node[user]))
+            return false;
+    }
+    return true;
+}
+
+/* t is the space with some extents replaced by 1. */
+static bool lowered(const ScType *t, const ScType *space)
+{
+    if (t->rank != space->rank)
+        return false;
+    for (uint32_t d = 0; d < t->rank; d++)
+        if (t->dim[d] != space->dim[d] && !sc_term_is(t->dim[d], 1))
+            return false;
+    return true;
+}
+
+static bool same_axes(const ScReduce *a, const ScReduce *b)
+{
+    return a->n_axis == b->n_axis && memcmp(a->axis, b->axis, a->n_axis * sizeof *a->axis) == 0;
+}
+
+static bool join_reduce(Grow *w, const ScNode *n, const ScType *t)
+{
+    const ScType *whole = sc_type_of(w->g, n->in[0]);
+    ScReduce r;
+    n->op->reduce(w->g, n, &r);
+    if (w->anchor || !r.keep || (w->reduces && !same_axes(&r, &w->over)))
+        return false;
+    if (w->low ? !sc_type_same_shape(whole, w->space) || !sc_type_same_shape(t, w->low)
+               : !sc_type_same_shape(whole, w->space) && !sc_type_same_shape(t, w->space))
+        return false;
+    w->space = whole; /* members so far may all have worked on what is the low shape */
+    w->low = t;
+    w->reduces = true;
+    w->over = r;
+    return true;
+}
+
+/* Whether node may join, and what the group is afterwards. */
+static bool join(Grow *w, uint32_t node)
+{
+    const ScNode *n = &w->g->node[node];
+    if (n->n_out != 1 || w->forbidden[node] == w->id + 1 || w->of[node] != NO_GROUP || !hidden(w, node))
+        return false;
+    const ScType *t = type_of(w, node);
+    if (n->op->lower.cls == SC_REDUCE)
+        return join_reduce(w, n, t);
+    if (is_anchor(n)) {
+        if (w->anchor || w->low || !sc_type_same_shape(t, w->space))
+            return false;
+        w->anchor = n;
+        return true;
+    }
+    if (n->op->lower.cls != SC_MAP)
+        return false;
+    if (sc_type_same_shape(t, w->space) || (w->low && sc_type_same_shape(t, w->low)))
+        return true;
+    if (w->low || w->anchor || !lowered(t, w->space))
+        return false;
+    w->low = t; /* in the hope of the reduction that it comes from: see grow */
+    return true;
+}
+
+static void add(Grow *w, uint32_t node)
+{
+    const ScNode *n = &w->g->node[node];
+    w->of[node] = w->id;
+    sc_buf_push(w->member, w->n, w->cap, node);
+    if (is_anchor(n))
+        return;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        uint32_t def = w->g->value[n->in[i]].node;
+        if (n->in[i] < SC_FIRST || w->seen[def] == w->stamp)
+            continue;
+        w->seen[def] = w->stamp;
+        sc_buf_push(w->todo, w->n_todo, w->cap_todo, def);
+    }
+}
+
+/* Takes the candidate that comes last in the graph: all its users are decided. */
+static uint32_t take_last(Grow *w)
+{
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < w->n_todo; i++)
+        best = w->todo[i] > w->todo[best] ? i : best;
+    uint32_t node = w->todo[best];
+    w->todo[best] = w->todo[--w->n_todo];
+    return node;
+}
+
+static void grow_once(Grow *w, uint32_t root)
+{
+    const ScNode *n = &w->g->node[root];
+    w->stamp++;
+    w->n = w->n_todo = 0;
+    w->space = type_of(w, root);
+    w->low = NULL;
+    w->anchor = is_anchor(n) ? n : NULL;
+    w->reduces = n->op->lower.cls == SC_REDUCE;
+    if (w->reduces) {
+        n->op->reduce(w->g, n, &w->over);
+        w->low = w->space;
+        w->space = sc_type_of(w->g, n->in[0]);
+    }
+    add(w, root);
+    while (w->n_todo > 0) {
+        uint32_t node = take_last(w);
+        if (w->n < MAX_MEMBERS && join(w, node))
+            add(w, node);
+    }
+}
+
+/* Members of the low shape joined in the hope of a reduction; where none came they leave again. */
+static bool disappointed(Grow *w)
+{
+    if (!w->low || w->reduces)
+        return false;
+    for (uint32_t i = 0; i < w->n; i++) {
+        w->of[w->member[i]] = NO_GROUP;
+        if (!sc_type_same_shape(type_of(w, w->member[i]), w->space))
+            w->forbidden[w->member[i]] = w->id + 1;
+    }
+    return true;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static ScGroup grow(Grow *w, uint32_t root, ScArena *a)
+{
+    do
+        grow_once(w, root);
+    while (disappointed(w));
+    ScClass cls = w->anchor ? w->anchor->op->lower.cls : w->reduces ? SC_REDUCE : SC_MAP;
+    qsort(w->member, w->n, sizeof *w->member, ascending);
+    return (ScGroup){
+        .root = root,
+        .cls = cls,
+        .n = w->n,
+        .member = sc_memdup(a, w->member, w->n * sizeof *w->member),
+        .over = w->over,
+        .rank = w->space->rank,
+    };
+}
+
+ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a)
+{
+    ScGroups ret = {.of = sc_array(a, uint32_t, g->n_node)};
+    Grow w = {
+        .g = g,
+        .use = sc_uses(g, a),
+        .of = ret.of,
+        .seen = sc_array(a, uint32_t, g->n_node),
+        .forbidden = sc_array(a, uint32_t, g->n_node),
+    };
+    ret.group = sc_array(a, ScGroup, g->n_node);
+    for (uint32_t i = 0; i < g->n_node; i++)
+        ret.of[i] = NO_GROUP;
+    for (uint32_t i = g->n_node; i-- > 0;) {
+        const ScNode *n = &g->node[i];
+        if (ret.of[i] != NO_GROUP || n->op->lower.cls == SC_SOURCE || sc_is_view(n))
+            continue;
+        w.id = ret.n;
+        ret.group[ret.n++] = grow(&w, i, a);
+    }
+    sc_buf_free(w.todo);
+    sc_buf_free(w.member);
+    return ret;
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What fuse does before it groups: three rebuilds, after which more nodes fit into one kernel. None
+ * of them changes a bit of any result. */
+#include <string.h>
+
+#include "passes/passes_priv.h"
+
+/* The annotations of old value v, for its image; what is no float has no exponent. */
+static void annotate(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
+{
+    sc_set_exp(b, image, g->value[v].exp);
+    sc_set_g(b, image, g->value[v].g);
+    sc_set_amax(b, image, g->value[v].amax);
+}
+
+/* A node like n on other operands, with n's first result's annotations. */
+static ScVal again(ScBuild *b, const ScGraph *g, const ScNode *n, const ScAttr *attr,
+                   const ScVal *in)
+{
+    ScVal out;
+    b->at = n->loc;
+    sc_node(b, n->op, attr, NULL, n->n_in, in, 1, &out);
+    annotate(b, g, n->first, out);
+    return out;
+}
+
+/* --- Reductions keep their axes ------------------------------------------------------------------
+ */
+
+/* The node's attributes with one replaced. */
+static ScAttr *with_attr(ScArena *a, const ScNode *n, const char *name, ScAttr to)
+{
+    ScAttr *attr = sc_memdup(a, n->attr, n->op->n_attr * sizeof *attr);
+    attr[sc_attr_index(n->op, name)] = to;
+    return attr;
+}
+
+/* A reduction that drops its axes is one that keeps them, and a reshape; the reshape may then meet
+ * others and vanish. */
+ScGraph *sc_fuse_keep_axes(ScCtx *cx, const ScGraph *g)
+{
+    SC_PASS(cx, g, b, env);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        ScReduce r = {.keep = true};
+        if (n->op->flags & SC_BARRIER)
+            continue;
+        if (n->op->lower.cls == SC_REDUCE)
+            n->op->reduce(g, n, &r);
+        if (r.keep) {
+            sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
+            continue;
+        }
+        const ScType *t = sc_type_of(g, n->first);
+        ScAttr *attr = with_attr(sc_pass_scratch(env), n, "keepdims", SC_INT(1));
+        ScVal kept = again(&b, g, n, attr, sc_map(env, n));
+        env[n->first] = sc_op_at(&b, reshape, SC_ATTRS(SC_TERMS(t->rank, t->dim)), kept);
+        annotate(&b, g, n->first, env[n->first]);
+        sc_set_name(&b, env[n->first], g->value[n->first].name);
+    }
+    return sc_pass_end(&b, env);
+}
+
+/* --- Elementwise nodes go before views -----------------------------------------------------------
+ */
+
+/* Uses of new values: how many nodes of the old graph use what a new value is the image of. */
+typedef struct Count {
+    uint32_t *use;
+    uint32_t n, cap;
+} Count;
+
+static void count_add(Count *c, ScVal v, uint32_t uses)
+{
+    while (c->n <= v)
+        sc_buf_push(c->use, c->n, c->cap, 0);
+    c->use[v] += uses;
+}
+
+static bool one_element(const ScType *t)
+{
+    for (uint32_t d = 0; d < t->rank; d++)
+        if (!sc_term_is(t->dim[d], 1))
+            return false;
+    return t->kind == SC_TYPE_TENSOR;
+}
+
+/* The operand of an elementwise node that gives the result its shape while all others have one
+ * element, or UINT32_MAX. */
+static uint32_t main_operand(const ScGraph *g, const ScNode *n)
+{
+    uint32_t found = UINT32_MAX;
+    if (n->op->lower.cls != SC_MAP || n->n_out != 1)
+        return UINT32_MAX;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScType *t = sc_type_of(g, n->in[i]);
+        if (n->in[i] == SC_ABSENT || one_element(t))
+            continue;
+        if (found != UINT32_MAX)
+            return UINT32_MAX;
+        found = i;
+    }
+    if (found != UINT32_MAX &&
+        !sc_type_same_shape(sc_type_of(g, n->in[found]), sc_type_of(g, n->first)))
+        return UINT32_MAX;
+    return found;
+}
+
+/* The value up the chain of views over v, all used once and moving every element, that a kernel
+ * computes; v itself where there is none. */
+static ScVal computed_base(const ScBuild *b, const Count *c, ScVal v)
+{
+    const ScTerm *count = sc_type_count(b->cx, sc_built(b, v)->type);
+    ScVal base = v;
+    while (base >= SC_FIRST && sc_is_view(sc_built_def(b, base)) && c->use[base] == 1) {
+        ScVal under = sc_built_def(b, base)->in[0];
+        if (sc_type_count(b->cx, sc_built(b, under)->type) != count)
+            break;
+        base = under;
+    }
+    ScClass cls = base < SC_FIRST ? SC_SOURCE : sc_built_def(b, base)->op->lower.cls;
+    return cls == SC_SOURCE || cls == SC_VIEW ? v : base;
+}
+
+/* The views over base up to v, over x instead. */
+static ScVal views_again(ScBuild *b, ScVal base, ScVal v, ScVal x, Count *c)
+{
+    if (v == base)
+        return x;
+    ScNode n = *sc_built_def(b, v); /* a copy: building moves nodes */
+    ScVal under = views_again(b, base, n.in[0], x, c);
+    const ScValue from = *sc_built(b, x);
+    b->at = n.loc;
+    ScVal out = sc_node1(b, n.op, n.attr, 1, &under);
+    sc_set_exp(b, out, from.exp);
+    sc_set_g(b, out, from.g);
+    sc_set_amax(b, out, from.amax);
+    count_add(c, under, 1);
+    return out;
+}
+
+/* Builds n before the views that stand between it and what computes its operand; false where there
+ * are none or ranks forbid it. */
+static bool hoist(ScBuild *b, const ScGraph *g, const ScNode *n, ScVal *in, Count *c, ScVal *ret)
+{
+    uint32_t m = main_operand(g, n);
+    if (m == UINT32_MAX)
+        return false;
+    ScVal v = in[m], base = computed_base(b, c, v);
+    if (base == v)
+        return false;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (i != m && sc_built(b, in[i])->type->rank > sc_built(b, base)->type->rank)
+            return false;
+    in[m] = base;
+    *ret = views_again(b, base, v, again(b, g, n, n->attr, in), c);
+    sc_set_name(b, *ret, g->value[n->first].name);
+    return true;
+}
+
+ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
+{
+    SC_PASS(cx, g, b, env);
+    ScUses use = sc_uses(g, sc_pass_scratch(env));
+    Count c = {0};
+    for (ScVal v = 0; v < g->n_value; v++)
+        count_add(&c, env[v], 0);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        ScVal *out = &env[n->first];
+        ScVal *in = sc_memdup(sc_pass_scratch(env), sc_map(env, n), n->n_in * sizeof *in);
+        if (n->op->flags & SC_BARRIER)
+            continue;
+        ScVal base = sc_is_view(n) ? sc_view_plain_base(g, n->first) : n->first;
+        if (base != n->first && sc_type_of(g, base) == sc_type_of(g, n->first))
+            out[0] = env[base]; /* the views cancel */
+        else if (!hoist(&b, g, n, in, &c, out))
+            sc_copy_node(&b, g, n, in, out);
+        for (uint32_t k = 0; k < n->n_out; k++)
+            count_add(&c, out[k], use.first[n->first + k + 1] - use.first[n->first + k]);
+    }
+    sc_buf_free(c.use);
+    return sc_pass_end(&b, env);
+}
+
+/* --- Reduced axes come last ----------------------------------------------------------------------
+ */
+
+static bool is_trailing(const ScGroup *k)
+{
+    for (uint32_t i = 0; k->cls == SC_REDUCE && i < k->over.n_axis; i++)
+        if (k->over.axis[i] != k->rank - k->over.n_axis + i)
+            return false;
+    return true;
+}
+
+/* The group's space with its reduced axes last: perm[new axis] = old axis. */
+static void axes_last(const ScGroup *k, int64_t *perm)
+{
+    uint32_t kept = 0, last = k->rank - k->over.n_axis;
+    for (uint32_t d = 0; d < k->rank; d++) {
+        bool reduced = false;
+        for (uint32_t i = 0; i < k->over.n_axis; i++)
+            reduced = reduced || k->over.axis[i] == d;
+        perm[reduced ? last++ : kept++] = d;
+    }
+}
+
+/* v transposed, as a view; v itself where it has one element, for that broadcasts alike. */
+static ScVal transposed(ScBuild *b, uint32_t rank, const int64_t *perm, ScVal v)
+{
+    const ScValue from = *sc_built(b, v);
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (v < SC_FIRST || one_element(from.type))
+        return v;
+    for (uint32_t d = 0, pad = rank - from.type->rank; d < rank; d++)
+        dim[d] = d < pad ? sc_term(b->cx, 1) : from.type->dim[d - pad];
+    ScVal full = v;
+    if (from.type->rank < rank)
+        full = sc_op_at(b, reshape, SC_ATTRS(SC_TERMS(rank, dim)), v);
+    sc_set_exp(b, full, from.exp);
+    ScVal out = sc_op_at(b, transpose, SC_ATTRS(SC_INTS(rank, perm)), full);
+    sc_set_exp(b, out, from.exp);
+    sc_set_g(b, out, from.g);
+    sc_set_amax(b, out, from.amax);
+    return out;
+}
+
+/* Builds a group transposed; inner[v] is the transposed image of a member's result. */
+static void transpose_group(ScBuild *b, const ScGraph *g, const ScGroups *gs, uint32_t group,
+                            ScVal *env, ScVal *inner)
+{
+    const ScGroup *k = &gs->group[group];
+    ScArena *a = sc_pass_scratch(env);
+    int64_t perm[SCRT_MAX_RANK], back[SCRT_MAX_RANK], axis[SCRT_MAX_RANK];
+    axes_last(k, perm);
+    for (uint32_t d = 0; d < k->rank; d++)
+        back[perm[d]] = d;
+    for (uint32_t i = 0; i < k->over.n_axis; i++)
+        axis[i] = k->rank - k->over.n_axis + i;
+    for (uint32_t i = 0; i < k->n; i++) {
+        const ScNode *n = &g->node[k->member[i]];
+        ScVal *in = sc_array(a, ScVal, n->n_in);
+        b->at = n->loc;
+        for (uint32_t o = 0; o < n->n_in; o++)
+            in[o] = n->in[o] >= SC_FIRST && gs->of[g->value[n->in[o]].node] == group
+                        ? inner[n->in[o]]
+                        : transposed(b, k->rank, perm, env[n->in[o]]);
+        const ScAttr *attr = n->attr;
+        if (n->op->lower.cls == SC_REDUCE)
+            attr = with_attr(a, n, "axes", SC_INTS(k->over.n_axis, axis));
+        inner[n->first] = again(b, g, n, attr, in);
+    }
+    ScVal root = g->node[k->root].first;
+    env[root] = transposed(b, k->rank, back, inner[root]);
+    sc_set_name(b, env[root], g->value[root].name);
+}
+
+ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g)
+{
+    ScArena *a = sc_arena_new();
+    ScGroups gs = sc_fuse_groups(g, a);
+    bool all = true;
+    for (uint32_t i = 0; i < gs.n; i++)
+        all = all && is_trailing(&gs.group[i]);
+    if (all) {
+        sc_arena_free(a);
+        return g;
+    }
+    SC_PASS(cx, g, b, env);
+    ScVal *inner = sc_array(a, ScVal, g->n_value);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        uint32_t k = gs.of[i];
+        if (n->op->flags & SC_BARRIER)
+            continue;
+        if (k == UINT32_MAX || is_trailing(&gs.group[k]))
+            sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
+        else if (gs.group[k].root == i)
+            transpose_group(&b, g, &gs, k, env, inner);
+    }
+    sc_arena_free(a);
+    ScGraph *ret = sc_pass_end(&b, env);
+    sc_graph_free(g);
+    return ret;
+}

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Checks the contract between fuse and codegen, clause by clause: see README.md. */
+#include <string.h>
+
+#include "passes/passes_priv.h"
+
+typedef struct Check {
+    const ScGraph *g;    /* the graph of kernels */
+    const ScNode *n;     /* the kernel */
+    const ScGraph *sub;  /* its nested graph */
+    const char *cls;
+    uint32_t n_of[SC_SOURCE + 1]; /* nodes of each loop class */
+    const ScType *space, *low;    /* see fuse_group.c; low NULL where there is none */
+} Check;
+
+#define BROKEN(c, ...) sc_fail((c)->g->cx, (c)->n->loc, SC_E_VERIFY, "kernel: " __VA_ARGS__)
+
+static bool is_anchor(ScClass c)
+{
+    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT;
+}
+
+/* Operands and results of the kernel are the inputs and outputs of what is in it. */
+static bool check_ports(const Check *c)
+{
+    if (c->n->n_in != c->sub->n_in || c->n->n_out != c->sub->n_out)
+        return BROKEN(c, "operands or results are not those of its graph");
+    for (uint32_t i = 0; i < c->n->n_in; i++) {
+        const ScValue *o = &c->g->value[c->n->in[i]], *in = &c->sub->value[c->sub->in[i]];
+        if (o->type != in->type || o->exp != in->exp)
+            return BROKEN(c, "operand %u is not of its input's type and exponent", i);
+    }
+    for (uint32_t i = 0; i < c->n->n_out; i++) {
+        const ScValue *r = &c->g->value[c->n->first + i], *out = &c->sub->value[c->sub->out[i]];
+        if (r->type != out->type || r->exp != out->exp)
+            return BROKEN(c, "result %u is not of its output's type and exponent", i);
+    }
+    return c->sub->n_state == 0 || BROKEN(c, "it holds a state");
+}
+
+/* What the iteration space is: the anchor's result, the first reduction's operand, or the output. */
+static bool find_space(Check *c)
+{
+    c->space = sc_type_of(c->sub, c->sub->out[0]);
+    for (uint32_t i = 0; i < c->sub->n_node; i++) {
+        const ScNode *n = &c->sub->node[i];
+        ScClass cls = n->op->lower.cls;
+        c->n_of[cls]++;
+        if (is_anchor(cls))
+            c->space = sc_type_of(c->sub, n->first);
+        if (cls == SC_REDUCE && c->n_of[cls] == 1) {
+            c->space = sc_type_of(c->sub, n->in[0]);
+            c->low = sc_type_of(c->sub, n->first);
+        }
+    }
+    if (c->n_of[SC_NO_LOWERING] || c->n_of[SC_KERNEL])
+        return BROKEN(c, "it holds a node without a loop");
+    return true;
+}
+
+/* The class's own demand on how many nodes of each class there are. */
+static bool check_counts(const Check *c)
+{
+    static const struct {
+        const char *name;
+        ScClass cls;
+    } one[] = {{"contract", SC_CONTRACT}, {"window", SC_WINDOW}, {"concat", SC_CONCAT}};
+    const uint32_t *n = c->n_of;
+    uint32_t anchors = n[SC_CONTRACT] + n[SC_WINDOW] + n[SC_CONCAT];
+    for (uint32_t i = 0; i < sizeof one / sizeof *one; i++)
+        if (strcmp(c->cls, one[i].name) == 0)
+            return (n[one[i].cls] == 1 && anchors == 1 && n[SC_REDUCE] == 0) ||
+                   BROKEN(c, "%s has another loop beside its own", c->cls);
+    if (strcmp(c->cls, "view") == 0)
+        return (n[SC_VIEW] > 0 && anchors + n[SC_MAP] + n[SC_REDUCE] == 0) ||
+               BROKEN(c, "view computes something");
+    if (strcmp(c->cls, "map") == 0)
+        return (n[SC_MAP] > 0 && anchors + n[SC_REDUCE] == 0) ||
+               BROKEN(c, "map has another loop");
+    if (strcmp(c->cls, "reduce") == 0)
+        return (n[SC_REDUCE] > 0 && anchors == 0) || BROKEN(c, "reduce has another loop");
+    return BROKEN(c, "there is no class \"%s\"", c->cls);
+}
+
+/* A view stands on an input, through views only, and not in front of a window. */
+static bool check_view(const Check *c, const ScNode *n)
+{
+    const ScNode *under = sc_def(c->sub, n->in[0]);
+    bool input = under->op->lower.cls == SC_SOURCE && !(under->op->flags & SC_CONST_OP);
+    if (!input && !sc_is_view(under))
+        return BROKEN(c, "a view stands on what the kernel computes");
+    if (c->n_of[SC_WINDOW] + c->n_of[SC_CONCAT] > 0)
+        return BROKEN(c, "a view stands in a %s", c->cls);
+    uint32_t chain[64], k = 0;
+    ScVal base = n->first;
+    ScView view;
+    for (; sc_is_view(sc_def(c->sub, base)) && k < 64; base = sc_def(c->sub, base)->in[0])
+        chain[k++] = c->sub->value[base].node;
+    return sc_view_chain(c->sub, base, k, chain, &view) ||
+           BROKEN(c, "strides cannot say its views");
+}
+
+static bool check_reduce(const Check *c, const ScNode *n)
+{
+    ScReduce r;
+    n->op->reduce(c->sub, n, &r);
+    if (!sc_type_same_shape(sc_type_of(c->sub, n->in[0]), c->space) ||
+        !sc_type_same_shape(sc_type_of(c->sub, n->first), c->low))
+        return BROKEN(c, "reductions differ in space or axes");
+    for (uint32_t i = 0; i < r.n_axis; i++)
+        if (r.axis[i] != c->space->rank - r.n_axis + i)
+            return BROKEN(c, "a reduced axis is not among the last");
+    return r.keep || BROKEN(c, "a reduction drops its axes");
+}
+
+static bool check_node(const Check *c, const ScNode *n)
+{
+    const ScType *t = n->n_out ? sc_type_of(c->sub, n->first) : NULL;
+    if (n->op->n_sub)
+        return BROKEN(c, "it holds a nested graph");
+    if (n->op->flags & SC_CONST_OP)
+        return sc_term_is(sc_type_count(c->g->cx, t), 1) ||
+               BROKEN(c, "a constant inside has more than one element");
+    if (sc_is_view(n))
+        return check_view(c, n);
+    if (n->op->lower.cls == SC_REDUCE)
+        return check_reduce(c, n);
+    if (n->op->lower.cls == SC_MAP)
+        return sc_type_same_shape(t, c->space) || (c->low && sc_type_same_shape(t, c->low)) ||
+               BROKEN(c, "%s works on another iteration space", n->op->name);
+    for (uint32_t i = 0; is_anchor(n->op->lower.cls) && i < n->n_in; i++) {
+        ScClass under = n->in[i] == SC_ABSENT ? SC_SOURCE : sc_def(c->sub, n->in[i])->op->lower.cls;
+        if (under != SC_SOURCE && under != SC_VIEW)
+            return BROKEN(c, "%s reads what the kernel computes", n->op->name);
+    }
+    return true;
+}
+
+static bool check_kernel(const ScGraph *g, const ScNode *n)
+{
+    Check c = {.g = g, .n = n, .sub = n->sub[0], .cls = sc_attr(n, 0)->s};
+    if (!check_ports(&c) || !find_space(&c) || !check_counts(&c))
+        return false;
+    for (uint32_t i = 0; i < c.sub->n_node; i++)
+        if (!check_node(&c, &c.sub->node[i]))
+            return false;
+    for (uint32_t i = 0; i < c.sub->n_out; i++) {
+        const ScType *t = sc_type_of(c.sub, c.sub->out[i]);
+        if (c.n_of[SC_VIEW] != c.sub->n_node - c.n_of[SC_SOURCE] &&
+            !sc_type_same_shape(t, c.space) && !(c.low && sc_type_same_shape(t, c.low)))
+            return BROKEN(&c, "result %u is not of the iteration space", i);
+    }
+    return true;
+}
+
+bool sc_verify_kernels(const ScGraph *g)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->lower.cls == SC_SOURCE)
+            continue;
+        if (n->op->lower.cls != SC_KERNEL)
+            ok = sc_fail(g->cx, n->loc, SC_E_VERIFY, "%s is no kernel", n->op->name);
+        else
+            ok = check_kernel(g, n) && ok;
+    }
+    return ok;
+}

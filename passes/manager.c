@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table of passes and the pipeline that runs them, checking every step. */
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "passes/passes_priv.h"
+
+/* --- The table -----------------------------------------------------------------------------------
+ */
+
+static const ScPass pass_fold = {
+    .name = "fold",
+    .doc = "computes what depends on constants only",
+    .refuses = SC_G_SCALED | SC_G_KERNELS,
+    .run = sc_pass_fold,
+};
+static const ScPass pass_simplify = {
+    .name = "simplify",
+    .doc = "removes what changes nothing; chooses exponents that nothing pins anew",
+    .refuses = SC_G_KERNELS,
+    .run = sc_pass_simplify,
+};
+static const ScPass pass_raise = {
+    .name = "raise",
+    .doc = "finds idioms that are one operator: bias, softmax, gelu, layernorm",
+    .refuses = SC_G_SCALED | SC_G_KERNELS,
+    .run = sc_pass_raise,
+};
+static const ScPass pass_scalify = {
+    .name = "scalify",
+    .doc = "gives every float value an exponent by its operator's scale signature",
+    .refuses = SC_G_SCALED | SC_G_QUANTIZED | SC_G_KERNELS,
+    .gives = SC_G_SCALED,
+    .run = sc_pass_scalify,
+};
+
+static bool nothing_low(const ScPassEnv *env)
+{
+    const ScRecipe *r = env->recipe;
+    return !r || (r->activation == SCRT_F32 && r->weight == SCRT_F32 && r->n_rule == 0);
+}
+
+static const ScPass pass_quantize = {
+    .name = "quantize",
+    .doc = "casts to the recipe's formats where values are stored in low precision",
+    .needs = SC_G_SCALED,
+    .refuses = SC_G_QUANTIZED | SC_G_KERNELS,
+    .gives = SC_G_QUANTIZED,
+    .lossy = true,
+    .idle = nothing_low,
+    .run = sc_pass_quantize,
+};
+static const ScPass pass_expand = {
+    .name = "expand",
+    .doc = "replaces operators without a lowering by their expansions",
+    .refuses = SC_G_KERNELS,
+    .required = true,
+    .run = sc_pass_expand,
+};
+static const ScPass pass_fuse = {
+    .name = "fuse",
+    .doc = "groups nodes into kernels of one loop class",
+    .refuses = SC_G_KERNELS,
+    .gives = SC_G_KERNELS,
+    .required = true,
+    .run = sc_pass_fuse,
+};
+
+const ScPass *const sc_pass_table[] = {
+    &pass_fold,     &pass_simplify, &pass_raise, &pass_scalify,
+    &pass_quantize, &pass_expand,   &pass_fuse,
+};
+const uint32_t sc_pass_count = sizeof sc_pass_table / sizeof *sc_pass_table;
+
+static const ScStep pipeline[] = {
+    {&pass_fold, "fold"},         {&pass_simplify, NULL},
+    {&pass_raise, "raise"},       {&pass_scalify, "scalify"},
+    {&pass_quantize, "quantize"}, {&pass_simplify, "simplify"},
+    {&pass_expand, "expand"},     {&pass_fuse, "fuse"},
+};
+
+const ScPass *sc_pass_find(const char *name)
+{
+    for (uint32_t i = 0; i < sc_pass_count; i++)
+        if (strcmp(sc_pass_table[i]->name, name) == 0)
+            return sc_pass_table[i];
+    return NULL;
+}
+
+/* --- Running one ---------------------------------------------------------------------------------
+ */
+
+/* A flag as a person says it. */
+static const char *flag_text(uint32_t flag)
+{
+    if (flag & SC_G_SCALED)
+        return "scaled";
+    return flag & SC_G_QUANTIZED ? "quantized" : "made of kernels";
+}
+
+static const char *who_gives(uint32_t flag)
+{
+    for (uint32_t i = 0; i < sc_pass_count; i++)
+        if (sc_pass_table[i]->gives & flag)
+            return sc_pass_table[i]->name;
+    return "none";
+}
+
+ScGraph *sc_pass_run(ScCtx *cx, const ScPass *pass, const ScGraph *g, const ScPassEnv *env)
+{
+    uint32_t lacks = pass->needs & ~g->flags, refused = pass->refuses & g->flags;
+    lacks &= -lacks; /* the lowest is the one that comes first */
+    if (lacks) {
+        sc_fail(cx, NULL, SC_E_PASS, "%s needs a graph that is %s", pass->name, flag_text(lacks));
+        sc_note(cx, "pass %s makes it so", who_gives(lacks));
+        return NULL;
+    }
+    if (refused & SC_G_SCALED)
+        sc_fail(cx, NULL, SC_E_SCALED, "%s takes a graph without exponents", pass->name);
+    else if (refused)
+        sc_fail(cx, NULL, SC_E_PASS, "%s refuses a graph that is %s", pass->name,
+                flag_text(refused));
+    if (refused)
+        return NULL;
+    return pass->run(cx, g, env);
+}
+
+/* --- Checking a step -----------------------------------------------------------------------------
+ */
+
+/* Printing and parsing gives the equal graph. */
+static bool round_trip(ScCtx *cx, const ScGraph *g, const char *pass)
+{
+    ScStr text = {0}, why = {0};
+    ScArena *scratch = sc_arena_new();
+    sc_print(g, 0, &text);
+    ScBlobSource src = sc_graph_blobs(g, scratch);
+    ScGraph *back = sc_parse(cx, "round trip", sc_str_get(&text), &src, NULL);
+    bool ok = back != NULL;
+    if (!ok)
+        sc_fail(cx, NULL, SC_E_VERIFY, "after %s: the graph's text does not parse", pass);
+    else if (!sc_graph_equal(g, back, &why))
+        ok = sc_fail(cx, NULL, SC_E_VERIFY, "after %s: the parsed text is another graph: %s", pass,
+                     sc_str_get(&why));
+    sc_graph_free(back);
+    sc_arena_free(scratch);
+    sc_str_free(&text);
+    sc_str_free(&why);
+    return ok;
+}
+
+static bool check(ScCtx *cx, const ScGraph *g, const char *pass)
+{
+    return sc_verify(g, pass) && (!(g->flags & SC_G_KERNELS) || sc_verify_kernels(g)) &&
+           round_trip(cx, g, pass);
+}
+
+/* Outputs, then next states, of the stage before. */
+typedef struct Results {
+    ScrtTensor *t; /* [n], data owned; NULL: none yet */
+    uint32_t n;
+} Results;
+
+static void results_free(Results *r)
+{
+    for (uint32_t i = 0; i < r->n; i++)
+        scrt_free(r->t[i].data);
+    sc_buf_free(r->t);
+    *r = (Results){0};
+}
+
+static const char *result_name(const ScGraph *g, uint32_t i)
+{
+    const char *name = i < g->n_out ? g->out_name[i] : g->state[i - g->n_out].name;
+    return name ? name : "";
+}
+
+/* Element i of a differs from b's by more than rtol of the largest finite one. */
+static bool differs(const ScrtTensor *a, const ScrtTensor *b, double rtol, size_t *ret)
+{
+    int64_t n = scrt_count(a);
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double x = fabs(scrt_load(a->dtype, a->data, (size_t)i));
+        largest = x < INFINITY && x > largest ? x : largest;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double x = scrt_load(a->dtype, a->data, (size_t)i);
+        double y = scrt_load(b->dtype, b->data, (size_t)i);
+        *ret = (size_t)i;
+        if (isnan(x) != isnan(y) || (x != y && !isnan(x) && !(fabs(x - y) <= rtol * largest)))
+            return true;
+    }
+    return false;
+}
+
+static bool same_results(ScCtx *cx, const ScGraph *g, const char *pass, const Results *was,
+                         const Results *is, double rtol)
+{
+    for (uint32_t i = 0; i < is->n; i++) {
+        const ScrtTensor *a = &was->t[i], *b = &is->t[i];
+        const char *name = result_name(g, i);
+        size_t at;
+        if (a->dtype != b->dtype || a->rank != b->rank ||
+            memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) != 0)
+            return sc_fail(cx, NULL, SC_E_DIFFER, "pass %s changes the type of output \"%s\"", pass,
+                           name);
+        if (differs(a, b, rtol, &at))
+            return sc_fail(cx, NULL, SC_E_DIFFER,
+                           "pass %s changes output \"%s\": element %zu is %.9g, was %.9g", pass,
+                           name, at, scrt_load(b->dtype, b->data, at),
+                           scrt_load(a->dtype, a->data, at));
+    }
+    return true;
+}
+
+/* Runs g and compares with the stage before, unless there is none or the pass may change results.
+ * last becomes g's results. */
+static bool eval_stage(ScCtx *cx, const ScGraph *g, const char *pass, bool lossy,
+                       const ScPipeline *p, Results *last)
+{
+    Results now = {0};
+    uint32_t cap = 0;
+    for (uint32_t i = 0; i < g->n_out + g->n_state; i++)
+        sc_buf_push(now.t, now.n, cap, (ScrtTensor){0});
+    ScEvalOptions opt = {.ret_next = g->n_state ? now.t + g->n_out : NULL};
+    bool ok = sc_eval(g, p->eval_in, now.t, &opt);
+    if (ok && last->t && !lossy)
+        ok = same_results(cx, g, pass, last, &now, p->eval_rtol);
+    results_free(last);
+    *last = now;
+    return ok;
+}
+
+/* --- The pipeline --------------------------------------------------------------------------------
+ */
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Every name of the list is a pass of these steps that may be left out. */
+static bool check_names(ScCtx *cx, const ScPipeline *p, uint32_t n_step, const ScStep *step)
+{
+    bool until = !p->until || strcmp(p->until, "import") == 0;
+    for (uint32_t i = 0; i < n_step; i++)
+        until = until || (step[i].stage && strcmp(step[i].stage, p->until) == 0);
+    if (!until)
+        return sc_fail(cx, NULL, SC_E_PASS, "there is no stage \"%s\"", p->until);
+    for (uint32_t k = 0; k < p->n_disable; k++) {
+        const ScPass *found = NULL;
+        for (uint32_t i = 0; i < n_step && !found; i++)
+            found = strcmp(step[i].pass->name, p->disable[k]) == 0 ? step[i].pass : NULL;
+        if (!found)
+            return sc_fail(cx, NULL, SC_E_PASS, "there is no pass \"%s\"", p->disable[k]);
+        if (found->required)
+            return sc_fail(cx, NULL, SC_E_PASS, "%s cannot be left out", found->name);
+    }
+    return true;
+}
+
+static bool disabled(const ScPipeline *p, const ScPass *pass)
+{
+    for (uint32_t k = 0; k < p->n_disable; k++)
+        if (strcmp(p->disable[k], pass->name) == 0)
+            return true;
+    return false;
+}
+
+/* One step: *g is replaced by the pass's result and freed. */
+static bool run_step(ScCtx *cx, ScGraph **g, const ScPipeline *p, const ScStep *s, Results *last)
+{
+    double begin = now_seconds();
+    if (!s->pass->idle || !s->pass->idle(&p->env)) {
+        ScGraph *next = sc_pass_run(cx, s->pass, *g, &p->env);
+        sc_graph_free(*g);
+        *g = next;
+        if (!next)
+            return false;
+        if (p->verify && !check(cx, next, s->pass->name))
+            return false;
+    }
+    double seconds = now_seconds() - begin;
+    if (p->eval_in && !eval_stage(cx, *g, s->pass->name, s->pass->lossy, p, last))
+        return false;
+    if (p->after && s->stage)
+        p->after(p->arg, s->stage, *g, seconds);
+    return true;
+}
+
+ScGraph *sc_pipeline_steps(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t n_step,
+                           const ScStep *step)
+{
+    Results last = {0};
+    uint32_t past = g->flags; /* passes that this graph has behind it are left out */
+    bool ok = check_names(cx, p, n_step, step) && (!p->verify || check(cx, g, "import")) &&
+              (!p->eval_in || eval_stage(cx, g, "import", false, p, &last));
+    if (ok && p->after)
+        p->after(p->arg, "import", g, 0);
+    bool done = p->until && strcmp(p->until, "import") == 0;
+    for (uint32_t i = 0; ok && !done && i < n_step; i++) {
+        const ScPass *pass = step[i].pass;
+        if (!disabled(p, pass) && !(past & (pass->gives | pass->refuses)))
+            ok = run_step(cx, &g, p, &step[i], &last);
+        done = p->until && step[i].stage && strcmp(p->until, step[i].stage) == 0;
+    }
+    results_free(&last);
+    if (ok)
+        return g;
+    sc_graph_free(g);
+    return NULL;
+}
+
+ScGraph *sc_pipeline_run(ScCtx *cx, ScGraph *g, const ScPipeline *p)
+{
+    return sc_pipeline_steps(cx, g, p, sizeof pipeline / sizeof *pipeline, pipeline);
+}
