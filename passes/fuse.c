@@ -22,7 +22,7 @@ typedef struct Kernel {
     Fuse *f;
     ScBuild b;
     const char *cls;
-    const ScLoc *loc; /* of all nodes so far, or NULL */
+    const ScLoc *loc;     /* of all nodes so far, or NULL */
     ScVal *outer, *inner; /* [n_in] operands and the inputs that they are inside */
     uint32_t n_in, cap_outer, n_inner, cap_inner;
 } Kernel;

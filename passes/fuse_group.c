@@ -21,8 +21,8 @@
 typedef struct Grow {
     const ScGraph *g;
     ScUses use;
-    uint32_t *of;    /* [n_node] group or NO_GROUP */
-    uint32_t *seen;  /* [n_node] stamp of the last growth that looked at it */
+    uint32_t *of;        /* [n_node] group or NO_GROUP */
+    uint32_t *seen;      /* [n_node] stamp of the last growth that looked at it */
     uint32_t *forbidden; /* [n_node] 1 + the group that it may not join */
     uint32_t stamp, id;
     uint32_t *todo; /* candidates */
@@ -95,7 +95,8 @@ static bool join_reduce(Grow *w, const ScNode *n, const ScType *t)
 static bool join(Grow *w, uint32_t node)
 {
     const ScNode *n = &w->g->node[node];
-    if (n->n_out != 1 || w->forbidden[node] == w->id + 1 || w->of[node] != NO_GROUP || !hidden(w, node))
+    if (n->n_out != 1 || w->forbidden[node] == w->id + 1 || w->of[node] != NO_GROUP ||
+        !hidden(w, node))
         return false;
     const ScType *t = type_of(w, node);
     if (n->op->lower.cls == SC_REDUCE)

@@ -5,9 +5,9 @@
 #include "passes/passes_priv.h"
 
 typedef struct Check {
-    const ScGraph *g;    /* the graph of kernels */
-    const ScNode *n;     /* the kernel */
-    const ScGraph *sub;  /* its nested graph */
+    const ScGraph *g;   /* the graph of kernels */
+    const ScNode *n;    /* the kernel */
+    const ScGraph *sub; /* its nested graph */
     const char *cls;
     uint32_t n_of[SC_SOURCE + 1]; /* nodes of each loop class */
     const ScType *space, *low;    /* see fuse_group.c; low NULL where there is none */
@@ -38,7 +38,8 @@ static bool check_ports(const Check *c)
     return c->sub->n_state == 0 || BROKEN(c, "it holds a state");
 }
 
-/* What the iteration space is: the anchor's result, the first reduction's operand, or the output. */
+/* What the iteration space is: the anchor's result, the first reduction's operand, or the output.
+ */
 static bool find_space(Check *c)
 {
     c->space = sc_type_of(c->sub, c->sub->out[0]);
@@ -75,8 +76,7 @@ static bool check_counts(const Check *c)
         return (n[SC_VIEW] > 0 && anchors + n[SC_MAP] + n[SC_REDUCE] == 0) ||
                BROKEN(c, "view computes something");
     if (strcmp(c->cls, "map") == 0)
-        return (n[SC_MAP] > 0 && anchors + n[SC_REDUCE] == 0) ||
-               BROKEN(c, "map has another loop");
+        return (n[SC_MAP] > 0 && anchors + n[SC_REDUCE] == 0) || BROKEN(c, "map has another loop");
     if (strcmp(c->cls, "reduce") == 0)
         return (n[SC_REDUCE] > 0 && anchors == 0) || BROKEN(c, "reduce has another loop");
     return BROKEN(c, "there is no class \"%s\"", c->cls);

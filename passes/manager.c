@@ -74,10 +74,9 @@ const ScPass *const sc_pass_table[] = {
 const uint32_t sc_pass_count = sizeof sc_pass_table / sizeof *sc_pass_table;
 
 static const ScStep pipeline[] = {
-    {&pass_fold, "fold"},         {&pass_simplify, NULL},
-    {&pass_raise, "raise"},       {&pass_scalify, "scalify"},
-    {&pass_quantize, "quantize"}, {&pass_simplify, "simplify"},
-    {&pass_expand, "expand"},     {&pass_fuse, "fuse"},
+    {&pass_fold, "fold"},       {&pass_simplify, NULL},       {&pass_raise, "raise"},
+    {&pass_scalify, "scalify"}, {&pass_quantize, "quantize"}, {&pass_simplify, "simplify"},
+    {&pass_expand, "expand"},   {&pass_fuse, "fuse"},
 };
 
 const ScPass *sc_pass_find(const char *name)

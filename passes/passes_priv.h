@@ -48,9 +48,12 @@ const ScAttr *sc_attr_named(const ScNode *n, const char *name);
  * or NULL with errors in cx. */
 ScGraph *sc_recompute_exponents(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
-/* kernels.c: checks that every kernel keeps the contract of passes/README.md. False with SC_E_VERIFY
- * errors that name the kernel's node and the clause. */
+/* kernels.c: checks that every kernel keeps the contract of passes/README.md. False with
+ * SC_E_VERIFY errors that name the kernel's node and the clause. */
 bool sc_verify_kernels(const ScGraph *g);
+
+/* simplify.c: the identities alone; takes g over (NULL is absorbed). NULL with errors in cx. */
+ScGraph *sc_identities(ScCtx *cx, ScGraph *g);
 
 /* view.c: a value's own buffer, row-major, as a view of itself. */
 void sc_view_of(ScCtx *cx, const ScType *t, ScView *ret);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operators without a lowering become their expansions, until all that is left can be compiled.
+ *
+ * A row writes its expansion without exponents. In a scaled graph each node of it is built anew by
+ * its scale signature: operands are brought to what the signature asks, results get what it gives,
+ * and the last ones are brought to the exponents that the operator's results had. */
+#include "passes/passes_priv.h"
+
+#define MAX_ROUNDS 16 /* expansions of expansions; deeper ones go in circles */
+
+/* The expansion of n as a graph of its own: inputs are the present operands in order. */
+static ScGraph *expansion(ScCtx *cx, const ScGraph *g, const ScNode *n, ScArena *a)
+{
+    ScBuild b;
+    ScVal *in = sc_array(a, ScVal, n->n_in), *out = sc_array(a, ScVal, n->n_out);
+    sc_build_init(&b, cx, n->op->name, NULL);
+    b.at = n->loc;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] =
+            n->in[i] == SC_ABSENT ? SC_ABSENT : sc_input(&b, NULL, sc_type_of(g, n->in[i]), NULL);
+    b.at = n->loc;
+    n->op->expand(&b, g, n, in, out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        sc_output(&b, sc_intern(cx, sc_printf(a, "y%u", i)), out[i]);
+    return sc_build_end(&b);
+}
+
+/* Builds n with its operands at the exponents that its signature gives them, and sets its
+ * results'. */
+static void build_scaled(ScBuild *b, const ScGraph *from, const ScNode *n, ScArena *a, ScVal *in,
+                         ScVal *ret_out)
+{
+    const ScSchema *s = sc_schema(b->cx, n->op);
+    const ScType **type = sc_array(a, const ScType *, n->n_in), *out_type[SC_MAX_OUT];
+    const ScTerm **exp = sc_array(a, const ScTerm *, n->n_in), *var[SC_MAX_VARS] = {NULL};
+    uint32_t bad;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        out_type[i] = from->value[n->first + i].type;
+    for (uint32_t tries = 0; tries <= n->n_in; tries++) {
+        for (uint32_t i = 0; i < n->n_in; i++) {
+            const ScValue *v = sc_built(b, in[i]);
+            type[i] = v->type;
+            exp[i] = v->exp;
+        }
+        if (sc_scale_check(b->cx, s, n->n_in, type, exp, n->n_out, out_type, var, &bad))
+            break;
+        in[bad] = sc_rebalance(b, in[bad], sc_scale_apply(b->cx, sc_scale_in(s, bad), var));
+    }
+    sc_node(b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (sc_type_is_float(out_type[i]))
+            sc_set_exp(b, ret_out[i], sc_scale_apply(b->cx, sc_scale_out(s, i), var));
+}
+
+/* One node of an expansion in the new graph. */
+static void build(ScBuild *b, bool scaled, const ScGraph *from, const ScNode *n, ScArena *a,
+                  ScVal *in, ScVal *ret_out)
+{
+    if (scaled && !(n->op->flags & SC_CONST_OP)) {
+        build_scaled(b, from, n, a, in, ret_out);
+        return;
+    }
+    sc_node(b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
+    if (scaled && sc_type_is_float(from->value[n->first].type))
+        sc_set_exp(b, ret_out[0], sc_term(b->cx, 0));
+}
+
+/* Replaces node n of g; false with errors in cx. */
+static bool expand_node(ScBuild *b, const ScGraph *g, const ScNode *n, ScVal *env)
+{
+    ScArena *a = sc_arena_new();
+    ScGraph *x = expansion(b->cx, g, n, a);
+    ScVal *map = x ? sc_array(a, ScVal, x->n_value) : NULL;
+    uint32_t present = 0;
+    bool scaled = g->flags & SC_G_SCALED;
+    if (x)
+        map[SC_ABSENT] = SC_ABSENT;
+    for (uint32_t i = 0; x && i < n->n_in; i++)
+        if (n->in[i] != SC_ABSENT)
+            map[x->in[present++]] = env[n->in[i]];
+    b->at = n->loc;
+    for (uint32_t i = 0; x && i < x->n_node; i++) {
+        const ScNode *m = &x->node[i];
+        ScVal *in = sc_array(a, ScVal, m->n_in);
+        for (uint32_t k = 0; k < m->n_in; k++)
+            in[k] = map[m->in[k]];
+        if (!(m->op->flags & SC_BARRIER))
+            build(b, scaled, x, m, a, in, &map[m->first]);
+    }
+    for (uint32_t i = 0; x && i < n->n_out; i++) {
+        const ScValue *was = &g->value[n->first + i];
+        ScVal v = map[x->out[i]];
+        env[n->first + i] = was->exp ? sc_rebalance(b, v, was->exp) : v;
+        sc_set_name(b, env[n->first + i], was->name);
+        sc_set_g(b, env[n->first + i], was->g);
+        sc_set_amax(b, env[n->first + i], was->amax);
+    }
+    sc_graph_free(x);
+    sc_arena_free(a);
+    return x != NULL;
+}
+
+static ScGraph *once(ScCtx *cx, const ScGraph *g, bool *ret_left)
+{
+    SC_PASS(cx, g, b, env);
+    bool ok = true;
+    *ret_left = false;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->flags & SC_BARRIER)
+            continue;
+        if (n->op->lower.cls != SC_NO_LOWERING) {
+            sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
+        } else if (n->op->expand) {
+            ok = expand_node(&b, g, n, env) && ok;
+            *ret_left = true;
+        } else {
+            ok = sc_fail(cx, n->loc, SC_E_LOWER, "%s", n->op->name);
+        }
+    }
+    return ok ? sc_pass_end(&b, env) : sc_pass_drop(&b, env);
+}
+
+ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+{
+    bool left;
+    (void)env;
+    ScGraph *ret = once(cx, g, &left);
+    bool any = left;
+    for (uint32_t round = 0; ret && left; round++) {
+        if (round == MAX_ROUNDS) {
+            sc_fail(cx, NULL, SC_E_LOWER, "expansions go in circles");
+            sc_graph_free(ret);
+            return NULL;
+        }
+        ScGraph *next = once(cx, ret, &left);
+        sc_graph_free(ret);
+        ret = next;
+    }
+    return any ? sc_identities(cx, ret) : ret; /* such as a temperature of 1 */
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constant folding: a node whose operands are constants is run once, now, by the evaluator.
+ *
+ * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
+ * not grow because it is compiled. A view of a constant that keeps its order is the same constant
+ * of another shape and copies nothing. Integers whose elements inference knows (shapes, mostly)
+ * become constants even where their operands are none. */
+#include <string.h>
+
+#include "passes/passes_priv.h"
+
+#define ALWAYS_BYTES (64 * 1024)
+#define INLINE_COUNT 16 /* up to this many elements stand in the text, without a name */
+
+static const ScBlob *new_blob(ScCtx *cx, const ScrtTensor *t, size_t bytes)
+{
+    const char *name = scrt_count(t) <= INLINE_COUNT ? NULL : sc_fold_name(cx);
+    const void *data = sc_memdup(sc_ctx_arena(cx), t->data, bytes);
+    return sc_blob(cx, name, (ScrtDtype)t->dtype, t->rank, t->dims, data);
+}
+
+static bool bytes_of(const ScType *t, size_t *ret)
+{
+    int64_t dim[SCRT_MAX_RANK];
+    size_t n = 1;
+    if (t->kind != SC_TYPE_TENSOR || !sc_type_const_dims(t, dim))
+        return false;
+    for (uint32_t d = 0; d < t->rank; d++)
+        if (__builtin_mul_overflow(n, (size_t)dim[d], &n))
+            return false;
+    return scrt_dtype_bits(t->dtype) > 0 && scrt_bytes(t->dtype, n, ret);
+}
+
+/* Whether n may be computed: its operands are constants with data and its results are no larger
+ * than allowed. */
+static bool foldable(const ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in)
+{
+    size_t from = 0, to = 0, bytes;
+    uint32_t constants = 0;
+    if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0)
+        return false;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        if (in[i] == SC_ABSENT)
+            continue;
+        const ScBlob *blob = sc_built_blob(b, in[i]);
+        if (!blob || !blob->data || !bytes_of(sc_built(b, in[i])->type, &bytes))
+            return false;
+        from += bytes;
+        constants++;
+    }
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        if (!bytes_of(g->value[n->first + i].type, &bytes))
+            return false;
+        to += bytes;
+    }
+    return constants > 0 && (to <= ALWAYS_BYTES || to <= from);
+}
+
+/* n alone in a graph, on constants; NULL with errors in cx. */
+static ScGraph *alone(const ScBuild *b, const ScNode *n, const ScVal *in)
+{
+    ScBuild one;
+    ScVal x[SC_MAX_IN], y[SC_MAX_OUT];
+    ScArena *a = sc_arena_new();
+    ScVal *operand = n->n_in <= SC_MAX_IN ? x : sc_array(a, ScVal, n->n_in);
+    sc_build_init(&one, b->cx, "fold", NULL);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        operand[i] = in[i];
+        if (in[i] == SC_ABSENT)
+            continue;
+        const ScNode *c = sc_built_def(b, in[i]);
+        sc_node(&one, c->op, c->attr, NULL, 0, NULL, 1, &operand[i]);
+    }
+    one.at = n->loc;
+    sc_node(&one, n->op, n->attr, NULL, n->n_in, operand, n->n_out, y);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        sc_output(&one, sc_intern(b->cx, sc_printf(a, "y%u", i)), y[i]);
+    sc_arena_free(a);
+    return sc_build_end(&one);
+}
+
+static bool compute(ScBuild *b, const ScNode *n, const ScVal *in, ScVal *ret_out)
+{
+    ScrtTensor t[SC_MAX_OUT] = {{0}};
+    ScGraph *g = alone(b, n, in);
+    bool ok = g && sc_eval(g, NULL, t, NULL);
+    for (uint32_t i = 0; ok && i < n->n_out; i++) {
+        size_t bytes;
+        scrt_tensor_bytes(&t[i], &bytes);
+        ret_out[i] = sc_const(b, new_blob(b->cx, &t[i], bytes), (ScrtDtype)t[i].dtype, NULL);
+    }
+    for (uint32_t i = 0; i < n->n_out; i++)
+        scrt_free(t[i].data);
+    sc_graph_free(g);
+    return ok;
+}
+
+/* A view that keeps the order of a constant's elements is that constant, reshaped. */
+static bool reshape_const(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                          ScVal *ret_out)
+{
+    int64_t dim[SCRT_MAX_RANK];
+    uint32_t self = g->value[n->first].node;
+    ScView view;
+    const ScType *t = sc_type_of(g, n->first);
+    const ScBlob *blob = sc_is_view(n) ? sc_built_blob(b, in[0]) : NULL;
+    if (!blob || !sc_type_const_dims(t, dim) || !sc_view_chain(g, n->in[0], 1, &self, &view) ||
+        !sc_view_is_plain(g->cx, &view) ||
+        sc_type_count(g->cx, t) != sc_type_count(g->cx, sc_type_of(g, n->in[0])))
+        return false;
+    ret_out[0] = sc_const_shaped(b, blob, t->dtype, t->rank, dim, NULL);
+    return true;
+}
+
+/* The constant that integer value v of the new graph is known to be, or v. */
+static ScVal known_content(ScBuild *b, ScVal v)
+{
+    const ScValue value = *sc_built(b, v);
+    int64_t dim[SCRT_MAX_RANK], x;
+    size_t bytes;
+    ScrtKind kind = scrt_dtype_kind(value.type->dtype);
+    if (v < SC_FIRST || !value.content || !bytes_of(value.type, &bytes) ||
+        (kind != SCRT_KIND_INT && kind != SCRT_KIND_UINT) || sc_built_blob(b, v))
+        return v;
+    sc_type_const_dims(value.type, dim);
+    ScrtTensor t = {.dtype = value.type->dtype, .rank = value.type->rank};
+    memcpy(t.dims, dim, t.rank * sizeof *dim);
+    size_t n = (size_t)scrt_count(&t);
+    t.data = sc_alloc(sc_ctx_arena(b->cx), bytes);
+    for (size_t i = 0; i < n; i++) {
+        if (!sc_term_const(value.content[i], &x))
+            return v;
+        scrt_store_int(value.type->dtype, t.data, i, x);
+    }
+    return sc_const(b, new_blob(b->cx, &t, bytes), value.type->dtype, NULL);
+}
+
+ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
+{
+    (void)pass_env;
+    SC_PASS(cx, g, b, env);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        const ScVal *in = sc_map(env, n);
+        ScVal *out = &env[n->first];
+        if (n->op->flags & SC_BARRIER)
+            continue;
+        b.at = n->loc;
+        bool folded =
+            reshape_const(&b, g, n, in, out) || (foldable(&b, g, n, in) && compute(&b, n, in, out));
+        if (!folded)
+            sc_copy_node(&b, g, n, in, out);
+        for (uint32_t k = 0; k < n->n_out; k++) {
+            out[k] = folded || (n->op->flags & SC_FRESH) ? out[k] : known_content(&b, out[k]);
+            sc_set_name(&b, out[k], g->value[n->first + k].name);
+        }
+    }
+    return sc_pass_end(&b, env);
+}
