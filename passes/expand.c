@@ -56,13 +56,15 @@ static void build_scaled(ScBuild *b, const ScGraph *from, const ScNode *n, ScAre
 static void build(ScBuild *b, bool scaled, const ScGraph *from, const ScNode *n, ScArena *a,
                   ScVal *in, ScVal *ret_out)
 {
-    if (scaled && !(n->op->flags & SC_CONST_OP)) {
+    if (n->op->flags & SC_CONST_OP) {
+        ScValue v = from->value[n->first];
+        v.exp = scaled && sc_type_is_float(v.type) ? sc_term(b->cx, 0) : NULL;
+        ret_out[0] = sc_const_again(b, n, &v);
+    } else if (scaled) {
         build_scaled(b, from, n, a, in, ret_out);
-        return;
+    } else {
+        sc_node(b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
     }
-    sc_node(b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
-    if (scaled && sc_type_is_float(from->value[n->first].type))
-        sc_set_exp(b, ret_out[0], sc_term(b->cx, 0));
 }
 
 /* Replaces node n of g; false with errors in cx. */

@@ -66,10 +66,8 @@ static ScGraph *alone(const ScBuild *b, const ScNode *n, const ScVal *in)
     sc_build_init(&one, b->cx, "fold", NULL);
     for (uint32_t i = 0; i < n->n_in; i++) {
         operand[i] = in[i];
-        if (in[i] == SC_ABSENT)
-            continue;
-        const ScNode *c = sc_built_def(b, in[i]);
-        sc_node(&one, c->op, c->attr, NULL, 0, NULL, 1, &operand[i]);
+        if (in[i] != SC_ABSENT)
+            operand[i] = sc_const_again(&one, sc_built_def(b, in[i]), sc_built(b, in[i]));
     }
     one.at = n->loc;
     sc_node(&one, n->op, n->attr, NULL, n->n_in, operand, n->n_out, y);

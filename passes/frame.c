@@ -121,6 +121,13 @@ bool sc_built_splat(const ScBuild *b, ScVal v, double *ret)
     return first == first;
 }
 
+ScVal sc_const_again(ScBuild *b, const ScNode *def, const ScValue *v)
+{
+    int64_t dim[SCRT_MAX_RANK];
+    sc_type_const_dims(v->type, dim);
+    return sc_const_shaped(b, sc_attr(def, 0)->blob, v->type->dtype, v->type->rank, dim, v->exp);
+}
+
 const ScAttr *sc_attr_named(const ScNode *n, const char *name)
 {
     return sc_attr(n, (uint32_t)sc_attr_index(n->op, name));

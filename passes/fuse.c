@@ -177,9 +177,7 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
     if (v == SC_ABSENT)
         return v;
     if (member->op->lower.cls == SC_MAP && small_const(f->g, v)) {
-        const ScNode *n = sc_def(f->g, v);
-        ScVal out;
-        sc_node(&k->b, n->op, n->attr, NULL, 0, NULL, 1, &out);
+        ScVal out = sc_const_again(&k->b, sc_def(f->g, v), &f->g->value[v]);
         annotate(&k->b, f->g, v, out);
         return out;
     }

@@ -34,6 +34,8 @@ const ScBlob *sc_built_blob(const ScBuild *b, ScVal v);
 /* True and the number where v is a float or integer constant whose elements are all the same (one
  * element or a million); the number is what the constant stands for, before its exponent. */
 bool sc_built_splat(const ScBuild *b, ScVal v, double *ret);
+/* The constant v, of another builder or graph, on b: without name, location or annotations. */
+ScVal sc_const_again(ScBuild *b, const ScNode *def, const ScValue *v);
 /* The attribute of that name, which the row must have. */
 const ScAttr *sc_attr_named(const ScNode *n, const char *name);
 
