@@ -87,7 +87,7 @@ static bool infer_kernel(ScInfer *in)
 const ScOp sc_op_kernel = {
     .name = "kernel",
     .doc = "a graph that runs as one loop of a class",
-    .in = "args...?: any",
+    .in = "args?...: any",
     .out = "results...: any",
     .attr = {{.name = "class", .kind = SC_A_STR, .required = true, .doc = "the loop's class"}},
     .n_attr = 1,
