@@ -176,12 +176,15 @@ static const ScTerm *mod_const(ScCtx *cx, const ScTerm *a, int64_t k)
     return sc_term_addc(cx, sc_term_scale(cx, m, g), low);
 }
 
-/* Makes the divisor's leading coefficient, or the divisor if it is constant, positive. False where
- * there is no quotient. */
+static bool is_division(ScCtx *cx, const ScTerm *a, const ScTerm *b)
+{
+    return !sc_term_is(b, 0) && !is_poison(cx, a) && !is_poison(cx, b);
+}
+
+/* Makes the divisor's leading coefficient, or the divisor if it is constant, positive. False after
+ * an overflow. */
 static bool make_positive(ScCtx *cx, const ScTerm **a, const ScTerm **b)
 {
-    if (sc_term_is(*b, 0) || is_poison(cx, *a) || is_poison(cx, *b))
-        return false;
     if ((n_summand(*b) ? summand_coef(*b, 0) : addend(*b)) < 0) {
         *a = sc_term_scale(cx, *a, -1);
         *b = sc_term_scale(cx, *b, -1);
@@ -193,9 +196,11 @@ const ScTerm *sc_term_fdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b)
 {
     if (!a || !b)
         return NULL;
-    if (!make_positive(cx, &a, &b))
+    if (!is_division(cx, a, b))
         return sc_term_poison(cx);
     cancel(cx, &a, &b);
+    if (!make_positive(cx, &a, &b))
+        return sc_term_poison(cx);
     if (b->kind == SC_T_CONST)
         return fdiv_const(cx, a, b->c);
     const ScTerm *q = whole_part(cx, a, b), *r = sc_term_sub(cx, a, sc_term_mul(cx, q, b));
@@ -206,9 +211,11 @@ const ScTerm *sc_term_cdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b)
 {
     if (!a || !b)
         return NULL;
-    if (!make_positive(cx, &a, &b))
+    if (!is_division(cx, a, b))
         return sc_term_poison(cx);
     cancel(cx, &a, &b);
+    if (!make_positive(cx, &a, &b))
+        return sc_term_poison(cx);
     if (b->kind == SC_T_CONST)
         return fdiv_const(cx, sc_term_addc(cx, a, b->c - 1), b->c);
     const ScTerm *q = whole_part(cx, a, b), *r = sc_term_sub(cx, a, sc_term_mul(cx, q, b));
@@ -220,7 +227,7 @@ const ScTerm *sc_term_mod(ScCtx *cx, const ScTerm *a, const ScTerm *b)
     if (!a || !b)
         return NULL;
     const ScTerm *divisor = b, *r;
-    if (!make_positive(cx, &a, &b))
+    if (!is_division(cx, a, b) || !make_positive(cx, &a, &b))
         return sc_term_poison(cx);
     if (b->kind == SC_T_CONST) {
         r = mod_const(cx, a, b->c);
