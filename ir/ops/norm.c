@@ -21,8 +21,6 @@ static bool infer_layernorm(ScInfer *in)
         return false;
     in->ret[Y] = x;
     for (uint32_t i = SCALE; i <= BIAS; i++) {
-        if (in->in[i]->kind == SC_TYPE_ABSENT)
-            continue;
         if (in->in[i]->dtype != x->dtype)
             return sc_infer_fail(in, SC_E_TYPE, "X, Scale and B must agree");
         if (!sc_ops_fits_result(in, i))
@@ -63,7 +61,7 @@ static void expand_layernorm(ScBuild *b, const ScGraph *g, const ScNode *n, cons
     ScVal y = sc_op(b, mul, d, inv);
     y = dtype == stats ? y : sc_op_at(b, cast, back, y);
     y = sc_op(b, mul, y, in[SCALE]);
-    ScVal all[] = {in[BIAS] == SC_ABSENT ? y : sc_op(b, add, y, in[BIAS]), mean, inv};
+    ScVal all[] = {sc_op(b, add, y, in[BIAS]), mean, inv};
     for (uint32_t i = 0; i < n->n_out; i++)
         ret_out[i] = all[i];
 }
@@ -81,7 +79,7 @@ static void normalise(ScEval *e, const double *x, int64_t row, int64_t n, double
     for (int64_t i = 0; i < n; i++) {
         int64_t k = row * n + i;
         double y = (x[i] - mean) * inv * param[0][at[0][k]];
-        sc_ops_store(&e->out[Y], k, param[1] ? y + param[1][at[1][k]] : y);
+        sc_ops_store(&e->out[Y], k, y + param[1][at[1][k]]);
     }
     if (e->n->n_out > MEAN)
         sc_ops_store(&e->out[MEAN], row, mean);
@@ -101,8 +99,6 @@ static bool eval_layernorm(ScEval *e)
         *(d < axis ? &rows : &n) *= x->dims[d];
     for (uint32_t p = 0; p < 2; p++) { /* gamma and beta broadcast to x */
         int64_t stride[SCRT_MAX_RANK], idx[SCRT_MAX_RANK] = {0};
-        if (!e->in[SCALE + p])
-            continue;
         param[p] = sc_ops_doubles(a, e->in[SCALE + p]);
         at[p] = sc_array(a, int64_t, (size_t)count + 1);
         sc_ops_strides(e->in[SCALE + p], x->rank, stride);
@@ -123,11 +119,9 @@ static uint32_t make_layernorm(ScBuild *b, uint64_t *r, ScVal *ret_out)
     ScVal in[4] = {
         sc_ops_input(b, "x", SCRT_F32, rank, dims),
         sc_ops_input(b, "scale", SCRT_F32, rank - axis, dims + axis),
-        SC_ABSENT,
+        sc_ops_input(b, "bias", SCRT_F32, rank - axis, dims + axis),
         sc_ops_input(b, "eps", SCRT_F32, 0, NULL),
     };
-    if (sc_ops_pick(r, 0, 1))
-        in[BIAS] = sc_ops_input(b, "bias", SCRT_F32, rank - axis, dims + axis);
     sc_node(b, &sc_op_layernorm, SC_ATTRS(SC_INT(axis)), NULL, 4, in, 3, ret_out);
     return 3;
 }
@@ -136,7 +130,7 @@ const ScOp sc_op_layernorm = {
     .name = "layernorm",
     .doc = "x less its mean, over its deviation, times scale plus B, over the axes from `axis` on",
     .onnx = {"", "LayerNormalization", 17},
-    .in = "X: float, Scale: float, B?: float, epsilon: float",
+    .in = "X: float, Scale: float, B: float, epsilon: float",
     .out = "Y: float, Mean?: float, InvStdDev?: float",
     .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(-1), .doc = "the first of the axes"}},
     .n_attr = 1,
