@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rewrite of one node, for whichever pass moves exponents: bind the variables of its scale
+ * signature to the exponents of its operands, bring the operands that disagree into line, build the
+ * same node on the data, read the exponents of the results off. SCALES, Binding.
+ *
+ * In order: (1) what is no float forces its expression to 0; (2) a variable takes the exponent of
+ * the first operand that is this variable alone; operands under the ellipsis vote, the largest of
+ * those that are not `any` wins, or 0 under demand; (3) else the first operand k*v gives
+ * floor(E / k), else 0. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+const ScTerm *sc_scale_exp(ScScaler *s, ScVal v)
+{
+    const ScTerm *e = sc_built(&s->b, v)->exp;
+    return e ? e : sc_term(s->b.cx, 0);
+}
+
+int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic)
+{
+    int64_t e = 0;
+    bool ok = sc_term_const(t, &e) && e >= -(1 << 20) && e <= 1 << 20;
+    if (ret_symbolic)
+        *ret_symbolic = !ok;
+    return ok ? (int)e : 0;
+}
+
+static bool is_float_in(const ScScaler *s, const ScNode *n, uint32_t i)
+{
+    return n->in[i] != SC_ABSENT && sc_type_is_float(sc_type_of(s->g, n->in[i]));
+}
+
+/* Whether the expression is k times variable v and nothing else. */
+static bool alone(const ScSchema *sc, const ScScaleExpr *e, uint32_t v, int8_t *ret_k)
+{
+    for (uint32_t k = 0; k < sc->n_var; k++)
+        if (k != v && e->coef[k] != 0)
+            return false;
+    *ret_k = e->coef[v];
+    return *ret_k != 0 && !e->none;
+}
+
+static void force0(const ScScaler *s, const ScSchema *sc, const ScScaleExpr *e, const ScTerm **var)
+{
+    for (uint32_t k = 0; k < sc->n_var && !e->none; k++)
+        if (e->coef[k] != 0)
+            var[k] = sc_term(s->b.cx, 0);
+}
+
+/* Whether a constant keeps every nonzero element normal at exponent t. */
+static bool can_move(const ScFact *f, const ScType *type, const ScTerm *t)
+{
+    bool symbolic;
+    int e = sc_scale_const_exp(t, &symbolic);
+    const ScrtFormat *fmt = scrt_format(type->dtype);
+    if (symbolic || !f->c || f->c->n == 0 || !fmt)
+        return true;
+    return ldexp(f->c->amax, -e) <= fmt->max && ldexp(f->c->amin, -e) >= fmt->min_normal;
+}
+
+/* The exponent on which the operands under the ellipsis agree, or NULL where none has a say. */
+static const ScTerm *vote(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScVal *in)
+{
+    const ScTerm *win = NULL, *fixed = NULL;
+    if (s->fact[n->first].wants0)
+        return sc_term(s->b.cx, 0);
+    for (uint32_t pass = 0; pass < 2 && !win; pass++) /* second: constants among themselves */
+        for (uint32_t i = 0; i < n->n_in; i++) {
+            bool votes = is_float_in(s, n, i) && sc_scale_in(sc, i)->repeats &&
+                         !sc_operand_any(s->fact, n, i) &&
+                         (pass == 1 || !s->constants_follow || !s->fact[n->in[i]].constant);
+            const ScTerm *e = sc_scale_exp(s, in[i]);
+            if (votes)
+                win = win ? sc_term_max(s->b.cx, win, e) : e;
+        }
+    for (uint32_t i = 0; i < n->n_in && s->constants_follow && win; i++)
+        if (is_float_in(s, n, i) && sc_scale_in(sc, i)->repeats && s->fact[n->in[i]].constant &&
+            !sc_operand_any(s->fact, n, i) &&
+            !can_move(&s->fact[n->in[i]], sc_type_of(s->g, n->in[i]), win))
+            fixed = fixed ? fixed : sc_scale_exp(s, in[i]);
+    return fixed ? fixed : win;
+}
+
+/* `a!`: a temperature of 2^128 would be infinite, so far exponents go back to 0. */
+static const ScTerm *near_enough(ScScaler *s, const ScScaleExpr *e, const ScTerm *t)
+{
+    int x = sc_scale_const_exp(t, NULL);
+    return e->wants0 && (x > 100 || x < -100) ? sc_term(s->b.cx, 0) : t;
+}
+
+static void bind(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScVal *in,
+                 const ScTerm **var)
+{
+    bool at0 = s->fact[n->first].product || (s->low_at_0 && n->n_out > 0 &&
+                                             scrt_dtype_is_low(sc_type_of(s->g, n->first)->dtype));
+    for (uint32_t k = 0; k < SC_MAX_VARS; k++)
+        var[k] = at0 ? sc_term(s->b.cx, 0) : NULL;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i] != SC_ABSENT && !is_float_in(s, n, i))
+            force0(s, sc, sc_scale_in(sc, i), var);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (!sc_type_is_float(sc_type_of(s->g, n->first + i)))
+            force0(s, sc, sc_scale_out(sc, i), var);
+
+    for (uint32_t v = 0; v < sc->n_var; v++) {
+        int8_t k;
+        for (uint32_t i = 0; i < n->n_in && !var[v]; i++) {
+            const ScScaleExpr *e = sc_scale_in(sc, i);
+            if (is_float_in(s, n, i) && alone(sc, e, v, &k) && k == 1)
+                var[v] =
+                    e->repeats ? vote(s, n, sc, in) : near_enough(s, e, sc_scale_exp(s, in[i]));
+        }
+        for (uint32_t i = 0; i < n->n_in && !var[v]; i++)
+            if (is_float_in(s, n, i) && alone(sc, sc_scale_in(sc, i), v, &k) && k != 1)
+                var[v] = sc_term_fdiv(s->b.cx, sc_scale_exp(s, in[i]), sc_term(s->b.cx, k));
+        if (!var[v])
+            var[v] = sc_term(s->b.cx, 0);
+    }
+}
+
+ScVal sc_scale_move(ScScaler *s, ScVal v, const ScTerm *t, bool any)
+{
+    if (v == SC_POISON || v == SC_ABSENT || sc_scale_exp(s, v) == t)
+        return v;
+    const ScNode *def = sc_built_def(&s->b, v);
+    bool constant = def->op->flags & SC_CONST_OP, symbolic;
+    int e = sc_scale_const_exp(t, &symbolic);
+    if (any && constant && !symbolic) { /* what cannot overflow needs no care */
+        const ScConstFacts *c = sc_const_facts(s->b.cx, def->attr[0].blob);
+        const ScrtFormat *fmt = scrt_format(sc_built(&s->b, v)->type->dtype);
+        any = !c || ldexp(c->amax, -e) > fmt->max;
+    }
+    const ScValue old = *sc_built(&s->b, v);
+    ScVal moved;
+    if (!any) {
+        moved = sc_rebalance(&s->b, v, t);
+        if (constant)
+            sc_set_name(&s->b, moved, old.name);
+    } else {
+        if (constant)
+            v = sc_rebalance(&s->b, v, sc_term(s->b.cx, 0));
+        moved = sc_op_at(&s->b, rebalance, SC_ATTRS(SC_TERMS(1, &t), SC_INT(1)), v);
+        sc_set_exp(&s->b, moved, t);
+    }
+    bool far, from_symbolic;
+    int d = sc_scale_const_exp(sc_term_sub(s->b.cx, t, old.exp), &far);
+    sc_scale_const_exp(old.exp, &from_symbolic);
+    sc_set_g(&s->b, moved, old.g == SC_NO_G || far ? old.g : old.g - 256 * d);
+    sc_set_amax(&s->b, moved, old.amax);
+    return moved;
+}
+
+void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out)
+{
+    const ScSchema *sc = sc_schema(s->b.cx, n->op);
+    const ScTerm *zero = sc_term(s->b.cx, 0), *var[SC_MAX_VARS];
+    bool has = sc && sc->has_scale;
+    s->b.at = n->loc;
+    if (has)
+        bind(s, n, sc, in, var);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScScaleExpr *e = has ? sc_scale_in(sc, i) : NULL;
+        ret_data[i] = in[i];
+        if (is_float_in(s, n, i) && !(e && e->none))
+            ret_data[i] = sc_scale_move(s, in[i], e ? sc_scale_apply(s->b.cx, e, var) : zero,
+                                        sc_operand_any(s->fact, n, i));
+    }
+
+    ScGraph **sub = n->op->n_sub ? sc_array(s->scratch, ScGraph *, n->op->n_sub) : NULL;
+    for (uint32_t i = 0; i < n->op->n_sub; i++)
+        sub[i] = sc_graph_clone(n->sub[i]);
+    sc_node(&s->b, n->op, n->attr, sub, n->n_in, ret_data, n->n_out, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ScVal v = n->first + i;
+        if (sc_type_is_float(sc_built(&s->b, ret_out[i])->type))
+            sc_set_exp(&s->b, ret_out[i],
+                       has ? sc_scale_apply(s->b.cx, sc_scale_out(sc, i), var) : zero);
+        if (!s->is_out[v])
+            sc_set_name(&s->b, ret_out[i], s->g->value[v].name);
+    }
+}
+
+void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
+                     const ScTerm *(*exp)(ScScaler *s, ScVal v, void *arg), void *arg)
+{
+    s->g = g;
+    s->scratch = sc_arena_new();
+    s->fact = sc_scale_facts(g, s->scratch);
+    s->env = sc_array(s->scratch, ScVal, g->n_value);
+    bool *is_out = sc_array(s->scratch, bool, g->n_value);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        is_out[g->out[i]] = !(sc_def(g, g->out[i])->op->flags & (SC_BARRIER | SC_CONST_OP));
+    s->is_out = is_out;
+    s->env[SC_POISON] = SC_POISON;
+    s->env[SC_ABSENT] = SC_ABSENT;
+
+    sc_build_init(&s->b, cx, g->name, g->file);
+    sc_build_source(&s->b, g->source);
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const ScValue *v = &g->value[g->in[i]];
+        s->b.at = sc_def(g, g->in[i])->loc;
+        s->env[g->in[i]] = sc_input(&s->b, v->name, v->type, exp(s, g->in[i], arg));
+    }
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        const ScState *st = &g->state[i];
+        const ScValue *v = &g->value[st->past];
+        s->b.at = sc_def(g, st->past)->loc;
+        s->env[st->past] = sc_state(&s->b, st->name, v->type, exp(s, st->past, arg), st->init);
+        sc_set_name(&s->b, s->env[st->past], v->name);
+    }
+}
+
+static ScVal settle(ScScaler *s, ScVal old, const ScTerm *t)
+{
+    ScVal v = s->env[old];
+    s->b.at = sc_def(s->g, old)->loc;
+    if (t && sc_type_is_float(sc_type_of(s->g, old)))
+        v = sc_scale_move(s, v, t, s->fact[old].any == SC_ANY_VALUE);
+    return v;
+}
+
+ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, ScVal v), uint32_t flags)
+{
+    for (uint32_t i = 0; i < s->g->n_out; i++) {
+        ScVal old = s->g->out[i], v = settle(s, old, out_exp ? out_exp(s, old) : NULL);
+        sc_set_name(&s->b, v, s->g->value[old].name);
+        sc_output(&s->b, s->g->out_name[i], v);
+    }
+    for (uint32_t i = 0; i < s->g->n_state; i++) {
+        const ScState *st = &s->g->state[i];
+        ScVal past = s->env[st->past];
+        sc_state_next(&s->b, past, settle(s, st->next, sc_scale_exp(s, past)));
+    }
+    sc_build_flags(&s->b, flags);
+    sc_arena_free(s->scratch);
+    return sc_build_end(&s->b);
+}

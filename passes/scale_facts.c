@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Facts about values that scale propagation needs, in side tables: one sweep from the first node to
+ * the last for what operands pass on, one back for what users demand.
+ *
+ * `any` marks masks and zeros: values whose exponent nobody should follow. Where scores and a mask
+ * of finfo.min meet, the mask would win every vote and push the scores' data to 0; so it does not
+ * vote, and a rebalance of it never makes it infinite. Which constants are masks is decided by
+ * their elements alone: zeros, infinities and NaN; or at most two values, one of them of magnitude
+ * 2^13 and more. A single such number may be an honest factor, so it counts only where masks are
+ * made or applied (where, max, min, clip, mul: SC_ANY_SINGLE). */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+
+#define MASK_SIZE 0x1p13
+
+static double element(const ScBlob *b, size_t i)
+{
+    if (b->dtype == SCRT_F32) /* nearly all of them, and there may be a billion */
+        return ((const float *)b->data)[i];
+    return scrt_load(b->dtype, b->data, i);
+}
+
+/* Counts different values up to 3; seen holds the first two. */
+static void count_distinct(double x, double seen[2], uint32_t *n)
+{
+    if (*n == 3)
+        return;
+    for (uint32_t i = 0; i < *n; i++)
+        if (seen[i] == x || (isnan(seen[i]) && isnan(x)))
+            return;
+    if (*n < 2)
+        seen[*n] = x;
+    ++*n;
+}
+
+static ScConstFacts measure(const ScBlob *blob)
+{
+    ScConstFacts c = {.measured = true, .nonneg = true};
+    double seen[2];
+    for (size_t i = 0; i < blob->count; i++) {
+        double x = element(blob, i), m = fabs(x);
+        count_distinct(x, seen, &c.distinct);
+        c.nonneg = c.nonneg && x >= 0;
+        c.not_finite = c.not_finite || !isfinite(x);
+        if (!isfinite(x) || m == 0)
+            continue;
+        c.amin = c.n == 0 || m < c.amin ? m : c.amin;
+        c.amax = m > c.amax ? m : c.amax;
+        c.n++;
+    }
+    if (c.n > 0) { /* scaled by the largest, so that squares of f64 stay in range */
+        int e;
+        double sum = 0;
+        frexp(c.amax, &e);
+        for (size_t i = 0; i < blob->count; i++) {
+            double x = element(blob, i);
+            if (isfinite(x) && x != 0) {
+                x = ldexp(x, -e);
+                sum += x * x;
+            }
+        }
+        c.rms = ldexp(sqrt(sum / (double)c.n), e);
+    }
+    return c;
+}
+
+/* Weights are many and three passes ask, so the session remembers. */
+const ScConstFacts *sc_const_facts(ScCtx *cx, const ScBlob *blob)
+{
+    static const char tag;
+    const void *key[2] = {&tag, blob};
+    if (!blob->data && blob->count > 0)
+        return NULL;
+    ScConstFacts *c = sc_ctx_slot(cx, sc_intern_bytes(cx, key, sizeof key), sizeof *c);
+    if (!c->measured)
+        *c = measure(blob);
+    return c;
+}
+
+static bool is_float(const ScGraph *g, ScVal v)
+{
+    return sc_type_is_float(sc_type_of(g, v));
+}
+
+static void constant_facts(const ScGraph *g, const ScNode *n, ScFact *f)
+{
+    f->constant = true;
+    if (!is_float(g, n->first) || n->attr[0].kind != SC_A_BLOB)
+        return;
+    const ScConstFacts *c = sc_const_facts(g->cx, n->attr[0].blob);
+    if (!c)
+        return;
+    f->c = c;
+    f->nonneg = c->nonneg;
+    if (c->n == 0)
+        f->any = SC_ANY_VALUE;
+    else if (c->distinct <= 2 && c->amax >= MASK_SIZE)
+        f->any = c->distinct == 1 ? SC_ANY_ALONE : SC_ANY_VALUE;
+    f->big = f->any != SC_ANY_NOT && (c->not_finite || c->amax >= MASK_SIZE);
+}
+
+static bool any_at(const ScFact *f, const ScNode *n)
+{
+    return f->any == SC_ANY_VALUE || (f->any == SC_ANY_ALONE && (n->op->flags & SC_ANY_SINGLE));
+}
+
+bool sc_operand_any(const ScFact *f, const ScNode *n, uint32_t i)
+{
+    return any_at(&f[n->in[i]], n);
+}
+
+/* No variable at all: the operand or result is taken in the original numbers. */
+static bool is_zero_expr(const ScSchema *sc, const ScScaleExpr *e)
+{
+    bool zero = true;
+    for (uint32_t k = 0; k < sc->n_var; k++)
+        zero = zero && e->coef[k] == 0;
+    return zero;
+}
+
+/* Whether operand i is taken at 0 by the signature; an unknown signature takes all at 0. */
+static bool takes0(const ScSchema *sc, uint32_t i)
+{
+    return !sc || !sc->has_scale || is_zero_expr(sc, sc_scale_in(sc, i));
+}
+
+/* How many of the float operands have a fact. */
+typedef struct Tally {
+    uint32_t n, any, alone, big, finite_mask, nonneg, convex, masked;
+} Tally;
+
+static Tally tally(const ScGraph *g, const ScNode *n, const ScFact *f, const ScSchema *sc)
+{
+    Tally t = {0};
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScFact *o = &f[n->in[i]];
+        if (n->in[i] == SC_ABSENT || !is_float(g, n->in[i]))
+            continue;
+        bool any = any_at(o, n);
+        t.n++;
+        t.any += any;
+        t.alone += o->any == SC_ANY_ALONE;
+        t.big += o->any != SC_ANY_NOT && o->big;
+        t.finite_mask += any && o->c && o->c->amax >= MASK_SIZE && !o->c->not_finite;
+        t.nonneg += o->nonneg;
+        t.convex += o->convex;
+        t.masked += !takes0(sc, i) && (o->masked || (any && o->big));
+    }
+    return t;
+}
+
+/* Facts of the results of node n from those of its operands. */
+static void forward(const ScGraph *g, const ScNode *n, ScFact *f)
+{
+    uint32_t fl = n->op->flags;
+    Tally t = tally(g, n, f, sc_schema(g->cx, n->op));
+    bool carries = fl & (SC_VIEW_OP | SC_ANY_THROUGH | SC_REBALANCES);
+    ScFact r = {0};
+
+    if (carries && t.n > 0 && t.any == t.n)
+        r.any = SC_ANY_VALUE;
+    else if (carries && t.n == 1 && t.alone == 1) /* a view or cast of a single number is one too */
+        r.any = SC_ANY_ALONE;
+    r.big = r.any != SC_ANY_NOT && t.big > 0;
+    r.product = (fl & SC_ANY_PRODUCT) && t.finite_mask > 0;
+    if (r.product) {
+        r.any = SC_ANY_VALUE;
+        r.big = true;
+    }
+    r.masked = t.masked > 0 && !(fl & SC_MASK_ENDS);
+    r.nonneg = carries && t.n > 0 && t.nonneg == t.n;
+    r.convex = (fl & (SC_PASSES_CONVEX | SC_REBALANCES)) && t.convex > 0 && t.convex + t.any >= t.n;
+    for (uint32_t k = 0; k < n->n_out; k++)
+        if (is_float(g, n->first + k))
+            f[n->first + k] = r;
+
+    ScFact *first = &f[n->first];
+    if (fl & SC_NONNEG)
+        first->nonneg = true;
+    if ((fl & SC_SQUARES) && n->n_in >= 2 && n->in[0] == n->in[1])
+        first->nonneg = true;
+    if (fl & SC_CONVEX)
+        first->convex = true;
+}
+
+/* Whether this use asks for exponent 0 (SCALES, Demand). */
+static bool asks0(const ScNode *n, const ScSchema *sc, const ScFact *f, uint32_t i)
+{
+    if (takes0(sc, i))
+        return true;
+    const ScScaleExpr *e = sc_scale_in(sc, i);
+    if (e->wants0)
+        return true;
+    bool passes = e->repeats || (n->op->flags & (SC_VIEW_OP | SC_REBALANCES));
+    return passes && f[n->first].wants0;
+}
+
+static void demand(const ScGraph *g, ScArena *a, ScFact *f)
+{
+    bool *refused = sc_array(a, bool, g->n_value);
+    bool *asked = sc_array(a, bool, g->n_value);
+    for (uint32_t i = g->n_node; i-- > 0;) { /* users come after what they use */
+        const ScNode *n = &g->node[i];
+        const ScSchema *sc = sc_schema(g->cx, n->op);
+        for (uint32_t k = 0; k < n->n_out; k++) {
+            ScVal v = n->first + k;
+            f[v].wants0 = asked[v] && !refused[v] && is_float(g, v);
+        }
+        for (uint32_t k = 0; k < n->n_in; k++) {
+            if (asks0(n, sc, f, k))
+                asked[n->in[k]] = true;
+            else
+                refused[n->in[k]] = true;
+        }
+    }
+}
+
+ScFact *sc_scale_facts(const ScGraph *g, ScArena *a)
+{
+    ScFact *f = sc_array(a, ScFact, g->n_value);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->flags & SC_CONST_OP)
+            constant_facts(g, n, &f[n->first]);
+        else if (!(n->op->flags & SC_BARRIER))
+            forward(g, n, f);
+    }
+    demand(g, a, f);
+    return f;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scale propagation, shared by scalify.c, quantize.c and exponents.c:
+ *
+ *   scale_facts.c  what is true of each value: `any`, demand, sign, convex, masked
+ *   rewrite.c      one node: bind the signature, bring operands into line, build, read off
+ * exponents growth.c       the estimate of log2 RMS that travels beside the exponent
+ *
+ * The rules are those of SCALES; each file says which part it transcribes. */
+#ifndef SC_SCALE_PRIV_H
+#define SC_SCALE_PRIV_H
+
+#include "passes/passes_priv.h"
+
+/* --- Facts --------------------------------------------------------------------------------------
+ */
+
+/* What the elements of a constant are. Magnitudes are those of the finite nonzero ones. */
+typedef struct ScConstFacts {
+    size_t n;          /* finite nonzero elements */
+    double rms;        /* over these; 0 where there are none */
+    double amax, amin; /* largest and smallest magnitude; 0 where there are none */
+    uint32_t distinct; /* different values among all elements, counted up to 3; NaN is one */
+    bool not_finite;   /* some element is infinite or NaN */
+    bool nonneg;       /* no element is negative or NaN */
+    bool measured;
+} ScConstFacts;
+/* NULL where the blob has no data. Measured once a session. */
+const ScConstFacts *sc_const_facts(ScCtx *cx, const ScBlob *blob);
+
+typedef enum ScAny {
+    SC_ANY_NOT,
+    SC_ANY_ALONE, /* a single number of mask size: `any` as an operand of SC_ANY_SINGLE rows */
+    SC_ANY_VALUE, /* `any` whoever looks at it */
+} ScAny;
+
+typedef struct ScFact { /* of one value */
+    ScAny any;
+    bool big;     /* `any`, and more than zeros: elements of mask size or not finite */
+    bool product; /* `any` as the product with a finite mask: its operands are taken at 0 */
+    bool masked;  /* such a mask is among its ancestors up to the next op that ends it */
+    bool nonneg;  /* no element is below 0 */
+    bool convex;  /* weights that sum to 1 */
+    bool wants0;  /* demand: computed in the original numbers */
+    bool constant;
+    const ScConstFacts *c; /* of float constants with data, else NULL */
+} ScFact;
+/* [n_value], in a. Exponents play no part: the table of a scaled graph is that of the plain one. */
+ScFact *sc_scale_facts(const ScGraph *g, ScArena *a);
+/* Whether operand i of n is `any` there. */
+bool sc_operand_any(const ScFact *f, const ScNode *n, uint32_t i);
+
+/* --- The rewrite of one node --------------------------------------------------------------------
+ */
+
+typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
+    ScBuild b;
+    ScArena *scratch;
+    const ScGraph *g;
+    const ScFact *fact; /* of g's values */
+    ScVal *env;         /* [n_value] old value -> new value */
+    /* Constants do not vote under an ellipsis and move unless that over- or underflows: the rule
+     * where exponents are recomputed. */
+    bool constants_follow;
+    /* What the model itself stores in 8 bits or fewer is meant in its own numbers: such results and
+     * their operands are taken at 0. */
+    bool low_at_0;
+    const bool *is_out; /* [n_value] a graph output: its name goes to what becomes the output */
+} ScScaler;
+
+/* Begins a graph of g's name, file and source with its inputs, states, poison and absent in env.
+ * exp(s, v) gives the exponent of input or state v. */
+void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
+                     const ScTerm *(*exp)(ScScaler *s, ScVal v, void *arg), void *arg);
+/* Brings outputs and next states to their exponents, and names them. out_exp: an output's exponent,
+ * NULL: as it is. flags: of the new graph. Finishes s either way. */
+ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, ScVal v), uint32_t flags);
+
+/* Builds node n of s->g on the new values in[n_in], sets exponents and names; operands that do not
+ * have the exponent that the signature wants are rebalanced. ret_data [n_in] receives the operands
+ * as rebalanced, ret_out [n_out] the results. */
+void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out);
+/* Constant n of s->g as round_dtype(blob * 2^-exp); exp NULL where it is no float. */
+ScVal sc_scale_const(ScScaler *s, const ScNode *n, ScrtDtype dtype, const ScTerm *exp);
+/* v, which is `any` or not, at exponent t. Finite elements of an `any` value never become infinite.
+ */
+ScVal sc_scale_move(ScScaler *s, ScVal v, const ScTerm *t, bool any);
+/* The exponent of a new value; 0 for poison. */
+const ScTerm *sc_scale_exp(ScScaler *s, ScVal v);
+/* t's value where it is constant and fits an int, else 0 and *ret_symbolic set (may be NULL). */
+int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic);
+
+/* --- Growth -------------------------------------------------------------------------------------
+ */
+
+/* The estimate for the results of node n in 1/256 (SC_NO_G: none), from the operands as rebalanced
+ * (data [n_in], new values), and the term to add to each result's exponent for symbolic extents
+ * (NULL: none). */
+void sc_growth(ScScaler *s, const ScNode *n, const ScVal *data, int32_t *ret_g,
+               const ScTerm **ret_shift);
+/* How many bits an estimate moves: 0 while |g| <= 1/2, else sign(g) * ceil(|g| - 1/2). */
+int64_t sc_growth_bits(int32_t g);
+/* The paper's gain of a sum: floor(floor(log2 n) / 2) of the n terms that result 0 of n adds up, or
+ * NULL where the row adds nothing up. */
+const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scalify: gives every float value an exponent, so that it stands for data * 2^exp and its data has
+ * an RMS of about 1. The graph computes what it computed before, bit for bit, while nothing under-
+ * or overflows. For each node: rewrite it by its scale signature (rewrite.c), estimate the RMS of
+ * its results (growth.c), and once an estimate is more than half a bit off, move whole bits between
+ * data and exponent by a `rebalance`.
+ *
+ * Inputs, outputs and states stay at exponent 0, so that callers and saved files see the model's
+ * own numbers. What the model itself stores in 8 bits or fewer stays in its own numbers too.
+ * Recipe `round = down` follows the paper instead of growth: a sum of n terms moves
+ * floor(floor(log2 n) / 2) bits, nothing else moves. Source of the idea: arXiv 2407.17353. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Pass {
+    ScScaler s;
+    const ScPassEnv *env;
+    const char *const *label; /* [n_value] names in the statistics; NULL without them */
+    bool down;
+    uint32_t n_symbol; /* of --scaled-io */
+} Pass;
+
+static int by_name(const void *name, const void *stat)
+{
+    return strcmp(name, ((const ScStat *)stat)->name);
+}
+
+static const ScStat *find_stat(const Pass *p, ScVal v)
+{
+    const ScStats *st = p->env->stats;
+    if (!p->label || st->n == 0 || p->s.fact[v].masked || p->s.fact[v].any == SC_ANY_VALUE)
+        return NULL;
+    const ScStat *s = bsearch(p->label[v], st->stat, st->n, sizeof *st->stat, by_name);
+    return s && s->n_finite > 0 ? s : NULL;
+}
+
+static bool is_symbol_of(const ScGraph *g, const char *name)
+{
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const ScType *t = sc_type_of(g, g->in[i]);
+        for (uint32_t d = 0; d < t->rank; d++)
+            if (t->dim[d]->kind == SC_T_SYM && strcmp(t->dim[d]->sym, name) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* p, q, r, ... z, then e11, e12, ...: names that no extent of an input has. */
+static const ScTerm *fresh_symbol(Pass *p)
+{
+    char name[16];
+    do {
+        uint32_t i = p->n_symbol++;
+        if (i < 11)
+            snprintf(name, sizeof name, "%c", (char)('p' + i));
+        else
+            snprintf(name, sizeof name, "e%u", i);
+    } while (is_symbol_of(p->s.g, name));
+    return sc_term_sym(p->s.b.cx, name);
+}
+
+static const ScTerm *source_exp(ScScaler *s, ScVal v, void *arg)
+{
+    Pass *p = arg;
+    if (!sc_type_is_float(sc_type_of(s->g, v)))
+        return NULL;
+    bool input = false;
+    for (uint32_t i = 0; i < s->g->n_in; i++)
+        input = input || s->g->in[i] == v;
+    return input && p->env->scaled_io ? fresh_symbol(p) : sc_term(s->b.cx, 0);
+}
+
+static const ScTerm *zero_exp(ScScaler *s, ScVal v)
+{
+    (void)v;
+    return sc_term(s->b.cx, 0);
+}
+
+/* The exponent of a constant: floor(log2 RMS), so that its data has RMS 1 to 2, but no element may
+ * become subnormal or infinite. `any` constants and those without data stay at 0. */
+static int64_t constant_exp(const ScFact *f, ScrtDtype dtype, int32_t *ret_g)
+{
+    *ret_g = f->any == SC_ANY_VALUE ? SC_NO_G : 0;
+    const ScrtFormat *fmt = scrt_format(dtype);
+    if (!f->c || f->any == SC_ANY_VALUE)
+        return 0;
+    int e, least, most, normal;
+    frexp(f->c->rms, &e);
+    frexp(f->c->amin, &least);
+    frexp(f->c->amax, &most);
+    frexp(fmt->min_normal, &normal);
+    e--;
+    if (scrt_dtype_is_low(dtype))
+        e = 0;
+    else if (e > least - normal)
+        e = least - normal;
+    if (ldexp(f->c->amax, -e) > fmt->max)
+        e = 0;
+    *ret_g = sc_log2_256(f->c->rms) - 256 * e;
+    return e;
+}
+
+static void constant(Pass *p, const ScNode *n)
+{
+    ScScaler *s = &p->s;
+    const ScType *t = sc_type_of(s->g, n->first);
+    int32_t g = SC_NO_G;
+    const ScTerm *e = NULL;
+    if (sc_type_is_float(t))
+        e = sc_term(s->b.cx, constant_exp(&s->fact[n->first], t->dtype, &g));
+    s->env[n->first] = sc_scale_const(s, n, t->dtype, e);
+    sc_set_g(&s->b, s->env[n->first], g);
+}
+
+/* Settles the new value of v: annotates it with its estimate g, replaced by what was measured, and
+ * moves the bits that it is off, and those of symbolic extents. */
+static void settle(Pass *p, ScVal v, int32_t g, const ScTerm *shift)
+{
+    ScScaler *s = &p->s;
+    const ScFact *f = &s->fact[v];
+    const ScStat *st = find_stat(p, v);
+    const ScTerm *e = sc_scale_exp(s, s->env[v]);
+    bool symbolic;
+    int at = sc_scale_const_exp(e, &symbolic);
+    if (f->any == SC_ANY_VALUE || p->down)
+        g = SC_NO_G;
+    if (st && st->rms > 0 && !symbolic)
+        g = sc_log2_256(st->rms) - 256 * at;
+    sc_set_g(&s->b, s->env[v], g);
+    if (st)
+        sc_set_amax(&s->b, s->env[v], (float)st->amax);
+    if (f->wants0 || f->any == SC_ANY_VALUE || scrt_dtype_is_low(sc_type_of(s->g, v)->dtype))
+        return;
+    int64_t k = sc_growth_bits(g);
+    if (p->down) /* floor for what was measured, and no estimate */
+        k = st && g != SC_NO_G ? (g >= 0 ? g / 256 : -((-g + 255) / 256)) : 0;
+    const ScTerm *to = sc_term_addc(s->b.cx, e, k);
+    if (shift)
+        to = sc_term_add(s->b.cx, to, shift);
+    s->env[v] = sc_scale_move(s, s->env[v], to, false);
+    if (g != SC_NO_G)
+        sc_set_g(&s->b, s->env[v], g - 256 * (int32_t)k); /* a symbolic shift leaves g */
+}
+
+static void node(Pass *p, const ScNode *n)
+{
+    ScScaler *s = &p->s;
+    ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
+    ScVal *data = sc_array(s->scratch, ScVal, n->n_in + 1);
+    int32_t *g = sc_array(s->scratch, int32_t, n->n_out + 1);
+    const ScTerm **shift = sc_array(s->scratch, const ScTerm *, n->n_out + 1);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = s->env[n->in[i]];
+    sc_scale_node(s, n, in, data, &s->env[n->first]);
+    sc_growth(s, n, data, g, shift);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ScVal v = n->first + i;
+        if (!sc_type_is_float(sc_type_of(s->g, v)) || s->env[v] == SC_POISON)
+            continue;
+        settle(p, v, g[i], p->down ? (i == 0 ? sc_growth_down(s->g, n) : NULL) : shift[i]);
+    }
+}
+
+/* The estimate for an input or a state: RMS 1, or what calibration measured. */
+static void source(Pass *p, const ScNode *n)
+{
+    ScVal v = n->first;
+    if (sc_type_is_float(sc_type_of(p->s.g, v)))
+        settle(p, v, 0, NULL);
+}
+
+static bool check_stats(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+{
+    if (env->scales != SC_SCALES_CALIBRATE)
+        return true;
+    if (!env->stats)
+        return sc_fail(cx, NULL, SC_E_CALIBRATION, "no statistics were given");
+    if (env->stats->graph != sc_graph_hash(g))
+        return sc_fail(cx, NULL, SC_E_CALIBRATION,
+                       "the statistics were measured on another graph than this one");
+    return true;
+}
+
+ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+{
+    if (g->flags & SC_G_SCALED) {
+        sc_fail(cx, NULL, SC_E_SCALED, "scalify");
+        return NULL;
+    }
+    if (!check_stats(cx, g, env))
+        return NULL;
+    Pass p = {.env = env, .down = env->recipe && env->recipe->round_down};
+    p.s.low_at_0 = true;
+    sc_scaler_begin(&p.s, cx, g, source_exp, &p);
+    if (env->scales == SC_SCALES_CALIBRATE)
+        p.label = sc_labels(g, p.s.scratch);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        p.s.b.at = n->loc;
+        if (n->op->flags & SC_BARRIER)
+            source(&p, n);
+        else if (n->op->flags & SC_CONST_OP)
+            constant(&p, n);
+        else
+            node(&p, n);
+    }
+    return sc_scaler_end(&p.s, env->scaled_io ? NULL : zero_exp, g->flags | SC_G_SCALED);
+}
