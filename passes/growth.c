@@ -82,7 +82,7 @@ const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n)
 {
     ScCtx *cx = g->cx;
     const ScTerm *count = sc_term(cx, 1);
-    if (!(n->op->flags & SC_SUMS))
+    if (!(n->op->flags & SC_SUMS) || n->op->lower.post) /* a mean: not a sum as it stands */
         return NULL;
     const ScType *x = sc_type_of(g, n->in[0]);
     if (n->op->contract) {
@@ -97,6 +97,10 @@ const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n)
         for (uint32_t i = 0; i < r.n_axis; i++)
             count = sc_term_mul(cx, count, x->dim[r.axis[i]]);
     } else if (n->op->window) { /* the kernel's volume times the channels that w sees */
+        ScWindow win;
+        n->op->window(g, n, &win);
+        if (!win.is_conv)
+            return NULL;
         const ScType *w = sc_type_of(g, n->in[1]);
         for (uint32_t i = 1; i < w->rank; i++)
             count = sc_term_mul(cx, count, w->dim[i]);

@@ -120,6 +120,21 @@ static void bind(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScVal *
     }
 }
 
+/* The data of v is that of old times 2^(old.exp - v's exponent); a symbolic step leaves g. */
+static void annotate(ScScaler *s, ScVal v, const ScValue *old)
+{
+    bool symbolic;
+    int d = sc_scale_const_exp(sc_term_sub(s->b.cx, sc_scale_exp(s, v), old->exp), &symbolic);
+    sc_set_g(&s->b, v, old->g == SC_NO_G || symbolic ? old->g : old->g - 256 * d);
+    sc_set_amax(&s->b, v, old->amax);
+}
+
+void sc_scale_annotate(ScScaler *s, ScVal v, ScVal old)
+{
+    if (s->g->value[old].exp && v != SC_POISON)
+        annotate(s, v, &s->g->value[old]);
+}
+
 ScVal sc_scale_move(ScScaler *s, ScVal v, const ScTerm *t, bool any)
 {
     if (v == SC_POISON || v == SC_ABSENT || sc_scale_exp(s, v) == t)
@@ -144,12 +159,20 @@ ScVal sc_scale_move(ScScaler *s, ScVal v, const ScTerm *t, bool any)
         moved = sc_op_at(&s->b, rebalance, SC_ATTRS(SC_TERMS(1, &t), SC_INT(1)), v);
         sc_set_exp(&s->b, moved, t);
     }
-    bool far, from_symbolic;
-    int d = sc_scale_const_exp(sc_term_sub(s->b.cx, t, old.exp), &far);
-    sc_scale_const_exp(old.exp, &from_symbolic);
-    sc_set_g(&s->b, moved, old.g == SC_NO_G || far ? old.g : old.g - 256 * d);
-    sc_set_amax(&s->b, moved, old.amax);
+    annotate(s, moved, &old);
     return moved;
+}
+
+/* The node on new operands, with its names; what becomes an output is named at the end. */
+static void build(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_out)
+{
+    ScGraph **sub = n->op->n_sub ? sc_array(s->scratch, ScGraph *, n->op->n_sub) : NULL;
+    for (uint32_t i = 0; i < n->op->n_sub; i++)
+        sub[i] = sc_graph_clone(n->sub[i]);
+    sc_node(&s->b, n->op, n->attr, sub, n->n_in, in, n->n_out, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (!s->is_out[n->first + i])
+            sc_set_name(&s->b, ret_out[i], s->g->value[n->first + i].name);
 }
 
 void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out)
@@ -168,17 +191,23 @@ void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_dat
                                         sc_operand_any(s->fact, n, i));
     }
 
-    ScGraph **sub = n->op->n_sub ? sc_array(s->scratch, ScGraph *, n->op->n_sub) : NULL;
-    for (uint32_t i = 0; i < n->op->n_sub; i++)
-        sub[i] = sc_graph_clone(n->sub[i]);
-    sc_node(&s->b, n->op, n->attr, sub, n->n_in, ret_data, n->n_out, ret_out);
-    for (uint32_t i = 0; i < n->n_out; i++) {
-        ScVal v = n->first + i;
+    build(s, n, ret_data, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++)
         if (sc_type_is_float(sc_built(&s->b, ret_out[i])->type))
             sc_set_exp(&s->b, ret_out[i],
                        has ? sc_scale_apply(s->b.cx, sc_scale_out(sc, i), var) : zero);
-        if (!s->is_out[v])
-            sc_set_name(&s->b, ret_out[i], s->g->value[v].name);
+}
+
+void sc_scale_copy(ScScaler *s, const ScNode *n)
+{
+    ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = s->env[n->in[i]];
+    s->b.at = n->loc;
+    build(s, n, in, &s->env[n->first]);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        sc_set_exp(&s->b, s->env[n->first + i], s->g->value[n->first + i].exp);
+        sc_scale_annotate(s, s->env[n->first + i], n->first + i);
     }
 }
 

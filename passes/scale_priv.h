@@ -79,6 +79,11 @@ ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, ScVal 
  * have the exponent that the signature wants are rebalanced. ret_data [n_in] receives the operands
  * as rebalanced, ret_out [n_out] the results. */
 void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out);
+/* Node n as it stands in s->g, with the exponents and annotations it has there; operands from env.
+ */
+void sc_scale_copy(ScScaler *s, const ScNode *n);
+/* Gives new value v the annotations that old value `old` has, brought to v's exponent. */
+void sc_scale_annotate(ScScaler *s, ScVal v, ScVal old);
 /* Constant n of s->g as round_dtype(blob * 2^-exp); exp NULL where it is no float. */
 ScVal sc_scale_const(ScScaler *s, const ScNode *n, ScrtDtype dtype, const ScTerm *exp);
 /* v, which is `any` or not, at exponent t. Finite elements of an `any` value never become infinite.

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize: stores the operands that a recipe names in low precision. Rows say which operands may
+ * be (quantizable); the recipe, which of them are, and in what format. A constant becomes a
+ * constant of that format, whose exponent is the least at which its largest element still fits. Any
+ * other operand is rebalanced to the exponent of its storage and cast:
+ *
+ *   propagate   RMS 4: e - 2, where e is scalify's exponent for RMS 1
+ *   calibrate   the largest magnitude seen at half the format's range: 2^7 in E4M3, 2^14 in E5M2
+ *   round=down  RMS 1, as the paper does
+ *
+ * bf16 has the range of f32 and is stored in the original numbers. The result is brought back to
+ * the exponent and type that it had, so nothing downstream changes; simplify then finds better
+ * exponents. What the model itself stores as narrow as that is left alone, and so are constants
+ * with infinities or NaN. SCALES, Where a value is stored in low precision. */
+#include "passes/scale_priv.h"
+
+#include <fnmatch.h>
+#include <math.h>
+
+typedef struct Pass {
+    ScScaler s;
+    const ScPassEnv *env;
+    const ScRecipe *recipe;
+} Pass;
+
+/* The format for an operand of n: kind 0 activations, 1 constants. F32: leave alone. */
+static ScrtDtype format(const ScRecipe *r, const ScNode *n, uint32_t kind)
+{
+    ScrtDtype t = kind ? r->weight : r->activation;
+    for (uint32_t i = 0; i < r->n_rule; i++)
+        for (uint32_t k = 0; k < n->loc->n; k++) {
+            const char *name = n->loc->origin[k].name;
+            if (r->rule[i].operand[kind] != SCRT_DTYPE_NONE && name &&
+                fnmatch(r->rule[i].pattern, name, 0) == 0)
+                t = r->rule[i].operand[kind];
+        }
+    return t == SCRT_DTYPE_NONE ? SCRT_F32 : t;
+}
+
+static bool has_f32_range(const ScrtFormat *f)
+{
+    return f->exp_bits >= 8;
+}
+
+/* The least e with amax * 2^-e <= max: nothing is clipped, and no smaller one could say so. */
+static int fit(double amax, double max)
+{
+    int e;
+    frexp(amax / max, &e);
+    while (ldexp(max, e - 1) >= amax)
+        e--;
+    while (ldexp(max, e) < amax)
+        e++;
+    return e;
+}
+
+static int constant_exp(const Pass *p, const ScConstFacts *c, ScrtDtype fmt, const ScTerm *exp)
+{
+    if (c->n == 0 || has_f32_range(scrt_format(fmt)))
+        return 0;
+    if (p->recipe->round_down)
+        return sc_scale_const_exp(exp, NULL);
+    return fit(c->amax, scrt_format(fmt)->max);
+}
+
+static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt)
+{
+    ScCtx *cx = p->s.b.cx;
+    const ScValue *v = &p->s.g->value[old];
+    const ScrtFormat *f = scrt_format(fmt);
+    if (has_f32_range(f))
+        return sc_term(cx, 0);
+    if (p->recipe->round_down)
+        return v->exp;
+    if (p->env->scales == SC_SCALES_CALIBRATE && v->amax > 0 && isfinite(v->amax)) {
+        int k, top;
+        double m = frexp(v->amax, &k); /* log2 amax to the nearest integer */
+        k -= m < 0.70710678118654752;
+        frexp(f->max, &top);
+        return sc_term(cx, k - (top - 2)); /* 448 = 2^8.8: top is 9, half the range is 2^7 */
+    }
+    return sc_term_addc(cx, v->exp, -2);
+}
+
+/* Operand i of n in format fmt, or SC_ABSENT where it stays as it is. */
+static ScVal store(Pass *p, const ScNode *n, uint32_t i)
+{
+    ScScaler *s = &p->s;
+    ScVal old = n->in[i];
+    const ScValue *v = &s->g->value[old];
+    const ScNode *def = sc_def(s->g, old);
+    bool constant = def->op->flags & SC_CONST_OP;
+    if (old == SC_ABSENT || i >= 32 || !(n->op->quantizable >> i & 1) || !sc_type_is_float(v->type))
+        return SC_ABSENT;
+    ScrtDtype fmt = format(p->recipe, n, constant);
+    if (fmt == SCRT_F32 || scrt_dtype_bits(v->type->dtype) <= scrt_dtype_bits(fmt))
+        return SC_ABSENT;
+
+    if (!constant) {
+        const ScTerm *t = activation_exp(p, old, fmt);
+        ScVal x = sc_scale_move(s, s->env[old], t, false);
+        ScVal low = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(fmt)), x);
+        sc_set_exp(&s->b, low, t);
+        sc_scale_annotate(s, low, old);
+        return low;
+    }
+    const ScConstFacts *c = s->fact[old].c;
+    if (!c) {
+        sc_fail(s->b.cx, n->loc, SC_E_BLOB, "%s", def->attr[0].blob->name);
+        return SC_POISON;
+    }
+    if (c->not_finite)
+        return SC_ABSENT;
+    ScVal low = sc_scale_const(s, def, fmt, sc_term(s->b.cx, constant_exp(p, c, fmt, v->exp)));
+    sc_scale_annotate(s, low, old);
+    return low;
+}
+
+/* Low-precision operands are multiplied and added up in f32; a result of another type comes back to
+ * it, and whatever meets them on the way there (a bias) is f32 too. */
+static void node(Pass *p, const ScNode *n)
+{
+    ScScaler *s = &p->s;
+    ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
+    ScVal *data = sc_array(s->scratch, ScVal, n->n_in + 1);
+    uint32_t stored = 0;
+    s->b.at = n->loc;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        in[i] = store(p, n, i);
+        stored += in[i] != SC_ABSENT;
+    }
+    if (stored == 0) {
+        sc_scale_copy(s, n);
+        return;
+    }
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        if (in[i] != SC_ABSENT)
+            continue;
+        in[i] = s->env[n->in[i]];
+        const ScType *t = sc_type_of(s->g, n->in[i]);
+        if (n->in[i] == SC_ABSENT || !sc_type_is_float(t) || t->dtype == SCRT_F32 ||
+            scrt_dtype_is_low(t->dtype))
+            continue;
+        const ScTerm *e = sc_scale_exp(s, in[i]);
+        in[i] = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(SCRT_F32)), in[i]);
+        sc_set_exp(&s->b, in[i], e);
+    }
+    sc_scale_node(s, n, in, data, &s->env[n->first]);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ScVal v = n->first + i, *now = &s->env[v];
+        const ScValue *was = &s->g->value[v];
+        if (!was->exp || *now == SC_POISON)
+            continue;
+        sc_scale_annotate(s, *now, v);
+        const ScTerm *e = sc_scale_exp(s, *now);
+        if (sc_built(&s->b, *now)->type->dtype != was->type->dtype) {
+            *now = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(was->type->dtype)), *now);
+            sc_set_exp(&s->b, *now, e);
+            sc_scale_annotate(s, *now, v);
+        }
+        *now = sc_scale_move(s, *now, was->exp, false);
+    }
+}
+
+static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
+{
+    (void)arg;
+    return s->g->value[v].exp;
+}
+
+ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+{
+    static const ScRecipe f32 = {"f32", SCRT_F32, SCRT_F32, false, 0, NULL};
+    Pass p = {.env = env, .recipe = env->recipe ? env->recipe : &f32};
+    sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        const ScValue *v = &g->value[n->first];
+        p.s.b.at = n->loc;
+        if (n->op->flags & SC_BARRIER) {
+            sc_scale_annotate(&p.s, p.s.env[n->first], n->first);
+        } else if (n->op->flags & SC_CONST_OP) {
+            p.s.env[n->first] = sc_scale_const(&p.s, n, v->type->dtype, v->exp);
+            sc_scale_annotate(&p.s, p.s.env[n->first], n->first);
+        } else {
+            node(&p, n);
+        }
+    }
+    return sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED);
+}
