@@ -75,8 +75,8 @@ typedef struct ScDamage ScDamage;
 ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref);
 /* Runs one sample through the evaluator; false with errors in cx. */
 bool sc_damage_add(ScDamage *d, const ScrtTensor *in);
-/* The reports of all float values but constants, most damage first, then in graph order; frees d.
- * They live as long as cx. */
+/* The reports of all float values, of constants only those in low precision (beside their blob),
+ * most damage first, then in graph order; frees d. They live as long as cx. */
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 
 /* --- Passes

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calibration: runs sample inputs through the evaluator and keeps, for each float value that is no
+ * constant, the RMS and the largest magnitude of its finite elements. Sums run in element and
+ * sample order, so the same samples give the same file. The file is text, a line a value:
+ *
+ *   scalec-stats 1
+ *   graph 0123456789abcdef
+ *   conv1 rms 1.25 amax 7.5 finite 100352
+ */
+#include "passes/scale_priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct ScCalibrator {
+    ScCtx *cx;
+    const ScGraph *g;
+    ScArena *arena;
+    const char *const *label; /* [n_value] */
+    double *sum, *amax;       /* [n_value] of squares; of magnitudes */
+    uint64_t *finite;         /* [n_value] */
+    uint32_t n_sample;
+};
+
+ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g)
+{
+    ScArena *a = sc_arena_new();
+    ScCalibrator *c = sc_new(a, ScCalibrator);
+    *c = (ScCalibrator){.cx = cx,
+                        .g = g,
+                        .arena = a,
+                        .label = sc_labels(g, a),
+                        .sum = sc_array(a, double, g->n_value),
+                        .amax = sc_array(a, double, g->n_value),
+                        .finite = sc_array(a, uint64_t, g->n_value)};
+    return c;
+}
+
+static bool is_measured(const ScGraph *g, ScVal v)
+{
+    return v >= SC_FIRST && sc_type_is_float(sc_type_of(g, v)) &&
+           !(sc_def(g, v)->op->flags & SC_CONST_OP);
+}
+
+static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+{
+    ScCalibrator *c = arg;
+    if (depth > 0 || !is_measured(g, v))
+        return;
+    int64_t n = scrt_count(t);
+    for (int64_t i = 0; i < n; i++) {
+        double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i);
+        if (!isfinite(x))
+            continue;
+        c->sum[v] += x * x;
+        c->amax[v] = fabs(x) > c->amax[v] ? fabs(x) : c->amax[v];
+        c->finite[v]++;
+    }
+}
+
+bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in)
+{
+    ScArena *a = sc_arena_new();
+    ScrtTensor *out = sc_array(a, ScrtTensor, c->g->n_out + 1);
+    ScEvalOptions opt = {.see = see, .arg = c};
+    bool ok = sc_eval(c->g, in, out, &opt);
+    for (uint32_t i = 0; ok && i < c->g->n_out; i++)
+        scrt_free(out[i].data);
+    sc_arena_free(a);
+    c->n_sample += ok;
+    return ok;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const ScStat *)a)->name, ((const ScStat *)b)->name);
+}
+
+const ScStats *sc_calibrate_end(ScCalibrator *c)
+{
+    ScArena *a = sc_ctx_arena(c->cx);
+    ScStat *stat = sc_array(a, ScStat, c->g->n_value);
+    ScStats *s = sc_new(a, ScStats);
+    for (ScVal v = SC_FIRST; v < c->g->n_value; v++)
+        if (is_measured(c->g, v))
+            stat[s->n++] = (ScStat){
+                .name = sc_intern(c->cx, c->label[v]),
+                .rms = c->finite[v] ? sqrt(c->sum[v] / (double)c->finite[v]) : 0,
+                .amax = c->amax[v],
+                .n_finite = c->finite[v],
+            };
+    qsort(stat, s->n, sizeof *stat, by_name);
+    s->stat = stat;
+    s->graph = sc_graph_hash(c->g);
+    sc_arena_free(c->arena);
+    return s;
+}
+
+/* --- The file -----------------------------------------------------------------------------------
+ */
+
+/* Numbers are written and read in the "C" locale, whatever the program around us has set. */
+static locale_t c_locale(locale_t *ret_old)
+{
+    locale_t c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+    *ret_old = c ? uselocale(c) : (locale_t)0;
+    return c;
+}
+
+static void end_locale(locale_t c, locale_t old)
+{
+    if (!c)
+        return;
+    uselocale(old);
+    freelocale(c);
+}
+
+void sc_stats_print(const ScStats *s, ScStr *out)
+{
+    locale_t old, c = c_locale(&old);
+    sc_str_addf(out, "scalec-stats 1\ngraph %016" PRIx64 "\n", s->graph);
+    for (uint32_t i = 0; i < s->n; i++) {
+        sc_str_quote(out, s->stat[i].name);
+        sc_str_addf(out, " rms %.17g amax %.17g finite %" PRIu64 "\n", s->stat[i].rms,
+                    s->stat[i].amax, s->stat[i].n_finite);
+    }
+    end_locale(c, old);
+}
+
+static void blanks(const char **p)
+{
+    while (**p == ' ' || **p == '\t' || **p == '\r')
+        ++*p;
+}
+
+static bool word(const char **p, const char *w)
+{
+    size_t n = strlen(w);
+    blanks(p);
+    if (strncmp(*p, w, n) != 0)
+        return false;
+    *p += n;
+    blanks(p);
+    return true;
+}
+
+static bool number(const char **p, double *ret)
+{
+    char *end;
+    if ((**p < '0' || **p > '9') && **p != '.')
+        return false;
+    *ret = strtod(*p, &end);
+    *p = end;
+    return isfinite(*ret);
+}
+
+static bool count(const char **p, int base, uint64_t *ret)
+{
+    char *end;
+    errno = 0;
+    if (**p == '-' || **p == '+')
+        return false;
+    *ret = strtoull(*p, &end, base);
+    bool ok = end != *p && errno == 0;
+    *p = end;
+    return ok;
+}
+
+/* One line of a value; *p is past it afterwards. */
+static bool stat_line(ScCtx *cx, const char **p, ScStat *ret)
+{
+    ScStr name = {0};
+    bool ok = sc_read_name(p, &name) && word(p, "rms") && number(p, &ret->rms) && word(p, "amax") &&
+              number(p, &ret->amax) && word(p, "finite") && count(p, 10, &ret->n_finite);
+    ret->name = sc_intern(cx, sc_str_get(&name));
+    sc_str_free(&name);
+    blanks(p);
+    return ok && (**p == '\n' || **p == '\0');
+}
+
+static const ScStats *parse(ScCtx *cx, const char *file, const char *text)
+{
+    const char *p = text;
+    ScStats *s = sc_new(sc_ctx_arena(cx), ScStats);
+    ScStat *stat = NULL, *kept;
+    uint32_t cap = 0, line = 2;
+    if (!word(&p, "scalec-stats 1") || *p++ != '\n' || !word(&p, "graph") ||
+        !count(&p, 16, &s->graph) || (blanks(&p), *p != '\n')) {
+        sc_fail(
+            cx, sc_loc(cx, file, 1, SC_FORWARD, 0, NULL), SC_E_CALIBRATION,
+            "not a file of statistics: it begins with 'scalec-stats 1' and 'graph' with a hash");
+        return NULL;
+    }
+    for (; *p == '\n'; line++) {
+        ScStat one;
+        p++;
+        blanks(&p);
+        if (*p == '\n' || *p == '\0')
+            continue;
+        if (!stat_line(cx, &p, &one)) {
+            sc_fail(cx, sc_loc(cx, file, line + 1, SC_FORWARD, 0, NULL), SC_E_CALIBRATION,
+                    "a line is a name, then rms, amax and finite, each with a number");
+            sc_buf_free(stat);
+            return NULL;
+        }
+        sc_buf_push(stat, s->n, cap, one);
+    }
+    kept = sc_array(sc_ctx_arena(cx), ScStat, s->n + 1);
+    if (s->n > 0)
+        memcpy(kept, stat, s->n * sizeof *stat);
+    sc_buf_free(stat);
+    qsort(kept, s->n, sizeof *kept, by_name);
+    s->stat = kept;
+    return s;
+}
+
+const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text)
+{
+    locale_t old, c = c_locale(&old);
+    const ScStats *s = parse(cx, file, text);
+    end_locale(c, old);
+    return s;
+}

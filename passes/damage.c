@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the data of a graph looks like, beside a reference: the engine of `scalec check`. Each
+ * sample runs through the reference, whose values are kept as the numbers they stand for, then
+ * through the graph. Values are matched by name, outputs by place; a cast or rebalance without a
+ * name is the stored form of its operand and is compared with what that is compared with.
+ *
+ * Damage is the noise that arose in a value: its noise-to-signal power minus the largest of its
+ * operands'. So a layer that only passes on what came before ranks low. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Sum { /* over all samples, of one value */
+    uint64_t n, finite, under, saturated, compared;
+    double sq, amax, signal, noise;
+} Sum;
+
+struct ScDamage {
+    ScCtx *cx;
+    const ScGraph *g, *ref;
+    ScArena *arena;
+    ScVal *twin;    /* [g->n_value] value of ref, or SC_ABSENT */
+    ScVal *stored;  /* [g->n_value] the value whose stored form this is; itself otherwise */
+    bool *ref_kept; /* [ref->n_value] */
+    bool *kept;     /* [g->n_value] operands of conversions into storage */
+    double **ref_x; /* [ref->n_value] the present sample, from malloc */
+    double **x;     /* [g->n_value] */
+    Sum *sum;       /* [g->n_value] */
+    ScBinding *env;
+    uint32_t n_env;
+};
+
+static bool is_float(const ScGraph *g, ScVal v)
+{
+    return v >= SC_FIRST && sc_type_is_float(sc_type_of(g, v));
+}
+
+static bool is_const(const ScGraph *g, ScVal v)
+{
+    return sc_def(g, v)->op->flags & SC_CONST_OP;
+}
+
+typedef struct Named {
+    const char *name;
+    ScVal v;
+} Named;
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const Named *)a)->name, ((const Named *)b)->name);
+}
+
+/* A rebalance, or a cast: the row carries on one operand and is no view. */
+static bool is_stored_form(const ScNode *n)
+{
+    return n->n_in == 1 && n->n_out == 1 &&
+           ((n->op->flags & SC_REBALANCES) ||
+            ((n->op->flags & SC_ANY_THROUGH) && !(n->op->flags & SC_VIEW_OP)));
+}
+
+static void match(ScDamage *d)
+{
+    Named *table = sc_array(d->arena, Named, d->ref->n_value);
+    uint32_t n = 0;
+    for (ScVal v = SC_FIRST; v < d->ref->n_value; v++)
+        if (is_float(d->ref, v) && d->ref->value[v].name)
+            table[n++] = (Named){d->ref->value[v].name, v};
+    qsort(table, n, sizeof *table, by_name);
+    for (ScVal v = SC_FIRST; v < d->g->n_value; v++) {
+        const ScNode *def = sc_def(d->g, v);
+        Named key = {.name = d->g->value[v].name};
+        if (!is_float(d->g, v))
+            continue;
+        const Named *hit = key.name && n ? bsearch(&key, table, n, sizeof *table, by_name) : NULL;
+        if (hit)
+            d->twin[v] = hit->v;
+        else if (is_stored_form(def) && is_float(d->g, def->in[0]))
+            d->twin[v] = d->twin[def->in[0]];
+    }
+    for (uint32_t i = 0; i < d->g->n_out && i < d->ref->n_out; i++)
+        if (is_float(d->g, d->g->out[i]) && is_float(d->ref, d->ref->out[i]))
+            d->twin[d->g->out[i]] = d->ref->out[i];
+    for (ScVal v = SC_FIRST; v < d->g->n_value; v++)
+        if (d->twin[v] != SC_ABSENT)
+            d->ref_kept[d->twin[v]] = true;
+}
+
+ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref)
+{
+    ScArena *a = sc_arena_new();
+    ScDamage *d = sc_new(a, ScDamage);
+    *d = (ScDamage){.cx = cx,
+                    .g = g,
+                    .ref = ref,
+                    .arena = a,
+                    .twin = sc_array(a, ScVal, g->n_value),
+                    .stored = sc_array(a, ScVal, g->n_value),
+                    .kept = sc_array(a, bool, g->n_value),
+                    .x = sc_array(a, double *, g->n_value),
+                    .sum = sc_array(a, Sum, g->n_value)};
+    for (ScVal v = 0; v < g->n_value; v++) {
+        d->twin[v] = SC_ABSENT;
+        d->stored[v] = v;
+        const ScNode *def = v >= SC_FIRST ? sc_def(g, v) : NULL;
+        if (def && is_stored_form(def) && is_float(g, v) && is_float(g, def->in[0])) {
+            d->stored[v] = d->stored[def->in[0]];
+            d->kept[def->in[0]] = true;
+        }
+    }
+    if (ref) {
+        d->ref_kept = sc_array(a, bool, ref->n_value);
+        d->ref_x = sc_array(a, double *, ref->n_value);
+        match(d);
+    }
+    return d;
+}
+
+/* The exponent of v for this sample's sizes. */
+static int exponent(const ScDamage *d, const ScGraph *g, ScVal v)
+{
+    int64_t e = 0;
+    if (g->value[v].exp)
+        sc_term_eval(g->value[v].exp, d->n_env, d->env, &e);
+    return e > 4096 ? 4096 : e < -4096 ? -4096 : (int)e;
+}
+
+/* The data of t times 2^e, from malloc: out of memory ends in the hook of arenas. */
+static double *numbers(const ScrtTensor *t, int e)
+{
+    int64_t n = scrt_count(t);
+    uint32_t cap = 0;
+    double *x = NULL;
+    while (cap < n)
+        x = sc_buf_grow(x, &cap, sizeof *x);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = ldexp(scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i), e);
+    return x;
+}
+
+static void see_ref(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+{
+    ScDamage *d = arg;
+    if (depth == 0 && d->ref_kept[v])
+        d->ref_x[v] = numbers(t, exponent(d, g, v));
+}
+
+/* Compares one element, x as stored, with the number it should stand for. */
+static void compare(Sum *s, double x, int e, double want)
+{
+    double got = ldexp(x, e);
+    if (!isfinite(want) || !isfinite(got))
+        return;
+    s->compared++;
+    s->signal += want * want;
+    s->noise += (got - want) * (got - want);
+}
+
+static void measure(Sum *s, const ScrtFormat *f, double x, double source)
+{
+    bool low = f && f->bits <= 16;
+    s->n++;
+    if (isfinite(x)) {
+        s->finite++;
+        s->sq += x * x;
+        s->amax = fabs(x) > s->amax ? fabs(x) : s->amax;
+    }
+    s->under += low && x == 0 && source != 0 && !isnan(source);
+    s->saturated += low && fabs(x) == f->max && fabs(source) > f->max;
+}
+
+static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+{
+    ScDamage *d = arg;
+    if (depth > 0 || !is_float(g, v) || is_const(g, v))
+        return;
+    int e = exponent(d, g, v);
+    int64_t n = scrt_count(t);
+    const ScNode *def = sc_def(g, v);
+    const double *source = d->stored[v] == v ? NULL : d->x[def->in[0]];
+    const double *want = d->twin[v] == SC_ABSENT ? NULL : d->ref_x[d->twin[v]];
+    const ScrtFormat *f = scrt_format((ScrtDtype)t->dtype);
+    for (int64_t i = 0; i < n; i++) {
+        double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i);
+        measure(&d->sum[v], f, x, source ? ldexp(source[i], -e) : x);
+        if (want)
+            compare(&d->sum[v], x, e, want[i]);
+    }
+    if (d->kept[v])
+        d->x[v] = numbers(t, e);
+}
+
+static bool run(const ScGraph *g, const ScrtTensor *in, const ScEvalOptions *opt)
+{
+    ScArena *a = sc_arena_new();
+    ScrtTensor *out = sc_array(a, ScrtTensor, g->n_out + 1);
+    bool ok = sc_eval(g, in, out, opt);
+    for (uint32_t i = 0; ok && i < g->n_out; i++)
+        scrt_free(out[i].data);
+    sc_arena_free(a);
+    return ok;
+}
+
+static void forget(double **x, uint32_t n)
+{
+    for (uint32_t i = 0; x && i < n; i++) {
+        sc_buf_free(x[i]);
+        x[i] = NULL;
+    }
+}
+
+bool sc_damage_add(ScDamage *d, const ScrtTensor *in)
+{
+    ScEvalOptions ref = {.see = see_ref, .arg = d}, own = {.see = see, .arg = d};
+    if (!sc_bind_dims(d->g, in, d->arena, &d->env, &d->n_env))
+        return false;
+    bool ok = (!d->ref || run(d->ref, in, &ref)) && run(d->g, in, &own);
+    if (d->ref)
+        forget(d->ref_x, d->ref->n_value);
+    forget(d->x, d->g->n_value);
+    return ok;
+}
+
+/* A constant in low precision is compared with its blob. */
+static void measure_constant(ScDamage *d, ScVal v)
+{
+    const ScBlob *b = sc_def(d->g, v)->attr[0].blob;
+    const ScType *t = sc_type_of(d->g, v);
+    const ScrtFormat *f = scrt_format(t->dtype);
+    int e = exponent(d, d->g, v);
+    ScrtTensor data;
+    if (!f || f->bits > 16 || t->dtype == b->dtype || !sc_blob_tensor(b, t, e, &data))
+        return;
+    for (size_t i = 0; i < b->count; i++) {
+        double x = scrt_load(t->dtype, data.data, i), want = scrt_load(b->dtype, b->data, i);
+        measure(&d->sum[v], f, x, ldexp(want, -e));
+        compare(&d->sum[v], x, e, want);
+    }
+    scrt_free(data.data);
+}
+
+static double noise_to_signal(const Sum *s)
+{
+    if (s->compared == 0 || s->noise == 0)
+        return 0;
+    return s->signal > 0 ? s->noise / s->signal : INFINITY;
+}
+
+static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
+{
+    const Sum *s = &d->sum[v];
+    const ScValue *val = &d->g->value[v];
+    const ScNode *def = sc_def(d->g, v);
+    double before = 0, nsr = noise_to_signal(s);
+    for (uint32_t i = 0; i < def->n_in; i++)
+        if (is_float(d->g, def->in[i]))
+            before = fmax(before, noise_to_signal(&d->sum[def->in[i]]));
+    ScVal origin = d->stored[v];
+    const char *name = val->name ? val->name : d->g->value[origin].name;
+    double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
+    return (ScReport){
+        .v = v,
+        .name = sc_intern(d->cx, name ? name : label[v]),
+        .loc = def->loc,
+        .type = val->type,
+        .exp = val->exp,
+        .rms = rms,
+        .amax = s->amax,
+        .underflow = s->n ? (double)s->under / (double)s->n : 0,
+        .saturated = s->n ? (double)s->saturated / (double)s->n : 0,
+        .sqnr = s->compared == 0 ? (double)NAN : -10 * log10(nsr),
+        .damage = nsr > before ? nsr - before : 0,
+        .outside = rms > 0 && (rms < 0x1p-3 || rms > 0x1p3),
+    };
+}
+
+static int by_damage(const void *a, const void *b)
+{
+    const ScReport *x = a, *y = b;
+    if (x->damage != y->damage)
+        return x->damage > y->damage ? -1 : 1;
+    return x->v < y->v ? -1 : x->v > y->v;
+}
+
+const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n)
+{
+    const char *const *label = sc_labels(d->g, d->arena);
+    ScReport *r = sc_array(sc_ctx_arena(d->cx), ScReport, d->g->n_value);
+    uint32_t n = 0;
+    for (ScVal v = SC_FIRST; v < d->g->n_value; v++) {
+        if (!is_float(d->g, v))
+            continue;
+        if (is_const(d->g, v))
+            measure_constant(d, v);
+        if (d->sum[v].n > 0)
+            r[n++] = report(d, label, v);
+    }
+    qsort(r, n, sizeof *r, by_damage);
+    sc_arena_free(d->arena);
+    *ret_n = n;
+    return r;
+}
