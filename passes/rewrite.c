@@ -211,6 +211,17 @@ void sc_scale_copy(ScScaler *s, const ScNode *n)
     }
 }
 
+ScVal sc_scale_const(ScScaler *s, const ScNode *n, ScrtDtype dtype, const ScTerm *exp)
+{
+    int64_t dims[SCRT_MAX_RANK];
+    const ScType *t = sc_type_of(s->g, n->first);
+    s->b.at = n->loc;
+    sc_type_const_dims(t, dims);
+    ScVal v = sc_const_shaped(&s->b, n->attr[0].blob, dtype, t->rank, dims, exp);
+    sc_set_name(&s->b, v, s->g->value[n->first].name);
+    return v;
+}
+
 void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
                      const ScTerm *(*exp)(ScScaler *s, ScVal v, void *arg), void *arg)
 {
