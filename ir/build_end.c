@@ -2,6 +2,8 @@
 /* The end of building: what outputs and states reach is put in order and numbered anew. */
 #include "ir/build_priv.h"
 
+#include <string.h>
+
 /* Frees all that is not the graph's. */
 static void finish(ScBuild *b)
 {
@@ -56,13 +58,46 @@ static bool *mark_live(const ScBuildPriv *p)
     return live;
 }
 
-/* The place of a node in the order of the text: inputs, states, the rest. */
-static int rank_of(const ScNode *n)
+/* The finished graph's nodes and values while they are numbered; map: old value -> new one. */
+typedef struct Order {
+    const ScBuildPriv *p;
+    ScNode *node;
+    ScValue *value;
+    uint32_t n_node, n_value;
+    ScVal *map; /* SC_POISON where the value has no number yet */
+} Order;
+
+static bool is_const(const ScNode *n)
 {
-    return n->op == &sc_op_input ? 0 : n->op == &sc_op_state ? 1 : 2;
+    return n->op->flags & SC_CONST_OP;
 }
 
-/* Moves the live nodes and their values to g in order; map: old value -> new one. */
+/* Gives node i its place, and before it the constants that it is the first to use. */
+static void place(Order *o, uint32_t i)
+{
+    const ScNode *n = &o->p->node[i];
+    ScVal *in = (ScVal *)n->in; /* the arena's, and this builder made it */
+    if (n->n_out > 0 && o->map[n->first] != SC_POISON)
+        return;
+    for (uint32_t k = 0; k < n->n_in; k++) {
+        const uint32_t def = o->p->value[in[k]].node;
+        if (in[k] >= SC_FIRST && is_const(&o->p->node[def]))
+            place(o, def); /* no deeper: a constant has no operands */
+        in[k] = o->map[in[k]];
+    }
+    for (uint32_t k = 0; k < n->n_out; k++) {
+        o->value[o->n_value + k] = o->p->value[n->first + k];
+        o->value[o->n_value + k].node = o->n_node;
+        o->map[n->first + k] = o->n_value + k;
+    }
+    o->node[o->n_node] = *n;
+    o->node[o->n_node++].first = o->n_value;
+    o->n_value += n->n_out;
+}
+
+/* Moves the live nodes and their values to g in the order of the text: inputs, states, the rest as
+ * it was built; each constant just before its first user, whenever it was made, so that passes that
+ * make constants anew and passes that keep them end in the same graph. */
 static void number_anew(const ScBuildPriv *p, const bool *live, ScGraph *g, ScVal *map)
 {
     uint32_t n_node = 0, n_value = SC_FIRST;
@@ -71,35 +106,31 @@ static void number_anew(const ScBuildPriv *p, const bool *live, ScGraph *g, ScVa
             n_node++;
             n_value += p->node[i].n_out;
         }
-    ScNode *node = sc_array(p->arena, ScNode, n_node);
-    ScValue *value = sc_array(p->arena, ScValue, n_value);
-    value[SC_POISON] = p->value[SC_POISON];
-    value[SC_ABSENT] = p->value[SC_ABSENT];
-    map[SC_POISON] = SC_POISON;
+    Order o = {.p = p,
+               .node = sc_array(p->arena, ScNode, n_node),
+               .value = sc_array(p->arena, ScValue, n_value),
+               .n_value = SC_FIRST,
+               .map = map};
+    o.value[SC_POISON] = p->value[SC_POISON];
+    o.value[SC_ABSENT] = p->value[SC_ABSENT];
+    memset(map, 0, p->n_value * sizeof *map);
     map[SC_ABSENT] = SC_ABSENT;
-    n_node = 0;
-    n_value = SC_FIRST;
-    for (int rank = 0; rank < 3; rank++)
-        for (uint32_t i = 0; i < p->n_node; i++) {
-            const ScNode *n = &p->node[i];
-            if (!live[i] || rank_of(n) != rank)
-                continue;
-            ScVal *in = (ScVal *)n->in; /* the arena's, and this builder made it */
-            for (uint32_t k = 0; k < n->n_in; k++)
-                in[k] = map[in[k]];
-            for (uint32_t k = 0; k < n->n_out; k++) {
-                value[n_value + k] = p->value[n->first + k];
-                value[n_value + k].node = n_node;
-                map[n->first + k] = n_value + k;
-            }
-            node[n_node] = *n;
-            node[n_node++].first = n_value;
-            n_value += n->n_out;
-        }
-    g->node = node;
-    g->value = value;
-    g->n_node = n_node;
-    g->n_value = n_value;
+    for (uint32_t i = 0; i < p->n_node; i++)
+        if (live[i] && p->node[i].op == &sc_op_input)
+            place(&o, i);
+    for (uint32_t i = 0; i < p->n_node; i++)
+        if (live[i] && p->node[i].op == &sc_op_state)
+            place(&o, i);
+    for (uint32_t i = 0; i < p->n_node; i++)
+        if (live[i] && !is_const(&p->node[i]))
+            place(&o, i);
+    for (uint32_t i = 0; i < p->n_node; i++) /* those that are outputs and nothing else */
+        if (live[i])
+            place(&o, i);
+    g->node = o.node;
+    g->value = o.value;
+    g->n_node = o.n_node;
+    g->n_value = o.n_value;
 }
 
 /* The lists of a graph: inputs, outputs, states, nested graphs. */

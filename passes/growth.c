@@ -71,8 +71,10 @@ void sc_growth(ScScaler *s, const ScNode *n, const ScVal *data, int32_t *ret_g,
 
 int64_t sc_growth_bits(int32_t g)
 {
+    if (g == SC_NO_G)
+        return 0;
     int32_t m = g < 0 ? -g : g;
-    if (g == SC_NO_G || m <= 128)
+    if (m <= 128)
         return 0;
     int64_t k = (m - 128 + 255) / 256;
     return g < 0 ? -k : k;

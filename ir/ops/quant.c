@@ -23,8 +23,9 @@ static bool infer_cast(ScInfer *in)
 static bool eval_cast(ScEval *e)
 {
     const ScAttr *a = e->n->attr;
+    bool saturate = a[SATURATE].i != 0 && scrt_dtype_is_low((ScrtDtype)e->out[0].dtype);
     scrt_convert((size_t)scrt_count(e->in[0]), e->out[0].dtype, e->out[0].data, e->in[0]->dtype,
-                 e->in[0]->data, a[SATURATE].i != 0, (ScrtRound)a[ROUND_MODE].i);
+                 e->in[0]->data, saturate, (ScrtRound)a[ROUND_MODE].i);
     return true;
 }
 

@@ -101,6 +101,7 @@ static inline void st_print(const ScGraph *g)
     ScStr s = {0};
     sc_print(g, SC_PRINT_COMMENTS, &s);
     printf("%s\n", sc_str_get(&s));
+    fflush(stdout); /* a failing test ends its process */
     sc_str_free(&s);
 }
 
