@@ -123,11 +123,11 @@ ScX sc_x_tanh(ScBody *b, ScX x)
     if (b->compute == SCRT_F64)
         return sc_x_libm1(b, SCRT_LIBM1_TANH, x);
     ScX size = X1(ABS, x), z = X2(MUL, x, x);
-    ScX small = X2(ADD, x, X2(MUL, x, X2(MUL, z, POLY(z, c))));
+    ScX small = X2(ADD, size, X2(MUL, size, X2(MUL, z, POLY(z, c))));
     ScX bounded = X2(MIN, size, CONST(10));
     ScX e = exp_inside(b, X2(ADD, bounded, bounded));
     ScX big = X2(SUB, CONST(1), X2(DIV, CONST(2), X2(ADD, e, CONST(1))));
-    return SELECT(X2(LT, size, CONST(0.625)), small, with_sign_of(b, big, x));
+    return with_sign_of(b, SELECT(X2(LT, size, CONST(0.625)), small, big), x); /* -0 for -0 */
 }
 
 /* |x| < 0.92: x + x P(x^2), P by a polynomial: 2^-29.9. Beyond: 1 - e^Q(|x|), where Q, a
