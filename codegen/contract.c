@@ -438,13 +438,13 @@ static bool emit(CgModule *m, CgFunc *f)
     bool many = !few || !known;
     if (many && c->packed && cg_storage_type(m, (ScrtDtype)c->panels.unit.dtype) != c->tile.el)
         unpack_fn(m, c);
-    LLVMValueRef stream = few ? cg_stream_body(m, c) : NULL;
-    LLVMValueRef tiles = many ? cg_job_body(m, &c->job) : NULL;
     f->scratch_thread = sc_term(m->cx, 0);
     if (few)
         f->scratch_thread = cg_stream_scratch(m, c);
     if (many)
         f->scratch_thread = sc_term_max(m->cx, f->scratch_thread, cg_job_scratch(m, &c->job));
+    LLVMValueRef stream = few ? cg_stream_body(m, c) : NULL;
+    LLVMValueRef tiles = many ? cg_job_body(m, &c->job) : NULL;
     describe(m, c, few, many);
     emit_entry(m, c, stream, tiles);
     return true;
