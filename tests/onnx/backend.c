@@ -40,7 +40,7 @@ typedef struct Test {
     char why[1024];
 } Test;
 
-static bool fail(Test *t, const char *what)
+static bool lost(Test *t, const char *what)
 {
     ScStr s = {0};
     if (sc_n_errors(t->cx) > 0)
@@ -97,7 +97,7 @@ static bool order_inputs(Test *t, const ScGraph *g, ScrtTensor *in)
         while (k < t->n_in && strcmp(t->in[k].name, name))
             k++;
         if (k == t->n_in)
-            return fail(t, "an input is missing");
+            return lost(t, "an input is missing");
         in[i] = t->in[k].tensor;
     }
     return true;
@@ -132,7 +132,7 @@ static bool evaluate(Test *t)
 {
     ScrtTensor in[SC_MAX_IN], out[SC_MAX_OUT] = {0};
     bool ok = order_inputs(t, t->g, in) &&
-              (sc_eval(t->g, in, out, NULL) || fail(t, "evaluation")) &&
+              (sc_eval(t->g, in, out, NULL) || lost(t, "evaluation")) &&
               compare(t, "evaluated", out, t->g);
     for (uint32_t i = 0; i < t->g->n_out; i++)
         scrt_free(out[i].data);
@@ -146,10 +146,10 @@ static bool compiled(Test *t)
     ScObject *o = scalec_compile(t->cx, &m, &(ScalecOptions){0}, SC_EMIT_OBJ);
     ScLoaded *l = o ? sc_load(t->cx, o) : NULL;
     ScrtSession *s = NULL;
-    bool ok = l || fail(t, "compiling");
+    bool ok = l || lost(t, "compiling");
     if (ok && scrt_open(sc_loaded_model(l), &(ScrtOptions){.n_thread = 2, .weights = o->weights},
                         &s) != SCRT_OK)
-        ok = fail(t, "opening");
+        ok = lost(t, "opening");
     ok = ok && order_inputs(t, t->g, in);
     if (ok && scrt_run(s, in, out) != SCRT_OK) {
         snprintf(t->why, sizeof t->why, "running: %s", scrt_error(s));
@@ -187,7 +187,7 @@ static void run_folder(const char *dir, Counts *c)
         } else if (id == SC_E_UNSUPPORTED || id == SC_E_OPSET) {
             c->unsupported++;
         } else {
-            fail(&t, "import");
+            lost(&t, "import");
             c->failed++;
         }
     } else if (evaluate(&t) && compiled(&t)) {
