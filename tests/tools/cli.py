@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as its users meet it: errors, exit statuses, dumps, states, comparisons."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
+from scalec import SCALEC, SOURCE, Count, Model, scalec  # noqa: E402
+
+MNIST = os.path.join(SOURCE, "tests", "model", "data", "mnist", "mnist.onnx")
+ATTENTION = os.path.join(SOURCE, "tests", "model", "data", "marabou",
+                         "self-attention-mnist-pgd-medium-sim.onnx")
+DIGIT = os.path.join(SOURCE, "tests", "model", "data", "digits", "3.npy")
+STAGES = ["import", "fold", "raise", "scalify", "quantize", "simplify", "expand", "fuse"]
+
+SUM = """graph @total(%x: f32[4]) -> (%sum) {
+  state @acc (%past: f32[4] -> %sum)
+  %sum = add %past, %x : f32[4]
+}
+"""
+
+
+def write(path, data):
+    with open(path, "w" if isinstance(data, str) else "wb") as f:
+        f.write(data)
+    return path
+
+
+def failing(*args, status=1, cwd=None):
+    """Standard error of a command that must fail with this status."""
+    p = subprocess.run([SCALEC, *args], capture_output=True, text=True, cwd=cwd)
+    assert p.returncode == status, f"status {p.returncode}: {p.stderr}"
+    return p.stderr
+
+
+def model(nodes, inputs, outputs, init=(), opset=17):
+    def value(v):
+        return helper.make_tensor_value_info(v[0], TensorProto.FLOAT, v[1])
+    g = helper.make_graph(nodes, "g", [value(v) for v in inputs], [value(v) for v in outputs],
+                          [numpy_helper.from_array(a, n) for n, a in init])
+    return helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def broken_inner(tmp):
+    """Node 17 multiplies [8,64] by [32,10]."""
+    chain = [helper.make_node("Relu", ["x" if i == 0 else f"h{i - 1}"], ["relu0_out" if i == 16 else f"h{i}"],
+                              name=f"relu{i}") for i in range(17)]
+    mm = helper.make_node("MatMul", ["relu0_out", "fc1.weight"], ["y"], name="fc1/MatMul")
+    m = model([*chain, mm], [("x", [8, 64])], [("y", [8, 10])],
+              [("fc1.weight", np.zeros((32, 10), np.float32))])
+    onnx.save(m, os.path.join(tmp, "mnist.onnx"))
+    err = failing("compile", "mnist.onnx", "-o", "out", cwd=tmp)
+    assert err == (
+        'mnist.onnx: error[E0203] in MatMul "fc1/MatMul" (node 17): inner dimensions differ\n'
+        "    A  relu0_out    f32[8,64]\n"
+        "    B  fc1.weight   f32[32,10]\n"
+        "  note: A's last extent, 64, must equal B's second to last, 32\n"), err
+    assert not os.path.exists(os.path.join(tmp, "out"))
+    p = subprocess.run([SCALEC, "compile", "mnist.onnx", "-o", "out", "--json"], capture_output=True, text=True,
+                       cwd=tmp)
+    d = json.loads(p.stderr)
+    assert d["id"] == "E0203" and d["nodes"][0]["name"] == "fc1/MatMul", d
+
+
+def five_unsupported(tmp):
+    kinds = ["Det", "Einsum", "NonZero", "GridSample", "STFT"]
+    nodes = [helper.make_node(k, ["x"], [f"y{i}"], name=f"node_{k}") for i, k in enumerate(kinds)]
+    path = os.path.join(tmp, "five.onnx")
+    onnx.save(model(nodes, [("x", [2, 2])], [("y0", [])]), path)
+    err = failing("dump", path)
+    for k in kinds:
+        assert f'"node_{k}"' in err and f"{k} of domain" in err and "opset 17" in err, err
+    assert err.count("E0104") == 5, err
+
+
+def statuses(tmp):
+    assert "usage" in failing(status=2)
+    assert "no command" in failing("frobnicate", status=2)
+    failing("compile", MNIST, status=2)  # where to?
+    failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--emit", "elf", status=2)
+    failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--nonsense", status=2)
+    assert "No such file" in failing("dump", os.path.join(tmp, "absent.onnx"))
+    assert "E0302" in failing("dump", MNIST, "--recipe", "mxfp8")
+    assert "E0302" in failing("dump", MNIST, "--recipe", "nonsense")
+    assert "E0402" in failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--cpu", "z80")
+    failing("dump", MNIST, "--disable", "fuse")
+    failing("dump", MNIST, "--disable", "nonsense")
+    assert "inner" in scalec("explain", "E0203")
+    failing("explain", "E9999", status=2)
+    for command in ("compile", "run", "dump", "check", "ops", "explain"):
+        assert "usage" in scalec(command, "--help")
+    rows = json.loads(scalec("ops", "--json"))
+    assert any(r["name"] == "matmul" and r["scale"].startswith("a, b") for r in rows)
+
+
+def compiler_missing(tmp):
+    p = subprocess.run([SCALEC, "compile", MNIST, "-o", os.path.join(tmp, "no-cc")], capture_output=True, text=True,
+                       env={**os.environ, "PATH": tmp})
+    assert p.returncode == 1 and "E0403" in p.stderr and "cc" in p.stderr, p.stderr
+    assert not [f for f in os.listdir(tmp) if f.startswith("no-cc")]
+
+
+def dumps(tmp):
+    """At every stage the text parses back to a graph that prints the same; DOT renders; JSON is JSON."""
+    for path in (MNIST, ATTENTION):
+        for recipe in ("f32", "fp8"):
+            for stage in STAGES:
+                text = os.path.join(tmp, "stage.sc")
+                for f in (text, text + ".npz"):
+                    if os.path.exists(f):
+                        os.unlink(f)
+                scalec("dump", path, "--recipe", recipe, "--stage", stage, "-o", text)
+                with open(text) as f:
+                    first = f.read()
+                again = scalec("dump", text, "--stage", "import")
+
+                def lines(s):
+                    return [x.split(" ;")[0].rstrip() for x in s.split("\n") if x and not x.startswith(";")]
+                assert lines(first) == lines(again), f"{path} {recipe} {stage}"
+    dot = os.path.join(tmp, "g.dot")
+    scalec("dump", ATTENTION, "--format", "dot", "--recipe", "fp8", "--stage", "simplify", "-o", dot)
+    svg = subprocess.run(["dot", "-Tsvg", dot], capture_output=True, check=True).stdout
+    assert svg.count(b"<g id=\"node") > 20
+    g = json.loads(scalec("dump", MNIST, "--format", "json", "--recipe", "fp8", "--stage", "simplify"))
+    assert sum(n["op"] in ("matmul", "gemm", "conv") for n in g["nodes"]) == 3
+    text = scalec("dump", MNIST, "--recipe", "fp8", "--stage", "scalify")
+    assert "a, b" in text and " g " in text and "* 2^" in text
+    text = scalec("dump", MNIST, "--recipe", "fp8")
+    assert "tile" in text and "kernel" in text
+    np.savez(os.path.join(tmp, "x.npz"), Input3=np.load(DIGIT))
+    assert "outside [2^-3, 2^3]" in scalec("dump", MNIST, "--recipe", "fp8", "--stage", "simplify", "--data",
+                                           os.path.join(tmp, "x.npz"))
+
+
+def folded_text_runs(tmp):
+    """A dumped text with folded constants is a model like any other."""
+    text = os.path.join(tmp, "folded.sc")
+    scalec("dump", MNIST, "--stage", "raise", "-o", text)
+    a, b = os.path.join(tmp, "a.npy"), os.path.join(tmp, "b.npy")
+    scalec("run", MNIST, "-i", f"Input3={DIGIT}", "-o", a)
+    scalec("run", text, "-i", f"Input3={DIGIT}", "-o", b)
+    np.testing.assert_array_equal(np.load(a), np.load(b))
+
+
+def states(tmp):
+    """A running sum written by hand: executable and .so, saved, loaded and reset."""
+    text = write(os.path.join(tmp, "total.sc"), SUM)
+    exe, x, y, st = (os.path.join(tmp, n) for n in ("total", "x.npy", "y.npy", "st.npz"))
+    np.save(x, np.arange(4, dtype=np.float32))
+    scalec("compile", text, "-o", exe)
+    def run(*args):
+        subprocess.run([exe, "-i", x, "-o", y, *args], check=True)
+        return np.load(y)
+    one = np.arange(4, dtype=np.float32)
+    np.testing.assert_array_equal(run("--state-save", st), one)
+    np.testing.assert_array_equal(run("--state-load", st, "--state-save", st), 2 * one)
+    np.testing.assert_array_equal(run("--state-load", st), 3 * one)
+    np.testing.assert_array_equal(run(), one)
+    so = os.path.join(tmp, "total.so")
+    scalec("compile", text, "--emit", "so", "--symbol", "model", "-o", so)
+    m = Model(so)
+    for k in (1, 2, 3):
+        np.testing.assert_array_equal(m.run(one)[0], k * one)
+    m.lib.scrt_state_save.argtypes = m.lib.scrt_state_load.argtypes = None
+    import ctypes
+    err = ctypes.create_string_buffer(512)
+    assert m.lib.scrt_state_save(m.session, st.encode(), err) == 0, err.value
+    m.lib.scrt_state_reset(m.session)
+    np.testing.assert_array_equal(m.run(one)[0], one)
+    assert m.lib.scrt_state_load(m.session, st.encode(), err) == 0, err.value
+    np.testing.assert_array_equal(m.run(one)[0], 4 * one)
+
+
+def data_sets(tmp):
+    """run --data: 0 where all agrees, 3 where not."""
+    folder = os.path.join(tmp, "set", "test_data_set_0")
+    os.makedirs(folder)
+    x = np.load(DIGIT)
+    y_path = os.path.join(tmp, "want.npy")
+    scalec("run", MNIST, "-i", DIGIT, "-o", y_path)
+    y = np.load(y_path)
+    def save(name, a, label):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(numpy_helper.from_array(a, label).SerializeToString())
+    save("input_0.pb", x, "Input3")
+    save("output_0.pb", y, "Plus214_Output_0")
+    assert "1 of 1" in scalec("run", MNIST, "--data", os.path.dirname(folder))
+    assert "1 of 1" in scalec("run", MNIST, "--data", folder, "--evaluate", "--rtol", "1e-4", "--atol", "1e-4")
+    save("output_0.pb", y + np.float32(0.5), "Plus214_Output_0")
+    out = scalec("run", MNIST, "--data", folder, status=3)
+    assert "10 of 10 elements differ" in out, out
+    table = json.loads(scalec("check", MNIST, "--data", folder, "--recipe", "fp8", "--json"))
+    worst = table["tensors"]
+    assert len(worst) > 5 and worst[0]["damage"] >= worst[-1]["damage"]
+    assert "SQNR" in scalec("check", MNIST, "--data", folder, "--recipe", "fp8")
+
+
+def executables(tmp):
+    exe = os.path.join(tmp, "mnist")
+    scalec("compile", MNIST, "--recipe", "fp8", "-o", exe)
+    run = lambda *a, status=0: subprocess.run([exe, *a], capture_output=True, text=True)  # noqa: E731
+    p = run("--help")
+    assert p.returncode == 0 and "Input3" in p.stdout and "f32" in p.stdout, p.stdout
+    info = run("--info").stdout
+    for word in ("fp8", "mnist.onnx", "weights", "peak"):
+        assert word in info, info
+    top = run("-i", DIGIT, "--top", "3").stdout
+    assert "3" in top.split("\n")[1], top
+    assert "median_ms" in json.loads(run("--bench", "--json").stdout)
+    p = run("-i", os.path.join(tmp, "absent.npy"))
+    assert p.returncode == 1 and "absent.npy" in p.stderr
+    assert run("--nonsense").returncode == 2
+    libs = subprocess.run(["ldd", exe], capture_output=True, text=True, check=True).stdout
+    names = {line.split()[0].split(".")[0] for line in libs.strip().split("\n")}
+    assert names <= {"linux-vdso", "libc", "libm", "libz", "/lib64/ld-linux-x86-64"}, libs
+
+
+def hostile_names(tmp):
+    """Names are data: a model's names never become paths, formats or C identifiers."""
+    w = np.ones((4, 4), np.float32)
+    name = "../../%s%n;rm -rf $(x)\n\"quoted\""
+    m = model([helper.make_node("MatMul", ["x", name], ["y/../%n"], name=name)], [("x", [1, 4])],
+              [("y/../%n", [1, 4])], [(name, w)])
+    m.graph.name = name
+    path, exe = os.path.join(tmp, "names.onnx"), os.path.join(tmp, "names")
+    onnx.save(m, path)
+    scalec("dump", path, "-o", os.path.join(tmp, "names.sc"))
+    scalec("compile", path, "--emit", "obj", "-o", exe + ".o")
+    scalec("compile", path, "-o", exe)
+    np.save(os.path.join(tmp, "x.npy"), w[:1])
+    subprocess.run([exe, "-i", os.path.join(tmp, "x.npy"), "-o", os.path.join(tmp, "y.npz")], check=True)
+
+
+def main():
+    count = Count("tools-cli")
+    for fn in (broken_inner, five_unsupported, statuses, compiler_missing, dumps, folded_text_runs, states,
+               data_sets, executables, hostile_names):
+        with tempfile.TemporaryDirectory() as tmp:
+            count.check(fn.__name__, lambda: fn(tmp))
+    count.close()
+
+
+main()
