@@ -224,8 +224,10 @@ struct ScOp {
          * the number of results written to ret_out. */
         uint32_t (*make)(ScBuild *b, uint64_t *r, ScVal *ret_out);
     } domain;
-    float max_ulp; /* how far a compiled element may lie from the f64 evaluation rounded; 0: equal
-                      bits */
+    /* How far a compiled result may lie from the f64 evaluation rounded; 0: equal bits. In units of
+     * the last place: of the element for a body, of the result's largest element for an expansion,
+     * whose sums may cancel. */
+    float max_ulp;
 };
 
 /* --- The table ----------------------------------------------------------------------------------

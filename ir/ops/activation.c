@@ -126,6 +126,6 @@ const ScOp sc_op_gelu = {
     .grow = {-0.7f},
     .expand = expand_gelu,
     .eval = eval_gelu,
-    .domain = {-1, 2, make_gelu}, /* far below 0, 1 + erf cancels */
-    .max_ulp = 32,
+    .domain = {-0.5, 2, make_gelu}, /* far below 0, 1 + erf cancels */
+    .max_ulp = 8,
 };

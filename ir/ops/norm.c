@@ -139,5 +139,5 @@ const ScOp sc_op_layernorm = {
     .expand = expand_layernorm,
     .eval = eval_layernorm,
     .domain = {0.125, 4, make_layernorm},
-    .max_ulp = 64,
+    .max_ulp = 8,
 };

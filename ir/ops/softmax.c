@@ -88,6 +88,6 @@ const ScOp sc_op_softmax = {
     .growth = grow_softmax,
     .expand = expand_softmax,
     .eval = eval_softmax,
-    .domain = {.make = make_softmax},
-    .max_ulp = 16,
+    .domain = {-2, 2, make_softmax},
+    .max_ulp = 4,
 };
