@@ -15,8 +15,7 @@ static uint64_t hash_data(uint64_t h, const void *data, size_t bytes)
         h = sc_hash_word(h, w);
     }
     w = 0;
-    if (bytes)
-        memcpy(&w, p, bytes);
+    memcpy(&w, p, bytes);
     return sc_hash_word(h, w);
 }
 

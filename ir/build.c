@@ -167,7 +167,7 @@ ScVal sc_state(ScBuild *b, const char *name, const ScType *type, const ScTerm *e
                const ScBlob *init)
 {
     ScBuildPriv *p = b->priv;
-    ScVal v = source(b, &sc_op_state, defaults(b->cx, &sc_op_state), name, type, exp);
+    ScVal v = source(b, &sc_op_state, defaults(b->cx, &sc_op_state), NULL, type, exp);
     if (v == SC_POISON)
         return v;
     ScState s = {.name = sc_intern(b->cx, name), .past = v, .next = SC_ABSENT, .init = init};

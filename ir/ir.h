@@ -205,7 +205,7 @@ void sc_build_drop(ScBuild *b); /* ends building without a graph */
 void sc_build_flags(ScBuild *b, uint32_t flags);
 void sc_build_source(ScBuild *b, const char *source);
 
-/* exp may be NULL. A name is interned or NULL. */
+/* exp may be NULL. A name is interned or NULL. The name of a state is not that of its value. */
 ScVal sc_input(ScBuild *b, const char *name, const ScType *type, const ScTerm *exp);
 ScVal sc_state(ScBuild *b, const char *name, const ScType *type, const ScTerm *exp,
                const ScBlob *init);

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The reference: runs a graph node by node with the rows' own plain C. A row without an evaluation
+ * runs its expansion, a kernel its nested graph, each as a graph of its own on the same data. A
+ * tensor is freed when its last user has run; inputs, and constants that are stored as they are,
+ * are borrowed. */
+#include "ir/op.h"
+
+#include <math.h>
+#include <string.h>
+
+#define NEVER UINT32_MAX /* last use of what leaves the graph */
+
+typedef struct Run { /* what all graphs of one evaluation share */
+    ScCtx *cx;
+    uint32_t n_env;
+    const ScBinding *env;
+    const ScEvalOptions *opt; /* or NULL */
+} Run;
+
+typedef struct Frame { /* one graph while it runs; the arrays are [n_value] */
+    const Run *run;
+    const ScGraph *g;
+    ScArena *a;
+    ScrtTensor *t;
+    bool *owned;
+    uint32_t *last; /* index of the last node that reads it, or NEVER */
+    uint32_t *pins; /* how many outputs and next states still have to take it */
+    int64_t *exp;
+    uint32_t depth;
+    bool silent; /* an expansion: nobody is told of its values */
+} Frame;
+
+static bool run_graph(const Run *run, const ScGraph *g, const ScrtTensor *const *in,
+                      ScrtTensor *ret_out, uint32_t depth, bool silent);
+
+/* --- Constants ----------------------------------------------------------------------------------
+ */
+
+bool sc_blob_tensor(const ScBlob *b, const ScType *t, int64_t exp, ScrtTensor *ret)
+{
+    ScrtTensor r = {.dtype = t->dtype, .rank = t->rank};
+    size_t bytes;
+    if (!b->data || t->rank > SCRT_MAX_RANK || !sc_type_const_dims(t, r.dims) ||
+        scrt_count(&r) != (int64_t)b->count || scrt_tensor_alloc(&r) != SCRT_OK)
+        return false;
+    if (b->dtype == t->dtype && exp == 0 && scrt_bytes(t->dtype, b->count, &bytes)) {
+        memcpy(r.data, b->data, bytes);
+    } else if (scrt_dtype_is_float(t->dtype)) {
+        int shift = (int)(exp > 100000 ? -100000 : exp < -100000 ? 100000 : -exp);
+        for (size_t i = 0; i < b->count; i++) {
+            double x = scrt_load(b->dtype, b->data, i);
+            /* Finite data stays finite, so that a mask does; infinity has to be said. */
+            bool saturate = isfinite(x) || scrt_dtype_is_low(t->dtype);
+            scrt_store(t->dtype, r.data, i, ldexp(x, shift), saturate);
+        }
+    } else {
+        scrt_convert(b->count, t->dtype, r.data, b->dtype, b->data, true, SCRT_NEAREST);
+    }
+    *ret = r;
+    return true;
+}
+
+/* --- Shapes -------------------------------------------------------------------------------------
+ */
+
+static void tensor_text(const ScrtTensor *t, ScStr *out)
+{
+    const char *name = scrt_dtype_name((ScrtDtype)t->dtype);
+    sc_str_addf(out, "%s[", name ? name : "?");
+    for (uint32_t i = 0; i < t->rank && i < SCRT_MAX_RANK; i++)
+        sc_str_addf(out, i ? ",%lld" : "%lld", (long long)t->dims[i]);
+    sc_str_add(out, "]");
+}
+
+static bool bad_tensor(ScCtx *cx, const char *what, const char *name, const ScrtTensor *given,
+                       const ScType *want)
+{
+    ScStr a = {0}, b = {0};
+    tensor_text(given, &a);
+    sc_type_print(want, &b);
+    sc_fail(cx, NULL, SC_E_INPUT, "%s %s is %s, the graph wants %s", what, name ? name : "",
+            sc_str_get(&a), sc_str_get(&b));
+    sc_str_free(&a);
+    sc_str_free(&b);
+    return false;
+}
+
+typedef struct Binder {
+    ScBinding *env;
+    uint32_t n, cap;
+} Binder;
+
+static bool bound(const Binder *b, const char *sym)
+{
+    for (uint32_t i = 0; i < b->n; i++)
+        if (b->env[i].sym == sym)
+            return true;
+    return false;
+}
+
+static void bind(Binder *b, const char *sym, int64_t value)
+{
+    ScBinding x = {.sym = sym, .value = value};
+    if (!bound(b, sym))
+        sc_buf_push(b->env, b->n, b->cap, x);
+}
+
+/* Solves dim = value for a symbol: n, and c + k * n where that has a whole solution. */
+static void bind_dim(Binder *b, const ScTerm *dim, int64_t value)
+{
+    int64_t rest;
+    if (value < 0)
+        return;
+    if (dim->kind == SC_T_SYM)
+        bind(b, dim->sym, value);
+    else if (dim->kind == SC_T_SUM && dim->n == 1 && dim->arg[0]->kind == SC_T_SYM &&
+             !__builtin_sub_overflow(value, dim->c, &rest) && rest % dim->coef[0] == 0)
+        bind(b, dim->arg[0]->sym, rest / dim->coef[0]);
+}
+
+static bool dims_fit(const ScType *t, const ScrtTensor *x, uint32_t n_env, const ScBinding *env)
+{
+    int64_t want;
+    if (x->dtype != t->dtype || x->rank != t->rank)
+        return false;
+    for (uint32_t i = 0; i < t->rank; i++)
+        if (!sc_term_eval(t->dim[i], n_env, env, &want) || want != x->dims[i] || want < 0)
+            return false;
+    return true;
+}
+
+bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, ScArena *a, ScBinding **ret,
+                  uint32_t *ret_n)
+{
+    Binder b = {0};
+    bool ok = true;
+    for (int plain = 1; plain >= 0; plain--) /* symbols alone first: they need no solving */
+        for (uint32_t i = 0; i < g->n_in; i++) {
+            const ScType *t = sc_type_of(g, g->in[i]);
+            for (uint32_t k = 0; k < t->rank && in[i].rank == t->rank; k++)
+                if ((t->dim[k]->kind == SC_T_SYM) == plain)
+                    bind_dim(&b, t->dim[k], in[i].dims[k]);
+        }
+    for (uint32_t i = 0; i < g->n_in && ok; i++) {
+        const ScType *t = sc_type_of(g, g->in[i]);
+        ok = dims_fit(t, &in[i], b.n, b.env) ||
+             bad_tensor(g->cx, "input", g->value[g->in[i]].name, &in[i], t);
+    }
+    if (ok) {
+        *ret = sc_memdup(a, b.env, b.n * sizeof *b.env);
+        *ret_n = b.n;
+    }
+    sc_buf_free(b.env);
+    return ok;
+}
+
+/* A tensor of the value's type, zeroed. */
+static bool make_tensor(Frame *f, const ScNode *n, ScVal v, ScrtTensor *ret)
+{
+    const ScType *t = sc_type_of(f->g, v);
+    ScrtTensor r = {.dtype = t->dtype, .rank = t->rank};
+    for (uint32_t i = 0; i < t->rank; i++)
+        if (!sc_term_eval(t->dim[i], f->run->n_env, f->run->env, &r.dims[i]) || r.dims[i] < 0) {
+            ScStr s = {0};
+            sc_type_print(t, &s);
+            sc_fail(f->run->cx, n->loc, SC_E_INPUT, "the shape %s has no value", sc_str_get(&s));
+            sc_str_free(&s);
+            return false;
+        }
+    if (scrt_tensor_alloc(&r) != SCRT_OK)
+        return sc_fail(f->run->cx, n->loc, SC_E_RUN, "no memory for a result of %s", n->op->name);
+    *ret = r;
+    return true;
+}
+
+int64_t sc_eval_term(const ScEval *e, const ScTerm *t)
+{
+    int64_t x = 0;
+    if (sc_term_eval(t, e->n_env, e->env, &x))
+        return x;
+    ScStr s = {0};
+    sc_term_print(t, &s);
+    sc_fail(e->cx, e->n->loc, SC_E_INPUT, "%s: the term %s has no value", e->n->op->name,
+            sc_str_get(&s));
+    sc_str_free(&s);
+    return 0;
+}
+
+/* --- Values -------------------------------------------------------------------------------------
+ */
+
+static void release(Frame *f, ScVal v)
+{
+    if (f->owned[v])
+        scrt_free(f->t[v].data);
+    f->owned[v] = false;
+    f->t[v].data = NULL;
+}
+
+/* The value is known: its exponent too, and whoever watches is told. */
+static bool settle(Frame *f, const ScNode *n, ScVal v, ScrtTensor t, bool owned)
+{
+    const ScValue *x = &f->g->value[v];
+    f->t[v] = t;
+    f->owned[v] = owned;
+    if (x->exp && !sc_term_eval(x->exp, f->run->n_env, f->run->env, &f->exp[v])) {
+        ScStr s = {0};
+        sc_term_print(x->exp, &s);
+        sc_fail(f->run->cx, n->loc, SC_E_INPUT, "the exponent %s has no value", sc_str_get(&s));
+        sc_str_free(&s);
+        return false;
+    }
+    const ScEvalOptions *o = f->run->opt;
+    if (o && o->see && !f->silent)
+        o->see(o->arg, f->g, v, &f->t[v], f->depth);
+    if (f->last[v] == f->g->value[v].node)
+        release(f, v); /* nobody reads it */
+    return true;
+}
+
+/* Hands a value out: the tensor itself the last time, else a copy. */
+static bool take(Frame *f, ScVal v, ScrtTensor *ret)
+{
+    ScrtTensor r = f->t[v];
+    size_t bytes;
+    if (--f->pins[v] == 0 && f->owned[v]) {
+        f->owned[v] = false;
+        *ret = r;
+        return true;
+    }
+    if (scrt_tensor_alloc(&r) != SCRT_OK || !scrt_tensor_bytes(&r, &bytes))
+        return sc_fail(f->run->cx, NULL, SC_E_RUN, "no memory for an output");
+    if (bytes)
+        memcpy(r.data, f->t[v].data, bytes);
+    *ret = r;
+    return true;
+}
+
+static void find_last_uses(Frame *f)
+{
+    const ScGraph *g = f->g;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        f->last[v] = g->value[v].node;
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; k < g->node[i].n_in; k++)
+            f->last[g->node[i].in[k]] = i;
+    for (uint32_t i = 0; i < g->n_out + g->n_state; i++) {
+        ScVal v = i < g->n_out ? g->out[i] : g->state[i - g->n_out].next;
+        f->last[v] = NEVER;
+        f->pins[v]++;
+    }
+}
+
+/* --- Nodes --------------------------------------------------------------------------------------
+ */
+
+static bool run_const(Frame *f, const ScNode *n)
+{
+    const ScValue *v = &f->g->value[n->first];
+    const ScBlob *b = n->attr[0].blob;
+    int64_t exp = 0;
+    if (v->exp && !sc_term_eval(v->exp, f->run->n_env, f->run->env, &exp))
+        return sc_fail(f->run->cx, n->loc, SC_E_INPUT, "a constant's exponent has no value");
+    if (!b->data)
+        return sc_fail(f->run->cx, n->loc, SC_E_BLOB, "@%s", b->name ? b->name : "");
+    ScrtTensor t = {.dtype = v->type->dtype, .rank = v->type->rank};
+    if (b->dtype == v->type->dtype && exp == 0 && sc_type_const_dims(v->type, t.dims)) {
+        t.data = (void *)(uintptr_t)b->data; /* borrowed: nothing writes to operands */
+        return settle(f, n, n->first, t, false);
+    }
+    if (!sc_blob_tensor(b, v->type, exp, &t))
+        return sc_fail(f->run->cx, n->loc, SC_E_RUN, "no memory for a constant");
+    return settle(f, n, n->first, t, true);
+}
+
+/* The row's expansion as a graph whose inputs are the operands that are there. A law holds on the
+ * data, whatever the exponents, so the expansion has none. */
+static ScGraph *build_expansion(Frame *f, const ScNode *n)
+{
+    ScBuild b;
+    ScVal *in = sc_array(f->a, ScVal, n->n_in + 1u), *out = sc_array(f->a, ScVal, n->n_out);
+    sc_build_init(&b, f->run->cx, n->op->name, f->g->file);
+    b.at = n->loc;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = n->in[i] == SC_ABSENT ? SC_ABSENT
+                                      : sc_input(&b, NULL, sc_type_of(f->g, n->in[i]), NULL);
+    n->op->expand(&b, f->g, n, in, out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        sc_output(&b, NULL, out[i]);
+    return sc_build_end(&b);
+}
+
+static bool run_expansion(Frame *f, const ScNode *n, const ScrtTensor *const *in, ScrtTensor *out)
+{
+    const ScrtTensor **present = sc_array(f->a, const ScrtTensor *, n->n_in + 1u);
+    uint32_t n_present = 0;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (in[i])
+            present[n_present++] = in[i];
+    ScGraph *g = build_expansion(f, n);
+    bool ok = g && run_graph(f->run, g, present, out, f->depth, true);
+    sc_graph_free(g);
+    return ok;
+}
+
+static bool run_row(Frame *f, const ScNode *n, const ScrtTensor *const *in, ScrtTensor *out)
+{
+    int64_t *exp_in = sc_array(f->a, int64_t, n->n_in + 1u);
+    int64_t *exp_out = sc_array(f->a, int64_t, n->n_out);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        exp_in[i] = f->exp[n->in[i]];
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        const ScTerm *e = f->g->value[n->first + i].exp;
+        if (e && !sc_term_eval(e, f->run->n_env, f->run->env, &exp_out[i]))
+            return sc_fail(f->run->cx, n->loc, SC_E_INPUT, "a result's exponent has no value");
+        if (!make_tensor(f, n, n->first + i, &out[i]))
+            return false;
+    }
+    ScEval e = {.cx = f->run->cx,
+                .g = f->g,
+                .n = n,
+                .in = in,
+                .out = out,
+                .exp_in = exp_in,
+                .exp_out = exp_out,
+                .env = f->run->env,
+                .n_env = f->run->n_env};
+    uint32_t errors = sc_n_errors(f->run->cx);
+    if (!n->op->eval(&e))
+        return sc_n_errors(f->run->cx) > errors ||
+               sc_fail(f->run->cx, n->loc, SC_E_RUN, "%s cannot be evaluated", n->op->name);
+    return sc_n_errors(f->run->cx) == errors;
+}
+
+/* A graph that stands for a node must give what the node's type says. */
+static bool results_fit(Frame *f, const ScNode *n, const ScrtTensor *out)
+{
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (!dims_fit(sc_type_of(f->g, n->first + i), &out[i], f->run->n_env, f->run->env)) {
+            ScStr a = {0}, b = {0};
+            tensor_text(&out[i], &a);
+            sc_type_print(sc_type_of(f->g, n->first + i), &b);
+            sc_fail(f->run->cx, n->loc, SC_E_RUN, "%s gives %s by its own graph, not %s",
+                    n->op->name, sc_str_get(&a), sc_str_get(&b));
+            sc_str_free(&a);
+            sc_str_free(&b);
+            return false;
+        }
+    return true;
+}
+
+static bool run_node(Frame *f, const ScNode *n)
+{
+    const ScrtTensor **in = sc_array(f->a, const ScrtTensor *, n->n_in + 1u);
+    ScrtTensor *out = sc_array(f->a, ScrtTensor, n->n_out);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = n->in[i] == SC_ABSENT ? NULL : &f->t[n->in[i]];
+    bool ok;
+    if (n->op->eval)
+        ok = run_row(f, n, in, out);
+    else if (n->op->lower.cls == SC_KERNEL)
+        ok = run_graph(f->run, n->sub[0], in, out, f->depth + 1, f->silent);
+    else if (n->op->expand)
+        ok = run_expansion(f, n, in, out);
+    else
+        ok = sc_fail(f->run->cx, n->loc, SC_E_RUN, "%s has no evaluation", n->op->name);
+    if (ok && !n->op->eval)
+        ok = results_fit(f, n, out);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        if (ok)
+            ok = settle(f, n, n->first + i, out[i], true);
+        else
+            scrt_free(out[i].data);
+    }
+    return ok;
+}
+
+/* --- Graphs -------------------------------------------------------------------------------------
+ */
+
+static bool set_inputs(Frame *f, const ScrtTensor *const *in)
+{
+    for (uint32_t i = 0; i < f->g->n_in; i++)
+        if (!settle(f, sc_def(f->g, f->g->in[i]), f->g->in[i], *in[i], false))
+            return false;
+    return true;
+}
+
+static bool set_states(Frame *f)
+{
+    const ScEvalOptions *o = f->run->opt;
+    for (uint32_t i = 0; i < f->g->n_state; i++) {
+        const ScState *s = &f->g->state[i];
+        const ScValue *v = &f->g->value[s->past];
+        const ScNode *n = sc_def(f->g, s->past);
+        ScrtTensor t = {0};
+        bool given = o && o->state && f->depth == 0 && !f->silent;
+        int64_t exp = 0;
+        if (given)
+            t = o->state[i];
+        if (given && !dims_fit(v->type, &t, f->run->n_env, f->run->env))
+            return bad_tensor(f->run->cx, "state", s->name, &t, v->type);
+        if (v->exp && !sc_term_eval(v->exp, f->run->n_env, f->run->env, &exp))
+            return sc_fail(f->run->cx, n->loc, SC_E_INPUT, "a state's exponent has no value");
+        if (!given && s->init && !s->init->data)
+            return sc_fail(f->run->cx, n->loc, SC_E_BLOB, "@%s",
+                           s->init->name ? s->init->name : "");
+        if (!given && (s->init ? !sc_blob_tensor(s->init, v->type, exp, &t)
+                               : !make_tensor(f, n, s->past, &t)))
+            return sc_fail(f->run->cx, n->loc, SC_E_RUN, "state @%s has no initial value", s->name);
+        if (!settle(f, n, s->past, t, !given))
+            return false;
+    }
+    return true;
+}
+
+static bool run_nodes(Frame *f)
+{
+    for (uint32_t i = 0; i < f->g->n_node; i++) {
+        const ScNode *n = &f->g->node[i];
+        if (n->op->flags & SC_BARRIER)
+            continue;
+        if (!(n->op->flags & SC_CONST_OP ? run_const(f, n) : run_node(f, n)))
+            return false;
+        for (uint32_t k = 0; k < n->n_in; k++)
+            if (n->in[k] >= SC_FIRST && f->last[n->in[k]] == i)
+                release(f, n->in[k]);
+    }
+    return true;
+}
+
+/* Outputs, then next states where somebody wants them; on failure nothing stays allocated. */
+static bool take_all(Frame *f, ScrtTensor *ret_out)
+{
+    const ScEvalOptions *o = f->run->opt;
+    ScrtTensor *next = o && f->depth == 0 && !f->silent ? o->ret_next : NULL;
+    uint32_t n = 0, n_out = f->g->n_out, n_next = next ? f->g->n_state : 0;
+    bool ok = true;
+    for (; n < n_out + n_next && ok; n++)
+        ok = n < n_out ? take(f, f->g->out[n], &ret_out[n])
+                       : take(f, f->g->state[n - n_out].next, &next[n - n_out]);
+    for (uint32_t i = 0; !ok && i + 1 < n; i++)
+        scrt_free(i < n_out ? ret_out[i].data : next[i - n_out].data);
+    return ok;
+}
+
+static bool run_graph(const Run *run, const ScGraph *g, const ScrtTensor *const *in,
+                      ScrtTensor *ret_out, uint32_t depth, bool silent)
+{
+    Frame f = {.run = run, .g = g, .a = sc_arena_new(), .depth = depth, .silent = silent};
+    f.t = sc_array(f.a, ScrtTensor, g->n_value);
+    f.owned = sc_array(f.a, bool, g->n_value);
+    f.last = sc_array(f.a, uint32_t, g->n_value);
+    f.pins = sc_array(f.a, uint32_t, g->n_value);
+    f.exp = sc_array(f.a, int64_t, g->n_value);
+    find_last_uses(&f);
+    ScrtTensor *out = sc_array(f.a, ScrtTensor, g->n_out + 1u);
+    bool ok = set_inputs(&f, in) && set_states(&f) && run_nodes(&f) && take_all(&f, out);
+    if (ok)
+        memcpy(ret_out, out, g->n_out * sizeof *out);
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        release(&f, v);
+    sc_arena_free(f.a);
+    return ok;
+}
+
+bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const ScEvalOptions *opt)
+{
+    ScArena *a = sc_arena_new();
+    Run run = {.cx = g->cx, .opt = opt};
+    ScBinding *env;
+    uint32_t n_env, n_more = opt ? opt->n_env : 0;
+    bool ok = sc_bind_dims(g, in, a, &env, &n_env);
+    if (ok) {
+        ScBinding *all = sc_array(a, ScBinding, n_env + n_more + 1u);
+        memcpy(all, env, n_env * sizeof *env);
+        for (uint32_t i = 0; i < n_more; i++)
+            all[n_env + i] = opt->env[i];
+        run.env = all;
+        run.n_env = n_env + n_more;
+        const ScrtTensor **p = sc_array(a, const ScrtTensor *, g->n_in + 1u);
+        for (uint32_t i = 0; i < g->n_in; i++)
+            p[i] = &in[i];
+        ok = run_graph(&run, g, p, ret_out, 0, false);
+    }
+    sc_arena_free(a);
+    return ok;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every invariant of a graph, checked from nothing but the graph and the rows: order, arity,
+ * classes, attributes, types inferred anew, interfaces of nested graphs, states, flags, exponents.
+ * A graph whose layout is broken is not looked at further, since the other checks rely on it. */
+#include "ir/text_priv.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+typedef struct Check {
+    ScCtx *cx;
+    const ScGraph *g;
+    const char *pass;
+    ScArena *a;
+    const char *const *label; /* made when the first message wants it */
+    uint32_t depth;
+    bool ok;
+} Check;
+
+static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth);
+
+/* --- Messages: "after scalify: %y = add: operand 1 ..." -----------------------------------------
+ */
+
+static const char *label(Check *c, ScVal v)
+{
+    if (!c->label)
+        c->label = sc_labels(c->g, c->a);
+    if (v == SC_ABSENT)
+        return "_";
+    return v < c->g->n_value
+               ? sc_printf(c->a, "%s%s", c->label[v][0] == '<' ? "" : "%", c->label[v])
+               : sc_printf(c->a, "<%u>", v);
+}
+
+/* n may be NULL: the fault is the graph's. */
+static bool fault(Check *c, const ScNode *n, ScDiagId id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+static bool fault(Check *c, const ScNode *n, ScDiagId id, const char *fmt, ...)
+{
+    char text[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    ScStr s = {0};
+    if (c->pass)
+        sc_str_addf(&s, "after %s: ", c->pass);
+    if (n && n->n_out > 0)
+        sc_str_addf(&s, "%s = ", label(c, n->first));
+    if (n)
+        sc_str_addf(&s, "%s: ", n->op ? n->op->name : "(no operator)");
+    else if (c->g->name)
+        sc_str_addf(&s, "graph @%s: ", c->g->name);
+    sc_str_add(&s, text);
+    sc_fail(c->cx, n ? n->loc : NULL, id, "%s", sc_str_get(&s));
+    sc_str_free(&s);
+    c->ok = false;
+    return false;
+}
+
+static const char *type_text(Check *c, const ScType *t)
+{
+    ScStr s = {0};
+    if (t->kind == SC_TYPE_POISON)
+        sc_str_add(&s, "poison");
+    else if (t->kind == SC_TYPE_ABSENT)
+        sc_str_add(&s, "absent");
+    else
+        sc_type_print(t, &s);
+    const char *text = sc_strdup(c->a, sc_str_get(&s));
+    sc_str_free(&s);
+    return text;
+}
+
+static const char *exp_text(Check *c, const ScTerm *e)
+{
+    ScStr s = {0};
+    if (e)
+        sc_term_print(e, &s);
+    const char *text = sc_strdup(c->a, e ? sc_str_get(&s) : "none");
+    sc_str_free(&s);
+    return text;
+}
+
+/* --- Layout -------------------------------------------------------------------------------------
+ */
+
+static bool check_node_layout(Check *c, const ScNode *n, uint32_t index, ScVal first)
+{
+    const ScGraph *g = c->g;
+    if (!n->op || !n->loc)
+        return fault(c, n, SC_E_VERIFY, "node %u has no %s", index, n->op ? "location" : "row");
+    if (n->first != first || n->n_out == 0 || n->n_out > g->n_value - first)
+        return fault(c, NULL, SC_E_VERIFY, "node %u (%s): results are not the next values", index,
+                     n->op->name);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (g->value[first + i].node != index || !g->value[first + i].type ||
+            g->value[first + i].type->kind != SC_TYPE_TENSOR)
+            return fault(c, n, SC_E_VERIFY, "result %u is not a tensor of this node", i);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i] == SC_POISON || n->in[i] >= first)
+            return fault(c, n, SC_E_VERIFY, "operand %u is not defined before it", i);
+    return true;
+}
+
+static bool check_layout(Check *c)
+{
+    const ScGraph *g = c->g;
+    ScVal first = SC_FIRST;
+    if (g->n_value < SC_FIRST || g->value[SC_POISON].type->kind != SC_TYPE_POISON ||
+        g->value[SC_ABSENT].type->kind != SC_TYPE_ABSENT)
+        return fault(c, NULL, SC_E_VERIFY, "values 0 and 1 are not poison and absent");
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        if (!check_node_layout(c, &g->node[i], i, first))
+            return false;
+        first += g->node[i].n_out;
+    }
+    if (first != g->n_value)
+        return fault(c, NULL, SC_E_VERIFY, "%u values have no node", g->n_value - first);
+    return true;
+}
+
+/* Inputs and states are the nodes without operands that are no constants, each once. */
+static bool check_ports(Check *c)
+{
+    const ScGraph *g = c->g;
+    bool *seen = sc_array(c->a, bool, g->n_value);
+    uint32_t n_port = 0;
+    for (uint32_t i = 0; i < g->n_node; i++)
+        n_port += (g->node[i].op->flags & SC_BARRIER) != 0;
+    for (uint32_t i = 0; i < g->n_in + g->n_state; i++) {
+        ScVal v = i < g->n_in ? g->in[i] : g->state[i - g->n_in].past;
+        if (v < SC_FIRST || v >= g->n_value || !(sc_def(g, v)->op->flags & SC_BARRIER) || seen[v])
+            return fault(c, NULL, SC_E_VERIFY, "%s %u is not defined by a node of its own",
+                         i < g->n_in ? "input" : "state", i < g->n_in ? i : i - g->n_in);
+        seen[v] = true;
+    }
+    if (n_port != g->n_in + g->n_state)
+        return fault(c, NULL, SC_E_VERIFY, "%u input and state nodes, but %u inputs and %u states",
+                     n_port, g->n_in, g->n_state);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        if (g->out[i] < SC_FIRST || g->out[i] >= g->n_value)
+            return fault(c, NULL, SC_E_VERIFY, "output %u is not a value", i);
+    return true;
+}
+
+static bool check_states(Check *c)
+{
+    const ScGraph *g = c->g;
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        const ScState *s = &g->state[i];
+        const char *name = s->name ? s->name : "";
+        if (s->next < SC_FIRST || s->next >= g->n_value)
+            return fault(c, NULL, SC_E_VERIFY, "state @%s has no next value", name);
+        const ScValue *past = &g->value[s->past], *next = &g->value[s->next];
+        if (past->type != next->type)
+            fault(c, NULL, SC_E_VERIFY, "state @%s is %s, but its next value %s is %s", name,
+                  type_text(c, past->type), label(c, s->next), type_text(c, next->type));
+        if (past->exp != next->exp)
+            fault(c, NULL, SC_E_EXPONENT,
+                  "state @%s has exponent %s, but its next value %s has exponent %s", name,
+                  exp_text(c, past->exp), label(c, s->next), exp_text(c, next->exp));
+        for (uint32_t k = 0; k < i; k++)
+            if (s->name && g->state[k].name && strcmp(s->name, g->state[k].name) == 0)
+                fault(c, NULL, SC_E_VERIFY, "two states are named @%s", name);
+    }
+    return c->ok;
+}
+
+/* --- One node -----------------------------------------------------------------------------------
+ */
+
+static bool in_class(ScOperandClass cls, ScrtDtype t)
+{
+    ScrtKind k = scrt_dtype_kind(t);
+    bool is_int = k == SCRT_KIND_INT || k == SCRT_KIND_UINT;
+    switch (cls) {
+    case SC_IS_ANY:
+        return true;
+    case SC_IS_FLOAT:
+        return k == SCRT_KIND_FLOAT;
+    case SC_IS_INT:
+        return is_int;
+    case SC_IS_BOOL:
+        return k == SCRT_KIND_BOOL;
+    case SC_IS_NUM:
+        return k == SCRT_KIND_FLOAT || is_int;
+    case SC_IS_SHAPE:
+        return t == SCRT_I64;
+    }
+    return false;
+}
+
+static bool check_operands(Check *c, const ScNode *n, const ScSchema *s)
+{
+    if (n->n_in < s->min_in || (n->n_in > s->n_in && !s->in_repeats))
+        return fault(c, n, SC_E_VERIFY, "has %u operands, takes %u to %u", n->n_in, s->min_in,
+                     s->n_in);
+    if (n->n_out < s->min_out || (n->n_out > s->n_out && !s->out_repeats))
+        return fault(c, n, SC_E_VERIFY, "has %u results, gives %u to %u", n->n_out, s->min_out,
+                     s->n_out);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScOperand *o = &s->in[i < s->n_in ? i : s->n_in - 1];
+        const ScType *t = sc_type_of(c->g, n->in[i]);
+        if (t->kind == SC_TYPE_ABSENT && !o->optional)
+            return fault(c, n, SC_E_VERIFY, "operand %u (%s) is absent", i, o->name);
+        if (t->kind == SC_TYPE_TENSOR && !in_class(o->cls, t->dtype))
+            return fault(c, n, SC_E_VERIFY, "operand %u (%s) may not be of type %s", i, o->name,
+                         type_text(c, t));
+    }
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        const ScOperand *o = &s->out[i < s->n_out ? i : s->n_out - 1];
+        const ScType *t = sc_type_of(c->g, n->first + i);
+        if (!in_class(o->cls, t->dtype))
+            return fault(c, n, SC_E_VERIFY, "result %u (%s) may not be of type %s", i, o->name,
+                         type_text(c, t));
+    }
+    return true;
+}
+
+static bool check_attrs(Check *c, const ScNode *n)
+{
+    for (uint32_t i = 0; i < n->op->n_attr; i++) {
+        const ScAttrDef *d = &n->op->attr[i];
+        ScAttrKind kind = n->attr[i].kind;
+        if (kind == SC_A_NONE && (d->required || d->def.kind != SC_A_NONE))
+            return fault(c, n, SC_E_VERIFY, "attribute %s is missing", d->name);
+        if (kind != SC_A_NONE && kind != d->kind)
+            return fault(c, n, SC_E_VERIFY, "attribute %s is of another kind", d->name);
+    }
+    return true;
+}
+
+/* A constant says its type itself; its elements must be as many. */
+static bool check_const(Check *c, const ScNode *n)
+{
+    int64_t dims[SCRT_MAX_RANK];
+    const ScType *t = sc_type_of(c->g, n->first);
+    const ScBlob *b = n->attr[0].blob;
+    if (!b || t->rank > SCRT_MAX_RANK || !sc_type_const_dims(t, dims))
+        return fault(c, n, SC_E_VERIFY, "has no constant of constant dimensions");
+    size_t count = 1;
+    for (uint32_t i = 0; i < t->rank; i++)
+        count *= (size_t)dims[i];
+    if (count != b->count)
+        return fault(c, n, SC_E_VERIFY, "%s has %zu elements, its type %s",
+                     b->name ? b->name : "it", b->count, type_text(c, t));
+    return true;
+}
+
+/* The row's own rule, run on the operands' types, must give the types that the values have. */
+static bool check_types(Check *c, const ScNode *n)
+{
+    const ScType **in = sc_array(c->a, const ScType *, n->n_in + SC_MAX_IN);
+    const char **name = sc_array(c->a, const char *, n->n_in + 1u);
+    const ScTerm *const **content = sc_array(c->a, const ScTerm *const *, n->n_in + 1u);
+    const ScType **ret = sc_array(c->a, const ScType *, n->n_out);
+    const ScTerm *const **ret_content = sc_array(c->a, const ScTerm *const *, n->n_out);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScValue *v = &c->g->value[n->in[i]];
+        in[i] = v->type;
+        name[i] = v->name ? v->name : "";
+        content[i] = v->content;
+    }
+    ScInfer infer = {.cx = c->cx,
+                     .loc = n->loc,
+                     .op = n->op,
+                     .attr = n->attr,
+                     .sub = n->sub,
+                     .n_in = n->n_in,
+                     .n_out = n->n_out,
+                     .in = in,
+                     .name = name,
+                     .content = content,
+                     .ret = ret,
+                     .ret_content = ret_content,
+                     .arena = c->a};
+    if (!sc_infer(&infer))
+        return fault(c, n, SC_E_VERIFY, "its operands do not fit");
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (ret[i] != sc_type_of(c->g, n->first + i))
+            return fault(c, n, SC_E_VERIFY, "result %u is of type %s, its rule gives %s", i,
+                         type_text(c, sc_type_of(c->g, n->first + i)), type_text(c, ret[i]));
+    return true;
+}
+
+static bool check_subs(Check *c, const ScNode *n)
+{
+    for (uint32_t i = 0; i < n->op->n_sub; i++) {
+        if (!n->sub || !n->sub[i])
+            return fault(c, n, SC_E_VERIFY, "nested graph %u is missing", i);
+        if (c->depth + 1 >= SC_TEXT_DEPTH)
+            return fault(c, n, SC_E_VERIFY, "graphs are nested more than %d deep", SC_TEXT_DEPTH);
+        if (!verify_graph(c->cx, n->sub[i], c->pass, c->depth + 1))
+            return fault(c, n, SC_E_VERIFY, "nested graph %u is not well formed", i);
+    }
+    return true;
+}
+
+/* A kernel's operands are its graph's inputs, its results that graph's outputs: types and exponents
+ * both. */
+static bool check_kernel(Check *c, const ScNode *n)
+{
+    const ScGraph *k = n->sub[0];
+    if (k->n_in != n->n_in || k->n_out != n->n_out || k->n_state)
+        return fault(c, n, SC_E_VERIFY, "its graph has %u inputs, %u outputs and %u states",
+                     k->n_in, k->n_out, k->n_state);
+    for (uint32_t i = 0; i < n->n_in + n->n_out; i++) {
+        bool is_in = i < n->n_in;
+        uint32_t at = is_in ? i : i - n->n_in;
+        const ScValue *a = &c->g->value[is_in ? n->in[at] : n->first + at];
+        const ScValue *b = &k->value[is_in ? k->in[at] : k->out[at]];
+        const char *what = is_in ? "operand" : "result";
+        if (a->type != b->type)
+            return fault(c, n, SC_E_VERIFY, "%s %u is of type %s, in its graph %s", what, at,
+                         type_text(c, a->type), type_text(c, b->type));
+        if (a->exp != b->exp)
+            return fault(c, n, SC_E_EXPONENT, "%s %u has exponent %s, in its graph %s", what, at,
+                         exp_text(c, a->exp), exp_text(c, b->exp));
+    }
+    return true;
+}
+
+/* --- Exponents ----------------------------------------------------------------------------------
+ */
+
+static bool check_has_exponents(Check *c)
+{
+    bool scaled = c->g->flags & SC_G_SCALED;
+    for (ScVal v = SC_FIRST; v < c->g->n_value; v++) {
+        const ScValue *x = &c->g->value[v];
+        bool wants = scaled && sc_type_is_float(x->type);
+        if (wants != (x->exp != NULL))
+            fault(c, sc_def(c->g, v), SC_E_EXPONENT, "%s %s", label(c, v),
+                  wants                       ? "has no exponent"
+                  : sc_type_is_float(x->type) ? "has an exponent in a graph that is not scaled"
+                                              : "has an exponent and is no float");
+    }
+    return c->ok;
+}
+
+/* A rebalance has the exponent that its attribute says. */
+static bool check_rebalance(Check *c, const ScNode *n)
+{
+    int to = sc_attr_index(n->op, "to");
+    const ScTerm *e = c->g->value[n->first].exp;
+    if (to < 0 || n->attr[to].kind != SC_A_TERMS || n->attr[to].n != 1 || n->attr[to].ts[0] == e)
+        return true;
+    return fault(c, n, SC_E_EXPONENT, "has exponent %s, rebalances to %s", exp_text(c, e),
+                 exp_text(c, n->attr[to].ts[0]));
+}
+
+static bool check_signature(Check *c, const ScNode *n, const ScSchema *s)
+{
+    const ScType **type = sc_array(c->a, const ScType *, n->n_in + n->n_out);
+    const ScTerm **exp = sc_array(c->a, const ScTerm *, n->n_in + 1u);
+    const ScTerm *var[SC_MAX_VARS] = {0};
+    uint32_t bad = 0;
+    bool any_float = false;
+    for (uint32_t i = 0; i < n->n_in + n->n_out; i++) {
+        type[i] = sc_type_of(c->g, i < n->n_in ? n->in[i] : n->first + (i - n->n_in));
+        any_float |= sc_type_is_float(type[i]);
+        if (i < n->n_in)
+            exp[i] = c->g->value[n->in[i]].exp;
+    }
+    if (!any_float)
+        return true;
+    if (!s->has_scale)
+        return fault(c, n, SC_E_EXPONENT, "its row has no scale signature");
+    if (!sc_scale_check(c->cx, s, n->n_in, type, exp, n->n_out, type + n->n_in, var, &bad))
+        return fault(c, n, SC_E_EXPONENT, "operand %u, %s, has exponent %s; by '%s' expected %s",
+                     bad, label(c, n->in[bad]), exp_text(c, exp[bad]), n->op->scale,
+                     exp_text(c, sc_scale_apply(c->cx, sc_scale_in(s, bad), var)));
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        const ScScaleExpr *x = sc_scale_out(s, i);
+        const ScTerm *found = c->g->value[n->first + i].exp;
+        if (!found || x->none)
+            continue;
+        const ScTerm *want = sc_scale_apply(c->cx, x, var);
+        if (want != found)
+            return fault(c, n, SC_E_EXPONENT, "result %u, %s, has exponent %s; by '%s' expected %s",
+                         i, label(c, n->first + i), exp_text(c, found), n->op->scale,
+                         exp_text(c, want));
+    }
+    return true;
+}
+
+static void check_node(Check *c, const ScNode *n)
+{
+    const ScSchema *s = sc_schema(c->cx, n->op);
+    ScClass cls = n->op->lower.cls;
+    if (!s) {
+        fault(c, n, SC_E_VERIFY, "its row is not well formed");
+        return;
+    }
+    if (!check_operands(c, n, s) || !check_attrs(c, n) || !check_subs(c, n))
+        return;
+    if ((c->g->flags & SC_G_KERNELS) && cls != SC_KERNEL && cls != SC_SOURCE)
+        fault(c, n, SC_E_VERIFY, "stands outside the kernels");
+    if (n->op->flags & SC_BARRIER)
+        return;
+    if (n->op->flags & SC_CONST_OP) {
+        check_const(c, n);
+        return;
+    }
+    if (!check_types(c, n))
+        return;
+    if (cls == SC_KERNEL)
+        check_kernel(c, n);
+    else if (c->g->flags & SC_G_SCALED)
+        (void)((n->op->flags & SC_REBALANCES) ? check_rebalance(c, n) : check_signature(c, n, s));
+}
+
+static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth)
+{
+    Check c = {.cx = cx, .g = g, .pass = pass, .a = sc_arena_new(), .depth = depth, .ok = true};
+    if (check_layout(&c) && check_ports(&c) && check_states(&c) && check_has_exponents(&c))
+        for (uint32_t i = 0; i < g->n_node; i++)
+            check_node(&c, &g->node[i]);
+    sc_arena_free(c.a);
+    return c.ok;
+}
+
+bool sc_verify(const ScGraph *g, const char *pass)
+{
+    return verify_graph(g->cx, g, pass, 0);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests of graphs share: random data, texts that must parse, all messages of a session. */
+#ifndef SC_TESTS_GRAPHS_H
+#define SC_TESTS_GRAPHS_H
+
+#include "ir/op.h"
+#include "tests/harness.h"
+
+uint64_t sct_random(uint64_t *r); /* 64 random bits; r is the state, any number */
+double sct_uniform(uint64_t *r, double lo, double hi);
+int64_t sct_between(uint64_t *r, int64_t lo, int64_t hi); /* both included */
+
+/* Parses a text that must stand, without blobs; fails the test with the messages. */
+ScGraph *sct_graph(ScCtx *cx, const char *text);
+/* Every message of the session, a line each and more; valid until the next call. */
+const char *sct_messages(ScCtx *cx);
+/* The canonical text; valid until the next call. */
+const char *sct_print(const ScGraph *g);
+
+/* Makes t's data: floats in [lo, hi] rounded to the type, integers in [-8, 8] or [0, 8], bools. */
+void sct_fill(ScrtTensor *t, uint64_t *r, double lo, double hi);
+/* Tensors for a graph's inputs, filled; symbols of their dims take the values in env. */
+ScrtTensor *sct_inputs(const ScGraph *g, uint64_t *r, double lo, double hi, uint32_t n_env,
+                       const ScBinding *env);
+void sct_free(ScrtTensor *t, uint32_t n); /* their data and the array */
+bool sct_same_bits(const ScrtTensor *a,
+                   const ScrtTensor *b); /* dtype, dims, data; NaNs are equal */
+
+#endif
