@@ -128,6 +128,27 @@ ScVal sc_const_again(ScBuild *b, const ScNode *def, const ScValue *v)
     return sc_const_shaped(b, sc_attr(def, 0)->blob, v->type->dtype, v->type->rank, dim, v->exp);
 }
 
+ScVal sc_reshaped(ScBuild *b, ScVal x, uint32_t rank, const ScTerm *const *dim)
+{
+    const ScValue from = *sc_built(b, x);
+    int64_t extent[SCRT_MAX_RANK];
+    const ScBlob *blob = sc_built_blob(b, x);
+    if (x < SC_FIRST)
+        return x;
+    const ScType *t = sc_type(b->cx, from.type->dtype, rank, dim);
+    if (t == from.type)
+        return x;
+    ScVal out;
+    if (blob && sc_type_const_dims(t, extent))
+        out = sc_const_shaped(b, blob, t->dtype, rank, extent, from.exp);
+    else
+        out = sc_op_at(b, reshape, SC_ATTRS(SC_TERMS(rank, dim)), x);
+    sc_set_exp(b, out, from.exp);
+    sc_set_g(b, out, from.g);
+    sc_set_amax(b, out, from.amax);
+    return out;
+}
+
 const ScAttr *sc_attr_named(const ScNode *n, const char *name)
 {
     return sc_attr(n, (uint32_t)sc_attr_index(n->op, name));

@@ -170,6 +170,19 @@ static bool small_const(const ScGraph *g, ScVal v)
     return true;
 }
 
+/* A constant of one element, without its blob's name: that is not what a kernel depends on. */
+static ScVal inline_const(Kernel *k, ScVal v)
+{
+    const ScValue *value = &k->f->g->value[v];
+    const ScBlob *blob = sc_attr(sc_def(k->f->g, v), 0)->blob;
+    int64_t one[SCRT_MAX_RANK];
+    for (uint32_t d = 0; d < SCRT_MAX_RANK; d++)
+        one[d] = 1;
+    if (blob->data)
+        blob = sc_blob(k->b.cx, NULL, blob->dtype, blob->rank, one, blob->data);
+    return sc_const_shaped(&k->b, blob, value->type->dtype, value->type->rank, one, value->exp);
+}
+
 /* Operand v of a member, which is computed outside the group. */
 static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVal v)
 {
@@ -177,7 +190,7 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
     if (v == SC_ABSENT)
         return v;
     if (member->op->lower.cls == SC_MAP && small_const(f->g, v)) {
-        ScVal out = sc_const_again(&k->b, sc_def(f->g, v), &f->g->value[v]);
+        ScVal out = inline_const(k, v);
         annotate(&k->b, f->g, v, out);
         return out;
     }

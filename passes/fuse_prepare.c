@@ -54,7 +54,7 @@ ScGraph *sc_fuse_keep_axes(ScCtx *cx, const ScGraph *g)
         const ScType *t = sc_type_of(g, n->first);
         ScAttr *attr = with_attr(sc_pass_scratch(env), n, "keepdims", SC_INT(1));
         ScVal kept = again(&b, g, n, attr, sc_map(env, n));
-        env[n->first] = sc_op_at(&b, reshape, SC_ATTRS(SC_TERMS(t->rank, t->dim)), kept);
+        env[n->first] = sc_reshaped(&b, kept, t->rank, t->dim);
         annotate(&b, g, n->first, env[n->first]);
         sc_set_name(&b, env[n->first], g->value[n->first].name);
     }
@@ -215,10 +215,7 @@ static ScVal transposed(ScBuild *b, uint32_t rank, const int64_t *perm, ScVal v)
         return v;
     for (uint32_t d = 0, pad = rank - from.type->rank; d < rank; d++)
         dim[d] = d < pad ? sc_term(b->cx, 1) : from.type->dim[d - pad];
-    ScVal full = v;
-    if (from.type->rank < rank)
-        full = sc_op_at(b, reshape, SC_ATTRS(SC_TERMS(rank, dim)), v);
-    sc_set_exp(b, full, from.exp);
+    ScVal full = sc_reshaped(b, v, rank, dim);
     ScVal out = sc_op_at(b, transpose, SC_ATTRS(SC_INTS(rank, perm)), full);
     sc_set_exp(b, out, from.exp);
     sc_set_g(b, out, from.g);

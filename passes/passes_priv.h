@@ -36,6 +36,9 @@ const ScBlob *sc_built_blob(const ScBuild *b, ScVal v);
 bool sc_built_splat(const ScBuild *b, ScVal v, double *ret);
 /* The constant v, of another builder or graph, on b: without name, location or annotations. */
 ScVal sc_const_again(ScBuild *b, const ScNode *def, const ScValue *v);
+/* x with the elements in their order and these extents, at x's exponent: x itself, a constant of
+ * another shape, or a node of row reshape. The count must be the same. */
+ScVal sc_reshaped(ScBuild *b, ScVal x, uint32_t rank, const ScTerm *const *dim);
 /* The attribute of that name, which the row must have. */
 const ScAttr *sc_attr_named(const ScNode *n, const char *name);
 

@@ -75,15 +75,6 @@ static void begin(Raise *r)
 /* --- Bias ----------------------------------------------------------------------------------------
  */
 
-/* v with this shape: a view, for v is no larger. */
-static ScVal reshaped(Raise *r, ScVal v, uint32_t rank, const ScTerm *const *dim)
-{
-    const ScType *t = type_of(r, v);
-    if (t == sc_type(r->b.cx, t->dtype, rank, dim))
-        return v;
-    return sc_op_at(&r->b, reshape, SC_ATTRS(SC_TERMS(rank, dim)), v);
-}
-
 /* True where all extents of t, aligned with `to` at the last one, are 1 but that at axis (of `to`),
  * which is to's. */
 static bool only_axis(const ScType *t, const ScType *to, uint32_t axis)
@@ -132,7 +123,7 @@ static ScVal bias(Raise *r)
         for (uint32_t k = n.n_in; k < at; k++)
             in[k] = SC_ABSENT;
         r->b.at = sc_loc_join(r->b.cx, n.loc, r->n->loc);
-        in[at] = reshaped(r, addend, 1, &t->dim[axis]);
+        in[at] = sc_reshaped(&r->b, addend, 1, &t->dim[axis]);
         return sc_node1(&r->b, n.op, n.attr, at + 1, in);
     }
     return SC_POISON;

@@ -135,11 +135,11 @@ static ScVal plain_views(Simp *s)
         return SC_POISON;
     if (sc_type_of(s->g, base) == t)
         return s->env[base];
-    if (base == s->n->in[0] && s->n->op == &sc_op_reshape)
+    if (base == s->n->in[0] && s->n->op == &sc_op_reshape && !sc_built_blob(&s->b, s->env[base]))
         return SC_POISON; /* it is that already */
     for (ScVal up = s->n->in[0]; up != base; up = sc_def(s->g, up)->in[0])
         s->b.at = sc_loc_join(s->b.cx, s->b.at, sc_def(s->g, up)->loc);
-    return view(s, &sc_op_reshape, SC_ATTRS(SC_TERMS(t->rank, t->dim)), s->env[base]);
+    return sc_reshaped(&s->b, s->env[base], t->rank, t->dim);
 }
 
 /* Rebalancing twice is rebalancing to the last; to the exponent that is there, nothing. */
