@@ -15,7 +15,8 @@ static uint64_t hash_data(uint64_t h, const void *data, size_t bytes)
         h = sc_hash_word(h, w);
     }
     w = 0;
-    memcpy(&w, p, bytes);
+    if (bytes)
+        memcpy(&w, p, bytes);
     return sc_hash_word(h, w);
 }
 

@@ -277,8 +277,8 @@ typedef struct ScScaleExpr {
 } ScScaleExpr;
 
 typedef struct ScSchema {
-    uint32_t n_in, min_in, n_out, min_out; /* n_in counts a repeated operand once; min_in: those
-                                            * that are not optional, a repeated one once */
+    uint32_t n_in, min_in, n_out, min_out; /* n_in counts a repeated operand once; min_in: up to
+                                            * the last one that is not optional */
     bool in_repeats, out_repeats;
     ScOperand in[SC_MAX_IN], out[SC_MAX_OUT];
     uint32_t n_var;

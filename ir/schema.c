@@ -94,9 +94,8 @@ static bool read_operands(Reader *r, uint32_t max, ScOperand *o, uint32_t *ret_n
             return fail(r, "a colon is missing");
         if (!read_class(r, &x->cls))
             return false;
-        if (!x->optional && *ret_min + 1 < *ret_n)
-            return fail(r, "an operand that is required follows an optional one");
-        *ret_min += !x->optional;
+        if (!x->optional)
+            *ret_min = *ret_n;
     } while (take(r, ","));
     return *r->p ? fail(r, "an operand is followed by something else") : true;
 }

@@ -185,8 +185,9 @@ ScrtStatus scrt_state_get(const ScrtSession *s, uint32_t i, ScrtTensor *ret);
  * scrt_state_save and scrt_state_load in scrtio.h. */
 ScrtStatus scrt_state_set(ScrtSession *s, uint32_t i, const ScrtTensor *t);
 
-uint64_t
-scrt_peak_bytes(const ScrtSession *s); /* workspace + states + outputs made, at their largest */
+/* Bytes of workspace, states and the outputs that the runtime made, at their largest. */
+uint64_t scrt_peak_bytes(const ScrtSession *s);
+uint32_t scrt_threads(const ScrtSession *s); /* how many run its kernels */
 /* Nanoseconds spent in kernel i since scrt_open, and the number of its runs; needs options.profile.
  */
 uint64_t scrt_profile(const ScrtSession *s, uint32_t i, uint64_t *ret_runs);

@@ -26,16 +26,24 @@ typedef struct ScrtNamedList {
 void scrt_named_free(ScrtNamedList *list);
 
 /* .npy, format versions 1 to 3, C or Fortran order (made C), little or big endian (made native),
- * and the types of NumPy that have a ScrtDtype; the types of ml_dtypes, which NumPy saves as raw
- * void, are read as u8 or u16 patterns ('|V1', '<V2') when want names a float type of that width.
- * want may be SCRT_DTYPE_NONE. On success the caller owns t->data. "-" is standard input or output.
- */
+ * and the types of NumPy that have a ScrtDtype. NumPy has no bf16 and no type of 8 bits or fewer
+ * but the integers: elements of those travel as patterns, see scrt_tensor_adopt. want says what the
+ * caller would like to have; what cannot be had so is returned as it is, and SCRT_DTYPE_NONE is no
+ * wish. On success the caller owns ret->data. "-" is standard input or output. */
 ScrtStatus scrt_npy_read(const char *path, uint32_t want, ScrtTensor *ret, ScrtIoError *err);
-/* Low-precision floats are written as u8 or u16 patterns. Written to a temporary name, then
- * renamed. */
+/* bf16 is written as u16, floats of 8 bits or fewer and packed integers as one byte an element.
+ * Written to a temporary name, then renamed. */
 ScrtStatus scrt_npy_write(const char *path, const ScrtTensor *t, ScrtIoError *err);
 
-/* .npz: a zip archive of .npy, stored or deflated; entries in archive order. */
+/* Makes t, as a file gave it, a tensor of type want where its elements can be the patterns of want:
+ * u8 for floats of at most 8 bits and (also i8, packed by this) for types under a byte, u16 for
+ * bf16; NumPy's void of 1 and 2 bytes, in which ml_dtypes are saved, was read as u8 and u16. False
+ * where t is not of that type afterwards; then it is as it was. */
+bool scrt_tensor_adopt(ScrtTensor *t, uint32_t want);
+
+/* .npz: a zip archive of .npy, stored or deflated, zip64 too; entries in archive order, each of
+ * the type that scrt_npy_read gives without a wish. Written stored, at most 4 GiB; the same tensors
+ * give the same bytes. */
 ScrtStatus scrt_npz_read(const char *path, ScrtNamedList *ret, ScrtIoError *err);
 ScrtStatus scrt_npz_write(const char *path, const ScrtNamed *item, uint32_t n, ScrtIoError *err);
 

@@ -60,6 +60,11 @@ uint64_t scrt_peak_bytes(const ScrtSession *s)
     return s->peak;
 }
 
+uint32_t scrt_threads(const ScrtSession *s)
+{
+    return scrt_pool_size(s->pool);
+}
+
 static ScrtStatus __attribute__((format(printf, 3, 4))) fail(ScrtSession *s, ScrtStatus status,
                                                              const char *fmt, ...)
 {

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The main function of a compiled executable: one run of its model by files, with the states kept
+ * in files too; or a benchmark of it, or what it is. */
+#include "runtime/main_priv.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int cli_fail(const Cli *c, int status, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    print_text(stderr, c->program);
+    fputs(": ", stderr);
+    print_text(stderr, text);
+    fputc('\n', stderr);
+    return status;
+}
+
+bool parse_number(const char *text, int64_t least, int64_t *ret)
+{
+    char *end;
+    if (*text < '0' || *text > '9') /* strtoll would take spaces and signs */
+        return false;
+    errno = 0;
+    long long x = strtoll(text, &end, 10);
+    if (errno || *end || x < least)
+        return false;
+    *ret = x;
+    return true;
+}
+
+/* --- The command line --- */
+
+enum {
+    HELP = 'h',
+    INPUT = 'i',
+    OUTPUT = 'o',
+    INFO = 256,
+    TOP,
+    THREADS,
+    BENCH,
+    JSON,
+    DIM,
+    PROFILE,
+    STATE_LOAD,
+    STATE_SAVE,
+    REPEAT,
+    WEIGHTS
+};
+
+static const struct option long_options[] = {
+    {"help", no_argument, NULL, HELP},
+    {"input", required_argument, NULL, INPUT},
+    {"output", required_argument, NULL, OUTPUT},
+    {"info", no_argument, NULL, INFO},
+    {"top", required_argument, NULL, TOP},
+    {"threads", required_argument, NULL, THREADS},
+    {"bench", no_argument, NULL, BENCH},
+    {"json", no_argument, NULL, JSON},
+    {"dim", required_argument, NULL, DIM},
+    {"profile", no_argument, NULL, PROFILE},
+    {"state-load", required_argument, NULL, STATE_LOAD},
+    {"state-save", required_argument, NULL, STATE_SAVE},
+    {"repeat", required_argument, NULL, REPEAT},
+    {"weights", required_argument, NULL, WEIGHTS},
+    {0},
+};
+
+static int number_option(const Cli *c, const char *name, int64_t *ret)
+{
+    if (parse_number(optarg, 1, ret))
+        return DONE;
+    return cli_fail(c, USAGE, "--%s takes a number of at least 1, not '%.100s'", name, optarg);
+}
+
+static int take_option(Cli *c, int option)
+{
+    switch (option) {
+    case HELP:
+        c->help = true;
+        return DONE;
+    case INPUT:
+        c->input[c->n_input++] = optarg;
+        return DONE;
+    case OUTPUT:
+        c->output = optarg;
+        return DONE;
+    case INFO:
+        c->info = true;
+        return DONE;
+    case TOP:
+        return number_option(c, "top", &c->top);
+    case THREADS:
+        return number_option(c, "threads", &c->threads);
+    case BENCH:
+        c->bench = true;
+        return DONE;
+    case JSON:
+        c->json = true;
+        return DONE;
+    case DIM:
+        c->dim[c->n_dim++] = optarg;
+        return DONE;
+    case PROFILE:
+        c->profile = true;
+        return DONE;
+    case STATE_LOAD:
+        c->state_load = optarg;
+        return DONE;
+    case STATE_SAVE:
+        c->state_save = optarg;
+        return DONE;
+    case REPEAT:
+        return number_option(c, "repeat", &c->repeat);
+    default:
+        c->weights = optarg;
+        return DONE;
+    }
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+static int check_dims(const Cli *c)
+{
+    for (int i = 0; i < c->n_dim; i++) {
+        const char *equals = strchr(c->dim[i], '=');
+        int64_t x;
+        if (!equals || !parse_number(equals + 1, 0, &x))
+            return cli_fail(c, USAGE, "--dim takes NAME=NUMBER, not '%.100s'", c->dim[i]);
+        size_t n = (size_t)(equals - c->dim[i]);
+        bool known = false;
+        for (uint32_t k = 0; k < c->model->n_sym; k++)
+            known |= strlen(c->model->sym[k]) == n && memcmp(c->model->sym[k], c->dim[i], n) == 0;
+        if (!known)
+            return cli_fail(c, USAGE,
+                            "--dim %.100s: the model has no symbol of that name; see --help",
+                            c->dim[i]);
+    }
+    return DONE;
+}
+
+/* What cannot be asked for at once. */
+static int check_options(const Cli *c)
+{
+    if (c->output && strcmp(c->output, "-") != 0) {
+        if (!ends_with(c->output, ".npz") && !ends_with(c->output, ".npy"))
+            return cli_fail(c, USAGE, "-o %.300s: the name must end in .npz or .npy", c->output);
+        if (ends_with(c->output, ".npy") && c->model->n_out != 1)
+            return cli_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
+                            c->output, c->model->n_out);
+    } else if (c->output && (c->top || c->profile)) {
+        return cli_fail(c, USAGE, "-o - fills standard output, so --top and --profile cannot");
+    }
+    if (c->weights && (c->model->weights || !c->model->weights_size))
+        return cli_fail(c, USAGE, "--weights: this executable holds its weights itself");
+    if (c->json && !c->bench && !c->info)
+        return cli_fail(c, USAGE, "--json goes with --bench or --info");
+    if (c->n_dim && !c->bench && !c->info)
+        return cli_fail(c, USAGE, "--dim goes with --bench or --info; inputs bring their own dims");
+    if (c->n_dim && c->n_input)
+        return cli_fail(c, USAGE,
+                        "--dim and -i cannot be given together: inputs bring their own dims");
+    if (c->bench && (c->output || c->top || c->repeat || c->info))
+        return cli_fail(c, USAGE, "--bench cannot go with -o, --top, --repeat or --info");
+    return check_dims(c);
+}
+
+static int parse(Cli *c, int argc, char **argv)
+{
+    int option, status = DONE;
+    optind = 0; /* from the beginning, though the process may have parsed other options */
+    opterr = 0;
+    while (status == DONE &&
+           (option = getopt_long(argc, argv, ":hi:o:", long_options, NULL)) != -1) {
+        if (option == ':')
+            status = cli_fail(c, USAGE, "%.100s needs a value; see --help", argv[optind - 1]);
+        else if (option == '?' && optopt && optopt < 256)
+            status = cli_fail(c, USAGE, "there is no option -%c; see --help", optopt);
+        else if (option == '?')
+            status = cli_fail(c, USAGE, "there is no option %.100s; see --help", argv[optind - 1]);
+        else
+            status = take_option(c, option);
+    }
+    if (status == DONE && optind < argc)
+        return cli_fail(c, USAGE, "'%.300s' is no option; inputs are given as -i NAME=FILE",
+                        argv[optind]);
+    return status == DONE && !c->help ? check_options(c) : status;
+}
+
+/* --- The session --- */
+
+static int fail_cpu(const Cli *c)
+{
+    uint64_t lacks = c->model->features & ~scrt_cpu_features();
+    char list[512] = "";
+    for (uint32_t b = 0; b < 64; b++) {
+        size_t n = strlen(list);
+        const char *name = scrt_cpu_name(b);
+        if (lacks >> b & 1)
+            snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name ? name : "?");
+    }
+    return cli_fail(c, FAULT, "this processor lacks %s, which the model was compiled for",
+                    list[0] ? list : "the permission to use tile registers");
+}
+
+static int fail_weights(const Cli *c, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return cli_fail(c, FAULT, "%.300s: the model's weights cannot be opened: %s", path,
+                        strerror(errno));
+    if ((uint64_t)st.st_size != c->model->weights_size)
+        return cli_fail(c, FAULT, "%.300s: has %lld bytes, the model's weights have %llu", path,
+                        (long long)st.st_size, (unsigned long long)c->model->weights_size);
+    return cli_fail(c, FAULT, "%.300s: cannot be read, or is not this model's weights", path);
+}
+
+/* The sidecar beside the executable; "" where the system does not tell where that is. */
+static const char *default_weights(char *buf, size_t room)
+{
+    static const char suffix[] = ".weights";
+    ssize_t n = readlink("/proc/self/exe", buf, room - sizeof suffix);
+    if (n <= 0 || (size_t)n == room - sizeof suffix)
+        return "";
+    memcpy(buf + n, suffix, sizeof suffix);
+    return buf;
+}
+
+static int open_session(Cli *c)
+{
+    char sidecar[4096];
+    ScrtOptions o = {.n_thread = (uint32_t)(c->threads < 1024 ? c->threads : 1024),
+                     .profile = c->profile,
+                     .weights_file = c->weights};
+    if (!o.weights_file && !c->model->weights && c->model->weights_size)
+        o.weights_file = default_weights(sidecar, sizeof sidecar);
+    ScrtStatus s = scrt_open(c->model, &o, &c->session);
+    if (s == SCRT_OK)
+        return DONE;
+    if (s == SCRT_E_CPU)
+        return fail_cpu(c);
+    if (s == SCRT_E_WEIGHTS)
+        return fail_weights(c, o.weights_file);
+    return cli_fail(c, FAULT, "%s", scrt_status_text(s));
+}
+
+static int load_state(Cli *c)
+{
+    ScrtIoError err;
+    if (!c->state_load || scrt_state_load(c->session, c->state_load, &err) == SCRT_OK)
+        return DONE;
+    return cli_fail(c, FAULT, "%s", err.text);
+}
+
+static int save_state(Cli *c)
+{
+    ScrtIoError err;
+    if (!c->state_save || scrt_state_save(c->session, c->state_save, &err) == SCRT_OK)
+        return DONE;
+    return cli_fail(c, FAULT, "%s", err.text);
+}
+
+/* --- Running --- */
+
+static int run_model(Cli *c)
+{
+    for (int64_t i = 0; i < (c->repeat ? c->repeat : 1); i++)
+        if (scrt_run(c->session, c->in, c->out) != SCRT_OK)
+            return cli_fail(c, FAULT, "%s", scrt_error(c->session));
+    c->ran = true;
+    return DONE;
+}
+
+static int save_outputs(const Cli *c)
+{
+    const ScrtModel *m = c->model;
+    ScrtIoError err;
+    bool single = ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && m->n_out == 1);
+    if (single)
+        return scrt_npy_write(c->output, &c->out[0], &err) == SCRT_OK
+                   ? DONE
+                   : cli_fail(c, FAULT, "%s", err.text);
+    ScrtNamed *item = scrt_alloc(m->n_out * sizeof *item);
+    if (!item)
+        return cli_fail(c, FAULT, "out of memory");
+    for (uint32_t i = 0; i < m->n_out; i++)
+        item[i] = (ScrtNamed){(char *)m->out[i].name, c->out[i]};
+    ScrtStatus s = scrt_npz_write(c->output, item, m->n_out, &err);
+    scrt_free(item);
+    return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
+}
+
+static int run_once(Cli *c)
+{
+    int status = run_model(c);
+    if (status == DONE)
+        status = save_state(c);
+    if (status == DONE && c->output)
+        status = save_outputs(c);
+    if (status != DONE)
+        return status;
+    for (uint32_t i = 0; i < c->model->n_out; i++) {
+        if (c->top)
+            print_top(c->model->out[i].name, &c->out[i], c->top);
+        else if (!c->output)
+            print_tensor(c->model->out[i].name, &c->out[i]);
+    }
+    if (c->profile)
+        print_profile(c);
+    return DONE;
+}
+
+/* What the model is; with a run for its peak memory, where it can run here and now. */
+static int inform(Cli *c)
+{
+    int status = open_session(c);
+    if (status == DONE)
+        status = c->n_input ? load_inputs(c) : make_inputs(c);
+    if (status == DONE)
+        status = run_model(c);
+    int printed = print_info(c);
+    return status != DONE ? status : printed;
+}
+
+static int execute(Cli *c)
+{
+    if (c->help) {
+        print_help(c);
+        return DONE;
+    }
+    if (c->info)
+        return inform(c);
+    int status = open_session(c);
+    if (status == DONE)
+        status = load_state(c);
+    if (status == DONE)
+        status = c->bench && !c->n_input ? make_inputs(c) : load_inputs(c);
+    if (status != DONE)
+        return status;
+    return c->bench ? run_bench(c) : run_once(c);
+}
+
+static bool make_room(Cli *c, int argc)
+{
+    const ScrtModel *m = c->model;
+    size_t arguments = 2 * (size_t)argc, bytes = arguments * sizeof(char *);
+    c->input = scrt_alloc(bytes);
+    c->in = scrt_alloc(m->n_in * sizeof *c->in);
+    c->out = scrt_alloc(m->n_out * sizeof *c->out);
+    c->source = scrt_alloc(m->n_in * sizeof *c->source);
+    if (!c->input || !c->in || !c->out || !c->source)
+        return false;
+    c->dim = c->input + argc;
+    memset(c->in, 0, m->n_in * sizeof *c->in);
+    memset(c->out, 0, m->n_out * sizeof *c->out);
+    memset(c->source, 0, m->n_in * sizeof *c->source);
+    return true;
+}
+
+static void release(Cli *c)
+{
+    for (uint32_t i = 0; c->in && i < c->model->n_in; i++)
+        scrt_free(c->in[i].data);
+    for (uint32_t i = 0; c->out && i < c->model->n_out; i++)
+        scrt_free(c->out[i].data);
+    scrt_free(c->in);
+    scrt_free(c->out);
+    scrt_free(c->source);
+    scrt_free(c->input);
+    scrt_close(c->session);
+}
+
+int scrt_main(const ScrtModel *model, int argc, char **argv)
+{
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
+    Cli c = {.model = model, .program = slash ? slash + 1 : argc > 0 ? argv[0] : model->name};
+    if (model->abi != SCRT_ABI)
+        return cli_fail(&c, FAULT, "%s", scrt_status_text(SCRT_E_ABI));
+    int status = USAGE;
+    if (!make_room(&c, argc))
+        status = cli_fail(&c, FAULT, "out of memory");
+    else if ((status = parse(&c, argc, argv)) == DONE)
+        status = execute(&c);
+    release(&c);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == DONE)
+        status = cli_fail(&c, FAULT, "standard output: %s", strerror(errno));
+    return status;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --bench: runs the model until the median is steady enough, and tells it. */
+#include "runtime/main_priv.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+enum { LEAST_RUNS = 7, MOST_RUNS = 20000 };
+static const double warm_s = 0.1, measure_s = 1.0;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double quantile(const double *sorted, int n, double q)
+{
+    double at = q * (n - 1);
+    int i = (int)at;
+    return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[i];
+}
+
+static void print_kernels_json(const Cli *c)
+{
+    fputs(", \"kernels\": [", stdout);
+    for (uint32_t i = 0; i < c->model->n_kernel; i++) {
+        uint64_t runs, ns = scrt_profile(c->session, i, &runs);
+        fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
+        print_json_string(stdout, c->model->kernel[i].name);
+        fputs(", \"from\": ", stdout);
+        print_json_string(stdout, c->model->kernel[i].from);
+        printf(", \"runs\": %llu, \"ms\": %.6g}", (unsigned long long)runs, (double)ns * 1e-6);
+    }
+    fputc(']', stdout);
+}
+
+static void print_json(const Cli *c, const double *ms, int n, double mean)
+{
+    fputs("{\"model\": ", stdout);
+    print_json_string(stdout, c->model->name);
+    fputs(", \"inputs\": {", stdout);
+    for (uint32_t i = 0; i < c->model->n_in; i++) {
+        fputs(i ? ", " : "", stdout);
+        print_json_string(stdout, c->model->in[i].name);
+        fputs(": ", stdout);
+        print_dims(stdout, &c->in[i]);
+    }
+    printf("}, \"threads\": %u, \"runs\": %d, \"median_ms\": %.6g, \"min_ms\": %.6g, "
+           "\"mean_ms\": %.6g, \"p90_ms\": %.6g, \"peak_bytes\": %llu",
+           scrt_threads(c->session), n, quantile(ms, n, 0.5), ms[0], mean, quantile(ms, n, 0.9),
+           (unsigned long long)scrt_peak_bytes(c->session));
+    if (c->profile)
+        print_kernels_json(c);
+    puts("}");
+}
+
+static void print_words(const Cli *c, const double *ms, int n, double mean)
+{
+    for (uint32_t i = 0; i < c->model->n_in; i++) {
+        fputs("input ", stdout);
+        print_text(stdout, c->model->in[i].name);
+        printf(": %s", scrt_dtype_name((ScrtDtype)c->in[i].dtype));
+        print_dims(stdout, &c->in[i]);
+        puts(c->made_up ? ", random" : "");
+    }
+    printf("median %.6g ms, least %.6g, mean %.6g, 90%% within %.6g (%d runs, %u thread%s)\n",
+           quantile(ms, n, 0.5), ms[0], mean, quantile(ms, n, 0.9), n, scrt_threads(c->session),
+           scrt_threads(c->session) == 1 ? "" : "s");
+    if (c->profile)
+        print_profile(c);
+}
+
+int run_bench(Cli *c)
+{
+    double *ms = scrt_alloc(MOST_RUNS * sizeof *ms), mean = 0;
+    int n = 0;
+    if (!ms)
+        return cli_fail(c, FAULT, "out of memory");
+    double begin = now_s();
+    do {
+        if (scrt_run(c->session, c->in, c->out) != SCRT_OK) {
+            scrt_free(ms);
+            return cli_fail(c, FAULT, "%s", scrt_error(c->session));
+        }
+    } while (now_s() - begin < warm_s);
+    double total = 0;
+    while (n < MOST_RUNS && (n < LEAST_RUNS || total < measure_s)) {
+        double t = now_s();
+        scrt_run(c->session, c->in, c->out); /* of known shapes, into known outputs: cannot fail */
+        ms[n] = (now_s() - t) * 1e3;
+        total += ms[n] * 1e-3;
+        n++;
+    }
+    for (int i = 0; i < n; i++)
+        mean += ms[i] / n;
+    qsort(ms, (size_t)n, sizeof *ms, by_size);
+    if (c->json)
+        print_json(c, ms, n, mean);
+    else
+        print_words(c, ms, n, mean);
+    scrt_free(ms);
+    return DONE;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* --help and --info of a compiled executable. */
+#include "runtime/main_priv.h"
+
+static void print_port(const ScrtPort *p)
+{
+    fputs("  ", stdout);
+    print_text(stdout, p->name);
+    printf("  %s[", scrt_dtype_name((ScrtDtype)p->dtype));
+    print_text(stdout, p->dims);
+    puts("]");
+}
+
+static void print_ports(const char *title, const ScrtPort *p, uint32_t n)
+{
+    if (n)
+        printf("%s\n", title);
+    for (uint32_t i = 0; i < n; i++)
+        print_port(&p[i]);
+}
+
+static void print_signature(const ScrtModel *m)
+{
+    print_ports("inputs", m->in, m->n_in);
+    print_ports("outputs", m->out, m->n_out);
+    print_ports("states", m->state, m->n_state);
+}
+
+void print_help(const Cli *c)
+{
+    const ScrtModel *m = c->model;
+    fputs("usage: ", stdout);
+    print_text(stdout, c->program);
+    fputs(" [options]\n\nRuns the model ", stdout);
+    print_text(stdout, m->name);
+    puts(" once.\n");
+    print_signature(m);
+    fputs("\n"
+          "  -i NAME=FILE        an input: .npy, or a tensor as ONNX .pb; - is standard input\n"
+          "  -i FILE.npz         several inputs, by name\n",
+          stdout);
+    if (m->n_in == 1)
+        puts("  -i FILE             the input");
+    fputs("  -o FILE             the outputs: .npz, or .npy where there is one; without it they\n"
+          "                      are printed\n"
+          "  --top N             prints the N largest elements of the outputs\n"
+          "  --threads N         instead of one for each processor\n"
+          "  --repeat N          runs N times, with the same inputs\n",
+          stdout);
+    if (m->n_state)
+        fputs("  --state-load FILE   the states before the run, an .npz\n"
+              "  --state-save FILE   the states after it\n",
+              stdout);
+    if (!m->weights && m->weights_size)
+        puts("  --weights FILE      the weights, instead of the file beside the executable");
+    fputs("  --bench             measures the time of a run, on random inputs if none are given\n"
+          "  --dim NAME=NUMBER   a size of such inputs; 1 where nothing is said\n"
+          "  --profile           the time of each kernel\n"
+          "  --info              how it was made, what it needs\n"
+          "  --json              of --bench and --info, for programs\n"
+          "  -h, --help          this\n\n"
+          "exit status: 0 done, 1 an input or a file is at fault, 2 usage\n",
+          stdout);
+}
+
+/* --- The compiler's JSON, as lines --- */
+
+typedef struct Json {
+    const char *at;
+    char path[256]; /* "options.recipe" */
+} Json;
+
+static void skip_space(Json *j)
+{
+    j->at += strspn(j->at, " \n\t\r");
+}
+
+/* Moves behind the string that begins here and answers its inside, escapes as they stand. */
+static bool take_string(Json *j, const char **ret, size_t *ret_n)
+{
+    if (*j->at != '"')
+        return false;
+    const char *begin = ++j->at;
+    while (*j->at && *j->at != '"')
+        j->at += j->at[0] == '\\' && j->at[1] ? 2 : 1;
+    if (*j->at != '"')
+        return false;
+    *ret = begin;
+    *ret_n = (size_t)(j->at++ - begin);
+    return true;
+}
+
+static void print_raw(const char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        putchar((unsigned char)p[i] < 0x20 ? '?' : p[i]);
+}
+
+/* A value that is no object: a string without its quotes, anything else as it stands. */
+static bool print_value(Json *j)
+{
+    const char *text;
+    size_t n;
+    if (take_string(j, &text, &n)) {
+        for (const char *end = text + n; text < end; text++) {
+            text += text[0] == '\\' && strchr("\"\\/", text[1]); /* other escapes stay */
+            print_raw(text, 1);
+        }
+        return true;
+    }
+    const char *begin = j->at;
+    int depth = 0;
+    while (*j->at && (depth > 0 || !strchr(",}", *j->at))) {
+        if (*j->at == '"') {
+            if (!take_string(j, &text, &n))
+                return false;
+            continue;
+        }
+        depth += (*j->at == '[' || *j->at == '{') - (*j->at == ']' || *j->at == '}');
+        j->at++;
+    }
+    print_raw(begin, (size_t)(j->at - begin));
+    return j->at != begin;
+}
+
+/* Each member of the object that begins here as a line "path: value". Objects within are entered,
+ * by a path of their own: as many levels as the path has room. */
+static bool print_members(Json *j)
+{
+    size_t base = strlen(j->path);
+    j->at++; /* the brace */
+    for (skip_space(j); *j->at != '}'; skip_space(j)) {
+        const char *key;
+        size_t n;
+        if (!take_string(j, &key, &n))
+            return false;
+        skip_space(j);
+        if (*j->at++ != ':' || base + n + 2 > sizeof j->path)
+            return false;
+        memcpy(j->path + base, key, n);
+        j->path[base + n] = '\0';
+        skip_space(j);
+        if (*j->at == '{') {
+            memcpy(j->path + base + n, ".", 2);
+            if (!print_members(j))
+                return false;
+        } else {
+            print_raw(j->path, base + n);
+            fputs(": ", stdout);
+            if (!print_value(j))
+                return false;
+            putchar('\n');
+        }
+        j->path[base] = '\0';
+        skip_space(j);
+        if (*j->at == ',')
+            j->at++;
+        else if (*j->at != '}')
+            return false;
+    }
+    j->at++;
+    return true;
+}
+
+/* --- The information --- */
+
+static const char *weights_place(const ScrtModel *m)
+{
+    return m->weights_size == 0 ? "none" : m->weights ? "in the executable" : "in a file";
+}
+
+static void print_made_dims(const Cli *c)
+{
+    for (uint32_t i = 0; i < c->model->n_in; i++) {
+        fputs(i ? ", " : "", stdout);
+        print_text(stdout, c->model->in[i].name);
+        fputc(' ', stdout);
+        print_dims(stdout, &c->in[i]);
+    }
+}
+
+static void print_info_words(const Cli *c)
+{
+    const ScrtModel *m = c->model;
+    Json j = {.at = m->info};
+    print_text(stdout, m->name);
+    putchar('\n');
+    print_signature(m);
+    skip_space(&j);
+    if (*j.at == '{' && !print_members(&j))
+        puts("(the rest of what the compiler noted is not understood)");
+    printf("weights: %llu bytes, %s\n", (unsigned long long)m->weights_size, weights_place(m));
+    fputs("processor features:", stdout);
+    for (uint32_t b = 0; b < 64; b++)
+        if (m->features >> b & 1)
+            printf(" %s", scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
+    puts(m->features ? "" : " none beyond the baseline");
+    printf("kernels: %u\n", m->n_kernel);
+    if (c->ran) {
+        printf("peak memory: %llu bytes beside the weights, with ",
+               (unsigned long long)scrt_peak_bytes(c->session));
+        print_made_dims(c);
+        printf("; %u thread%s\n", scrt_threads(c->session),
+               scrt_threads(c->session) == 1 ? "" : "s");
+    }
+}
+
+static void print_ports_json(const char *key, const ScrtPort *p, uint32_t n)
+{
+    printf(", \"%s\": [", key);
+    for (uint32_t i = 0; i < n; i++) {
+        fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
+        print_json_string(stdout, p[i].name);
+        printf(", \"type\": \"%s\", \"dims\": ", scrt_dtype_name((ScrtDtype)p[i].dtype));
+        print_json_string(stdout, p[i].dims);
+        putchar('}');
+    }
+    putchar(']');
+}
+
+static void print_info_json(const Cli *c)
+{
+    const ScrtModel *m = c->model;
+    fputs("{\"model\": ", stdout);
+    print_json_string(stdout, m->name);
+    printf(", \"info\": %s", m->info);
+    print_ports_json("inputs", m->in, m->n_in);
+    print_ports_json("outputs", m->out, m->n_out);
+    print_ports_json("states", m->state, m->n_state);
+    printf(", \"weights_bytes\": %llu, \"weights_embedded\": %s, \"features\": [",
+           (unsigned long long)m->weights_size, m->weights ? "true" : "false");
+    const char *comma = "";
+    for (uint32_t b = 0; b < 64; b++)
+        if (m->features >> b & 1) {
+            fputs(comma, stdout);
+            print_json_string(stdout, scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
+            comma = ", ";
+        }
+    printf("], \"kernels\": [");
+    for (uint32_t i = 0; i < m->n_kernel; i++) {
+        fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
+        print_json_string(stdout, m->kernel[i].name);
+        fputs(", \"from\": ", stdout);
+        print_json_string(stdout, m->kernel[i].from);
+        fputs(", \"what\": ", stdout);
+        print_json_string(stdout, m->kernel[i].what);
+        putchar('}');
+    }
+    putchar(']');
+    if (c->ran)
+        printf(", \"peak_bytes\": %llu, \"threads\": %u",
+               (unsigned long long)scrt_peak_bytes(c->session), scrt_threads(c->session));
+    puts("}");
+}
+
+int print_info(const Cli *c)
+{
+    if (c->json)
+        print_info_json(c);
+    else
+        print_info_words(c);
+    return DONE;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inputs of a compiled executable: from the files of -i, or made up for a benchmark. */
+#include "runtime/main_priv.h"
+
+#include <math.h>
+
+/* --- Signatures --- */
+
+bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text, size_t *ret_n)
+{
+    const char *at = p->dims;
+    for (int depth = 0; i > 0 && *at; at++) { /* commas of max(a,b) do not count */
+        depth += (*at == '(') - (*at == ')');
+        i -= *at == ',' && depth == 0;
+    }
+    size_t n = 0;
+    for (int depth = 0; at[n] && (at[n] != ',' || depth > 0); n++)
+        depth += (at[n] == '(') - (at[n] == ')');
+    *ret_text = at;
+    *ret_n = n;
+    int64_t x = 0;
+    for (size_t k = 0; k < n; k++)
+        if (at[k] < '0' || at[k] > '9' || __builtin_mul_overflow(x, 10, &x) ||
+            __builtin_add_overflow(x, at[k] - '0', &x))
+            return false;
+    *ret = x;
+    return n > 0;
+}
+
+/* Checks an input against the signature, so far as numbers stand in it: the rest is the model's. */
+static int check_input(const Cli *c, uint32_t i, const char *path)
+{
+    const ScrtPort *p = &c->model->in[i];
+    const ScrtTensor *t = &c->in[i];
+    if (t->dtype != p->dtype)
+        return cli_fail(c, FAULT, "%.300s: input '%.100s' is %s, the model takes %s", path, p->name,
+                        scrt_dtype_name((ScrtDtype)t->dtype), scrt_dtype_name((ScrtDtype)p->dtype));
+    bool fits = t->rank == p->rank;
+    for (uint32_t k = 0; fits && k < t->rank; k++) {
+        const char *text;
+        size_t n;
+        int64_t want;
+        fits = !port_dim(p, k, &want, &text, &n) || want == t->dims[k];
+    }
+    if (fits)
+        return DONE;
+    char shape[256] = "[";
+    for (uint32_t k = 0; k < t->rank; k++) {
+        size_t n = strlen(shape);
+        snprintf(shape + n, sizeof shape - n, "%s%lld", k ? "," : "", (long long)t->dims[k]);
+    }
+    return cli_fail(c, FAULT, "%.300s: input '%.100s' has the shape %s], the model takes [%.200s]",
+                    path, p->name, shape, p->dims);
+}
+
+/* --- Files --- */
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+    return n >= k && strcmp(text + n - k, end) == 0;
+}
+
+/* Gives input i the tensor t, which is taken over. */
+static int set_input(Cli *c, uint32_t i, ScrtTensor t, const char *path)
+{
+    if (c->in[i].data) {
+        scrt_free(t.data);
+        return cli_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s",
+                        c->model->in[i].name, c->source[i], path);
+    }
+    scrt_tensor_adopt(&t, c->model->in[i].dtype);
+    c->in[i] = t;
+    c->source[i] = path;
+    return check_input(c, i, path);
+}
+
+static int load_one(Cli *c, uint32_t i, const char *path)
+{
+    ScrtIoError err;
+    ScrtNamed named = {0};
+    ScrtStatus s;
+    if (ends_with(path, ".pb"))
+        s = scrt_pb_read(path, &named, &err);
+    else
+        s = scrt_npy_read(path, c->model->in[i].dtype, &named.tensor, &err);
+    if (s != SCRT_OK)
+        return cli_fail(c, FAULT, "input '%.100s': %s", c->model->in[i].name, err.text);
+    scrt_free(named.name);
+    return set_input(c, i, named.tensor, path);
+}
+
+static int load_archive(Cli *c, const char *path)
+{
+    ScrtIoError err;
+    ScrtNamedList list;
+    if (scrt_npz_read(path, &list, &err) != SCRT_OK)
+        return cli_fail(c, FAULT, "%s", err.text);
+    int status = DONE;
+    for (uint32_t k = 0; k < list.n && status == DONE; k++)
+        for (uint32_t i = 0; i < c->model->n_in && status == DONE; i++)
+            if (strcmp(list.item[k].name, c->model->in[i].name) == 0) {
+                ScrtTensor t = list.item[k].tensor;
+                list.item[k].tensor.data = NULL;
+                status = set_input(c, i, t, path);
+            }
+    scrt_named_free(&list); /* entries that are no inputs: an archive may hold labels too */
+    return status;
+}
+
+static void list_inputs(const ScrtModel *m, char *buf, size_t room)
+{
+    buf[0] = '\0';
+    for (uint32_t i = 0; i < m->n_in; i++) {
+        size_t n = strlen(buf);
+        snprintf(buf + n, room - n, "%s%s", i ? ", " : "", m->in[i].name);
+    }
+}
+
+/* NAME=FILE by the longest name that fits, as names may hold '='. */
+static int load_argument(Cli *c, const char *argument)
+{
+    const ScrtModel *m = c->model;
+    uint32_t best = 0;
+    size_t length = 0;
+    bool found = false;
+    for (uint32_t i = 0; i < m->n_in; i++) {
+        size_t n = strlen(m->in[i].name);
+        if (strncmp(argument, m->in[i].name, n) == 0 && argument[n] == '=' &&
+            (!found || n > length)) {
+            best = i;
+            length = n;
+            found = true;
+        }
+    }
+    if (found)
+        return load_one(c, best, argument + length + 1);
+    char names[400];
+    list_inputs(m, names, sizeof names);
+    const char *equals = strchr(argument, '=');
+    if (equals)
+        return cli_fail(c, USAGE, "-i %.300s: the model has no input '%.*s'; it has: %s", argument,
+                        equals - argument < 100 ? (int)(equals - argument) : 100, argument, names);
+    if (ends_with(argument, ".npz"))
+        return load_archive(c, argument);
+    if (m->n_in == 1)
+        return load_one(c, 0, argument);
+    return cli_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", argument,
+                    argument, names);
+}
+
+int load_inputs(Cli *c)
+{
+    const ScrtModel *m = c->model;
+    int status = DONE;
+    for (int i = 0; i < c->n_input && status == DONE; i++)
+        status = load_argument(c, c->input[i]);
+    for (uint32_t i = 0; i < m->n_in && status == DONE; i++)
+        if (!c->in[i].data)
+            status =
+                cli_fail(c, USAGE, "input '%.100s', %s[%.200s], is missing: -i NAME=FILE.npy",
+                         m->in[i].name, scrt_dtype_name((ScrtDtype)m->in[i].dtype), m->in[i].dims);
+    return status;
+}
+
+/* --- Made up --- */
+
+/* splitmix64: the same numbers on every machine. */
+static uint64_t draw(uint64_t *state)
+{
+    uint64_t x = *state += 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+    return x ^ x >> 31;
+}
+
+static double uniform(uint64_t *state) /* in (0, 1) */
+{
+    return ((double)(draw(state) >> 12) + 0.5) * 0x1p-52;
+}
+
+static double normal(uint64_t *state)
+{
+    double radius = sqrt(-2 * log(uniform(state)));
+    return radius * cos(2 * 3.14159265358979323846 * uniform(state));
+}
+
+static int dim_value(const Cli *c, const ScrtPort *p, uint32_t i, int64_t *ret)
+{
+    const char *text;
+    size_t n;
+    if (port_dim(p, i, ret, &text, &n))
+        return DONE;
+    *ret = 1;
+    bool symbol = false;
+    for (uint32_t k = 0; k < c->model->n_sym; k++)
+        symbol |= strlen(c->model->sym[k]) == n && memcmp(c->model->sym[k], text, n) == 0;
+    if (!symbol)
+        return cli_fail(c, USAGE, "input '%.100s' has the dimension '%.*s': give the input with -i",
+                        p->name, n < 100 ? (int)n : 100, text);
+    for (int k = 0; k < c->n_dim; k++)
+        if (strncmp(c->dim[k], text, n) == 0 && c->dim[k][n] == '=')
+            parse_number(c->dim[k] + n + 1, 0, ret);
+    return DONE;
+}
+
+int make_inputs(Cli *c)
+{
+    uint64_t state = 1;
+    c->made_up = true;
+    for (uint32_t i = 0; i < c->model->n_in; i++) {
+        const ScrtPort *p = &c->model->in[i];
+        ScrtTensor *t = &c->in[i];
+        t->dtype = p->dtype;
+        t->rank = p->rank;
+        for (uint32_t k = 0; k < p->rank; k++) {
+            int status = dim_value(c, p, k, &t->dims[k]);
+            if (status != DONE)
+                return status;
+        }
+        ScrtStatus s = scrt_tensor_alloc(t);
+        if (s != SCRT_OK)
+            return cli_fail(c, FAULT, "input '%.100s': %s", p->name, scrt_status_text(s));
+        bool is_float = scrt_dtype_is_float((ScrtDtype)t->dtype);
+        for (int64_t k = 0, n = scrt_count(t); k < n; k++)
+            scrt_store((ScrtDtype)t->dtype, t->data, (size_t)k,
+                       is_float ? normal(&state) : (double)(k & 1), true);
+    }
+    return DONE;
+}

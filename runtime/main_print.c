@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a compiled executable prints of tensors and of its kernels. */
+#include "runtime/main_priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void print_text(FILE *f, const char *text)
+{
+    for (; *text; text++)
+        fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, f);
+}
+
+void print_json_string(FILE *f, const char *text)
+{
+    fputc('"', f);
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            fprintf(f, "\\%c", c);
+        else if (c < 0x20)
+            fprintf(f, "\\u%04x", c);
+        else
+            fputc(c, f);
+    }
+    fputc('"', f);
+}
+
+void print_dims(FILE *f, const ScrtTensor *t)
+{
+    fputc('[', f);
+    for (uint32_t k = 0; k < t->rank; k++)
+        fprintf(f, "%s%lld", k ? "," : "", (long long)t->dims[k]);
+    fputc(']', f);
+}
+
+static void print_title(const char *name, const ScrtTensor *t)
+{
+    print_text(stdout, name);
+    printf(": %s", scrt_dtype_name((ScrtDtype)t->dtype));
+    print_dims(stdout, t);
+    putchar('\n');
+}
+
+/* --- One element --- */
+
+enum { ELEMENT = 64 };
+
+static void show_float(char *buf, size_t room, double x, int digits)
+{
+    if (isnan(x))
+        snprintf(buf, room, "nan"); /* printf may add a sign */
+    else
+        snprintf(buf, room, "%.*g", digits, x);
+}
+
+static void show_element(char buf[ELEMENT], const ScrtTensor *t, size_t i)
+{
+    ScrtDtype d = (ScrtDtype)t->dtype;
+    switch (scrt_dtype_kind(d)) {
+    case SCRT_KIND_BOOL:
+        snprintf(buf, ELEMENT, scrt_load_int(d, t->data, i) ? "True" : "False");
+        break;
+    case SCRT_KIND_INT:
+        snprintf(buf, ELEMENT, "%lld", (long long)scrt_load_int(d, t->data, i));
+        break;
+    case SCRT_KIND_UINT:
+        snprintf(buf, ELEMENT, "%llu", (unsigned long long)scrt_load_int(d, t->data, i));
+        break;
+    case SCRT_KIND_COMPLEX: {
+        ScrtDtype part = d == SCRT_C64 ? SCRT_F32 : SCRT_F64;
+        char re[ELEMENT / 2], im[ELEMENT / 2 - 2];
+        show_float(re, sizeof re, scrt_load(part, t->data, 2 * i), 6);
+        show_float(im, sizeof im, scrt_load(part, t->data, 2 * i + 1), 6);
+        snprintf(buf, ELEMENT, "%s%s%sj", re, im[0] == '-' ? "" : "+", im);
+        break;
+    }
+    default:
+        show_float(buf, ELEMENT, scrt_load(d, t->data, i), d == SCRT_F64 ? 9 : 7);
+    }
+}
+
+/* --- Arrays --- */
+
+enum { LONG = 1000 /* elements: cut short beyond */, EDGE = 3, LINE = 78 };
+
+typedef struct Layout {
+    const ScrtTensor *t;
+    bool cut;
+    int width; /* of the widest element shown; measuring: it grows */
+    bool measuring;
+} Layout;
+
+static void show_row(Layout *l, size_t at, uint32_t depth)
+{
+    int64_t n = l->t->dims[l->t->rank - 1];
+    bool gap = l->cut && n > 2 * EDGE;
+    int column = (int)depth + 1;
+    for (int64_t i = 0; i < n; i++) {
+        char text[ELEMENT];
+        if (gap && i == EDGE) {
+            i = n - EDGE;
+            if (!l->measuring)
+                column += printf(" ...");
+        }
+        show_element(text, l->t, at + (size_t)i);
+        int length = (int)strlen(text);
+        if (l->measuring) {
+            l->width = length > l->width ? length : l->width;
+            continue;
+        }
+        if (i > 0 && column + 1 + l->width > LINE) {
+            printf("\n%*s", (int)depth + 1, "");
+            column = (int)depth + 1;
+        } else if (i > 0) {
+            putchar(' ');
+            column++;
+        }
+        column += printf("%*s", l->width, text);
+    }
+}
+
+/* The part of the array that begins at element `at`, dims depth and later; step elements long. */
+static void show_part(Layout *l, size_t at, size_t step, uint32_t depth)
+{
+    const ScrtTensor *t = l->t;
+    if (!l->measuring)
+        putchar('[');
+    if (depth + 1 == t->rank) {
+        show_row(l, at, depth);
+    } else {
+        int64_t n = t->dims[depth];
+        size_t inner = step / (size_t)n;
+        for (int64_t i = 0; i < n; i++) {
+            if (i > 0 && !l->measuring)
+                printf("\n%*s", (int)depth + 1, "");
+            if (l->cut && n > 2 * EDGE && i == EDGE) {
+                i = n - EDGE;
+                if (!l->measuring)
+                    printf("...\n%*s", (int)depth + 1, "");
+            }
+            show_part(l, at + (size_t)i * inner, inner, depth + 1);
+        }
+    }
+    if (!l->measuring)
+        putchar(']');
+}
+
+void print_tensor(const char *name, const ScrtTensor *t)
+{
+    int64_t n = scrt_count(t);
+    print_title(name, t);
+    if (n <= 0) {
+        puts("[]");
+        return;
+    }
+    if (t->rank == 0) {
+        char text[ELEMENT];
+        show_element(text, t, 0);
+        puts(text);
+        return;
+    }
+    Layout l = {.t = t, .cut = n > LONG, .measuring = true};
+    show_part(&l, 0, (size_t)n, 0);
+    l.measuring = false;
+    show_part(&l, 0, (size_t)n, 0);
+    putchar('\n');
+}
+
+/* --- The largest --- */
+
+static bool precedes(double x, double y) /* x before y in descending order, NaN first */
+{
+    return isnan(y) ? false : isnan(x) || x > y;
+}
+
+/* Indices of the k largest of elements at .. at + n - 1, by insertion: k is small. */
+static int64_t largest(const ScrtTensor *t, size_t at, int64_t n, int64_t k, int64_t *index)
+{
+    int64_t have = 0;
+    for (int64_t i = 0; i < n; i++) {
+        double x = scrt_load((ScrtDtype)t->dtype, t->data, at + (size_t)i);
+        int64_t place = have;
+        while (place > 0 &&
+               precedes(x, scrt_load((ScrtDtype)t->dtype, t->data, at + (size_t)index[place - 1])))
+            place--;
+        if (place == k)
+            continue;
+        have += have < k;
+        for (int64_t j = have - 1; j > place; j--)
+            index[j] = index[j - 1];
+        index[place] = i;
+    }
+    return have;
+}
+
+/* "  7    12.5", or with all indices where one index does not tell the place: "  2,0,7    12.5". */
+static void print_ranked(const ScrtTensor *t, size_t at, int64_t i, bool all)
+{
+    char text[ELEMENT], place[24 * SCRT_MAX_RANK] = "";
+    int64_t rest = i;
+    size_t end = sizeof place - 1;
+    place[end] = '\0';
+    if (all) {
+        for (uint32_t k = t->rank; k-- > 0; rest /= t->dims[k]) {
+            char one[24];
+            int n = snprintf(one, sizeof one, k ? ",%lld" : "%lld", (long long)(rest % t->dims[k]));
+            end -= (size_t)n;
+            memcpy(place + end, one, (size_t)n);
+        }
+    } else {
+        end -= 23;
+        snprintf(place + end, 24, "%lld", (long long)i);
+    }
+    show_element(text, t, at + (size_t)i);
+    printf("  %6s  %s\n", place + end, text);
+}
+
+void print_top(const char *name, const ScrtTensor *t, int64_t k)
+{
+    int64_t n = scrt_count(t);
+    print_title(name, t);
+    if (n <= 0)
+        return;
+    int64_t row = t->rank && t->rank <= 2 ? t->dims[t->rank - 1] : n;
+    if (k > row)
+        k = row;
+    int64_t *index = scrt_alloc((size_t)k * sizeof *index);
+    if (!index) {
+        puts("  (out of memory)");
+        return;
+    }
+    for (int64_t at = 0; at < n; at += row) {
+        int64_t have = largest(t, (size_t)at, row, k, index);
+        if (n > row)
+            printf("row %lld\n", (long long)(at / row));
+        for (int64_t i = 0; i < have; i++)
+            print_ranked(t, (size_t)at, index[i], t->rank > 2);
+    }
+    scrt_free(index);
+}
+
+/* --- Kernels --- */
+
+typedef struct Spent {
+    uint32_t kernel;
+    uint64_t ns, runs;
+} Spent;
+
+static int by_time(const void *a, const void *b)
+{
+    const Spent *x = a, *y = b;
+    if (x->ns != y->ns)
+        return x->ns < y->ns ? 1 : -1;
+    return (x->kernel > y->kernel) - (x->kernel < y->kernel);
+}
+
+void print_profile(const Cli *c)
+{
+    uint32_t n = c->model->n_kernel;
+    Spent *spent = scrt_alloc(n * sizeof *spent);
+    uint64_t all = 0;
+    if (!spent) {
+        puts("(out of memory)");
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        spent[i].kernel = i;
+        spent[i].ns = scrt_profile(c->session, i, &spent[i].runs);
+        all += spent[i].ns;
+    }
+    qsort(spent, n, sizeof *spent, by_time);
+    printf("%-8s %10s %6s %8s  %s\n", "kernel", "ms/run", "share", "runs", "what, and from where");
+    for (uint32_t i = 0; i < n; i++) {
+        const ScrtKernelInfo *k = &c->model->kernel[spent[i].kernel];
+        double ms = (double)spent[i].ns * 1e-6;
+        printf(
+            "%-8s %10.4f %5.1f%% %8llu  ", k->name, spent[i].runs ? ms / (double)spent[i].runs : 0,
+            all ? 100.0 * (double)spent[i].ns / (double)all : 0, (unsigned long long)spent[i].runs);
+        print_text(stdout, k->what);
+        fputs("; ", stdout);
+        print_text(stdout, k->from);
+        putchar('\n');
+    }
+    scrt_free(spent);
+}

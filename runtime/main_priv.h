@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of the compiled executable's main. */
+#ifndef SCRT_MAIN_PRIV_H
+#define SCRT_MAIN_PRIV_H
+
+#include "runtime/scrtio_priv.h"
+
+#include <stdio.h>
+
+enum { DONE = 0, FAULT = 1, USAGE = 2 }; /* exit statuses */
+
+typedef struct Cli { /* the command line, and what it was turned into */
+    const ScrtModel *model;
+    const char *program;
+    const char **input, **dim; /* [n_input], [n_dim] arguments of -i and --dim */
+    int n_input, n_dim;
+    const char *output, *weights, *state_load, *state_save;
+    int64_t threads, top, repeat; /* 0: not given */
+    bool help, info, bench, json, profile;
+
+    ScrtSession *session;
+    ScrtTensor *in, *out; /* [n_in], [n_out]; their data is owned */
+    const char **source;  /* [n_in] the file each input came from; NULL: made up */
+    bool made_up;         /* the inputs are no one's: for a benchmark */
+    bool ran;
+} Cli;
+
+/* "program: text" on standard error; returns status. */
+int cli_fail(const Cli *c, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* A string from a model or a file, for a terminal: control characters become '?'. */
+void print_text(FILE *f, const char *text);
+void print_json_string(FILE *f, const char *text);
+void print_dims(FILE *f, const ScrtTensor *t); /* [8,784] */
+/* "y: f32[2,3]" and the elements as NumPy shows them, long ones cut short. */
+void print_tensor(const char *name, const ScrtTensor *t);
+/* The n largest elements with their indices: of each row where there are at most two dimensions,
+ * else of all. A NaN counts as larger than any number, of equals the first comes first. */
+void print_top(const char *name, const ScrtTensor *t, int64_t n);
+void print_profile(const Cli *c);
+
+void print_help(const Cli *c);
+int print_info(const Cli *c); /* its peak memory is that of c->session, where there is one */
+
+/* Every input from the files of -i. */
+int load_inputs(Cli *c);
+/* Every input at the dims of --dim, 1 where nothing is said: normal random floats, integers 0 and 1
+ * by turns. */
+int make_inputs(Cli *c);
+int run_bench(Cli *c);
+
+/* dims[i] of port, as its signature says: true with a number, or false with the symbol's (or the
+ * expression's) text in ret_text. */
+bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text, size_t *ret_n);
+/* A decimal number that takes all of text, at least least. */
+bool parse_number(const char *text, int64_t least, int64_t *ret);
+
+#endif

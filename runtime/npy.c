@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* NumPy's .npy: a magic, a version, a header that is a Python dict literal, the elements.
+ *
+ * Source: NumPy's documentation, numpy.lib.format, versions 1.0 to 3.0. */
+#include "runtime/scrtio_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
+
+/* --- The header's dict literal --- */
+
+typedef struct Header {
+    char descr[16];
+    bool fortran;
+    uint32_t rank;
+    int64_t dims[SCRT_MAX_RANK];
+    unsigned seen; /* 1: descr, 2: fortran_order, 4: shape */
+} Header;
+
+typedef struct Text {
+    const char *at, *end;
+} Text;
+
+static void skip_space(Text *t)
+{
+    while (t->at < t->end && (*t->at == ' ' || *t->at == '\n' || *t->at == '\t'))
+        t->at++;
+}
+
+static bool take(Text *t, char c)
+{
+    skip_space(t);
+    if (t->at == t->end || *t->at != c)
+        return false;
+    t->at++;
+    return true;
+}
+
+static bool take_word(Text *t, const char *word)
+{
+    size_t n = strlen(word);
+    skip_space(t);
+    if ((size_t)(t->end - t->at) < n || memcmp(t->at, word, n) != 0)
+        return false;
+    t->at += n;
+    return true;
+}
+
+/* A quoted string without escapes, as all three keys and every type are. */
+static bool take_string(Text *t, char *ret, size_t room)
+{
+    skip_space(t);
+    if (t->at == t->end || (*t->at != '\'' && *t->at != '"'))
+        return false;
+    char quote = *t->at++;
+    const char *begin = t->at;
+    while (t->at < t->end && *t->at != quote && *t->at != '\\')
+        t->at++;
+    size_t n = (size_t)(t->at - begin);
+    if (t->at == t->end || *t->at != quote || n >= room)
+        return false;
+    memcpy(ret, begin, n);
+    ret[n] = '\0';
+    t->at++;
+    return true;
+}
+
+static bool take_number(Text *t, int64_t *ret)
+{
+    skip_space(t);
+    const char *begin = t->at;
+    int64_t x = 0;
+    for (; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++)
+        if (__builtin_mul_overflow(x, 10, &x) || __builtin_add_overflow(x, *t->at - '0', &x))
+            return false;
+    *ret = x;
+    return t->at != begin;
+}
+
+static bool take_shape(Text *t, Header *h)
+{
+    if (!take(t, '('))
+        return false;
+    bool comma = true;
+    while (!take(t, ')')) {
+        if (!comma || h->rank == SCRT_MAX_RANK || !take_number(t, &h->dims[h->rank]))
+            return false;
+        take(t, 'L'); /* Python 2 wrote long integers so */
+        h->rank++;
+        comma = take(t, ',');
+    }
+    return true;
+}
+
+static bool take_entry(Text *t, Header *h)
+{
+    char key[16];
+    if (!take_string(t, key, sizeof key) || !take(t, ':'))
+        return false;
+    unsigned bit;
+    bool ok;
+    if (strcmp(key, "descr") == 0) {
+        bit = 1;
+        ok = take_string(t, h->descr, sizeof h->descr);
+    } else if (strcmp(key, "fortran_order") == 0) {
+        bit = 2;
+        h->fortran = take_word(t, "True");
+        ok = h->fortran || take_word(t, "False");
+    } else if (strcmp(key, "shape") == 0) {
+        bit = 4;
+        ok = take_shape(t, h);
+    } else {
+        return false;
+    }
+    ok = ok && !(h->seen & bit);
+    h->seen |= bit;
+    return ok;
+}
+
+static bool read_header(Text t, Header *h)
+{
+    memset(h, 0, sizeof *h);
+    if (!take(&t, '{'))
+        return false;
+    bool comma = true;
+    while (!take(&t, '}')) {
+        if (!comma || !take_entry(&t, h))
+            return false;
+        comma = take(&t, ',');
+    }
+    skip_space(&t);
+    return t.at == t.end && h->seen == 7;
+}
+
+/* --- Element types --- */
+
+static const struct {
+    const char *text; /* kind and bytes */
+    uint32_t dtype;
+} types[] = {
+    {"f2", SCRT_F16}, {"f4", SCRT_F32},  {"f8", SCRT_F64}, {"i1", SCRT_I8},    {"i2", SCRT_I16},
+    {"i4", SCRT_I32}, {"i8", SCRT_I64},  {"u1", SCRT_U8},  {"u2", SCRT_U16},   {"u4", SCRT_U32},
+    {"u8", SCRT_U64}, {"b1", SCRT_BOOL}, {"c8", SCRT_C64}, {"c16", SCRT_C128},
+};
+
+typedef struct Type {
+    uint32_t dtype;
+    uint32_t bytes; /* of an element in the file */
+    uint32_t swap;  /* bytes of what is turned round; 0: nothing */
+} Type;
+
+static bool find_type(const char *descr, Type *ret)
+{
+    if (!descr[0] || !strchr("<>|=", descr[0]))
+        return false;
+    const char *kind = descr + 1;
+    *ret = (Type){0};
+    if (strcmp(kind, "V1") == 0) /* how NumPy saves the types of ml_dtypes */
+        ret->dtype = SCRT_U8;
+    else if (strcmp(kind, "V2") == 0)
+        ret->dtype = SCRT_U16;
+    for (size_t i = 0; i < sizeof types / sizeof *types && !ret->dtype; i++)
+        if (strcmp(kind, types[i].text) == 0)
+            ret->dtype = types[i].dtype;
+    if (!ret->dtype)
+        return false;
+    bool complex_number = scrt_dtype_kind((ScrtDtype)ret->dtype) == SCRT_KIND_COMPLEX;
+    ret->bytes = scrt_dtype_bits((ScrtDtype)ret->dtype) / 8;
+    if (descr[0] == '>' && ret->bytes > 1)
+        ret->swap = complex_number ? ret->bytes / 2 : ret->bytes;
+    return true;
+}
+
+/* --- Elements --- */
+
+/* Copies n elements of that many bytes whose first index runs fastest into C order. */
+static void from_fortran(const Header *h, size_t n, size_t bytes, unsigned char *dst,
+                         const unsigned char *src)
+{
+    size_t stride[SCRT_MAX_RANK], at = 0;
+    int64_t index[SCRT_MAX_RANK] = {0};
+    size_t step = bytes;
+    for (uint32_t k = 0; k < h->rank; k++) {
+        stride[k] = step;
+        step *= (size_t)h->dims[k];
+    }
+    for (size_t i = 0; i < n; i++) {
+        memcpy(dst + i * bytes, src + at, bytes);
+        for (uint32_t k = h->rank; k-- > 0;) {
+            at += stride[k];
+            if (++index[k] < h->dims[k])
+                break;
+            at -= stride[k] * (size_t)h->dims[k];
+            index[k] = 0;
+        }
+    }
+}
+
+static void swap_bytes(unsigned char *p, size_t total, size_t bytes)
+{
+    for (size_t i = 0; i < total; i += bytes)
+        for (size_t k = 0; k < bytes / 2; k++) {
+            unsigned char c = p[i + k];
+            p[i + k] = p[i + bytes - 1 - k];
+            p[i + bytes - 1 - k] = c;
+        }
+}
+
+static ScrtStatus read_elements(const char *what, const Header *h, const Type *t,
+                                const unsigned char *src, size_t n, ScrtTensor *tensor,
+                                ScrtIoError *err)
+{
+    size_t bytes;
+    if (!scrt_tensor_bytes(tensor, &bytes))
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its shape is too large", what);
+    if (bytes > n)
+        return scrt_io_fail(err, SCRT_E_FILE,
+                            "%.300s: ends before its last element: %zu bytes of %zu", what, n,
+                            bytes);
+    if (bytes < n)
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: has %zu bytes after its last element", what,
+                            n - bytes);
+    unsigned char *p = scrt_alloc(bytes);
+    if (!p)
+        return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
+    if (h->fortran && bytes)
+        from_fortran(h, bytes / t->bytes, t->bytes, p, src);
+    else if (bytes)
+        memcpy(p, src, bytes);
+    if (t->swap)
+        swap_bytes(p, bytes, t->swap);
+    if (t->dtype == SCRT_BOOL)
+        for (size_t i = 0; i < bytes; i++)
+            p[i] = p[i] != 0; /* compiled code counts on 0 and 1 */
+    tensor->data = p;
+    return SCRT_OK;
+}
+
+bool scrt_tensor_adopt(ScrtTensor *t, uint32_t want)
+{
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)want), is = t->dtype;
+    if (bits == 0 || want == is)
+        return want == is;
+    bool byte = is == SCRT_U8 || (is == SCRT_I8 && bits < 8);
+    bool pattern = bits < 8 || scrt_dtype_is_low((ScrtDtype)want);
+    if (!(byte && pattern) && !(is == SCRT_U16 && want == SCRT_BF16))
+        return false;
+    if (bits < 8) { /* one a byte in files; an element's place is never after its byte */
+        unsigned char *p = t->data;
+        size_t n = (size_t)scrt_count(t), per = 8 / bits;
+        for (size_t i = 0; i < n; i++) {
+            unsigned x = (p[i] & ((1u << bits) - 1)) << i % per * bits;
+            p[i / per] = (unsigned char)(i % per ? p[i / per] | x : x);
+        }
+    }
+    t->dtype = want;
+    return true;
+}
+
+ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n, uint32_t want,
+                          ScrtTensor *ret, ScrtIoError *err)
+{
+    if (n < 10 || memcmp(data, magic, sizeof magic) != 0)
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: is no .npy file", what);
+    unsigned major = data[6];
+    size_t at = major == 1 ? 10 : 12, length = (size_t)data[8] | (size_t)data[9] << 8;
+    if (major < 1 || major > 3)
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: .npy version %u is not known", what, major);
+    if (major > 1 && n >= at)
+        length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
+    if (n < at || length > n - at)
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: ends within its header", what);
+    Header h;
+    Type type;
+    const char *text = (const char *)data + at;
+    if (!read_header((Text){text, text + length}, &h))
+        return scrt_io_fail(err, SCRT_E_FILE,
+                            "%.300s: its header is not understood (a plain array of at most %d "
+                            "dimensions is)",
+                            what, SCRT_MAX_RANK);
+    if (!find_type(h.descr, &type))
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: elements of type '%s' are not supported",
+                            what, h.descr);
+    ScrtTensor t = {.dtype = type.dtype, .rank = h.rank};
+    memcpy(t.dims, h.dims, sizeof t.dims);
+    ScrtStatus s = read_elements(what, &h, &type, data + at + length, n - at - length, &t, err);
+    if (s == SCRT_OK) {
+        scrt_tensor_adopt(&t, want); /* another type is the caller's to refuse */
+        *ret = t;
+    }
+    return s;
+}
+
+ScrtStatus scrt_npy_read(const char *path, uint32_t want, ScrtTensor *ret, ScrtIoError *err)
+{
+    unsigned char *data;
+    size_t n;
+    if (err)
+        err->text[0] = '\0';
+    ScrtStatus s = scrt_file_read(path, &data, &n, err);
+    if (s != SCRT_OK)
+        return s;
+    s = scrt_npy_parse(strcmp(path, "-") ? path : "standard input", data, n, want, ret, err);
+    scrt_free(data);
+    return s;
+}
+
+/* --- Writing --- */
+
+static const char *type_text(uint32_t dtype)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i].dtype == dtype)
+            return types[i].text;
+    if (dtype == SCRT_BF16)
+        return "u2";
+    if (dtype == SCRT_I4 || dtype == SCRT_I2)
+        return "i1";
+    return "u1";
+}
+
+ScrtStatus scrt_npy_header(const ScrtTensor *t, char ret_header[SCRT_NPY_HEADER], size_t *ret_n,
+                           const void **ret_data, size_t *ret_bytes, void **ret_spread)
+{
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)t->dtype);
+    *ret_spread = NULL;
+    *ret_data = t->data;
+    if (!scrt_tensor_bytes(t, ret_bytes))
+        return SCRT_E_ARGUMENT;
+    if (bits < 8) {
+        size_t n = (size_t)scrt_count(t);
+        unsigned char *p = scrt_alloc(n);
+        if (!p)
+            return SCRT_E_MEMORY;
+        bool number = scrt_dtype_kind((ScrtDtype)t->dtype) != SCRT_KIND_FLOAT;
+        ScrtDtype as = number ? (ScrtDtype)t->dtype : SCRT_U4;
+        for (size_t i = 0; i < n; i++)
+            p[i] = (unsigned char)scrt_load_int(as, t->data, i);
+        *ret_spread = p;
+        *ret_data = p;
+        *ret_bytes = n;
+    }
+    char *text = ret_header + 10;
+    const char *type = type_text(t->dtype);
+    int room = SCRT_NPY_HEADER - 10;
+    int n = snprintf(text, (size_t)room, "{'descr': '%s%s', 'fortran_order': False, 'shape': (",
+                     type[1] == '1' && !type[2] ? "|" : "<", type);
+    for (uint32_t k = 0; k < t->rank; k++)
+        n += snprintf(text + n, (size_t)(room - n), "%s%lld", k ? ", " : "", (long long)t->dims[k]);
+    n += snprintf(text + n, (size_t)(room - n), "%s), }", t->rank == 1 ? "," : "");
+    while ((n + 11) % 64) /* the data begins at a multiple of 64 */
+        text[n++] = ' ';
+    text[n++] = '\n';
+    memcpy(ret_header, magic, sizeof magic);
+    ret_header[6] = 1;
+    ret_header[7] = 0;
+    ret_header[8] = (char)(n & 0xff);
+    ret_header[9] = (char)(n >> 8);
+    *ret_n = (size_t)n + 10;
+    return SCRT_OK;
+}
+
+ScrtStatus scrt_npy_write(const char *path, const ScrtTensor *t, ScrtIoError *err)
+{
+    char header[SCRT_NPY_HEADER];
+    const void *data;
+    void *spread;
+    size_t n, bytes;
+    ScrtOut o;
+    if (err)
+        err->text[0] = '\0';
+    ScrtStatus s = scrt_npy_header(t, header, &n, &data, &bytes, &spread);
+    if (s != SCRT_OK)
+        return scrt_io_fail(err, s, "%.300s: %s", path, scrt_status_text(s));
+    s = scrt_out_open(&o, path, err);
+    if (s == SCRT_OK) {
+        scrt_out_write(&o, header, n);
+        scrt_out_write(&o, data, bytes);
+        s = scrt_out_close(&o, true, err);
+    }
+    scrt_free(spread);
+    return s;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the files of libscrtio. */
+#ifndef SCRTIO_PRIV_H
+#define SCRTIO_PRIV_H
+
+#include "runtime/num/num.h"
+#include "runtime/scrtio.h"
+
+#include <string.h>
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the file formats are little endian, and so is every target"
+#endif
+
+/* Writes the sentence into err (may be NULL) and returns status. Names from files are cut off by
+ * the caller's precision, so that the sentence's end is kept. */
+ScrtStatus scrt_io_fail(ScrtIoError *err, ScrtStatus status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A whole file in memory, "-" for standard input; the caller frees *ret with scrt_free. */
+ScrtStatus scrt_file_read(const char *path, unsigned char **ret, size_t *ret_n, ScrtIoError *err);
+
+/* A file being written under a temporary name beside path. A path that is there and is no regular
+ * file (a device, a pipe) is written directly, and so is "-", standard output. */
+typedef struct ScrtOut {
+    const char *path;
+    char *temporary; /* NULL: written directly */
+    int fd;
+    uint64_t n; /* bytes so far */
+    bool failed;
+    int error; /* errno of the first failure */
+} ScrtOut;
+ScrtStatus scrt_out_open(ScrtOut *o, const char *path, ScrtIoError *err);
+void scrt_out_write(ScrtOut *o, const void *data, size_t n); /* failures are told at the end */
+/* Ends the file: keeps it if keep and all was written, else removes what there is. */
+ScrtStatus scrt_out_close(ScrtOut *o, bool keep, ScrtIoError *err);
+
+/* The .npy in n bytes of memory; what names it in messages. */
+ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n, uint32_t want,
+                          ScrtTensor *ret, ScrtIoError *err);
+/* The header of t as a version 1 .npy, and the bytes that follow it. Elements of less than a byte
+ * are spread out, one a byte, into memory that the caller frees: *ret_spread, else NULL. */
+enum { SCRT_NPY_HEADER = 512 };
+ScrtStatus scrt_npy_header(const ScrtTensor *t, char ret_header[SCRT_NPY_HEADER], size_t *ret_n,
+                           const void **ret_data, size_t *ret_bytes, void **ret_spread);
+
+/* --- zip archives --- */
+
+typedef struct ScrtZipEntry {
+    const char *name; /* in the archive's memory, not terminated */
+    uint32_t name_length;
+    uint32_t crc, method;
+    uint64_t packed, size;
+    const unsigned char *data; /* packed bytes of it */
+} ScrtZipEntry;
+
+/* The entries of an archive in memory, all offsets checked; the caller frees *ret_entry. */
+ScrtStatus scrt_zip_list(const char *what, const unsigned char *file, size_t n,
+                         ScrtZipEntry **ret_entry, uint32_t *ret_n, ScrtIoError *err);
+/* An entry's contents: in the archive's memory where it is stored, else in *ret_own, which the
+ * caller frees. The CRC is checked. */
+ScrtStatus scrt_zip_extract(const char *what, const ScrtZipEntry *e, const unsigned char **ret,
+                            unsigned char **ret_own, ScrtIoError *err);
+
+typedef struct ScrtZipOut ScrtZipOut; /* entries are stored, not deflated */
+ScrtStatus scrt_zip_begin(const char *path, ScrtZipOut **ret, ScrtIoError *err);
+/* One entry from two parts. */
+ScrtStatus scrt_zip_add(ScrtZipOut *z, const char *name, const void *head, size_t n_head,
+                        const void *data, size_t n, ScrtIoError *err);
+ScrtStatus scrt_zip_end(ScrtZipOut *z, bool keep, ScrtIoError *err);
+
+#endif
