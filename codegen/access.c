@@ -27,6 +27,12 @@ bool cg_view_of(CgModule *m, const ScGraph *g, ScVal v, ScView *ret, ScVal *ret_
     return true;
 }
 
+bool cg_is_access(const ScGraph *g, ScVal v)
+{
+    ScClass c = sc_def(g, v)->op->lower.cls;
+    return c == SC_VIEW || c == SC_SOURCE;
+}
+
 static int32_t operand_of(const ScGraph *sub, ScVal root)
 {
     for (uint32_t i = 0; i < sub->n_in; i++) {

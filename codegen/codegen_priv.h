@@ -72,6 +72,7 @@ struct CgFunc {
     const ScNode *const *const_in; /* [n_in] the `const` node of g that is this operand, or NULL */
     uint64_t trait;                /* what the class's trait function said */
 
+    bool alias;                   /* out: the result is operand 0's buffer: no entry */
     LLVMValueRef entry;           /* out: void (ptr args), see CG_ARG_ */
     CgPack *pack;                 /* out: [n_in], for constant operands only; zeroed: raw */
     const ScTerm *scratch;        /* out: bytes of scratch shared by the threads; NULL: none */
@@ -276,6 +277,11 @@ CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w)
 LLVMValueRef cg_min_max(Cg *cg, bool max, CgVal a, CgVal b);
 /* Emits a MAP node on its operands' elements; results are rounded to the node's types. */
 void cg_node(Cg *cg, const ScGraph *sub, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret);
+/* The same with operands and results in an array of all values of the nested graph. */
+void cg_node_of(Cg *cg, const ScGraph *sub, const ScNode *n, CgVal *x, uint32_t w);
+CgVal cg_splat_val(Cg *cg, CgVal x, uint32_t w); /* of one lane */
+/* A REDUCE node's `body` on an element, or `post` on what was combined; the identity where NULL. */
+CgVal cg_reduce_part(Cg *cg, const ScGraph *sub, const ScNode *n, bool post, CgVal x, uint32_t w);
 
 /* --- Where elements of an operand lie ------------------------------------------------------------
  */
@@ -306,8 +312,29 @@ bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_
               const ScTerm *const *dim);
 const ScTerm *cg_merged_stride(CgModule *m, const CgAccess *a, uint32_t from, uint32_t to,
                                const ScTerm *const *dim);
-/* Row-major strides of a type. */
+/* Row-major strides of a type; whether a view walks its buffer in order from the beginning. */
+bool cg_is_dense(CgModule *m, const ScView *v);
 void cg_dense(CgModule *m, const ScType *t, const ScTerm **ret_stride);
+
+bool cg_is_access(const ScGraph *g, ScVal v); /* an input, a constant or a view: is loaded */
+
+/* A space of rows: outer dims, then inner ones, each of them as few as the accesses allow. */
+typedef struct CgSpace {
+    uint32_t rank, n_outer;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    const ScTerm *outer, *inner; /* their products */
+} CgSpace;
+/* Collapses dims (never one of the first n_outer with a later one) and rewrites the accesses. */
+void cg_space_init(CgModule *m, CgSpace *s, uint32_t rank, const ScTerm *const *dim,
+                   uint32_t n_outer, uint32_t n, CgAccess *a);
+/* A flat index as indices of n dims, row-major. */
+void cg_unflatten(Cg *cg, LLVMValueRef i, uint32_t n, const ScTerm *const *dim,
+                  LLVMValueRef *ret_idx);
+/* Instructions of a MAP or REDUCE node's body; 0 for others. */
+uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
+/* Elements of a nested graph's space that are worth a thread, and rows of so many elements. */
+int64_t cg_grain(const ScGraph *g);
+LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 
 /* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW or CONCAT node ----------------------------
  *
@@ -331,8 +358,12 @@ CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_
 /* Elements at column col of the anchor's bias, in their compute type; operand is its index. */
 CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
                      uint32_t w, LLVMValueRef mask);
-/* acc: w elements of the anchor's result before rounding to its type (f32 or f64, or the integer
- * type). Evaluates the nodes after the anchor and stores every result of the kernel. */
+/* x: w elements of the anchor's result, of its type. Evaluates the nodes after the anchor and
+ * stores every result of the kernel. */
+void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
+                      uint32_t w, LLVMValueRef mask);
+/* The same, acc: w elements of the anchor's result before rounding to its type (f32 or f64, or the
+ * integer type). */
 void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
                   uint32_t w, LLVMValueRef mask);
 

@@ -375,22 +375,70 @@ CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w)
     return (CgVal){cg_intrinsic(cg, name, 2, types, 1, &x.v), t, NULL};
 }
 
-void cg_node(Cg *cg, const ScGraph *g, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret)
+static ScXType x_type(ScrtDtype t)
 {
-    ScArena *scratch = sc_arena_new();
+    return is_float(t) ? SC_XF : t == SCRT_BOOL ? SC_XB : SC_XI;
+}
+
+/* Writes the row's body for node n; y receives its results. */
+static ScBody node_body(ScArena *scratch, const ScGraph *g, const ScNode *n, ScX *y)
+{
     ScBody body = {.arena = scratch, .g = g, .compute = cg_compute_dtype(g, n)};
-    ScX *x = sc_array(scratch, ScX, n->n_in + 1), y[SC_MAX_OUT];
+    ScX *x = sc_array(scratch, ScX, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScType *t = sc_type_of(g, n->in[i]);
         if (t->kind == SC_TYPE_TENSOR)
-            x[i] = sc_x_in(&body, i,
-                           is_float(t->dtype)      ? SC_XF
-                           : t->dtype == SCRT_BOOL ? SC_XB
-                                                   : SC_XI);
+            x[i] = sc_x_in(&body, i, x_type(t->dtype));
     }
     n->op->lower.body(&body, n, x, y);
+    return body;
+}
+
+uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch)
+{
+    ScX y[SC_MAX_OUT];
+    bool has = (n->op->lower.cls == SC_MAP || n->op->lower.cls == SC_REDUCE) && n->op->lower.body;
+    return has ? node_body(scratch, g, n, y).n : n->op->lower.cls == SC_REDUCE;
+}
+
+void cg_node(Cg *cg, const ScGraph *g, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret)
+{
+    ScArena *scratch = sc_arena_new();
+    ScX y[SC_MAX_OUT];
+    ScBody body = node_body(scratch, g, n, y);
     cg_body(cg, &body, in, w, n->n_out, y, ret);
     for (uint32_t i = 0; i < n->n_out; i++)
         ret[i] = cg_result_value(cg, n, sc_type_of(g, n->first + i)->dtype, ret[i], w);
+    sc_arena_free(scratch);
+}
+
+CgVal cg_reduce_part(Cg *cg, const ScGraph *g, const ScNode *n, bool post, CgVal x, uint32_t w)
+{
+    void (*write)(ScBody *, const ScNode *, const ScX *, ScX *) =
+        post ? n->op->lower.post : n->op->lower.body;
+    if (!write)
+        return (CgVal){x.v, x.t, NULL};
+    ScArena *scratch = sc_arena_new();
+    ScBody body = {.arena = scratch, .g = g, .compute = cg_compute_dtype(g, n)};
+    ScX in = sc_x_in(&body, 0, x_type(x.t)), y;
+    CgVal r;
+    write(&body, n, &in, &y);
+    cg_body(cg, &body, &x, w, 1, &y, &r);
+    sc_arena_free(scratch);
+    return r;
+}
+
+CgVal cg_splat_val(Cg *cg, CgVal x, uint32_t w)
+{
+    return (CgVal){cg_splat(cg, x.v, w), x.t, x.code ? cg_splat(cg, x.code, w) : NULL};
+}
+
+void cg_node_of(Cg *cg, const ScGraph *g, const ScNode *n, CgVal *x, uint32_t w)
+{
+    ScArena *scratch = sc_arena_new();
+    CgVal *in = sc_array(scratch, CgVal, n->n_in + 1);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = x[n->in[i]];
+    cg_node(cg, g, n, in, w, &x[n->first]);
     sc_arena_free(scratch);
 }

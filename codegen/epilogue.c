@@ -17,12 +17,6 @@ struct CgEpi {
     const ScTerm *stride[SCRT_MAX_RANK]; /* of the results */
 };
 
-static bool is_access(const ScGraph *g, ScVal v)
-{
-    const ScNode *n = sc_def(g, v);
-    return n->op->lower.cls == SC_VIEW || n->op->lower.cls == SC_SOURCE;
-}
-
 static bool add_access(CgModule *m, CgEpi *e, ScVal v)
 {
     ScVal *value = (ScVal *)e->value;
@@ -89,7 +83,7 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
             continue;
         node[e->n++] = n;
         for (uint32_t k = 0; k < n->n_in; k++) {
-            if (n->in[k] >= SC_FIRST && is_access(g, n->in[k]) && !add_access(m, e, n->in[k]))
+            if (n->in[k] >= SC_FIRST && cg_is_access(g, n->in[k]) && !add_access(m, e, n->in[k]))
                 return NULL;
         }
     }
@@ -143,28 +137,29 @@ static ScrtDtype accumulated(Cg *cg, LLVMValueRef acc, ScrtDtype result)
     return t == cg->m->f32 ? SCRT_F32 : t == cg->m->f64 ? SCRT_F64 : result;
 }
 
-void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
-                  uint32_t w, LLVMValueRef mask)
+void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
+                      uint32_t w, LLVMValueRef mask)
 {
     const ScGraph *g = e->f->sub;
     ScArena *scratch = sc_arena_new();
-    CgVal *x = sc_array(scratch, CgVal, g->n_value), in[SC_MAX_IN];
-    ScrtDtype t = e->type->dtype;
-    x[e->anchor->first] =
-        cg_result_value(cg, e->anchor, t, (CgVal){acc, accumulated(cg, acc, t), NULL}, w);
+    CgVal *all = sc_array(scratch, CgVal, g->n_value);
+    all[e->anchor->first] = x;
     for (uint32_t i = 0; i < e->n_access; i++) {
         if ((int32_t)i != e->bias)
-            x[e->value[i]] = load(cg, e, r, i, col, w, mask);
+            all[e->value[i]] = load(cg, e, r, i, col, w, mask);
     }
-    for (uint32_t i = 0; i < e->n; i++) {
-        const ScNode *n = e->node[i];
-        assert(n->n_in <= SC_MAX_IN);
-        for (uint32_t k = 0; k < n->n_in; k++)
-            in[k] = x[n->in[k]];
-        cg_node(cg, g, n, in, w, &x[n->first]);
-    }
+    for (uint32_t i = 0; i < e->n; i++)
+        cg_node_of(cg, g, e->node[i], all, w);
     LLVMValueRef at = cg_add_int(cg, r->result, col);
     for (uint32_t i = 0; i < g->n_out; i++)
-        cg_store(cg, x[g->out[i]], cg_result(cg, i), at, w, mask);
+        cg_store(cg, all[g->out[i]], cg_result(cg, i), at, w, mask);
     sc_arena_free(scratch);
+}
+
+void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
+                  uint32_t w, LLVMValueRef mask)
+{
+    ScrtDtype t = e->type->dtype;
+    CgVal x = {acc, accumulated(cg, acc, t), NULL};
+    cg_epi_store_val(cg, e, r, col, cg_result_value(cg, e->anchor, t, x, w), w, mask);
 }
