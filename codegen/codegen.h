@@ -42,13 +42,14 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
 
 /* NULL with errors in cx. Same graph, options and version give the same bytes. opt may be NULL. */
 ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit);
-void sc_object_free(ScObject *o);
+void sc_object_free(ScObject *o); /* takes NULL */
 
-/* Loads an object (SC_EMIT_OBJ, for the host) into this process. The model lives until sc_unload.
+/* Loads an object (SC_EMIT_OBJ, for the host) into this process; NULL with errors in cx. The model
+ * lives until sc_unload, and so must o, whose memory holds the weights where they are not embedded.
  */
 typedef struct ScLoaded ScLoaded;
 ScLoaded *sc_load(ScCtx *cx, const ScObject *o);
 const ScrtModel *sc_loaded_model(const ScLoaded *l);
-void sc_unload(ScLoaded *l);
+void sc_unload(ScLoaded *l); /* takes NULL */
 
 #endif

@@ -266,10 +266,8 @@ LLVMValueRef cg_decode(Cg *cg, ScrtDtype t, LLVMValueRef code);
 /* Emits body for w lanes: in[i] is operand i, ret[] receives the values of result[0 .. n). */
 void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n, const ScX *result,
              CgVal *ret);
-/* The compute type of a node's body: f64 if anything is f64, else f32 if anything is a float, else
- * the first type that is not bool. */
-ScrtDtype cg_compute_dtype(const ScGraph *g, const ScNode *n);
-/* Whether a result of type t saturates: as the row's `saturate` says, else if it is f8. */
+/* Whether a result of type t saturates: floats of 8 bits or fewer do, unless a cast says otherwise.
+ */
 bool cg_saturates(const ScNode *n, ScrtDtype t);
 /* A value of any compute type as a result of node n of type t: converted and rounded. */
 CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w);

@@ -12,7 +12,8 @@ typedef struct Emit {
     uint32_t w;
     CgVal *x;        /* [body->n] */
     ScrtDtype flt;   /* the compute float */
-    ScrtDtype whole; /* the integer type of constants, terms and bit patterns */
+    ScrtDtype whole; /* the integer type of constants and terms */
+    ScrtDtype bits;  /* that of the compute float's patterns */
 } Emit;
 
 static LLVMTypeRef type_of(const Emit *e, ScrtDtype t)
@@ -214,15 +215,17 @@ static CgVal convert(const Emit *e, const ScXIns *i)
 {
     Cg *cg = e->cg;
     CgVal a = e->x[i->a];
-    LLVMTypeRef whole = type_of(e, e->whole), flt = type_of(e, e->flt);
+    LLVMTypeRef whole = type_of(e, e->whole), bits = type_of(e, e->bits), flt = type_of(e, e->flt);
     switch (i->op) {
     case SC_X_BITS:
-        return (CgVal){LLVMBuildBitCast(cg->b, a.v, whole, ""), e->whole, NULL};
+        return (CgVal){LLVMBuildBitCast(cg->b, a.v, bits, ""), e->bits, NULL};
     case SC_X_FLOAT:
-        return (CgVal){LLVMBuildBitCast(cg->b, to_int(cg, a, e->whole, e->w).v, flt, ""), e->flt,
-                       NULL};
+        a = to_int(cg, a, e->bits, e->w);
+        return (CgVal){LLVMBuildBitCast(cg->b, a.v, flt, ""), e->flt, NULL};
     case SC_X_TOINT:
-        return (CgVal){LLVMBuildFPToSI(cg->b, a.v, whole, ""), e->whole, NULL};
+        return (CgVal){is_signed(e->whole) ? LLVMBuildFPToSI(cg->b, a.v, whole, "")
+                                           : LLVMBuildFPToUI(cg->b, a.v, whole, ""),
+                       e->whole, NULL};
     default:
         if (e->body->ins[i->a].op == SC_X_TERM) { /* an extent may need all of its 64 bits */
             LLVMValueRef t = cg_term(cg, e->body->term[e->body->ins[i->a].i]);
@@ -302,11 +305,12 @@ void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n
 {
     ScArena *scratch = sc_arena_new();
     Emit e = {.cg = cg, .body = body, .in = in, .w = w};
-    bool real = body->compute == SCRT_F32 || body->compute == SCRT_F64;
+    bool real = scrt_dtype_is_float(body->compute);
     e.flt = body->compute == SCRT_F64 ? SCRT_F64 : SCRT_F32;
-    e.whole = !real && body->compute != SCRT_BOOL ? body->compute
-              : e.flt == SCRT_F64                 ? SCRT_I64
-                                                  : SCRT_I32;
+    e.bits = e.flt == SCRT_F64 ? SCRT_I64 : SCRT_I32;
+    e.whole = body->integer                        ? body->integer
+              : real || body->compute == SCRT_BOOL ? e.bits
+                                                   : body->compute;
     e.x = sc_array(scratch, CgVal, body->n);
     bool *used = sc_array(scratch, bool, body->n);
     mark(body, n, result, used);
@@ -322,28 +326,33 @@ void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n
 /* --- Nodes --------------------------------------------------------------------------------------
  */
 
-ScrtDtype cg_compute_dtype(const ScGraph *g, const ScNode *n)
+/* The compute type of a node's body: f64 if anything is f64, else f32 if anything is a float, else
+ * the first type that is not bool; and its integer type, NONE where no operand or result has one.
+ */
+static ScrtDtype compute_types(const ScGraph *g, const ScNode *n, ScrtDtype *ret_integer)
 {
     ScrtDtype whole = SCRT_DTYPE_NONE;
-    bool real = false;
+    bool real = false, wide = false;
     for (uint32_t i = 0; i < n->n_in + n->n_out; i++) {
         ScVal v = i < n->n_in ? n->in[i] : n->first + i - n->n_in;
         const ScType *t = sc_type_of(g, v);
         if (t->kind != SC_TYPE_TENSOR)
             continue;
-        if (t->dtype == SCRT_F64)
-            return SCRT_F64;
-        real |= scrt_dtype_is_float(t->dtype);
-        if (whole == SCRT_DTYPE_NONE && t->dtype != SCRT_BOOL)
+        wide |= t->dtype == SCRT_F64;
+        real |= is_float(t->dtype);
+        if (whole == SCRT_DTYPE_NONE && t->dtype != SCRT_BOOL && !is_float(t->dtype))
             whole = t->dtype;
     }
-    return real ? SCRT_F32 : whole ? whole : SCRT_BOOL;
+    *ret_integer = whole;
+    return wide ? SCRT_F64 : real ? SCRT_F32 : whole ? whole : SCRT_BOOL;
 }
 
 bool cg_saturates(const ScNode *n, ScrtDtype t)
 {
     int i = sc_attr_index(n->op, "saturate");
-    return i >= 0 ? n->attr[i].i != 0 : scrt_dtype_is_low(t);
+    if (!scrt_dtype_is_low(t))
+        return false;
+    return i < 0 || n->op->flags & SC_REBALANCES || n->attr[i].i;
 }
 
 static ScrtRound round_mode(const ScNode *n)
@@ -383,7 +392,8 @@ static ScXType x_type(ScrtDtype t)
 /* Writes the row's body for node n; y receives its results. */
 static ScBody node_body(ScArena *scratch, const ScGraph *g, const ScNode *n, ScX *y)
 {
-    ScBody body = {.arena = scratch, .g = g, .compute = cg_compute_dtype(g, n)};
+    ScBody body = {.arena = scratch, .g = g};
+    body.compute = compute_types(g, n, &body.integer);
     ScX *x = sc_array(scratch, ScX, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScType *t = sc_type_of(g, n->in[i]);
@@ -419,7 +429,8 @@ CgVal cg_reduce_part(Cg *cg, const ScGraph *g, const ScNode *n, bool post, CgVal
     if (!write)
         return (CgVal){x.v, x.t, NULL};
     ScArena *scratch = sc_arena_new();
-    ScBody body = {.arena = scratch, .g = g, .compute = cg_compute_dtype(g, n)};
+    ScBody body = {.arena = scratch, .g = g};
+    body.compute = compute_types(g, n, &body.integer);
     ScX in = sc_x_in(&body, 0, x_type(x.t)), y;
     CgVal r;
     write(&body, n, &in, &y);

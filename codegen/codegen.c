@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A graph of kernels to an object: kernels, buffers, weights, then the functions and the constant
+ * that the runtime knows. */
+#include "codegen/plan_priv.h"
+
+#include <string.h>
+
+/* A C identifier: letters, digits and _ of a name; "model" where nothing is left. */
+static const char *identifier(ScArena *a, const char *name)
+{
+    ScStr s = {0};
+    for (; name && *name; name++) {
+        bool letter = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z');
+        bool digit = *name >= '0' && *name <= '9';
+        if (digit && s.n == 0)
+            sc_str_add(&s, "_");
+        sc_str_addn(&s, letter || digit ? name : "_", 1);
+    }
+    const char *id = s.n ? sc_strdup(a, s.s) : "model";
+    sc_str_free(&s);
+    return id;
+}
+
+static void report(ScObject *o, const CgKernels *k)
+{
+    ScKernelReport *r = sc_array(o->arena, ScKernelReport, k->n + 1);
+    for (uint32_t i = 0; i < k->n; i++) {
+        const CgFunc *f = k->k[i].f;
+        bool own = strcmp(f->name, k->k[i].name) == 0;
+        r[i].name = sc_strdup(o->arena, k->k[i].name);
+        r[i].from = sc_strdup(o->arena, k->k[i].from);
+        r[i].what = own ? sc_strdup(o->arena, f->what)
+                        : sc_printf(o->arena, "%s (the code of %s)", f->what, f->name);
+    }
+    o->n_kernel = k->n;
+    o->kernel = r;
+}
+
+static void take_weights(ScObject *o, const ScStr *w)
+{
+    char *p = sc_alloc(o->arena, w->n + 64);
+    p += (0 - (uintptr_t)p) & 63;
+    if (w->n)
+        memcpy(p, w->s, w->n);
+    o->weights = p;
+    o->n_weights = w->n;
+}
+
+static bool generate(CgModule *m, ScObject *o, ScEmit emit)
+{
+    CgKernels k;
+    CgPlan plan;
+    CgSymbols s = cg_symbols(m);
+    CgModelParts parts = {
+        .symbol = m->opt->symbol ? m->opt->symbol : identifier(m->arena, m->g->name),
+        .name = m->g->name ? m->g->name : "",
+        .info = m->opt->info ? m->opt->info : "{}",
+    };
+    if (!cg_kernels(m, &k) || !cg_pack_operands(m, &k) || !cg_plan(m, &k, &s, &plan))
+        return false;
+    parts.embed = m->weights.n <= m->opt->embed_limit;
+    parts.shapes = cg_emit_shapes(m, &s, &plan);
+    if (!parts.shapes)
+        return false;
+    parts.run = cg_emit_run(m, &k, &s, &plan);
+    if (!cg_emit_model(m, &k, &s, &parts) || !cg_optimize(m) ||
+        !cg_emit_module(m, emit, o->arena, &o->bytes, &o->n))
+        return false;
+    o->emit = emit;
+    o->embedded = parts.embed;
+    o->symbol = sc_strdup(o->arena, parts.symbol);
+    o->header = cg_header(m, o->arena, parts.symbol);
+    o->features = m->target.bits;
+    take_weights(o, &m->weights);
+    report(o, &k);
+    return true;
+}
+
+ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit)
+{
+    static const ScCodegenOptions defaults = {.embed_limit = 64 << 20};
+    CgModule m;
+    uint32_t errors = sc_n_errors(cx);
+    ScArena *a = sc_arena_new();
+    ScObject *o = sc_new(a, ScObject);
+    o->arena = a;
+    bool ok = cg_module_init(&m, cx, g, opt ? opt : &defaults) && generate(&m, o, emit);
+    cg_module_done(&m);
+    if (ok && sc_n_errors(cx) == errors)
+        return o;
+    sc_object_free(o);
+    return NULL;
+}
+
+void sc_object_free(ScObject *o)
+{
+    if (o)
+        sc_arena_free(o->arena);
+}
