@@ -331,7 +331,7 @@ void cg_unflatten(Cg *cg, LLVMValueRef i, uint32_t n, const ScTerm *const *dim,
 /* Instructions of a MAP or REDUCE node's body; 0 for others. */
 uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
 /* Elements of a nested graph's space that are worth a thread, and rows of so many elements. */
-int64_t cg_grain(const ScGraph *g);
+int64_t cg_element_grain(const ScGraph *g);
 LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 
 /* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW or CONCAT node ----------------------------

@@ -129,7 +129,7 @@ static bool emit(CgModule *m, CgFunc *f)
     emit_body(m, &k, &body);
     cg_begin_entry(&cg, m, f);
     if (k.space.n_outer == 0)
-        cg_parallel(&cg, body, cg_term(&cg, k.space.inner), cg_int(&cg, cg_grain(f->sub)));
+        cg_parallel(&cg, body, cg_term(&cg, k.space.inner), cg_int(&cg, cg_element_grain(f->sub)));
     else
         cg_parallel(&cg, body, cg_term(&cg, k.space.outer), cg_row_grain(&cg, k.space.inner));
     cg_end_fn(&cg);

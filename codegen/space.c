@@ -60,7 +60,7 @@ void cg_unflatten(Cg *cg, LLVMValueRef i, uint32_t n, const ScTerm *const *dim,
 }
 
 /* An instruction is taken as a quarter of a nanosecond for an element of a vector. */
-int64_t cg_grain(const ScGraph *g)
+int64_t cg_element_grain(const ScGraph *g)
 {
     int64_t cost = 8; /* loads and stores */
     ScArena *scratch = sc_arena_new();
@@ -75,5 +75,5 @@ LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner)
 {
     LLVMValueRef n = cg_term(cg, inner), one = cg_int(cg, 1);
     n = LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, n, one, ""), one, n, "");
-    return cg_cdiv_int(cg, cg_int(cg, cg_grain(cg->f->sub)), n);
+    return cg_cdiv_int(cg, cg_int(cg, cg_element_grain(cg->f->sub)), n);
 }
