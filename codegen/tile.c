@@ -211,18 +211,6 @@ LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks)
     return cg_cdiv_int(cg, cg_int(cg, 40000), max_int(cg, clocks, cg_int(cg, 1)));
 }
 
-void cg_unflatten(Cg *cg, LLVMValueRef flat, uint32_t rank, const ScTerm *const *dim,
-                  LLVMValueRef *ret)
-{
-    for (uint32_t i = rank; i-- > 1;) {
-        LLVMValueRef d = cg_term(cg, dim[i]);
-        ret[i] = LLVMBuildURem(cg->b, flat, d, "");
-        flat = LLVMBuildUDiv(cg->b, flat, d, "");
-    }
-    if (rank)
-        ret[0] = flat;
-}
-
 typedef struct Copy {
     const CgTile *t;
     const CgAccess *a;

@@ -126,8 +126,5 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
 LLVMValueRef cg_threads(Cg *cg); /* i64: of the pool */
 /* A grain in items, so that a piece is worth waking a thread for; clocks: i64, of one item. */
 LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks);
-/* outer as indices of dims, row-major. */
-void cg_unflatten(Cg *cg, LLVMValueRef flat, uint32_t rank, const ScTerm *const *dim,
-                  LLVMValueRef *ret);
 
 #endif
