@@ -116,6 +116,24 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i)
     return low;
 }
 
+/* n with attribute `out` f32, where its row has one and an operand is f16 or bf16: rows add such
+ * operands up in their own type otherwise, as the model's own are. */
+static ScNode summed_in_f32(Pass *p, const ScNode *n, const ScVal *in)
+{
+    ScNode ret = *n;
+    int out = sc_attr_index(n->op, "out");
+    bool half = false;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        half = half || (in[i] != SC_ABSENT && in[i] != SC_POISON &&
+                        scrt_dtype_bits(sc_built(&p->s.b, in[i])->type->dtype) == 16);
+    if (!half || out < 0)
+        return ret;
+    ScAttr *attr = sc_memdup(p->s.scratch, n->attr, n->op->n_attr * sizeof *attr);
+    attr[out] = SC_DT(SCRT_F32);
+    ret.attr = attr;
+    return ret;
+}
+
 /* Low-precision operands are multiplied and added up in f32; a result of another type comes back to
  * it, and whatever meets them on the way there (a bias) is f32 too. */
 static void node(Pass *p, const ScNode *n)
@@ -145,7 +163,8 @@ static void node(Pass *p, const ScNode *n)
         in[i] = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(SCRT_F32)), in[i]);
         sc_set_exp(&s->b, in[i], e);
     }
-    sc_scale_node(s, n, in, data, &s->env[n->first]);
+    ScNode wide = summed_in_f32(p, n, in);
+    sc_scale_node(s, &wide, in, data, &s->env[n->first]);
     for (uint32_t i = 0; i < n->n_out; i++) {
         ScVal v = n->first + i, *now = &s->env[v];
         const ScValue *was = &s->g->value[v];

@@ -3,13 +3,23 @@
 #include "ir/ops/ops_priv.h"
 
 enum { A, B, BIAS };
-enum { TRANS_A, TRANS_B }; /* gemm's attributes */
+enum { TRANS_A, TRANS_B, G_OUT }; /* gemm's attributes */
+enum { M_OUT };                   /* matmul's */
 
-bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, ScrtDtype *ret)
+static bool fits_f32(ScrtDtype t)
+{
+    return scrt_dtype_is_float(t) && scrt_dtype_bits(t) <= 32;
+}
+
+bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, uint32_t out, ScrtDtype *ret)
 {
     ScrtDtype a = in->in[A]->dtype, b = in->in[B]->dtype;
     bool low_a = scrt_dtype_is_low(a), low_b = scrt_dtype_is_low(b);
-    if ((low_a && (low_b || b == SCRT_F32)) || (low_b && a == SCRT_F32))
+    bool wider = in->attr[out].kind == SC_A_DTYPE;
+    if (wider && (in->attr[out].dtype != SCRT_F32 || !fits_f32(a) || !fits_f32(b)))
+        return sc_infer_fail(in, SC_E_TYPE,
+                             "out is f32 and the operands floats of at most 32 bits");
+    if (wider || (low_a && (low_b || b == SCRT_F32)) || (low_b && a == SCRT_F32))
         *ret = SCRT_F32;
     else if (a == b)
         *ret = a;
@@ -55,7 +65,7 @@ static bool infer_matmul(ScInfer *in)
         return sc_infer_fail(in, SC_E_RANK, "a scalar is no matrix");
     Inner inner = {a->dim[a->rank - 1], b->rank > 1 ? b->dim[b->rank - 2] : b->dim[0], "last",
                    b->rank > 1 ? "second to last" : "only"};
-    if (!sc_ops_product_dtype(in, BIAS, &dtype) || !check_inner(in, inner))
+    if (!sc_ops_product_dtype(in, BIAS, M_OUT, &dtype) || !check_inner(in, inner))
         return false;
     const ScType *batch_a = sc_type(in->cx, a->dtype, a->rank > 2 ? a->rank - 2 : 0, a->dim);
     const ScType *batch_b = sc_type(in->cx, b->dtype, b->rank > 2 ? b->rank - 2 : 0, b->dim);
@@ -216,6 +226,8 @@ const ScOp sc_op_matmul = {
     .onnx = {"", "MatMul", 1},
     .in = "A: num, B: num, bias?: num",
     .out = "Y: num",
+    .attr = {SC_OPS_OUT},
+    .n_attr = 1,
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_matmul,
     .scale = "a, b, a+b -> a+b",
@@ -238,7 +250,7 @@ static bool infer_gemm(ScInfer *in)
         return sc_infer_fail(in, SC_E_RANK, "A and B must be matrices");
     bool ta = in->attr[TRANS_A].i != 0, tb = in->attr[TRANS_B].i != 0;
     Inner inner = {a->dim[!ta], b->dim[tb], ta ? "first" : "last", tb ? "last" : "second to last"};
-    if (!sc_ops_product_dtype(in, BIAS, &dtype) || !check_inner(in, inner))
+    if (!sc_ops_product_dtype(in, BIAS, G_OUT, &dtype) || !check_inner(in, inner))
         return false;
     return sc_ops_result(in, dtype, 2, (const ScTerm *[]){a->dim[ta], b->dim[!tb]}) &&
            (!has_bias(in) || sc_ops_fits_result(in, BIAS));
@@ -296,8 +308,9 @@ const ScOp sc_op_gemm = {
         {
             {.name = "trans_a", .kind = SC_A_INT, .def = SC_INT(0), .doc = "A is stored [k, m]"},
             {.name = "trans_b", .kind = SC_A_INT, .def = SC_INT(0), .doc = "B is stored [n, k]"},
+            SC_OPS_OUT,
         },
-    .n_attr = 2,
+    .n_attr = 3,
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_gemm,
     .scale = "a, b, a+b -> a+b",

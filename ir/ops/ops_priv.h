@@ -67,9 +67,14 @@ const char *sc_ops_text(const ScInfer *in, const ScTerm *t);
 bool sc_ops_fits_result(const ScInfer *in, uint32_t i);
 
 /* Products of operands 0 and 1 are accumulated in f32 where either is stored in low precision or
- * they are f32; otherwise both have one type, which is the result's. Then the addend (operand bias,
- * may be absent or beyond n_in) has the result's type too. */
-bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, ScrtDtype *ret);
+ * they are f32; otherwise both have one type, which is the result's. Attribute `out` (index given)
+ * asks for an f32 result of narrower operands. The addend (operand bias, may be absent or beyond
+ * n_in) has the result's type. */
+bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, uint32_t out, ScrtDtype *ret);
+#define SC_OPS_OUT                                                                                 \
+    {.name = "out",                                                                                \
+     .kind = SC_A_DTYPE,                                                                           \
+     .doc = "f32: the sum of narrower operands as it was added up"}
 
 /* --- Growth -------------------------------------------------------------------------------------
  */

@@ -11,7 +11,7 @@ typedef struct Attrs {
     const ScAttr *kernel, *strides, *pads, *dilations;
     bool ceil;
 } Attrs;
-enum { C_STRIDES, C_PADS, C_DILATIONS, C_GROUP };
+enum { C_STRIDES, C_PADS, C_DILATIONS, C_GROUP, C_OUT };
 enum { P_KERNEL, P_STRIDES, P_PADS, P_DILATIONS, P_CEIL, P_COUNT_PAD };
 
 static Attrs conv_attrs(const ScAttr *a)
@@ -178,7 +178,7 @@ static bool infer_conv(ScInfer *in)
     Attrs a = conv_attrs(in->attr);
     ScrtDtype dtype;
     if (!check_rank(in) || !check_attrs(in, &a, x->rank - 2) ||
-        !sc_ops_product_dtype(in, BIAS, &dtype))
+        !sc_ops_product_dtype(in, BIAS, C_OUT, &dtype))
         return false;
     if (w->rank != x->rank)
         return sc_infer_fail(in, SC_E_RANK, "the weights must have the input's rank");
@@ -313,8 +313,9 @@ const ScOp sc_op_conv = {
     .attr = {STRIDES,
              PADS,
              DILATIONS,
-             {.name = "group", .kind = SC_A_INT, .def = SC_INT(1), .doc = "channels in groups"}},
-    .n_attr = 4,
+             {.name = "group", .kind = SC_A_INT, .def = SC_INT(1), .doc = "channels in groups"},
+             SC_OPS_OUT},
+    .n_attr = 5,
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_conv,
     .scale = "a, b, a+b -> a+b",
