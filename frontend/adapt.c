@@ -403,7 +403,8 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
         return false;
     if (stash != SCRT_F32)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
-    ScVal in[4] = {im_in(n, 0), im_in(n, 1), im_in(n, 2), sc_const_scalar(b, t->dtype, eps)};
+    ScVal in[4] = {im_in(n, 0), im_in(n, 1), im_in(n, 2),
+                   sc_const_scalar(b, t->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32, eps)};
     ScAttr attr[SC_MAX_ATTR] = {SC_INT(axis)};
     return sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
 }

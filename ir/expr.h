@@ -60,6 +60,7 @@ ScX sc_x_libm2(ScBody *b, ScrtLibm2 fn, ScX x, ScX y);
 /* Functions as polynomials of the operations above for f32 (at most 2 ulp over all floats), and
  * libm for f64. Sources of the coefficients stand with them in math.c. */
 ScX sc_x_exp(ScBody *b, ScX x);
+ScX sc_x_expm1(ScBody *b, ScX x); /* e^x - 1 */
 ScX sc_x_log(ScBody *b, ScX x);
 ScX sc_x_tanh(ScBody *b, ScX x);
 ScX sc_x_erf(ScBody *b, ScX x);

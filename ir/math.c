@@ -50,10 +50,9 @@ static ScX power(ScBody *b, ScX n)
 
 /* e^x = p * 2^n, |x| < 2^7: n = round(x / ln 2), by adding a number so large that its last bit is
  * worth 1, and p = e^r for the rest r, |r| <= ln 2 / 2. ln 2 is subtracted in two parts, the first
- * of 9 bits, so that n times it is exact. (e^r - 1 - r) / r^2 by a polynomial: 2^-28.1. low is what
- * rounding took from p.
- */
-static ScX exp_parts(ScBody *b, ScX x, ScX *ret_n, ScX *ret_low)
+ * of 9 bits, so that n times it is exact. (e^r - 1 - r) / r^2 by a polynomial: 2^-28.1. above1 is
+ * p - 1, low what rounding took from p; either may be NULL. */
+static ScX exp_parts(ScBody *b, ScX x, ScX *ret_n, ScX *ret_above1, ScX *ret_low)
 {
     static const float q[] = {0x1.fffffcp-2f, 0x1.555494p-3f, 0x1.5558cep-5f, 0x1.123888p-7f,
                               0x1.6a26fep-10f};
@@ -64,6 +63,8 @@ static ScX exp_parts(ScBody *b, ScX x, ScX *ret_n, ScX *ret_low)
     r = X2(SUB, r, X2(MUL, whole, CONST(-0x1.bd0106p-13f)));
     *ret_n = X2(SUB, X1(BITS, t), X1(BITS, CONST(large)));
     ScX above1 = X2(ADD, r, X2(MUL, X2(MUL, r, r), POLY(r, q)));
+    if (ret_above1)
+        *ret_above1 = above1;
     ScX p = X2(ADD, CONST(1), above1);
     if (ret_low)
         *ret_low = X2(SUB, above1, X2(SUB, p, CONST(1)));
@@ -73,7 +74,7 @@ static ScX exp_parts(ScBody *b, ScX x, ScX *ret_n, ScX *ret_low)
 /* x between about -80 and 80. */
 static ScX exp_inside(ScBody *b, ScX x)
 {
-    ScX n, p = exp_parts(b, x, &n, NULL);
+    ScX n, p = exp_parts(b, x, &n, NULL, NULL);
     return X2(MUL, p, power(b, n));
 }
 
@@ -81,7 +82,7 @@ static ScX exp_inside(ScBody *b, ScX x)
  * once. */
 static ScX exp_any(ScBody *b, ScX x, ScX *ret_low)
 {
-    ScX n, p = exp_parts(b, X2(MIN, X2(MAX, x, CONST(-104)), CONST(89)), &n, ret_low);
+    ScX n, p = exp_parts(b, X2(MIN, X2(MAX, x, CONST(-104)), CONST(89)), &n, NULL, ret_low);
     ScX half = X2(SAR, n, INT(1));
     return X2(MUL, X2(MUL, p, power(b, half)), power(b, X2(SUB, n, half)));
 }
@@ -89,6 +90,19 @@ static ScX exp_any(ScBody *b, ScX x, ScX *ret_low)
 ScX sc_x_exp(ScBody *b, ScX x)
 {
     return b->compute == SCRT_F64 ? sc_x_libm1(b, SCRT_LIBM1_EXP, x) : exp_any(b, x, NULL);
+}
+
+/* e^x - 1 without cancellation: with e^r = 1 + above1 it is (2^n - 1) + 2^n above1, exact but for
+ * above1 where n = 0. Halved, since 2^n may be too large; 2^n below 2^-40 no longer counts. */
+ScX sc_x_expm1(ScBody *b, ScX x)
+{
+    if (b->compute == SCRT_F64)
+        return sc_x_libm1(b, SCRT_LIBM1_EXPM1, x);
+    ScX n, above1;
+    exp_parts(b, X2(MIN, X2(MAX, x, CONST(-30)), CONST(89)), &n, &above1, NULL);
+    ScX half = power(b, X2(SUB, n, INT(1)));
+    ScX y = X2(ADD, X2(SUB, half, CONST(0.5)), X2(MUL, half, above1));
+    return SELECT(X2(LT, X1(ABS, x), CONST(0x1p-25)), x, X2(ADD, y, y)); /* -0 for -0 */
 }
 
 /* x = m * 2^k with m in [sqrt 1/2, sqrt 2), f = m - 1: log x = k ln 2 + f - f^2 / 2 + f^3 R(f).

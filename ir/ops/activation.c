@@ -129,3 +129,96 @@ const ScOp sc_op_gelu = {
     .domain = {-0.5, 2, make_gelu}, /* far below 0, 1 + erf cancels */
     .max_ulp = 8,
 };
+
+/* silu: x sigmoid(beta x), which gated networks use. */
+static bool infer_silu(ScInfer *in)
+{
+    if (in->in[BETA]->rank != 0 || in->in[BETA]->dtype != in->in[X]->dtype)
+        return sc_infer_fail(in, SC_E_TYPE, "beta must be a scalar of the input's type");
+    return sc_infer_same(in);
+}
+
+static double silu(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[X] / (1 + exp(-x[X] * x[BETA]));
+}
+
+static bool eval_silu(ScEval *e)
+{
+    return sc_ops_map(e, silu, NULL);
+}
+
+static void expand_silu(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                        ScVal *ret_out)
+{
+    (void)g;
+    (void)n;
+    ret_out[0] = sc_op(b, mul, in[X], sc_op(b, sigmoid, sc_op(b, mul, in[X], in[BETA])));
+}
+
+static uint32_t make_silu(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims);
+    ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims);
+    ret_out[0] = sc_op(b, silu, x, sc_ops_input(b, "beta", SCRT_F32, 0, NULL));
+    return 1;
+}
+
+const ScOp sc_op_silu = {
+    .name = "silu",
+    .doc = "x sigmoid(beta x)",
+    .in = "X: float, beta: float",
+    .out = "Y: float",
+    .infer = infer_silu,
+    .scale = "a, -a -> a",
+    .grow = {-0.7f},
+    .expand = expand_silu,
+    .eval = eval_silu,
+    .domain = {-2, 2, make_silu},
+    .max_ulp = 8,
+};
+
+/* --- prelu --------------------------------------------------------------------------------------
+ */
+
+enum { SLOPE = 1 };
+
+static bool infer_prelu(ScInfer *in)
+{
+    if (in->in[SLOPE]->dtype != in->in[X]->dtype)
+        return sc_infer_fail(in, SC_E_TYPE, "X and slope must agree");
+    return sc_infer_same(in) && sc_ops_fits_result(in, SLOPE);
+}
+
+static double prelu(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[X] < 0 ? x[SLOPE] * x[X] : x[X];
+}
+
+static bool eval_prelu(ScEval *e)
+{
+    return sc_ops_map(e, prelu, NULL);
+}
+
+static void body_prelu(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)n;
+    ScX negative = SC_X2(b, LT, in[X], sc_x_const(b, 0));
+    ret_out[0] = SC_SELECT(b, negative, SC_X2(b, MUL, in[SLOPE], in[X]), in[X]);
+}
+
+const ScOp sc_op_prelu = {
+    .name = "prelu",
+    .doc = "x where it is not negative, else slope x; slope broadcasts to x",
+    .onnx = {"", "PRelu", 9},
+    .in = "X: float, slope: float",
+    .out = "Y: float",
+    .infer = infer_prelu,
+    .scale = "a, 0 -> a",
+    .grow = {-0.5f},
+    .lower = {SC_MAP, body_prelu},
+    .eval = eval_prelu,
+};

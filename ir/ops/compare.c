@@ -77,6 +77,108 @@ const ScOp sc_op_less = {
     .eval = eval_less,
 };
 
+static double less_or_equal_float(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[0] <= x[1];
+}
+
+static int64_t less_or_equal_int(const ScEval *e, const int64_t *x)
+{
+    return !less_int(e, (int64_t[]){x[1], x[0]});
+}
+
+static bool eval_less_or_equal(ScEval *e)
+{
+    return sc_ops_map(e, less_or_equal_float, less_or_equal_int);
+}
+
+static void body_less_or_equal(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)n;
+    ret_out[0] = SC_X2(b, LE, in[0], in[1]);
+}
+
+const ScOp sc_op_less_or_equal = {
+    .name = "less_or_equal",
+    .doc = "whether a <= b",
+    .onnx = {"", "LessOrEqual", 12},
+    .in = "A: num, B: num",
+    .out = "C: bool",
+    .infer = sc_infer_compare,
+    .scale = "a... -> _",
+    .lower = {SC_MAP, body_less_or_equal},
+    .eval = eval_less_or_equal,
+};
+
+static double greater_float(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[0] > x[1];
+}
+
+static int64_t greater_int(const ScEval *e, const int64_t *x)
+{
+    return less_int(e, (int64_t[]){x[1], x[0]});
+}
+
+static bool eval_greater(ScEval *e)
+{
+    return sc_ops_map(e, greater_float, greater_int);
+}
+
+static void body_greater(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)n;
+    ret_out[0] = SC_X2(b, LT, in[1], in[0]);
+}
+
+const ScOp sc_op_greater = {
+    .name = "greater",
+    .doc = "whether a > b",
+    .onnx = {"", "Greater", 7},
+    .in = "A: num, B: num",
+    .out = "C: bool",
+    .infer = sc_infer_compare,
+    .scale = "a... -> _",
+    .lower = {SC_MAP, body_greater},
+    .eval = eval_greater,
+};
+
+static double greater_or_equal_float(const ScEval *e, const double *x)
+{
+    (void)e;
+    return x[0] >= x[1];
+}
+
+static int64_t greater_or_equal_int(const ScEval *e, const int64_t *x)
+{
+    return !less_int(e, x);
+}
+
+static bool eval_greater_or_equal(ScEval *e)
+{
+    return sc_ops_map(e, greater_or_equal_float, greater_or_equal_int);
+}
+
+static void body_greater_or_equal(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)n;
+    ret_out[0] = SC_X2(b, LE, in[1], in[0]);
+}
+
+const ScOp sc_op_greater_or_equal = {
+    .name = "greater_or_equal",
+    .doc = "whether a >= b",
+    .onnx = {"", "GreaterOrEqual", 12},
+    .in = "A: num, B: num",
+    .out = "C: bool",
+    .infer = sc_infer_compare,
+    .scale = "a... -> _",
+    .lower = {SC_MAP, body_greater_or_equal},
+    .eval = eval_greater_or_equal,
+};
+
 /* --- Choice -------------------------------------------------------------------------------------
  */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer normalisation. */
+/* Layer and batch normalisation. */
 #include "ir/ops/ops_priv.h"
 
-enum { X, SCALE, BIAS, EPS };
+enum { X, SCALE, BIAS, EPS }; /* of layernorm */
 enum { Y, MEAN, INV };
 enum { AXIS };
 
@@ -21,6 +21,8 @@ static bool infer_layernorm(ScInfer *in)
         return false;
     in->ret[Y] = x;
     for (uint32_t i = SCALE; i <= BIAS; i++) {
+        if (in->in[i]->kind == SC_TYPE_ABSENT)
+            continue;
         if (in->in[i]->dtype != x->dtype)
             return sc_infer_fail(in, SC_E_TYPE, "X, Scale and B must agree");
         if (!sc_ops_fits_result(in, i))
@@ -61,7 +63,7 @@ static void expand_layernorm(ScBuild *b, const ScGraph *g, const ScNode *n, cons
     ScVal y = sc_op(b, mul, d, inv);
     y = dtype == stats ? y : sc_op_at(b, cast, back, y);
     y = sc_op(b, mul, y, in[SCALE]);
-    ScVal all[] = {sc_op(b, add, y, in[BIAS]), mean, inv};
+    ScVal all[] = {in[BIAS] == SC_ABSENT ? y : sc_op(b, add, y, in[BIAS]), mean, inv};
     for (uint32_t i = 0; i < n->n_out; i++)
         ret_out[i] = all[i];
 }
@@ -79,7 +81,7 @@ static void normalise(ScEval *e, const double *x, int64_t row, int64_t n, double
     for (int64_t i = 0; i < n; i++) {
         int64_t k = row * n + i;
         double y = (x[i] - mean) * inv * param[0][at[0][k]];
-        sc_ops_store(&e->out[Y], k, y + param[1][at[1][k]]);
+        sc_ops_store(&e->out[Y], k, param[1] ? y + param[1][at[1][k]] : y);
     }
     if (e->n->n_out > MEAN)
         sc_ops_store(&e->out[MEAN], row, mean);
@@ -99,6 +101,8 @@ static bool eval_layernorm(ScEval *e)
         *(d < axis ? &rows : &n) *= x->dims[d];
     for (uint32_t p = 0; p < 2; p++) { /* gamma and beta broadcast to x */
         int64_t stride[SCRT_MAX_RANK], idx[SCRT_MAX_RANK] = {0};
+        if (!e->in[SCALE + p])
+            continue;
         param[p] = sc_ops_doubles(a, e->in[SCALE + p]);
         at[p] = sc_array(a, int64_t, (size_t)count + 1);
         sc_ops_strides(e->in[SCALE + p], x->rank, stride);
@@ -119,7 +123,8 @@ static uint32_t make_layernorm(ScBuild *b, uint64_t *r, ScVal *ret_out)
     ScVal in[4] = {
         sc_ops_input(b, "x", SCRT_F32, rank, dims),
         sc_ops_input(b, "scale", SCRT_F32, rank - axis, dims + axis),
-        sc_ops_input(b, "bias", SCRT_F32, rank - axis, dims + axis),
+        sc_ops_pick(r, 0, 1) ? sc_ops_input(b, "bias", SCRT_F32, rank - axis, dims + axis)
+                             : SC_ABSENT,
         sc_ops_input(b, "eps", SCRT_F32, 0, NULL),
     };
     sc_node(b, &sc_op_layernorm, SC_ATTRS(SC_INT(axis)), NULL, 4, in, 3, ret_out);
@@ -130,7 +135,7 @@ const ScOp sc_op_layernorm = {
     .name = "layernorm",
     .doc = "x less its mean, over its deviation, times scale plus B, over the axes from `axis` on",
     .onnx = {"", "LayerNormalization", 17},
-    .in = "X: float, Scale: float, B: float, epsilon: float",
+    .in = "X: float, Scale: float, B?: float, epsilon: float",
     .out = "Y: float, Mean?: float, InvStdDev?: float",
     .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(-1), .doc = "the first of the axes"}},
     .n_attr = 1,
@@ -139,5 +144,88 @@ const ScOp sc_op_layernorm = {
     .expand = expand_layernorm,
     .eval = eval_layernorm,
     .domain = {0.125, 4, make_layernorm},
+    .max_ulp = 8,
+};
+
+/* --- batchnorm ----------------------------------------------------------------------------------
+ */
+
+enum { B_MEAN = 3, B_VAR, B_EPS };
+
+static bool infer_batchnorm(ScInfer *in)
+{
+    const ScType *x = in->in[X];
+    if (x->rank < 2)
+        return sc_infer_fail(in, SC_E_RANK, "the input must be [batch, channel, ...]");
+    for (uint32_t i = SCALE; i <= B_VAR; i++) {
+        if (in->in[i]->dtype != x->dtype)
+            return sc_infer_fail(in, SC_E_TYPE, "operand %u must have the input's type", i);
+        if (in->in[i]->rank != 1 || in->in[i]->dim[0] != x->dim[1])
+            return sc_infer_fail(in, SC_E_SHAPE, "operand %u must have an element a channel", i);
+    }
+    if (in->in[B_EPS]->rank != 0 || in->in[B_EPS]->dtype != x->dtype)
+        return sc_infer_fail(in, SC_E_TYPE, "epsilon must be a scalar of the input's type");
+    return sc_infer_same(in);
+}
+
+/* (x - mean) / sqrt(var + eps) * scale + B, where the parameters are one a channel. */
+static void expand_batchnorm(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                             ScVal *ret_out)
+{
+    const ScType *x = sc_type_of(g, n->in[X]);
+    const ScTerm *dim[SCRT_MAX_RANK] = {x->dim[1]};
+    ScVal p[B_EPS]; /* [channel, 1, ...], to broadcast */
+    for (uint32_t d = 1; d + 1 < x->rank; d++)
+        dim[d] = sc_term(b->cx, 1);
+    for (uint32_t i = SCALE; i <= B_VAR; i++)
+        p[i] = sc_op_at(b, reshape, SC_ATTRS(SC_TERMS(x->rank - 1, dim)), in[i]);
+    ScVal deviation = sc_op(b, sqrt, sc_op(b, add, p[B_VAR], in[B_EPS]));
+    ScVal factor = sc_op(b, div, p[SCALE], deviation);
+    ScVal centred = sc_op(b, sub, in[X], p[B_MEAN]);
+    ret_out[0] = sc_op(b, add, sc_op(b, mul, centred, factor), p[BIAS]);
+}
+
+static bool eval_batchnorm(ScEval *e)
+{
+    const ScrtTensor *x = e->in[X];
+    ScArena *a = sc_arena_new();
+    double *v = sc_ops_doubles(a, x), *p[B_EPS + 1];
+    int64_t inner = 1, n = scrt_count(x);
+    for (uint32_t i = SCALE; i <= B_EPS; i++)
+        p[i] = sc_ops_doubles(a, e->in[i]);
+    for (uint32_t d = 2; d < x->rank; d++)
+        inner *= x->dims[d];
+    for (int64_t i = 0; i < n; i++) {
+        int64_t c = i / inner % x->dims[1];
+        double z = (v[i] - p[B_MEAN][c]) / sqrt(p[B_VAR][c] + *p[B_EPS]);
+        sc_ops_store(&e->out[0], i, z * p[SCALE][c] + p[BIAS][c]);
+    }
+    sc_arena_free(a);
+    return true;
+}
+
+static uint32_t make_batchnorm(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    static const char *const name[] = {"x", "scale", "bias", "mean", "var", "eps"};
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 2, 4, dims);
+    ScVal in[6] = {sc_ops_input(b, name[X], SCRT_F32, rank, dims)};
+    for (uint32_t i = SCALE; i <= B_EPS; i++)
+        in[i] = sc_ops_input(b, name[i], SCRT_F32, i < B_EPS, &dims[1]);
+    ret_out[0] = sc_node1(b, &sc_op_batchnorm, NULL, 6, in);
+    return 1;
+}
+
+const ScOp sc_op_batchnorm = {
+    .name = "batchnorm",
+    .doc = "(x - mean) / sqrt(var + epsilon) * scale + B, each one a channel",
+    .onnx = {"", "BatchNormalization", 9}, /* epsilon becomes an operand at import */
+    .in = "X: float, scale: float, B: float, mean: float, var: float, epsilon: float",
+    .out = "Y: float",
+    .infer = infer_batchnorm,
+    .scale = "a, s, s, a, 2a, 2a -> s",
+    .expand = expand_batchnorm,
+    .eval = eval_batchnorm,
+    .domain = {0.125, 4, make_batchnorm},
     .max_ulp = 8,
 };

@@ -111,6 +111,42 @@ ScX sc_ops_const(ScBody *b, double c);
 #define SC_X2(b, op, x, y)    sc_x((b), SC_X_##op, (x), (y), 0)
 #define SC_SELECT(b, c, x, y) sc_x((b), SC_X_SELECT, (c), (x), (y))
 
+/* --- Functions of one float ---------------------------------------------------------------------
+ */
+
+/* body_NAME, and eval_NAME of x, from an expression each; and their schema. */
+#define UNARY_BODY(name, expression)                                                               \
+    static void body_##name(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)               \
+    {                                                                                              \
+        (void)n;                                                                                   \
+        ret_out[0] = (expression);                                                                 \
+    }
+#define UNARY_EVAL(name, expression)                                                               \
+    static double value_##name(const ScEval *e, const double *v)                                   \
+    {                                                                                              \
+        (void)e;                                                                                   \
+        const double x = v[0];                                                                     \
+        return (expression);                                                                       \
+    }                                                                                              \
+    static bool eval_##name(ScEval *e)                                                             \
+    {                                                                                              \
+        return sc_ops_map(e, value_##name, NULL);                                                  \
+    }
+#define FLOAT_TO_FLOAT .in = "X: float", .out = "Y: float", .infer = sc_infer_same
+
+/* --- Reductions ---------------------------------------------------------------------------------
+ */
+
+/* ONNX gives the axes as an attribute or as an operand; import resolves both to the attribute. */
+#define SC_REDUCE_ATTRS                                                                            \
+    .attr =                                                                                        \
+        {                                                                                          \
+            {.name = "axes", .kind = SC_A_INTS, .doc = "all where not given"},                     \
+            {.name = "keepdims", .kind = SC_A_INT, .def = SC_INT(1), .doc = "leave extents of 1"}, \
+    },                                                                                             \
+    .n_attr = 2
+bool sc_ops_infer_reduce(ScInfer *in); /* for rows with these attributes first */
+
 /* --- Table tests --------------------------------------------------------------------------------
  */
 

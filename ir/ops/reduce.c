@@ -2,15 +2,7 @@
 /* Reductions over axes: sum, mean, max, min. */
 #include "ir/ops/ops_priv.h"
 
-/* ONNX gives the axes as an attribute or as an operand; import resolves both to the attribute. */
 enum { AXES, KEEPDIMS };
-#define REDUCE_ATTRS                                                                               \
-    .attr =                                                                                        \
-        {                                                                                          \
-            {.name = "axes", .kind = SC_A_INTS, .doc = "all where not given"},                     \
-            {.name = "keepdims", .kind = SC_A_INT, .def = SC_INT(1), .doc = "leave extents of 1"}, \
-    },                                                                                             \
-    .n_attr = 2
 
 /* One bit for each axis that is reduced; axes were checked by inference. */
 static uint32_t reduced(const ScAttr *axes, uint32_t rank)
@@ -23,7 +15,7 @@ static uint32_t reduced(const ScAttr *axes, uint32_t rank)
     return set;
 }
 
-static bool infer_reduce(ScInfer *in)
+bool sc_ops_infer_reduce(ScInfer *in)
 {
     const ScType *x = in->in[0];
     const ScAttr *axes = &in->attr[AXES];
@@ -179,9 +171,9 @@ const ScOp sc_op_reduce_sum = {
     .onnx = {"", "ReduceSum", 1},
     .in = "data: num",
     .out = "reduced: num",
-    REDUCE_ATTRS,
+    SC_REDUCE_ATTRS,
     .flags = SC_SUMS,
-    .infer = infer_reduce,
+    .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
     .growth = grow_sum,
     .lower = {SC_REDUCE},
@@ -228,9 +220,9 @@ const ScOp sc_op_reduce_mean = {
     .onnx = {"", "ReduceMean", 1},
     .in = "data: float",
     .out = "reduced: float",
-    REDUCE_ATTRS,
+    SC_REDUCE_ATTRS,
     .flags = SC_SUMS,
-    .infer = infer_reduce,
+    .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
     .growth = grow_mean,
     .lower = {SC_REDUCE, .post = post_mean},
@@ -264,8 +256,8 @@ const ScOp sc_op_reduce_max = {
     .onnx = {"", "ReduceMax", 1},
     .in = "data: num",
     .out = "reduced: num",
-    REDUCE_ATTRS,
-    .infer = infer_reduce,
+    SC_REDUCE_ATTRS,
+    .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
     .lower = {SC_REDUCE},
     .reduce = reduce_max,
@@ -295,10 +287,66 @@ const ScOp sc_op_reduce_min = {
     .onnx = {"", "ReduceMin", 1},
     .in = "data: num",
     .out = "reduced: num",
-    REDUCE_ATTRS,
-    .infer = infer_reduce,
+    SC_REDUCE_ATTRS,
+    .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
     .lower = {SC_REDUCE},
     .reduce = reduce_min,
     .eval = eval_min,
+};
+
+/* --- Product ------------------------------------------------------------------------------------
+ */
+
+static void times(double *acc, double x)
+{
+    *acc *= x;
+}
+
+static void times_int(int64_t *acc, int64_t x, bool no_sign)
+{
+    (void)no_sign;
+    *acc = (int64_t)((uint64_t)*acc * (uint64_t)x);
+}
+
+static bool eval_prod(ScEval *e)
+{
+    return reduce(e, 1, times, 1, times_int);
+}
+
+static void reduce_prod(const ScGraph *g, const ScNode *n, ScReduce *ret)
+{
+    describe(g, n, SC_PROD, ret);
+}
+
+/* The number of elements of a shape that is known. */
+static bool infer_prod(ScInfer *in)
+{
+    int64_t n;
+    if (!sc_ops_infer_reduce(in))
+        return false;
+    const ScType *x = in->in[0];
+    if (!in->content[0] || x->rank != 1 || reduced(&in->attr[AXES], 1) != 1 ||
+        !sc_term_const(x->dim[0], &n))
+        return true;
+    const ScTerm **content = sc_array(in->arena, const ScTerm *, 1);
+    content[0] = sc_term(in->cx, 1);
+    for (int64_t i = 0; i < n; i++)
+        content[0] = sc_term_mul(in->cx, content[0], in->content[0][i]);
+    in->ret_content[0] = content;
+    return true;
+}
+
+const ScOp sc_op_reduce_prod = {
+    .name = "reduce_prod",
+    .doc = "the product over axes",
+    .onnx = {"", "ReduceProd", 1},
+    .in = "data: num",
+    .out = "reduced: num",
+    SC_REDUCE_ATTRS,
+    .infer = infer_prod,
+    .scale = "0 -> 0",
+    .lower = {SC_REDUCE},
+    .reduce = reduce_prod,
+    .eval = eval_prod,
 };

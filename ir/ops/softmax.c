@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Softmax. */
+/* Softmax and its logarithm. */
 #include "ir/ops/ops_priv.h"
 
 enum { X, BETA };
@@ -26,7 +26,8 @@ static void grow_softmax(const ScGrow *g)
     g->ret[0] = (int32_t)(-256 * c);
 }
 
-static bool eval_softmax(ScEval *e)
+/* Both rows: along each row, exp(y - top) over its sum, or the logarithm of that. */
+static bool normalise(ScEval *e, bool logarithm)
 {
     const ScrtTensor *x = e->in[X];
     ScArena *a = sc_arena_new();
@@ -44,11 +45,25 @@ static bool eval_softmax(ScEval *e)
         }
         for (int64_t i = 0; i < n; i++)
             sum += exp(v[at + i * inner] - top);
-        for (int64_t i = 0; i < n; i++)
-            sc_ops_store(&e->out[0], at + i * inner, exp(v[at + i * inner] - top) / sum);
+        for (int64_t i = 0; i < n; i++) {
+            double d = v[at + i * inner] - top;
+            sc_ops_store(&e->out[0], at + i * inner, logarithm ? d - log(sum) : exp(d) / sum);
+        }
     }
     sc_arena_free(a);
     return true;
+}
+
+static bool eval_softmax(ScEval *e)
+{
+    return normalise(e, false);
+}
+
+/* beta x less the largest of its row, so that no exp overflows. */
+static ScVal centred(ScBuild *b, const ScAttr *over, const ScVal *in)
+{
+    ScVal y = sc_op(b, mul, in[X], in[BETA]);
+    return sc_op(b, sub, y, sc_op_at(b, reduce_max, over, y));
 }
 
 static void expand_softmax(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
@@ -57,21 +72,25 @@ static void expand_softmax(ScBuild *b, const ScGraph *g, const ScNode *n, const 
     (void)g;
     int64_t axis = sc_attr(n, AXIS)->i;
     ScAttr *over = SC_ATTRS(SC_INTS(1, &axis), SC_INT(1));
-    ScVal y = sc_op(b, mul, in[X], in[BETA]);
-    ScVal d = sc_op(b, sub, y, sc_op_at(b, reduce_max, over, y)); /* no exp overflows */
+    ScVal d = centred(b, over, in);
     ScVal p = sc_op(b, exp, d);
     ret_out[0] = sc_op(b, div, p, sc_op_at(b, reduce_sum, over, p));
 }
 
-static uint32_t make_softmax(ScBuild *b, uint64_t *r, ScVal *ret_out)
+static uint32_t make(ScBuild *b, uint64_t *r, const ScOp *op, ScVal *ret_out)
 {
     int64_t dims[SCRT_MAX_RANK];
     uint32_t rank = sc_ops_shape(r, 1, 3, dims);
     ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims);
     ScVal beta = sc_ops_input(b, "beta", SCRT_F32, 0, NULL);
     int64_t axis = (int64_t)sc_ops_pick(r, 0, 2 * rank - 1) - rank;
-    ret_out[0] = sc_op_at(b, softmax, SC_ATTRS(SC_INT(axis)), x, beta);
+    ret_out[0] = sc_node1(b, op, SC_ATTRS(SC_INT(axis)), 2, (ScVal[]){x, beta});
     return 1;
+}
+
+static uint32_t make_softmax(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    return make(b, r, &sc_op_softmax, ret_out);
 }
 
 const ScOp sc_op_softmax = {
@@ -90,4 +109,42 @@ const ScOp sc_op_softmax = {
     .eval = eval_softmax,
     .domain = {-2, 2, make_softmax},
     .max_ulp = 4,
+};
+
+static bool eval_log_softmax(ScEval *e)
+{
+    return normalise(e, true);
+}
+
+static void expand_log_softmax(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                               ScVal *ret_out)
+{
+    (void)g;
+    int64_t axis = sc_attr(n, AXIS)->i;
+    ScAttr *over = SC_ATTRS(SC_INTS(1, &axis), SC_INT(1));
+    ScVal d = centred(b, over, in);
+    ScVal sum = sc_op_at(b, reduce_sum, over, sc_op(b, exp, d));
+    ret_out[0] = sc_op(b, sub, d, sc_op(b, log, sum));
+}
+
+static uint32_t make_log_softmax(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    return make(b, r, &sc_op_log_softmax, ret_out);
+}
+
+const ScOp sc_op_log_softmax = {
+    .name = "log_softmax",
+    .doc = "the logarithm of softmax",
+    .onnx = {"", "LogSoftmax", 13},
+    .in = "input: float, beta: float",
+    .out = "output: float",
+    .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(-1), .doc = "what is normalised"}},
+    .n_attr = 1,
+    .flags = SC_MASK_ENDS,
+    .infer = infer_softmax,
+    .scale = "a!, -a -> 0",
+    .expand = expand_log_softmax,
+    .eval = eval_log_softmax,
+    .domain = {-2, 2, make_log_softmax},
+    .max_ulp = 8,
 };

@@ -50,29 +50,12 @@ const ScOp sc_op_neg = {
     .eval = eval_neg,
 };
 
-/* The functions of one float need less: a body and an evaluation in one line each. */
-#define BODY(name, expression)                                                                     \
-    static void body_##name(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)               \
-    {                                                                                              \
-        (void)n;                                                                                   \
-        ret_out[0] = (expression);                                                                 \
-    }
-#define EVAL(name, expression)                                                                     \
-    static double value_##name(const ScEval *e, const double *v)                                   \
-    {                                                                                              \
-        (void)e;                                                                                   \
-        const double x = v[0];                                                                     \
-        return (expression);                                                                       \
-    }                                                                                              \
-    static bool eval_##name(ScEval *e)                                                             \
-    {                                                                                              \
-        return sc_ops_map(e, value_##name, NULL);                                                  \
-    }
+/* Functions of one float need less: UNARY_BODY and UNARY_EVAL write both in a line each. */
 
 /* --- Any numbers --------------------------------------------------------------------------------
  */
 
-BODY(abs, SC_X1(b, ABS, in[0]))
+UNARY_BODY(abs, SC_X1(b, ABS, in[0]))
 
 static double value_abs(const ScEval *e, const double *x)
 {
@@ -104,8 +87,8 @@ const ScOp sc_op_abs = {
     .eval = eval_abs,
 };
 
-BODY(relu,
-     SC_SELECT(b, SC_X2(b, LT, in[0], sc_ops_num(b, in[0], 0)), sc_ops_num(b, in[0], 0), in[0]))
+UNARY_BODY(relu, SC_SELECT(b, SC_X2(b, LT, in[0], sc_ops_num(b, in[0], 0)), sc_ops_num(b, in[0], 0),
+                           in[0]))
 
 static double value_relu(const ScEval *e, const double *x)
 {
@@ -140,11 +123,8 @@ const ScOp sc_op_relu = {
 /* --- Floats -------------------------------------------------------------------------------------
  */
 
-/* The schema that they have in common. */
-#define FLOAT_TO_FLOAT .in = "X: float", .out = "Y: float", .infer = sc_infer_same
-
-BODY(sqrt, SC_X1(b, SQRT, in[0]))
-EVAL(sqrt, sqrt(x))
+UNARY_BODY(sqrt, SC_X1(b, SQRT, in[0]))
+UNARY_EVAL(sqrt, sqrt(x))
 const ScOp sc_op_sqrt = {
     .name = "sqrt",
     .doc = "the square root of x",
@@ -157,8 +137,8 @@ const ScOp sc_op_sqrt = {
     .domain = {0, 16},
 };
 
-BODY(reciprocal, SC_X2(b, DIV, sc_x_const(b, 1), in[0]))
-EVAL(reciprocal, 1 / x)
+UNARY_BODY(reciprocal, SC_X2(b, DIV, sc_x_const(b, 1), in[0]))
+UNARY_EVAL(reciprocal, 1 / x)
 const ScOp sc_op_reciprocal = {
     .name = "reciprocal",
     .doc = "1 / x",
@@ -170,8 +150,8 @@ const ScOp sc_op_reciprocal = {
     .domain = {0.125, 4},
 };
 
-BODY(exp, sc_x_exp(b, in[0]))
-EVAL(exp, exp(x))
+UNARY_BODY(exp, sc_x_exp(b, in[0]))
+UNARY_EVAL(exp, exp(x))
 const ScOp sc_op_exp = {
     .name = "exp",
     .doc = "e to the power x",
@@ -184,8 +164,8 @@ const ScOp sc_op_exp = {
     .max_ulp = 2,
 };
 
-BODY(log, sc_x_log(b, in[0]))
-EVAL(log, log(x))
+UNARY_BODY(log, sc_x_log(b, in[0]))
+UNARY_EVAL(log, log(x))
 const ScOp sc_op_log = {
     .name = "log",
     .doc = "the natural logarithm of x",
@@ -198,8 +178,8 @@ const ScOp sc_op_log = {
     .max_ulp = 2,
 };
 
-BODY(tanh, sc_x_tanh(b, in[0]))
-EVAL(tanh, tanh(x))
+UNARY_BODY(tanh, sc_x_tanh(b, in[0]))
+UNARY_EVAL(tanh, tanh(x))
 const ScOp sc_op_tanh = {
     .name = "tanh",
     .doc = "the hyperbolic tangent of x",
@@ -211,8 +191,8 @@ const ScOp sc_op_tanh = {
     .max_ulp = 2,
 };
 
-BODY(erf, sc_x_erf(b, in[0]))
-EVAL(erf, erf(x))
+UNARY_BODY(erf, sc_x_erf(b, in[0]))
+UNARY_EVAL(erf, erf(x))
 const ScOp sc_op_erf = {
     .name = "erf",
     .doc = "the error function of x",
@@ -224,8 +204,8 @@ const ScOp sc_op_erf = {
     .max_ulp = 2,
 };
 
-BODY(sigmoid, sc_x_sigmoid(b, in[0]))
-EVAL(sigmoid, 1 / (1 + exp(-x)))
+UNARY_BODY(sigmoid, sc_x_sigmoid(b, in[0]))
+UNARY_EVAL(sigmoid, 1 / (1 + exp(-x)))
 const ScOp sc_op_sigmoid = {
     .name = "sigmoid",
     .doc = "1 / (1 + e^-x)",

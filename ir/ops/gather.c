@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Gather: picks by indices. Exported models pick extents of shapes with it, so it follows content;
+ * one that depends on data has no lowering yet and is refused by name when compiled. */
+#include "ir/ops/ops_priv.h"
+
+enum { DATA, INDICES };
+enum { AXIS };
+
+static void gather_content(ScInfer *in)
+{
+    const ScType *x = in->in[DATA], *index = in->in[INDICES];
+    int64_t n, at, dims[SCRT_MAX_RANK];
+    size_t count = 1;
+    if (!in->content[DATA] || !in->content[INDICES] || x->rank != 1 ||
+        !sc_term_const(x->dim[0], &n) || !sc_type_const_dims(index, dims))
+        return;
+    for (uint32_t d = 0; d < index->rank; d++)
+        count *= (size_t)dims[d];
+    const ScTerm **content = sc_array(in->arena, const ScTerm *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        if (!sc_term_const(in->content[INDICES][i], &at) || at < -n || at >= n)
+            return;
+        content[i] = in->content[DATA][at < 0 ? at + n : at];
+    }
+    in->ret_content[0] = content;
+}
+
+static bool infer_gather(ScInfer *in)
+{
+    const ScType *x = in->in[DATA], *index = in->in[INDICES];
+    const ScTerm *dim[2 * SCRT_MAX_RANK];
+    uint32_t axis, rank = 0;
+    if (!sc_axis(in, in->attr[AXIS].i, x->rank, &axis))
+        return false;
+    if (x->rank + index->rank - 1 > SCRT_MAX_RANK)
+        return sc_infer_fail(in, SC_E_RANK, "the result would have more than %d dimensions",
+                             SCRT_MAX_RANK);
+    for (uint32_t d = 0; d < axis; d++)
+        dim[rank++] = x->dim[d];
+    for (uint32_t d = 0; d < index->rank; d++)
+        dim[rank++] = index->dim[d];
+    for (uint32_t d = axis + 1; d < x->rank; d++)
+        dim[rank++] = x->dim[d];
+    sc_ops_result(in, x->dtype, rank, dim);
+    gather_content(in);
+    return true;
+}
+
+static bool eval_gather(ScEval *e)
+{
+    const ScrtTensor *x = e->in[DATA], *index = e->in[INDICES];
+    uint32_t axis = sc_ops_axis(sc_attr(e->n, AXIS)->i, x->rank);
+    int64_t n = x->dims[axis], n_index = scrt_count(index), outer = 1, inner = 1;
+    for (uint32_t d = 0; d < x->rank; d++)
+        *(d < axis ? &outer : &inner) *= d == axis ? 1 : x->dims[d];
+    for (int64_t k = 0; k < n_index; k++) {
+        int64_t at = scrt_load_int(index->dtype, index->data, (size_t)k);
+        if (at < -n || at >= n)
+            return sc_fail(e->cx, e->n->loc, SC_E_INPUT, "index %lld is outside an extent of %lld",
+                           (long long)at, (long long)n);
+        at = at < 0 ? at + n : at;
+        for (int64_t i = 0; i < outer * inner; i++)
+            sc_ops_move(&e->out[0], (i / inner * n_index + k) * inner + i % inner, x,
+                        (i / inner * n + at) * inner + i % inner);
+    }
+    return true;
+}
+
+static uint32_t make_gather(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    int64_t dims[SCRT_MAX_RANK], pick[3];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims), axis = sc_ops_pick(r, 0, rank - 1);
+    for (uint32_t i = 0; i < 3; i++)
+        pick[i] = (int64_t)sc_ops_pick(r, 0, 2 * (uint32_t)dims[axis] - 1) - dims[axis];
+    ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims), index = sc_const_i64(b, 3, pick);
+    ret_out[0] = sc_op_at(b, gather, SC_ATTRS(SC_INT(axis)), x, index);
+    return 1;
+}
+
+const ScOp sc_op_gather = {
+    .name = "gather",
+    .doc = "the parts of data along an axis that indices name; negative ones count from the end",
+    .onnx = {"", "Gather", 1},
+    .in = "data: any, indices: int",
+    .out = "output: any",
+    .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(0), .doc = "what indices count"}},
+    .n_attr = 1,
+    .infer = infer_gather,
+    .scale = "a, _ -> a",
+    .eval = eval_gather,
+    .domain = {.make = make_gather},
+};
