@@ -222,6 +222,7 @@ static const struct {
     double (*exact)(double x);
 } functions[] = {
     {"exp", sc_x_exp, exp},
+    {"expm1", sc_x_expm1, expm1},
     {"log", sc_x_log, log},
     {"tanh", sc_x_tanh, tanh},
     {"erf", sc_x_erf, erf},
