@@ -151,7 +151,7 @@ static const int64_t *axes_of(const ImNode *n, int since_operand, uint32_t *ret_
 static bool squeeze(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true, drop[SCRT_MAX_RANK] = {false};
-    uint32_t n_axes, rank = 0, a;
+    uint32_t n_axes, rank = 0, a = 0;
     const ScTerm *dim[SCRT_MAX_RANK];
     const ScType *t = im_type(n, 0);
     const int64_t *axes = axes_of(n, 13, &n_axes, &ok);
@@ -174,7 +174,7 @@ static bool squeeze(const ImNode *n, ScVal *ret_out)
 static bool unsqueeze(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true, fresh[SCRT_MAX_RANK] = {false};
-    uint32_t n_axes, a;
+    uint32_t n_axes, a = 0;
     const ScTerm *dim[SCRT_MAX_RANK];
     const ScType *t = im_type(n, 0);
     const int64_t *axes = axes_of(n, 13, &n_axes, &ok);
@@ -370,7 +370,7 @@ static bool softmax_like(const ImNode *n, const ScOp *op, ScVal *ret_out)
     ScBuild *b = &n->im->b;
     ScCtx *cx = n->im->cx;
     bool ok = true;
-    uint32_t axis, rank = im_type(n, 0)->rank;
+    uint32_t axis = 0, rank = im_type(n, 0)->rank;
     const ScType *t = im_type(n, 0);
     ScVal x = im_in(n, 0);
     int64_t given = im_int(n, "axis", n->opset < 13 ? 1 : -1, &ok);
@@ -429,7 +429,7 @@ static bool reduce(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
     const ScOp *op = reduction(n->pb->op_type);
-    uint32_t n_axes, rank = im_type(n, 0)->rank, a;
+    uint32_t n_axes, rank = im_type(n, 0)->rank, a = 0;
     const int64_t *axes = axes_of(n, op == &sc_op_reduce_sum ? 13 : 18, &n_axes, &ok);
     int64_t keep = im_int(n, "keepdims", 1, &ok), noop = im_int(n, "noop_with_empty_axes", 0, &ok);
     int64_t list[SCRT_MAX_RANK];

@@ -174,7 +174,7 @@ typedef struct Product {
 
 static void collect(Raise *r, ScVal v, Product *p, uint32_t depth)
 {
-    ScNode n;
+    ScNode n = {0};
     double c;
     if (sc_built_splat(&r->b, v, &c)) {
         p->c *= c;
