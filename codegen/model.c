@@ -170,7 +170,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgSymbols *s, const Cg
 {
     const ScGraph *g = m->g;
     Parts x = {.m = m, .s = s};
-    LLVMValueRef state_dims, state_init, weights = null(&x);
+    LLVMValueRef state_dims = null(&x), state_init = null(&x), weights = null(&x);
     if (!state_parts(&x, &state_dims, &state_init))
         return false;
     if (p->embed) /* NULL would ask for a file, so none are one byte */

@@ -9,7 +9,7 @@ import numpy as np
 
 SOURCE = os.environ.get("SCT_SOURCE", ".")
 BUILD = os.environ.get("SCT_BUILD", "build")
-SCALEC = os.path.join(BUILD, "tools", "scalec", "scalec")
+SCALEC = os.path.join(BUILD, "tools", "scalec")
 DATA = os.environ.get("SCT_DATA", os.path.join(SOURCE, "..", "shared", "data"))
 OK = 0
 MAX_RANK = 16
