@@ -276,6 +276,10 @@ static int save_state(Cli *c)
 
 static int run_model(Cli *c)
 {
+    ScrtIoError err = {""};
+    if (c->run)
+        return c->run(c->self, c->in, c->out, &err) == SCRT_OK ? DONE
+                                                               : cli_fail(c, FAULT, "%s", err.text);
     for (int64_t i = 0; i < (c->repeat ? c->repeat : 1); i++)
         if (scrt_run(c->session, c->in, c->out) != SCRT_OK)
             return cli_fail(c, FAULT, "%s", scrt_error(c->session));
@@ -342,7 +346,10 @@ static int execute(Cli *c)
     }
     if (c->info)
         return inform(c);
-    int status = open_session(c);
+    if (c->run &&
+        (c->bench || c->profile || c->threads || c->repeat || c->state_load || c->state_save))
+        return cli_fail(c, USAGE, "the evaluator has no threads, timings or states");
+    int status = c->run ? DONE : open_session(c);
     if (status == DONE)
         status = load_state(c);
     if (status == DONE)
@@ -384,8 +391,18 @@ static void release(Cli *c)
 
 int scrt_main(const ScrtModel *model, int argc, char **argv)
 {
+    return scrt_main_with(model, argc, argv, NULL, NULL);
+}
+
+int scrt_main_with(const ScrtModel *model, int argc, char **argv, ScrtRunFn run, void *self)
+{
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
-    Cli c = {.model = model, .program = slash ? slash + 1 : argc > 0 ? argv[0] : model->name};
+    Cli c = {.model = model,
+             .program = slash      ? slash + 1
+                        : argc > 0 ? argv[0]
+                                   : model->name,
+             .run = run,
+             .self = self};
     if (model->abi != SCRT_ABI)
         return cli_fail(&c, FAULT, "%s", scrt_status_text(SCRT_E_ABI));
     int status = USAGE;

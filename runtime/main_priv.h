@@ -18,6 +18,8 @@ typedef struct Cli { /* the command line, and what it was turned into */
     int64_t threads, top, repeat; /* 0: not given */
     bool help, info, bench, json, profile;
 
+    ScrtRunFn run; /* instead of a session; NULL: scrt_run */
+    void *self;
     ScrtSession *session;
     ScrtTensor *in, *out; /* [n_in], [n_out]; their data is owned */
     const char **source;  /* [n_in] the file each input came from; NULL: made up */

@@ -57,20 +57,14 @@ ScrtStatus scrt_state_load(ScrtSession *s, const char *path, ScrtIoError *err);
  * reader of this library's own: raw_data or the typed fields; external data is refused. */
 ScrtStatus scrt_pb_read(const char *path, ScrtNamed *ret, ScrtIoError *err);
 
-/* What the arguments of -i say, for scrt_main and for `scalec run`: each is "name=x.npy",
- * "all.npz", or "x.npy" for a model of one input. Fills ret[n] with tensors that the caller frees
- * with scrt_free; dtypes and ranks fit the ports. On failure nothing stays allocated. Implemented
- * in inputs.c. */
-ScrtStatus scrt_inputs_read(const ScrtPort *port, uint32_t n, const char *const *arg,
-                            uint32_t n_arg, ScrtTensor *ret, ScrtIoError *err);
-/* Outputs to path (.npz, or .npy for a single one), or to standard output as text where path is
- * NULL: all elements, or a summary of large ones, or with top > 0 the largest ones with their
- * indices. */
-ScrtStatus scrt_outputs_write(const ScrtPort *port, uint32_t n, const ScrtTensor *out,
-                              const char *path, uint32_t top, ScrtIoError *err);
-
 /* The main function of an executable compiled from model. */
 int scrt_main(const ScrtModel *model, int argc, char **argv);
+/* The same with another way to run: fills out[n_out], whose data it makes with scrt_alloc; err says
+ * why it failed. Of model only the names and the ports of inputs and outputs are used; what needs a
+ * session (threads, states, timings) is refused. */
+typedef ScrtStatus (*ScrtRunFn)(void *self, const ScrtTensor *in, ScrtTensor *out,
+                                ScrtIoError *err);
+int scrt_main_with(const ScrtModel *model, int argc, char **argv, ScrtRunFn run, void *self);
 
 #ifdef __cplusplus
 }

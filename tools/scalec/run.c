@@ -20,7 +20,7 @@ typedef struct Runner {
     ScrtPort *in, *out;
 } Runner;
 
-static bool graph_ports(Runner *r)
+static void graph_ports(Runner *r)
 {
     const ScGraph *g = r->g;
     ScArena *a = sc_ctx_arena(r->cli->cx);
@@ -42,7 +42,6 @@ static bool graph_ports(Runner *r)
             name ? name : "", t->dtype, t->rank, sc_intern(r->cli->cx, sc_str_get(&dims))};
         sc_str_free(&dims);
     }
-    return true;
 }
 
 static bool open_compiled(Runner *r)
@@ -184,31 +183,22 @@ static int run_data(Runner *r, const ScGraph *ports)
 
 /* --- Running ---------------------------------------------------------------------------------- */
 
-static int run_evaluator(Runner *r)
+static ScrtStatus evaluate(void *self, const ScrtTensor *in, ScrtTensor *out, ScrtIoError *err)
 {
-    Cli *cli = r->cli;
-    ScrtIoError err;
-    ScrtTensor *in = calloc(r->n_in + 1, sizeof *in), *out = calloc(r->n_out + 1, sizeof *out);
-    bool ok = in && out;
-    if (ok && scrt_inputs_read(r->in, r->n_in, cli->input.item, cli->input.n, in, &err) != SCRT_OK)
-        ok = sc_fail(cli->cx, NULL, SC_E_INPUT, "%s", err.text);
-    ok = ok && run_once(r, in, out);
-    if (ok && scrt_outputs_write(r->out, r->n_out, out, cli->output, cli->top, &err) != SCRT_OK)
-        ok = sc_fail(cli->cx, NULL, SC_E_WRITE, "%s", err.text);
-    if (in)
-        free_tensors(in, r->n_in);
-    if (out)
-        free_tensors(out, r->n_out);
-    free(in);
-    free(out);
-    return ok ? cli_done(cli) : cli_failed(cli);
+    Runner *r = self;
+    ScStr s = {0};
+    if (run_once(r, in, out))
+        return SCRT_OK;
+    sc_diag_text(sc_diag(r->cli->cx, sc_n_diags(r->cli->cx) - 1), &s);
+    snprintf(err->text, sizeof err->text, "%s", sc_str_get(&s));
+    sc_str_free(&s);
+    return SCRT_E_ARGUMENT;
 }
 
 /* The compiled model's own main, with the options that are its. */
 static int run_main(Runner *r)
 {
     const Cli *cli = r->cli;
-    const ScrtModel *m = sc_loaded_model(r->loaded);
     char number[3][16];
     const char *argv[64] = {"scalec run"};
     int n = 1;
@@ -244,7 +234,15 @@ static int run_main(Runner *r)
         if (flag[i].on)
             argv[n++] = flag[i].name;
     }
-    return scrt_main(m, n, (char **)argv);
+    if (!cli->evaluate)
+        return scrt_main(sc_loaded_model(r->loaded), n, (char **)argv);
+    ScrtModel ports = {.abi = SCRT_ABI,
+                       .name = r->g->name,
+                       .in = r->in,
+                       .out = r->out,
+                       .n_in = r->n_in,
+                       .n_out = r->n_out};
+    return scrt_main_with(&ports, n, (char **)argv, evaluate, r);
 }
 
 int cmd_run(Cli *cli)
@@ -253,9 +251,6 @@ int cmd_run(Cli *cli)
     ScalecSamples *samples = NULL;
     Runner r = {.cli = cli};
     int status;
-    if (cli->evaluate &&
-        (cli->bench || cli->profile || cli->threads || cli->state_load || cli->state_save))
-        return cli_misuse(cli, "the evaluator has no threads, timings or state files");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     ScGraph *ports = sc_graph_clone(m.graph);
@@ -265,14 +260,15 @@ int cmd_run(Cli *cli)
         r.g = scalec_rewrite(cli->cx, &m, &cli->opt);
     else if (ok)
         r.object = scalec_compile(cli->cx, &m, &cli->opt, SC_EMIT_OBJ);
-    ok = hooks_end(cli, samples, r.g || r.object) &&
-         (cli->evaluate ? graph_ports(&r) : open_compiled(&r));
+    ok = hooks_end(cli, samples, r.g || r.object) && (cli->evaluate || open_compiled(&r));
+    if (ok && cli->evaluate)
+        graph_ports(&r);
     if (!ok)
         status = cli_failed(cli);
     else if (cli->data)
         status = run_data(&r, ports);
     else
-        status = cli->evaluate ? run_evaluator(&r) : run_main(&r);
+        status = run_main(&r);
     close_runner(&r);
     sc_graph_free(ports);
     sc_graph_free(m.graph);
