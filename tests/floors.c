@@ -70,7 +70,7 @@ static const char *resolve(const char *file, const char *name, char *buf, size_t
 /* What is wrong with file including name (in angle brackets where system), or NULL. */
 static const char *fault(const char *file, const char *name, bool system)
 {
-    static char text[1024];
+    static char text[3072];
     char buf[1024];
     for (size_t i = 0; i < sizeof packages / sizeof *packages; i++)
         if (starts(name, packages[i].prefix) && !starts(file, packages[i].folder) &&
