@@ -302,7 +302,7 @@ static bool deviation(Raise *r, ScVal v, ScVal d, ScVal *ret_x, int64_t *ret_axi
 static ScVal build_norm(Raise *r, ScVal x, int64_t axis, double eps)
 {
     ScrtDtype dtype = type_of(r, x)->dtype, stats = dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32;
-    ScVal in[] = {x, sc_const_scalar(&r->b, dtype, 1), SC_ABSENT,
+    ScVal in[] = {x, sc_const_scalar(&r->b, dtype, 1), sc_const_scalar(&r->b, dtype, 0),
                   sc_const_scalar(&r->b, stats, eps)};
     return sc_node1(&r->b, &sc_op_layernorm, SC_ATTRS(SC_INT(axis)), 4, in);
 }
@@ -347,8 +347,7 @@ static ScVal norm_with(Raise *r, uint32_t parameter)
         const ScType *t = type_of(r, n.in[0]), *p = type_of(r, r->in[1 - i]);
         int64_t axis = sc_attr(&n, 0)->i;
         uint32_t normalised = (uint32_t)(axis < 0 ? -axis : t->rank - axis);
-        bool has =
-            parameter == 1 ? !about(r, n.in[1], 1) || n.in[2] != SC_ABSENT : n.in[2] != SC_ABSENT;
+        bool has = !about(r, n.in[2], 0) || (parameter == 1 && !about(r, n.in[1], 1));
         if (has || p->kind != SC_TYPE_TENSOR || p->rank > normalised || p->dtype != t->dtype ||
             t != sc_type_of(r->g, r->n->first))
             continue;
