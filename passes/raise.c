@@ -215,15 +215,15 @@ static bool cubic(Raise *r, ScVal v, ScVal x, double c)
     return p.n == 3 && near(p.c, c) && p.factor[0] == x && p.factor[1] == x && p.factor[2] == x;
 }
 
-/* v is erf(x / sqrt 2), or tanh(sqrt(2 / pi) (x + 0.044715 x^3)); *ret_form is the row's word. */
-static bool gelu_gate(Raise *r, ScVal v, ScVal x, const char **ret_form)
+/* v is erf(x / sqrt 2), or tanh(sqrt(2 / pi) (x + 0.044715 x^3)); *ret_tanh: the second. */
+static bool gelu_gate(Raise *r, ScVal v, ScVal x, bool *ret_tanh)
 {
     ScNode f, sum;
     if (is(r, v, &sc_op_erf, &f)) {
-        *ret_form = "none";
+        *ret_tanh = false;
         return scaled(r, f.in[0], x, M_SQRT1_2);
     }
-    *ret_form = "tanh";
+    *ret_tanh = true;
     Product p = {.c = 1};
     if (!is(r, v, &sc_op_tanh, &f))
         return false;
@@ -239,7 +239,7 @@ static ScVal gelu(Raise *r)
 {
     Product p = {.c = 1};
     ScVal gate;
-    const char *form;
+    bool tanh_form;
     begin(r);
     collect(r, r->in[0], &p, 0);
     collect(r, r->in[1], &p, 0);
@@ -249,10 +249,13 @@ static ScVal gelu(Raise *r)
     for (uint32_t i = 0; i < 2; i++) {
         ScVal x = p.factor[1 - i];
         r->b.at = at;
-        if (!with_const(r, p.factor[i], &sc_op_add, 1, &gate) || !gelu_gate(r, gate, x, &form))
+        if (!with_const(r, p.factor[i], &sc_op_add, 1, &gate) || !gelu_gate(r, gate, x, &tanh_form))
             continue;
         ScVal beta = sc_const_scalar(&r->b, type_of(r, x)->dtype, 1);
-        return sc_op_at(&r->b, gelu, SC_ATTRS(SC_STR(sc_intern(r->b.cx, form))), x, beta);
+        ScAttr form = {.kind = SC_A_NONE};
+        if (tanh_form)
+            form = SC_STR(sc_intern(r->b.cx, "tanh"));
+        return sc_op_at(&r->b, gelu, SC_ATTRS(form), x, beta);
     }
     return SC_POISON;
 }

@@ -166,7 +166,7 @@ static ScVal needless_expand(Simp *s)
         ScVal x = under(s, s->in[i], &sc_op_expand, 0);
         bool other = false;
         for (uint32_t k = 0; k < n->n_in; k++)
-            other = other || (k != i && s->in[k] != SC_ABSENT &&
+            other = other || (k != i && s->in[k] != SC_ABSENT && s->in[k] != s->in[i] &&
                               sc_type_same_shape(type_of(s, s->in[k]), result_type(s)));
         if (x == SC_POISON || !other)
             continue;

@@ -18,12 +18,8 @@ graph @g(%x: f32[n,8]) -> (%y) {
 }
 ; --- the idiom as PyTorch writes it
 graph @g(%x: f32[n,8]) -> (%y) {
-  %3 = const 1 : f32[] from "Div", "Sqrt", "Add", "Sub", "ReduceMean", "ReduceMean_1", "Pow"
-  %4 = const 0 : f32[] from "Div", "Sqrt", "Add", "Sub", "ReduceMean", "ReduceMean_1", "Pow"
-  %eps = const 1e-05 : f32[]
-  %6 = layernorm %x, %3, %4, %eps {axis = 1} : f32[n,8] from "Div", "Sqrt", "Add", "Sub", "ReduceMean", "ReduceMean_1", "Pow"
   %gamma = const @gamma : f32[8]
-  %8 = mul %6, %gamma : f32[n,8] from "Mul"
   %beta = const @beta : f32[8]
-  %y = add %8, %beta : f32[n,8] from "Add_1"
+  %eps = const 1e-05 : f32[]
+  %y = layernorm %x, %gamma, %beta, %eps {axis = 1} : f32[n,8] from "Add_1", "Mul", "Div", "Sqrt", "Add", "Sub", "ReduceMean", "ReduceMean_1", "Pow"
 }

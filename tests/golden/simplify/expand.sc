@@ -9,5 +9,5 @@ graph @g(%x: f32[2,3], %s: f32[1,3]) -> (%a, %b) {
 graph @g(%x: f32[2,3], %s: f32[1,3]) -> (%a, %b) {
   %4 = expand %s : f32[2,3] from "expand"
   %a = add %x, %s : f32[2,3] from "a"
-  %b = mul %s, %4 : f32[2,3] from "b"
+  %b = mul %4, %4 : f32[2,3] from "b"
 }
