@@ -78,6 +78,8 @@ static void canonical(ScCtx *cx, const ScAttr *a, ScAttr *ret)
 const ScAttr *sc_attr_intern(ScCtx *cx, uint32_t n, const ScAttr *a)
 {
     ScAttr c[SC_MAX_ATTR];
+    if (n == 0)
+        return NULL;
     memset(c, 0, sizeof c);
     for (uint32_t i = 0; i < n && i < SC_MAX_ATTR; i++)
         canonical(cx, &a[i], &c[i]);

@@ -49,7 +49,7 @@ void sc_build_mistake(ScBuild *b, ScDiagId id, const char *what, const char *nam
 /* --- The table of nodes -------------------------------------------------------------------------
  */
 
-static uint64_t hash_node(const ScNode *n)
+static uint32_t hash_node(const ScNode *n)
 {
     uint64_t h = sc_hash_word(n->n_in, (uintptr_t)n->op);
     h = sc_hash_word(h, (uintptr_t)n->attr);
@@ -61,8 +61,7 @@ static uint64_t hash_node(const ScNode *n)
     }
     for (; i < n->n_in; i++)
         h = sc_hash_word(h, n->in[i]);
-    h ^= h >> 32;
-    return h ? h : 1;
+    return (uint32_t)(h ^ h >> 32);
 }
 
 static bool same_operands(const ScNode *a, const ScNode *b)
@@ -76,12 +75,12 @@ static bool same_operands(const ScNode *a, const ScNode *b)
 static void grow_table(ScBuildPriv *p)
 {
     uint32_t cap = p->table_cap ? 2 * p->table_cap : 64;
-    uint32_t *t = sc_array(p->scratch, uint32_t, cap);
+    ScBuildSlot *t = sc_array(p->scratch, ScBuildSlot, cap);
     for (uint32_t i = 0; i < p->table_cap; i++) {
-        if (!p->table[i])
+        if (!p->table[i].node)
             continue;
-        uint32_t k = (uint32_t)p->hash[p->table[i] - 1] & (cap - 1);
-        while (t[k])
+        uint32_t k = p->table[i].hash & (cap - 1);
+        while (t[k].node)
             k = (k + 1) & (cap - 1);
         t[k] = p->table[i];
     }
@@ -89,22 +88,24 @@ static void grow_table(ScBuildPriv *p)
     p->table_cap = cap;
 }
 
-/* The place of a node equal to n, or the free one where it belongs. type and exp are asked of
- * constants only, whose operands and attributes do not say them. */
-static uint32_t *find(ScBuildPriv *p, const ScNode *n, uint64_t h, const ScType *type,
-                      const ScTerm *exp)
+/* The place of a node equal to n, or the free one where it belongs, with its hash. type and exp are
+ * asked of constants only, whose operands and attributes do not say them. */
+static ScBuildSlot *find(ScBuildPriv *p, const ScNode *n, const ScType *type, const ScTerm *exp)
 {
     if (3 * (uint64_t)p->n_table >= 2 * (uint64_t)p->table_cap)
         grow_table(p);
-    uint32_t k = (uint32_t)h & (p->table_cap - 1);
-    for (; p->table[k]; k = (k + 1) & (p->table_cap - 1)) {
-        uint32_t i = p->table[k] - 1;
-        const ScNode *m = &p->node[i];
-        if (p->hash[i] == h && m->op == n->op && m->attr == n->attr && m->n_in == n->n_in &&
-            m->n_out == n->n_out && same_operands(m, n) &&
+    const uint32_t h = hash_node(n);
+    uint32_t k = h & (p->table_cap - 1);
+    for (; p->table[k].node; k = (k + 1) & (p->table_cap - 1)) {
+        if (p->table[k].hash != h)
+            continue;
+        const ScNode *m = &p->node[p->table[k].node - 1];
+        if (m->op == n->op && m->attr == n->attr && m->n_in == n->n_in && m->n_out == n->n_out &&
+            same_operands(m, n) &&
             (!type || (p->value[m->first].type == type && p->value[m->first].exp == exp)))
-            break;
+            return &p->table[k];
     }
+    p->table[k].hash = h;
     return &p->table[k];
 }
 
@@ -113,7 +114,7 @@ static uint32_t *find(ScBuildPriv *p, const ScNode *n, uint64_t h, const ScType 
 
 /* Appends n, whose operands are copied; its results are p->value[first ..], without types. slot:
  * its place in the table, or NULL. */
-static ScNode *append(ScBuild *b, const ScNode *n, uint64_t h, uint32_t *slot)
+static ScNode *append(ScBuild *b, const ScNode *n, ScBuildSlot *slot)
 {
     ScBuildPriv *p = b->priv;
     ScNode copy = *n;
@@ -124,10 +125,9 @@ static ScNode *append(ScBuild *b, const ScNode *n, uint64_t h, uint32_t *slot)
         ScValue v = {.node = p->n_node, .g = SC_NO_G};
         sc_buf_push(p->value, p->n_value, p->value_cap, v);
     }
-    sc_buf_push(p->hash, p->n_hash, p->hash_cap, slot ? h : 0);
     sc_buf_push(p->node, p->n_node, p->node_cap, copy);
     if (slot) {
-        *slot = p->n_node;
+        slot->node = p->n_node;
         p->n_table++;
     }
     return &p->node[p->n_node - 1];
@@ -142,7 +142,7 @@ static ScVal source(ScBuild *b, const ScOp *op, const ScAttr *attr, const char *
         return SC_POISON;
     }
     const ScNode n = {.op = op, .attr = attr, .n_out = 1};
-    ScVal v = append(b, &n, 0, NULL)->first;
+    ScVal v = append(b, &n, NULL)->first;
     b->priv->value[v].type = type;
     b->priv->value[v].exp = exp;
     b->priv->value[v].name = name ? sc_intern(b->cx, name) : NULL;
@@ -222,11 +222,10 @@ static ScVal constant(ScBuild *b, const ScAttr *attr, const char *name, const Sc
 {
     const ScNode n = {.op = &sc_op_const, .attr = attr, .n_out = 1};
     ScBuildPriv *p = b->priv;
-    uint64_t h = hash_node(&n);
-    uint32_t *slot = find(p, &n, h, type, exp);
-    if (*slot)
-        return p->node[*slot - 1].first;
-    ScVal v = append(b, &n, h, slot)->first;
+    ScBuildSlot *slot = find(p, &n, type, exp);
+    if (slot->node)
+        return p->node[slot->node - 1].first;
+    ScVal v = append(b, &n, slot)->first;
     p->value[v].type = type;
     p->value[v].exp = exp;
     p->value[v].name = name;
@@ -357,6 +356,14 @@ static bool infer(ScBuild *b, const ScNode *n, const ScType **type, const ScTerm
     return true;
 }
 
+/* Drops trailing operands that are absent, down to those that the row requires. */
+static void drop_absent(ScCtx *cx, ScNode *n)
+{
+    const ScSchema *s = sc_schema(cx, n->op);
+    while (s && !s->in_repeats && n->n_in > s->min_in && n->in[n->n_in - 1] == SC_ABSENT)
+        n->n_in--;
+}
+
 /* Shares or appends n; n->attr is interned. known: the results' types, or NULL to infer them. On
  * success the results' first value, else SC_POISON. *ret_new: it was appended. */
 static ScVal build(ScBuild *b, ScNode *n, const ScValue *known, bool *ret_new)
@@ -368,15 +375,13 @@ static ScVal build(ScBuild *b, ScNode *n, const ScValue *known, bool *ret_new)
         if (n->in[i] == SC_POISON)
             return SC_POISON;
     }
-    const ScSchema *s = sc_schema(b->cx, n->op);
-    while (s && !s->in_repeats && n->n_in > s->min_in && n->in[n->n_in - 1] == SC_ABSENT)
-        n->n_in--;
+    if (n->n_in > 0 && n->in[n->n_in - 1] == SC_ABSENT)
+        drop_absent(b->cx, n);
     bool shared = !(n->op->flags & SC_FRESH) && n->op->n_sub == 0;
-    uint64_t h = shared ? hash_node(n) : 0;
-    uint32_t *slot = shared ? find(p, n, h, NULL, NULL) : NULL;
+    ScBuildSlot *slot = shared ? find(p, n, NULL, NULL) : NULL;
     *ret_new = false;
-    if (slot && *slot)
-        return p->node[*slot - 1].first;
+    if (slot && slot->node)
+        return p->node[slot->node - 1].first;
 
     const ScType *few_type[SC_MAX_OUT] = {NULL}, **type = few_type;
     const ScTerm *const *few_content[SC_MAX_OUT] = {NULL}, *const **content = few_content;
@@ -386,7 +391,7 @@ static ScVal build(ScBuild *b, ScNode *n, const ScValue *known, bool *ret_new)
     }
     if (!known && !infer(b, n, type, content))
         return SC_POISON;
-    ScVal first = append(b, n, h, slot)->first;
+    ScVal first = append(b, n, slot)->first;
     for (uint32_t i = 0; i < n->n_out; i++) {
         p->value[first + i].type = known ? known[i].type : type[i];
         p->value[first + i].content = known ? known[i].content : content[i];
@@ -460,11 +465,11 @@ bool sc_copy_node(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in
         first = copy_source(b, g, n);
     } else {
         ScNode copy = {.op = n->op, .attr = n->attr, .in = in, .n_in = n->n_in, .n_out = n->n_out};
-        ScGraph **sub = sc_array(p->arena, ScGraph *, n->op->n_sub);
+        ScGraph **sub = n->op->n_sub ? sc_array(p->arena, ScGraph *, n->op->n_sub) : NULL;
         for (uint32_t i = 0; i < n->op->n_sub; i++)
             sub[i] = sc_graph_clone(n->sub[i]);
         take_over(p, n->op, sub);
-        copy.sub = n->op->n_sub ? (const ScGraph *const *)sub : NULL;
+        copy.sub = (const ScGraph *const *)sub;
         first = build(b, &copy, same_types(p, g, n, in) ? old : NULL, &is_new);
     }
     b->at = at;

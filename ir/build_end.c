@@ -9,7 +9,6 @@ static void finish(ScBuild *b)
 {
     ScBuildPriv *p = b->priv;
     sc_buf_free(p->node);
-    sc_buf_free(p->hash);
     sc_buf_free(p->value);
     sc_buf_free(p->out);
     sc_buf_free(p->state);

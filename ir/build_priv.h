@@ -10,6 +10,11 @@ typedef struct ScBuildOut {
     const char *name;
 } ScBuildOut;
 
+typedef struct ScBuildSlot { /* of the table of shared nodes */
+    uint32_t hash;
+    uint32_t node; /* 1 + its index; 0: free */
+} ScBuildSlot;
+
 typedef struct ScBuildPriv {
     ScArena *arena;   /* becomes the graph's */
     ScArena *scratch; /* ends with the builder; this structure lies in it */
@@ -17,11 +22,10 @@ typedef struct ScBuildPriv {
     uint32_t flags;
 
     ScNode *node;
-    uint64_t *hash; /* [n_hash = n_node] of the nodes that are shared */
     ScValue *value;
-    uint32_t n_node, node_cap, n_hash, hash_cap, n_value, value_cap;
+    uint32_t n_node, node_cap, n_value, value_cap;
 
-    uint32_t *table; /* [table_cap] 1 + index of a node, 0: free; a power of two */
+    ScBuildSlot *table; /* [table_cap], a power of two */
     uint32_t n_table, table_cap;
 
     ScBuildOut *out;

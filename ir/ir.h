@@ -100,7 +100,7 @@ typedef struct ScAttr {
 #define SC_TERMS(len, p) ((ScAttr){.kind = SC_A_TERMS, .n = (len), .ts = (p)})
 /* Floats are equal when their bits are. */
 bool sc_attr_equal(const ScAttr *a, const ScAttr *b);
-/* n attributes as a session keeps them: equal ones are equal pointers. */
+/* n attributes as a session keeps them: equal ones are equal pointers; NULL for none. */
 const ScAttr *sc_attr_intern(ScCtx *cx, uint32_t n, const ScAttr *a);
 
 /* --- Values and nodes ---------------------------------------------------------------------------
