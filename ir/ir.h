@@ -277,7 +277,7 @@ ScUses sc_uses(const ScGraph *g, ScArena *scratch);
 /* --- Text, equality, verification ---------------------------------------------------------------
  */
 
-/* The canonical text, one node a line; see README.md for the grammar. Comments: the scale signature
+/* The canonical text, one node a line; see parse.c for the grammar. Comments: the scale signature
  * and the growth estimate of each row's results, where the graph is scaled. */
 enum { SC_PRINT_COMMENTS = 1 };
 void sc_print(const ScGraph *g, uint32_t flags, ScStr *out);
