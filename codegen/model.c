@@ -83,6 +83,12 @@ static const char *input_name(const CgModule *m, uint32_t i)
     return name ? name : sc_printf(m->arena, "in%u", i);
 }
 
+static const char *output_name(const CgModule *m, uint32_t i)
+{
+    const char *name = m->g->out_name[i];
+    return name ? name : sc_printf(m->arena, "out%u", i);
+}
+
 static LLVMValueRef ports(Parts *x, char which)
 {
     const ScGraph *g = x->m->g;
@@ -90,7 +96,7 @@ static LLVMValueRef ports(Parts *x, char which)
     LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, n + 1);
     for (uint32_t i = 0; i < n; i++) {
         const char *name = which == 'i'   ? input_name(x->m, i)
-                           : which == 'o' ? g->out_name[i]
+                           : which == 'o' ? output_name(x->m, i)
                                           : g->state[i].name;
         ScVal value = which == 'i' ? g->in[i] : which == 'o' ? g->out[i] : g->state[i].past;
         v[i] = port(x, name, sc_type_of(g, value));
@@ -238,7 +244,7 @@ const char *cg_header(CgModule *m, ScArena *a, const char *symbol)
     for (uint32_t i = 0; i < g->n_in; i++)
         comment_port(&s, a, "in", i, input_name(m, i), sc_type_of(g, g->in[i]));
     for (uint32_t i = 0; i < g->n_out; i++)
-        comment_port(&s, a, "out", i, g->out_name[i], sc_type_of(g, g->out[i]));
+        comment_port(&s, a, "out", i, output_name(m, i), sc_type_of(g, g->out[i]));
     for (uint32_t i = 0; i < g->n_state; i++)
         comment_port(&s, a, "state", i, g->state[i].name, sc_type_of(g, g->state[i].past));
     sc_str_addf(&s, " *\n * %zu bytes of weights. */\n", m->weights.n);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MAP and VIEW kernels against the evaluator, bit for bit. */
+/* MAP, VIEW and CONCAT kernels against the evaluator, bit for bit. */
 #include "tests/codegen/compiled.h"
+
+#include <string.h>
 
 static const SctBound exact = {0};
 #define SIZES(...)                                                                                 \
@@ -8,6 +10,7 @@ static const SctBound exact = {0};
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
+#define NO_SIZES 0, NULL
 
 START_TEST(tails)
 {
@@ -23,11 +26,183 @@ START_TEST(tails)
 }
 END_TEST
 
+START_TEST(threads_share_large_ones)
+{
+    sct_everywhere("graph @g(%x: f32[n,3], %y: f32[3]) -> (%z) {\n"
+                   "  %z = sub %x, %y : f32[n,3]\n"
+                   "}\n",
+                   -4, 4, exact, SIZES(40000, 100001));
+}
+END_TEST
+
+START_TEST(broadcasts)
+{
+    sct_everywhere("graph @g(%a: f32[n,1,5], %b: f32[4,1], %c: f32[], %d: f32[1,4,5])"
+                   " -> (%z, %w) {\n"
+                   "  %1 = mul %a, %b : f32[n,4,5]\n"
+                   "  %2 = sub %1, %c : f32[n,4,5]\n"
+                   "  %z = div %2, %d : f32[n,4,5]\n"
+                   "  %w = less %2, %d : bool[n,4,5]\n"
+                   "}\n",
+                   0.5, 4, exact, SIZES(0, 1, 2, 33));
+}
+END_TEST
+
+/* Two symbols meet: which of them is 1 shows at run time. */
+START_TEST(symbolic_broadcasts)
+{
+    static const int64_t size[][2] = {{1, 1}, {1, 19}, {19, 1}, {19, 19}, {0, 1}, {1, 0}};
+    for (int c = 0; c < SCT_N_CPU; c++) {
+        if (!sct_runs(sct_cpus[c]))
+            continue;
+        SctModel m = sct_compile("graph @g(%a: f32[3,n], %b: f32[m], %k: f32[m,1])"
+                                 " -> (%z, %w) {\n"
+                                 "  %z = add %a, %b : f32[3,bcast(m,n)]\n"
+                                 "  %w = mul %z, %b : f32[3,bcast(m,n)]\n"
+                                 "}\n",
+                                 sct_cpus[c], NULL);
+        for (uint32_t i = 0; i < sizeof size / sizeof *size; i++) {
+            ScBinding env[] = {{sc_intern(m.cx, "n"), size[i][0]},
+                               {sc_intern(m.cx, "m"), size[i][1]}};
+            sct_compare(&m, i, -4, 4, 2, env, exact);
+        }
+        sct_close(&m);
+    }
+}
+END_TEST
+
+START_TEST(integers_and_bools)
+{
+    sct_everywhere("graph @g(%a: i64[n], %b: i64[n], %c: i8[n], %p: bool[n], %q: bool[1])"
+                   " -> (%1, %2, %3, %4, %5, %6, %7, %8) {\n"
+                   "  %1 = mul %a, %b : i64[n]\n"
+                   "  %2 = less %a, %b : bool[n]\n"
+                   "  %3 = where %p, %a, %b : i64[n]\n"
+                   "  %4 = neg %c : i8[n]\n"
+                   "  %5 = cast %c : f32[n]\n"
+                   "  %6 = cast %p : i32[n]\n"
+                   "  %7 = equal %p, %q : bool[n]\n"
+                   "  %8 = cast %a : u8[n]\n"
+                   "}\n",
+                   -4, 4, exact, SIZES(1, 37));
+}
+END_TEST
+
+START_TEST(doubles)
+{
+    sct_everywhere("graph @g(%a: f64[n], %b: f32[n]) -> (%1, %2, %3, %4) {\n"
+                   "  %1 = mul %a, %a : f64[n]\n"
+                   "  %2 = cast %a : f32[n]\n"
+                   "  %3 = cast %b : f64[n]\n"
+                   "  %4 = sqrt %1 : f64[n]\n"
+                   "}\n",
+                   -4, 4, exact, SIZES(1, 37));
+}
+END_TEST
+
+/* Every value between two nodes is rounded to its type, in a register as in memory. */
+START_TEST(low_precision)
+{
+    sct_everywhere("graph @g(%a: f16[n], %b: bf16[n], %c: f32[n]) -> (%1, %3, %5, %7, %8) {\n"
+                   "  %1 = mul %a, %a : f16[n]\n"
+                   "  %2 = add %1, %a : f16[n]\n"
+                   "  %3 = sqrt %2 : f16[n]\n"
+                   "  %4 = sub %b, %b : bf16[n]\n"
+                   "  %5 = mul %b, %b : bf16[n]\n"
+                   "  %6 = cast %c : f8e4m3fn[n]\n"
+                   "  %7 = cast %6 : f32[n]\n"
+                   "  %8 = cast %c : f8e5m2[n]\n"
+                   "}\n",
+                   0, 600, exact, SIZES(1, 37));
+}
+END_TEST
+
+START_TEST(views)
+{
+    sct_everywhere("graph @g(%x: f32[n,3,4]) -> (%t, %r, %s, %u) {\n"
+                   "  %t = transpose %x {perm = [2,0,1]} : f32[4,n,3]\n"
+                   "  %r = reshape %x : f32[3*n,4]\n"
+                   "  %1 = transpose %x {perm = [0,2,1]} : f32[n,4,3]\n"
+                   "  %2 = neg %1 : f32[n,4,3]\n"
+                   "  %s = add %2, %1 : f32[n,4,3]\n"
+                   "  %3 = relu %x : f32[n,3,4]\n"
+                   "  %u = flatten %3 : f32[n,12]\n"
+                   "}\n",
+                   -4, 4, exact, SIZES(0, 1, 2, 9));
+}
+END_TEST
+
+/* Outputs that no kernel writes: inputs, constants, twice the same, a view of an input. */
+START_TEST(copies)
+{
+    sct_everywhere("graph @g(%x: f32[n,2]) -> (%x, %c, %v, %y, %y as again) {\n"
+                   "  %c = const [1,2,3] : f32[3]\n"
+                   "  %v = reshape %x : f32[2*n]\n"
+                   "  %y = neg %x : f32[n,2]\n"
+                   "}\n",
+                   -4, 4, exact, SIZES(0, 1, 5));
+}
+END_TEST
+
+START_TEST(concatenation)
+{
+    sct_everywhere("graph @g(%a: f32[n,3], %b: f32[n,18], %c: f32[4,n], %d: f32[2,n])"
+                   " -> (%x, %y, %z) {\n"
+                   "  %x = concat %a, %b, %a {axis = 1} : f32[n,24]\n"
+                   "  %y = concat %c, %d {axis = 0} : f32[6,n]\n"
+                   "  %1 = concat %d, %c {axis = -2} : f32[6,n]\n"
+                   "  %2 = transpose %1 : f32[n,6]\n"
+                   "  %3 = concat %2, %a {axis = 1} : f32[n,9]\n"
+                   "  %z = relu %3 : f32[n,9]\n"
+                   "}\n",
+                   -4, 4, exact, SIZES(0, 1, 2, 17));
+}
+END_TEST
+
+START_TEST(states)
+{
+    static const char text[] = "graph @sum(%x: f32[5]) -> (%total, %was) {\n"
+                               "  state @acc (%past: f32[5] -> %total) = [0.5,0,-0,1,2]\n"
+                               "  state @last (%was: f32[5] -> %x)\n"
+                               "  %total = add %past, %x : f32[5]\n"
+                               "}\n";
+    SctModel m = sct_compile(text, "native", NULL);
+    ScrtSession *s;
+    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), NULL, &s), SCRT_OK);
+    static const float init[] = {0.5f, 0, 0, 1, 2};
+    float x[5], total[5], was[5];
+    for (int step = 0; step < 3; step++) {
+        ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {5}, .data = x};
+        ScrtTensor out[2] = {{.data = total}, {.data = was}};
+        for (int i = 0; i < 5; i++)
+            x[i] = (float)(step + 1);
+        ck_assert_int_eq(scrt_run(s, &in, out), SCRT_OK);
+        for (int i = 0; i < 5; i++) {
+            float sum = (float)((step + 1) * (step + 2) / 2);
+            ck_assert(total[i] == init[i] + sum);
+            ck_assert(was[i] == (float)step);
+        }
+    }
+    scrt_close(s);
+    sct_close(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("codegen-map");
     TCase *t = tcase_create("map");
     tcase_add_test(t, tails);
+    tcase_add_test(t, threads_share_large_ones);
+    tcase_add_test(t, broadcasts);
+    tcase_add_test(t, symbolic_broadcasts);
+    tcase_add_test(t, integers_and_bools);
+    tcase_add_test(t, doubles);
+    tcase_add_test(t, low_precision);
+    tcase_add_test(t, views);
+    tcase_add_test(t, copies);
+    tcase_add_test(t, concatenation);
+    tcase_add_test(t, states);
     suite_add_tcase(s, t);
     return sct_main("codegen-map", s);
 }
