@@ -70,7 +70,9 @@ static bool import(Test *t)
     char path[4096];
     size_t n;
     snprintf(path, sizeof path, "%s/model.onnx", t->dir);
-    char *bytes = sct_read(path, &n);
+    char *bytes = scalec_read_file(t->cx, path, &n);
+    if (!bytes)
+        return false;
     t->g = sc_import(t->cx, path, bytes, n, NULL);
     if (!t->g && sc_n_errors(t->cx) > 0 && sc_diag(t->cx, 0)->id == SC_E_DYNAMIC) {
         const char *name[SC_MAX_IN];
@@ -84,7 +86,7 @@ static bool import(Test *t)
         sc_clear_diags(t->cx);
         t->g = sc_import(t->cx, path, bytes, n, &opt);
     }
-    free(bytes);
+    sc_buf_free(bytes);
     return t->g != NULL;
 }
 
