@@ -359,20 +359,22 @@ static int execute(Cli *c)
     return c->bench ? run_bench(c) : run_once(c);
 }
 
+static void *zeroed(size_t bytes)
+{
+    void *p = scrt_alloc(bytes);
+    return p ? memset(p, 0, bytes) : NULL;
+}
+
 static bool make_room(Cli *c, int argc)
 {
     const ScrtModel *m = c->model;
-    size_t arguments = 2 * (size_t)argc, bytes = arguments * sizeof(char *);
-    c->input = scrt_alloc(bytes);
-    c->in = scrt_alloc(m->n_in * sizeof *c->in);
-    c->out = scrt_alloc(m->n_out * sizeof *c->out);
-    c->source = scrt_alloc(m->n_in * sizeof *c->source);
+    c->input = zeroed(2 * (size_t)argc * sizeof *c->input);
+    c->in = zeroed(m->n_in * sizeof *c->in);
+    c->out = zeroed(m->n_out * sizeof *c->out);
+    c->source = zeroed(m->n_in * sizeof *c->source);
     if (!c->input || !c->in || !c->out || !c->source)
         return false;
     c->dim = c->input + argc;
-    memset(c->in, 0, m->n_in * sizeof *c->in);
-    memset(c->out, 0, m->n_out * sizeof *c->out);
-    memset(c->source, 0, m->n_in * sizeof *c->source);
     return true;
 }
 

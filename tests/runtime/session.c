@@ -3,6 +3,7 @@
 #include "runtime/num/num.h"
 #include "runtime/scrt.h"
 #include "tests/harness.h"
+#include "tests/runtime/failing.h"
 #include "tests/runtime/toy_model.h"
 
 #include <math.h>
@@ -308,28 +309,6 @@ END_TEST
 
 /* --- Every allocation failing once --- */
 
-typedef struct Failing {
-    unsigned calls, fail_at, out; /* fail_at counts from 1; 0: none */
-} Failing;
-
-static void *failing_alloc(void *self, size_t bytes, size_t align)
-{
-    Failing *f = self;
-    if (++f->calls == f->fail_at)
-        return NULL;
-    f->out++;
-    void *p = aligned_alloc(align, (bytes + align - 1) / align * align);
-    if (p)
-        memset(p, 0xa5, bytes); /* nobody may count on zeros */
-    return p;
-}
-
-static void failing_free(void *self, void *p)
-{
-    ((Failing *)self)->out--;
-    free(p);
-}
-
 /* All of a session's life; the first failure ends it. */
 static ScrtStatus life(void)
 {
@@ -362,20 +341,7 @@ static ScrtStatus life(void)
 
 START_TEST(every_allocation_may_fail)
 {
-    for (unsigned k = 1;; k++) {
-        Failing f = {.fail_at = k};
-        const ScrtAllocator a = {failing_alloc, failing_free, &f};
-        scrt_set_allocator(&a);
-        ScrtStatus st = life();
-        scrt_set_allocator(NULL);
-        ck_assert_uint_eq(f.out, 0);
-        if (f.calls < k) { /* it was never reached */
-            ck_assert_int_eq(st, SCRT_OK);
-            ck_assert_uint_gt(k, 12);
-            return;
-        }
-        ck_assert_int_eq(st, SCRT_E_MEMORY);
-    }
+    ck_assert_uint_ge(fail_each_allocation(life), 12);
 }
 END_TEST
 
