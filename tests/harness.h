@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every Check program of the tests shares: a main that counts, names each skipped test with its
- * reason, and closes with one line that tests/run adds up: "name: N passed, N failed, N skipped". */
+/* What every Check program of the tests shares: a main that counts, names each skipped test with
+ * its reason, and closes with one line that tests/run adds up: "name: N passed, N failed, N
+ * skipped". */
 #ifndef SC_TESTS_HARNESS_H
 #define SC_TESTS_HARNESS_H
 
@@ -13,13 +14,20 @@
         sct_note_skip(__func__, __VA_ARGS__);                                                      \
         return;                                                                                    \
     } while (0)
+/* ck_assert_msg for inner loops: Check's own writes to a pipe each time, failed or not. */
+#define sct_need(condition, ...)                                                                   \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
+    } while (0)
 void sct_note_skip(const char *test, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Folders that meson passes by environment: SCT_SOURCE (the source root), SCT_BUILD (the build root). */
+/* Folders that meson passes by environment: SCT_SOURCE (the source root), SCT_BUILD (the build
+ * root). */
 const char *sct_source(const char *relative); /* a path below the source root; a static buffer */
 const char *sct_build(const char *relative);
-/* Path of a file of the optional data folder ($SCT_DATA, or ../shared/data beside the source root), or
- * NULL where that is absent: then skip. A static buffer. */
+/* Path of a file of the optional data folder ($SCT_DATA, or ../shared/data beside the source root),
+ * or NULL where that is absent: then skip. A static buffer. */
 const char *sct_data(const char *relative);
 /* Reads a whole file, NUL-terminated, or fails the test. Caller frees. */
 char *sct_read(const char *path, size_t *ret_n);

@@ -190,8 +190,8 @@ START_TEST(arrays_convert_as_their_elements_do)
             bool twice = scrt_dtype_bits(from) == 64 && whole(from) && !whole(to);
             for (size_t i = 0; i < N && !twice; i++) {
                 one(to, cell, from, src, i, saturate);
-                ck_assert_msg(same(to, dst, i, cell), "%s to %s, element %zu, saturate %d",
-                              scrt_dtype_name(from), scrt_dtype_name(to), i, saturate);
+                sct_need(same(to, dst, i, cell), "%s to %s, element %zu, saturate %d",
+                         scrt_dtype_name(from), scrt_dtype_name(to), i, saturate);
             }
             ck_assert_msg(((unsigned char *)dst)[to_bytes] == 0x5a, "%s to %s wrote too far",
                           scrt_dtype_name(from), scrt_dtype_name(to));
@@ -212,13 +212,13 @@ START_TEST(wide_integers_round_once)
         float f, g;
         double d;
         scrt_convert(1, SCRT_F32, &f, SCRT_U64, &u, false, SCRT_NEAREST);
-        ck_assert_msg(f == (float)u, "%llu", (unsigned long long)u);
+        sct_need(f == (float)u, "%llu", (unsigned long long)u);
         scrt_convert(1, SCRT_F32, &g, SCRT_I64, &s, false, SCRT_NEAREST);
-        ck_assert_msg(g == (float)s, "%lld", (long long)s);
+        sct_need(g == (float)s, "%lld", (long long)s);
         scrt_convert(1, SCRT_F64, &d, SCRT_U64, &u, false, SCRT_NEAREST);
-        ck_assert(d == (double)u);
+        sct_need(d == (double)u, "%llu", (unsigned long long)u);
         scrt_convert(1, SCRT_F64, &d, SCRT_I64, &s, false, SCRT_NEAREST);
-        ck_assert(d == (double)s);
+        sct_need(d == (double)s, "%lld", (long long)s);
     }
     int64_t least = INT64_MIN;
     float f;

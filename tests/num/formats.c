@@ -124,18 +124,19 @@ START_TEST(every_pattern_has_the_value_of_its_place)
         double v = scrt_value(s->t, p);
         uint64_t rest = p & ((uint64_t)s->neg - 1);
         if ((int64_t)p == s->nan && s->nan == s->neg) {
-            ck_assert(isnan(v));
+            sct_need(isnan(v), "%#llx is %a", (unsigned long long)p, v);
         } else if (rest < n_list) {
             finite++;
-            ck_assert_msg(fabs(v) == list[rest], "%#llx is %a", (unsigned long long)p, v);
-            ck_assert_int_eq(signbit(v) != 0, p != rest);
-            ck_assert_uint_eq(scrt_round(s->t, v, false, SCRT_NEAREST), p);
+            sct_need(fabs(v) == list[rest] && (signbit(v) != 0) == (p != rest), "%#llx is %a",
+                     (unsigned long long)p, v);
+            sct_need(scrt_round(s->t, v, false, SCRT_NEAREST) == p, "%a is not rounded to itself",
+                     v);
         } else {
-            ck_assert_int_eq(isinf(v) != 0, (int64_t)rest == s->inf);
-            ck_assert_int_eq(isnan(v) != 0, (int64_t)rest != s->inf);
-            ck_assert_int_eq(signbit(v) != 0, p != rest);
+            sct_need(((int64_t)rest == s->inf ? isinf(v) : isnan(v)) &&
+                         (signbit(v) != 0) == (p != rest),
+                     "%#llx is %a", (unsigned long long)p, v);
         }
-        ck_assert_msg(isnan(v) == isnan(scrt_value(s->t, p | ~(n - 1))), "higher bits count");
+        sct_need(isnan(v) == isnan(scrt_value(s->t, p | ~(n - 1))), "higher bits count");
     }
     ck_assert_uint_eq(finite, 2 * n_list - (s->nan == s->neg));
     forget();
@@ -230,12 +231,13 @@ START_TEST(f32_is_the_processors)
         float f = (float)x, back;
         uint32_t got = (uint32_t)scrt_round(SCRT_F32, x, false, SCRT_NEAREST);
         memcpy(&back, &got, sizeof back);
-        ck_assert_msg(memcmp(&back, &f, sizeof f) == 0, "%a gives %a, not %a", x, (double)back,
-                      (double)f);
-        ck_assert(scrt_value(SCRT_F32, got) == (double)f);
+        sct_need(memcmp(&back, &f, sizeof f) == 0, "%a gives %a, not %a", x, (double)back,
+                 (double)f);
+        sct_need(scrt_value(SCRT_F32, got) == (double)f, "the value of %#x", got);
         got = (uint32_t)scrt_round(SCRT_F32, x, true, SCRT_NEAREST);
         memcpy(&back, &got, sizeof back);
-        ck_assert(back == (isinf(f) ? copysignf(FLT_MAX, f) : f));
+        sct_need(back == (isinf(f) ? copysignf(FLT_MAX, f) : f), "%a saturates to %a", x,
+                 (double)back);
     }
     ck_assert_uint_eq(scrt_round(SCRT_F32, NAN, false, SCRT_NEAREST), 0x7fc00000);
     ck_assert_uint_eq(scrt_round(SCRT_F32, -NAN, true, SCRT_NEAREST), 0xffc00000);
@@ -290,9 +292,9 @@ START_TEST(powers_of_two_round_three_ways)
             for (int mode = SCRT_NEAREST; mode <= SCRT_DOWN; mode++)
                 for (int saturate = 0; saturate < 2; saturate++) {
                     double x = ldexp(at[k], e);
-                    ck_assert_msg(scrt_round(SCRT_F8E8M0, x, saturate, (ScrtRound)mode) ==
-                                      expect_e8m0(x, saturate, (ScrtRound)mode),
-                                  "%a, mode %d, saturate %d", x, mode, saturate);
+                    sct_need(scrt_round(SCRT_F8E8M0, x, saturate, (ScrtRound)mode) ==
+                                 expect_e8m0(x, saturate, (ScrtRound)mode),
+                             "%a, mode %d, saturate %d", x, mode, saturate);
                 }
     }
     for (unsigned p = 0; p < 255; p++) {

@@ -54,17 +54,16 @@ static void check_pieces(const Seen *s, uint32_t size, int64_t n, int64_t grain)
     int64_t at = 0, least = INT64_MAX, most = 0;
     uint32_t pieces = 0;
     for (uint32_t t = 0; t < MOST; t++) {
-        ck_assert_int_le(s->calls[t], 1);
+        sct_need(s->calls[t] <= 1, "thread %u had %d pieces", t, s->calls[t]);
         if (!s->calls[t])
             continue;
-        ck_assert_uint_eq(t, pieces); /* the first threads get the pieces */
+        sct_need(t == pieces, "thread %u has a piece, %u has none", t, pieces);
         pieces++;
-        ck_assert_int_eq(s->begin[t], at);
-        ck_assert_int_gt(s->end[t], at);
+        sct_need(s->begin[t] == at && s->end[t] > at, "thread %u begins at %lld, not %lld", t,
+                 (long long)s->begin[t], (long long)at);
         at = s->end[t];
         int64_t units = (s->end[t] - s->begin[t] + grain - 1) / grain;
-        if (at < n)
-            ck_assert_int_eq((s->end[t] - s->begin[t]) % grain, 0);
+        sct_need(at == n || (at - s->begin[t]) % grain == 0, "thread %u ends within a grain", t);
         least = units < least ? units : least;
         most = units > most ? units : most;
     }
@@ -129,7 +128,7 @@ START_TEST(no_start_and_no_end_is_lost)
         scrt_parallel(p, sum, part, n, 1 + round % 3);
         for (int t = 0; t < MOST; t++)
             all += part[8 * t];
-        ck_assert_int_eq(all, n * (n - 1) / 2);
+        sct_need(all == n * (n - 1) / 2, "round %d", round);
         if (round % 1000 == 0)
             usleep(500);
         if (round % 200 == 0)
