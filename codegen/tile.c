@@ -208,7 +208,7 @@ static LLVMValueRef max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
 
 LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks)
 {
-    return cg_cdiv_int(cg, cg_int(cg, 40000), max_int(cg, clocks, cg_int(cg, 1)));
+    return cg_cdiv_int(cg, cg_int(cg, 20000), max_int(cg, clocks, cg_int(cg, 1)));
 }
 
 typedef struct Copy {
