@@ -71,8 +71,7 @@ void rig_blob(Rig *r, const char *name, uint32_t rank, const int64_t *dims)
     for (size_t i = 0; i < n; i++)
         data[i] = (float)number(r);
     ck_assert_uint_lt(r->n_blob, RIG_BLOBS);
-    r->blob[r->n_blob++] =
-        sc_blob(r->cx, sc_intern(r->cx, name), SCRT_F32, rank, dims, data);
+    r->blob[r->n_blob++] = sc_blob(r->cx, sc_intern(r->cx, name), SCRT_F32, rank, dims, data);
 }
 
 static const ScBlob *find_blob(void *self, const char *name)

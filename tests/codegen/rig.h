@@ -12,14 +12,14 @@ enum { RIG_BLOBS = 8, RIG_PORTS = 8 };
 
 typedef struct Rig {
     ScCtx *cx;
-    const char *cpu;   /* as ScCodegenOptions.cpu */
+    const char *cpu; /* as ScCodegenOptions.cpu */
     uint64_t seed;
-    bool magnitudes;   /* constants and inputs are absolute values */
-    double range;      /* their largest magnitude; 0: 2 */
+    bool magnitudes; /* constants and inputs are absolute values */
+    double range;    /* their largest magnitude; 0: 2 */
     uint32_t n_blob;
     const ScBlob *blob[RIG_BLOBS];
-    ScGraph *g;        /* as the text says */
-    ScGraph *kernels;  /* fused */
+    ScGraph *g;       /* as the text says */
+    ScGraph *kernels; /* fused */
     ScObject *object;
     ScLoaded *loaded;
     ScrtTensor in[RIG_PORTS];

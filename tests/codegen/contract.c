@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CONTRACT kernels beside the evaluator: each element lies within K * 2^-24 * sum |a| |b| of it,
+ * and does not depend on the number of threads. */
+#include "tests/codegen/rig.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const cpu_name[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+enum { N_CPU = sizeof cpu_name / sizeof *cpu_name };
+
+/* Unit roundoff of the sum, and of the result beyond it. */
+static void roundoff(ScrtDtype result, double *ret_sum, double *ret_result)
+{
+    const ScrtFormat *f = scrt_format(result);
+    *ret_sum = result == SCRT_F64 ? 0x1p-53 : 0x1p-24;
+    *ret_result = f ? ldexp(1, -f->man_bits) : 0;
+}
+
+/* got within the bound of want; mag holds sum |a| |b| + |bias| for each element. */
+static void compare(const Rig *r, const ScrtTensor *got, const ScrtTensor *want,
+                    const ScrtTensor *mag, int64_t depth)
+{
+    double unit, last;
+    ScrtDtype t = (ScrtDtype)want->dtype;
+    roundoff(t, &unit, &last);
+    ck_assert_int_eq(scrt_count(got), scrt_count(want));
+    for (int64_t i = 0; i < scrt_count(want); i++) {
+        double g = scrt_load(t, got->data, (size_t)i), w = scrt_load(t, want->data, (size_t)i);
+        double m = scrt_load(t, mag->data, (size_t)i);
+        double bound = scrt_dtype_is_float(t) ? (double)(depth + 2) * unit * m : 0;
+        if (t != SCRT_F32 && t != SCRT_F64)
+            bound += last * fabs(w);
+        ck_assert_msg(fabs(g - w) <= bound || (isnan(g) && isnan(w)),
+                      "element %lld is %.9g, not %.9g (bound %.3g)\n%s\n%s", (long long)i, g, w,
+                      bound, rig_what(r, 0), r->text);
+    }
+}
+
+/* The same random graph twice, the second time in magnitudes: `make` fills both rigs alike and
+ * returns the depth of the sum. */
+typedef int64_t (*Make)(Rig *r);
+
+static void check(const char *cpu, uint64_t seed, Make make)
+{
+    Rig r[2];
+    ScrtTensor got[RIG_PORTS], want[RIG_PORTS], mag[RIG_PORTS];
+    int64_t depth = 0;
+    for (int i = 0; i < 2; i++) {
+        rig_init(&r[i], cpu, seed);
+        r[i].magnitudes = i == 1;
+        depth = make(&r[i]);
+    }
+    rig_compile(&r[0]);
+    rig_evaluate(&r[0], want);
+    rig_evaluate(&r[1], mag);
+    rig_run_threads(&r[0], got);
+    compare(&r[0], &got[0], &want[0], &mag[0], depth);
+    rig_outputs_free(&r[0], got);
+    rig_outputs_free(&r[0], want);
+    rig_outputs_free(&r[1], mag);
+    rig_free(&r[0]);
+    rig_free(&r[1]);
+}
+
+/* --- Matrices: every size, type, order, constant and not
+ * ------------------------------------------
+ */
+
+typedef struct Pair {
+    const char *a, *b, *y;
+} Pair;
+static const Pair pair[] = {
+    {"f8e4m3fn", "f8e4m3fn", "f32"}, {"f32", "f8e4m3fn", "f32"}, {"f32", "f32", "f32"},
+    {"f8e4m3fn", "f8e5m2", "f32"},   {"f8e5m2", "f32", "f32"},   {"f32", "f8e5m2", "f32"},
+    {"f16", "f16", "f16"},           {"bf16", "bf16", "bf16"},   {"f64", "f64", "f64"},
+    {"i32", "i32", "i32"},           {"i64", "i64", "i64"},
+};
+enum { N_PAIR = sizeof pair / sizeof *pair };
+
+static int64_t draw_extent(Rig *r)
+{
+    static const int64_t often[] = {0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 20, 31, 32, 33, 64, 65};
+    return rig_draw(r, 0, 9) ? often[rig_draw(r, 0, 16)] : rig_draw(r, 100, 300);
+}
+
+static int64_t make_gemm(Rig *r)
+{
+    char x[64], w[64], rows[16] = "m";
+    const Pair *p = &pair[rig_draw(r, 0, N_PAIR - 1)];
+    int64_t m = draw_extent(r), k = draw_extent(r), n = draw_extent(r);
+    bool ta = rig_draw(r, 0, 3) == 0, tb = rig_draw(r, 0, 1), constant = rig_draw(r, 0, 3) > 0;
+    bool bias = rig_draw(r, 0, 1), symbol = rig_draw(r, 0, 1);
+    if (strcmp(p->a, "i32") == 0 || strcmp(p->a, "i64") == 0)
+        constant = bias = false;
+    if (!symbol)
+        snprintf(rows, sizeof rows, "%lld", (long long)m);
+    if (ta)
+        snprintf(x, sizeof x, "%s[%lld,%s]", p->a, (long long)k, rows);
+    else
+        snprintf(x, sizeof x, "%s[%s,%lld]", p->a, rows, (long long)k);
+    snprintf(w, sizeof w, "%s[%lld,%lld]", p->b, (long long)(tb ? n : k), (long long)(tb ? k : n));
+    rig_blob(r, "w", 2, (int64_t[]){tb ? n : k, tb ? k : n});
+    rig_blob(r, "b", 1, &n);
+    char decl[96] = "", param[96] = "", addend[96] = "";
+    if (constant)
+        snprintf(decl, sizeof decl, "  %%w = const @w : %s\n", w);
+    else
+        snprintf(param, sizeof param, ", %%w: %s", w);
+    if (bias)
+        snprintf(addend, sizeof addend, "  %%b = const @b : %s[%lld]\n", p->y, (long long)n);
+    rig_parse(r,
+              "graph @g(%%x: %s%s) -> (%%y) {\n%s%s"
+              "  %%y = gemm %%x, %%w%s {trans_a = %d, trans_b = %d} : %s[%s,%lld]\n}\n",
+              x, param, decl, addend, bias ? ", %b" : "", ta, tb, p->y, rows, (long long)n);
+    rig_inputs(r, symbol ? "m" : NULL, m);
+    return k;
+}
+
+static void on_each_cpu(int rounds, Make make)
+{
+    for (int c = 0; c < N_CPU; c++) {
+        if (!rig_host_runs(cpu_name[c])) {
+            sct_note_skip(__func__, "this machine does not run %s", cpu_name[c]);
+            continue;
+        }
+        for (int i = 0; i < rounds; i++)
+            check(cpu_name[c], (uint64_t)(i * N_CPU + c), make);
+    }
+}
+
+START_TEST(matrices)
+{
+    on_each_cpu(50, make_gemm);
+}
+END_TEST
+
+/* --- Batches that broadcast, and vectors ---------------------------------------------------------
+ */
+
+static void shape_text(char *to, size_t size, uint32_t rank, const int64_t *dims)
+{
+    size_t n = 0;
+    to[0] = '\0';
+    for (uint32_t i = 0; i < rank; i++)
+        n += (size_t)snprintf(to + n, size - n, i ? ",%lld" : "%lld", (long long)dims[i]);
+}
+
+static int64_t make_batches(Rig *r)
+{
+    int64_t a[5], b[5], y[6], k = rig_draw(r, 0, 40), common[3];
+    uint32_t ra = (uint32_t)rig_draw(r, 1, 5), rb = (uint32_t)rig_draw(r, 1, 5), ry = 0;
+    const Pair *p = &pair[rig_draw(r, 0, 5)];
+    bool constant = rig_draw(r, 0, 1);
+    for (int i = 0; i < 3; i++)
+        common[i] = rig_draw(r, 0, 4);
+    uint32_t ba = ra > 2 ? ra - 2 : 0, bb = rb > 2 ? rb - 2 : 0, by = ba > bb ? ba : bb;
+    for (uint32_t i = 0; i < by; i++) {
+        uint32_t from_end = by - 1 - i; /* place among the batch dims, counted from the last */
+        bool in_a = from_end < ba, in_b = from_end < bb;
+        bool one_a = in_a && rig_draw(r, 0, 2) == 0, one_b = in_b && rig_draw(r, 0, 2) == 0;
+        if (in_a)
+            a[ba - 1 - from_end] = one_a ? 1 : common[from_end];
+        if (in_b)
+            b[bb - 1 - from_end] = one_b ? 1 : common[from_end];
+        y[ry++] = (in_a && !one_a) || (in_b && !one_b) ? common[from_end] : 1;
+    }
+    if (ra > 1)
+        a[ra - 2] = y[ry++] = rig_draw(r, 0, 9);
+    a[ra - 1] = k;
+    b[rb > 1 ? rb - 2 : 0] = k;
+    if (rb > 1)
+        b[rb - 1] = y[ry++] = rig_draw(r, 0, 40);
+    char ta[64], tb[64], ty[64], decl[96] = "", param[96] = "";
+    shape_text(ta, sizeof ta, ra, a);
+    shape_text(tb, sizeof tb, rb, b);
+    shape_text(ty, sizeof ty, ry, y);
+    rig_blob(r, "w", rb, b);
+    if (constant)
+        snprintf(decl, sizeof decl, "  %%w = const @w : %s[%s]\n", p->b, tb);
+    else
+        snprintf(param, sizeof param, ", %%w: %s[%s]", p->b, tb);
+    rig_parse(r, "graph @g(%%x: %s[%s]%s) -> (%%y) {\n%s  %%y = matmul %%x, %%w : %s[%s]\n}\n",
+              p->a, ta, param, decl, p->y, ty);
+    rig_inputs(r, NULL, 0);
+    return k;
+}
+
+START_TEST(batches)
+{
+    on_each_cpu(40, make_batches);
+}
+END_TEST
+
+/* Views of the operands are read in place: transposed heads, as attention has them. */
+static int64_t make_views(Rig *r)
+{
+    int64_t s = rig_draw(r, 1, 9), h = rig_draw(r, 1, 3), d = rig_draw(r, 1, 20);
+    rig_parse(r,
+              "graph @g(%%q: f32[%lld,%lld,%lld], %%k: f32[%lld,%lld,%lld]) -> (%%y) {\n"
+              "  %%1 = transpose %%q {perm = [1,0,2]} : f32[%lld,%lld,%lld]\n"
+              "  %%2 = transpose %%k {perm = [1,2,0]} : f32[%lld,%lld,%lld]\n"
+              "  %%y = matmul %%1, %%2 : f32[%lld,%lld,%lld]\n}\n",
+              (long long)s, (long long)h, (long long)d, (long long)s, (long long)h, (long long)d,
+              (long long)h, (long long)s, (long long)d, (long long)h, (long long)d, (long long)s,
+              (long long)h, (long long)s, (long long)s);
+    rig_inputs(r, NULL, 0);
+    return d;
+}
+
+START_TEST(views)
+{
+    on_each_cpu(10, make_views);
+}
+END_TEST
+
+/* --- Epilogues -----------------------------------------------------------------------------------
+ */
+
+/* The stored code is the rounding of some number within the bound of the evaluator's. */
+static void compare_codes(const Rig *r, ScrtDtype t, const ScrtTensor *got, const ScrtTensor *want,
+                          const ScrtTensor *mag, int64_t depth)
+{
+    for (int64_t i = 0; i < scrt_count(want); i++) {
+        double w = ((const float *)want->data)[i], m = ((const float *)mag->data)[i];
+        double bound = (double)(depth + 2) * 0x1p-24 * m, g = scrt_load(t, got->data, (size_t)i);
+        double lo = scrt_value(t, scrt_round(t, w - bound, true, SCRT_NEAREST));
+        double hi = scrt_value(t, scrt_round(t, w + bound, true, SCRT_NEAREST));
+        ck_assert_msg(lo <= g && g <= hi, "element %lld is %g, not in [%g, %g]\n%s", (long long)i,
+                      g, lo, hi, r->text);
+    }
+}
+
+/* Bias, relu, the epilogue's factor and, in the first graph, a cast to FP8. */
+static void make_epilogue(Rig *r, const char *low, int64_t m, int64_t k, int64_t n)
+{
+    char cast[96] = "";
+    rig_blob(r, "w", 2, (int64_t[]){k, n});
+    rig_blob(r, "b", 1, &n);
+    if (low)
+        snprintf(cast, sizeof cast, "  %%y = cast %%4 : %s[m,%lld]\n", low, (long long)n);
+    long long kk = k, nn = n;
+    rig_parse(r,
+              "graph @g(%%x: f8e4m3fn[m,%lld]) -> (%%%s) {\n"
+              "  %%w = const @w : f8e4m3fn[%lld,%lld] * 2^-5\n"
+              "  %%b = const @b : f32[%lld] * 2^-5\n"
+              "  %%2 = matmul %%x, %%w, %%b : f32[m,%lld] * 2^-5\n"
+              "  %%3 = relu %%2 : f32[m,%lld] * 2^-5\n"
+              "  %%4 = rebalance %%3, 0 : f32[m,%lld]\n%s}\n",
+              kk, low ? "y" : "4", kk, nn, nn, nn, nn, nn, cast);
+    rig_inputs(r, "m", m);
+}
+
+static void epilogue_case(const char *cpu, uint64_t seed, const char *low)
+{
+    Rig r[3]; /* with the cast; without; magnitudes without */
+    ScrtTensor got, want, mag;
+    int64_t k = 0;
+    for (int i = 0; i < 3; i++) {
+        rig_init(&r[i], cpu, seed);
+        r[i].magnitudes = i == 2;
+        int64_t m = rig_draw(&r[i], 1, 40), n = rig_draw(&r[i], 1, 40);
+        k = rig_draw(&r[i], 1, 60);
+        make_epilogue(&r[i], i ? NULL : low, m, k, n);
+    }
+    rig_compile(&r[0]);
+    ck_assert_uint_eq(r[0].object->n_kernel, 1);
+    rig_run_threads(&r[0], &got);
+    rig_evaluate(&r[1], &want);
+    rig_evaluate(&r[2], &mag);
+    compare_codes(&r[0], scrt_dtype_find(low, strlen(low)), &got, &want, &mag, k);
+    rig_outputs_free(&r[0], &got);
+    rig_outputs_free(&r[1], &want);
+    rig_outputs_free(&r[2], &mag);
+    for (int i = 0; i < 3; i++)
+        rig_free(&r[i]);
+}
+
+START_TEST(epilogues)
+{
+    for (int c = 0; c < N_CPU; c++)
+        for (uint64_t i = 0; rig_host_runs(cpu_name[c]) && i < 10; i++)
+            epilogue_case(cpu_name[c], i, i % 2 ? "f8e5m2" : "f8e4m3fn");
+}
+END_TEST
+
+/* A NaN and an infinity of the input arrive in their rows and nowhere else. */
+START_TEST(not_finite)
+{
+    Rig r;
+    rig_init(&r, "native", 1);
+    rig_blob(&r, "w", 2, (int64_t[]){20, 33});
+    rig_parse(&r, "graph @g(%%x: f8e5m2[m,20]) -> (%%y) {\n"
+                  "  %%w = const @w : f8e4m3fn[20,33]\n"
+                  "  %%y = matmul %%x, %%w : f32[m,33]\n}\n");
+    rig_compile(&r);
+    for (int64_t m = 2; m < 40; m += 17) {
+        ScrtTensor y;
+        rig_inputs(&r, "m", m);
+        ((uint8_t *)r.in[0].data)[7] = 0x7f;
+        ((uint8_t *)r.in[0].data)[(m - 1) * 20 + 3] = 0x7c;
+        rig_run_threads(&r, &y);
+        for (int64_t i = 0; i < m * 33; i++) {
+            float x = ((float *)y.data)[i];
+            ck_assert_msg(i < 33            ? isnan(x)
+                          : i < m * 33 - 33 ? isfinite(x)
+                                            : !isfinite(x),
+                          "m %lld: element %lld is %g", (long long)m, (long long)i, (double)x);
+        }
+        rig_outputs_free(&r, &y);
+    }
+    rig_free(&r);
+}
+END_TEST
+
+/* --- Reports -------------------------------------------------------------------------------------
+ */
+
+START_TEST(report)
+{
+    Rig r;
+    rig_init(&r, "x86-64-v3", 1);
+    rig_blob(&r, "w", 2, (int64_t[]){784, 512});
+    rig_parse(&r, "graph @g(%%x: f8e4m3fn[m,784]) -> (%%y) {\n"
+                  "  %%w = const @w : f8e4m3fn[784,512]\n"
+                  "  %%y = matmul %%x, %%w : f32[m,512]\n}\n");
+    ScPassEnv env = {0};
+    r.kernels = sc_pass_fuse(r.cx, r.g, &env);
+    ScCodegenOptions opt = {.cpu = r.cpu};
+    r.object = sc_codegen(r.cx, r.kernels, &opt, SC_EMIT_OBJ);
+    ck_assert(r.object != NULL);
+    ck_assert_str_eq(rig_what(&r, 0), "contract f8e4m3fn x f8e4m3fn packed: rows <= 3 stream 4 "
+                                      "panels of 16; else tile 6x16, kc 196; decode by f16");
+    rig_free(&r);
+}
+END_TEST
+
+/* FP8 weights stay bytes: the blob holds the panels and no more. */
+START_TEST(weights_stay_small)
+{
+    Rig r;
+    rig_init(&r, "native", 1);
+    rig_blob(&r, "w", 2, (int64_t[]){784, 512});
+    rig_parse(&r, "graph @g(%%x: f8e4m3fn[m,784]) -> (%%y) {\n"
+                  "  %%w = const @w : f8e4m3fn[784,512]\n"
+                  "  %%y = matmul %%x, %%w : f32[m,512]\n}\n");
+    rig_compile(&r);
+    ck_assert_uint_ge(r.object->n_weights, 784 * 512);
+    ck_assert_uint_le(r.object->n_weights, 784 * 512 + 64);
+    rig_free(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("codegen-contract");
+    TCase *t = tcase_create("contract");
+    tcase_set_timeout(t, 900);
+    tcase_add_test(t, matrices);
+    tcase_add_test(t, batches);
+    tcase_add_test(t, views);
+    tcase_add_test(t, epilogues);
+    tcase_add_test(t, not_finite);
+    tcase_add_test(t, report);
+    tcase_add_test(t, weights_stay_small);
+    suite_add_tcase(s, t);
+    return sct_main("codegen-contract", s);
+}
