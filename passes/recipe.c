@@ -122,6 +122,9 @@ static bool read_text(Reader *r, const char *after, const char **ret)
 static bool read_layer(Reader *r, ScRecipeRule *ret)
 {
     *ret = (ScRecipeRule){.operand = {SCRT_DTYPE_NONE, SCRT_DTYPE_NONE}};
+    blanks(r);
+    if (*r->p != '"')
+        return fail(r, "expected a pattern in quotes after", "layer");
     if (!read_text(r, "layer", &ret->pattern))
         return false;
     while (!at_end(r)) {

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* quantize and what decides for it: where a stored operand is pinned, recipes and their files,
+ * calibration and its file, the report of damage. */
+#include "tests/passes/scale_util.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static ScCtx *cx;
+
+static void setup(void)
+{
+    cx = sc_ctx_new();
+}
+
+static void teardown(void)
+{
+    sc_ctx_free(cx);
+}
+
+/* x [4, 16] -> relu(x W1) W2, the weights about 0.01 and 3. */
+static ScGraph *net(void)
+{
+    uint64_t r = 3;
+    ScBuild b;
+    sc_build_init(&b, cx, "net", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, 16});
+    ScVal w1 = st_weight(&b, &r, "w1", 2, (int64_t[]){16, 32}, 0.01);
+    ScVal w2 = st_weight(&b, &r, "w2", 2, (int64_t[]){32, 8}, 3);
+    b.at = sc_loc(cx, NULL, 0, SC_FORWARD, 1, &(ScOrigin){sc_intern(cx, "body/fc1"), NULL, -1});
+    ScVal h = sc_op(&b, matmul, x, w1);
+    sc_set_name(&b, h, "h");
+    h = sc_op(&b, relu, h);
+    sc_set_name(&b, h, "a");
+    b.at = sc_loc(cx, NULL, 0, SC_FORWARD, 1, &(ScOrigin){sc_intern(cx, "head/fc2"), NULL, -1});
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, h, w2));
+    return sc_build_end(&b);
+}
+
+static ScGraph *lowered(const ScGraph *g, const ScPassEnv *env)
+{
+    ScGraph *s = st_pass(sc_pass_scalify, g, env, "scalify");
+    ScGraph *q = st_pass(sc_pass_quantize, s, env, "quantize");
+    ScGraph *t = st_pass(sc_pass_simplify, q, env, "simplify");
+    sc_graph_free(s);
+    sc_graph_free(q);
+    return t;
+}
+
+/* The stored operands of g's matmuls in order: [2 * matmuls]. */
+static uint32_t operands(const ScGraph *g, ScVal *ret)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; k < 2 && g->node[i].op == &sc_op_matmul; k++)
+            ret[n++] = g->node[i].in[k];
+    return n;
+}
+
+static int64_t exp_of(const ScGraph *g, ScVal v)
+{
+    int64_t e;
+    ck_assert(sc_term_const(g->value[v].exp, &e));
+    return e;
+}
+
+static double amax_of(const ScBlob *b)
+{
+    double m = 0;
+    for (size_t i = 0; i < b->count; i++)
+        m = fmax(m, fabs(scrt_load(b->dtype, b->data, i)));
+    return m;
+}
+
+/* A weight never clips, and one bit less would. */
+START_TEST(weights_are_pinned_by_amax)
+{
+    static const char *const recipe[] = {"fp8", "fp8-weights", "f16"};
+    ScGraph *g = net();
+    for (int i = 0; i < 3; i++) {
+        const ScRecipe *r = sc_recipe(cx, recipe[i]);
+        ScGraph *q = lowered(g, &(ScPassEnv){.recipe = r});
+        ScVal v[4];
+        ck_assert_uint_eq(operands(q, v), 4);
+        for (int k = 1; k < 4; k += 2) {
+            ck_assert_int_eq(sc_type_of(q, v[k])->dtype, r->weight);
+            double amax = amax_of(sc_def(q, v[k])->attr[0].blob), e = (double)exp_of(q, v[k]);
+            double max = scrt_format(r->weight)->max;
+            ck_assert_msg(amax <= max * exp2(e) && amax > max * exp2(e - 1),
+                          "%s: amax %g at exponent %g", recipe[i], amax, e);
+        }
+        ck_assert_int_eq(sc_type_of(q, v[0])->dtype, r->activation);
+        ck_assert_int_eq(sc_type_of(q, q->out[0])->dtype, SCRT_F32);
+        sc_graph_free(q);
+    }
+    sc_graph_free(g);
+}
+END_TEST
+
+/* RMS 4: two bits below the exponent at which the estimate says RMS 1. */
+START_TEST(activations_are_pinned_at_rms_4)
+{
+    ScGraph *g = net(), *q = lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "fp8")});
+    ScVal v[4];
+    operands(q, v);
+    ck_assert_int_eq(exp_of(q, v[0]), -2);
+    for (int k = 0; k < 4; k += 2) {
+        ck_assert_int_ge(q->value[v[k]].g, 2 * 256 - 128);
+        ck_assert_int_le(q->value[v[k]].g, 2 * 256 + 128);
+    }
+    sc_graph_free(q);
+    sc_graph_free(g);
+}
+END_TEST
+
+START_TEST(round_down_casts_at_rms_1)
+{
+    ScRecipe r = *sc_recipe(cx, "fp8");
+    r.round_down = true;
+    ScGraph *g = net(), *q = lowered(g, &(ScPassEnv){.recipe = &r});
+    ScVal v[4];
+    operands(q, v);
+    ck_assert_int_eq(exp_of(q, v[0]), 0);
+    sc_graph_free(q);
+    sc_graph_free(g);
+}
+END_TEST
+
+/* The graph of recipe f32 is the one that scalify received, but for flags. */
+START_TEST(nothing_low_nothing_left)
+{
+    ScGraph *g = net(), *q = lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "f32")});
+    ck_assert_uint_eq(q->n_node, g->n_node);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        ck_assert_ptr_eq(q->node[i].op, g->node[i].op);
+        ck_assert_ptr_eq(q->node[i].loc, g->node[i].loc);
+        ck_assert_ptr_eq(q->node[i].attr, g->node[i].attr);
+        ck_assert_uint_eq(q->node[i].first, g->node[i].first);
+        for (uint32_t k = 0; k < g->node[i].n_in; k++)
+            ck_assert_uint_eq(q->node[i].in[k], g->node[i].in[k]);
+    }
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        ck_assert_ptr_eq(q->value[v].type, g->value[v].type);
+        ck_assert_ptr_eq(q->value[v].name, g->value[v].name);
+    }
+    sc_graph_free(q);
+    sc_graph_free(g);
+}
+END_TEST
+
+/* --- Calibration --------------------------------------------------------------------------------
+ */
+
+static const ScStats *calibrate(const ScGraph *g, double scale)
+{
+    uint64_t r = 8;
+    ScCalibrator *c = sc_calibrate_begin(cx, g);
+    for (int i = 0; i < 3; i++) {
+        ScrtTensor *in = st_inputs(g, &r);
+        for (int64_t k = 0; k < scrt_count(&in[0]); k++)
+            ((float *)in[0].data)[k] *= (float)scale;
+        ck_assert(sc_calibrate_add(c, in));
+        st_free(in, g->n_in);
+    }
+    return sc_calibrate_end(c);
+}
+
+static const ScStat *stat_of(const ScStats *s, const char *name)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        if (strcmp(s->stat[i].name, name) == 0)
+            return &s->stat[i];
+    ck_abort_msg("no statistics of %s", name);
+}
+
+START_TEST(statistics_round_trip)
+{
+    ScGraph *g = net();
+    const ScStats *s = calibrate(g, 1);
+    ScStr text = {0}, again = {0};
+    sc_stats_print(s, &text);
+    const ScStats *t = sc_stats_parse(cx, "x.stats", sc_str_get(&text));
+    ck_assert_msg(t != NULL, "%s", st_words(cx));
+    sc_stats_print(t, &again);
+    ck_assert_str_eq(sc_str_get(&text), sc_str_get(&again));
+    ck_assert_uint_eq(t->graph, sc_graph_hash(g));
+    ck_assert_uint_eq(stat_of(t, "x")->n_finite, 3 * 4 * 16);
+    ck_assert(stat_of(t, "x")->rms > 0.8 && stat_of(t, "x")->rms < 1.2);
+    for (uint32_t i = 0; i < t->n; i++) /* weights are known without samples */
+        ck_assert(strcmp(t->stat[i].name, "w1") != 0);
+    sc_str_free(&text);
+    sc_str_free(&again);
+    sc_graph_free(g);
+}
+END_TEST
+
+START_TEST(statistics_that_do_not_parse)
+{
+    static const char *const bad[] = {
+        "",
+        "scalec-stats 2\n",
+        "scalec-stats 1\ngraph xyz\n",
+        "scalec-stats 1\ngraph 12\nx rms\n",
+        "scalec-stats 1\ngraph 12\nx rms 1 amax inf finite 3\n",
+        "scalec-stats 1\ngraph 12\nx rms 1 amax 2 finite -3\n",
+        "scalec-stats 1\ngraph 12\nx rms 1 amax 2 finite 3 more\n",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        sc_clear_diags(cx);
+        ck_assert_msg(sc_stats_parse(cx, "bad.stats", bad[i]) == NULL, "%s", bad[i]);
+        st_said(cx, "E0303");
+        st_said(cx, "bad.stats");
+    }
+}
+END_TEST
+
+/* The largest magnitude lands at 2^7, to the nearest power: within [2^6.5, 2^7.5]. */
+START_TEST(calibrated_activations_are_pinned_by_amax)
+{
+    ScGraph *g = net();
+    for (int i = -9; i <= 9; i += 3) {
+        const ScStats *s = calibrate(g, exp2(i) * 1.1);
+        ScPassEnv env = {.recipe = sc_recipe(cx, "fp8"), .scales = SC_SCALES_CALIBRATE, .stats = s};
+        ScGraph *q = lowered(g, &env);
+        ScVal v[4];
+        operands(q, v);
+        double x = stat_of(s, "x")->amax / exp2((double)exp_of(q, v[0]));
+        double a = stat_of(s, "a")->amax / exp2((double)exp_of(q, v[2]));
+        ck_assert_msg(x >= exp2(6.5) && x <= exp2(7.5), "amax of x is stored as %g", x);
+        ck_assert_msg(a >= exp2(6.5) && a <= exp2(7.5), "amax of a is stored as %g", a);
+        sc_graph_free(q);
+    }
+    sc_graph_free(g);
+}
+END_TEST
+
+/* --- Recipes ------------------------------------------------------------------------------------
+ */
+
+static const char *write_recipe(const char *text)
+{
+    static char path[] = "/tmp/scalec-recipe-XXXXXX";
+    strcpy(path + strlen(path) - 6, "XXXXXX");
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq((int)write(fd, text, strlen(text)), (int)strlen(text));
+    close(fd);
+    return path;
+}
+
+START_TEST(recipe_files)
+{
+    const char *path = write_recipe("; mostly E5M2\nname = careful\nactivation = f8e5m2\n"
+                                    "weight = f8e4m3fn\nround = growth\n\n"
+                                    "layer \"head/*\" activation=f32 weight=f16 ; the last one\n");
+    const ScRecipe *r = sc_recipe(cx, path);
+    unlink(path);
+    ck_assert_msg(r != NULL, "%s", st_words(cx));
+    ScStr text = {0};
+    sc_recipe_print(r, &text);
+    ck_assert_str_eq(sc_str_get(&text),
+                     "name = careful\nactivation = f8e5m2\nweight = f8e4m3fn\nround = growth\n"
+                     "layer \"head/*\" activation=f32 weight=f16\n");
+    path = write_recipe(sc_str_get(&text));
+    ScStr again = {0};
+    sc_recipe_print(sc_recipe(cx, path), &again);
+    unlink(path);
+    ck_assert_str_eq(sc_str_get(&text), sc_str_get(&again));
+    sc_str_free(&text);
+    sc_str_free(&again);
+
+    ScGraph *g = net(), *q = lowered(g, &(ScPassEnv){.recipe = r});
+    ScVal v[4];
+    operands(q, v);
+    ck_assert_int_eq(sc_type_of(q, v[0])->dtype, SCRT_F8E5M2);
+    ck_assert_int_eq(sc_type_of(q, v[1])->dtype, SCRT_F8E4M3FN);
+    ck_assert_int_eq(sc_type_of(q, v[2])->dtype, SCRT_F32);
+    ck_assert_int_eq(sc_type_of(q, v[3])->dtype, SCRT_F16);
+    sc_graph_free(q);
+    sc_graph_free(g);
+}
+END_TEST
+
+START_TEST(recipes_that_are_refused)
+{
+    static const char *const bad[][2] = {
+        {"colour = red\n", "not a setting of recipes: 'colour'"},
+        {"name = x\nweight = f8e9m9\n", "not a format: 'f8e9m9'"},
+        {"weight = i8\n", "operands cannot be stored as 'i8'"},
+        {"round = up\n", "round is growth or down, not 'up'"},
+        {"layer weight=f32\n", "expected a pattern in quotes after 'layer'"},
+        {"layer \"a\" bias=f32\n", "a layer has activation and weight, not 'bias'"},
+        {"activation f32\n", "expected '=' before 'f32'"},
+        {"weight = f32 f16\n", "more than expected after 'weight'"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *path = write_recipe(bad[i][0]);
+        sc_clear_diags(cx);
+        const ScRecipe *r = sc_recipe(cx, path);
+        unlink(path);
+        ck_assert_msg(r == NULL, "accepted: %s", bad[i][0]);
+        st_said(cx, bad[i][1]);
+        st_said(cx, "E0302");
+    }
+    static const char *const later[] = {"mxfp8", "mxfp4-weights", "fp8-train"};
+    for (size_t i = 0; i < 3; i++) {
+        sc_clear_diags(cx);
+        ck_assert_ptr_null(sc_recipe(cx, later[i]));
+        st_said(cx, later[i]);
+        st_said(cx, "this version does not have");
+    }
+    sc_clear_diags(cx);
+    ck_assert_ptr_null(sc_recipe(cx, "fp9"));
+    st_said(cx, "no recipe is called 'fp9'");
+}
+END_TEST
+
+/* A recipe cannot store weights whose data nobody gave. */
+START_TEST(weights_without_data)
+{
+    ScBuild b;
+    sc_build_init(&b, cx, "g", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, 16});
+    const ScBlob *w = sc_blob(cx, sc_intern(cx, "w"), SCRT_F32, 2, (int64_t[]){16, 4}, NULL);
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, x, sc_const(&b, w, SCRT_F32, NULL)));
+    ScGraph *g = sc_build_end(&b);
+    ScPassEnv env = {.recipe = sc_recipe(cx, "fp8")};
+    ScGraph *s = st_pass(sc_pass_scalify, g, &env, "scalify");
+    ck_assert_ptr_null(sc_pass_quantize(cx, s, &env));
+    st_said(cx, "E0110");
+    sc_graph_free(s);
+    sc_graph_free(g);
+}
+END_TEST
+
+/* --- Damage -------------------------------------------------------------------------------------
+ */
+
+static const ScReport *report_of(const ScReport *r, uint32_t n, ScVal v)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (r[i].v == v)
+            return &r[i];
+    ck_abort_msg("no report of value %u", v);
+}
+
+START_TEST(damage_names_the_worst)
+{
+    uint64_t r = 4;
+    uint32_t n;
+    ScGraph *g = net(), *q = lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "fp8")});
+    ScDamage *d = sc_damage_begin(cx, q, g);
+    for (int i = 0; i < 4; i++) {
+        ScrtTensor *in = st_inputs(q, &r);
+        in[0].dims[0] = 4;
+        ((float *)in[0].data)[0] = 1e6f;  /* saturates at RMS 4 */
+        ((float *)in[0].data)[1] = 1e-9f; /* underflows */
+        ck_assert(sc_damage_add(d, in));
+        st_free(in, q->n_in);
+    }
+    const ScReport *rep = sc_damage_end(d, &n);
+    ScVal v[4];
+    operands(q, v);
+    const ScReport *x = report_of(rep, n, v[0]);
+    ck_assert_str_eq(x->name, "x"); /* the cast is the stored form of x */
+    ck_assert(x->saturated == 1.0 / 64 && x->underflow == 1.0 / 64);
+    ck_assert(x->amax == 448);
+    ck_assert_ptr_eq(rep[0].name, x->name); /* losing 1e6 is the worst that happens here */
+    ck_assert(rep[0].damage > 0.9 && rep[0].sqnr < 1);
+    const ScReport *w = report_of(rep, n, v[1]);
+    ck_assert_msg(w->sqnr > 25 && w->sqnr < 40, "weights in E4M3 have %g dB", w->sqnr);
+    for (uint32_t i = 1; i < n; i++)
+        ck_assert(rep[i - 1].damage >= rep[i].damage);
+    sc_graph_free(q);
+
+    /* against itself nothing is lost */
+    d = sc_damage_begin(cx, g, g);
+    ScrtTensor *in = st_inputs(g, &r);
+    ck_assert(sc_damage_add(d, in));
+    st_free(in, g->n_in);
+    rep = sc_damage_end(d, &n);
+    ck_assert_uint_eq(n, 4); /* x, h, a, y */
+    for (uint32_t i = 0; i < n; i++)
+        ck_assert(rep[i].damage == 0 && isinf(rep[i].sqnr));
+    sc_graph_free(g);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("quantize");
+    TCase *t = tcase_create("quantize");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, weights_are_pinned_by_amax);
+    tcase_add_test(t, activations_are_pinned_at_rms_4);
+    tcase_add_test(t, round_down_casts_at_rms_1);
+    tcase_add_test(t, nothing_low_nothing_left);
+    tcase_add_test(t, statistics_round_trip);
+    tcase_add_test(t, statistics_that_do_not_parse);
+    tcase_add_test(t, calibrated_activations_are_pinned_by_amax);
+    tcase_add_test(t, recipe_files);
+    tcase_add_test(t, recipes_that_are_refused);
+    tcase_add_test(t, weights_without_data);
+    tcase_add_test(t, damage_names_the_worst);
+    suite_add_tcase(s, t);
+    return sct_main("quantize", s);
+}
