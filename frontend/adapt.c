@@ -392,6 +392,32 @@ static bool softmax(const ImNode *n, ScVal *ret_out)
     return softmax_like(n, &sc_op_softmax, ret_out);
 }
 
+static bool log_softmax(const ImNode *n, ScVal *ret_out)
+{
+    return softmax_like(n, &sc_op_log_softmax, ret_out);
+}
+
+/* Inference only: the statistics are operands, epsilon too. */
+static bool batchnorm(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    double eps = im_float(n, "epsilon", 1e-5, &ok);
+    int64_t training = im_int(n, "training_mode", 0, &ok), spatial = im_int(n, "spatial", 1, &ok);
+    if (!ok || !ONLY(n, "epsilon", "momentum", "training_mode", n->opset < 9 ? "spatial" : NULL))
+        return false;
+    if (training || n->n_out > 1)
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "BatchNormalization in training mode");
+    if (!spatial)
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "BatchNormalization with spatial = 0");
+    if (n->n_in != 5)
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands, 5 are needed", n->n_in);
+    ScVal in[6] = {0};
+    for (uint32_t i = 0; i < 5; i++)
+        in[i] = im_in(n, i);
+    in[5] = sc_const_scalar(&n->im->b, im_type(n, 0)->dtype, eps);
+    return one(sc_node1(&n->im->b, &sc_op_batchnorm, NULL, 6, in), ret_out);
+}
+
 static bool layernorm(const ImNode *n, ScVal *ret_out)
 {
     ScBuild *b = &n->im->b;
@@ -409,26 +435,11 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
     return sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
 }
 
-static const ScOp *reduction(const char *type)
-{
-    static const struct {
-        const char *type;
-        const ScOp *op;
-    } table[] = {{"ReduceSum", &sc_op_reduce_sum},
-                 {"ReduceMean", &sc_op_reduce_mean},
-                 {"ReduceMax", &sc_op_reduce_max},
-                 {"ReduceMin", &sc_op_reduce_min}};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (!strcmp(table[i].type, type))
-            return table[i].op;
-    return NULL;
-}
-
 /* Axes are an operand since opset 13 for the sum, since 18 for the others; none means all. */
 static bool reduce(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
-    const ScOp *op = reduction(n->pb->op_type);
+    const ScOp *op = sc_op_onnx("", n->pb->op_type, n->opset);
     uint32_t n_axes, rank = im_type(n, 0)->rank, a = 0;
     const int64_t *axes = axes_of(n, op == &sc_op_reduce_sum ? 13 : 18, &n_axes, &ok);
     int64_t keep = im_int(n, "keepdims", 1, &ok), noop = im_int(n, "noop_with_empty_axes", 0, &ok);
@@ -469,10 +480,18 @@ static const ImAdapter adapters[] = {
     {"", "Cast", 6, 0, cast, 1},
     {"", "Softmax", 1, 0, softmax, 1},
     {"", "LayerNormalization", 17, 0, layernorm, 3},
+    {"", "LogSoftmax", 1, 0, log_softmax, 1},
+    {"", "BatchNormalization", 7, 0, batchnorm, 5},
     {"", "ReduceSum", 1, 0, reduce, 1},
     {"", "ReduceMean", 1, 0, reduce, 1},
     {"", "ReduceMax", 1, 0, reduce, 1},
     {"", "ReduceMin", 1, 0, reduce, 1},
+    {"", "ReduceProd", 1, 0, reduce, 1},
+    {"", "ReduceL1", 1, 0, reduce, 1},
+    {"", "ReduceL2", 1, 0, reduce, 1},
+    {"", "ReduceSumSquare", 1, 0, reduce, 1},
+    {"", "ReduceLogSum", 1, 0, reduce, 1},
+    {"", "ReduceLogSumExp", 1, 0, reduce, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };
 

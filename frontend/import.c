@@ -169,7 +169,12 @@ static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v)
 {
     const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
     const ScTerm *dim[SCRT_MAX_RANK];
-    if (!t || !t->shape || scrt_dtype_bits((ScrtDtype)t->elem_type) == 0) {
+    if (!t || t->elem_type == SCRT_STRING) {
+        sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "input \"%s\" is no tensor of numbers",
+                text(v->name));
+        return sc_type_poison(im->cx);
+    }
+    if (!t->shape || scrt_dtype_bits((ScrtDtype)t->elem_type) == 0) {
         sc_fail(im->cx, NULL, SC_E_TYPE, "input \"%s\" is not a tensor of known type and rank",
                 text(v->name));
         return sc_type_poison(im->cx);
