@@ -176,6 +176,33 @@ START_TEST(mask_does_not_vote)
 }
 END_TEST
 
+/* Where a mask of -1e9 was added the measured RMS says 2^28; calibration must not believe it. */
+START_TEST(masked_values_are_not_calibrated)
+{
+    uint64_t r = 6;
+    ScBuild b;
+    sc_build_init(&b, cx, "g", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){ROWS, 8});
+    ScVal sum = sc_op(&b, add, scores(&b, &r, x), mask_const(&b, -1e9));
+    out(&b, "y", sc_op(&b, relu, sum));
+    ScGraph *g = finish(&b);
+    ScCalibrator *c = sc_calibrate_begin(cx, g);
+    ScrtTensor *in = st_inputs(g, &r);
+    ck_assert(sc_calibrate_add(c, in));
+    st_free(in, g->n_in);
+    ScPassEnv env = {.scales = SC_SCALES_CALIBRATE, .stats = sc_calibrate_end(c)};
+    ScGraph *s = st_pass(sc_pass_scalify, g, &env, "scalify");
+    st_same(g, s, &r, "calibrated mask");
+    for (ScVal v = SC_FIRST; v < s->n_value; v++) {
+        int64_t e = 0;
+        ck_assert(!s->value[v].exp || sc_term_const(s->value[v].exp, &e));
+        ck_assert_msg(e > -20 && e < 20, "%%%u has exponent %lld", v, (long long)e);
+    }
+    sc_graph_free(s);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* --- Random graphs ------------------------------------------------------------------------------
  */
 
@@ -435,6 +462,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, masks, 0, (int)N_MASK);
     tcase_add_test(t, mask_does_not_vote);
+    tcase_add_test(t, masked_values_are_not_calibrated);
     tcase_add_loop_test(t, random_graphs, 0, 200);
     tcase_add_loop_test(t, data_stays_near_one, 0, 24);
     tcase_add_test(t, scaled_is_refused);
