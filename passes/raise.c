@@ -103,6 +103,19 @@ static uint32_t free_bias(Raise *r, const ScNode *n)
     return n->n_in <= last || n->in[last] == SC_ABSENT ? last : UINT32_MAX;
 }
 
+/* The product n again with the addend, of n's extent at axis, as its bias; the caller has asked
+ * free_bias for at. */
+static ScVal with_bias(Raise *r, const ScNode *n, uint32_t at, const ScTerm *extent, ScVal addend)
+{
+    ScVal in[SC_MAX_IN];
+    memcpy(in, n->in, n->n_in * sizeof *in);
+    for (uint32_t k = n->n_in; k < at; k++)
+        in[k] = SC_ABSENT;
+    r->b.at = sc_loc_join(r->b.cx, n->loc, r->n->loc);
+    in[at] = sc_reshaped(&r->b, addend, 1, &extent);
+    return sc_node1(&r->b, n->op, n->attr, at + 1, in);
+}
+
 /* x W + b, with b along the last axis; a convolution's along the second. */
 static ScVal bias(Raise *r)
 {
@@ -113,18 +126,46 @@ static ScVal bias(Raise *r)
         ScNode n = *sc_built_def(&r->b, product);
         uint32_t at = free_bias(r, &n);
         const ScType *t = type_of(r, product);
-        if (at == UINT32_MAX || at >= SC_MAX_IN || t != sc_type_of(r->g, r->n->first))
+        if (at == UINT32_MAX || t != sc_type_of(r->g, r->n->first))
             continue;
         uint32_t axis = n.op->lower.cls == SC_WINDOW ? 1 : t->rank - 1;
-        if (t->rank == 0 || !only_axis(type_of(r, addend), t, axis))
+        if (t->rank > 0 && only_axis(type_of(r, addend), t, axis))
+            return with_bias(r, &n, at, t->dim[axis], addend);
+    }
+    return SC_POISON;
+}
+
+/* t is the last extents of `to`, after ones, and has as many elements as `extent` says. */
+static bool last_extents(Raise *r, const ScType *t, const ScType *to, const ScTerm *extent)
+{
+    if (t->kind != SC_TYPE_TENSOR || t->rank > to->rank || sc_type_count(r->b.cx, t) != extent)
+        return false;
+    const ScTerm *const *last = to->dim + to->rank - t->rank;
+    uint32_t d = 0;
+    while (d < t->rank && sc_term_is(t->dim[d], 1))
+        d++;
+    return d == t->rank || memcmp(t->dim + d, last + d, (t->rank - d) * sizeof *last) == 0;
+}
+
+/* reshape(x W) + b, where the reshape splits the last axis and b has all of the parts. */
+static ScVal reshaped_bias(Raise *r)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        ScVal v = r->n->in[i], base = sc_view_plain_base(r->g, v), addend = r->in[1 - i];
+        const ScType *t = sc_type_of(r->g, v), *from = sc_type_of(r->g, base);
+        if (base == v || t != sc_type_of(r->g, r->n->first) || from->rank == 0)
             continue;
-        ScVal in[SC_MAX_IN];
-        memcpy(in, n.in, n.n_in * sizeof *in);
-        for (uint32_t k = n.n_in; k < at; k++)
-            in[k] = SC_ABSENT;
-        r->b.at = sc_loc_join(r->b.cx, n.loc, r->n->loc);
-        in[at] = sc_reshaped(&r->b, addend, 1, &t->dim[axis]);
-        return sc_node1(&r->b, n.op, n.attr, at + 1, in);
+        bool once = true;
+        for (ScVal up = v; once; up = sc_def(r->g, up)->in[0]) {
+            once = r->use.first[up + 1] - r->use.first[up] == 1;
+            if (up == base)
+                break;
+        }
+        ScNode n = *sc_built_def(&r->b, r->env[base]);
+        uint32_t at = once && n.op->lower.cls == SC_CONTRACT ? free_bias(r, &n) : UINT32_MAX;
+        const ScTerm *extent = from->dim[from->rank - 1];
+        if (at != UINT32_MAX && last_extents(r, type_of(r, addend), t, extent))
+            return sc_reshaped(&r->b, with_bias(r, &n, at, extent, addend), t->rank, t->dim);
     }
     return SC_POISON;
 }
@@ -386,6 +427,7 @@ static const struct {
     {"layernorm's scale", &sc_op_mul, norm_scale},
     {"layernorm's bias", &sc_op_add, norm_bias},
     {"bias of a product or convolution", &sc_op_add, bias},
+    {"bias of a product, reshaped", &sc_op_add, reshaped_bias},
 };
 
 ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
