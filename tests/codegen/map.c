@@ -2,7 +2,7 @@
 /* MAP, VIEW and CONCAT kernels against the evaluator, bit for bit. */
 #include "tests/codegen/compiled.h"
 
-#include <string.h>
+#include <math.h>
 
 static const SctBound exact = {0};
 #define SIZES(...)                                                                                 \
@@ -159,6 +159,44 @@ START_TEST(concatenation)
 }
 END_TEST
 
+/* Powers of two beyond a float's range, a symbolic one, saturation; infinities and subnormals. */
+START_TEST(rebalances)
+{
+    static const char text[] =
+        "graph @g [scaled] (%x: f32[n], %h: f16[n]) -> (%1, %2, %3, %4, %5, %6, %8, %10) {\n"
+        "  %1 = rebalance %x, 3 : f32[n] * 2^3\n"
+        "  %2 = rebalance %x, -126 : f32[n] * 2^-126\n"
+        "  %3 = rebalance %x, 200 : f32[n] * 2^200\n"
+        "  %4 = rebalance %x, -300 {saturate = 1} : f32[n] * 2^-300\n"
+        "  %5 = rebalance %x, log2(n) : f32[n] * 2^log2(n)\n"
+        "  %6 = rebalance %x, -40*log2(n) : f32[n] * 2^(-40*log2(n))\n"
+        "  %7 = rebalance %x, 2 : f32[n] * 2^2\n"
+        "  %8 = cast %7 : f8e4m3fn[n] * 2^2\n"
+        "  %10 = rebalance %h, -4 : f16[n] * 2^-4\n"
+        "}\n";
+    static const float x[] = {0,         -0.0f,  1,      -1.5f,    3e38f,     -3e38f, INFINITY,
+                              -INFINITY, NAN,    1e-38f, 1e-45f,   -1.2e-42f, 448,    0.001f,
+                              7e-5f,     123.4f, 2e-10f, -8.8e20f, 100};
+    enum { N = sizeof x / sizeof *x };
+    for (int c = 0; c < SCT_N_CPU; c++) {
+        if (!sct_runs(sct_cpus[c]))
+            continue;
+        SctModel m = sct_compile(text, sct_cpus[c], NULL);
+        ScrtTensor in[2] = {{.dtype = SCRT_F32, .rank = 1, .dims = {N}},
+                            {.dtype = SCRT_F16, .rank = 1, .dims = {N}}};
+        for (int i = 0; i < 2; i++) {
+            ck_assert_int_eq(scrt_tensor_alloc(&in[i]), SCRT_OK);
+            for (size_t k = 0; k < N; k++)
+                scrt_store((ScrtDtype)in[i].dtype, in[i].data, k, x[k], false);
+        }
+        sct_compare_on(&m, in, exact);
+        scrt_free(in[0].data);
+        scrt_free(in[1].data);
+        sct_close(&m);
+    }
+}
+END_TEST
+
 START_TEST(states)
 {
     static const char text[] = "graph @sum(%x: f32[5]) -> (%total, %was) {\n"
@@ -202,6 +240,7 @@ int main(void)
     tcase_add_test(t, views);
     tcase_add_test(t, copies);
     tcase_add_test(t, concatenation);
+    tcase_add_test(t, rebalances);
     tcase_add_test(t, states);
     suite_add_tcase(s, t);
     return sct_main("codegen-map", s);
