@@ -15,7 +15,7 @@
 /* --- Archives made by hand --- */
 
 static unsigned char file[1 << 16];
-static size_t n_file, central[8], n_entries; /* central: where each directory entry begins */
+static size_t n_file, central[8]; /* central: where each directory entry begins */
 
 static void put(uint64_t x, int bytes)
 {
@@ -59,83 +59,97 @@ typedef struct Entry {
     bool zip64;    /* sizes and offset in extra fields, also of the local header as NumPy has it */
 } Entry;
 
+typedef struct Made {
+    uint32_t crc, packed, size, at;
+} Made;
+
+/* Deflates n bytes into dst; returns how many it takes. */
+static size_t deflate_into(unsigned char *dst, size_t room, unsigned char *src, size_t n)
+{
+    z_stream z = {.next_in = src, .avail_in = (unsigned)n, .next_out = dst};
+    z.avail_out = (unsigned)room;
+    ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&z);
+    return z.total_out;
+}
+
+/* What a local header and a directory entry share, from the flags on; extra: bytes of that field.
+ */
+static void put_common(const Entry *e, const Made *m, size_t extra)
+{
+    put(0, 2);
+    put(e->deflated ? 8 : 0, 2);
+    put(0, 4);
+    put(m->crc, 4);
+    put(e->zip64 ? 0xffffffff : m->packed, 4);
+    put(e->zip64 ? 0xffffffff : m->size, 4);
+    put(strlen(e->name), 2);
+    put(e->zip64 ? extra : 0, 2);
+}
+
+static void put_local(const Entry *e, Made *m)
+{
+    unsigned char npy[4096], packed[4096];
+    size_t size = make_npy(npy, e->n), n = size;
+    memcpy(packed, npy, size);
+    if (e->deflated)
+        n = deflate_into(packed, sizeof packed, npy, size);
+    *m = (Made){(uint32_t)crc32(0, npy, (unsigned)size), (uint32_t)n, (uint32_t)size,
+                (uint32_t)n_file};
+    put(0x04034b50, 4);
+    put(45, 2);
+    put_common(e, m, 20);
+    put_bytes(e->name, strlen(e->name));
+    if (e->zip64)
+        put(1, 2), put(16, 2), put(size, 8), put(n, 8);
+    put_bytes(packed, n);
+}
+
+static void put_central(const Entry *e, const Made *m)
+{
+    put(0x02014b50, 4);
+    put(45, 2);
+    put(45, 2);
+    put_common(e, m, 4 + 3 + 28);
+    put(0, 8), put(0, 2); /* comment, disk, attributes */
+    put(e->zip64 ? 0xffffffff : m->at, 4);
+    put_bytes(e->name, strlen(e->name));
+    if (e->zip64) /* another field first, that is stepped over */
+        put(0x5455, 2), put(3, 2), put(7, 3), put(1, 2), put(24, 2), put(m->size, 8),
+            put(m->packed, 8), put(m->at, 8);
+}
+
+static void put_end64(size_t n, size_t directory, size_t end)
+{
+    put(0x06064b50, 4);
+    put(44, 8);
+    put(45, 2), put(45, 2), put(0, 4), put(0, 4);
+    put(n, 8);
+    put(n, 8);
+    put(end - directory, 8);
+    put(directory, 8);
+    put(0x07064b50, 4);
+    put(0, 4);
+    put(end, 8);
+    put(1, 4);
+}
+
 static void make_archive(const Entry *e, size_t n, const char *comment)
 {
-    struct {
-        uint32_t crc, packed, size, at;
-    } made[8];
+    Made made[8];
     n_file = 0;
-    n_entries = n;
-    for (size_t i = 0; i < n; i++) {
-        unsigned char npy[4096], packed[4096];
-        size_t size = make_npy(npy, e[i].n), n_packed = size;
-        memcpy(packed, npy, size);
-        if (e[i].deflated) {
-            z_stream z = {0};
-            ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
-            z.next_in = npy;
-            z.avail_in = (unsigned)size;
-            z.next_out = packed;
-            z.avail_out = sizeof packed;
-            ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
-            n_packed = z.total_out;
-            deflateEnd(&z);
-        }
-        made[i].crc = (uint32_t)crc32(0, npy, (unsigned)size);
-        made[i].packed = (uint32_t)n_packed;
-        made[i].size = (uint32_t)size;
-        made[i].at = (uint32_t)n_file;
-        put(0x04034b50, 4);
-        put(45, 2);
-        put(0, 2);
-        put(e[i].deflated ? 8 : 0, 2);
-        put(0, 4);
-        put(made[i].crc, 4);
-        put(e[i].zip64 ? 0xffffffff : n_packed, 4);
-        put(e[i].zip64 ? 0xffffffff : size, 4);
-        put(strlen(e[i].name), 2);
-        put(e[i].zip64 ? 20 : 0, 2);
-        put_bytes(e[i].name, strlen(e[i].name));
-        if (e[i].zip64)
-            put(1, 2), put(16, 2), put(size, 8), put(n_packed, 8);
-        put_bytes(packed, n_packed);
-    }
+    for (size_t i = 0; i < n; i++)
+        put_local(&e[i], &made[i]);
     size_t directory = n_file;
     for (size_t i = 0; i < n; i++) {
         central[i] = n_file;
-        put(0x02014b50, 4);
-        put(45, 2);
-        put(45, 2);
-        put(0, 2);
-        put(e[i].deflated ? 8 : 0, 2);
-        put(0, 4);
-        put(made[i].crc, 4);
-        put(e[i].zip64 ? 0xffffffff : made[i].packed, 4);
-        put(e[i].zip64 ? 0xffffffff : made[i].size, 4);
-        put(strlen(e[i].name), 2);
-        put(e[i].zip64 ? 4 + 3 + 28 : 0, 2);
-        put(0, 8), put(0, 2); /* comment, disk, attributes */
-        put(e[i].zip64 ? 0xffffffff : made[i].at, 4);
-        put_bytes(e[i].name, strlen(e[i].name));
-        if (e[i].zip64) /* another field first, that is stepped over */
-            put(0x5455, 2), put(3, 2), put(7, 3), put(1, 2), put(24, 2), put(made[i].size, 8),
-                put(made[i].packed, 8), put(made[i].at, 8);
+        put_central(&e[i], &made[i]);
     }
     size_t end = n_file;
     bool zip64 = n > 0 && e[0].zip64;
-    if (zip64) {
-        put(0x06064b50, 4);
-        put(44, 8);
-        put(45, 2), put(45, 2), put(0, 4), put(0, 4);
-        put(n, 8);
-        put(n, 8);
-        put(end - directory, 8);
-        put(directory, 8);
-        put(0x07064b50, 4);
-        put(0, 4);
-        put(end, 8);
-        put(1, 4);
-    }
+    if (zip64)
+        put_end64(n, directory, end);
     put(0x06054b50, 4);
     put(0, 4);
     put(zip64 ? 0xffff : n, 2);
@@ -224,6 +238,13 @@ START_TEST(refuses_in_words)
     make_archive(three, 3, "");
     poke(central[0] + 24, 5, 4);
     expect(SCRT_E_FILE, "an entry's sizes cannot be");
+    scratch_remove();
+}
+END_TEST
+
+START_TEST(refuses_entries_in_words)
+{
+    scratch_make();
     make_archive(three, 3, "");
     poke(central[0] + 8, 1, 2);
     expect(SCRT_E_FILE, "is encrypted");
@@ -462,6 +483,7 @@ int main(void)
     TCase *c = tcase_create("npz");
     tcase_add_test(c, reads_stored_and_deflated);
     tcase_add_test(c, refuses_in_words);
+    tcase_add_test(c, refuses_entries_in_words);
     tcase_add_test(c, damaged_archives_end_in_an_error_or_a_list);
     tcase_add_test(c, writes_what_it_reads);
     tcase_add_test(c, states_come_back);
