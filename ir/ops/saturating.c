@@ -237,6 +237,7 @@ const ScOp sc_op_hard_sigmoid = {
     .scale = "0 -> 0",
     .expand = expand_hard_sigmoid,
     .eval = eval_hard_sigmoid,
+    .domain = {-1.5, 4}, /* near its zero the sum cancels */
     .max_ulp = 2,
 };
 
@@ -258,6 +259,7 @@ const ScOp sc_op_hard_swish = {
     .scale = "0 -> 0",
     .expand = expand_hard_swish,
     .eval = eval_hard_swish,
+    .domain = {-1.5, 4}, /* near its zero the sum cancels */
     .max_ulp = 4,
 };
 
