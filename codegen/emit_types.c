@@ -6,7 +6,7 @@
  * Rounding from f64 goes through f32 rounded to odd: toward zero, with the last bit set where
  * anything was cut off. It has more than two bits beyond every format here, so rounding it again
  * gives what rounding once would have given. (Boldo, Melquiond: When double rounding is odd.) */
-#include "codegen/codegen_priv.h"
+#include "codegen/tile_priv.h"
 
 #include <assert.h>
 
@@ -102,6 +102,9 @@ LLVMValueRef cg_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef code)
     LLVMTypeRef t = cg_vec(m->i32, w), tf = cg_vec(m->f32, w);
     if (dtype == SCRT_F16 && m->target.f16c)
         return LLVMBuildFPExt(cg->b, CAST(code, cg_vec(m->f16, w)), tf, "");
+    LLVMValueRef fast;
+    if (cg_decode_in_order(cg, dtype, code, &fast))
+        return fast;
     LLVMValueRef c = LLVMBuildZExt(cg->b, code, t, "");
     if (dtype == SCRT_BF16)
         return CAST(SHL(c, 16), tf);

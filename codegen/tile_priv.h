@@ -41,6 +41,10 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
  * allow it to be. Not for plain units. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);
 
+/* The same for codes in the order of memory, e.g. of activations: w of them, any code. False where
+ * the target has nothing better than cg_decode's integer operations. */
+bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *ret);
+
 /* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c)
  * --------------
  */
@@ -70,6 +74,7 @@ typedef struct CgTile {
     uint32_t size;  /* its bytes */
     uint32_t w, nv; /* lanes; vectors of a row */
     uint32_t nr;    /* w * nv */
+    uint32_t last;  /* lanes of the row's last vector that are computed, <= w */
     uint32_t mr;    /* rows */
     uint32_t low;   /* rows of the lower tile for what is left: 0: none is; < mr */
     bool exact;     /* what is left is always `low` rows; else up to mr, zeros below */
