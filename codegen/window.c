@@ -25,7 +25,9 @@ static void plane_extents(CgModule *m, CgWindow *w)
             continue;
         }
         const ScTerm *after = sc_term_max(cx, sc_term_sub(cx, reach(m, w, i), filled), zero);
-        w->extent[i] = sc_term_add(cx, w->in[i], sc_term_max(cx, before, after));
+        const ScTerm *pitch = sc_term_add(cx, w->in[i], sc_term_max(cx, before, after));
+        /* Shared padding may make it shorter than a row of the result. */
+        w->extent[i] = sc_term_max(cx, pitch, w->out[i]);
     }
     const ScTerm *step = sc_term(cx, 1);
     for (uint32_t i = w->ns; i-- > 0;) {

@@ -95,6 +95,13 @@ void rig_parse(Rig *r, const char *fmt, ...)
     ck_assert_msg(r->g != NULL, "%s\n%s", r->text, sct_messages(r->cx));
 }
 
+void rig_take(Rig *r, ScGraph *g)
+{
+    ck_assert_msg(g != NULL, "%s", sct_messages(r->cx));
+    r->g = g;
+    snprintf(r->text, sizeof r->text, "%s", sct_print(g));
+}
+
 void rig_compile(Rig *r)
 {
     ScPassEnv env = {0};

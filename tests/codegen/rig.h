@@ -34,6 +34,8 @@ int64_t rig_draw(Rig *r, int64_t lo, int64_t hi);
 void rig_blob(Rig *r, const char *name, uint32_t rank, const int64_t *dims);
 /* Parses the text, formatted; the test fails with the diagnostics where it is refused. */
 void rig_parse(Rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A graph built otherwise, taken over; it must be there. */
+void rig_take(Rig *r, ScGraph *g);
 /* Fuses, compiles and loads the graph. */
 void rig_compile(Rig *r);
 /* Random inputs of the graph's types; symbol `sym` has this value. */

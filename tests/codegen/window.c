@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* WINDOW kernels beside the evaluator: convolutions within K * 2^-24 * sum |a| |b|, maxima bit for
+ * bit, means within the bound of their sum; whatever the pads, strides, dilations, groups, ranks.
+ */
+#include "tests/codegen/rig.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const cpu_name[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
+enum { N_CPU = sizeof cpu_name / sizeof *cpu_name };
+
+static void compare(const Rig *r, const ScrtTensor *got, const ScrtTensor *want,
+                    const ScrtTensor *mag, int64_t depth)
+{
+    ScrtDtype t = (ScrtDtype)want->dtype;
+    double last = t == SCRT_F32 || !mag ? 0 : ldexp(1, -scrt_format(t)->man_bits);
+    ck_assert_int_eq(scrt_count(got), scrt_count(want));
+    for (int64_t i = 0; i < scrt_count(want); i++) {
+        double g = scrt_load(t, got->data, (size_t)i), w = scrt_load(t, want->data, (size_t)i);
+        double m = mag ? scrt_load(t, mag->data, (size_t)i) : 0;
+        double bound = (double)(depth + 2) * 0x1p-24 * m + last * fabs(w);
+        ck_assert_msg(fabs(g - w) <= bound || g == w || (isnan(g) && isnan(w)),
+                      "element %lld is %.9g, not %.9g (bound %.3g)\n%s\n%s", (long long)i, g, w,
+                      bound, rig_what(r, 0), r->text);
+    }
+}
+
+/* Builds the graph and its inputs; returns how many elements a result is made of. */
+typedef int64_t (*Make)(Rig *r, const ScOp *op);
+
+/* exact: the results are to be equal, not within the bound of a sum. */
+static void check(const char *cpu, uint64_t seed, const ScOp *op, Make make, bool exact)
+{
+    Rig r[2];
+    ScrtTensor got[RIG_PORTS], want[RIG_PORTS], mag[RIG_PORTS];
+    int64_t depth = 0;
+    for (int i = 0; i < 2; i++) {
+        rig_init(&r[i], cpu, seed);
+        r[i].magnitudes = i == 1;
+        depth = make(&r[i], op);
+    }
+    rig_compile(&r[0]);
+    rig_evaluate(&r[0], want);
+    rig_evaluate(&r[1], mag);
+    rig_run_threads(&r[0], got);
+    compare(&r[0], &got[0], &want[0], exact ? NULL : &mag[0], depth);
+    rig_outputs_free(&r[0], got);
+    rig_outputs_free(&r[0], want);
+    rig_outputs_free(&r[1], mag);
+    rig_free(&r[0]);
+    rig_free(&r[1]);
+}
+
+static void on_each_cpu(int rounds, const ScOp *op, Make make, bool exact)
+{
+    for (int c = 0; c < N_CPU; c++) {
+        if (!rig_host_runs(cpu_name[c])) {
+            sct_note_skip(__func__, "this machine does not run %s", cpu_name[c]);
+            continue;
+        }
+        for (int i = 0; i < rounds; i++)
+            check(cpu_name[c], (uint64_t)(i * N_CPU + c), op, make, exact);
+    }
+}
+
+/* --- Nodes as the row draws them: one to three spatial dims, every attribute
+ * -----------------------
+ */
+
+static int64_t make_drawn(Rig *r, const ScOp *op)
+{
+    ScBuild b;
+    uint64_t seed = (uint64_t)rig_draw(r, 1, INT32_MAX);
+    ScVal y;
+    sc_build_init(&b, r->cx, "g", NULL);
+    ck_assert_uint_eq(op->domain.make(&b, &seed, &y), 1);
+    sc_output(&b, "y", y);
+    rig_take(r, sc_build_end(&b));
+    rig_inputs(r, NULL, 0);
+    int64_t depth = 1;
+    const ScType *w = r->g->n_in > 1 ? sc_type_of(r->g, r->g->in[1]) : NULL;
+    for (uint32_t d = 1; w && d < w->rank; d++)
+        depth *= w->dim[d]->c;
+    return w ? depth : 64;
+}
+
+START_TEST(drawn_conv)
+{
+    on_each_cpu(40, &sc_op_conv, make_drawn, false);
+}
+END_TEST
+
+START_TEST(drawn_maxpool)
+{
+    on_each_cpu(30, &sc_op_maxpool, make_drawn, true);
+}
+END_TEST
+
+START_TEST(drawn_avgpool)
+{
+    on_each_cpu(30, &sc_op_avgpool, make_drawn, false);
+}
+END_TEST
+
+/* --- Convolutions of two dims in every format, with symbolic batch, groups and an epilogue
+ * ---------
+ */
+
+static int64_t out_extent(int64_t x, int64_t before, int64_t after, int64_t size, int64_t stride)
+{
+    return (x + before + after - size) / stride + 1;
+}
+
+static int64_t make_conv(Rig *r, const ScOp *op)
+{
+    static const char *const type[][3] = {
+        {"f8e4m3fn", "f8e4m3fn", "f32"}, {"f32", "f8e4m3fn", "f32"}, {"f8e5m2", "f8e4m3fn", "f32"},
+        {"f16", "f16", "f16"},           {"bf16", "bf16", "bf16"},   {"f8e4m3fn", "f32", "f32"},
+    };
+    (void)op;
+    const char *const *t = type[rig_draw(r, 0, 5)];
+    int64_t group = rig_draw(r, 1, 3), in = rig_draw(r, 1, 4), out = group * rig_draw(r, 1, 20);
+    int64_t batch = rig_draw(r, 0, 3), stride[2], pad[4], dil[2], x[2], k[2], y[2];
+    for (int i = 0; i < 2; i++) {
+        k[i] = rig_draw(r, 1, 5);
+        dil[i] = rig_draw(r, 1, 2);
+        stride[i] = rig_draw(r, 0, 2) ? 1 : rig_draw(r, 2, 3);
+        pad[i] = rig_draw(r, 0, 3);
+        pad[2 + i] = rig_draw(r, 0, 3);
+        x[i] = (k[i] - 1) * dil[i] + 1 + rig_draw(r, 0, 30);
+        y[i] = out_extent(x[i], pad[i], pad[2 + i], (k[i] - 1) * dil[i] + 1, stride[i]);
+    }
+    rig_blob(r, "w", 4, (int64_t[]){out, in, k[0], k[1]});
+    rig_blob(r, "b", 1, &out);
+    char result[96];
+    snprintf(result, sizeof result, "%s[n,%lld,%lld,%lld]", t[2], (long long)out, (long long)y[0],
+             (long long)y[1]);
+    rig_parse(r,
+              "graph @g(%%x: %s[n,%lld,%lld,%lld]) -> (%%y) {\n"
+              "  %%w = const @w : %s[%lld,%lld,%lld,%lld]\n"
+              "  %%b = const @b : %s[%lld]\n"
+              "  %%c = conv %%x, %%w, %%b {strides = [%lld,%lld], pads = [%lld,%lld,%lld,%lld], "
+              "dilations = [%lld,%lld], group = %lld} : %s\n"
+              "  %%y = relu %%c : %s\n}\n",
+              t[0], (long long)(in * group), (long long)x[0], (long long)x[1], t[1], (long long)out,
+              (long long)in, (long long)k[0], (long long)k[1], t[2], (long long)out,
+              (long long)stride[0], (long long)stride[1], (long long)pad[0], (long long)pad[1],
+              (long long)pad[2], (long long)pad[3], (long long)dil[0], (long long)dil[1],
+              (long long)group, result, result);
+    rig_inputs(r, "n", batch);
+    return in * k[0] * k[1];
+}
+
+START_TEST(conv_formats)
+{
+    on_each_cpu(40, &sc_op_conv, make_conv, false);
+}
+END_TEST
+
+/* Wide enough for several tiles, panels and chunks of k. */
+static int64_t make_big(Rig *r, const ScOp *op)
+{
+    (void)op;
+    int64_t in = rig_draw(r, 30, 40), out = rig_draw(r, 120, 130), x = rig_draw(r, 5, 19);
+    long long s = rig_draw(r, 1, 2);
+    rig_blob(r, "w", 4, (int64_t[]){out, in, 3, 3});
+    rig_parse(r,
+              "graph @g(%%x: f32[2,%lld,%lld,%lld]) -> (%%y) {\n"
+              "  %%w = const @w : f8e4m3fn[%lld,%lld,3,3]\n"
+              "  %%y = conv %%x, %%w {strides = [%lld,%lld], pads = [1,1,1,1], "
+              "dilations = [1,1]} : f32[2,%lld,%lld,%lld]\n}\n",
+              (long long)in, (long long)x, (long long)x, (long long)out, (long long)in, s, s,
+              (long long)out, (x - 1) / s + 1, (x - 1) / s + 1);
+    rig_inputs(r, NULL, 0);
+    return in * 9;
+}
+
+START_TEST(conv_big)
+{
+    on_each_cpu(6, &sc_op_conv, make_big, false);
+}
+END_TEST
+
+/* Channels last, through a view of the input; spatial sizes known at run time only. */
+static int64_t make_symbolic(Rig *r, const ScOp *op)
+{
+    (void)op;
+    rig_blob(r, "w", 4, (int64_t[]){5, 3, 3, 3});
+    rig_parse(r, "graph @g(%%x: f32[2,s,s,3]) -> (%%y) {\n"
+                 "  %%w = const @w : f32[5,3,3,3]\n"
+                 "  %%t = transpose %%x {perm = [0,3,1,2]} : f32[2,3,s,s]\n"
+                 "  %%y = conv %%t, %%w {strides = [1,1], pads = [1,1,1,1], dilations = [1,1]} "
+                 ": f32[2,5,s,s]\n}\n");
+    rig_inputs(r, "s", rig_draw(r, 1, 40));
+    return 27;
+}
+
+START_TEST(conv_symbolic)
+{
+    on_each_cpu(8, &sc_op_conv, make_symbolic, false);
+}
+END_TEST
+
+/* --- Pools in low precision ---------------------------------------------------------------------
+ */
+
+static int64_t make_pool(Rig *r, const ScOp *op)
+{
+    static const char *const type[] = {"f8e4m3fn", "f8e5m2", "f16", "f32"};
+    const char *t = type[rig_draw(r, 0, 3)];
+    int64_t k = rig_draw(r, 1, 6), s = rig_draw(r, 1, 6), x = k + rig_draw(r, 0, 60);
+    long long kk = k, ss = s, xx = x, y = (x - k) / s + 1;
+    rig_parse(r,
+              "graph @g(%%x: %s[n,3,%lld,%lld]) -> (%%y) {\n"
+              "  %%y = %s %%x {kernel_shape = [%lld,%lld], strides = [%lld,%lld], "
+              "pads = [0,0,0,0], dilations = [1,1]} : %s[n,3,%lld,%lld]\n}\n",
+              t, xx, xx, op->name, kk, kk, ss, ss, t, y, y);
+    rig_inputs(r, "n", rig_draw(r, 0, 3));
+    return k * k;
+}
+
+START_TEST(maxpool_formats)
+{
+    on_each_cpu(25, &sc_op_maxpool, make_pool, true);
+}
+END_TEST
+
+/* A NaN stays in every window that sees it, and nowhere else; padding never wins. */
+START_TEST(maxpool_nan)
+{
+    Rig r;
+    ScrtTensor y;
+    rig_init(&r, "native", 1);
+    rig_parse(&r, "graph @g(%%x: f32[1,1,1,40]) -> (%%y) {\n"
+                  "  %%y = maxpool %%x {kernel_shape = [1,3], strides = [1,1], pads = [0,1,0,1], "
+                  "dilations = [1,1]} : f32[1,1,1,40]\n}\n");
+    rig_compile(&r);
+    rig_inputs(&r, NULL, 0);
+    float *x = r.in[0].data;
+    for (int i = 0; i < 40; i++)
+        x[i] = -1 - fabsf(x[i]);
+    x[20] = NAN;
+    rig_run_threads(&r, &y);
+    for (int i = 0; i < 40; i++) {
+        float got = ((float *)y.data)[i];
+        ck_assert_msg(i >= 19 && i <= 21 ? isnan(got) : got <= -1, "element %d is %g", i,
+                      (double)got);
+    }
+    rig_outputs_free(&r, &y);
+    rig_free(&r);
+}
+END_TEST
+
+START_TEST(report)
+{
+    Rig r;
+    rig_init(&r, "x86-64-v3", 1);
+    rig_blob(&r, "w", 4, (int64_t[]){16, 8, 5, 5});
+    rig_parse(&r, "graph @g(%%x: f8e4m3fn[1,8,14,14]) -> (%%y) {\n"
+                  "  %%w = const @w : f8e4m3fn[16,8,5,5]\n"
+                  "  %%y = conv %%x, %%w {strides = [1,1], pads = [2,2,2,2], dilations = [1,1]} "
+                  ": f32[1,16,14,14]\n}\n");
+    ScPassEnv env = {0};
+    r.kernels = sc_pass_fuse(r.cx, r.g, &env);
+    ScCodegenOptions opt = {.cpu = r.cpu};
+    r.object = sc_codegen(r.cx, r.kernels, &opt, SC_EMIT_OBJ);
+    ck_assert(r.object != NULL);
+    const char *what = rig_what(&r, 0);
+    ck_assert_msg(strncmp(what, "conv f8e4m3fn x f8e4m3fn: direct, tile ", 39) == 0, "%s", what);
+    ck_assert_uint_ge(r.object->n_weights, 16 * 200);
+    ck_assert_uint_le(r.object->n_weights, 16 * 200 + 64);
+    rig_free(&r);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("codegen-window");
+    TCase *t = tcase_create("window");
+    tcase_set_timeout(t, 900);
+    tcase_add_test(t, drawn_conv);
+    tcase_add_test(t, drawn_maxpool);
+    tcase_add_test(t, drawn_avgpool);
+    tcase_add_test(t, conv_formats);
+    tcase_add_test(t, conv_big);
+    tcase_add_test(t, conv_symbolic);
+    tcase_add_test(t, maxpool_formats);
+    tcase_add_test(t, maxpool_nan);
+    tcase_add_test(t, report);
+    suite_add_tcase(s, t);
+    return sct_main("codegen-window", s);
+}
