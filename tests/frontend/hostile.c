@@ -203,7 +203,7 @@ static void refused(const unsigned char *p, size_t n, ScDiagId id)
 /* Model.graph, then Graph.node, Node.attribute, Attribute.g over and over. */
 START_TEST(nested_deep)
 {
-    enum { DEPTH = 100000, CAP = 12 * DEPTH };
+    enum { DEPTH = 3 * 33334, CAP = 12 * DEPTH };
     Bytes b = {malloc(CAP), 0};
     ck_assert_ptr_nonnull(b.p);
     static const unsigned fields[] = {6, 5, 1};
