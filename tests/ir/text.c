@@ -121,6 +121,25 @@ START_TEST(canonical_texts)
 }
 END_TEST
 
+/* The example of the README is the indented block that begins with a source line. */
+START_TEST(readme_example)
+{
+    char *text = sct_read(sct_source("ir/README.md"), NULL), *block = strstr(text, "    source ");
+    ck_assert_ptr_nonnull(block);
+    char *end_of_block = strstr(block, "\n    }\n");
+    ck_assert_ptr_nonnull(end_of_block);
+    end_of_block[7] = '\0';
+    begin();
+    ScGraph *g = sct_graph(cx, block);
+    ck_assert_uint_eq(g->n_state, 1);
+    ck_assert_str_eq(g->out_name[0], "out");
+    round_trip(g);
+    sc_graph_free(g);
+    end();
+    free(text);
+}
+END_TEST
+
 /* Freely written text: comments, blanks, any numbers, any order of what may be left out. */
 START_TEST(free_form)
 {
@@ -550,6 +569,7 @@ int main(void)
     int n = (int)(sizeof canonical / sizeof *canonical);
     tcase_set_timeout(c, 300);
     tcase_add_loop_test(c, canonical_texts, 0, n);
+    tcase_add_test(c, readme_example);
     tcase_add_test(c, free_form);
     tcase_add_loop_test(c, refused_texts, 0, (int)(sizeof refused / sizeof *refused));
     tcase_add_test(c, many_mistakes);
