@@ -55,6 +55,16 @@ static bool has_bias(const ScInfer *in)
 /* --- matmul -------------------------------------------------------------------------------------
  */
 
+/* t with matrices of one element: what is left to broadcast are the batches, in their places. */
+static const ScType *batches(ScCtx *cx, const ScType *t)
+{
+    const ScTerm *dim[SCRT_MAX_RANK];
+    uint32_t rank = t->rank > 2 ? t->rank : 2;
+    for (uint32_t d = 0; d < rank; d++)
+        dim[d] = d + 2 < rank ? t->dim[d] : sc_term(cx, 1);
+    return sc_type(cx, t->dtype, rank, dim);
+}
+
 static bool infer_matmul(ScInfer *in)
 {
     const ScType *a = in->in[A], *b = in->in[B];
@@ -67,10 +77,9 @@ static bool infer_matmul(ScInfer *in)
                    b->rank > 1 ? "second to last" : "only"};
     if (!sc_ops_product_dtype(in, BIAS, M_OUT, &dtype) || !check_inner(in, inner))
         return false;
-    const ScType *batch_a = sc_type(in->cx, a->dtype, a->rank > 2 ? a->rank - 2 : 0, a->dim);
-    const ScType *batch_b = sc_type(in->cx, b->dtype, b->rank > 2 ? b->rank - 2 : 0, b->dim);
-    if (!sc_broadcast(in, batch_a, batch_b, &rank, dim))
+    if (!sc_broadcast(in, batches(in->cx, a), batches(in->cx, b), &rank, dim))
         return false;
+    rank -= 2;
     if (a->rank > 1)
         dim[rank++] = a->dim[a->rank - 2];
     if (b->rank > 1)
