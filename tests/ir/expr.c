@@ -221,12 +221,8 @@ static const struct {
     ScX (*build)(ScBody *b, ScX x);
     double (*exact)(double x);
 } functions[] = {
-    {"exp", sc_x_exp, exp},
-    {"expm1", sc_x_expm1, expm1},
-    {"log", sc_x_log, log},
-    {"tanh", sc_x_tanh, tanh},
-    {"erf", sc_x_erf, erf},
-    {"sigmoid", sc_x_sigmoid, sigmoid},
+    {"exp", sc_x_exp, exp},    {"expm1", sc_x_expm1, expm1}, {"log", sc_x_log, log},
+    {"tanh", sc_x_tanh, tanh}, {"erf", sc_x_erf, erf},       {"sigmoid", sc_x_sigmoid, sigmoid},
 };
 
 /* Distance from the exact value in units of the last place of an f32 there; HUGE_VAL where one is
