@@ -433,6 +433,7 @@ static const struct {
 ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
     Raise r = {.g = g};
+    bool raised = false;
     (void)env;
     r.env = sc_pass_begin(&r.b, cx, g);
     r.use = sc_uses(g, sc_pass_scratch(r.env));
@@ -446,10 +447,12 @@ ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
             v = idiom[k].op == n->op ? idiom[k].apply(&r) : SC_POISON;
         if (v != SC_POISON && type_of(&r, v) == sc_type_of(g, n->first)) {
             out[0] = v;
+            raised = true;
             sc_set_name(&r.b, v, g->value[n->first].name);
         } else {
             sc_copy_node(&r.b, g, n, r.in, out);
         }
     }
-    return sc_pass_end(&r.b, r.env);
+    ScGraph *ret = sc_pass_end(&r.b, r.env);
+    return raised ? sc_identities(cx, ret) : ret; /* reshapes that moved may have met others */
 }
