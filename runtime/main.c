@@ -132,6 +132,18 @@ static bool ends_with(const char *text, const char *end)
     return n >= k && strcmp(text + n - k, end) == 0;
 }
 
+static int unknown_symbol(const Cli *c, const char *argument)
+{
+    const ScrtModel *m = c->model;
+    char names[400] = "none";
+    for (uint32_t k = 0; k < m->n_sym; k++) {
+        size_t n = k ? strlen(names) : 0;
+        snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", m->sym[k]);
+    }
+    return cli_fail(c, USAGE, "--dim %.100s: the model has no symbol of that name; it has: %s",
+                    argument, names);
+}
+
 static int check_dims(const Cli *c)
 {
     for (int i = 0; i < c->n_dim; i++) {
@@ -144,9 +156,7 @@ static int check_dims(const Cli *c)
         for (uint32_t k = 0; k < c->model->n_sym; k++)
             known |= strlen(c->model->sym[k]) == n && memcmp(c->model->sym[k], c->dim[i], n) == 0;
         if (!known)
-            return cli_fail(c, USAGE,
-                            "--dim %.100s: the model has no symbol of that name; see --help",
-                            c->dim[i]);
+            return unknown_symbol(c, c->dim[i]);
     }
     return DONE;
 }

@@ -3,12 +3,17 @@
  * about one; but a thread that spins for long takes the processor from whoever runs next, so after
  * SPIN_NS it sleeps.
  *
- * Each worker has a mailbox that one thread writes and one reads: the caller puts a piece into it
- * and advances `go`, the worker runs the piece and advances `done` to the same number. Either side
- * waits for the other's word: it spins, then announces that it sleeps, looks once more, and sleeps
- * in the kernel. The writer advances the word first and then looks at the announcement; both orders
- * are sequentially consistent, so one of the two sees the other and no wake-up is lost. A worker
- * without a piece in this loop is not woken and its mailbox is not touched.
+ * Each worker has a mailbox: the caller puts a piece into it and advances `go`; the worker claims
+ * the piece, runs it and advances `done` to the same round. Either side waits for the other's word:
+ * it spins, then announces that it sleeps, looks once more, and sleeps in the kernel. The writer
+ * advances the word first and then looks at the announcement; both orders are sequentially
+ * consistent, so one of the two sees the other and no wake-up is lost. A worker without a piece in
+ * this loop is not woken and its mailbox is not touched.
+ *
+ * When the caller has run its own piece, it claims the pieces that no worker has begun, and runs
+ * them under their numbers: a worker that still sleeps, or that has no processor on a busy machine,
+ * is not waited for. The fields of a mailbox belong to who has claimed its round, and to the caller
+ * again when that round is done.
  *
  * Which piece goes to which thread is arithmetic on (n, grain, size), never who came first. */
 #include "runtime/scrt_priv.h"
@@ -36,7 +41,8 @@ typedef struct Worker {
     uint32_t index;
     bool spins;
     pthread_t thread;
-    _Alignas(LINE) Word done;
+    _Alignas(LINE) atomic_uint claimed; /* the last round that someone has begun */
+    Word done;
 } Worker;
 
 struct ScrtPool {
@@ -54,13 +60,15 @@ static void relax(void)
 #endif
 }
 
-static void await(Word *w, uint32_t want, bool spins)
+/* Waits until w is not what it was last; answers what it is. */
+static uint32_t await(Word *w, uint32_t last, bool spins)
 {
+    uint32_t value;
     if (spins)
         for (uint64_t until = 0;;) {
             for (int i = 0; i < 16; i++) {
-                if (atomic_load_explicit(&w->value, memory_order_acquire) == want)
-                    return;
+                if ((value = atomic_load_explicit(&w->value, memory_order_acquire)) != last)
+                    return value;
                 relax();
             }
             uint64_t now = scrt_now_ns();
@@ -69,25 +77,38 @@ static void await(Word *w, uint32_t want, bool spins)
             else if (now >= until)
                 break;
         }
-    atomic_store(&w->asleep, 1);
-    for (uint32_t now; (now = atomic_load(&w->value)) != want;)
-        syscall(SYS_futex, &w->value, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+    for (;;) {
+        atomic_store(&w->asleep, 1);
+        if ((value = atomic_load(&w->value)) != last)
+            break;
+        syscall(SYS_futex, &w->value, FUTEX_WAIT_PRIVATE, last, NULL, NULL, 0);
+    }
     atomic_store(&w->asleep, 0);
+    return value;
 }
 
 static void advance(Word *w, uint32_t to)
 {
     atomic_store(&w->value, to);
-    if (atomic_load(&w->asleep))
+    if (atomic_load(&w->asleep) && atomic_exchange(&w->asleep, 0)) /* woken once is enough */
         syscall(SYS_futex, &w->value, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+/* True for one of those who try to begin a round. */
+static bool claim(Worker *w, uint32_t round)
+{
+    uint32_t before = round - 1;
+    return atomic_compare_exchange_strong(&w->claimed, &before, round);
 }
 
 static void *work(void *arg)
 {
     Worker *w = arg;
     scrt_fp_enter();
-    for (uint32_t round = 1;; round++) {
-        await(&w->go, round, w->spins);
+    for (uint32_t round = 0;;) {
+        round = await(&w->go, round, w->spins); /* rounds that the caller ran itself are skipped */
+        if (!claim(w, round))
+            continue;
         if (!w->body)
             return NULL;
         w->body(w->arg, w->begin, w->end, w->index);
@@ -159,6 +180,18 @@ uint32_t scrt_pool_size(const ScrtPool *p)
     return p ? p->size : 1;
 }
 
+/* Ends the round of a worker: runs its piece if it has not begun, else waits for it. */
+static void finish(Worker *w)
+{
+    uint32_t round = atomic_load_explicit(&w->go.value, memory_order_relaxed);
+    if (claim(w, round)) {
+        w->body(w->arg, w->begin, w->end, w->index);
+        return;
+    }
+    for (uint32_t done = atomic_load(&w->done.value); done != round;)
+        done = await(&w->done, done, w->spins);
+}
+
 void scrt_pool_run(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t grain)
 {
     if (n < 1)
@@ -186,10 +219,8 @@ void scrt_pool_run(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t gra
         begin = end;
     }
     body(arg, 0, first, 0);
-    for (int64_t k = 1; k < pieces; k++) {
-        Worker *w = &p->worker[k - 1];
-        await(&w->done, atomic_load_explicit(&w->go.value, memory_order_relaxed), p->spins);
-    }
+    for (int64_t k = pieces - 1; k > 0; k--) /* the last was told last */
+        finish(&p->worker[k - 1]);
 }
 
 void scrt_parallel(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t grain)

@@ -210,7 +210,7 @@ START_TEST(usage_errors)
         {{"-o", "o.npy"}, "the model has 2 outputs, which need an .npz"},
         {{"--json"}, "--json goes with --bench or --info"},
         {{"--bench", "--dim", "batch"}, "--dim takes NAME=NUMBER, not 'batch'"},
-        {{"--bench", "--dim", "rows=3"}, "the model has no symbol of that name"},
+        {{"--bench", "--dim", "rows=3"}, "the model has no symbol of that name; it has: batch"},
         {{"--dim", "batch=3"}, "--dim goes with --bench or --info"},
         {{"--bench", "--repeat", "3"}, "--bench cannot go with"},
         {{"-o", "-", "--top", "3"}, "so --top and --profile cannot"},

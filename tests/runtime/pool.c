@@ -10,15 +10,34 @@ static int create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), vo
 
 #include "tests/harness.h"
 
+#include <errno.h>
 #include <stdlib.h>
+
+static atomic_bool gate_closed; /* threads that are made do not begin before it opens */
+static struct {
+    void *(*fn)(void *);
+    void *arg;
+} behind_gate[16];
+static unsigned n_behind_gate;
+
+static void *wait_at_gate(void *number)
+{
+    while (atomic_load(&gate_closed))
+        usleep(1000);
+    return behind_gate[(uintptr_t)number].fn(behind_gate[(uintptr_t)number].arg);
+}
 
 static int create(pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg)
 {
     if (threads_left == 0)
-        return 11; /* EAGAIN */
+        return EAGAIN;
     if (threads_left > 0)
         threads_left--;
-    return pthread_create(t, a, fn, arg);
+    if (!atomic_load(&gate_closed))
+        return pthread_create(t, a, fn, arg);
+    behind_gate[n_behind_gate].fn = fn;
+    behind_gate[n_behind_gate].arg = arg;
+    return pthread_create(t, a, wait_at_gate, (void *)(uintptr_t)n_behind_gate++);
 }
 
 enum { MOST = 16 };
@@ -177,6 +196,47 @@ START_TEST(idle_threads_sleep)
 }
 END_TEST
 
+typedef struct Together {
+    Seen seen;
+    atomic_int begun;
+    pthread_t thread[MOST];
+} Together;
+
+/* Ends only when all four pieces have begun, so that each is run by a thread of its own. */
+static void look_together(void *arg, int64_t begin, int64_t end, uint32_t thread)
+{
+    Together *t = arg;
+    look(&t->seen, begin, end, thread);
+    t->thread[thread] = pthread_self();
+    atomic_fetch_add(&t->begun, 1);
+    for (uint64_t until = scrt_now_ns() + 5000000000u; atomic_load(&t->begun) < 4;)
+        if (scrt_now_ns() > until)
+            return;
+}
+
+/* Workers that are made but do not get to run, as on a busy machine, are done without; when they
+ * come they have missed some loops, and take part in the next. */
+START_TEST(late_threads_are_not_waited_for)
+{
+    atomic_store(&gate_closed, true);
+    ScrtPool *p = pool(4);
+    ck_assert_uint_eq(scrt_pool_size(p), 4);
+    for (int64_t n = 1; n < 20; n++) {
+        Seen s = {0};
+        scrt_parallel(p, look, &s, n, 1);
+        check_pieces(&s, 4, n, 1);
+    }
+    atomic_store(&gate_closed, false);
+    Together t = {0};
+    scrt_parallel(p, look_together, &t, 4, 1);
+    ck_assert_int_eq(atomic_load(&t.begun), 4);
+    for (int k = 0; k < 4; k++)
+        for (int o = 0; o < k; o++)
+            ck_assert(!pthread_equal(t.thread[k], t.thread[o]));
+    scrt_pool_free(p);
+}
+END_TEST
+
 START_TEST(fewer_threads_do_as_well)
 {
     for (int can = 0; can < 4; can++) {
@@ -198,15 +258,18 @@ END_TEST
 START_TEST(every_thread_has_the_plain_environment)
 {
     uint32_t was = __builtin_ia32_stmxcsr(), odd = 0x1f80 | 0x8040 | 0x6000;
-    Seen s = {0};
+    Together s = {0};
     __builtin_ia32_ldmxcsr(odd); /* workers inherit it */
     ScrtPool *p = pool(4);
-    scrt_parallel(p, look, &s, 4, 1);
+    scrt_parallel(p, look_together, &s, 4, 1);
     uint32_t after = __builtin_ia32_stmxcsr();
     __builtin_ia32_ldmxcsr(was);
     ck_assert_uint_eq(after, odd);
-    for (int t = 0; t < 4; t++)
-        ck_assert_uint_eq(s.csr[t] & 0xffc0, 0x1f80);
+    for (int t = 0; t < 4; t++) {
+        ck_assert_uint_eq(s.seen.csr[t] & 0xffc0, 0x1f80);
+        for (int o = 0; o < t; o++)
+            ck_assert(!pthread_equal(s.thread[t], s.thread[o]));
+    }
     scrt_pool_free(p);
 }
 END_TEST
@@ -221,6 +284,7 @@ int main(void)
     tcase_add_loop_test(c, no_start_and_no_end_is_lost, 1, 5);
     tcase_add_test(c, waits_for_the_slowest);
     tcase_add_loop_test(c, idle_threads_sleep, 0, 2);
+    tcase_add_test(c, late_threads_are_not_waited_for);
     tcase_add_test(c, fewer_threads_do_as_well);
 #if defined(__x86_64__)
     tcase_add_test(c, every_thread_has_the_plain_environment);
