@@ -383,9 +383,12 @@ static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
     sc_str_addf(&s, "contract %s x %s%s: ", scrt_dtype_name(sc_type_of(sub, c->node->in[0])->dtype),
                 scrt_dtype_name(sc_type_of(sub, c->node->in[1])->dtype),
                 c->packed ? " packed" : "");
+    int64_t rows = 1;
+    sc_term_const(c->job.rows, &rows);
     if (stream)
         sc_str_addf(&s, "%sstream %u panels of %u%s", tiles ? "rows <= 3 " : "",
-                    cg_stream_panels(m, c, 1), c->tile.nr, tiles ? "; else " : "");
+                    cg_stream_panels(m, c, rows > 1 ? (uint32_t)rows : 1), c->tile.nr,
+                    tiles ? "; else " : "");
     if (tiles)
         sc_str_addf(&s, "tile %ux%u, kc %u", c->tile.mr, c->tile.nr, c->tile.kc);
     if (c->packed && c->panels.unit.way != CG_UNIT_PLAIN)

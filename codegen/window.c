@@ -5,6 +5,17 @@
 
 #include <string.h>
 
+/* A known distance of rows becomes whole vectors where that costs little: then fewer vectors of
+ * results cross from one row to the next. */
+static const ScTerm *even_rows(CgModule *m, const ScTerm *pitch)
+{
+    int64_t n, w = m->target.w;
+    if (!sc_term_const(pitch, &n))
+        return pitch;
+    int64_t even = (n + w - 1) / w * w;
+    return even - n <= n / 12 ? sc_term(m->cx, even) : pitch;
+}
+
 /* Elements that the windows reach over along dim i, padding included. */
 static const ScTerm *reach(CgModule *m, const CgWindow *w, uint32_t i)
 {
@@ -27,7 +38,7 @@ static void plane_extents(CgModule *m, CgWindow *w)
         const ScTerm *after = sc_term_max(cx, sc_term_sub(cx, reach(m, w, i), filled), zero);
         const ScTerm *pitch = sc_term_add(cx, w->in[i], sc_term_max(cx, before, after));
         /* Shared padding may make it shorter than a row of the result. */
-        w->extent[i] = sc_term_max(cx, pitch, w->out[i]);
+        w->extent[i] = even_rows(m, sc_term_max(cx, pitch, w->out[i]));
     }
     const ScTerm *step = sc_term(cx, 1);
     for (uint32_t i = w->ns; i-- > 0;) {

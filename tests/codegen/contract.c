@@ -215,6 +215,26 @@ START_TEST(views)
 }
 END_TEST
 
+/* No extent is known when the code is made. */
+static int64_t make_symbolic(Rig *r)
+{
+    static const int64_t size[] = {0, 1, 2, 3, 4, 17, 65, 300};
+    int64_t s = size[rig_draw(r, 0, 7)];
+    bool tb = rig_draw(r, 0, 1), ta = rig_draw(r, 0, 1);
+    rig_parse(r,
+              "graph @g(%%x: f8e4m3fn[s,s], %%w: f32[s,s], %%b: f32[s]) -> (%%y) {\n"
+              "  %%y = gemm %%x, %%w, %%b {trans_a = %d, trans_b = %d} : f32[s,s]\n}\n",
+              ta, tb);
+    rig_inputs(r, "s", s);
+    return s;
+}
+
+START_TEST(symbolic)
+{
+    on_each_cpu(12, make_symbolic);
+}
+END_TEST
+
 /* --- Epilogues -----------------------------------------------------------------------------------
  */
 
@@ -360,6 +380,7 @@ int main(void)
     tcase_add_test(t, matrices);
     tcase_add_test(t, batches);
     tcase_add_test(t, views);
+    tcase_add_test(t, symbolic);
     tcase_add_test(t, epilogues);
     tcase_add_test(t, not_finite);
     tcase_add_test(t, report);
