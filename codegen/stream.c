@@ -19,8 +19,8 @@ enum {
 
 uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows)
 {
-    uint32_t n = GROUP;
-    while (n > 1 && n * c->tile.nv * rows > m->target.n_reg / 2)
+    uint32_t n = GROUP, sums = m->target.n_reg > 16 ? 16 : 6; /* decoding needs registers too */
+    while (n > 1 && n * c->tile.nv * rows > sums)
         n /= 2;
     return n;
 }

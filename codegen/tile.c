@@ -28,7 +28,7 @@ static uint32_t round_up(uint32_t x, uint32_t to)
  * a divisor of them if one is tall enough. A symbolic number is most often a power of two. */
 static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
 {
-    uint32_t spare = t->fma ? nv + 1 : nv + 2, most = (t->n_reg - spare) / nv;
+    uint32_t most = (t->n_reg - nv - 2) / nv; /* a row of B, a broadcast, a product */
     if (rows < 0) {
         uint32_t p = 1;
         while (2 * p <= most)
@@ -70,10 +70,10 @@ static void choose(const CgTarget *t, int64_t rows, int64_t cols, bool nv_pow2, 
 
 /* Where one panel holds all columns its last vector need not be wider than they are: on targets
  * that add up 512 bits in two halves this saves time, elsewhere it costs none. */
-static uint32_t last_lanes(const CgTile *t, int64_t cols)
+static uint32_t last_lanes(const CgTarget *target, const CgTile *t, int64_t cols)
 {
     uint32_t n = 16 / t->size;
-    if (cols > t->nr)
+    if (cols > t->nr || target->vec_bits < 512)
         return t->w;
     while (n < t->w && (t->nv - 1) * t->w + n < cols)
         n *= 2;
@@ -93,7 +93,7 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
     int64_t n_row = const_or(rows, -1), n_k = const_or(depth, -1);
     choose(t, n_row, const_or(cols, -1), nv_pow2, ret);
     ret->nr = ret->nv * ret->w;
-    ret->last = last_lanes(ret, const_or(cols, INT64_MAX));
+    ret->last = last_lanes(t, ret, const_or(cols, INT64_MAX));
     ret->exact = n_row >= 0;
     ret->low = n_row >= 0 ? (uint32_t)(n_row % ret->mr) : ret->mr / 2;
 
@@ -112,7 +112,8 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
     uint32_t block = CG_TILE_ROWS / ret->mr * ret->mr;
     if (n_row >= 0 && n_row < block)
         block = round_up((uint32_t)n_row, ret->mr);
-    while (block > ret->mr && n_k > 0 && (double)block * (double)n_k * ret->size > 2.0 * t->cache_l2)
+    while (block > ret->mr && n_k > 0 &&
+           (double)block * (double)n_k * ret->size > 2.0 * t->cache_l2)
         block -= ret->mr;
     ret->rows = block > ret->mr ? block : ret->mr;
 }

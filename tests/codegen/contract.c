@@ -350,7 +350,7 @@ START_TEST(report)
     ScCodegenOptions opt = {.cpu = r.cpu};
     r.object = sc_codegen(r.cx, r.kernels, &opt, SC_EMIT_OBJ);
     ck_assert(r.object != NULL);
-    ck_assert_str_eq(rig_what(&r, 0), "contract f8e4m3fn x f8e4m3fn packed: rows <= 3 stream 4 "
+    ck_assert_str_eq(rig_what(&r, 0), "contract f8e4m3fn x f8e4m3fn packed: rows <= 3 stream 2 "
                                       "panels of 16; else tile 6x16, kc 196; decode by f16");
     rig_free(&r);
 }
