@@ -206,8 +206,10 @@ static ScVal softmax(Raise *r)
 
 #define MAX_FACTORS 8
 
-/* The factors of a product that are no constants, and the product of those that are. */
+/* The factors of a product that are no constants, and the product of those that are. `whole` is not
+ * taken apart, though it be a product itself. */
 typedef struct Product {
+    ScVal whole;
     ScVal factor[MAX_FACTORS];
     uint32_t n;
     double c;
@@ -217,12 +219,13 @@ static void collect(Raise *r, ScVal v, Product *p, uint32_t depth)
 {
     ScNode n = {0};
     double c;
+    bool apart = depth < 4 && v != p->whole;
     if (sc_built_splat(&r->b, v, &c)) {
         p->c *= c;
-    } else if (depth < 4 && is(r, v, &sc_op_mul, &n)) {
+    } else if (apart && is(r, v, &sc_op_mul, &n)) {
         collect(r, n.in[0], p, depth + 1);
         collect(r, n.in[1], p, depth + 1);
-    } else if (depth < 4 && v >= SC_FIRST && sc_built_def(&r->b, v)->op == &sc_op_div &&
+    } else if (apart && v >= SC_FIRST && sc_built_def(&r->b, v)->op == &sc_op_div &&
                sc_built_splat(&r->b, sc_built_def(&r->b, v)->in[1], &c)) {
         is(r, v, &sc_op_div, &n);
         p->c /= c;
@@ -240,7 +243,7 @@ static bool near(double x, double c)
 /* v is x times about c, however it is written. */
 static bool scaled(Raise *r, ScVal v, ScVal x, double c)
 {
-    Product p = {.c = 1};
+    Product p = {.c = 1, .whole = x};
     collect(r, v, &p, 0);
     return p.n == 1 && p.factor[0] == x && near(p.c, c);
 }
@@ -248,7 +251,7 @@ static bool scaled(Raise *r, ScVal v, ScVal x, double c)
 /* v is about c times the k-th power of x. */
 static bool cubic(Raise *r, ScVal v, ScVal x, double c)
 {
-    Product p = {.c = 1};
+    Product p = {.c = 1, .whole = x};
     ScVal base;
     collect(r, v, &p, 0);
     if (p.n == 1 && near(p.c, c))
@@ -275,28 +278,69 @@ static bool gelu_gate(Raise *r, ScVal v, ScVal x, bool *ret_tanh)
            (sum.in[1] == x && cubic(r, sum.in[0], x, 0.044715));
 }
 
-/* x (1 + gate x) / 2, the factors in any order */
-static ScVal gelu(Raise *r)
+/* v without the constants that it is multiplied with or divided by. */
+static ScVal unscaled(Raise *r, ScVal v)
 {
-    Product p = {.c = 1};
+    ScNode n;
+    double c;
+    while (is(r, v, &sc_op_mul, &n) || is(r, v, &sc_op_div, &n)) {
+        if (sc_built_splat(&r->b, n.in[1], &c))
+            v = n.in[0];
+        else if (n.op == &sc_op_mul && sc_built_splat(&r->b, n.in[0], &c))
+            v = n.in[1];
+        else
+            break;
+    }
+    return v;
+}
+
+/* What x may be, as the gate has it: [2], poison where there is none. */
+static void gate_operands(Raise *r, ScVal gate, ScVal *ret)
+{
+    ScNode f, sum;
+    ret[0] = ret[1] = SC_POISON;
+    if (is(r, gate, &sc_op_erf, &f)) {
+        ret[0] = unscaled(r, f.in[0]);
+    } else if (is(r, gate, &sc_op_tanh, &f) && is(r, unscaled(r, f.in[0]), &sc_op_add, &sum)) {
+        ret[0] = sum.in[0];
+        ret[1] = sum.in[1];
+    }
+}
+
+/* n is x (1 + gate x) / 2, the factors in any order. */
+static bool gelu_of(Raise *r, ScVal x, bool *ret_tanh)
+{
+    Product p = {.c = 1, .whole = x};
     ScVal gate;
-    bool tanh_form;
     begin(r);
     collect(r, r->in[0], &p, 0);
     collect(r, r->in[1], &p, 0);
-    if (p.n != 2 || !near(p.c, 0.5))
-        return SC_POISON;
-    const ScLoc *at = sc_loc_join(r->b.cx, r->n->loc, r->b.at);
-    for (uint32_t i = 0; i < 2; i++) {
-        ScVal x = p.factor[1 - i];
-        r->b.at = at;
-        if (!with_const(r, p.factor[i], &sc_op_add, 1, &gate) || !gelu_gate(r, gate, x, &tanh_form))
+    if (p.n != 2 || !near(p.c, 0.5) || (p.factor[0] != x && p.factor[1] != x))
+        return false;
+    ScVal other = p.factor[p.factor[0] == x];
+    return with_const(r, other, &sc_op_add, 1, &gate) && gelu_gate(r, gate, x, ret_tanh);
+}
+
+static ScVal gelu(Raise *r)
+{
+    Product p = {.c = 1};
+    bool tanh_form;
+    collect(r, r->in[0], &p, 0);
+    collect(r, r->in[1], &p, 0);
+    for (uint32_t i = 0; i < p.n; i++) {
+        ScVal gate, x[2];
+        if (!with_const(r, p.factor[i], &sc_op_add, 1, &gate))
             continue;
-        ScVal beta = sc_const_scalar(&r->b, type_of(r, x)->dtype, 1);
-        ScAttr form = {.kind = SC_A_NONE};
-        if (tanh_form)
-            form = SC_STR(sc_intern(r->b.cx, "tanh"));
-        return sc_op_at(&r->b, gelu, SC_ATTRS(form), x, beta);
+        gate_operands(r, gate, x);
+        for (uint32_t k = 0; k < 2; k++) {
+            if (x[k] == SC_POISON || !gelu_of(r, x[k], &tanh_form))
+                continue;
+            ScVal beta = sc_const_scalar(&r->b, type_of(r, x[k])->dtype, 1);
+            ScAttr form = {.kind = SC_A_NONE};
+            if (tanh_form)
+                form = SC_STR(sc_intern(r->b.cx, "tanh"));
+            return sc_op_at(&r->b, gelu, SC_ATTRS(form), x[k], beta);
+        }
     }
     return SC_POISON;
 }
