@@ -288,23 +288,29 @@ CgVal cg_load(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef index, ui
     return from_storage(cg, dtype, v);
 }
 
-/* One element; where i is at or beyond the mask's count nothing is read and it is 0. */
-static LLVMValueRef load_lane(Cg *cg, LLVMTypeRef e, LLVMValueRef base, LLVMValueRef index,
-                              uint32_t align, LLVMValueRef wanted)
+static LLVMValueRef load_one(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef index)
 {
-    LLVMValueRef p = cg_gep(cg, e, base, index);
-    if (!wanted) {
-        LLVMValueRef v = LLVMBuildLoad2(cg->b, e, p, "");
-        LLVMSetAlignment(v, align);
-        return v;
+    LLVMTypeRef e = cg_storage_type(cg->m, dtype);
+    LLVMValueRef v = LLVMBuildLoad2(cg->b, e, cg_gep(cg, e, base, index), "");
+    LLVMSetAlignment(v, bytes_of(dtype));
+    return v;
+}
+
+/* Lane by lane. What the mask excludes reads the first lane's element, which is always there, and
+ * becomes 0: no branches. */
+static LLVMValueRef load_lanes(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef index,
+                               LLVMValueRef stride, uint32_t w, LLVMValueRef mask)
+{
+    LLVMTypeRef t = cg_vec(cg_storage_type(cg->m, dtype), w);
+    LLVMValueRef v = LLVMGetPoison(t);
+    for (uint32_t i = 0; i < w; i++) {
+        LLVMValueRef lane = LLVMConstInt(cg->m->i32, i, 0);
+        LLVMValueRef at = cg_add_int(cg, index, cg_mul_int(cg, stride, cg_int(cg, i)));
+        if (mask)
+            at = PICK(LLVMBuildExtractElement(cg->b, mask, lane, ""), at, index);
+        v = LLVMBuildInsertElement(cg->b, v, load_one(cg, dtype, base, at), lane, "");
     }
-    LLVMValueRef var = cg_var(cg, e, LLVMConstNull(e));
-    CgIf in = cg_if(cg, wanted);
-    LLVMValueRef v = LLVMBuildLoad2(cg->b, e, p, "");
-    LLVMSetAlignment(v, align);
-    cg_set(cg, var, v);
-    cg_endif(cg, &in);
-    return cg_get(cg, e, var);
+    return mask ? PICK(mask, v, LLVMConstNull(t)) : v;
 }
 
 CgVal cg_load_strided(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef index,
@@ -314,22 +320,9 @@ CgVal cg_load_strided(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef i
     int64_t s = known ? LLVMConstIntGetSExtValue(stride) : -1;
     if (w == 1 || (known && s == 1))
         return cg_load(cg, dtype, base, index, w, mask);
-    LLVMTypeRef e = cg_storage_type(cg->m, dtype), t = cg_vec(e, w);
-    LLVMValueRef v;
-    if (known && s == 0) {
-        v = LLVMBuildLoad2(cg->b, e, cg_gep(cg, e, base, index), "");
-        LLVMSetAlignment(v, bytes_of(dtype));
-        return from_storage(cg, dtype, cg_splat(cg, v, w));
-    }
-    v = LLVMGetPoison(t);
-    for (uint32_t i = 0; i < w; i++) {
-        LLVMValueRef lane = LLVMConstInt(cg->m->i32, i, 0);
-        LLVMValueRef at = LLVMBuildAdd(cg->b, index, cg_mul_int(cg, stride, cg_int(cg, i)), "");
-        LLVMValueRef wanted = mask ? LLVMBuildExtractElement(cg->b, mask, lane, "") : NULL;
-        LLVMValueRef x = load_lane(cg, e, base, at, bytes_of(dtype), wanted);
-        v = LLVMBuildInsertElement(cg->b, v, x, lane, "");
-    }
-    return from_storage(cg, dtype, v);
+    if (known && s == 0)
+        return from_storage(cg, dtype, cg_splat(cg, load_one(cg, dtype, base, index), w));
+    return from_storage(cg, dtype, load_lanes(cg, dtype, base, index, stride, w, mask));
 }
 
 void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w, LLVMValueRef mask)

@@ -171,7 +171,7 @@ static bool has_all(uint64_t bits, uint64_t want)
 
 #define BIT(x) (UINT64_C(1) << SCRT_CPU_##x)
 
-/* Everything about code shapes follows from the features: measurements in README.md. */
+/* Everything about code shapes follows from the features. */
 static void describe(CgTarget *t)
 {
     t->avx = t->bits & BIT(AVX);

@@ -150,6 +150,30 @@ START_TEST(buffers_are_shared)
 }
 END_TEST
 
+/* The same model with its weights in the object and beside it. */
+START_TEST(weights_beside_the_object)
+{
+    static const char text[] = "graph @g(%x: f32[2,n]) -> (%y, %c) {\n"
+                               "  %c = const [1,2,3,4,5,6] as f32[6] : f32[2,3]\n"
+                               "  %1 = transpose %c : f32[3,2]\n"
+                               "  %2 = matmul %1, %x : f32[3,n]\n"
+                               "  %3 = const [1,2,3] as f32[3] : f32[3,1]\n"
+                               "  %y = mul %2, %3 : f32[3,n]\n"
+                               "}\n";
+    for (uint64_t limit = 0; limit <= 1 << 20; limit += 1 << 20) {
+        SctModel m = sct_compile(text, "native", &(ScCodegenOptions){.embed_limit = limit});
+        ck_assert_uint_eq(m.o->embedded, limit != 0);
+        ck_assert_uint_gt(m.o->n_weights, 0);
+        ck_assert_uint_eq((uintptr_t)m.o->weights % 64, 0);
+        ck_assert_uint_eq(sc_loaded_model(m.loaded)->weights_hash,
+                          scrt_hash(m.o->weights, m.o->n_weights));
+        ScBinding env = {sc_intern(m.cx, "n"), 5};
+        sct_compare(&m, 3, -1, 1, 1, &env, (SctBound){.rel = 1e-6, .abs = 1e-6});
+        sct_close(&m);
+    }
+}
+END_TEST
+
 /* --- Shapes -------------------------------------------------------------------------------------
  */
 
@@ -262,6 +286,7 @@ int main(void)
     tcase_add_loop_test(t, same_bytes, 0, SCT_N_CPU);
     tcase_add_test(t, equal_kernels_share_code);
     tcase_add_test(t, buffers_are_shared);
+    tcase_add_test(t, weights_beside_the_object);
     tcase_add_test(t, shapes_are_checked);
     tcase_add_test(t, messages);
     tcase_add_test(t, header);
