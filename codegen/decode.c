@@ -155,9 +155,9 @@ static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret
 static void table(Cg *cg, ScrtDtype t, int shift, LLVMValueRef ret[2])
 {
     LLVMValueRef byte[64];
-    for (int h = 0; h < 2; h++) {
-        for (int i = 0; i < 64; i++) {
-            double x = scrt_value(t, (uint64_t)(h * 64 + i));
+    for (uint32_t h = 0; h < 2; h++) {
+        for (uint32_t i = 0; i < 64; i++) {
+            double x = scrt_value(t, h * 64 + i);
             float f = isnan(x) ? NAN : (float)x;
             uint32_t bits;
             memcpy(&bits, &f, 4);

@@ -49,8 +49,10 @@ static double tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int6
 {
     uint32_t macs = mr * nv, loads = mr + nv, latency = 8;
     double step = macs > loads ? macs : loads;
-    double tiles = rows < 0 ? 1.0 / mr : (double)((rows + mr - 1) / mr);
-    double panels = cols < 0 ? 1.0 / (nv * w) : (double)((cols + nv * w - 1) / (nv * w));
+    int64_t n_tile = (rows + mr - 1) / mr, width = (int64_t)nv * w,
+            n_panel = (cols + width - 1) / width;
+    double tiles = rows < 0 ? 1.0 / mr : (double)n_tile;
+    double panels = cols < 0 ? 1.0 / (double)width : (double)n_panel;
     return (step > latency ? step : latency) * tiles * panels;
 }
 

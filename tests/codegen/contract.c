@@ -126,7 +126,7 @@ static void on_each_cpu(int rounds, Make make)
             continue;
         }
         for (int i = 0; i < rounds; i++)
-            check(cpu_name[c], (uint64_t)(i * N_CPU + c), make);
+            check(cpu_name[c], (uint64_t)i * N_CPU + (uint64_t)c, make);
     }
 }
 

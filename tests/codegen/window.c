@@ -61,7 +61,7 @@ static void on_each_cpu(int rounds, const ScOp *op, Make make, bool exact)
             continue;
         }
         for (int i = 0; i < rounds; i++)
-            check(cpu_name[c], (uint64_t)(i * N_CPU + c), op, make, exact);
+            check(cpu_name[c], (uint64_t)i * N_CPU + (uint64_t)c, op, make, exact);
     }
 }
 
@@ -134,6 +134,7 @@ static int64_t make_conv(Rig *r, const ScOp *op)
     }
     rig_blob(r, "w", 4, (int64_t[]){out, in, k[0], k[1]});
     rig_blob(r, "b", 1, &out);
+    int64_t x_channels = in * group;
     char result[96];
     snprintf(result, sizeof result, "%s[n,%lld,%lld,%lld]", t[2], (long long)out, (long long)y[0],
              (long long)y[1]);
@@ -144,7 +145,7 @@ static int64_t make_conv(Rig *r, const ScOp *op)
               "  %%c = conv %%x, %%w, %%b {strides = [%lld,%lld], pads = [%lld,%lld,%lld,%lld], "
               "dilations = [%lld,%lld], group = %lld} : %s\n"
               "  %%y = relu %%c : %s\n}\n",
-              t[0], (long long)(in * group), (long long)x[0], (long long)x[1], t[1], (long long)out,
+              t[0], (long long)x_channels, (long long)x[0], (long long)x[1], t[1], (long long)out,
               (long long)in, (long long)k[0], (long long)k[1], t[2], (long long)out,
               (long long)stride[0], (long long)stride[1], (long long)pad[0], (long long)pad[1],
               (long long)pad[2], (long long)pad[3], (long long)dil[0], (long long)dil[1],
