@@ -29,23 +29,45 @@ static bool eval_cast(ScEval *e)
     return true;
 }
 
-/* Toward zero; beyond the range of the type its limits, NaN gives 0. A limit that the float cannot
- * hold is replaced by comparing with the power of two beyond it. */
-static ScX to_integer(ScBody *b, ScX x, ScrtDtype to)
+/* A whole number modulo 2^bits, exactly: each step is, for the result has no more bits than x. What
+ * is not finite becomes NaN on the way, and 0. */
+static ScX wrapped(ScBody *b, ScX whole, int bits, bool has_sign)
 {
-    bool has_sign = scrt_dtype_kind(to) == SCRT_KIND_INT;
-    int bits = (int)scrt_dtype_bits(to), room = has_sign ? bits - 1 : bits;
+    ScX size = sc_x_const(b, ldexp(1, bits));
+    ScX turns = SC_X1(b, FLOOR, SC_X2(b, MUL, whole, sc_x_const(b, ldexp(1, -bits))));
+    ScX low = SC_X2(b, SUB, whole, SC_X2(b, MUL, turns, size));
+    if (has_sign) {
+        ScX fits = SC_X2(b, LT, low, sc_x_const(b, ldexp(1, bits - 1)));
+        low = SC_SELECT(b, fits, low, SC_X2(b, SUB, low, size));
+    }
+    return SC_X1(b, TOINT, SC_SELECT(b, SC_X2(b, EQ, low, low), low, sc_x_const(b, 0)));
+}
+
+/* Beyond the range of the type its limits; NaN gives 0. A limit that the float cannot hold is
+ * replaced by comparing with the power of two beyond it. */
+static ScX saturated(ScBody *b, ScX whole, int bits, bool has_sign)
+{
+    int room = has_sign ? bits - 1 : bits;
     double beyond = ldexp(1, room), least = has_sign ? -beyond : 0;
     int64_t top = (int64_t)(UINT64_MAX >> (64 - room));
     ScX zero = sc_x_const(b, 0);
-    ScX whole = SC_SELECT(b, SC_X2(b, LT, x, zero), SC_X1(b, CEIL, x), SC_X1(b, FLOOR, x));
     ScX high = SC_X2(b, LE, sc_x_const(b, beyond), whole);
     ScX inside = SC_X2(b, AND, SC_X2(b, LE, sc_x_const(b, least), whole), SC_X1(b, NOT, high));
-    ScX low = SC_SELECT(b, SC_X2(b, LT, x, zero), sc_x_int(b, has_sign ? -(int64_t)top - 1 : 0),
+    ScX low = SC_SELECT(b, SC_X2(b, LT, whole, zero), sc_x_int(b, has_sign ? -top - 1 : 0),
                         sc_x_int(b, 0));
     ScX number = SC_X1(b, TOINT, SC_SELECT(b, inside, whole, zero));
     ScX bounded = SC_SELECT(b, high, sc_x_int(b, top), low); /* NaN compares false: 0 */
     return SC_SELECT(b, inside, number, bounded);
+}
+
+/* Toward zero; what is out of range as scrt_store has it. */
+static ScX to_integer(ScBody *b, ScX x, ScrtDtype to)
+{
+    bool has_sign = scrt_dtype_kind(to) == SCRT_KIND_INT;
+    int bits = (int)scrt_dtype_bits(to);
+    ScX negative = SC_X2(b, LT, x, sc_x_const(b, 0));
+    ScX whole = SC_SELECT(b, negative, SC_X1(b, CEIL, x), SC_X1(b, FLOOR, x));
+    return bits < 32 ? wrapped(b, whole, bits, has_sign) : saturated(b, whole, bits, has_sign);
 }
 
 /* Between floats the conversion is that of loads and stores, and so it is between integers. */
@@ -76,17 +98,18 @@ static void grow_cast(const ScGrow *g)
 
 static uint32_t make_cast(ScBuild *b, uint64_t *r, ScVal *ret_out)
 {
-    static const ScrtDtype to[] = {SCRT_F16, SCRT_BF16, SCRT_F8E4M3FN, SCRT_F8E5M2, SCRT_F32};
+    static const ScrtDtype to[] = {SCRT_F16, SCRT_BF16, SCRT_F8E4M3FN, SCRT_F8E5M2,
+                                   SCRT_F32, SCRT_I8,   SCRT_U16,      SCRT_U32};
     int64_t dims[SCRT_MAX_RANK];
     uint32_t rank = sc_ops_shape(r, 1, 3, dims);
     ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims);
-    ret_out[0] = sc_op_at(b, cast, SC_ATTRS(SC_DT(to[sc_ops_pick(r, 0, 4)])), x);
+    ret_out[0] = sc_op_at(b, cast, SC_ATTRS(SC_DT(to[sc_ops_pick(r, 0, 7)])), x);
     return 1;
 }
 
 const ScOp sc_op_cast = {
     .name = "cast",
-    .doc = "x in another element type",
+    .doc = "x in another element type; integers truncate, out of range as scrt_store says",
     .onnx = {"", "Cast", 6},
     .in = "input: any",
     .out = "output: any",

@@ -117,10 +117,10 @@ void scrt_store(ScrtDtype t, void *data, size_t i, double x, bool saturate)
         put(bits / 2, data, 2 * i + 1, 0);
         break;
     case SCRT_KIND_INT:
-        put(bits, data, i, (uint64_t)scrt_clamp_int(bits, x));
+        put(bits, data, i, bits < 32 ? scrt_wrap_int(x) : (uint64_t)scrt_clamp_int(bits, x));
         break;
     case SCRT_KIND_UINT:
-        put(bits, data, i, scrt_clamp_uint(bits, x));
+        put(bits, data, i, bits < 32 ? scrt_wrap_int(x) : scrt_clamp_uint(bits, x));
         break;
     case SCRT_KIND_BOOL:
         put(bits, data, i, x != 0);

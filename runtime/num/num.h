@@ -72,10 +72,11 @@ uint64_t scrt_round(ScrtDtype t, double x, bool saturate, ScrtRound mode);
 double scrt_value(ScrtDtype t, uint64_t bits);
 
 /* Element i of an array of any numeric type as a double (i64 beyond 2^53 rounds), and back:
- * integers convert as a C cast of an in-range value does; out of range they saturate, NaN gives 0;
- * a bool is whether x is not 0. Types under 8 bits are packed, element 0 in the low bits. Of a
- * complex number the real part is loaded; the imaginary part is stored as 0. Strings: 0, nothing.
- */
+ * integers truncate toward zero. Beyond their range those of 32 and 64 bits saturate and NaN gives
+ * 0; narrower ones keep their low bits, infinities and NaN give 0: what NumPy does, and so what
+ * ONNX Cast, which leaves it open, is tested for. A bool is whether x is not 0. Types under 8 bits
+ * are packed, element 0 in the low bits. Of a complex number the real part is loaded; the imaginary
+ * part is stored as 0. Strings: 0, nothing. */
 double scrt_load(ScrtDtype t, const void *data, size_t i);
 void scrt_store(ScrtDtype t, void *data, size_t i, double x, bool saturate);
 /* The same for integer types and bool, exactly: u64 beyond INT64_MAX wraps, and so does what is

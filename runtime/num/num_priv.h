@@ -136,6 +136,17 @@ SCRT_INLINE double scrt_value_of(ScrtFormat f, uint64_t bits)
                             man << (52 - f.man_bits));
 }
 
+/* x truncated, modulo 2^64; 0 where it is not finite. For types of fewer than 32 bits. */
+SCRT_INLINE uint64_t scrt_wrap_int(double x)
+{
+    uint64_t u = scrt_double_bits(x), sig = (u & (((uint64_t)1 << 52) - 1)) | (uint64_t)1 << 52;
+    int e = (int)(u >> 52 & 0x7ff) - 1023 - 52; /* |x| = sig * 2^e */
+    if (e <= -53 || e >= 64)
+        return 0;
+    sig = e < 0 ? sig >> -e : sig << e;
+    return u >> 63 ? 0 - sig : sig;
+}
+
 /* x truncated to an integer of that many bits, saturating; NaN gives 0. */
 SCRT_INLINE int64_t scrt_clamp_int(uint32_t bits, double x)
 {

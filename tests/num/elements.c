@@ -76,7 +76,7 @@ START_TEST(packed_elements_leave_their_neighbours_alone)
 }
 END_TEST
 
-START_TEST(integers_truncate_and_saturate)
+START_TEST(integers_truncate_then_wrap_or_saturate)
 {
     static const struct {
         ScrtDtype t;
@@ -85,24 +85,33 @@ START_TEST(integers_truncate_and_saturate)
         {SCRT_I8, 3.9, 3},
         {SCRT_I8, -3.9, -3},
         {SCRT_I8, 127.9, 127},
-        {SCRT_I8, 128, 127},
+        {SCRT_I8, 128, -128},
         {SCRT_I8, -128.5, -128},
-        {SCRT_I8, -1e30, -128},
+        {SCRT_I8, -129, 127},
+        {SCRT_I8, 0x1p63 + 0x1p12, 0},
+        {SCRT_I8, INFINITY, 0},
+        {SCRT_I8, 0x1p-1074, 0},
         {SCRT_U8, -0.5, 0},
-        {SCRT_U8, -5, 0},
+        {SCRT_U8, -5, 251},
         {SCRT_U8, 255.5, 255},
-        {SCRT_U8, 256, 255},
+        {SCRT_U8, 256, 0},
+        {SCRT_U8, 1e30, 0},
+        {SCRT_U8, -INFINITY, 0},
         {SCRT_I4, 7.5, 7},
-        {SCRT_I4, 8, 7},
-        {SCRT_I4, -9, -8},
+        {SCRT_I4, 8, -8},
+        {SCRT_I4, -9, 7},
         {SCRT_U4, 15.5, 15},
-        {SCRT_U4, 16, 15},
+        {SCRT_U4, -9.5, 7},
         {SCRT_I2, 1.5, 1},
-        {SCRT_I2, 2, 1},
-        {SCRT_I2, -3, -2},
-        {SCRT_U2, 4, 3},
-        {SCRT_I16, 40000, 32767},
+        {SCRT_I2, 2, -2},
+        {SCRT_I2, -3, 1},
+        {SCRT_U2, 5, 1},
+        {SCRT_I16, 40000, 40000 - 65536},
+        {SCRT_I16, 0x1p63 + 0x1p11, 0x1p11},
+        {SCRT_U16, -0x1p66 - 0x1p14, 65536 - 0x1p14},
         {SCRT_U16, 65535.5, 65535},
+        {SCRT_U16, -0x1.fffffffffffffp+1023, 0},
+        {SCRT_I16, NAN, 0},
         {SCRT_I32, 3e9, 0x7fffffff},
         {SCRT_I32, -3e9, -0x80000000p0},
         {SCRT_U32, 5e9, 0xffffffffp0},
@@ -276,7 +285,7 @@ int main(void)
     tcase_add_test(c, names_are_found_again);
     tcase_add_test(c, bytes_round_up_and_do_not_overflow);
     tcase_add_test(c, packed_elements_leave_their_neighbours_alone);
-    tcase_add_test(c, integers_truncate_and_saturate);
+    tcase_add_test(c, integers_truncate_then_wrap_or_saturate);
     tcase_add_loop_test(c, arrays_convert_as_their_elements_do, 1, SCRT_DTYPE_END);
     tcase_add_test(c, wide_integers_round_once);
     tcase_add_test(c, complex_numbers_keep_both_parts);
