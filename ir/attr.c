@@ -44,7 +44,7 @@ bool sc_attr_equal(const ScAttr *a, const ScAttr *b)
     case SC_A_FLOAT:
         return memcmp(&a->f, &b->f, sizeof a->f) == 0;
     case SC_A_STR:
-        return a->s == b->s;
+        return strcmp(a->s, b->s) == 0; /* a row's default is not interned */
     case SC_A_DTYPE:
         return a->dtype == b->dtype;
     case SC_A_BLOB:

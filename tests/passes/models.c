@@ -179,5 +179,5 @@ int main(void)
     tcase_add_loop_test(t, recipe_f32, 0, 4);
     tcase_add_loop_test(t, recipe_fp8, 0, 4);
     suite_add_tcase(s, t);
-    return sct_main("scaled models", s);
+    return sct_main("passes-models", s);
 }
