@@ -117,7 +117,8 @@ CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTe
     if (a->operand < 0)
         return constant(cg, a->root, w);
     ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
-    LLVMValueRef base = cg_operand(cg, (uint32_t)a->operand);
+    LLVMValueRef base = a->scratch ? cg_gep(cg, cg->m->i8, cg_scratch(cg), cg_term(cg, a->scratch))
+                                   : cg_operand(cg, (uint32_t)a->operand);
     return cg_load_strided(cg, t, base, address, cg_term(cg, stride), w, mask);
 }
 

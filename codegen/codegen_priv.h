@@ -294,6 +294,8 @@ typedef struct CgAccess {
     uint32_t rank;                       /* of the space */
     const ScTerm *stride[SCRT_MAX_RANK]; /* elements; 0 where v is broadcast */
     const ScTerm *offset;
+    const ScTerm *scratch; /* where a copy of the operand lies in the kernel's scratch, in bytes;
+                            * NULL: read the operand itself */
 } CgAccess;
 /* Value v (an input, a constant, or views of one) broadcast to a space. False after sc_fail where
  * the views cannot be said by strides. */
@@ -328,6 +330,26 @@ void cg_space_init(CgModule *m, CgSpace *s, uint32_t rank, const ScTerm *const *
 /* A flat index as indices of n dims, row-major. */
 void cg_unflatten(Cg *cg, LLVMValueRef i, uint32_t n, const ScTerm *const *dim,
                   LLVMValueRef *ret_idx);
+/* An access that is contiguous along dim p of a space but walked along its last dim, q. */
+typedef struct CgTranspose {
+    CgAccess from;
+    ScrtDtype t;
+    uint32_t p, q;
+    const ScTerm *dim[SCRT_MAX_RANK];    /* of the copy: 1 where the operand is broadcast */
+    const ScTerm *stride[SCRT_MAX_RANK]; /* of the copy: dense, 0 where it is broadcast */
+    const ScTerm *count, *scratch;       /* elements; bytes into scratch, NULL: result 0 */
+} CgTranspose;
+bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
+                   CgTranspose *ret);
+/* The copy: its body function (or those of n copies), and in an entry its run on the pool. */
+LLVMValueRef cg_transpose_body(CgModule *m, CgFunc *f, const CgTranspose *t, const char *suffix);
+LLVMValueRef *cg_transpose_bodies(CgModule *m, CgFunc *f, uint32_t n, const CgTranspose *t);
+void cg_transpose_run(Cg *cg, const CgTranspose *t, LLVMValueRef body);
+/* Gives every such access of a kernel a copy in scratch: rewrites the accesses, fills ret [n],
+ * returns how many there are. */
+uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
+                               const ScTerm *const *dim, CgTranspose *ret);
+const char *cg_transpose_text(CgModule *m, uint32_t n); /* for CgFunc.what */
 /* Instructions of a MAP or REDUCE node's body; 0 for others. */
 uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
 /* Elements of a nested graph's space that are worth a thread, and rows of so many elements. */

@@ -11,6 +11,8 @@ typedef struct Map {
     ScVal *value; /* [n_access] of the nested graph: what is loaded */
     CgAccess *access;
     CgSpace space; /* outer: rows; inner: one dim or none */
+    uint32_t n_copy;
+    CgTranspose *copy; /* [n_copy] operands that are copied first */
     /* While a row is emitted: */
     LLVMValueRef *at;    /* [n_access] its address */
     CgVal *fixed;        /* [n_access] the element that serves the whole row, or v NULL */
@@ -49,6 +51,8 @@ static bool prepare(CgModule *m, Map *k)
             return false;
     }
     cg_space_init(m, &k->space, space->rank, space->dim, space->rank, k->n_access, k->access);
+    k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
+    k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     if (k->space.n_outer) { /* the last one is the vector loop */
         k->space.inner = k->space.dim[--k->space.n_outer];
         k->space.outer = sc_term(m->cx, 1);
@@ -127,14 +131,18 @@ static bool emit(CgModule *m, CgFunc *f)
     if (!prepare(m, &k))
         return false;
     emit_body(m, &k, &body);
+    LLVMValueRef *copy = cg_transpose_bodies(m, f, k.n_copy, k.copy);
     cg_begin_entry(&cg, m, f);
+    for (uint32_t i = 0; i < k.n_copy; i++)
+        cg_transpose_run(&cg, &k.copy[i], copy[i]);
     if (k.space.n_outer == 0)
         cg_parallel(&cg, body, cg_term(&cg, k.space.inner), cg_int(&cg, cg_element_grain(f->sub)));
     else
         cg_parallel(&cg, body, cg_term(&cg, k.space.outer), cg_row_grain(&cg, k.space.inner));
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "map: %u dims as %u, %u lanes",
-                        sc_type_of(f->sub, f->sub->out[0])->rank, k.space.n_outer + 1, m->target.w);
+    f->what = sc_printf(m->arena, "map: %u dims as %u, %u lanes%s",
+                        sc_type_of(f->sub, f->sub->out[0])->rank, k.space.n_outer + 1, m->target.w,
+                        cg_transpose_text(m, k.n_copy));
     return true;
 }
 

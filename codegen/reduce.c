@@ -200,6 +200,8 @@ static bool prepare(CgModule *m, Red *k)
             return false;
     }
     cg_space_init(m, &k->space, k->type->rank, k->type->dim, k->n_outer, k->n_access, k->access);
+    k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
+    k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     return plan_phases(m, k);
 }
 
@@ -209,11 +211,15 @@ static bool emit(CgModule *m, CgFunc *f)
     if (!prepare(m, &k))
         return false;
     LLVMValueRef body = cg_red_body(m, &k);
+    LLVMValueRef *copy = cg_transpose_bodies(m, f, k.n_copy, k.copy);
     Cg cg;
     cg_begin_entry(&cg, m, f);
+    for (uint32_t i = 0; i < k.n_copy; i++)
+        cg_transpose_run(&cg, &k.copy[i], copy[i]);
     cg_parallel(&cg, body, cg_term(&cg, k.space.outer), cg_row_grain(&cg, k.space.inner));
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "reduce: %u phases a row, %u lanes", k.n_phase, m->target.w);
+    f->what = sc_printf(m->arena, "reduce: %u phases a row, %u lanes%s", k.n_phase, m->target.w,
+                        cg_transpose_text(m, k.n_copy));
     return true;
 }
 

@@ -24,6 +24,8 @@ typedef struct Red {
     uint32_t n_access, n_phase;
     CgAccess *access;
     CgSpace space;
+    uint32_t n_copy;
+    CgTranspose *copy;       /* [n_copy] operands that are copied first */
     const ScTerm *row_bytes; /* scratch for each thread */
 } Red;
 

@@ -40,7 +40,9 @@ static uint32_t collapse(CgModule *m, uint32_t n, const CgAccess *in, CgAccess *
 void cg_space_init(CgModule *m, CgSpace *s, uint32_t rank, const ScTerm *const *dim,
                    uint32_t n_outer, uint32_t n, CgAccess *a)
 {
-    CgAccess *old = sc_memdup(m->arena, a, (n + 1) * sizeof *a);
+    CgAccess *old = sc_array(m->arena, CgAccess, n + 1);
+    if (n)
+        memcpy(old, a, n * sizeof *a);
     s->n_outer = collapse(m, n, old, a, 0, n_outer, dim, 0, s->dim);
     s->rank = collapse(m, n, old, a, n_outer, rank, dim, s->n_outer, s->dim);
     for (uint32_t k = 0; k < n; k++)

@@ -14,6 +14,27 @@ bool cg_is_dense(CgModule *m, const ScView *v)
     return sc_term_is(v->offset, 0);
 }
 
+/* A copy whose elements change places along the last dim goes tile by tile into the result. */
+static bool emit_transpose(CgModule *m, CgFunc *f)
+{
+    const ScType *t = sc_type_of(f->sub, f->sub->out[0]);
+    CgAccess a;
+    CgSpace s;
+    CgTranspose copy;
+    if (!cg_access(m, f, f->sub->out[0], t->rank, t->dim, &a))
+        return false;
+    cg_space_init(m, &s, t->rank, t->dim, t->rank, 1, &a);
+    if (!cg_transposed(m, f, &a, s.dim, &copy) || copy.count != s.outer)
+        return false;
+    LLVMValueRef body = cg_transpose_body(m, f, &copy, "turn");
+    Cg cg;
+    cg_begin_entry(&cg, m, f);
+    cg_transpose_run(&cg, &copy, body);
+    cg_end_fn(&cg);
+    f->what = sc_printf(m->arena, "view: transpose, tiles of %u", m->target.w);
+    return true;
+}
+
 static bool emit(CgModule *m, CgFunc *f)
 {
     ScView view;
@@ -24,6 +45,8 @@ static bool emit(CgModule *m, CgFunc *f)
         f->what = "view: no code";
         return true;
     }
+    if (one && emit_transpose(m, f))
+        return true;
     if (!cg_map.emit(m, f))
         return false;
     f->what = sc_printf(m->arena, "view: copy (%s)", f->what);

@@ -132,6 +132,27 @@ START_TEST(views)
 }
 END_TEST
 
+/* Transposed operands are copied in tiles: all sizes of tails, all sizes of elements. */
+START_TEST(transposes)
+{
+    static const char *const type[] = {"i8", "f16", "f32", "f64", "bool"};
+    for (int i = 0; i < 5; i++) {
+        char text[512];
+        const char *t = type[i];
+        snprintf(text, sizeof text,
+                 "graph @g(%%x: %s[n,19], %%b: %s[2,n,3,5], %%c: %s[n]) -> (%%1, %%2, %%3, %%5) {\n"
+                 "  %%1 = transpose %%x : %s[19,n]\n"
+                 "  %%2 = transpose %%b {perm = [3,0,2,1]} : %s[5,2,3,n]\n"
+                 "  %%3 = transpose %%b {perm = [2,1,3,0]} : %s[3,n,5,2]\n"
+                 "  %%4 = transpose %%x : %s[19,n]\n"
+                 "  %%5 = equal %%4, %%c : bool[19,n]\n"
+                 "}\n",
+                 t, t, t, t, t, t, t);
+        sct_everywhere(text, -4, 4, exact, SIZES(0, 1, 2, 15, 16, 17, 31, 32, 40, 67));
+    }
+}
+END_TEST
+
 /* Outputs that no kernel writes: inputs, constants, twice the same, a view of an input. */
 START_TEST(copies)
 {
@@ -238,6 +259,7 @@ int main(void)
     tcase_add_test(t, doubles);
     tcase_add_test(t, low_precision);
     tcase_add_test(t, views);
+    tcase_add_test(t, transposes);
     tcase_add_test(t, copies);
     tcase_add_test(t, concatenation);
     tcase_add_test(t, rebalances);
