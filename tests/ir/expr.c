@@ -56,7 +56,7 @@ START_TEST(many_instructions_survive_growing)
     ScX x = sc_x_in(&b, 0, SC_XF), y = x;
     for (int i = 1; i <= 300; i++)
         y = sc_x(&b, SC_X_ADD, y, sc_x_const(&b, i), 0);
-    ck_assert(sc_body_run(&b, y, (double[]){0.5}, 0, NULL) == 0.5 + 300 * 301 / 2);
+    ck_assert(sc_body_run(&b, y, (double[]){0.5}, 0, NULL) == 0.5 + 300 * 150.5);
     end(&b);
 }
 END_TEST

@@ -274,7 +274,7 @@ static uint64_t expect_e8m0(double x, bool saturate, ScrtRound mode)
     e += mode == SCRT_UP ? m > 1 : mode == SCRT_NEAREST ? m >= 1.5 : 0;
     if (e < -127 || e > 127)
         return !saturate ? 255 : e < 0 ? 0 : 254;
-    return (uint64_t)(e + 127);
+    return 127 + (uint64_t)(int64_t)e;
 }
 
 START_TEST(powers_of_two_round_three_ways)
