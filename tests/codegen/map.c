@@ -237,8 +237,8 @@ START_TEST(states)
             x[i] = (float)(step + 1);
         ck_assert_int_eq(scrt_run(s, &in, out), SCRT_OK);
         for (int i = 0; i < 5; i++) {
-            float sum = (float)((step + 1) * (step + 2) / 2);
-            ck_assert(total[i] == init[i] + sum);
+            int sum = (step + 1) * (step + 2) / 2;
+            ck_assert(total[i] == init[i] + (float)sum);
             ck_assert(was[i] == (float)step);
         }
     }
