@@ -301,12 +301,27 @@ static Cut cut_job(Cg *cg, const CgJob *j)
     return c;
 }
 
+/* Rows that a block holds at most: the tile's, or all there are where those are fewer. */
+static const ScTerm *block_rows(CgModule *m, const CgJob *j)
+{
+    ScCtx *cx = m->cx;
+    const ScTerm *mr = sc_term(cx, j->tile.mr), *one = sc_term(cx, 1);
+    const ScTerm *all = sc_term_mul(cx, sc_term_cdiv(cx, sc_term_max(cx, j->rows, one), mr), mr);
+    return sc_term_min(cx, all, sc_term(cx, j->tile.rows));
+}
+
+/* Elements between two chunks of A. */
+static const ScTerm *chunk_stride(CgModule *m, const CgJob *j)
+{
+    return sc_term_scale(m->cx, block_rows(m, j), j->tile.ks);
+}
+
 static const ScTerm *chunk_elements(CgModule *m, const CgJob *j)
 {
     const ScTerm *one = sc_term(m->cx, 1);
     const ScTerm *chunks =
         sc_term_cdiv(m->cx, sc_term_max(m->cx, j->depth, one), sc_term(m->cx, j->tile.kc));
-    return sc_term_scale(m->cx, chunks, (int64_t)j->tile.rows * j->tile.ks);
+    return sc_term_mul(m->cx, chunks, chunk_stride(m, j));
 }
 
 static const ScTerm *align64(CgModule *m, const ScTerm *bytes)
@@ -322,8 +337,9 @@ static const ScTerm *scratch_at(CgModule *m, const CgJob *j, int part)
     if (part > 0)
         at = align64(m, sc_term_scale(cx, chunk_elements(m, j), j->tile.size));
     if (part > 1)
-        at = sc_term_addc(cx, at,
-                          ((int64_t)j->tile.rows * j->tile.nr * j->tile.size + 63) / 64 * 64);
+        at = sc_term_add(
+            cx, at,
+            align64(m, sc_term_scale(cx, block_rows(m, j), (int64_t)j->tile.nr * j->tile.size)));
     if (part > 2 && j->b_bytes)
         at = sc_term_add(cx, at, align64(m, j->b_bytes));
     if (part > 3 && j->extra_bytes)
@@ -345,7 +361,7 @@ static void fill_a(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
     CgLoop chunk = cg_for(cg, zero, c->chunks, one);
     at->k0 = cg_mul_int(cg, chunk.i, kc);
     at->n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, c->depth, at->k0, ""));
-    LLVMValueRef base = cg_mul_int(cg, chunk.i, cg_int(cg, (int64_t)t->rows * t->ks));
+    LLVMValueRef base = cg_mul_int(cg, chunk.i, cg_term(cg, chunk_stride(cg->m, j)));
     base = cg_gep(cg, t->el, at->a, base);
     CgLoop row = cg_for(cg, zero, at->n_row, one);
     LLVMValueRef dst = cg_gep(cg, t->el, base, cg_mul_int(cg, row.i, cg_int(cg, t->ks)));
@@ -377,7 +393,7 @@ static void chunk_tiles(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chu
     const CgTile *t = &j->tile;
     LLVMValueRef zero = cg_int(cg, 0), arg[N_PARAM], off = LLVMConstNull(cg->m->t_ptr);
     LLVMValueRef b = j->panel(cg, j, at, &off);
-    LLVMValueRef base = cg_mul_int(cg, chunk, cg_int(cg, (int64_t)t->rows * t->ks));
+    LLVMValueRef base = cg_mul_int(cg, chunk, cg_term(cg, chunk_stride(cg->m, j)));
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
     arg[P_A] =
         cg_gep(cg, t->el, at->a, cg_add_int(cg, base, cg_mul_int(cg, r.i, cg_int(cg, t->ks))));
