@@ -13,8 +13,7 @@ struct CgCache { /* loaded once in the entry block */
     LLVMValueRef v;
 };
 
-/* --- Functions ----------------------------------------------------------------------------------
- */
+/* --- Functions ------------------------------------------------------------------------------- */
 
 static void begin(Cg *cg, CgModule *m, CgFunc *f, LLVMValueRef fn)
 {
@@ -140,8 +139,7 @@ const ScTerm *cg_round64(CgModule *m, const ScTerm *t)
     return sc_term_scale(m->cx, sc_term_cdiv(m->cx, t, sc_term(m->cx, 64)), 64);
 }
 
-/* --- Calls through the runtime's functions ------------------------------------------------------
- */
+/* --- Calls through the runtime's functions --------------------------------------------------- */
 
 static LLVMValueRef runtime_function(Cg *cg, uint32_t offset)
 {
@@ -180,8 +178,7 @@ LLVMValueRef cg_libm(Cg *cg, uint32_t fn, uint32_t n, LLVMValueRef const *x)
                           runtime_function(cg, at), args, n + 1, "");
 }
 
-/* --- Small values -------------------------------------------------------------------------------
- */
+/* --- Small values ---------------------------------------------------------------------------- */
 
 LLVMTypeRef cg_vec(LLVMTypeRef element, uint32_t w)
 {
@@ -298,8 +295,7 @@ void cg_prefetch(Cg *cg, LLVMValueRef ptr)
     cg_intrinsic(cg, "llvm.prefetch", 1, &cg->m->t_ptr, 4, args);
 }
 
-/* --- Variables, loops, branches -----------------------------------------------------------------
- */
+/* --- Variables, loops, branches -------------------------------------------------------------- */
 
 LLVMValueRef cg_var(Cg *cg, LLVMTypeRef t, LLVMValueRef init)
 {

@@ -10,8 +10,7 @@
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
 
-/* --- The target: facts from LLVM's feature list, never from a processor's name -------------------
- */
+/* --- The target: facts from LLVM's feature list, never from a processor's name --------------- */
 
 #define CG_TRIPLE "x86_64-pc-linux-gnu" /* unless another is given */
 
@@ -45,8 +44,7 @@ static inline bool cg_has(const CgTarget *t, ScrtCpu f)
  */
 bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget *ret);
 
-/* --- The module ---------------------------------------------------------------------------------
- */
+/* --- The module ------------------------------------------------------------------------------ */
 
 typedef struct CgModule CgModule;
 typedef struct CgFunc CgFunc;
@@ -131,8 +129,7 @@ uint64_t cg_pack(CgModule *m, const void *bytes, size_t n);
  * data with scrt_free. False after sc_fail. */
 bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor *ret);
 
-/* --- Building a function -------------------------------------------------------------------------
- */
+/* --- Building a function --------------------------------------------------------------------- */
 
 /* What a kernel's args pointer points to: an array of pointers. */
 enum {
@@ -228,8 +225,7 @@ void cg_lanes(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, CgLanes 
 /* Lanes 0 .. n - 1 of w, as <w x i1>; n is i64. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef n, uint32_t w);
 
-/* --- Elements ------------------------------------------------------------------------------------
- */
+/* --- Elements -------------------------------------------------------------------------------- */
 
 /* w elements in registers, as they are computed with: floats below 32 bits as f32, bools as i1,
  * the rest as themselves. */
@@ -260,8 +256,7 @@ CgVal cg_round(Cg *cg, ScrtDtype t, LLVMValueRef x, bool saturate, ScrtRound mod
 /* Stored bit patterns (i8, i16 vectors) to f32, exactly. */
 LLVMValueRef cg_decode(Cg *cg, ScrtDtype t, LLVMValueRef code);
 
-/* --- Bodies and nodes ----------------------------------------------------------------------------
- */
+/* --- Bodies and nodes ------------------------------------------------------------------------ */
 
 /* Emits body for w lanes: in[i] is operand i, ret[] receives the values of result[0 .. n). */
 void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n, const ScX *result,
@@ -281,8 +276,7 @@ CgVal cg_splat_val(Cg *cg, CgVal x, uint32_t w); /* of one lane */
 /* A REDUCE node's `body` on an element, or `post` on what was combined; the identity where NULL. */
 CgVal cg_reduce_part(Cg *cg, const ScGraph *sub, const ScNode *n, bool post, CgVal x, uint32_t w);
 
-/* --- Where elements of an operand lie ------------------------------------------------------------
- */
+/* --- Where elements of an operand lie -------------------------------------------------------- */
 
 /* The composed view from value v of a nested graph down to the input or constant that it views. */
 bool cg_view_of(CgModule *m, const ScGraph *sub, ScVal v, ScView *ret, ScVal *ret_root);
@@ -356,9 +350,9 @@ uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
 int64_t cg_element_grain(const ScGraph *g);
 LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 
-/* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW or CONCAT node ----------------------------
- *
- *     CgEpi *e = cg_epi_new(m, f, anchor);
+/* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW or CONCAT node ------------------------- */
+
+/*     CgEpi *e = cg_epi_new(m, f, anchor);
  *     ... in a function:  CgEpiRow r = cg_epi_row(cg, e, idx, n_idx);     once a row
  *                         cg_epi_store(cg, e, &r, col, acc, w, mask);     for each vector of it
  *

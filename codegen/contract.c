@@ -8,8 +8,7 @@
 
 #include <string.h>
 
-/* --- What is to be computed ----------------------------------------------------------------------
- */
+/* --- What is to be computed ------------------------------------------------------------------ */
 
 static const ScNode *anchor(const ScGraph *sub)
 {
@@ -67,8 +66,7 @@ static void extents(CgModule *m, CgContract *c)
     c->k = a->rank < 2 ? a->dim[0] : a->dim[a->rank - (c->desc.trans_a ? 2 : 1)];
 }
 
-/* --- Constant B ----------------------------------------------------------------------------------
- */
+/* --- Constant B ------------------------------------------------------------------------------ */
 
 static uint32_t uses(const ScGraph *g, ScVal v)
 {
@@ -197,8 +195,7 @@ static LLVMValueRef packed_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMVal
     return at->b;
 }
 
-/* --- Any other B ---------------------------------------------------------------------------------
- */
+/* --- Any other B ----------------------------------------------------------------------------- */
 
 typedef struct Gather {
     const CgContract *c;
@@ -271,8 +268,7 @@ static LLVMValueRef gathered_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMV
     return at->b;
 }
 
-/* --- A's rows, the epilogue ----------------------------------------------------------------------
- */
+/* --- A's rows, the epilogue ------------------------------------------------------------------ */
 
 /* Batch indices and m of a row: where B has no batch, rows run over the batch too. */
 static void row_index(Cg *cg, const CgContract *c, LLVMValueRef outer, LLVMValueRef row,
@@ -335,8 +331,7 @@ void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     cg_lanes(cg, at->col0, at->col1, c->tile.w, finish_lanes, &f);
 }
 
-/* --- The kernel ----------------------------------------------------------------------------------
- */
+/* --- The kernel ------------------------------------------------------------------------------ */
 
 static void plan_job(CgModule *m, CgContract *c)
 {

@@ -20,9 +20,7 @@ typedef struct Conv {
     const ScTerm *weight_dim[SCRT_MAX_RANK];
 } Conv;
 
-/* --- The class's scratch: offsets of k, offsets of columns, planes
- * --------------------------------
- */
+/* --- The class's scratch: offsets of k, offsets of columns, planes --------------------------- */
 
 static const ScTerm *offsets_bytes(CgModule *m, const Conv *c)
 {
@@ -69,8 +67,7 @@ static void conv_image(Cg *cg, const CgJob *j, const CgAt *at)
     cg_next(cg, &i);
 }
 
-/* --- B ------------------------------------------------------------------------------------------
- */
+/* --- B --------------------------------------------------------------------------------------- */
 
 static LLVMValueRef direct_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret_off)
 {
@@ -121,8 +118,7 @@ static LLVMValueRef gathered_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMV
     return at->b;
 }
 
-/* --- A ------------------------------------------------------------------------------------------
- */
+/* --- A --------------------------------------------------------------------------------------- */
 
 typedef struct Weights {
     const Conv *c;
@@ -157,8 +153,7 @@ static void weight_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row,
     cg_row_copy(cg, &c->w.tile, &c->weight, address, stride, at->n_k, dst);
 }
 
-/* --- The result ----------------------------------------------------------------------------------
- */
+/* --- The result ------------------------------------------------------------------------------ */
 
 typedef struct Finish {
     const Conv *c;
@@ -231,8 +226,7 @@ static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     cg_next(cg, &r);
 }
 
-/* --- The kernel ----------------------------------------------------------------------------------
- */
+/* --- The kernel ------------------------------------------------------------------------------ */
 
 /* Columns of one image: to the last position that the result has. */
 static const ScTerm *columns(CgModule *m, Conv *c)

@@ -233,8 +233,7 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
         decode_bits(cg, u, x, ret);
 }
 
-/* --- Codes in the order of memory ---------------------------------------------------------------
- */
+/* --- Codes in the order of memory ------------------------------------------------------------ */
 
 /* Dwords whose bytes 2 and 3 are the code, the others zero: a byte permutation. */
 static LLVMValueRef to_upper_half(Cg *cg, LLVMValueRef code, uint32_t w)

@@ -323,8 +323,7 @@ void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n
     sc_arena_free(scratch);
 }
 
-/* --- Nodes --------------------------------------------------------------------------------------
- */
+/* --- Nodes ----------------------------------------------------------------------------------- */
 
 /* The compute type of a node's body: f64 if anything is f64, else f32 if anything is a float, else
  * the first type that is not bool; and its integer type, NONE where no operand or result has one.

@@ -57,8 +57,7 @@ static uint32_t lanes_of(LLVMValueRef v)
 #define PICK(c, x, y)   LLVMBuildSelect(cg->b, c, x, y, "")
 #define CAST(x, t_type) LLVMBuildBitCast(cg->b, x, t_type, "")
 
-/* --- Decoding -----------------------------------------------------------------------------------
- */
+/* --- Decoding -------------------------------------------------------------------------------- */
 
 /* The pattern above which a format has no finite values, without the sign. */
 static uint32_t max_pattern(const ScrtFormat *f)
@@ -113,8 +112,7 @@ LLVMValueRef cg_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef code)
     return CAST(decode_bits(cg, scrt_format(dtype), c, w), tf);
 }
 
-/* --- Encoding -----------------------------------------------------------------------------------
- */
+/* --- Encoding -------------------------------------------------------------------------------- */
 
 /* f64 to f32, rounded to odd. */
 static LLVMValueRef to_odd(Cg *cg, LLVMValueRef x)
@@ -247,8 +245,7 @@ CgVal cg_round(Cg *cg, ScrtDtype dtype, LLVMValueRef x, bool saturate, ScrtRound
     return (CgVal){cg_decode(cg, dtype, code), dtype, code};
 }
 
-/* --- Memory -------------------------------------------------------------------------------------
- */
+/* --- Memory ---------------------------------------------------------------------------------- */
 
 static uint32_t bytes_of(ScrtDtype t)
 {

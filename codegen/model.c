@@ -122,8 +122,7 @@ static LLVMValueRef kernel_infos(Parts *x, const CgKernels *k)
     return list(x, v, k->n);
 }
 
-/* --- States -------------------------------------------------------------------------------------
- */
+/* --- States ---------------------------------------------------------------------------------- */
 
 static bool state_parts(Parts *x, LLVMValueRef *ret_dims, LLVMValueRef *ret_init)
 {
@@ -158,8 +157,7 @@ static bool state_parts(Parts *x, LLVMValueRef *ret_dims, LLVMValueRef *ret_init
     return true;
 }
 
-/* --- The model ----------------------------------------------------------------------------------
- */
+/* --- The model ------------------------------------------------------------------------------- */
 
 static void check_layout(CgModule *m, LLVMTypeRef t)
 {
@@ -213,8 +211,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgSymbols *s, const Cg
     return true;
 }
 
-/* --- The header ---------------------------------------------------------------------------------
- */
+/* --- The header ------------------------------------------------------------------------------ */
 
 /* A name from the model inside a C comment. */
 static void comment_text(ScStr *s, const char *name)

@@ -115,8 +115,7 @@ LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type)
     return fn;
 }
 
-/* --- Terms and constants ------------------------------------------------------------------------
- */
+/* --- Terms and constants --------------------------------------------------------------------- */
 
 uint32_t cg_term_index(CgModule *m, const ScTerm *t)
 {
@@ -160,8 +159,7 @@ bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor 
     return true;
 }
 
-/* --- Emission -----------------------------------------------------------------------------------
- */
+/* --- Emission -------------------------------------------------------------------------------- */
 
 bool cg_optimize(CgModule *m)
 {

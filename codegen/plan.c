@@ -32,8 +32,7 @@ const ScTerm *cg_bytes(CgModule *m, const ScType *t)
     return sc_term_scale(m->cx, sc_type_count(m->cx, t), scrt_dtype_bits(t->dtype) / 8);
 }
 
-/* --- Symbols ------------------------------------------------------------------------------------
- */
+/* --- Symbols --------------------------------------------------------------------------------- */
 
 CgSymbols cg_symbols(CgModule *m)
 {
@@ -91,8 +90,7 @@ uint32_t cg_blame(const CgSymbols *s, const ScTerm *t)
     return seen.input;
 }
 
-/* --- Liveness -----------------------------------------------------------------------------------
- */
+/* --- Liveness -------------------------------------------------------------------------------- */
 
 static void find_roots(Plan *x)
 {
@@ -166,8 +164,7 @@ static bool place_constants(Plan *x)
     return true;
 }
 
-/* --- Slots --------------------------------------------------------------------------------------
- */
+/* --- Slots ----------------------------------------------------------------------------------- */
 
 static double nominal(const Plan *x, const ScTerm *t)
 {

@@ -6,8 +6,7 @@
 
 #include "codegen/codegen_priv.h"
 
-/* --- Symbols: which input dim binds which -------------------------------------------------------
- */
+/* --- Symbols: which input dim binds which ---------------------------------------------------- */
 
 typedef struct CgSymbol {
     const char *name;
@@ -24,8 +23,7 @@ bool cg_bound(CgModule *m, const CgSymbols *s, const ScLoc *loc, const ScTerm *t
 /* The input that binds the first symbol of t, or 0. */
 uint32_t cg_blame(const CgSymbols *s, const ScTerm *t);
 
-/* --- Kernels ------------------------------------------------------------------------------------
- */
+/* --- Kernels --------------------------------------------------------------------------------- */
 
 typedef struct CgKernel { /* a kernel node of the graph */
     const ScNode *node;
@@ -44,8 +42,7 @@ bool cg_kernels(CgModule *m, CgKernels *ret);
 /* Packs the constant operands of kernels, as their code wants them. */
 bool cg_pack_operands(CgModule *m, const CgKernels *k);
 
-/* --- Buffers ------------------------------------------------------------------------------------
- */
+/* --- Buffers --------------------------------------------------------------------------------- */
 
 typedef enum CgPlaceKind {
     CG_NOWHERE,
@@ -78,8 +75,7 @@ typedef struct CgPlan {
 bool cg_plan(CgModule *m, const CgKernels *k, const CgSymbols *s, CgPlan *ret);
 const ScTerm *cg_bytes(CgModule *m, const ScType *t); /* of a value */
 
-/* --- Terms as code ------------------------------------------------------------------------------
- */
+/* --- Terms as code --------------------------------------------------------------------------- */
 
 typedef struct CgTerms {
     Cg *cg;
@@ -95,8 +91,7 @@ typedef struct CgTerms {
 LLVMValueRef cg_emit_term(CgTerms *t, const ScTerm *term);
 void cg_terms_done(CgTerms *t);
 
-/* --- The model ----------------------------------------------------------------------------------
- */
+/* --- The model ------------------------------------------------------------------------------- */
 
 LLVMValueRef cg_emit_shapes(CgModule *m, const CgSymbols *s, const CgPlan *p);
 LLVMValueRef cg_emit_run(CgModule *m, const CgKernels *k, const CgSymbols *s, const CgPlan *p);

@@ -63,9 +63,7 @@ static LLVMValueRef combine(Cg *cg, const Pool *p, LLVMValueRef acc, LLVMValueRe
     return LLVMBuildSelect(b, better, x, acc, "");
 }
 
-/* --- The class's scratch: offsets, the plane, the plane that counts
- * --------------------------------
- */
+/* --- The class's scratch: offsets, the plane, the plane that counts -------------------------- */
 
 static const ScTerm *offsets_bytes(CgModule *m, const Pool *p)
 {
@@ -90,9 +88,7 @@ typedef struct Body {
     CgEpiRow epi;
 } Body;
 
-/* --- One vector of the result
- * ---------------------------------------------------------------------
- */
+/* --- One vector of the result ---------------------------------------------------------------- */
 
 /* w elements `stride` apart; some after the last one may be read. */
 static LLVMValueRef strided(Cg *cg, const CgTile *t, LLVMValueRef ptr, int64_t stride, uint32_t w)
@@ -160,8 +156,7 @@ static void pool_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueR
     cg_epi_store(cg, p->w.epi, &b->epi, i, x, w, mask);
 }
 
-/* --- The kernel ----------------------------------------------------------------------------------
- */
+/* --- The kernel ------------------------------------------------------------------------------ */
 
 static void pool_channel(Cg *cg, Body *b, LLVMValueRef item)
 {

@@ -17,8 +17,7 @@
 
 enum { CHEAP = 8 }; /* instructions: recomputed rather than kept */
 
-/* --- Shapes -------------------------------------------------------------------------------------
- */
+/* --- Shapes ---------------------------------------------------------------------------------- */
 
 static bool same_reduction(const ScReduce *a, const ScReduce *b)
 {
@@ -79,8 +78,7 @@ static bool add_access(CgModule *m, Red *k, ScVal v, bool outer)
     return true;
 }
 
-/* --- Levels -------------------------------------------------------------------------------------
- */
+/* --- Levels ---------------------------------------------------------------------------------- */
 
 /* A reduction without kept axes, or a MAP node of one: its shape is the outer dims alone. */
 static bool is_outer(const Red *k, const ScNode *n)
@@ -135,8 +133,7 @@ static bool add_result(CgModule *m, Red *k, ScVal v)
     return true;
 }
 
-/* --- What each phase computes -------------------------------------------------------------------
- */
+/* --- What each phase computes ---------------------------------------------------------------- */
 
 static void need(Red *k, ScVal v, uint64_t phases)
 {

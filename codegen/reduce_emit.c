@@ -27,8 +27,7 @@ typedef struct Row {
     LLVMValueRef inner[SCRT_MAX_RANK], base; /* indices of the inner dims but the last; elements */
 } Row;
 
-/* --- Combining ----------------------------------------------------------------------------------
- */
+/* --- Combining ------------------------------------------------------------------------------- */
 
 static LLVMValueRef identity(LLVMTypeRef t, ScrtDtype d, ScMonoid monoid)
 {
@@ -81,8 +80,7 @@ static LLVMValueRef across(Cg *cg, const Acc *a, LLVMValueRef v, uint32_t w)
     return v;
 }
 
-/* --- Values -------------------------------------------------------------------------------------
- */
+/* --- Values ---------------------------------------------------------------------------------- */
 
 static bool by_outer(const Row *r, const ScNode *n)
 {
@@ -144,8 +142,7 @@ static LLVMValueRef kept_row(Cg *cg, const RedInfo *i)
     return cg_gep(cg, cg->m->i8, cg_scratch_thread(cg), cg_term(cg, i->scratch));
 }
 
-/* --- A phase's loop -----------------------------------------------------------------------------
- */
+/* --- A phase's loop -------------------------------------------------------------------------- */
 
 /* All values along the row that this phase needs, at position i of the last dim. */
 static void full_values(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMValueRef mask,
@@ -233,8 +230,7 @@ static void inner_dims(Cg *cg, Row *r)
         cg_next(cg, &loop[d - 1]);
 }
 
-/* --- Phases -------------------------------------------------------------------------------------
- */
+/* --- Phases ---------------------------------------------------------------------------------- */
 
 /* The type of what is combined: what `body` makes of an element. */
 static ScrtDtype combined_type(const ScGraph *g, const ScNode *n)

@@ -29,8 +29,7 @@ static LLVMValueRef element(Run *r, uint64_t list, uint64_t i)
     return field(&r->cg, r->m->t_ptr, base, i * sizeof(void *));
 }
 
-/* --- The workspace ------------------------------------------------------------------------------
- */
+/* --- The workspace --------------------------------------------------------------------------- */
 
 static void find_slots(Run *r)
 {
@@ -69,8 +68,7 @@ static LLVMValueRef pointer(Run *r, CgPlace at)
     }
 }
 
-/* --- Kernels ------------------------------------------------------------------------------------
- */
+/* --- Kernels --------------------------------------------------------------------------------- */
 
 /* Calls fns->enter or fns->leave, where a profile is wanted. */
 static LLVMValueRef emit_profiler(CgModule *m, const char *name, uint64_t which)

@@ -39,10 +39,9 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
     return sc_term_addc(m->cx, a_bytes(m, c), acc);
 }
 
-/* --- The function: rows x panels, for one chunk
- * --------------------------------------------------- void (ptr a, ptr packed, i64 step, ptr c, i64
- * units, i1 first): panels lie step bytes apart. */
+/* --- The function: rows x panels, for one chunk ----------------------------------------------- */
 
+/* void (ptr a, ptr packed, i64 step, ptr c, i64 units, i1 first): panels lie step bytes apart. */
 static LLVMTypeRef stream_type(CgModule *m)
 {
     LLVMTypeRef p[N_PARAM] = {m->t_ptr, m->t_ptr, m->i64, m->t_ptr, m->i64, m->i1};
@@ -133,9 +132,7 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     return fn;
 }
 
-/* --- The body: items are groups of panels
- * ---------------------------------------------------------
- */
+/* --- The body: items are groups of panels ---------------------------------------------------- */
 
 static LLVMValueRef groups(Cg *cg, const CgContract *c)
 {

@@ -10,8 +10,7 @@
 
 #include <string.h>
 
-/* --- Choosing ------------------------------------------------------------------------------------
- */
+/* --- Choosing -------------------------------------------------------------------------------- */
 
 static int64_t const_or(const ScTerm *t, int64_t otherwise)
 {
@@ -120,8 +119,7 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
     ret->rows = block > ret->mr ? block : ret->mr;
 }
 
-/* --- The tile ------------------------------------------------------------------------------------
- */
+/* --- The tile -------------------------------------------------------------------------------- */
 
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)
 {
@@ -224,8 +222,7 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
     return fn;
 }
 
-/* --- The loop over tiles -------------------------------------------------------------------------
- */
+/* --- The loop over tiles --------------------------------------------------------------------- */
 
 LLVMValueRef cg_threads(Cg *cg)
 {

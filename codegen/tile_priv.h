@@ -6,9 +6,9 @@
 
 #include "codegen/codegen_priv.h"
 
-/* --- Units: packed FP8 codes that one step decodes (decode.c) ------------------------------------
- *
- * A unit is 4 w codes, which become 4 vectors of w lanes. Where in the unit the code of a lane lies
+/* --- Units: packed FP8 codes that one step decodes (decode.c) --------------------------------- */
+
+/* A unit is 4 w codes, which become 4 vectors of w lanes. Where in the unit the code of a lane lies
  * depends on the way, so that no way needs to move lanes. */
 
 typedef enum CgUnitWay {
@@ -45,9 +45,7 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
  * the target has nothing better than cg_decode's integer operations. */
 bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *ret);
 
-/* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c)
- * --------------
- */
+/* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c) --------- */
 
 enum { CG_PACK_BATCH = SCRT_MAX_RANK };
 typedef struct CgPanels { /* plain data: the argument of the packer */
@@ -62,9 +60,9 @@ bool cg_pack_panels(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *ou
 int64_t cg_panel_bytes(const CgPanels *p);  /* of one panel */
 int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
 
-/* --- The register tile (tile.c) ------------------------------------------------------------------
- *
- * C[mr][nr] (+)= A[mr][k] * B[k][nr], all in the compute type, in scratch: A in chunks of kc
+/* --- The register tile (tile.c) --------------------------------------------------------------- */
+
+/* C[mr][nr] (+)= A[mr][k] * B[k][nr], all in the compute type, in scratch: A in chunks of kc
  * columns, [chunk][row][ks]; C rows of nr. One function for each shape, shared by all kernels. */
 
 enum { CG_TILE_ROWS = 112 }; /* rows of A that a thread holds at a time: at most, about */

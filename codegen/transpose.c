@@ -31,8 +31,7 @@ bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm
     return ret->p != UINT32_MAX;
 }
 
-/* --- One tile -----------------------------------------------------------------------------------
- */
+/* --- One tile -------------------------------------------------------------------------------- */
 
 /* v[i][j] becomes v[j][i]: blocks of 1, 2, 4 ... lanes change places between pairs of vectors. */
 static void transpose_registers(Cg *cg, LLVMValueRef *v, uint32_t w)
@@ -100,8 +99,7 @@ static void rest_of_tile(Cg *cg, const Tile *x, LLVMValueRef rows, LLVMValueRef 
     cg_next(cg, &col);
 }
 
-/* --- The copy -----------------------------------------------------------------------------------
- */
+/* --- The copy -------------------------------------------------------------------------------- */
 
 static LLVMValueRef blocks(Cg *cg, const CgTranspose *t)
 {
@@ -172,8 +170,7 @@ void cg_transpose_run(Cg *cg, const CgTranspose *t, LLVMValueRef body)
     cg_parallel(cg, body, n, cg_row_grain(cg, each));
 }
 
-/* --- For the operands of a kernel ---------------------------------------------------------------
- */
+/* --- For the operands of a kernel ------------------------------------------------------------ */
 
 uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
                                const ScTerm *const *dim, CgTranspose *ret)

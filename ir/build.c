@@ -46,8 +46,7 @@ void sc_build_mistake(ScBuild *b, ScDiagId id, const char *what, const char *nam
     b->priv->failed = true;
 }
 
-/* --- The table of nodes -------------------------------------------------------------------------
- */
+/* --- The table of nodes ---------------------------------------------------------------------- */
 
 static uint32_t hash_node(const ScNode *n)
 {
@@ -109,8 +108,7 @@ static ScBuildSlot *find(ScBuildPriv *p, const ScNode *n, const ScType *type, co
     return &p->table[k];
 }
 
-/* --- Appending ----------------------------------------------------------------------------------
- */
+/* --- Appending ------------------------------------------------------------------------------- */
 
 /* Appends n, whose operands are copied; its results are p->value[first ..], without types. slot:
  * its place in the table, or NULL. */
@@ -260,8 +258,7 @@ ScVal sc_const_i64(ScBuild *b, uint32_t n, const int64_t *x)
     return sc_const(b, sc_blob_i64(b->cx, n, x), SCRT_I64, NULL);
 }
 
-/* --- Nodes --------------------------------------------------------------------------------------
- */
+/* --- Nodes ----------------------------------------------------------------------------------- */
 
 /* What messages call a value: its name, or that of the node that it comes from. */
 static const char *name_of(const ScBuildPriv *p, ScVal v)
@@ -426,8 +423,7 @@ ScVal sc_node1(ScBuild *b, const ScOp *op, const ScAttr *attr, uint32_t n_in, co
     return v;
 }
 
-/* --- Copying ------------------------------------------------------------------------------------
- */
+/* --- Copying --------------------------------------------------------------------------------- */
 
 static ScVal copy_source(ScBuild *b, const ScGraph *g, const ScNode *n)
 {
@@ -487,8 +483,7 @@ bool sc_copy_node(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in
     return answer(first, n->n_out, ret_out);
 }
 
-/* --- Values -------------------------------------------------------------------------------------
- */
+/* --- Values ---------------------------------------------------------------------------------- */
 
 void sc_set_exp(ScBuild *b, ScVal v, const ScTerm *exp)
 {

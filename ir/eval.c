@@ -33,8 +33,7 @@ typedef struct Frame { /* one graph while it runs; the arrays are [n_value] */
 static bool run_graph(const Run *run, const ScGraph *g, const ScrtTensor *const *in,
                       ScrtTensor *ret_out, uint32_t depth, bool silent);
 
-/* --- Constants ----------------------------------------------------------------------------------
- */
+/* --- Constants ------------------------------------------------------------------------------- */
 
 bool sc_blob_tensor(const ScBlob *b, const ScType *t, int64_t exp, ScrtTensor *ret)
 {
@@ -60,8 +59,7 @@ bool sc_blob_tensor(const ScBlob *b, const ScType *t, int64_t exp, ScrtTensor *r
     return true;
 }
 
-/* --- Shapes -------------------------------------------------------------------------------------
- */
+/* --- Shapes ---------------------------------------------------------------------------------- */
 
 static void tensor_text(const ScrtTensor *t, ScStr *out)
 {
@@ -186,8 +184,7 @@ int64_t sc_eval_term(const ScEval *e, const ScTerm *t)
     return 0;
 }
 
-/* --- Values -------------------------------------------------------------------------------------
- */
+/* --- Values ---------------------------------------------------------------------------------- */
 
 static void release(Frame *f, ScVal v)
 {
@@ -251,8 +248,7 @@ static void find_last_uses(Frame *f)
     }
 }
 
-/* --- Nodes --------------------------------------------------------------------------------------
- */
+/* --- Nodes ----------------------------------------------------------------------------------- */
 
 static bool run_const(Frame *f, const ScNode *n)
 {
@@ -375,8 +371,7 @@ static bool run_node(Frame *f, const ScNode *n)
     return ok;
 }
 
-/* --- Graphs -------------------------------------------------------------------------------------
- */
+/* --- Graphs ---------------------------------------------------------------------------------- */
 
 static bool set_inputs(Frame *f, const ScrtTensor *const *in)
 {

@@ -6,8 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- Building -----------------------------------------------------------------------------------
- */
+/* --- Building -------------------------------------------------------------------------------- */
 
 static const struct {
     uint8_t n_operand;
@@ -114,8 +113,7 @@ ScX sc_x_libm2(ScBody *b, ScrtLibm2 fn, ScX x, ScX y)
     return append(b, (ScXIns){.op = SC_X_LIBM2, .type = SC_XF, .a = x, .b = y, .i = fn});
 }
 
-/* --- ldexp --------------------------------------------------------------------------------------
- */
+/* --- ldexp ----------------------------------------------------------------------------------- */
 
 /* 2^e for a normal power of the compute type. */
 static ScX power(ScBody *b, ScX e)
@@ -158,8 +156,7 @@ ScX sc_x_ldexp(ScBody *b, ScX x, ScX e)
     return sc_x(b, SC_X_MUL, x, power(b, sc_x(b, SC_X_SELECT, fits, zero, last)), 0);
 }
 
-/* --- Interpreting -------------------------------------------------------------------------------
- */
+/* --- Interpreting ---------------------------------------------------------------------------- */
 
 typedef union Value {
     double f;

@@ -73,8 +73,9 @@ ScUses sc_uses(const ScGraph *g, ScArena *scratch)
     return (ScUses){first, use};
 }
 
-/* --- Hashing ------------------------------------------------------------------------------------
- * By what is written, never by address: the hash of a graph is kept in files. */
+/* --- Hashing ---------------------------------------------------------------------------------- */
+
+/* By what is written, never by address: the hash of a graph is kept in files. */
 
 static uint64_t hash_int(uint64_t h, uint64_t x)
 {

@@ -6,8 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 
-/* --- Reporting ----------------------------------------------------------------------------------
- */
+/* --- Reporting ------------------------------------------------------------------------------- */
 
 /* The location with the row's name for nodes that have no ONNX operator. */
 static const ScLoc *named(const ScInfer *in)
@@ -58,8 +57,7 @@ bool sc_infer_fail(const ScInfer *in, ScDiagId id, const char *fmt, ...)
     return false;
 }
 
-/* --- What the schema says -----------------------------------------------------------------------
- */
+/* --- What the schema says -------------------------------------------------------------------- */
 
 static const char *const class_names[] = {[SC_IS_ANY] = "a tensor",
                                           [SC_IS_FLOAT] = "a float tensor",
@@ -148,8 +146,7 @@ bool sc_infer(ScInfer *in)
     return s && check_arity(in, s) && check_operands(in, s) && check_attrs(in) && in->op->infer(in);
 }
 
-/* --- Rules that rows share ----------------------------------------------------------------------
- */
+/* --- Rules that rows share ------------------------------------------------------------------- */
 
 bool sc_infer_same(ScInfer *in)
 {

@@ -12,8 +12,7 @@
 typedef struct ScOp ScOp;
 typedef struct ScGraph ScGraph;
 
-/* --- Types --------------------------------------------------------------------------------------
- */
+/* --- Types ----------------------------------------------------------------------------------- */
 
 typedef enum ScTypeKind {
     SC_TYPE_TENSOR,
@@ -41,8 +40,7 @@ bool sc_type_const_dims(const ScType *t, int64_t *ret);
 void sc_type_print(const ScType *t, ScStr *out); /* f32[batch,784] */
 const ScType *sc_type_parse(ScCtx *cx, const char **p);
 
-/* --- Constants, attributes ----------------------------------------------------------------------
- */
+/* --- Constants, attributes ------------------------------------------------------------------- */
 
 /* Read-only data with a name: an initializer of the model, a folded constant ("fold.N") or an
  * inline one (no name). Made once a session; no pass copies its data. */
@@ -103,8 +101,7 @@ bool sc_attr_equal(const ScAttr *a, const ScAttr *b);
 /* n attributes as a session keeps them: equal ones are equal pointers; NULL for none. */
 const ScAttr *sc_attr_intern(ScCtx *cx, uint32_t n, const ScAttr *a);
 
-/* --- Values and nodes ---------------------------------------------------------------------------
- */
+/* --- Values and nodes ------------------------------------------------------------------------ */
 
 /* A value is a number in its graph. Operands come before users: that is SSA, acyclic and sorted. */
 typedef uint32_t ScVal;
@@ -183,8 +180,7 @@ static inline const ScType *sc_type_of(const ScGraph *g, ScVal v)
     return g->value[v].type;
 }
 
-/* --- Building -----------------------------------------------------------------------------------
- */
+/* --- Building -------------------------------------------------------------------------------- */
 
 /* Appends nodes to a graph under construction: infers types, absorbs poison, finds equal nodes by
  * hashing (rows marked fresh and nodes with nested graphs excepted; the node built first keeps its
@@ -274,8 +270,7 @@ typedef struct ScUses {
 } ScUses;
 ScUses sc_uses(const ScGraph *g, ScArena *scratch);
 
-/* --- Text, equality, verification ---------------------------------------------------------------
- */
+/* --- Text, equality, verification ------------------------------------------------------------ */
 
 /* The canonical text, one node a line; see parse.c for the grammar. Comments: the scale signature
  * and the growth estimate of each row's results, where the graph is scaled. */
@@ -306,8 +301,7 @@ uint64_t sc_graph_hash(const ScGraph *g); /* equal graphs have equal hashes */
  * that name the pass (may be NULL) and the node. */
 bool sc_verify(const ScGraph *g, const char *pass);
 
-/* --- Evaluation ---------------------------------------------------------------------------------
- */
+/* --- Evaluation ------------------------------------------------------------------------------ */
 
 typedef struct ScEvalOptions {
     /* Called for each value once it is known, in order; the tensor is the evaluator's. depth counts

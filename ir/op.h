@@ -230,8 +230,7 @@ struct ScOp {
     float max_ulp;
 };
 
-/* --- The table ----------------------------------------------------------------------------------
- */
+/* --- The table ------------------------------------------------------------------------------- */
 
 #define SC_OP(name) extern const ScOp sc_op_##name;
 #include "ops.def"
@@ -250,8 +249,7 @@ static inline const ScAttr *sc_attr(const ScNode *n, uint32_t i)
     return &n->attr[i];
 }
 
-/* --- Operand schemas and scale signatures, parsed once a session ---------------------------------
- */
+/* --- Operand schemas and scale signatures, parsed once a session ----------------------------- */
 
 typedef enum ScOperandClass {
     SC_IS_ANY,

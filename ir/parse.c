@@ -69,8 +69,7 @@ typedef struct Body { /* one graph while it is read */
 
 static ScGraph *parse_graph(ScParse *p, uint32_t outer, const char *source);
 
-/* --- Labels -------------------------------------------------------------------------------------
- */
+/* --- Labels ---------------------------------------------------------------------------------- */
 
 static uint32_t slot(const Scope *s, const Label *l)
 {
@@ -148,8 +147,7 @@ static bool parse_label(ScParse *p, Label *ret)
     return true;
 }
 
-/* --- The header ---------------------------------------------------------------------------------
- */
+/* --- The header ------------------------------------------------------------------------------ */
 
 /* Whether the graph that begins here writes a nonzero exponent of its own, nested graphs apart.
  * This must be known before the first value is built; it is answered by looking at the words. */
@@ -256,8 +254,7 @@ static bool parse_flags(ScParse *p, Body *b)
     return sc_lex_need(&p->l, "]");
 }
 
-/* --- Lines --------------------------------------------------------------------------------------
- */
+/* --- Lines ----------------------------------------------------------------------------------- */
 
 static bool parse_state(ScParse *p, Body *b)
 {
@@ -485,8 +482,7 @@ static bool parse_node(ScParse *p, Body *b)
     return op->flags & SC_CONST_OP ? parse_const(p, b) : parse_op(p, b, op);
 }
 
-/* --- Graphs -------------------------------------------------------------------------------------
- */
+/* --- Graphs ---------------------------------------------------------------------------------- */
 
 static bool parse_body(ScParse *p, Body *b)
 {

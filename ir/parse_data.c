@@ -35,8 +35,7 @@ bool sc_parse_exp(ScParse *p, const ScTerm **ret)
     return *ret && (!paren || sc_lex_need(&p->l, ")"));
 }
 
-/* --- Constants ----------------------------------------------------------------------------------
- */
+/* --- Constants ------------------------------------------------------------------------------- */
 
 bool sc_parse_literal(ScParse *p, ScLiteral *ret)
 {
@@ -146,8 +145,7 @@ const ScBlob *sc_parse_blob(ScParse *p, const ScLiteral *lit, const ScType *t)
     return b;
 }
 
-/* --- Attributes ---------------------------------------------------------------------------------
- */
+/* --- Attributes ------------------------------------------------------------------------------ */
 
 static bool read_scalar(ScParse *p, ScAttrKind kind, ScAttr *ret)
 {
@@ -244,8 +242,7 @@ bool sc_parse_attr(ScParse *p, ScAttrKind kind, bool bare, ScAttr *ret)
     return false;
 }
 
-/* --- A graph as the source of its own text ------------------------------------------------------
- */
+/* --- A graph as the source of its own text --------------------------------------------------- */
 
 typedef struct Blobs { /* by name; open addressing, at most half full */
     const ScBlob **slot;

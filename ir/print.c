@@ -25,8 +25,7 @@ static void spaces(Printer *p, uint32_t n)
     sc_str_addf(p->out, "%*s", (int)n, "");
 }
 
-/* --- Labels -------------------------------------------------------------------------------------
- */
+/* --- Labels ---------------------------------------------------------------------------------- */
 
 /* Names given so far and how often, by content: open addressing, at most half full. */
 typedef struct Names {
@@ -93,8 +92,7 @@ static void print_value(Printer *p, ScVal v)
         sc_str_addf(p->out, "<%u>", v);
 }
 
-/* --- Types, exponents, attributes ---------------------------------------------------------------
- */
+/* --- Types, exponents, attributes ------------------------------------------------------------ */
 
 /* f32[4] * 2^(p+q); an exponent of 0 is not written where the graph's flag says that it is there.
  */
@@ -221,8 +219,7 @@ static void print_attrs(Printer *p, const ScNode *n)
         sc_str_add(p->out, "}");
 }
 
-/* --- Lines --------------------------------------------------------------------------------------
- */
+/* --- Lines ----------------------------------------------------------------------------------- */
 
 static void print_operands(Printer *p, const ScNode *n)
 {

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* --- Parsing ------------------------------------------------------------------------------------
- */
+/* --- Parsing --------------------------------------------------------------------------------- */
 
 typedef struct Reader {
     ScCtx *cx;
@@ -217,8 +216,7 @@ const ScSchema *sc_schema(ScCtx *cx, const ScOp *op)
     return &slot->s;
 }
 
-/* --- Scale signatures ---------------------------------------------------------------------------
- */
+/* --- Scale signatures ------------------------------------------------------------------------ */
 
 const ScScaleExpr *sc_scale_in(const ScSchema *s, uint32_t i)
 {

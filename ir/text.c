@@ -28,8 +28,7 @@ void sc_text_locale_end(locale_t c, locale_t old)
     freelocale(c);
 }
 
-/* --- Order and flags ----------------------------------------------------------------------------
- */
+/* --- Order and flags ------------------------------------------------------------------------- */
 
 const uint32_t *sc_text_order(const ScGraph *g, ScArena *a, uint32_t *ret_n_header)
 {
@@ -71,8 +70,7 @@ uint32_t sc_text_flags(const ScGraph *g, uint32_t outer, bool scaled)
     return flags;
 }
 
-/* --- Names --------------------------------------------------------------------------------------
- */
+/* --- Names ----------------------------------------------------------------------------------- */
 
 static bool bare_char(char c)
 {
@@ -125,8 +123,7 @@ void sc_text_name(ScStr *out, const char *s)
         sc_text_quoted(out, s);
 }
 
-/* --- Numbers ------------------------------------------------------------------------------------
- */
+/* --- Numbers --------------------------------------------------------------------------------- */
 
 static const char *special(double x)
 {

@@ -19,8 +19,7 @@ typedef struct Check {
 
 static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth);
 
-/* --- Messages: "after scalify: %y = add: operand 1 ..." -----------------------------------------
- */
+/* --- Messages: "after scalify: %y = add: operand 1 ..." -------------------------------------- */
 
 static const char *label(Check *c, ScVal v)
 {
@@ -83,8 +82,7 @@ static const char *exp_text(Check *c, const ScTerm *e)
     return text;
 }
 
-/* --- Layout -------------------------------------------------------------------------------------
- */
+/* --- Layout ---------------------------------------------------------------------------------- */
 
 static bool check_node_layout(Check *c, const ScNode *n, uint32_t index, ScVal first)
 {
@@ -168,8 +166,7 @@ static bool check_states(Check *c)
     return c->ok;
 }
 
-/* --- One node -----------------------------------------------------------------------------------
- */
+/* --- One node -------------------------------------------------------------------------------- */
 
 static bool in_class(ScOperandClass cls, ScrtDtype t)
 {
@@ -322,8 +319,7 @@ static bool check_kernel(Check *c, const ScNode *n)
     return true;
 }
 
-/* --- Exponents ----------------------------------------------------------------------------------
- */
+/* --- Exponents ------------------------------------------------------------------------------- */
 
 static bool check_has_exponents(Check *c)
 {

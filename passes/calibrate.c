@@ -100,8 +100,7 @@ const ScStats *sc_calibrate_end(ScCalibrator *c)
     return s;
 }
 
-/* --- The file -----------------------------------------------------------------------------------
- */
+/* --- The file -------------------------------------------------------------------------------- */
 
 /* Numbers are written and read in the "C" locale, whatever the program around us has set. */
 static locale_t c_locale(locale_t *ret_old)

@@ -34,8 +34,7 @@ static void annotate(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
     sc_set_amax(b, image, g->value[v].amax);
 }
 
-/* --- One kernel ----------------------------------------------------------------------------------
- */
+/* --- One kernel ------------------------------------------------------------------------------ */
 
 static void kernel_begin(Fuse *f, Kernel *k, const char *cls)
 {
@@ -89,8 +88,7 @@ static void kernel_end(Kernel *k, const ScNode *n, const ScVal *inside)
     sc_buf_free(k->inner);
 }
 
-/* --- Views ---------------------------------------------------------------------------------------
- */
+/* --- Views ----------------------------------------------------------------------------------- */
 
 static void need(Fuse *f, ScVal v);
 
@@ -155,8 +153,7 @@ static void need(Fuse *f, ScVal v)
     }
 }
 
-/* --- Groups --------------------------------------------------------------------------------------
- */
+/* --- Groups ---------------------------------------------------------------------------------- */
 
 static bool small_const(const ScGraph *g, ScVal v)
 {

@@ -24,8 +24,7 @@ static ScVal again(ScBuild *b, const ScGraph *g, const ScNode *n, const ScAttr *
     return out;
 }
 
-/* --- Reductions keep their axes ------------------------------------------------------------------
- */
+/* --- Reductions keep their axes -------------------------------------------------------------- */
 
 /* The node's attributes with one replaced. */
 static ScAttr *with_attr(ScArena *a, const ScNode *n, const char *name, ScAttr to)
@@ -61,8 +60,7 @@ ScGraph *sc_fuse_keep_axes(ScCtx *cx, const ScGraph *g)
     return sc_pass_end(&b, env);
 }
 
-/* --- Elementwise nodes go before views -----------------------------------------------------------
- */
+/* --- Elementwise nodes go before views ------------------------------------------------------- */
 
 /* Uses of new values: how many nodes of the old graph use what a new value is the image of. */
 typedef struct Count {
@@ -183,8 +181,7 @@ ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
     return sc_pass_end(&b, env);
 }
 
-/* --- Reduced axes come last ----------------------------------------------------------------------
- */
+/* --- Reduced axes come last ------------------------------------------------------------------ */
 
 static bool is_trailing(const ScGroup *k)
 {

@@ -6,8 +6,7 @@
 
 #include "passes/passes_priv.h"
 
-/* --- The table -----------------------------------------------------------------------------------
- */
+/* --- The table ------------------------------------------------------------------------------- */
 
 static const ScPass pass_fold = {
     .name = "fold",
@@ -87,8 +86,7 @@ const ScPass *sc_pass_find(const char *name)
     return NULL;
 }
 
-/* --- Running one ---------------------------------------------------------------------------------
- */
+/* --- Running one ----------------------------------------------------------------------------- */
 
 /* A flag as a person says it. */
 static const char *flag_text(uint32_t flag)
@@ -125,8 +123,7 @@ ScGraph *sc_pass_run(ScCtx *cx, const ScPass *pass, const ScGraph *g, const ScPa
     return pass->run(cx, g, env);
 }
 
-/* --- Checking a step -----------------------------------------------------------------------------
- */
+/* --- Checking a step ------------------------------------------------------------------------- */
 
 /* Printing and parsing gives the equal graph. */
 static bool round_trip(ScCtx *cx, const ScGraph *g, const char *pass)
@@ -232,8 +229,7 @@ static bool eval_stage(ScCtx *cx, const ScGraph *g, const char *pass, bool lossy
     return ok;
 }
 
-/* --- The pipeline --------------------------------------------------------------------------------
- */
+/* --- The pipeline ---------------------------------------------------------------------------- */
 
 static double now_seconds(void)
 {

@@ -6,8 +6,7 @@
 
 #include "ir/op.h"
 
-/* --- Recipes: which formats, where ---------------------------------------------------------------
- */
+/* --- Recipes: which formats, where ----------------------------------------------------------- */
 
 typedef struct ScRecipeRule { /* the last rule whose pattern matches an origin's name wins */
     const char *pattern;      /* shell pattern over ONNX node names (fnmatch) */
@@ -27,8 +26,7 @@ typedef struct ScRecipe {
 const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path);
 void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
 
-/* --- Statistics of sample inputs -----------------------------------------------------------------
- */
+/* --- Statistics of sample inputs ------------------------------------------------------------- */
 
 typedef struct ScStat { /* of one value of the graph that scalify receives */
     const char *name;   /* the value's printed name in that graph, without the leading % */
@@ -49,8 +47,7 @@ const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives a
 void sc_stats_print(const ScStats *s, ScStr *out);
 const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text); /* NULL with errors */
 
-/* --- What the data looks like --------------------------------------------------------------------
- */
+/* --- What the data looks like ---------------------------------------------------------------- */
 
 /* One float value of a graph, over all samples given. Data is what is stored; the value stands for
  * data * 2^exp. Elements that are not finite are left out of rms, amax and sqnr. */
@@ -79,8 +76,7 @@ bool sc_damage_add(ScDamage *d, const ScrtTensor *in);
  * most damage first, then in graph order; frees d. They live as long as cx. */
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 
-/* --- Passes
- * --------------------------------------------------------------------------------------- */
+/* --- Passes ---------------------------------------------------------------------------------- */
 
 typedef enum ScScales { SC_SCALES_PROPAGATE, SC_SCALES_CALIBRATE } ScScales;
 
@@ -118,8 +114,7 @@ ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
-/* --- The pipeline
- * --------------------------------------------------------------------------------- */
+/* --- The pipeline ---------------------------------------------------------------------------- */
 
 /* fold, simplify, raise, scalify, quantize, simplify, expand, fuse. The second simplify is the
  * stage "simplify" of dumps; the first has no name of its own. "import" is the graph that it was

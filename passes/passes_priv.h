@@ -6,8 +6,7 @@
 
 #include "passes/passes.h"
 
-/* --- The frame of a pass -------------------------------------------------------------------------
- */
+/* --- The frame of a pass --------------------------------------------------------------------- */
 
 /* Declares the builder b and the map env, old value -> new value, in a scratch arena of the pass.
  * Poison, absent, the inputs and the states are mapped already (with their old exponents); the
@@ -26,8 +25,7 @@ ScArena *sc_pass_scratch(const ScVal *env);
 /* The operands of n in the new graph, [n->n_in]; lives until sc_pass_end. */
 const ScVal *sc_map(const ScVal *env, const ScNode *n);
 
-/* --- Questions -----------------------------------------------------------------------------------
- */
+/* --- Questions ------------------------------------------------------------------------------- */
 
 /* The blob of a value that is a constant, else NULL. */
 const ScBlob *sc_built_blob(const ScBuild *b, ScVal v);
@@ -42,8 +40,7 @@ ScVal sc_reshaped(ScBuild *b, ScVal x, uint32_t rank, const ScTerm *const *dim);
 /* The attribute of that name, which the row must have. */
 const ScAttr *sc_attr_named(const ScNode *n, const char *name);
 
-/* --- Pieces --------------------------------------------------------------------------------------
- */
+/* --- Pieces ---------------------------------------------------------------------------------- */
 
 /* exponents.c: the rewrite half of simplify for graphs that are scaled. What scalify chose matters
  * only where a value is stored in low precision; here every other exponent is chosen again so that

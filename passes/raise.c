@@ -19,8 +19,7 @@ typedef struct Raise {
     const ScVal *in; /* its operands in the new graph */
 } Raise;
 
-/* --- Words ---------------------------------------------------------------------------------------
- */
+/* --- Words ----------------------------------------------------------------------------------- */
 
 /* The node that defines new value v, if it is of this row; a copy, for building moves nodes. */
 static bool is(Raise *r, ScVal v, const ScOp *op, ScNode *ret)
@@ -72,8 +71,7 @@ static void begin(Raise *r)
     r->b.at = r->n->loc;
 }
 
-/* --- Bias ----------------------------------------------------------------------------------------
- */
+/* --- Bias ------------------------------------------------------------------------------------ */
 
 /* True where all extents of t, aligned with `to` at the last one, are 1 but that at axis (of `to`),
  * which is to's. */
@@ -170,8 +168,7 @@ static ScVal reshaped_bias(Raise *r)
     return SC_POISON;
 }
 
-/* --- Softmax -------------------------------------------------------------------------------------
- */
+/* --- Softmax --------------------------------------------------------------------------------- */
 
 /* v reduces x over one axis, which stays. */
 static bool reduces(Raise *r, ScVal v, const ScOp *op, ScVal *ret_x, const ScAttr **ret_axes)
@@ -201,8 +198,7 @@ static ScVal softmax(Raise *r)
     return sc_op_at(&r->b, softmax, SC_ATTRS(SC_INT(axis)), x, beta);
 }
 
-/* --- Gelu ----------------------------------------------------------------------------------------
- */
+/* --- Gelu ------------------------------------------------------------------------------------ */
 
 #define MAX_FACTORS 8
 
@@ -345,8 +341,7 @@ static ScVal gelu(Raise *r)
     return SC_POISON;
 }
 
-/* --- Layer normalisation -------------------------------------------------------------------------
- */
+/* --- Layer normalisation --------------------------------------------------------------------- */
 
 /* The axes are the last ones of x, from *ret_axis on. */
 static bool trailing(const ScAttr *axes, uint32_t rank, int64_t *ret_axis)
@@ -456,8 +451,7 @@ static ScVal norm_bias(Raise *r)
     return norm_with(r, 2);
 }
 
-/* --- The pass ------------------------------------------------------------------------------------
- */
+/* --- The pass -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *what;

@@ -11,8 +11,7 @@
 
 #include "passes/passes_priv.h"
 
-/* --- Facts --------------------------------------------------------------------------------------
- */
+/* --- Facts ----------------------------------------------------------------------------------- */
 
 /* What the elements of a constant are. Magnitudes are those of the finite nonzero ones. */
 typedef struct ScConstFacts {
@@ -49,8 +48,7 @@ ScFact *sc_scale_facts(const ScGraph *g, ScArena *a);
 /* Whether operand i of n is `any` there. */
 bool sc_operand_any(const ScFact *f, const ScNode *n, uint32_t i);
 
-/* --- The rewrite of one node --------------------------------------------------------------------
- */
+/* --- The rewrite of one node ----------------------------------------------------------------- */
 
 typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
     ScBuild b;
@@ -94,8 +92,7 @@ const ScTerm *sc_scale_exp(ScScaler *s, ScVal v);
 /* t's value where it is constant and fits an int, else 0 and *ret_symbolic set (may be NULL). */
 int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic);
 
-/* --- Growth -------------------------------------------------------------------------------------
- */
+/* --- Growth ---------------------------------------------------------------------------------- */
 
 /* The estimate for the results of node n in 1/256 (SC_NO_G: none), from the operands as rebalanced
  * (data [n_in], new values), and the term to add to each result's exponent for symbolic extents

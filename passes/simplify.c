@@ -21,8 +21,7 @@ typedef struct Simp {
     ScVal *in;       /* its operands in the new graph, a constant second where n commutes */
 } Simp;
 
-/* --- Words ---------------------------------------------------------------------------------------
- */
+/* --- Words ----------------------------------------------------------------------------------- */
 
 static const ScType *type_of(const Simp *s, ScVal v)
 {
@@ -61,8 +60,7 @@ static bool splat(const Simp *s, uint32_t i, double c)
     return sc_built_splat(&s->b, s->in[i], &x) && x == c;
 }
 
-/* --- Rules ---------------------------------------------------------------------------------------
- */
+/* --- Rules ----------------------------------------------------------------------------------- */
 
 static ScVal itself(Simp *s)
 {
@@ -202,8 +200,7 @@ static const struct {
     {"op(expand x, y) = op(x, y)", NULL, SC_MAP, needless_expand},
 };
 
-/* --- The pass ------------------------------------------------------------------------------------
- */
+/* --- The pass -------------------------------------------------------------------------------- */
 
 /* What n's result equals, or poison. A rule whose answer has another type does not apply. */
 static ScVal match(Simp *s)

@@ -46,8 +46,7 @@ typedef struct ScrtTensor {
     void *data;
 } ScrtTensor;
 
-/* --- What the emitted object holds --------------------------------------------------------------
- */
+/* --- What the emitted object holds ----------------------------------------------------------- */
 
 typedef struct ScrtPort { /* an input, output or state */
     const char *name;     /* the ONNX value's name */
@@ -140,8 +139,7 @@ typedef enum ScrtCpu {
 uint64_t scrt_cpu_features(void);
 const char *scrt_cpu_name(uint32_t bit); /* LLVM's name; NULL for no feature */
 
-/* --- Sessions -----------------------------------------------------------------------------------
- */
+/* --- Sessions -------------------------------------------------------------------------------- */
 
 typedef struct ScrtSession ScrtSession;
 
@@ -204,8 +202,7 @@ typedef struct ScrtAllocator {
 } ScrtAllocator;
 void scrt_set_allocator(const ScrtAllocator *a); /* NULL: the default; not while memory is out */
 
-/* --- Threads ------------------------------------------------------------------------------------
- */
+/* --- Threads --------------------------------------------------------------------------------- */
 
 typedef struct ScrtPool ScrtPool;
 /* A pool that runs bodies on n threads, the caller's among them; 0: one for each processor that
@@ -218,8 +215,7 @@ uint32_t scrt_pool_size(const ScrtPool *p);
  * within a body, and by one thread at a time. grain < 1 counts as 1; n < 1 runs nothing. */
 void scrt_parallel(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t grain);
 
-/* --- Tensors ------------------------------------------------------------------------------------
- */
+/* --- Tensors --------------------------------------------------------------------------------- */
 
 /* Elements, or -1 if a dim is negative or the product overflows. */
 int64_t scrt_count(const ScrtTensor *t);

@@ -10,8 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* --- Memory -------------------------------------------------------------------------------------
- */
+/* --- Memory ---------------------------------------------------------------------------------- */
 
 /* A bump allocator; everything in it lives until it is freed. When memory ends the hook is called
  * and must not return (the default prints nothing and aborts). */
@@ -60,8 +59,7 @@ void sc_str_json(ScStr *s, const char *text);
  */
 bool sc_read_name(const char **p, ScStr *out);
 
-/* --- The session --------------------------------------------------------------------------------
- */
+/* --- The session ----------------------------------------------------------------------------- */
 
 /* One use of the compiler, by one thread: strings, types, terms, locations and diagnostics are
  * interned or kept here and live as long as it does. Graphs must be freed before it. */
@@ -89,8 +87,7 @@ static inline uint64_t sc_hash_word(uint64_t h, uint64_t w)
     return h ^ (h >> 29);
 }
 
-/* --- Locations ----------------------------------------------------------------------------------
- */
+/* --- Locations ------------------------------------------------------------------------------- */
 
 typedef enum ScPhase { SC_FORWARD, SC_BACKWARD, SC_OPTIMIZER } ScPhase;
 
@@ -113,8 +110,7 @@ const ScLoc *sc_loc(ScCtx *cx, const char *file, uint32_t line, ScPhase phase, u
 /* The union of both, with a's file, line and phase; either may be NULL. */
 const ScLoc *sc_loc_join(ScCtx *cx, const ScLoc *a, const ScLoc *b);
 
-/* --- Diagnostics --------------------------------------------------------------------------------
- */
+/* --- Diagnostics ----------------------------------------------------------------------------- */
 
 /* SC_E_<NAME> has the value of its number, SC_DIAG(NAME, number, title, explanation) in diag.def.
  */
@@ -162,8 +158,7 @@ void sc_diag_json(const ScDiag *d, ScStr *out); /* one JSON object */
 const char *sc_diag_title(uint32_t number);
 const char *sc_diag_explain(uint32_t number);
 
-/* --- Terms --------------------------------------------------------------------------------------
- */
+/* --- Terms ----------------------------------------------------------------------------------- */
 
 /* An integer known symbolically: a dimension or an exponent. Interned and canonical, so equal
  * pointers are equal values; unequal pointers are not proven different. Sums are linear

@@ -32,8 +32,7 @@ const char *sc_diag_explain(uint32_t number)
     return NULL;
 }
 
-/* --- Recording ----------------------------------------------------------------------------------
- */
+/* --- Recording ------------------------------------------------------------------------------- */
 
 static bool is_recorded(const ScCtx *cx, bool warning, const ScLoc *loc, ScDiagId id,
                         const char *detail)
@@ -157,8 +156,7 @@ void sc_diag_finish(ScCtx *cx)
     sc_buf_free(cx->diag);
 }
 
-/* --- Printing -----------------------------------------------------------------------------------
- */
+/* --- Printing -------------------------------------------------------------------------------- */
 
 /* Text of a model as part of a line: control characters become \xNN. */
 static void add_clean(ScStr *out, const char *s)

@@ -25,8 +25,7 @@ static void lin_free(Lin *l)
     free(l->part);
 }
 
-/* --- Interning ----------------------------------------------------------------------------------
- */
+/* --- Interning ------------------------------------------------------------------------------- */
 
 const ScTerm *sc_term_poison(ScCtx *cx)
 {
@@ -79,8 +78,7 @@ bool sc_term_const(const ScTerm *t, int64_t *ret)
     return true;
 }
 
-/* --- Order --------------------------------------------------------------------------------------
- */
+/* --- Order ----------------------------------------------------------------------------------- */
 
 static int cmp_int(int64_t a, int64_t b)
 {
@@ -136,8 +134,7 @@ int sc_term_cmp(const ScTerm *a, const ScTerm *b)
     return cmp_int(addend(a), addend(b));
 }
 
-/* --- Linear combinations ------------------------------------------------------------------------
- */
+/* --- Linear combinations --------------------------------------------------------------------- */
 
 static void lin_addc(Lin *l, int64_t c)
 {
@@ -302,8 +299,7 @@ const ScTerm *sc_term_mul(ScCtx *cx, const ScTerm *a, const ScTerm *b)
     return lin_term(cx, &l);
 }
 
-/* --- Least, greatest, log2, broadcast -----------------------------------------------------------
- */
+/* --- Least, greatest, log2, broadcast -------------------------------------------------------- */
 
 /* Collects operands of min and max: flat, each linear part once with its best constant. */
 typedef struct Extreme {

@@ -23,8 +23,7 @@ static const struct {
 };
 enum { N_FUNCTION = sizeof functions / sizeof *functions, MAX_DEPTH = 200 };
 
-/* --- Printing -----------------------------------------------------------------------------------
- */
+/* --- Printing -------------------------------------------------------------------------------- */
 
 static void print_sum(const ScTerm *t, ScStr *out)
 {
@@ -79,8 +78,7 @@ void sc_term_print(const ScTerm *t, ScStr *out)
     }
 }
 
-/* --- Parsing ------------------------------------------------------------------------------------
- */
+/* --- Parsing --------------------------------------------------------------------------------- */
 
 typedef struct Parser {
     ScCtx *cx;
@@ -199,8 +197,7 @@ const ScTerm *sc_term_parse(ScCtx *cx, const char **p)
     return t;
 }
 
-/* --- Evaluation ---------------------------------------------------------------------------------
- */
+/* --- Evaluation ------------------------------------------------------------------------------ */
 
 static bool eval_sum(const ScTerm *t, uint32_t n, const ScBinding *env, int64_t *ret)
 {
@@ -286,8 +283,7 @@ bool sc_term_eval(const ScTerm *t, uint32_t n, const ScBinding *env, int64_t *re
     return true;
 }
 
-/* --- Substitution -------------------------------------------------------------------------------
- */
+/* --- Substitution ---------------------------------------------------------------------------- */
 
 const ScTerm *sc_term_subst(ScCtx *cx, const ScTerm *t, uint32_t n, const char *const *sym,
                             const ScTerm *const *to)

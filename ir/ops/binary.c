@@ -154,8 +154,7 @@ const ScOp sc_op_div = {
     .domain = {0.125, 4},
 };
 
-/* --- Any number of operands ---------------------------------------------------------------------
- */
+/* --- Any number of operands ------------------------------------------------------------------ */
 
 static bool before(const ScEval *e, int64_t x, int64_t y)
 {
@@ -271,8 +270,7 @@ const ScOp sc_op_min = {
     .eval = eval_min,
 };
 
-/* --- Powers -------------------------------------------------------------------------------------
- */
+/* --- Powers ---------------------------------------------------------------------------------- */
 
 /* The exponent may have a type of its own. A scale passes through a power only where the exponent
  * is known, and then the power is a product: simplify writes those as mul, sqrt, reciprocal. */

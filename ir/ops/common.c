@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* --- Inference ----------------------------------------------------------------------------------
- */
+/* --- Inference ------------------------------------------------------------------------------- */
 
 bool sc_ops_result(ScInfer *in, ScrtDtype dtype, uint32_t rank, const ScTerm *const *dim)
 {
@@ -131,8 +130,7 @@ bool sc_ops_fits_result(const ScInfer *in, uint32_t i)
     return false;
 }
 
-/* --- Growth -------------------------------------------------------------------------------------
- */
+/* --- Growth ---------------------------------------------------------------------------------- */
 
 void sc_ops_count(ScCtx *cx, ScCount *n, const ScTerm *extent)
 {
@@ -223,8 +221,7 @@ int32_t sc_log2_256(double x)
     return bits >= 0 ? (bits + 1) / 2 : -((-bits) / 2); /* 1/512 rounded to 1/256 */
 }
 
-/* --- Bodies -------------------------------------------------------------------------------------
- */
+/* --- Bodies ---------------------------------------------------------------------------------- */
 
 ScX sc_ops_num(ScBody *b, ScX x, double c)
 {
@@ -236,8 +233,7 @@ ScX sc_ops_const(ScBody *b, double c)
     return sc_x_const(b, b->compute == SCRT_F64 ? c : (double)(float)c);
 }
 
-/* --- Table tests --------------------------------------------------------------------------------
- */
+/* --- Table tests ----------------------------------------------------------------------------- */
 
 /* splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014) */
 uint32_t sc_ops_pick(uint64_t *r, uint32_t lo, uint32_t hi)

@@ -52,8 +52,7 @@ static bool has_bias(const ScInfer *in)
     return in->n_in > BIAS && in->in[BIAS]->kind != SC_TYPE_ABSENT;
 }
 
-/* --- matmul -------------------------------------------------------------------------------------
- */
+/* --- matmul ---------------------------------------------------------------------------------- */
 
 /* t with matrices of one element: what is left to broadcast are the batches, in their places. */
 static const ScType *batches(ScCtx *cx, const ScType *t)
@@ -248,8 +247,7 @@ const ScOp sc_op_matmul = {
     .domain = {.make = make_matmul},
 };
 
-/* --- gemm ---------------------------------------------------------------------------------------
- */
+/* --- gemm ------------------------------------------------------------------------------------ */
 
 static bool infer_gemm(ScInfer *in)
 {

@@ -8,8 +8,7 @@
 
 #include <math.h>
 
-/* --- Evaluation ---------------------------------------------------------------------------------
- */
+/* --- Evaluation ------------------------------------------------------------------------------ */
 
 /* One element of result 0 from one element of each operand (0 where absent): floats as doubles, or,
  * where no operand is a float, integers and bools exactly (u64 as its bits). */
@@ -44,8 +43,7 @@ static inline uint32_t sc_ops_axis(int64_t axis, uint32_t rank)
     return (uint32_t)(axis < 0 ? axis + rank : axis);
 }
 
-/* --- Inference ----------------------------------------------------------------------------------
- */
+/* --- Inference ------------------------------------------------------------------------------- */
 
 /* Result 0: this dtype and these extents. */
 bool sc_ops_result(ScInfer *in, ScrtDtype dtype, uint32_t rank, const ScTerm *const *dim);
@@ -76,8 +74,7 @@ bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, uint32_t out, ScrtDt
      .kind = SC_A_DTYPE,                                                                           \
      .doc = "f32: the sum of narrower operands as it was added up"}
 
-/* --- Growth -------------------------------------------------------------------------------------
- */
+/* --- Growth ---------------------------------------------------------------------------------- */
 
 /* A number of elements: constant ones in c, symbolic ones in sym (NULL: none). */
 typedef struct ScCount {
@@ -100,8 +97,7 @@ static inline const ScType *sc_ops_in(const ScGrow *g, uint32_t i)
     return sc_type_of(g->g, g->n->in[i]);
 }
 
-/* --- Bodies -------------------------------------------------------------------------------------
- */
+/* --- Bodies ---------------------------------------------------------------------------------- */
 
 /* The number c in the type of x: a float or an integer. */
 ScX sc_ops_num(ScBody *b, ScX x, double c);
@@ -111,8 +107,7 @@ ScX sc_ops_const(ScBody *b, double c);
 #define SC_X2(b, op, x, y)    sc_x((b), SC_X_##op, (x), (y), 0)
 #define SC_SELECT(b, c, x, y) sc_x((b), SC_X_SELECT, (c), (x), (y))
 
-/* --- Functions of one float ---------------------------------------------------------------------
- */
+/* --- Functions of one float ------------------------------------------------------------------ */
 
 /* body_NAME, and eval_NAME of x, from an expression each; and their schema. */
 #define UNARY_BODY(name, expression)                                                               \
@@ -134,8 +129,7 @@ ScX sc_ops_const(ScBody *b, double c);
     }
 #define FLOAT_TO_FLOAT .in = "X: float", .out = "Y: float", .infer = sc_infer_same
 
-/* --- Reductions ---------------------------------------------------------------------------------
- */
+/* --- Reductions ------------------------------------------------------------------------------ */
 
 /* ONNX gives the axes as an attribute or as an operand; import resolves both to the attribute. */
 #define SC_REDUCE_ATTRS                                                                            \
@@ -147,8 +141,7 @@ ScX sc_ops_const(ScBody *b, double c);
     .n_attr = 2
 bool sc_ops_infer_reduce(ScInfer *in); /* for rows with these attributes first */
 
-/* --- Table tests --------------------------------------------------------------------------------
- */
+/* --- Table tests ----------------------------------------------------------------------------- */
 
 uint32_t sc_ops_pick(uint64_t *r, uint32_t lo, uint32_t hi); /* uniform in [lo, hi] */
 ScVal sc_ops_input(ScBuild *b, const char *name, ScrtDtype dtype, uint32_t rank,

@@ -70,8 +70,7 @@ static ScCount reduced_count(const ScGraph *g, const ScNode *n)
     return count;
 }
 
-/* --- Evaluation ---------------------------------------------------------------------------------
- */
+/* --- Evaluation ------------------------------------------------------------------------------ */
 
 /* Walks x in order; *acc is the element of the result that x[i] belongs to. */
 typedef void Combine(double *acc, double x);
@@ -141,8 +140,7 @@ static int64_t int_limit(ScrtDtype t, bool greatest)
     return greatest ? top : -top - 1;
 }
 
-/* --- Sum and mean -------------------------------------------------------------------------------
- */
+/* --- Sum and mean ---------------------------------------------------------------------------- */
 
 static void add(double *acc, double x)
 {
@@ -230,8 +228,7 @@ const ScOp sc_op_reduce_mean = {
     .eval = eval_mean,
 };
 
-/* --- Largest and smallest -----------------------------------------------------------------------
- */
+/* --- Largest and smallest -------------------------------------------------------------------- */
 
 static void take_larger(double *acc, double x)
 {
@@ -295,8 +292,7 @@ const ScOp sc_op_reduce_min = {
     .eval = eval_min,
 };
 
-/* --- Product ------------------------------------------------------------------------------------
- */
+/* --- Product --------------------------------------------------------------------------------- */
 
 static void times(double *acc, double x)
 {

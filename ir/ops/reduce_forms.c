@@ -63,8 +63,7 @@ const ScOp sc_op_reduce_log_sum_exp =
     ROW(reduce_log_sum_exp, "the logarithm of the sum of exponentials over axes", "ReduceLogSumExp",
         "0 -> 0", );
 
-/* --- Of any number of operands ------------------------------------------------------------------
- */
+/* --- Of any number of operands --------------------------------------------------------------- */
 
 static ScVal add_up(ScBuild *b, const ScNode *n, const ScVal *in)
 {

@@ -19,8 +19,7 @@ static ScX param_x(ScBody *b, const ScNode *n, uint32_t i)
     return sc_ops_const(b, sc_attr(n, i)->f);
 }
 
-/* --- elu, selu, celu ----------------------------------------------------------------------------
- */
+/* --- elu, selu, celu ------------------------------------------------------------------------- */
 
 static double elu(const ScEval *e, const double *x)
 {
@@ -120,8 +119,7 @@ const ScOp sc_op_celu = {
     .max_ulp = 4,
 };
 
-/* --- softplus, softsign, thresholded_relu -------------------------------------------------------
- */
+/* --- softplus, softsign, thresholded_relu ---------------------------------------------------- */
 
 UNARY_EVAL(softplus, (x > 0 ? x : 0) + log1p(exp(-fabs(x))))
 
@@ -191,8 +189,7 @@ const ScOp sc_op_thresholded_relu = {
     .eval = eval_thresholded_relu,
 };
 
-/* --- Compositions -------------------------------------------------------------------------------
- */
+/* --- Compositions ---------------------------------------------------------------------------- */
 
 static double hard(double x, double alpha, double beta)
 {

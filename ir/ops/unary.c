@@ -52,8 +52,7 @@ const ScOp sc_op_neg = {
 
 /* Functions of one float need less: UNARY_BODY and UNARY_EVAL write both in a line each. */
 
-/* --- Any numbers --------------------------------------------------------------------------------
- */
+/* --- Any numbers ----------------------------------------------------------------------------- */
 
 UNARY_BODY(abs, SC_X1(b, ABS, in[0]))
 
@@ -120,8 +119,7 @@ const ScOp sc_op_relu = {
     .eval = eval_relu,
 };
 
-/* --- Floats -------------------------------------------------------------------------------------
- */
+/* --- Floats ---------------------------------------------------------------------------------- */
 
 UNARY_BODY(sqrt, SC_X1(b, SQRT, in[0]))
 UNARY_EVAL(sqrt, sqrt(x))

@@ -18,8 +18,7 @@ static bool copy(ScEval *e, const int64_t *stride, int64_t offset)
     return true;
 }
 
-/* --- The same elements in the same order --------------------------------------------------------
- */
+/* --- The same elements in the same order ----------------------------------------------------- */
 
 static bool eval_same_order(ScEval *e)
 {
@@ -296,8 +295,7 @@ const ScOp sc_op_unsqueeze = {
     .domain = {.make = make_unsqueeze},
 };
 
-/* --- Other orders -------------------------------------------------------------------------------
- */
+/* --- Other orders ---------------------------------------------------------------------------- */
 
 enum { PERM };
 

@@ -118,8 +118,7 @@ static void describe(ScCtx *cx, const Attrs *a, uint32_t n, ScWindow *ret)
 #define PADS      {.name = "pads", .kind = SC_A_TERMS, .doc = "before each, after each; 0"}
 #define DILATIONS {.name = "dilations", .kind = SC_A_INTS, .doc = "steps within the window; 1"}
 
-/* --- Evaluation ---------------------------------------------------------------------------------
- */
+/* --- Evaluation ------------------------------------------------------------------------------ */
 
 /* A window's places in x, for one position of the result. */
 typedef struct Place {
@@ -167,8 +166,7 @@ static int64_t product(uint32_t n, const int64_t *x)
     return y;
 }
 
-/* --- Convolution --------------------------------------------------------------------------------
- */
+/* --- Convolution ----------------------------------------------------------------------------- */
 
 static bool infer_conv(ScInfer *in)
 {
@@ -327,8 +325,7 @@ const ScOp sc_op_conv = {
     .domain = {.make = make_conv},
 };
 
-/* --- Pools --------------------------------------------------------------------------------------
- */
+/* --- Pools ----------------------------------------------------------------------------------- */
 
 static bool infer_pool(ScInfer *in)
 {

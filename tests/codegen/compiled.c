@@ -63,8 +63,7 @@ ScrtTensor *sct_run(const SctModel *m, uint32_t n_thread, const ScrtTensor *in)
     return out;
 }
 
-/* --- Comparing ----------------------------------------------------------------------------------
- */
+/* --- Comparing ------------------------------------------------------------------------------- */
 
 static double ulp_of(ScrtDtype t, double x)
 {

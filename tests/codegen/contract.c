@@ -64,9 +64,7 @@ static void check(const char *cpu, uint64_t seed, Make make)
     rig_free(&r[1]);
 }
 
-/* --- Matrices: every size, type, order, constant and not
- * ------------------------------------------
- */
+/* --- Matrices: every size, type, order, constant and not ------------------------------------- */
 
 typedef struct Pair {
     const char *a, *b, *y;
@@ -136,8 +134,7 @@ START_TEST(matrices)
 }
 END_TEST
 
-/* --- Batches that broadcast, and vectors ---------------------------------------------------------
- */
+/* --- Batches that broadcast, and vectors ----------------------------------------------------- */
 
 static void shape_text(char *to, size_t size, uint32_t rank, const int64_t *dims)
 {
@@ -235,8 +232,7 @@ START_TEST(symbolic)
 }
 END_TEST
 
-/* --- Epilogues -----------------------------------------------------------------------------------
- */
+/* --- Epilogues ------------------------------------------------------------------------------- */
 
 /* The stored code is the rounding of some number within the bound of the evaluator's. */
 static void compare_codes(const Rig *r, ScrtDtype t, const ScrtTensor *got, const ScrtTensor *want,
@@ -334,8 +330,7 @@ START_TEST(not_finite)
 }
 END_TEST
 
-/* --- Reports -------------------------------------------------------------------------------------
- */
+/* --- Reports --------------------------------------------------------------------------------- */
 
 START_TEST(report)
 {

@@ -97,8 +97,7 @@ START_TEST(same_bytes)
 }
 END_TEST
 
-/* --- Kernels and buffers ------------------------------------------------------------------------
- */
+/* --- Kernels and buffers --------------------------------------------------------------------- */
 
 START_TEST(equal_kernels_share_code)
 {
@@ -174,8 +173,7 @@ START_TEST(weights_beside_the_object)
 }
 END_TEST
 
-/* --- Shapes -------------------------------------------------------------------------------------
- */
+/* --- Shapes ---------------------------------------------------------------------------------- */
 
 static uint32_t shapes(const SctModel *m, const int64_t *a, const int64_t *b)
 {
@@ -210,8 +208,7 @@ START_TEST(shapes_are_checked)
 }
 END_TEST
 
-/* --- Messages -----------------------------------------------------------------------------------
- */
+/* --- Messages -------------------------------------------------------------------------------- */
 
 static void refused(const char *text, const ScCodegenOptions *opt, const char *words)
 {
@@ -250,8 +247,7 @@ START_TEST(header)
 }
 END_TEST
 
-/* --- The planted fault --------------------------------------------------------------------------
- */
+/* --- The planted fault ----------------------------------------------------------------------- */
 
 START_TEST(ignored_tails_are_caught)
 {

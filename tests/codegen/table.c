@@ -82,8 +82,7 @@ START_TEST(rows)
 }
 END_TEST
 
-/* --- The elementary functions over a net of all floats ------------------------------------------
- */
+/* --- The elementary functions over a net of all floats --------------------------------------- */
 
 static double sigmoid(double x)
 {

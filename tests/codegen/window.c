@@ -65,9 +65,7 @@ static void on_each_cpu(int rounds, const ScOp *op, Make make, bool exact)
     }
 }
 
-/* --- Nodes as the row draws them: one to three spatial dims, every attribute
- * -----------------------
- */
+/* --- Nodes as the row draws them: one to three spatial dims, every attribute ----------------- */
 
 static int64_t make_drawn(Rig *r, const ScOp *op)
 {
@@ -104,9 +102,7 @@ START_TEST(drawn_avgpool)
 }
 END_TEST
 
-/* --- Convolutions of two dims in every format, with symbolic batch, groups and an epilogue
- * ---------
- */
+/* --- Convolutions of two dims in every format, with symbolic batch, groups and an epilogue --- */
 
 static int64_t out_extent(int64_t x, int64_t before, int64_t after, int64_t size, int64_t stride)
 {
@@ -204,8 +200,7 @@ START_TEST(conv_symbolic)
 }
 END_TEST
 
-/* --- Pools in low precision ---------------------------------------------------------------------
- */
+/* --- Pools in low precision ------------------------------------------------------------------ */
 
 static int64_t make_pool(Rig *r, const ScOp *op)
 {

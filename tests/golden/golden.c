@@ -45,8 +45,7 @@ typedef struct Golden {
 
 static glob_t files;
 
-/* --- The header ---------------------------------------------------------------------------------
- */
+/* --- The header ------------------------------------------------------------------------------ */
 
 static void read_run(Golden *t, char *words)
 {
@@ -99,8 +98,7 @@ static void read_header(Golden *t, const char *text)
     }
 }
 
-/* --- Constants ----------------------------------------------------------------------------------
- */
+/* --- Constants ------------------------------------------------------------------------------- */
 
 /* Normal data, scaled so that its RMS is what the header says. */
 static const ScBlob *make_blob(Golden *t, const ScBlob *b)
@@ -152,8 +150,7 @@ static ScGraph *parse(Golden *t, const char *text, const char **rest)
     return sc_parse(t->cx, t->file, text, &src, rest);
 }
 
-/* --- Evaluation ---------------------------------------------------------------------------------
- */
+/* --- Evaluation ------------------------------------------------------------------------------ */
 
 typedef struct Symbols {
     ScBinding *env;
@@ -260,8 +257,7 @@ static void compare(Golden *t, const ScGraph *before, const ScGraph *after)
     sc_buf_free(s.env);
 }
 
-/* --- One file -----------------------------------------------------------------------------------
- */
+/* --- One file -------------------------------------------------------------------------------- */
 
 static void check_round_trip(Golden *t, const ScGraph *g, const char *pass)
 {

@@ -73,8 +73,7 @@ static const ScOp op_opt = {.name = "opt",
 static const ScOp op_body = {
     .name = "body", .in = "xs?...: any", .out = "y: any", .n_sub = 1, .infer = infer_split};
 
-/* --- Sharing ------------------------------------------------------------------------------------
- */
+/* --- Sharing --------------------------------------------------------------------------------- */
 
 START_TEST(test_equal_nodes_are_shared)
 {
@@ -147,8 +146,7 @@ START_TEST(test_constants)
 }
 END_TEST
 
-/* --- Mistakes -----------------------------------------------------------------------------------
- */
+/* --- Mistakes -------------------------------------------------------------------------------- */
 
 START_TEST(test_poison_is_reported_once)
 {
@@ -250,8 +248,7 @@ START_TEST(test_a_double_still_fails_the_graph)
 }
 END_TEST
 
-/* --- Ending -------------------------------------------------------------------------------------
- */
+/* --- Ending ---------------------------------------------------------------------------------- */
 
 START_TEST(test_dead_code)
 {
@@ -345,8 +342,7 @@ START_TEST(test_nested_graphs)
 }
 END_TEST
 
-/* --- Exponents ----------------------------------------------------------------------------------
- */
+/* --- Exponents ------------------------------------------------------------------------------- */
 
 START_TEST(test_rebalance)
 {
@@ -377,8 +373,7 @@ START_TEST(test_rebalance)
 }
 END_TEST
 
-/* --- Copying, users, hashes ---------------------------------------------------------------------
- */
+/* --- Copying, users, hashes ------------------------------------------------------------------ */
 
 /* A graph with everything: x, y -> (x - y) * w + relu of a state. */
 static ScGraph *sample(ScBuild *build, const char *swap)

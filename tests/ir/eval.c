@@ -370,8 +370,7 @@ START_TEST(exponent_symbols)
 }
 END_TEST
 
-/* --- Memory: counted in the runtime's allocator -------------------------------------------------
- */
+/* --- Memory: counted in the runtime's allocator ---------------------------------------------- */
 
 static size_t live, peak;
 

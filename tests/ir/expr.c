@@ -31,8 +31,7 @@ static bool same_float(double x, double y)
     return (x != x && y != y) || (x == y && !signbit(x) == !signbit(y));
 }
 
-/* --- Building -----------------------------------------------------------------------------------
- */
+/* --- Building -------------------------------------------------------------------------------- */
 
 START_TEST(equal_instructions_are_shared)
 {
@@ -74,8 +73,7 @@ START_TEST(results_have_their_operands_type)
 }
 END_TEST
 
-/* --- Interpreting -------------------------------------------------------------------------------
- */
+/* --- Interpreting ---------------------------------------------------------------------------- */
 
 static double run2(ScrtDtype compute, ScXType type, ScXOp op, double x, double y)
 {
@@ -158,8 +156,7 @@ START_TEST(terms_take_their_values_from_the_environment)
 }
 END_TEST
 
-/* --- ldexp --------------------------------------------------------------------------------------
- */
+/* --- ldexp ----------------------------------------------------------------------------------- */
 
 static const uint32_t patterns[] = {0x00000000, 0x80000000, 0x00000001, 0x807fffff, 0x00800000,
                                     0x3f800000, 0xbfffffff, 0x3faaaaab, 0x7f7fffff, 0x00400003,
@@ -208,8 +205,7 @@ START_TEST(ldexp_of_doubles)
 }
 END_TEST
 
-/* --- Elementary functions -----------------------------------------------------------------------
- */
+/* --- Elementary functions -------------------------------------------------------------------- */
 
 static double sigmoid(double x)
 {

@@ -65,8 +65,7 @@ static void fails(ScVal v, ScDiagId id, const char *words)
     sc_clear_diags(cx);
 }
 
-/* --- Errors -------------------------------------------------------------------------------------
- */
+/* --- Errors ---------------------------------------------------------------------------------- */
 
 START_TEST(products_name_the_extents_that_differ)
 {
@@ -120,8 +119,7 @@ START_TEST(views_say_what_does_not_fit)
 }
 END_TEST
 
-/* --- Shapes -------------------------------------------------------------------------------------
- */
+/* --- Shapes ---------------------------------------------------------------------------------- */
 
 START_TEST(products_of_low_precision_are_f32)
 {
@@ -186,8 +184,7 @@ START_TEST(content_follows_the_shapes_that_exporters_compute)
 }
 END_TEST
 
-/* --- Views --------------------------------------------------------------------------------------
- */
+/* --- Views ----------------------------------------------------------------------------------- */
 
 static ScView dense(const ScType *t)
 {
@@ -239,8 +236,7 @@ START_TEST(reshapes_of_views_stay_views_where_strides_can_say_them)
 }
 END_TEST
 
-/* --- Growth -------------------------------------------------------------------------------------
- */
+/* --- Growth ---------------------------------------------------------------------------------- */
 
 START_TEST(logarithms_are_rounded_to_the_nearest)
 {
@@ -334,8 +330,7 @@ START_TEST(softmax_is_as_large_as_one_of_n)
 }
 END_TEST
 
-/* --- The table ----------------------------------------------------------------------------------
- */
+/* --- The table ------------------------------------------------------------------------------- */
 
 START_TEST(rows_are_found_by_name_and_by_onnx)
 {

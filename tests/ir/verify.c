@@ -30,8 +30,7 @@
     "    }\n"                                                                                      \
     "}\n"
 
-/* --- Faults, planted by hand: graphs are const to everybody else --------------------------------
- */
+/* --- Faults, planted by hand: graphs are const to everybody else ----------------------------- */
 
 static ScGraph *g;
 

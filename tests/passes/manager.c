@@ -27,8 +27,7 @@ static bool run(ScCtx *cx, const ScPipeline *p, uint32_t n_step, const ScStep *s
     return ok;
 }
 
-/* --- Faulty passes -------------------------------------------------------------------------------
- */
+/* --- Faulty passes --------------------------------------------------------------------------- */
 
 static ScGraph *copy_with(ScCtx *cx, const ScGraph *g, const ScOp *from, const ScOp *to)
 {
@@ -72,8 +71,7 @@ static const ScPass pass_lossy = {
 static const ScPass pass_liar = {
     .name = "liar", .doc = "lies", .gives = SC_G_SCALED, .run = run_liar};
 
-/* --- What may run --------------------------------------------------------------------------------
- */
+/* --- What may run ---------------------------------------------------------------------------- */
 
 START_TEST(required_passes_stay)
 {
@@ -138,8 +136,7 @@ START_TEST(refusals_are_named)
 }
 END_TEST
 
-/* --- Stages --------------------------------------------------------------------------------------
- */
+/* --- Stages ---------------------------------------------------------------------------------- */
 
 typedef struct Seen {
     char stages[256];
@@ -197,8 +194,7 @@ START_TEST(a_dumped_stage_goes_on)
 }
 END_TEST
 
-/* --- Checks --------------------------------------------------------------------------------------
- */
+/* --- Checks ---------------------------------------------------------------------------------- */
 
 START_TEST(a_faulty_pass_is_caught_by_name)
 {

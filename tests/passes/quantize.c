@@ -148,8 +148,7 @@ START_TEST(nothing_low_nothing_left)
 }
 END_TEST
 
-/* --- Calibration --------------------------------------------------------------------------------
- */
+/* --- Calibration ----------------------------------------------------------------------------- */
 
 static const ScStats *calibrate(const ScGraph *g, double scale)
 {
@@ -234,8 +233,7 @@ START_TEST(calibrated_activations_are_pinned_by_amax)
 }
 END_TEST
 
-/* --- Recipes ------------------------------------------------------------------------------------
- */
+/* --- Recipes --------------------------------------------------------------------------------- */
 
 static const char *write_recipe(const char *text)
 {
@@ -333,8 +331,7 @@ START_TEST(weights_without_data)
 }
 END_TEST
 
-/* --- Damage -------------------------------------------------------------------------------------
- */
+/* --- Damage ---------------------------------------------------------------------------------- */
 
 static const ScReport *report_of(const ScReport *r, uint32_t n, ScVal v)
 {

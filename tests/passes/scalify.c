@@ -51,8 +51,7 @@ static void check(ScGraph *g, uint64_t *r, const char *what)
     sc_graph_free(g);
 }
 
-/* --- Masks --------------------------------------------------------------------------------------
- */
+/* --- Masks ----------------------------------------------------------------------------------- */
 
 static const double mask_numbers[] = {-INFINITY, -FLT_MAX, -0x1.FEp127, -65504, -1e9, -10000, 0};
 #define N_MASK (sizeof mask_numbers / sizeof *mask_numbers)
@@ -203,8 +202,7 @@ START_TEST(masked_values_are_not_calibrated)
 }
 END_TEST
 
-/* --- Random graphs ------------------------------------------------------------------------------
- */
+/* --- Random graphs --------------------------------------------------------------------------- */
 
 #define WIDTH 6
 
@@ -277,8 +275,7 @@ START_TEST(random_graphs)
 }
 END_TEST
 
-/* --- RMS near 1 ---------------------------------------------------------------------------------
- */
+/* --- RMS near 1 ------------------------------------------------------------------------------ */
 
 typedef struct Range {
     const ScGraph *g;
@@ -372,8 +369,7 @@ START_TEST(data_stays_near_one)
 }
 END_TEST
 
-/* --- What is refused ----------------------------------------------------------------------------
- */
+/* --- What is refused ------------------------------------------------------------------------- */
 
 static ScGraph *small(void)
 {

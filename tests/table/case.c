@@ -18,8 +18,7 @@ const char *say(const char *fmt, ...)
     return s;
 }
 
-/* --- Drawing ------------------------------------------------------------------------------------
- */
+/* --- Drawing --------------------------------------------------------------------------------- */
 
 static ScrtDtype dtype_for(ScOperandClass cls)
 {
@@ -105,8 +104,7 @@ static const char *draw(Case *c, uint64_t *r)
                : NULL;
 }
 
-/* --- The node alone -----------------------------------------------------------------------------
- */
+/* --- The node alone -------------------------------------------------------------------------- */
 
 static void keep_operand(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
 {
@@ -207,8 +205,7 @@ void case_free(Case *c)
     sc_ctx_free(c->cx);
 }
 
-/* --- Comparing ----------------------------------------------------------------------------------
- */
+/* --- Comparing ------------------------------------------------------------------------------- */
 
 double ulps(ScrtDtype t, double a, double b, double at_least)
 {

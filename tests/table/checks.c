@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- The row itself -----------------------------------------------------------------------------
- */
+/* --- The row itself -------------------------------------------------------------------------- */
 
 static bool may_be_float(ScOperandClass cls)
 {
@@ -83,8 +82,7 @@ const char *check_schema(const ScOp *op, uint64_t seed)
     return why;
 }
 
-/* --- Inference and text -------------------------------------------------------------------------
- */
+/* --- Inference and text ---------------------------------------------------------------------- */
 
 const char *check_inference(const ScOp *op, uint64_t seed)
 {
@@ -136,8 +134,7 @@ const char *check_text(const ScOp *op, uint64_t seed)
     return why;
 }
 
-/* --- The scale signature ------------------------------------------------------------------------
- */
+/* --- The scale signature --------------------------------------------------------------------- */
 
 static int64_t at(const ScSchema *s, const ScScaleExpr *x, const int64_t *var)
 {
@@ -303,8 +300,7 @@ const char *check_scaled(const ScOp *op, uint64_t seed)
     return why;
 }
 
-/* --- Evaluation against expansion and lowering --------------------------------------------------
- */
+/* --- Evaluation against expansion and lowering ----------------------------------------------- */
 
 const char *check_expansion(const ScOp *op, uint64_t seed)
 {

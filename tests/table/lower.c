@@ -9,8 +9,7 @@
 
 #define RANK SCRT_MAX_RANK
 
-/* --- Index spaces -------------------------------------------------------------------------------
- */
+/* --- Index spaces ---------------------------------------------------------------------------- */
 
 static bool next(uint32_t rank, const int64_t *dims, int64_t *idx)
 {
@@ -72,8 +71,7 @@ static const char *judge(const Case *c, ScrtTensor *got, double max_ulp)
     return why;
 }
 
-/* --- MAP ----------------------------------------------------------------------------------------
- */
+/* --- MAP ------------------------------------------------------------------------------------- */
 
 static ScXType x_type(ScrtDtype t)
 {
@@ -127,8 +125,7 @@ const char *lower_map(Case *c)
     return why;
 }
 
-/* --- REDUCE -------------------------------------------------------------------------------------
- */
+/* --- REDUCE ---------------------------------------------------------------------------------- */
 
 static double start_of(ScMonoid m)
 {
@@ -195,8 +192,7 @@ const char *lower_reduce(Case *c)
     return judge(c, &got, fmax((double)c->op->max_ulp, c->op->lower.post ? 1 : 0));
 }
 
-/* --- CONTRACT -----------------------------------------------------------------------------------
- */
+/* --- CONTRACT -------------------------------------------------------------------------------- */
 
 /* Operand 0 or 1 as [batch..., rows, columns]; a vector lacks one of the two. */
 typedef struct Matrix {
@@ -251,8 +247,7 @@ const char *lower_contract(Case *c)
     return judge(c, &got, 0);
 }
 
-/* --- WINDOW -------------------------------------------------------------------------------------
- */
+/* --- WINDOW ---------------------------------------------------------------------------------- */
 
 /* The place in x's spatial extents that tap k of the window at out looks at, or -1 outside. */
 static int64_t look(const ScWindow *w, const ScrtTensor *x, const int64_t *out, const int64_t *k)
@@ -331,8 +326,7 @@ const char *lower_window(Case *c)
     return judge(c, &got, 0);
 }
 
-/* --- VIEW, CONCAT -------------------------------------------------------------------------------
- */
+/* --- VIEW, CONCAT ---------------------------------------------------------------------------- */
 
 const char *lower_view(Case *c)
 {

@@ -64,8 +64,7 @@ START_TEST(rows_are_told_apart)
 }
 END_TEST
 
-/* --- Planted faults ------------------------------------------------------------------------------
- */
+/* --- Planted faults -------------------------------------------------------------------------- */
 
 static void body_abs(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
 {
