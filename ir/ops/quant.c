@@ -172,9 +172,10 @@ static void body_rebalance(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_o
     const ScTerm *from = b->g->value[n->in[0]].exp, *to = sc_attr(n, R_TO)->ts[0];
     ScX y = sc_x_ldexp(b, in[0], sc_x_term(b, sc_term_sub(b->g->cx, from, to)));
     if (sc_attr(n, R_SATURATE)->i) {
-        ScX top = sc_x_const(b, b->compute == SCRT_F64 ? DBL_MAX : (double)FLT_MAX);
+        ScX most = sc_x_const(b, b->compute == SCRT_F64 ? DBL_MAX : (double)FLT_MAX);
+        ScX top = sc_x_const(b, scrt_format(b->g->value[n->first].type->dtype)->max);
         ScX bounded = SC_X2(b, MAX, SC_X2(b, MIN, y, top), SC_X1(b, NEG, top));
-        ScX finite = SC_X2(b, LE, SC_X1(b, ABS, in[0]), top); /* an infinite mask stays as it is */
+        ScX finite = SC_X2(b, LE, SC_X1(b, ABS, in[0]), most); /* an infinite mask stays as it is */
         y = SC_SELECT(b, finite, bounded, y);
     }
     ret_out[0] = y;

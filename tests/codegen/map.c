@@ -184,7 +184,7 @@ END_TEST
 START_TEST(rebalances)
 {
     static const char text[] =
-        "graph @g [scaled] (%x: f32[n], %h: f16[n]) -> (%1, %2, %3, %4, %5, %6, %8, %10) {\n"
+        "graph @g [scaled] (%x: f32[n], %h: f16[n]) -> (%1, %2, %3, %4, %5, %6, %8, %10, %11) {\n"
         "  %1 = rebalance %x, 3 : f32[n] * 2^3\n"
         "  %2 = rebalance %x, -126 : f32[n] * 2^-126\n"
         "  %3 = rebalance %x, 200 : f32[n] * 2^200\n"
@@ -194,6 +194,7 @@ START_TEST(rebalances)
         "  %7 = rebalance %x, 2 : f32[n] * 2^2\n"
         "  %8 = cast %7 : f8e4m3fn[n] * 2^2\n"
         "  %10 = rebalance %h, -4 : f16[n] * 2^-4\n"
+        "  %11 = rebalance %h, -40 {saturate = 1} : f16[n] * 2^-40\n"
         "}\n";
     static const float x[] = {0,         -0.0f,  1,      -1.5f,    3e38f,     -3e38f, INFINITY,
                               -INFINITY, NAN,    1e-38f, 1e-45f,   -1.2e-42f, 448,    0.001f,
