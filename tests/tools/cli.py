@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
 from scalec import SCALEC, SOURCE, Count, Model, scalec  # noqa: E402
 
 MNIST = os.path.join(SOURCE, "tests", "model", "data", "mnist", "mnist.onnx")
+LEAKY = os.path.join(SOURCE, "tests", "model", "data", "marabou", "mnist5x20_leaky_relu.onnx")
 ATTENTION = os.path.join(SOURCE, "tests", "model", "data", "marabou",
                          "self-attention-mnist-pgd-medium-sim.onnx")
 DIGIT = os.path.join(SOURCE, "tests", "model", "data", "digits", "3.npy")
@@ -221,6 +222,34 @@ def executables(tmp):
     assert names <= {"linux-vdso", "libc", "libm", "libz", "/lib64/ld-linux-x86-64"}, libs
 
 
+def options(tmp):
+    """What the pipeline's options promise."""
+    npz, exe, obj = (os.path.join(tmp, n) for n in ("x.npz", "m", "m.o"))
+    np.savez(npz, Input3=np.load(DIGIT))
+    p = subprocess.run([SCALEC, "compile", MNIST, "-o", exe, "--eval-each", "--data", npz, "--verify",
+                        "--time-passes"], capture_output=True, text=True)
+    assert p.returncode == 0 and all(f"\n{s} " in "\n" + p.stderr for s in ("fold", "scalify", "fuse")), p.stderr
+    text = scalec("compile", MNIST, "-o", exe, "--dump-after", "all")
+    assert all(f"; after {s}\n" in text for s in STAGES)
+    want = os.path.join(tmp, "want.npy")
+    scalec("run", MNIST, "-i", DIGIT, "-o", want)
+    for name in ("fold", "simplify", "raise"):
+        got = os.path.join(tmp, "got.npy")
+        scalec("run", MNIST, "-i", DIGIT, "-o", got, "--disable", name)
+        np.testing.assert_allclose(np.load(got), np.load(want), rtol=1e-4, atol=1e-4)
+    stats = os.path.join(tmp, "m.stats")
+    fp8 = ("compile", MNIST, "--recipe", "fp8", "--emit", "obj", "-o", obj)
+    scalec(*fp8, "--calibrate", npz, "--save-stats", stats)
+    first = open(obj, "rb").read()
+    scalec(*fp8, "--calibrate", stats)
+    assert open(obj, "rb").read() == first, "a file of statistics is not what was measured"
+    assert "E0303" in failing(*fp8, "--scales", "calibrate")
+    assert "E0303" in failing("compile", LEAKY, *fp8[2:], "--calibrate", stats)
+    scalec("compile", LEAKY, "-o", exe, "--dim", "batch_size=3")
+    shown = subprocess.run([exe, "--help"], capture_output=True, text=True, check=True).stdout
+    assert "f32[3,1,28,28]" in shown and "f32[3,10]" in shown, shown
+
+
 def hostile_names(tmp):
     """Names are data: a model's names never become paths, formats or C identifiers."""
     w = np.ones((4, 4), np.float32)
@@ -240,7 +269,7 @@ def hostile_names(tmp):
 def main():
     count = Count("tools-cli")
     for fn in (broken_inner, five_unsupported, statuses, compiler_missing, dumps, folded_text_runs, states,
-               data_sets, executables, hostile_names):
+               data_sets, executables, options, hostile_names):
         with tempfile.TemporaryDirectory() as tmp:
             count.check(fn.__name__, lambda: fn(tmp))
     count.close()

@@ -19,7 +19,7 @@ typedef struct Source { /* one file or folder */
 
 struct ScalecSamples {
     ScCtx *cx;
-    const ScGraph *g;
+    ScGraph *g; /* a copy: the caller's may go to the pipeline */
     Source *source;
     uint32_t n_source, cap_source, n;
     int64_t open;         /* the source whose data is held, or -1 */
@@ -235,7 +235,7 @@ ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path
     struct stat st;
     ScalecSamples *s = calloc(1, sizeof *s);
     if (s) {
-        *s = (ScalecSamples){.cx = cx, .g = g, .open = -1};
+        *s = (ScalecSamples){.cx = cx, .g = sc_graph_clone(g), .open = -1};
         s->held = calloc(g->n_in + 1, sizeof *s->held);
         s->in = calloc(g->n_in + 1, sizeof *s->in);
         s->expected = calloc(g->n_out + 1, sizeof *s->expected);
@@ -301,6 +301,7 @@ void scalec_samples_close(ScalecSamples *s)
     free(s->held);
     free(s->in);
     free(s->expected);
+    sc_graph_free(s->g);
     sc_buf_free(s->source);
     free(s);
 }
