@@ -198,7 +198,6 @@ struct ScOp {
     void (*growth)(const ScGrow *g);
     float grow[2];        /* increments in bits for results 0 and 1, where growth is NULL */
     uint32_t quantizable; /* bit i: operand i may be stored in low precision */
-    ScrtDtype low[4];     /* preferred: unused by most rows */
 
     ScLower lower;
     /* The descriptors of the classes; required by the class in `lower`. */
