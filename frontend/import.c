@@ -101,6 +101,12 @@ static bool check_versions(Import *im)
                        (long long)m->ir_version, IM_MAX_IR);
     if (m->n_functions)
         return sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "the model defines functions of its own");
+    if (m->n_opset_import > IM_MAX_DOMAINS)
+        return sc_fail(im->cx, NULL, SC_E_LIMIT, "%zu operator sets, at most %u", m->n_opset_import,
+                       IM_MAX_DOMAINS);
+    if (m->graph->n_output > IM_MAX_PORTS)
+        return sc_fail(im->cx, NULL, SC_E_LIMIT, "%zu outputs, at most %u", m->graph->n_output,
+                       IM_MAX_PORTS);
     for (size_t i = 0; i < m->n_opset_import; i++) {
         int64_t v = m->opset_import[i]->version;
         if (v < 1 || v > (*domain_of(m->opset_import[i]->domain) ? INT16_MAX : IM_MAX_OPSET))
@@ -234,6 +240,7 @@ static ScVal fixed_input(Import *im, const char *name, const ScType *t)
 static bool import_inputs(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
+    uint32_t n_made = 0;
     for (size_t i = 0; i < g->n_input; i++) {
         const char *name = sc_intern(im->cx, text(g->input[i]->name));
         ScVal known;
@@ -245,6 +252,8 @@ static bool import_inputs(Import *im)
                 sc_warn(im->cx, NULL, SC_E_DEFAULT, "\"%s\"", name);
             continue;
         }
+        if (n_made++ == IM_MAX_PORTS)
+            return sc_fail(im->cx, NULL, SC_E_LIMIT, "more than %u inputs", IM_MAX_PORTS);
         const ScType *t = input_type(im, g->input[i]);
         ScVal v = t->kind == SC_TYPE_POISON ? SC_POISON : fixed_input(im, name, t);
         if (v == SC_ABSENT)

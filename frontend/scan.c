@@ -124,13 +124,13 @@ bool im_scan(ScCtx *cx, const void *bytes, size_t n)
 
 /* Unpacking with two homes: what is large goes into the session's arena, where a blob may point at
  * it for good; the rest is malloc'd and freed with the message. A header in front says which. */
-enum { HEADER = 16, LARGE = 64 << 10 };
+enum { HEADER = 16 };
 
 static void *unpack_alloc(void *cx, size_t n)
 {
     if (n > SIZE_MAX - HEADER)
         return NULL;
-    bool large = n >= LARGE;
+    bool large = n >= IM_LARGE;
     char *p = large ? sc_alloc(sc_ctx_arena(cx), n + HEADER) : malloc(n + HEADER);
     if (!p)
         return NULL;

@@ -162,7 +162,7 @@ static const void *from_field(const Source *s, const Onnxpb__Tensor *t, ScrtDtyp
         return NULL;
     }
     if (unit == f.entry)
-        return f.n && bytes >= (64u << 10) ? f.data : sc_memdup(sc_ctx_arena(s->cx), f.data, bytes);
+        return f.n && bytes >= IM_LARGE ? f.data : sc_memdup(sc_ctx_arena(s->cx), f.data, bytes);
     char *p = sc_alloc(sc_ctx_arena(s->cx), bytes ? bytes : 1);
     for (size_t i = 0; i < f.n; i++)
         memcpy(p + i * unit, (const char *)f.data + i * f.entry, unit);
@@ -177,8 +177,8 @@ static const void *from_raw(const Source *s, const Onnxpb__Tensor *t, size_t byt
         return NULL;
     }
     /* From this size on the bytes lie in the session already: see scan.c. */
-    return bytes >= (64u << 10) ? t->raw_data.data
-                                : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
+    return bytes >= IM_LARGE ? t->raw_data.data
+                             : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
 }
 
 const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char *name,

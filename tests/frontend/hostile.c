@@ -231,6 +231,24 @@ START_TEST(empty_messages)
 }
 END_TEST
 
+/* Names are compared with each other, so there are not too many of them. */
+START_TEST(many_outputs)
+{
+    enum { N = 20000, CAP = 2 * N + 16 };
+    static const unsigned char tail[] = {8 << 3 | 2, 2, 2 << 3, 13, 1 << 3, 8};
+    Bytes b = {malloc(CAP + sizeof tail), 2 * N};
+    ck_assert_ptr_nonnull(b.p);
+    for (size_t i = 0; i < N; i++) {
+        b.p[CAP - 2 * N + 2 * i] = 12 << 3 | 2;
+        b.p[CAP - 2 * N + 2 * i + 1] = 0;
+    }
+    wrap(&b, CAP, 7);
+    memcpy(b.p + CAP, tail, sizeof tail);
+    refused(b.p + CAP - b.n, b.n + sizeof tail, SC_E_LIMIT);
+    free(b.p);
+}
+END_TEST
+
 START_TEST(not_onnx)
 {
     refused((const unsigned char *)"", 0, SC_E_ONNX);
@@ -247,6 +265,7 @@ int main(void)
     tcase_add_test(t, bit_flips);
     tcase_add_test(t, nested_deep);
     tcase_add_test(t, empty_messages);
+    tcase_add_test(t, many_outputs);
     tcase_add_test(t, not_onnx);
     suite_add_tcase(s, t);
     return sct_main("frontend-hostile", s);
