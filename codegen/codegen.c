@@ -3,20 +3,21 @@
  * that the runtime knows. */
 #include "codegen/plan_priv.h"
 
+#include <math.h>
 #include <string.h>
 
-/* A C identifier: letters, digits and _ of a name; "model" where nothing is left. */
+/* A C identifier: "model_" and the letters, digits and _ of a name. As it is a name could be a word
+ * of C, or a function of the C library that the program would then call. */
 static const char *identifier(ScArena *a, const char *name)
 {
     ScStr s = {0};
+    sc_str_add(&s, name && *name ? "model_" : "model");
     for (; name && *name; name++) {
         bool letter = (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z');
         bool digit = *name >= '0' && *name <= '9';
-        if (digit && s.n == 0)
-            sc_str_add(&s, "_");
         sc_str_addn(&s, letter || digit ? name : "_", 1);
     }
-    const char *id = s.n ? sc_strdup(a, s.s) : "model";
+    const char *id = sc_strdup(a, sc_str_get(&s));
     sc_str_free(&s);
     return id;
 }
@@ -46,6 +47,35 @@ static void take_weights(ScObject *o, const ScStr *w)
     o->n_weights = w->n;
 }
 
+/* The constant factor of an extent, 1 or more. */
+static double factor(const ScTerm *t)
+{
+    double most = t->kind == SC_T_CONST || t->kind == SC_T_SUM ? fabs((double)t->c) : 1;
+    for (uint32_t i = 0; i < t->n && t->kind == SC_T_SUM; i++)
+        most = fmax(most, fabs((double)t->coef[i]));
+    return fmax(most, 1);
+}
+
+/* No value is larger than memory can be, whatever its symbols: sums of sizes stay far from where
+ * 64 bits end. loc: of the kernel around g, or NULL. */
+static bool check_sizes(CgModule *m, const ScGraph *g, const ScLoc *loc)
+{
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        const ScNode *n = sc_def(g, v);
+        const ScType *t = sc_type_of(g, v);
+        double bytes = scrt_dtype_bits(t->dtype) / 8.0;
+        for (uint32_t d = 0; d < t->rank; d++)
+            bytes *= factor(t->dim[d]);
+        if (bytes > 0x1p48)
+            return sc_fail(m->cx, loc ? loc : n->loc, SC_E_LIMIT,
+                           "a value of more than 2^48 bytes");
+        for (uint32_t i = 0; i < n->op->n_sub && v == n->first; i++)
+            if (!check_sizes(m, n->sub[i], n->loc))
+                return false;
+    }
+    return true;
+}
+
 static bool generate(CgModule *m, ScObject *o, ScEmit emit)
 {
     CgKernels k;
@@ -56,7 +86,8 @@ static bool generate(CgModule *m, ScObject *o, ScEmit emit)
         .name = m->g->name ? m->g->name : "",
         .info = m->opt->info ? m->opt->info : "{}",
     };
-    if (!cg_kernels(m, &k) || !cg_pack_operands(m, &k) || !cg_plan(m, &k, &s, &plan))
+    if (!check_sizes(m, m->g, NULL) || !cg_kernels(m, &k) || !cg_pack_operands(m, &k) ||
+        !cg_plan(m, &k, &s, &plan))
         return false;
     parts.embed = m->weights.n <= m->opt->embed_limit;
     parts.shapes = cg_emit_shapes(m, &s, &plan);

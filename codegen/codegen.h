@@ -11,7 +11,7 @@ typedef enum ScEmit { SC_EMIT_OBJ, SC_EMIT_ASM, SC_EMIT_LLVM } ScEmit;
 typedef struct ScCodegenOptions {
     const char *cpu;    /* "native" (NULL), "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name */
     const char *target; /* triple; NULL: the host's */
-    const char *symbol; /* C identifier of the emitted ScrtModel; NULL: from the graph's name */
+    const char *symbol; /* of the emitted ScrtModel; NULL: model_NAME, NAME the graph's */
     const char *info;   /* JSON for ScrtModel.info; NULL: "{}" */
     uint64_t
         embed_limit; /* weights up to this many bytes are put into the object; else a sidecar */

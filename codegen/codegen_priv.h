@@ -27,12 +27,11 @@ typedef struct CgTarget {
     uint32_t vec_bits; /* 128, 256, 512 */
     uint32_t w;        /* f32 lanes of a vector: 4, 8, 16 */
     uint32_t n_reg;    /* vector registers: 16, 32 */
-    bool avx, avx2, fma, f16c;
+    bool avx2, fma, f16c;
     bool avx512; /* F, BW, VL, DQ, CD: masks at every width */
-    bool vbmi, fp16, bf16, amx;
+    bool vbmi, fp16;
     CgF8Way f8;
-    uint32_t tile_m;   /* rows of the register tile of CONTRACT */
-    uint32_t tile_nv;  /* and its columns, in vectors */
+    uint32_t tile_nv;  /* most columns of a register tile of CONTRACT, in vectors */
     uint32_t kc;       /* depth of a decoded panel */
     uint32_t cache_l2; /* bytes a thread may count on for a panel */
 } CgTarget;

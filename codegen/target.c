@@ -174,7 +174,6 @@ static bool has_all(uint64_t bits, uint64_t want)
 /* Everything about code shapes follows from the features. */
 static void describe(CgTarget *t)
 {
-    t->avx = t->bits & BIT(AVX);
     t->avx2 = t->bits & BIT(AVX2);
     t->fma = t->bits & BIT(FMA);
     t->f16c = t->bits & BIT(F16C);
@@ -183,14 +182,10 @@ static void describe(CgTarget *t)
                                      BIT(AVX512CD));
     t->vbmi = t->avx512 && (t->bits & BIT(AVX512VBMI));
     t->fp16 = t->avx512 && (t->bits & BIT(AVX512FP16));
-    t->bf16 = t->avx512 && (t->bits & BIT(AVX512BF16));
-    t->amx = t->avx512 && has_all(t->bits, BIT(AMXTILE) | BIT(AMXBF16));
     t->vec_bits = t->avx512 ? 512 : t->avx2 ? 256 : 128;
     t->w = t->vec_bits / 32;
     t->n_reg = t->avx512 ? 32 : 16;
     t->f8 = t->fp16 ? CG_F8_FP16 : t->vbmi ? CG_F8_TABLE : t->f16c ? CG_F8_F16C : CG_F8_BITS;
-    /* Accumulators, one vector row of B and a broadcast of A fill the registers. */
-    t->tile_m = t->avx512 ? 14 : t->avx2 ? 6 : 4;
     t->tile_nv = 2;
     t->kc = 256;
     t->cache_l2 = 256 << 10;

@@ -232,6 +232,9 @@ START_TEST(messages)
             "error[E0401] in \"the node\": operator cannot be compiled: element type i4");
     refused("graph @g(%x: f32[2*n]) -> (%y) {\n  %y = neg %x : f32[2*n]\n}\n", NULL,
             "no input has the extent n by itself");
+    refused("graph @g(%x: f32[2305843009213693952]) -> (%y) {\n"
+            "  %y = neg %x : f32[2305843009213693952] from \"big\"\n}\n",
+            NULL, "the model exceeds a limit: a value of more than 2^48 bytes");
 }
 END_TEST
 
@@ -240,8 +243,8 @@ START_TEST(header)
     SctModel m = sct_compile("graph @\"9 */ lives\"(%\"x*/\": f32[n]) -> (%y) {\n"
                              "  %y = neg %\"x*/\" : f32[n]\n}\n",
                              "native", NULL);
-    ck_assert_str_eq(m.o->symbol, "_9____lives");
-    ck_assert_ptr_nonnull(strstr(m.o->header, "extern const ScrtModel _9____lives;"));
+    ck_assert_str_eq(m.o->symbol, "model_9____lives");
+    ck_assert_ptr_nonnull(strstr(m.o->header, "extern const ScrtModel model_9____lives;"));
     ck_assert_ptr_nonnull(strstr(m.o->header, " *   in[0]  x*?: f32[n]\n *   out[0]  y: f32[n]\n"));
     sct_close(&m);
 }

@@ -67,7 +67,7 @@ typedef struct ScalecOptions { /* all may be zero */
     void (*after)(void *arg, const char *stage, const ScGraph *g, double seconds);
     void *arg;
     uint64_t embed_limit;      /* 0: 64 MiB */
-    const char *symbol;        /* C identifier; NULL: from the graph's name */
+    const char *symbol;        /* C identifier; NULL: model_NAME, from the graph's */
     bool fault_tail;           /* see codegen.h */
     const ScrtTensor *eval_in; /* --eval-each: inputs to run every stage on */
     double eval_rtol;
