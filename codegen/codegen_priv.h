@@ -371,7 +371,7 @@ CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_
 /* Elements at column col of the anchor's bias, in their compute type; operand is its index. */
 CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
                      uint32_t w, LLVMValueRef mask);
-/* x: w elements of the anchor's result, of its type. Evaluates the nodes after the anchor and
+/* x: w elements of the anchor's result, of its type. Evaluates the MAP nodes and
  * stores every result of the kernel. */
 void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
                       uint32_t w, LLVMValueRef mask);

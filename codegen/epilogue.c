@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What becomes of an anchor's result before it is stored: the MAP nodes after it, on vectors. */
+/* What becomes of an anchor's result before it is stored: the kernel's MAP nodes, on vectors. None
+ * of them leads to the anchor; those that come before it may be beside it, as a condition is. */
 #include "codegen/codegen_priv.h"
 
 #include <assert.h>
@@ -9,7 +10,7 @@ struct CgEpi {
     const CgFunc *f;
     const ScNode *anchor;
     const ScType *type;                  /* of the anchor's result: the iteration space */
-    uint32_t n, n_access;                /* nodes after the anchor; accesses, the bias last */
+    uint32_t n, n_access;                /* MAP nodes; accesses, the bias last */
     const ScNode *const *node;           /* [n] */
     CgAccess *access;                    /* [n_access] */
     const ScVal *value;                  /* [n_access] of the nested graph */
@@ -79,7 +80,7 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
     const ScNode **node = sc_array(m->arena, const ScNode *, g->n_node);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (n->first <= anchor->first || n->op->lower.cls != SC_MAP)
+        if (n->op->lower.cls != SC_MAP)
             continue;
         node[e->n++] = n;
         for (uint32_t k = 0; k < n->n_in; k++) {

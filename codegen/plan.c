@@ -117,12 +117,16 @@ static void place_sources(Plan *x)
         x->p->place[g->state[i].past] = (CgPlace){CG_STATE, i};
 }
 
-/* The memory of an output or a next state: given to the kernel that makes the value, or copied. */
+/* The memory of an output or a next state: given to the kernel that makes the value, or copied. An
+ * alias may be less than its root's buffer (the first rows of it): only one that is all of it may
+ * have its memory given to the kernel that fills the buffer. */
 static void deliver(Plan *x, ScVal v, CgPlace to)
 {
+    const ScGraph *g = x->m->g;
     ScVal r = x->root[v];
-    bool made = sc_def(x->m->g, r)->op->lower.cls == SC_KERNEL;
-    if (made && x->p->place[r].kind == CG_NOWHERE)
+    bool made = sc_def(g, r)->op->lower.cls == SC_KERNEL;
+    bool whole = cg_bytes(x->m, sc_type_of(g, r)) == cg_bytes(x->m, sc_type_of(g, v));
+    if (made && whole && x->p->place[r].kind == CG_NOWHERE)
         x->p->place[r] = to;
     else
         x->p->copy[x->p->n_copy++] = (CgCopy){v, to};

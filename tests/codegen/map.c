@@ -165,6 +165,50 @@ START_TEST(copies)
 }
 END_TEST
 
+/* What comes before an anchor in its kernel and does not lead to it is an epilogue's too. */
+START_TEST(beside_an_anchor)
+{
+    sct_everywhere("graph @g(%x: f32[n,8], %w: f32[8,8], %a: f32[1,2,n,8],"
+                   " %b: f32[n,16]) -> (%5, %8, %11) {\n"
+                   "  %1 = neg %x : f32[n,8]\n"
+                   "  %2 = less %x, %1 : bool[n,8]\n"
+                   "  %3 = matmul %x, %w : f32[n,8]\n"
+                   "  %5 = where %2, %3, %x : f32[n,8]\n"
+                   "  %6 = neg %a : f32[1,2,n,8]\n"
+                   "  %7 = avgpool %a {kernel_shape = [1,1]} : f32[1,2,n,8]\n"
+                   "  %8 = sub %7, %6 : f32[1,2,n,8]\n"
+                   "  %9 = abs %b : f32[n,16]\n"
+                   "  %10 = concat %x, %1 {axis = 1} : f32[n,16]\n"
+                   "  %11 = add %9, %10 : f32[n,16]\n"
+                   "}\n",
+                   -4, 4, (SctBound){.rel = 1e-5, .abs = 1e-5}, SIZES(1, 5, 33));
+}
+END_TEST
+
+/* An output that is the first rows of a larger value: that one is computed elsewhere. */
+START_TEST(first_rows)
+{
+    static const char text[] =
+        "graph @g(%x: f32[9]) -> (%y) {\n"
+        "  %1 = neg %x : f32[9]\n"
+        "  %y = slice %1 {starts = [0], ends = [2], axes = [0], steps = [1]} : f32[2]\n"
+        "}\n";
+    SctModel m = sct_compile(text, "native", NULL);
+    ScrtSession *s;
+    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), NULL, &s), SCRT_OK);
+    float x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, y[9] = {0};
+    ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {9}, .data = x};
+    ScrtTensor out = {.data = y};
+    ck_assert_int_eq(scrt_run(s, &in, &out), SCRT_OK);
+    ck_assert_float_eq(y[0], -1);
+    ck_assert_float_eq(y[1], -2);
+    for (int i = 2; i < 9; i++)
+        ck_assert_msg(y[i] == 0, "element %d, beyond the output, was written", i);
+    scrt_close(s);
+    sct_close(&m);
+}
+END_TEST
+
 START_TEST(concatenation)
 {
     sct_everywhere("graph @g(%a: f32[n,3], %b: f32[n,18], %c: f32[4,n], %d: f32[2,n])"
@@ -262,6 +306,8 @@ int main(void)
     tcase_add_test(t, views);
     tcase_add_test(t, transposes);
     tcase_add_test(t, copies);
+    tcase_add_test(t, beside_an_anchor);
+    tcase_add_test(t, first_rows);
     tcase_add_test(t, concatenation);
     tcase_add_test(t, rebalances);
     tcase_add_test(t, states);
