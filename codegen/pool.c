@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pools: each position of the result combines the elements under its window. Items are channels of
- * images. Padding holds the monoid's neutral element, so positions outside x do not count; where a
- * mean is taken over positions inside only, a second plane of ones and zeros counts them. */
+ * images. Padding holds the monoid's neutral element, so positions outside x do not count; where the
+ * divisor of a mean depends on the position, a second plane of ones and zeros counts. */
 #include "codegen/window_priv.h"
 
 #include <math.h>
@@ -177,16 +177,24 @@ static void pool_channel(Cg *cg, Body *b, LLVMValueRef item)
     cg_nest_end(cg, w->ns - 1, loop);
 }
 
-/* Ones where x is. */
+/* Ones where x is, or x and those of its pads that the plane has. */
 static void count_plane(Cg *cg, const Body *b)
 {
     const CgWindow *w = &b->p->w;
+    const ScTerm *first[SCRT_MAX_RANK], *n[SCRT_MAX_RANK];
     LLVMValueRef idx[SCRT_MAX_RANK], at = cg_int(cg, 0);
     CgLoop loop[SCRT_MAX_RANK];
-    cg_window_fill(cg, w, b->count, plane_elements(cg->m, b->p), LLVMConstNull(w->tile.el));
-    cg_nest(cg, w->ns, w->in, idx, loop);
     for (uint32_t i = 0; i < w->ns; i++) {
-        LLVMValueRef x = cg_add_int(cg, idx[i], cg_term(cg, w->desc.pad_begin[i]));
+        ScCtx *cx = cg->m->cx;
+        const ScTerm *pads = sc_term_add(cx, w->desc.pad_begin[i], w->desc.pad_end[i]);
+        bool all = w->desc.count_pad;
+        first[i] = all ? sc_term(cx, 0) : w->desc.pad_begin[i];
+        n[i] = all ? sc_term_min(cx, sc_term_add(cx, w->in[i], pads), w->extent[i]) : w->in[i];
+    }
+    cg_window_fill(cg, w, b->count, plane_elements(cg->m, b->p), LLVMConstNull(w->tile.el));
+    cg_nest(cg, w->ns, n, idx, loop);
+    for (uint32_t i = 0; i < w->ns; i++) {
+        LLVMValueRef x = cg_add_int(cg, idx[i], cg_term(cg, first[i]));
         at = cg_add_int(cg, at, cg_mul_int(cg, x, cg_term(cg, w->step[i])));
     }
     LLVMBuildStore(cg->b, LLVMConstReal(w->tile.el, 1), cg_gep(cg, w->tile.el, b->count, at));
@@ -246,7 +254,7 @@ bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n)
     cg_tile_init(m, in, NULL, NULL, NULL, false, &w->tile);
     int64_t stride = w->desc.stride[w->ns - 1];
     w->slack = sc_term(m->cx, (stride + 1) * w->tile.w);
-    p->counted = w->desc.mean && !w->desc.count_pad && padded(m, w);
+    p->counted = w->desc.mean && (w->desc.count_pad ? w->apart : padded(m, w));
     const ScTerm *planes = sc_term_scale(m->cx, plane_bytes(m, p), p->counted ? 2 : 1);
     f->scratch_thread = sc_term_add(m->cx, offsets_bytes(m, p), planes);
 

@@ -36,7 +36,10 @@ static void plane_extents(CgModule *m, CgWindow *w)
             continue;
         }
         const ScTerm *after = sc_term_max(cx, sc_term_sub(cx, reach(m, w, i), filled), zero);
-        const ScTerm *pitch = sc_term_add(cx, w->in[i], sc_term_max(cx, before, after));
+        const ScTerm *between =
+            w->apart ? sc_term_add(cx, before, sc_term_max(cx, after, w->desc.pad_end[i]))
+                     : sc_term_max(cx, before, after);
+        const ScTerm *pitch = sc_term_add(cx, w->in[i], between);
         /* Shared padding may make it shorter than a row of the result. */
         w->extent[i] = even_rows(m, sc_term_max(cx, pitch, w->out[i]));
     }
@@ -57,6 +60,7 @@ bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, CgWindow *ret)
     ret->node = n;
     n->op->window(f->sub, n, &ret->desc);
     ret->ns = ret->desc.n_spatial;
+    ret->apart = ret->desc.mean && ret->desc.count_pad && ret->desc.hangs;
     const ScType *x = sc_type_of(f->sub, n->in[0]), *y = sc_type_of(f->sub, n->first);
     if (!cg_type_ok(m, n->loc, x->dtype) || !cg_type_ok(m, n->loc, y->dtype))
         return false;

@@ -7,7 +7,8 @@
 
 /* A thread copies the channels it needs into planes of its scratch: compute numbers, with the
  * padding around, so that no position of a window is outside. Along the last dim the padding of
- * one row's end is that of the next one's beginning. */
+ * one row's end is that of the next one's beginning, unless they are counted: a window that hangs
+ * over the pads counts none of the next row's. */
 typedef struct CgWindow {
     CgFunc *f;
     const ScNode *node;
@@ -20,6 +21,7 @@ typedef struct CgWindow {
     const ScTerm *step[SCRT_MAX_RANK];   /* distance of neighbours in the plane, in elements */
     const ScTerm *plane;                 /* elements of one channel's */
     const ScTerm *slack;                 /* elements that may be read after the last one */
+    bool apart;                          /* rows share no padding */
     uint32_t n_kernel;                   /* positions of the window */
     CgAccess x;                          /* dims [batch, channel, spatial..] */
     CgEpi *epi;

@@ -302,6 +302,28 @@ static bool gemm(const ImNode *n, ScVal *ret_out)
 
 /* --- Pointwise -------------------------------------------------------------------------------- */
 
+static ScVal cast_to(const ImNode *n, ScVal x, ScrtDtype to)
+{
+    return im_build(n, &sc_op_cast, IM_SET({"to", SC_DT(to)}), IM_IN(x));
+}
+
+/* The result has the base's type. Integers are raised in f64, as other runtimes do: exact below
+ * 2^53, and what is no integer or out of range as a cast has it. */
+static bool power(const ImNode *n, ScVal *ret_out)
+{
+    if (n->n_in != 2)
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands, 2 are needed", n->n_in);
+    ScVal x = im_in(n, 0), y = im_in(n, 1);
+    ScrtDtype t = im_type(n, 0)->dtype;
+    bool whole = scrt_dtype_kind(t) == SCRT_KIND_INT || scrt_dtype_kind(t) == SCRT_KIND_UINT;
+    if (!ONLY(n))
+        return false;
+    if (!whole)
+        return one(sc_node1(&n->im->b, &sc_op_pow, NULL, 2, n->in), ret_out);
+    ScVal z = sc_op(&n->im->b, pow, cast_to(n, x, SCRT_F64), cast_to(n, y, SCRT_F64));
+    return one(cast_to(n, z, t), ret_out);
+}
+
 /* Before opset 11 the bounds were attributes. */
 static bool clip(const ImNode *n, ScVal *ret_out)
 {
@@ -457,11 +479,14 @@ static bool reduce(const ImNode *n, ScVal *ret_out)
         return one(im_in(n, 0), ret_out);
     for (uint32_t i = 0; n_axes == 0 && i < rank; i++)
         list[i] = i;
-    return one(im_build(n, op,
-                        IM_SET({"axes", SC_INTS(n_axes ? n_axes : rank, list)},
-                               {"keepdims", SC_INT(keep != 0)}),
-                        IM_IN(im_in(n, 0))),
-               ret_out);
+    bool order = op == &sc_op_reduce_max || op == &sc_op_reduce_min;
+    bool truth = order && im_type(n, 0)->dtype == SCRT_BOOL; /* ordered as the numbers 0 and 1 */
+    ScVal x = truth ? cast_to(n, im_in(n, 0), SCRT_U8) : im_in(n, 0);
+    ScVal y = im_build(
+        n, op,
+        IM_SET({"axes", SC_INTS(n_axes ? n_axes : rank, list)}, {"keepdims", SC_INT(keep != 0)}),
+        IM_IN(x));
+    return one(truth ? cast_to(n, y, SCRT_BOOL) : y, ret_out);
 }
 
 static const ImAdapter adapters[] = {
@@ -474,6 +499,7 @@ static const ImAdapter adapters[] = {
     {"", "Expand", 8, 0, expand, 1},
     {"", "Gemm", 1, 0, gemm, 1},
     {"", "Slice", 1, 0, slice, 1},
+    {"", "Pow", 7, 0, power, 1},
     {"", "Clip", 1, 10, clip, 1},
     {"", "Gelu", 20, 0, gelu, 1},
     {"", "Dropout", 7, 0, dropout, 2},

@@ -136,13 +136,13 @@ typedef struct ScContract {
 typedef struct ScWindow {
     uint32_t n_spatial;
     int64_t kernel[SCRT_MAX_RANK], stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
-    const ScTerm
-        *pad_begin[SCRT_MAX_RANK]; /* elements before; those after follow from the result */
+    const ScTerm *pad_begin[SCRT_MAX_RANK], *pad_end[SCRT_MAX_RANK]; /* elements */
+    bool hangs;   /* the last window may reach beyond pad_end */
     bool is_conv; /* contracts with w [out, in / group, kernel...]; else reduces by monoid */
     int64_t group;
     int bias;             /* operand index of [out], or -1 */
     ScMonoid monoid;      /* a pool: skips positions outside x */
-    bool mean, count_pad; /* average pool: divides by the positions used, or by all */
+    bool mean, count_pad; /* average pool: divides by the positions used, or those in pads too */
 } ScWindow;
 
 /* Where element (i0, i1, ...) of a result lies in the operand's own buffer: offset + sum i *

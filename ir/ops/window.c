@@ -106,11 +106,13 @@ static void describe(ScCtx *cx, const Attrs *a, uint32_t n, ScWindow *ret)
     ret->n_spatial = n;
     ret->bias = -1;
     ret->group = 1;
+    ret->hangs = a->ceil;
     for (uint32_t d = 0; d < n; d++) {
         ret->kernel[d] = a->kernel ? a->kernel->is[d] : 0;
         ret->stride[d] = value_or_1(a->strides, d);
         ret->dilation[d] = value_or_1(a->dilations, d);
         ret->pad_begin[d] = pad_or_0(cx, a->pads, d);
+        ret->pad_end[d] = pad_or_0(cx, a->pads, n + d);
     }
 }
 
@@ -339,12 +341,11 @@ static bool infer_pool(ScInfer *in)
     return spatial(in, &a, a.kernel->is, dim) && sc_ops_result(in, x->dtype, x->rank, dim);
 }
 
-/* An average over a window that hangs over the pads' end would divide by yet another count. */
-static bool infer_avgpool(ScInfer *in)
+static bool infer_maxpool(ScInfer *in)
 {
-    if (in->attr[P_CEIL].i && in->attr[P_COUNT_PAD].i)
-        return sc_infer_fail(in, SC_E_ATTRIBUTE,
-                             "ceil_mode together with count_include_pad is not supported");
+    ScrtDtype t = in->in[X]->dtype;
+    if (!scrt_dtype_is_float(t) && scrt_dtype_bits(t) != 8)
+        return sc_infer_fail(in, SC_E_TYPE, "integers must have 8 bits");
     return infer_pool(in);
 }
 
@@ -371,11 +372,13 @@ static void grow_avgpool(const ScGrow *g)
     sc_ops_grow(g, k, g->nonneg[X] ? 0 : -1);
 }
 
-/* One position: the largest element inside x, or the mean with its divisor. */
-static double pool(const Place *p, const double *x, const int64_t *out, bool mean, bool count_pad)
+/* One position: the largest element inside x, at least top; or the mean, whose divisor counts what
+ * is inside x, or inside its pads: what hangs over those counts nowhere. */
+static double pool(const Place *p, const double *x, const int64_t *out, double top, bool mean,
+                   bool count_pad)
 {
     int64_t k[MAX_SPATIAL] = {0}, size = product(p->n, p->kernel), count = 0;
-    double top = -INFINITY, sum = 0;
+    double sum = 0;
     for (int64_t i = 0; i < size; i++, sc_ops_next(p->n, p->kernel, k)) {
         bool padded;
         int64_t at = locate(p, out, k, &padded);
@@ -396,10 +399,11 @@ static bool eval_pool(ScEval *e, bool mean, bool count_pad)
     Place p = place(e, &a, a.kernel->is);
     int64_t each = product(p.n, out->dims + 2), plane = product(p.n, p.extent), at = 0;
     const double *x = sc_ops_doubles(arena, e->in[X]);
+    double least = scrt_dtype_is_float(out->dtype) ? -INFINITY : out->dtype == SCRT_I8 ? -128 : 0;
     for (int64_t c = 0; c < out->dims[0] * out->dims[1]; c++) {
         int64_t idx[MAX_SPATIAL] = {0};
         for (int64_t i = 0; i < each; i++, sc_ops_next(p.n, out->dims + 2, idx))
-            sc_ops_store(&e->out[0], at++, pool(&p, x + c * plane, idx, mean, count_pad));
+            sc_ops_store(&e->out[0], at++, pool(&p, x + c * plane, idx, least, mean, count_pad));
     }
     sc_arena_free(arena);
     return true;
@@ -415,12 +419,12 @@ static bool eval_avgpool(ScEval *e)
     return eval_pool(e, true, sc_attr(e->n, P_COUNT_PAD)->i != 0);
 }
 
-static uint32_t make_pool(ScBuild *b, uint64_t *r, const ScOp *op, ScVal *ret_out)
+static uint32_t make_pool(ScBuild *b, uint64_t *r, const ScOp *op, ScrtDtype dtype, ScVal *ret_out)
 {
     Random p = draw(b, r);
     p.x[1] = sc_ops_pick(r, 1, 3);
-    ScVal x = sc_ops_input(b, "x", SCRT_F32, 2 + p.n, p.x);
-    uint32_t ceil = sc_ops_pick(r, 0, 1), count_pad = ceil ? 0 : sc_ops_pick(r, 0, 1);
+    ScVal x = sc_ops_input(b, "x", dtype, 2 + p.n, p.x);
+    uint32_t ceil = sc_ops_pick(r, 0, 1), count_pad = sc_ops_pick(r, 0, 1);
     ScAttr *attr =
         SC_ATTRS(SC_INTS(p.n, p.kernel), SC_INTS(p.n, p.stride), SC_TERMS(2 * p.n, p.pad),
                  SC_INTS(p.n, p.dilation), SC_INT(ceil), SC_INT(count_pad));
@@ -430,12 +434,14 @@ static uint32_t make_pool(ScBuild *b, uint64_t *r, const ScOp *op, ScVal *ret_ou
 
 static uint32_t make_maxpool(ScBuild *b, uint64_t *r, ScVal *ret_out)
 {
-    return make_pool(b, r, &sc_op_maxpool, ret_out);
+    static const ScrtDtype t[] = {SCRT_F32, SCRT_U8, SCRT_I8};
+    uint32_t pick = sc_ops_pick(r, 0, 5);
+    return make_pool(b, r, &sc_op_maxpool, t[pick < 3 ? pick : 0], ret_out);
 }
 
 static uint32_t make_avgpool(ScBuild *b, uint64_t *r, ScVal *ret_out)
 {
-    return make_pool(b, r, &sc_op_avgpool, ret_out);
+    return make_pool(b, r, &sc_op_avgpool, SCRT_F32, ret_out);
 }
 
 #define KERNEL                                                                                     \
@@ -447,11 +453,11 @@ const ScOp sc_op_maxpool = {
     .name = "maxpool",
     .doc = "the largest element in a window; positions outside the input are skipped",
     .onnx = {"", "MaxPool", 1},
-    .in = "X: float",
-    .out = "Y: float",
+    .in = "X: num",
+    .out = "Y: num",
     .attr = {KERNEL, STRIDES, PADS, DILATIONS, CEIL},
     .n_attr = 5,
-    .infer = infer_pool,
+    .infer = infer_maxpool,
     .scale = "a -> a",
     .lower = {SC_WINDOW},
     .window = window_maxpool,
@@ -461,7 +467,7 @@ const ScOp sc_op_maxpool = {
 
 const ScOp sc_op_avgpool = {
     .name = "avgpool",
-    .doc = "the mean of a window, of its positions inside the input or of all",
+    .doc = "the mean of a window, of its positions inside the input or of those in pads too",
     .onnx = {"", "AveragePool", 1},
     .in = "X: float",
     .out = "Y: float",
@@ -476,7 +482,7 @@ const ScOp sc_op_avgpool = {
               .doc = "pads count as zeros"}},
     .n_attr = 6,
     .flags = SC_SUMS,
-    .infer = infer_avgpool,
+    .infer = infer_pool,
     .scale = "a -> a",
     .growth = grow_avgpool,
     .lower = {SC_WINDOW},

@@ -98,6 +98,8 @@ START_TEST(windows_say_what_does_not_fit)
     fails(sc_op_at(&b, maxpool, SC_ATTRS(SC_INTS(1, big)), x), SC_E_ATTRIBUTE,
           "kernel_shape must have 2 elements");
     fails(sc_op(&b, conv, input("y", "f32[3,8]"), w), SC_E_RANK, "1 to 3 spatial extents");
+    fails(sc_op_at(&b, maxpool, SC_ATTRS(SC_INTS(1, &big[1])), input("i", "i32[1,1,8]")), SC_E_TYPE,
+          "integers must have 8 bits");
 }
 END_TEST
 

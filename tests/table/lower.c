@@ -249,19 +249,20 @@ const char *lower_contract(Case *c)
 
 /* --- WINDOW ---------------------------------------------------------------------------------- */
 
-/* The place in x's spatial extents that tap k of the window at out looks at, or -1 outside. */
+/* The place in x's spatial extents that tap k of the window at out looks at; -1 in its pads, -2
+ * beyond them. */
 static int64_t look(const ScWindow *w, const ScrtTensor *x, const int64_t *out, const int64_t *k)
 {
-    int64_t at = 0;
+    int64_t at = 0, outside = 0;
     for (uint32_t d = 0; d < w->n_spatial; d++) {
-        int64_t pad, i = out[d] * w->stride[d] + k[d] * w->dilation[d];
-        ck_assert(sc_term_const(w->pad_begin[d], &pad));
+        int64_t pad, end, i = out[d] * w->stride[d] + k[d] * w->dilation[d];
+        ck_assert(sc_term_const(w->pad_begin[d], &pad) && sc_term_const(w->pad_end[d], &end));
         i -= pad;
         if (i < 0 || i >= x->dims[2 + d])
-            return -1;
+            outside = i >= x->dims[2 + d] + end || outside == -2 ? -2 : -1;
         at = at * x->dims[2 + d] + i;
     }
-    return at;
+    return outside ? outside : at;
 }
 
 static int64_t product(uint32_t n, const int64_t *x)
@@ -291,13 +292,12 @@ static double pool_plane(const ScWindow *w, const ScrtTensor *x, int64_t x0, con
     double acc = start_of(w->monoid);
     for (int64_t i = 0; i < taps; i++, next(w->n_spatial, w->kernel, k)) {
         int64_t at = look(w, x, out, k);
+        used += at >= 0 || (w->count_pad && at == -1);
         if (at < 0)
             continue;
-        used++;
         acc = combine(w->monoid, acc, load(x, x0 + at));
     }
-    int64_t divisor = w->count_pad ? taps : used;
-    return !w->mean ? acc : divisor ? acc / (double)divisor : 0;
+    return !w->mean ? acc : used ? acc / (double)used : 0;
 }
 
 const char *lower_window(Case *c)

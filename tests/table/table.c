@@ -107,6 +107,13 @@ static void shifted(const ScGraph *g, const ScNode *n, ScWindow *ret)
         ret->pad_begin[d] = sc_term_addc(g->cx, ret->pad_begin[d], 1);
 }
 
+static void without_ends(const ScGraph *g, const ScNode *n, ScWindow *ret)
+{
+    sc_op_avgpool.window(g, n, ret);
+    for (uint32_t d = 0; d < ret->n_spatial; d++)
+        ret->pad_end[d] = sc_term(g->cx, 0);
+}
+
 static bool view_untransposed(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io)
 {
     ScView x = *io;
@@ -175,6 +182,7 @@ PLANT(relu_body, op->lower.body = body_abs)
 PLANT(sum_monoid, op->reduce = product_of_all)
 PLANT(gemm_bias, op->contract = without_bias)
 PLANT(conv_pads, op->window = shifted)
+PLANT(pool_ends, op->window = without_ends)
 PLANT(transpose_view, op->view = view_untransposed)
 PLANT(concat_first, op->concat_axis = first_axis)
 PLANT(moody, op->infer = infer_moody)
@@ -200,6 +208,7 @@ START_TEST(planted_faults)
         {&sc_op_reduce_sum, sum_monoid, check_lowering, "reduce_sum: its lowering gives "},
         {&sc_op_gemm, gemm_bias, check_lowering, "gemm: its lowering gives "},
         {&sc_op_conv, conv_pads, check_lowering, "conv: its lowering gives "},
+        {&sc_op_avgpool, pool_ends, check_lowering, "avgpool: its lowering gives "},
         {&sc_op_transpose, transpose_view, check_lowering, "transpose: its "},
         {&sc_op_concat, concat_first, check_lowering, "concat: its lowering gives "},
         {&sc_op_tanh, moody, check_inference, "tanh: "},
