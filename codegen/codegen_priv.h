@@ -83,7 +83,7 @@ typedef struct CgClass {
     uint64_t (*trait)(CgModule *m, const CgFunc *f);
     bool (*emit)(CgModule *m, CgFunc *f); /* false after sc_fail */
 } CgClass;
-extern const CgClass cg_map, cg_reduce, cg_view, cg_concat;
+extern const CgClass cg_map, cg_reduce, cg_view, cg_concat, cg_gather;
 extern const CgClass cg_contract, cg_window;
 
 struct CgModule {
@@ -349,7 +349,7 @@ uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
 int64_t cg_element_grain(const ScGraph *g);
 LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 
-/* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW or CONCAT node ------------------------- */
+/* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW, CONCAT or GATHER node ----------------- */
 
 /*     CgEpi *e = cg_epi_new(m, f, anchor);
  *     ... in a function:  CgEpiRow r = cg_epi_row(cg, e, idx, n_idx);     once a row

@@ -5,8 +5,8 @@
 #include <assert.h>
 #include <string.h>
 
-static const CgClass *const classes[] = {&cg_map,    &cg_reduce, &cg_contract,
-                                         &cg_window, &cg_concat, &cg_view};
+static const CgClass *const classes[] = {&cg_map,    &cg_reduce, &cg_contract, &cg_window,
+                                         &cg_concat, &cg_gather, &cg_view};
 
 static const CgClass *class_of(const ScNode *n)
 {

@@ -102,6 +102,21 @@ static bool guard_type(Shapes *x, const ScLoc *loc, const ScType *t)
     return true;
 }
 
+/* Indices are clamped to an axis, which must then have an element, unless there are no indices. */
+static void guard_gather(Shapes *x, const ScGraph *g, const ScNode *n)
+{
+    const ScTerm *extent = sc_type_of(g, n->in[0])->dim[n->op->gather_axis(g, n)];
+    if (extent->kind == SC_T_CONST)
+        return; /* inference looked */
+    LLVMBuilderRef b = x->cg.b;
+    LLVMValueRef zero = cg_int(&x->cg, 0);
+    LLVMValueRef have = cg_emit_term(&x->t, extent);
+    LLVMValueRef want = cg_emit_term(&x->t, sc_type_count(x->m->cx, sc_type_of(g, n->in[1])));
+    LLVMValueRef bad = LLVMBuildAnd(b, LLVMBuildICmp(b, LLVMIntEQ, have, zero, ""),
+                                    LLVMBuildICmp(b, LLVMIntNE, want, zero, ""), "");
+    fail_where(x, bad, cg_blame(x->s, extent));
+}
+
 /* The extents of every value, inside kernels too. */
 static bool guards(Shapes *x, const ScGraph *g, const ScLoc *loc)
 {
@@ -109,6 +124,8 @@ static bool guards(Shapes *x, const ScGraph *g, const ScLoc *loc)
         const ScNode *n = sc_def(g, v);
         if (!guard_type(x, loc ? loc : n->loc, sc_type_of(g, v)))
             return false;
+        if (n->first == v && n->op->lower.cls == SC_GATHER)
+            guard_gather(x, g, n);
         if (n->first == v && n->op->lower.cls == SC_KERNEL && !guards(x, n->sub[0], n->loc))
             return false;
     }

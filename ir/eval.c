@@ -322,10 +322,10 @@ static bool run_row(Frame *f, const ScNode *n, const ScrtTensor *const *in, Scrt
                 .env = f->run->env,
                 .n_env = f->run->n_env};
     uint32_t errors = sc_n_errors(f->run->cx);
-    if (!n->op->eval(&e))
-        return sc_n_errors(f->run->cx) > errors ||
-               sc_fail(f->run->cx, n->loc, SC_E_RUN, "%s cannot be evaluated", n->op->name);
-    return sc_n_errors(f->run->cx) == errors;
+    bool ok = n->op->eval(&e);
+    if (!ok && sc_n_errors(f->run->cx) == errors)
+        sc_fail(f->run->cx, n->loc, SC_E_RUN, "%s cannot be evaluated", n->op->name);
+    return ok && sc_n_errors(f->run->cx) == errors;
 }
 
 /* A graph that stands for a node must give what the node's type says. */

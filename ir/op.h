@@ -112,6 +112,7 @@ typedef enum ScClass {
     SC_WINDOW,   /* conv, pools: see .window */
     SC_VIEW,     /* strides: see .view */
     SC_CONCAT,   /* operands side by side along an axis: see .concat_axis */
+    SC_GATHER,   /* parts of operand 0 that operand 1 names: see .gather_axis */
     SC_KERNEL,   /* the fused kernel itself */
     SC_SOURCE,   /* input, const, state: no code */
 } ScClass;
@@ -207,6 +208,10 @@ struct ScOp {
     /* Rewrites the view of operand 0 into that of result 0; false where strides cannot say it. */
     bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
     uint32_t (*concat_axis)(const ScGraph *g, const ScNode *n); /* in [0, rank) */
+    /* The axis of operand 0, in [0, rank), that the integers of operand 1 count: the result has
+     * their extents in its place. Negative ones count from the end; what is then outside is clamped
+     * to the first or last. */
+    uint32_t (*gather_axis)(const ScGraph *g, const ScNode *n);
 
     /* The op as other ops, built on b; operands and results as the node's. */
     void (*expand)(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);

@@ -201,7 +201,7 @@ static const char *class_name(ScClass cls)
 {
     static const char *const name[] = {
         [SC_MAP] = "map",       [SC_REDUCE] = "reduce", [SC_CONTRACT] = "contract",
-        [SC_WINDOW] = "window", [SC_CONCAT] = "concat",
+        [SC_WINDOW] = "window", [SC_CONCAT] = "concat", [SC_GATHER] = "gather",
     };
     return name[cls];
 }

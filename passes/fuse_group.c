@@ -7,9 +7,9 @@
  * from the last node of the graph to the first, all users of a node are decided before it is.
  *
  * All members work on one iteration space. A reduction sets a second shape, `low`, which is the
- * space with the reduced axes at extent 1; members may have either. A matrix product, window or
- * concatenation (the anchor) may join where its result is the space; it ends the growth on its
- * side, for nothing is computed on the way into it. */
+ * space with the reduced axes at extent 1; members may have either. A matrix product, window,
+ * concatenation or gathering (the anchor) may join where its result is the space; it ends the
+ * growth on its side, for nothing is computed on the way into it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ typedef struct Grow {
 static bool is_anchor(const ScNode *n)
 {
     ScClass c = n->op->lower.cls;
-    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT;
+    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT || c == SC_GATHER;
 }
 
 static const ScType *type_of(const Grow *w, uint32_t node)

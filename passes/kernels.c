@@ -17,7 +17,7 @@ typedef struct Check {
 
 static bool is_anchor(ScClass c)
 {
-    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT;
+    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT || c == SC_GATHER;
 }
 
 /* Operands and results of the kernel are the inputs and outputs of what is in it. */
@@ -65,9 +65,12 @@ static bool check_counts(const Check *c)
     static const struct {
         const char *name;
         ScClass cls;
-    } one[] = {{"contract", SC_CONTRACT}, {"window", SC_WINDOW}, {"concat", SC_CONCAT}};
+    } one[] = {{"contract", SC_CONTRACT},
+               {"window", SC_WINDOW},
+               {"concat", SC_CONCAT},
+               {"gather", SC_GATHER}};
     const uint32_t *n = c->n_of;
-    uint32_t anchors = n[SC_CONTRACT] + n[SC_WINDOW] + n[SC_CONCAT];
+    uint32_t anchors = n[SC_CONTRACT] + n[SC_WINDOW] + n[SC_CONCAT] + n[SC_GATHER];
     for (uint32_t i = 0; i < sizeof one / sizeof *one; i++)
         if (strcmp(c->cls, one[i].name) == 0)
             return (n[one[i].cls] == 1 && anchors == 1 && n[SC_REDUCE] == 0) ||

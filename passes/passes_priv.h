@@ -73,7 +73,7 @@ ScVal sc_view_plain_base(const ScGraph *g, ScVal v);
 /* fuse_group.c: what becomes one kernel. A group's only result is its root's. */
 typedef struct ScGroup {
     uint32_t root;    /* node: the last member */
-    ScClass cls;      /* SC_MAP, SC_REDUCE, SC_CONTRACT, SC_WINDOW or SC_CONCAT */
+    ScClass cls;      /* SC_MAP, SC_REDUCE, or that of the anchor */
     uint32_t n;       /* members */
     uint32_t *member; /* [n] nodes, ascending */
     ScReduce over;    /* SC_REDUCE: axes of the iteration space */

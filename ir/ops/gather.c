@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gather: picks by indices. Exported models pick extents of shapes with it, so it follows content;
- * one that depends on data has no lowering yet and is refused by name when compiled. */
+/* Gather: picks by indices, as an embedding does. Exported models pick extents of shapes with it,
+ * too, so it follows content. */
 #include "ir/ops/ops_priv.h"
 
 enum { DATA, INDICES };
@@ -32,6 +32,9 @@ static bool infer_gather(ScInfer *in)
     uint32_t axis, rank = 0;
     if (!sc_axis(in, in->attr[AXIS].i, x->rank, &axis))
         return false;
+    const ScTerm *n_index = sc_type_count(in->cx, index);
+    if (sc_term_is(x->dim[axis], 0) && !sc_term_is(n_index, 0))
+        return sc_infer_fail(in, SC_E_SHAPE, "axis %u has no element to pick", axis);
     if (x->rank + index->rank - 1 > SCRT_MAX_RANK)
         return sc_infer_fail(in, SC_E_RANK, "the result would have more than %d dimensions",
                              SCRT_MAX_RANK);
@@ -53,12 +56,12 @@ static bool eval_gather(ScEval *e)
     int64_t n = x->dims[axis], n_index = scrt_count(index), outer = 1, inner = 1;
     for (uint32_t d = 0; d < x->rank; d++)
         *(d < axis ? &outer : &inner) *= d == axis ? 1 : x->dims[d];
+    if (n == 0 && n_index > 0)
+        return sc_fail(e->cx, e->n->loc, SC_E_INPUT, "axis %u has no element to pick", axis);
     for (int64_t k = 0; k < n_index; k++) {
         int64_t at = scrt_load_int(index->dtype, index->data, (size_t)k);
-        if (at < -n || at >= n)
-            return sc_fail(e->cx, e->n->loc, SC_E_INPUT, "index %lld is outside an extent of %lld",
-                           (long long)at, (long long)n);
         at = at < 0 ? at + n : at;
+        at = at < 0 ? 0 : at < n ? at : n - 1;
         for (int64_t i = 0; i < outer * inner; i++)
             sc_ops_move(&e->out[0], (i / inner * n_index + k) * inner + i % inner, x,
                         (i / inner * n + at) * inner + i % inner);
@@ -66,27 +69,40 @@ static bool eval_gather(ScEval *e)
     return true;
 }
 
+static uint32_t gather_axis(const ScGraph *g, const ScNode *n)
+{
+    return sc_ops_axis(sc_attr(n, AXIS)->i, sc_type_of(g, n->in[DATA])->rank);
+}
+
+/* One index in four is outside. */
 static uint32_t make_gather(ScBuild *b, uint64_t *r, ScVal *ret_out)
 {
-    int64_t dims[SCRT_MAX_RANK], pick[3];
+    int64_t dims[SCRT_MAX_RANK], pick[6], shape[2] = {2, 3};
     uint32_t rank = sc_ops_shape(r, 1, 3, dims), axis = sc_ops_pick(r, 0, rank - 1);
-    for (uint32_t i = 0; i < 3; i++)
-        pick[i] = (int64_t)sc_ops_pick(r, 0, 2 * (uint32_t)dims[axis] - 1) - dims[axis];
-    ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims), index = sc_const_i64(b, 3, pick);
+    uint32_t index_rank = sc_ops_pick(r, 0, 2), n = index_rank == 2 ? 6 : index_rank ? 3 : 1;
+    for (uint32_t i = 0; i < n; i++)
+        pick[i] = (int64_t)sc_ops_pick(r, 0, 3 * (uint32_t)dims[axis]) - dims[axis] * 4 / 3;
+    const ScBlob *blob = sc_blob(b->cx, NULL, SCRT_I64, index_rank, shape + (index_rank == 1),
+                                 sc_intern_bytes(b->cx, pick, n * sizeof *pick));
+    ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims), index = sc_const(b, blob, SCRT_I64, NULL);
     ret_out[0] = sc_op_at(b, gather, SC_ATTRS(SC_INT(axis)), x, index);
     return 1;
 }
 
 const ScOp sc_op_gather = {
     .name = "gather",
-    .doc = "the parts of data along an axis that indices name; negative ones count from the end",
+    .doc = "the parts of data along an axis that indices name; negative ones count from the end, "
+           "those outside are clamped",
     .onnx = {"", "Gather", 1},
     .in = "data: any, indices: int",
     .out = "output: any",
     .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(0), .doc = "what indices count"}},
     .n_attr = 1,
+    .flags = SC_VIEW_OP | SC_ANY_THROUGH | SC_PASSES_CONVEX,
     .infer = infer_gather,
     .scale = "a, _ -> a",
+    .lower = {SC_GATHER},
+    .gather_axis = gather_axis,
     .eval = eval_gather,
     .domain = {.make = make_gather},
 };

@@ -361,6 +361,7 @@ START_TEST(every_row_is_well_formed)
         ck_assert_msg(op->lower.cls != SC_WINDOW || op->window, "%s", op->name);
         ck_assert_msg(op->lower.cls != SC_VIEW || op->view, "%s", op->name);
         ck_assert_msg(op->lower.cls != SC_CONCAT || op->concat_axis, "%s", op->name);
+        ck_assert_msg(op->lower.cls != SC_GATHER || op->gather_axis, "%s", op->name);
         if (op->onnx.type)
             ck_assert_ptr_eq(sc_op_onnx(op->onnx.domain, op->onnx.type, op->onnx.since), op);
     }

@@ -34,7 +34,8 @@ START_TEST(each_clause)
     static const char exp_sum[] = "      %r = reduce_sum %a {axes = [1]} : f32[4,1]\n";
     broken("f32[4,4]", "reduce", "f32[4,1]", exp_sum, NULL);
     broken("f32[4,4]", "map", "f32[4,1]", exp_sum, "map has another loop");
-    broken("f32[4,4]", "gather", "f32[4,1]", exp_sum, "there is no class \"gather\"");
+    broken("f32[4,4]", "gather", "f32[4,1]", exp_sum, "gather has another loop beside its own");
+    broken("f32[4,4]", "scatter", "f32[4,1]", exp_sum, "there is no class \"scatter\"");
     broken("f32[4,4]", "reduce", "f32[1,4]", "      %r = reduce_sum %a {axes = [0]} : f32[1,4]\n",
            "a reduced axis is not among the last");
     broken("f32[4,4]", "reduce", "f32[4]",

@@ -32,6 +32,8 @@ static bool has_descriptor(const ScOp *op)
         return op->view != NULL;
     case SC_CONCAT:
         return op->concat_axis != NULL;
+    case SC_GATHER:
+        return op->gather_axis != NULL;
     case SC_KERNEL:
     case SC_SOURCE:
         return true;
@@ -329,9 +331,9 @@ const char *check_expansion(const ScOp *op, uint64_t seed)
 const char *check_lowering(const ScOp *op, uint64_t seed)
 {
     static const char *(*const by_class[])(Case *) = {
-        [SC_MAP] = lower_map,   [SC_REDUCE] = lower_reduce, [SC_CONTRACT] = lower_contract,
-        [SC_VIEW] = lower_view, [SC_WINDOW] = lower_window, [SC_CONCAT] = lower_concat,
-        [SC_SOURCE] = NULL,
+        [SC_MAP] = lower_map,       [SC_REDUCE] = lower_reduce, [SC_CONTRACT] = lower_contract,
+        [SC_VIEW] = lower_view,     [SC_WINDOW] = lower_window, [SC_CONCAT] = lower_concat,
+        [SC_GATHER] = lower_gather, [SC_SOURCE] = NULL,
     };
     Case c;
     const char *why = case_make(&c, op, seed);

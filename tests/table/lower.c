@@ -326,7 +326,7 @@ const char *lower_window(Case *c)
     return judge(c, &got, 0);
 }
 
-/* --- VIEW, CONCAT ---------------------------------------------------------------------------- */
+/* --- VIEW, CONCAT, GATHER -------------------------------------------------------------------- */
 
 const char *lower_view(Case *c)
 {
@@ -378,6 +378,26 @@ const char *lower_concat(Case *c)
                 store(c, &got, at, load(x, i));
         }
         begin += x->dims[axis];
+    }
+    return judge(c, &got, 0);
+}
+
+const char *lower_gather(Case *c)
+{
+    const ScrtTensor *x = &c->in[0], *index = &c->in[1];
+    uint32_t axis = c->op->gather_axis(c->g, c->n), q = index->rank;
+    ScrtTensor got = result_like(&c->out[0]);
+    int64_t idx[RANK] = {0}, from[RANK], stride[RANK], at[RANK], n = scrt_count(&got);
+    dense(x->rank, x->dims, stride);
+    dense(q, index->dims, at);
+    for (int64_t i = 0; i < n; i++, next(got.rank, got.dims, idx)) {
+        int64_t end = x->dims[axis];
+        int64_t k = (int64_t)load(index, offset(q, idx + axis, at));
+        k = k < 0 ? k + end : k;
+        for (uint32_t d = 0; d < x->rank; d++)
+            from[d] = d < axis ? idx[d] : d > axis ? idx[d + q - 1] : k;
+        from[axis] = k < 0 ? 0 : k < end ? k : end - 1;
+        store(c, &got, i, load(x, offset(x->rank, from, stride)));
     }
     return judge(c, &got, 0);
 }

@@ -185,6 +185,7 @@ PLANT(conv_pads, op->window = shifted)
 PLANT(pool_ends, op->window = without_ends)
 PLANT(transpose_view, op->view = view_untransposed)
 PLANT(concat_first, op->concat_axis = first_axis)
+PLANT(gather_first, op->gather_axis = first_axis)
 PLANT(moody, op->infer = infer_moody)
 PLANT(tanh_eval, op->eval = eval_off)
 PLANT(rebalance_eval, op->eval = eval_moving)
@@ -211,6 +212,7 @@ START_TEST(planted_faults)
         {&sc_op_avgpool, pool_ends, check_lowering, "avgpool: its lowering gives "},
         {&sc_op_transpose, transpose_view, check_lowering, "transpose: its "},
         {&sc_op_concat, concat_first, check_lowering, "concat: its lowering gives "},
+        {&sc_op_gather, gather_first, check_lowering, "gather: its lowering gives "},
         {&sc_op_tanh, moody, check_inference, "tanh: "},
         {&sc_op_tanh, tanh_eval, check_lowering, "tanh: its body gives "},
         {&sc_op_rebalance, rebalance_eval, check_signature,

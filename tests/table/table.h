@@ -53,5 +53,6 @@ const char *lower_contract(Case *c);
 const char *lower_window(Case *c);
 const char *lower_view(Case *c);
 const char *lower_concat(Case *c);
+const char *lower_gather(Case *c);
 
 #endif

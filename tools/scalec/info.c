@@ -12,7 +12,8 @@ static const char *class_name(const ScOp *op)
     static const char *const names[] = {
         [SC_NO_LOWERING] = "expanded", [SC_MAP] = "map",       [SC_REDUCE] = "reduce",
         [SC_CONTRACT] = "contract",    [SC_WINDOW] = "window", [SC_VIEW] = "view",
-        [SC_CONCAT] = "concat",        [SC_KERNEL] = "kernel", [SC_SOURCE] = "source"};
+        [SC_CONCAT] = "concat",        [SC_GATHER] = "gather", [SC_KERNEL] = "kernel",
+        [SC_SOURCE] = "source"};
     return names[op->lower.cls];
 }
 
