@@ -250,6 +250,45 @@ def options(tmp):
     assert "f32[3,1,28,28]" in shown and "f32[3,10]" in shown, shown
 
 
+def deep(tmp):
+    """Forty layers: what a recipe does to one layer's exponent must not add up to an overflow."""
+    rng = np.random.default_rng(3)
+    nodes, init, x = [], [], "x"
+    for i in range(40):
+        init.append((f"w{i}", (rng.standard_normal((64, 64)) / 6).astype(np.float32)))
+        nodes += [helper.make_node("MatMul", [x, f"w{i}"], [f"m{i}"], name=f"m{i}"),
+                  helper.make_node("Relu", [f"m{i}"], [f"h{i}"], name=f"r{i}")]
+        x = f"h{i}"
+    path, src = os.path.join(tmp, "deep.onnx"), os.path.join(tmp, "x.npy")
+    onnx.save(model(nodes, [("x", [3, 64])], [(x, [3, 64])], init), path)
+    np.save(src, rng.standard_normal((3, 64)).astype(np.float32))
+    out = {}
+    for recipe in ("f32", "fp8-weights", "fp8", "f16", "bf16"):
+        dst = os.path.join(tmp, "y.npy")
+        scalec("run", path, "-i", src, "-o", dst, "--recipe", recipe)
+        out[recipe] = np.load(dst).astype(np.float64)
+        error = np.linalg.norm(out[recipe] - out["f32"]) / np.linalg.norm(out["f32"])
+        assert error < {"f32": 1e-9, "f16": 1e-2, "bf16": 0.1}.get(recipe, 0.5), (recipe, error)
+
+
+def operand_maps(tmp):
+    """An operation on what is added to a product joins its kernel, though it stands before it."""
+    text = write(os.path.join(tmp, "g.sc"), """graph @g(%x: f32[m,8], %w: f32[8,5], %z: f32[m,5]) -> (%y) {
+  %n = neg %z : f32[m,5]
+  %p = matmul %x, %w : f32[m,5]
+  %y = add %n, %p : f32[m,5]
+}
+""")
+    rng = np.random.default_rng(4)
+    npz, a, b = (os.path.join(tmp, n) for n in ("in.npz", "a.npy", "b.npy"))
+    for m in (1, 9):
+        np.savez(npz, x=rng.standard_normal((m, 8)).astype(np.float32),
+                 w=rng.standard_normal((8, 5)).astype(np.float32), z=rng.standard_normal((m, 5)).astype(np.float32))
+        scalec("run", text, "-i", npz, "-o", a)
+        scalec("run", text, "-i", npz, "-o", b, "--evaluate")
+        np.testing.assert_allclose(np.load(a), np.load(b), rtol=1e-5, atol=1e-5)
+
+
 def hostile_names(tmp):
     """Names are data: a model's names never become paths, formats or C identifiers."""
     w = np.ones((4, 4), np.float32)
@@ -269,7 +308,7 @@ def hostile_names(tmp):
 def main():
     count = Count("tools-cli")
     for fn in (broken_inner, five_unsupported, statuses, compiler_missing, dumps, folded_text_runs, states,
-               data_sets, executables, options, hostile_names):
+               data_sets, executables, options, deep, operand_maps, hostile_names):
         with tempfile.TemporaryDirectory() as tmp:
             count.check(fn.__name__, lambda: fn(tmp))
     count.close()

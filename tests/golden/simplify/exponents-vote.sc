@@ -1,4 +1,4 @@
-; run: scalify quantize simplify --recipe fp8-weights
+; run: scalify quantize simplify --recipe fp8
 ; rtol 0.1
 ; blob u rms 0.02
 ; blob v rms 3
@@ -12,17 +12,19 @@ graph @g(%x: f32[2,64]) -> (%y, %z) {
   %half = const 0.5 : f32[]
   %z = max %s, %half : f32[2,10]
 }
-; --- of two stored products the smaller exponent moves; a constant goes where the other operand is
+; --- of two products the smaller exponent moves; a constant goes where the other operand is
 graph @g(%x: f32[2,64]) -> (%y, %z) {
+  %3 = rebalance %x, -2 : f32[2,64] * 2^-2
+  %4 = cast %3 : f8e4m3fn[2,64] * 2^-2
   %u = const @u : f8e4m3fn[64,10] * 2^-12
-  %s = matmul %x, %u : f32[2,10] * 2^-12
+  %s = matmul %4, %u : f32[2,10] * 2^-14
   %v = const @v : f8e4m3fn[64,10] * 2^-5
-  %t = matmul %x, %v : f32[2,10] * 2^-5
-  %7 = rebalance %s, -5 : f32[2,10] * 2^-5
-  %a = add %7, %t : f32[2,10] * 2^-5
-  %9 = relu %a : f32[2,10] * 2^-5
-  %half = const 0.5 : f32[] * 2^-12
-  %11 = max %s, %half : f32[2,10] * 2^-12
-  %y = rebalance %9, 0 : f32[2,10]
-  %z = rebalance %11, 0 : f32[2,10]
+  %t = matmul %4, %v : f32[2,10] * 2^-7
+  %9 = rebalance %s, -7 : f32[2,10] * 2^-7
+  %a = add %9, %t : f32[2,10] * 2^-7
+  %11 = relu %a : f32[2,10] * 2^-7
+  %half = const 0.5 : f32[] * 2^-14
+  %13 = max %s, %half : f32[2,10] * 2^-14
+  %y = rebalance %11, 0 : f32[2,10]
+  %z = rebalance %13, 0 : f32[2,10]
 }
