@@ -86,6 +86,8 @@ def statuses(tmp):
     failing("compile", MNIST, status=2)  # where to?
     failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--emit", "elf", status=2)
     failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--nonsense", status=2)
+    for symbol in ("", "9a", "a-b", "a;b", "a b"):
+        failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--symbol", symbol, status=2)
     assert "No such file" in failing("dump", os.path.join(tmp, "absent.onnx"))
     assert "E0302" in failing("dump", MNIST, "--recipe", "mxfp8")
     assert "E0302" in failing("dump", MNIST, "--recipe", "nonsense")

@@ -110,8 +110,10 @@ static bool link_in(ScCtx *cx, ScArena *a, const ScObject *o, ScalecOutput kind,
                         NULL};
     ScStr log = {0};
     bool ok = run(kind == SCALEC_EXE ? exe : so, log_path, &log);
-    if (!ok)
-        sc_fail(cx, NULL, SC_E_LINK, "%s", sc_str_get(&log));
+    if (!ok) {
+        sc_fail(cx, NULL, SC_E_LINK, "cc");
+        sc_note(cx, "%s", sc_str_get(&log));
+    }
     sc_str_free(&log);
     return ok;
 }

@@ -53,6 +53,16 @@ static const struct {
              {"asm", SCALEC_ASM, SC_EMIT_ASM},
              {"llvm", SCALEC_LLVM, SC_EMIT_LLVM}};
 
+/* It goes into C text and an object's symbol table. */
+static bool is_identifier(const char *s)
+{
+    static const char letters[] = "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    size_t n = strspn(s, letters);
+    while (n > 0 && (strchr(letters, s[n]) || (s[n] >= '0' && s[n] <= '9')) && s[n])
+        n++;
+    return n > 0 && s[n] == '\0';
+}
+
 int cmd_compile(Cli *cli)
 {
     size_t k = 0;
@@ -62,6 +72,8 @@ int cmd_compile(Cli *cli)
         k++;
     if (k == sizeof kinds / sizeof *kinds)
         return cli_misuse(cli, "--emit: \"%s\" is not exe, so, obj, asm or llvm", cli->emit);
+    if (cli->opt.symbol && !is_identifier(cli->opt.symbol))
+        return cli_misuse(cli, "--symbol: \"%s\" is no C identifier", cli->opt.symbol);
     if (!cli->output)
         return cli_misuse(cli, "where to? -o OUT");
     if (!cli_load(cli, &m))
