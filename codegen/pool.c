@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pools: each position of the result combines the elements under its window. Items are channels of
- * images. Padding holds the monoid's neutral element, so positions outside x do not count; where the
- * divisor of a mean depends on the position, a second plane of ones and zeros counts. */
+ * images. Padding holds the monoid's neutral element, so positions outside x do not count; where
+ * the divisor of a mean depends on the position, a second plane of ones and zeros counts. */
 #include "codegen/window_priv.h"
 
 #include <math.h>
