@@ -149,26 +149,64 @@ static bool check_supported(Import *im)
 
 /* --- Inputs and initializers ------------------------------------------------------------------ */
 
-/* A dimension without a name or size gets a symbol of its own. */
+/* The symbol of a dimension, NULL where it has a size; one without a name gets a symbol of its own.
+ */
+static const char *dim_symbol(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
+{
+    if (d->has_dim_value && d->dim_value >= 0)
+        return NULL;
+    if (d->dim_param && *d->dim_param)
+        return sc_intern(im->cx, d->dim_param);
+    ScStr name = {0};
+    sc_str_addf(&name, "%s_%zu", input, axis);
+    const char *ret = sc_intern(im->cx, sc_str_get(&name));
+    sc_str_free(&name);
+    return ret;
+}
+
 static const ScTerm *dim_term(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
 {
-    char fresh[32];
-    ScStr name = {0};
-    const ScTerm *t;
-    if (d->has_dim_value && d->dim_value >= 0) {
-        t = sc_term(im->cx, d->dim_value);
-    } else {
-        snprintf(fresh, sizeof fresh, "_%zu", axis);
-        sc_str_add(&name, d->dim_param && *d->dim_param ? d->dim_param : input);
-        if (!d->dim_param || !*d->dim_param)
-            sc_str_add(&name, fresh);
-        t = sc_term_sym(im->cx, sc_str_get(&name));
-        for (uint32_t i = 0; im->opt && i < im->opt->n_dim; i++)
-            if (!strcmp(im->opt->dim_name[i], sc_str_get(&name)))
-                t = sc_term(im->cx, im->opt->dim_value[i]);
-    }
-    sc_str_free(&name);
+    const char *name = dim_symbol(im, input, axis, d);
+    if (!name)
+        return sc_term(im->cx, d->dim_value);
+    const ScTerm *t = sc_term_sym(im->cx, name);
+    for (uint32_t i = 0; im->opt && i < im->opt->n_dim; i++)
+        if (!strcmp(im->opt->dim_name[i], name))
+            t = sc_term(im->cx, im->opt->dim_value[i]);
     return t;
+}
+
+/* Whether an input has the symbol; where none has, *known lists those that there are. */
+static bool has_symbol(Import *im, const char *wanted, ScStr *known)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    for (size_t i = 0; i < g->n_input; i++) {
+        const Onnxpb__ValueInfo *v = g->input[i];
+        const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
+        for (size_t d = 0; t && t->shape && d < t->shape->n_dim; d++) {
+            const char *name = dim_symbol(im, text(v->name), d, t->shape->dim[d]);
+            if (name && !strcmp(name, wanted))
+                return true;
+            if (name && known->n < 400)
+                sc_str_addf(known, "%s\"%s\"", known->n ? ", " : "", name);
+        }
+    }
+    return false;
+}
+
+/* A --dim that names no dimension is a slip of the pen that would go unseen. */
+static bool check_dims(Import *im)
+{
+    bool ok = true;
+    for (uint32_t i = 0; im->opt && i < im->opt->n_dim; i++) {
+        ScStr known = {0};
+        if (!has_symbol(im, im->opt->dim_name[i], &known))
+            ok = sc_fail(im->cx, NULL, SC_E_INPUT, "no dimension is named \"%s\"; there %s%s",
+                         im->opt->dim_name[i], known.n ? "is " : "is none with a name",
+                         sc_str_get(&known));
+        sc_str_free(&known);
+    }
+    return ok;
 }
 
 static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v)
@@ -241,6 +279,8 @@ static bool import_inputs(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
     uint32_t n_made = 0;
+    if (!check_dims(im))
+        return false;
     for (size_t i = 0; i < g->n_input; i++) {
         const char *name = sc_intern(im->cx, text(g->input[i]->name));
         ScVal known;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,7 @@ ScrtStatus scrt_file_read(const char *path, unsigned char **ret, size_t *ret_n, 
 ScrtStatus scrt_out_open(ScrtOut *o, const char *path, ScrtIoError *err)
 {
     static const char suffix[] = ".XXXXXX";
+    char target[PATH_MAX]; /* renaming over a link (/dev/stdout is one) would replace it */
     struct stat st;
     *o = (ScrtOut){.path = path, .fd = STDOUT_FILENO};
     if (strcmp(path, "-") == 0)
@@ -88,13 +90,19 @@ ScrtStatus scrt_out_open(ScrtOut *o, const char *path, ScrtIoError *err)
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         o->fd = open(path, O_WRONLY | O_CLOEXEC);
     } else {
-        size_t n = strlen(path);
-        o->temporary = scrt_alloc(n + sizeof suffix);
-        if (!o->temporary)
-            return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", path);
-        memcpy(o->temporary, path, n);
-        memcpy(o->temporary + n, suffix, sizeof suffix);
-        o->fd = mkostemp(o->temporary, O_CLOEXEC);
+        bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode);
+        const char *at = !link ? path : realpath(path, target);
+        size_t n = at ? strlen(at) : 0;
+        o->fd = -1;
+        if (at) {
+            o->temporary = scrt_alloc(2 * (n + 1) + sizeof suffix); /* and the path after it */
+            if (!o->temporary)
+                return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", path);
+            memcpy(o->temporary, at, n);
+            memcpy(o->temporary + n, suffix, sizeof suffix);
+            o->target = memcpy(o->temporary + n + sizeof suffix, at, n + 1);
+            o->fd = mkostemp(o->temporary, O_CLOEXEC);
+        }
     }
     if (o->fd >= 0)
         return SCRT_OK;
@@ -130,7 +138,7 @@ ScrtStatus scrt_out_close(ScrtOut *o, bool keep, ScrtIoError *err)
     }
     if (o->fd != STDOUT_FILENO && close(o->fd) != 0 && !o->failed)
         o->failed = true, o->error = errno;
-    if (o->temporary && keep && !o->failed && rename(o->temporary, o->path) != 0)
+    if (o->temporary && keep && !o->failed && rename(o->temporary, o->target) != 0)
         o->failed = true, o->error = errno;
     if (o->temporary && (!keep || o->failed))
         unlink(o->temporary);
@@ -140,4 +148,14 @@ ScrtStatus scrt_out_close(ScrtOut *o, bool keep, ScrtIoError *err)
         return SCRT_OK;
     return scrt_io_fail(err, SCRT_E_FILE, "%.300s: cannot be written: %s", shown(o->path, false),
                         strerror(o->error));
+}
+
+ScrtStatus scrt_file_write(const char *path, const void *bytes, size_t n, ScrtIoError *err)
+{
+    ScrtOut o;
+    ScrtStatus s = scrt_out_open(&o, path, err);
+    if (s != SCRT_OK)
+        return s;
+    scrt_out_write(&o, bytes, n);
+    return scrt_out_close(&o, true, err);
 }

@@ -25,6 +25,11 @@ typedef struct ScrtNamedList {
 } ScrtNamedList;
 void scrt_named_free(ScrtNamedList *list);
 
+/* n bytes as a file, under a temporary name that is then renamed: a failure leaves what was there.
+ * A link is followed; what is no regular file (a device, a pipe) is written directly and never
+ * replaced. "-" is standard output. */
+ScrtStatus scrt_file_write(const char *path, const void *bytes, size_t n, ScrtIoError *err);
+
 /* .npy, format versions 1 to 3, C or Fortran order (made C), little or big endian (made native),
  * and the types of NumPy that have a ScrtDtype. NumPy has no bf16 and no type of 8 bits or fewer
  * but the integers: elements of those travel as patterns, see scrt_tensor_adopt. want says what the

@@ -20,11 +20,13 @@ ScrtStatus scrt_io_fail(ScrtIoError *err, ScrtStatus status, const char *fmt, ..
 /* A whole file in memory, "-" for standard input; the caller frees *ret with scrt_free. */
 ScrtStatus scrt_file_read(const char *path, unsigned char **ret, size_t *ret_n, ScrtIoError *err);
 
-/* A file being written under a temporary name beside path. A path that is there and is no regular
- * file (a device, a pipe) is written directly, and so is "-", standard output. */
+/* A file being written under a temporary name beside path, or beside what path is a link to. A path
+ * that is there and is no regular file (a device, a pipe) is written directly, and so is "-",
+ * standard output. */
 typedef struct ScrtOut {
     const char *path;
     char *temporary; /* NULL: written directly */
+    char *target;    /* what the temporary file becomes; in the same memory */
     int fd;
     uint64_t n; /* bytes so far */
     bool failed;

@@ -148,7 +148,7 @@ static ScrtStatus map_weights(ScrtSession *s, const ScrtOptions *o)
         s->weights = o->weights;
         return (uintptr_t)o->weights % 64 == 0 ? SCRT_OK : SCRT_E_ARGUMENT;
     }
-    int fd = o && o->weights_file ? open(o->weights_file, O_RDONLY | O_CLOEXEC) : -1;
+    int fd = o && o->weights_file ? open(o->weights_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
     if (fd < 0)
         return SCRT_E_WEIGHTS;
     struct stat st;

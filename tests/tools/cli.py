@@ -250,6 +250,9 @@ def options(tmp):
     scalec("compile", LEAKY, "-o", exe, "--dim", "batch_size=3")
     shown = subprocess.run([exe, "--help"], capture_output=True, text=True, check=True).stdout
     assert "f32[3,1,28,28]" in shown and "f32[3,10]" in shown, shown
+    err = failing("compile", LEAKY, "-o", exe, "--dim", "batch=3")
+    assert "E0501" in err and '"batch"' in err and '"batch_size"' in err, err
+    assert '"n"' in failing("dump", MNIST, "--dim", "n=3")
 
 
 def deep(tmp):
@@ -307,10 +310,57 @@ def hostile_names(tmp):
     subprocess.run([exe, "-i", os.path.join(tmp, "x.npy"), "-o", os.path.join(tmp, "y.npz")], check=True)
 
 
+def outputs(tmp):
+    """What lies at -o is replaced whole or not at all; links are followed, and what is no file stays."""
+    fifo, link, real, npy = (os.path.join(tmp, n) for n in ("fifo", "link", "real", "link.npy"))
+    os.mkfifo(fifo)
+    before = os.lstat(fifo)
+    assert "regular" in failing("compile", MNIST, "-o", fifo)
+    for args in (["compile", MNIST, "--emit", "asm"], ["compile", MNIST, "--emit", "obj"], ["dump", MNIST]):
+        reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
+        try:
+            subprocess.run([SCALEC, *args, "-o", fifo], check=True, timeout=100)
+            assert len(reader.communicate(timeout=100)[0]) > 1000, args
+        finally:
+            reader.kill()
+        after = os.lstat(fifo)
+        assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode), "a pipe was replaced"
+    os.symlink("real", link)
+    os.symlink("real", npy)
+    for args in (["dump", MNIST], ["compile", MNIST, "--emit", "asm"], ["compile", MNIST]):
+        write(real, "old")
+        scalec(*args, "-o", link)
+        assert os.path.islink(link) and os.path.getsize(real) > 1000, args
+    write(real, "old")
+    scalec("run", MNIST, "-i", DIGIT, "-o", npy)
+    assert os.path.islink(npy) and np.load(real).shape == (1, 10)
+    with open(os.path.join(tmp, "shell"), "w") as f:
+        subprocess.run([SCALEC, "dump", MNIST, "-o", "/proc/self/fd/1"], stdout=f, check=True)
+    assert os.path.getsize(os.path.join(tmp, "shell")) > 1000
+
+    def lost(*args):
+        """Nothing is left of, or beside, what could not be linked; what was there before is."""
+        there = sorted(os.listdir(tmp))
+        p = subprocess.run([SCALEC, "compile", MNIST, *args], capture_output=True, text=True,
+                           env={**os.environ, "PATH": tmp})
+        assert p.returncode == 1 and "E0403" in p.stderr, p.stderr
+        assert sorted(os.listdir(tmp)) == there
+    lost("-o", os.path.join(tmp, "a"), "--embed-limit", "100")
+    lost("-o", os.path.join(tmp, "a.so"), "--emit", "so")
+    exe = os.path.join(tmp, "big")
+    scalec("compile", MNIST, "--embed-limit", "100", "-o", exe)
+    lost("-o", exe, "--embed-limit", "100", "--recipe", "fp8")
+    subprocess.run([exe, "-i", DIGIT], check=True, capture_output=True)
+    os.unlink(exe + ".weights")
+    os.mkfifo(exe + ".weights")
+    p = subprocess.run([exe, "-i", DIGIT], capture_output=True, text=True, timeout=20)
+    assert p.returncode == 1 and "big.weights" in p.stderr, p.stderr
+
+
 def main():
     count = Count("tools-cli")
     for fn in (broken_inner, five_unsupported, statuses, compiler_missing, dumps, folded_text_runs, states,
-               data_sets, executables, options, deep, operand_maps, hostile_names):
+               data_sets, executables, options, deep, operand_maps, outputs, hostile_names):
         with tempfile.TemporaryDirectory() as tmp:
             count.check(fn.__name__, lambda: fn(tmp))
     count.close()

@@ -126,29 +126,57 @@ static void remove_dir(ScArena *a, const char *dir)
     rmdir(dir);
 }
 
-/* The folder is made beside the result, so that moving it there is one rename. */
-static bool link_to(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *path)
-{
-    ScArena *a = sc_arena_new();
-    char *dir = sc_printf(a, "%s.XXXXXX", path);
-    bool ok =
-        mkdtemp(dir) != NULL || sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", path, strerror(errno));
-    if (ok) {
-        ok = link_in(cx, a, o, kind, dir) &&
-             (rename(sc_printf(a, "%s/out", dir), path) == 0 ||
-              sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", path, strerror(errno)));
-        remove_dir(a, dir);
-    }
-    sc_arena_free(a);
-    return ok;
-}
-
 /* model.o -> model.h; model -> model.h */
 static char *header_path(ScArena *a, const char *path)
 {
     const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
     int n = dot ? (int)(dot - path) : (int)strlen(path);
     return sc_printf(a, "%.*s.h", n, path);
+}
+
+/* What lies beside an artefact: weights that are not in it, and its header. */
+static bool write_beside(ScCtx *cx, ScArena *a, const ScObject *o, ScalecOutput kind,
+                         const char *path)
+{
+    return (o->embedded || o->n_weights == 0 ||
+            scalec_write_file(cx, sc_printf(a, "%s.weights", path), o->weights, o->n_weights)) &&
+           (kind == SCALEC_EXE ||
+            scalec_write_file(cx, header_path(a, path), o->header, strlen(o->header)));
+}
+
+/* The file that a linked result becomes: a link is followed, a device or a folder is refused, for
+ * renaming would replace it. */
+static const char *link_target(ScCtx *cx, ScArena *a, const char *path)
+{
+    char real[PATH_MAX];
+    struct stat st;
+    if (lstat(path, &st) != 0 || S_ISREG(st.st_mode))
+        return path;
+    const char *at = realpath(path, real);
+    if (at && stat(at, &st) == 0 && S_ISREG(st.st_mode))
+        return sc_printf(a, "%s", at);
+    sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", path,
+            !at                   ? strerror(errno)
+            : S_ISDIR(st.st_mode) ? strerror(EISDIR)
+                                  : "it is no regular file");
+    return NULL;
+}
+
+/* The folder is made beside the result, so that moving it there is one rename. What lies beside the
+ * result is written only when it is linked. */
+static bool link_to(ScCtx *cx, ScArena *a, const ScObject *o, ScalecOutput kind, const char *path)
+{
+    const char *to = link_target(cx, a, path);
+    char *dir = to ? sc_printf(a, "%s.XXXXXX", to) : NULL;
+    if (!to)
+        return false;
+    if (!mkdtemp(dir))
+        return sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", path, strerror(errno));
+    bool ok = link_in(cx, a, o, kind, dir) && write_beside(cx, a, o, kind, path) &&
+              (rename(sc_printf(a, "%s/out", dir), to) == 0 ||
+               sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", path, strerror(errno)));
+    remove_dir(a, dir);
+    return ok;
 }
 
 bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *path)
@@ -159,13 +187,9 @@ bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *p
     if (kind == SCALEC_ASM || kind == SCALEC_LLVM)
         return scalec_write_file(cx, path, o->bytes, o->n);
     ScArena *a = sc_arena_new();
-    bool ok = o->embedded || o->n_weights == 0 ||
-              (!std_out &&
-               scalec_write_file(cx, sc_printf(a, "%s.weights", path), o->weights, o->n_weights));
-    if (ok && kind != SCALEC_EXE && !std_out)
-        ok = scalec_write_file(cx, header_path(a, path), o->header, strlen(o->header));
-    if (ok)
-        ok = linked ? link_to(cx, o, kind, path) : scalec_write_file(cx, path, o->bytes, o->n);
+    bool ok = linked ? link_to(cx, a, o, kind, path)
+                     : (std_out || write_beside(cx, a, o, kind, path)) &&
+                           scalec_write_file(cx, path, o->bytes, o->n);
     sc_arena_free(a);
     return ok;
 }

@@ -50,39 +50,11 @@ char *scalec_read_file(ScCtx *cx, const char *path, size_t *ret_n)
     return p;
 }
 
-static bool write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t put = write(fd, p, n);
-        if (put < 0)
-            return false;
-        p += put;
-        n -= (size_t)put;
-    }
-    return true;
-}
-
 bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n)
 {
-    if (!strcmp(path, "-"))
-        return write_all(STDOUT_FILENO, bytes, n) ||
-               sc_fail(cx, NULL, SC_E_WRITE, "standard output: %s", strerror(errno));
-    ScStr tmp = {0};
-    sc_str_addf(&tmp, "%s.XXXXXX", path);
-    int fd = mkstemp(tmp.s);
-    mode_t mask = umask(0);
-    umask(mask);
-    bool ok = fd >= 0 && write_all(fd, bytes, n) && fchmod(fd, 0666 & ~mask) == 0;
-    if (fd >= 0)
-        ok = close(fd) == 0 && ok;
-    ok = ok && rename(tmp.s, path) == 0;
-    if (!ok) {
-        sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            unlink(tmp.s);
-    }
-    sc_str_free(&tmp);
-    return ok;
+    ScrtIoError err;
+    return scrt_file_write(path, bytes, n, &err) == SCRT_OK ||
+           sc_fail(cx, NULL, SC_E_WRITE, "%s", err.text);
 }
 
 /* The folder of path, "." where it names none. */

@@ -32,7 +32,7 @@ bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const 
                        const char *path);
 bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path);
 bool scalec_write_json(ScCtx *cx, const ScGraph *g, const char *path);
-/* Bytes to a file: a temporary name beside it, then renamed; or to standard output. */
+/* Bytes to a file, as scrt_file_write does. */
 bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n);
 /* A whole file, or standard input. NUL-terminated, freed with sc_buf_free; NULL with SC_E_FILE. */
 char *scalec_read_file(ScCtx *cx, const char *path, size_t *ret_n);
