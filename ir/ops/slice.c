@@ -310,6 +310,28 @@ static bool eval_shape(ScEval *e)
     return true;
 }
 
+/* What folding left is not known before the model runs: each extent is computed then. */
+static void expand_shape(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                         ScVal *ret_out)
+{
+    (void)g;
+    const ScType *x = sc_built(b, in[0])->type;
+    uint32_t first, count = shape_range(n->attr, x->rank, &first);
+    ScVal one[SCRT_MAX_RANK];
+    for (uint32_t i = 0; i < count; i++) {
+        const ScTerm *dim = x->dim[first + i];
+        int64_t c;
+        one[i] = sc_term_const(dim, &c) ? sc_const_i64(b, 1, &c)
+                                        : sc_op_at(b, term, SC_ATTRS(SC_TERMS(1, &dim)));
+    }
+    if (count == 0)
+        ret_out[0] = sc_const_i64(b, 0, NULL);
+    else if (count == 1)
+        ret_out[0] = one[0];
+    else
+        ret_out[0] = sc_node1(b, &sc_op_concat, SC_ATTRS(SC_INT(0)), count, one);
+}
+
 const ScOp sc_op_shape = {
     .name = "shape",
     .doc = "the extents of x, from `start` up to `end`",
@@ -324,5 +346,49 @@ const ScOp sc_op_shape = {
     .n_attr = 2,
     .infer = infer_shape,
     .scale = "a -> _",
+    .expand = expand_shape,
     .eval = eval_shape,
+};
+
+/* --- term ------------------------------------------------------------------------------------ */
+
+static bool infer_term(ScInfer *in)
+{
+    const ScAttr *value = &in->attr[0];
+    if (value->n != 1)
+        return sc_infer_fail(in, SC_E_ATTRIBUTE, "`value` must be one term");
+    in->ret_content[0] = value->ts;
+    return sc_ops_result(in, SCRT_I64, 1, (const ScTerm *[]){sc_term(in->cx, 1)});
+}
+
+static bool eval_term(ScEval *e)
+{
+    scrt_store_int(SCRT_I64, e->out[0].data, 0, sc_eval_term(e, sc_attr(e->n, 0)->ts[0]));
+    return true;
+}
+
+static void body_term(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    (void)in;
+    ret_out[0] = sc_x_term(b, sc_attr(n, 0)->ts[0]);
+}
+
+static uint32_t make_term(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    const ScTerm *t = sc_term(b->cx, (int64_t)sc_ops_pick(r, 0, 1000) - 500);
+    ret_out[0] = sc_op_at(b, term, SC_ATTRS(SC_TERMS(1, &t)));
+    return 1;
+}
+
+const ScOp sc_op_term = {
+    .name = "term",
+    .doc = "the value that a term has when the model runs",
+    .in = "",
+    .out = "y: shape",
+    .attr = {{.name = "value", .kind = SC_A_TERMS, .required = true, .doc = "one term"}},
+    .n_attr = 1,
+    .infer = infer_term,
+    .lower = {SC_MAP, body_term},
+    .eval = eval_term,
+    .domain = {.make = make_term},
 };

@@ -292,6 +292,22 @@ START_TEST(states)
 }
 END_TEST
 
+/* Extents that leave the graph, or are computed with. */
+START_TEST(shapes)
+{
+    sct_everywhere("graph @g(%x: f32[n,3], %y: f16[2,n+1]) -> (%s, %t, %u, %r, %e) {\n"
+                   "  %s = shape %x : i64[2]\n"
+                   "  %1 = concat %x, %x {axis = 0} : f32[2*n,3]\n"
+                   "  %t = shape %1 {end = 1} : i64[1]\n"
+                   "  %u = mul %s, %t : i64[2]\n"
+                   "  %2 = shape %y {start = -1} : i64[1]\n"
+                   "  %r = cast %2 : f32[1]\n"
+                   "  %e = shape %x {start = 2} : i64[0]\n"
+                   "}\n",
+                   -4, 4, exact, SIZES(0, 1, 70));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("codegen-map");
@@ -311,6 +327,7 @@ int main(void)
     tcase_add_test(t, concatenation);
     tcase_add_test(t, rebalances);
     tcase_add_test(t, states);
+    tcase_add_test(t, shapes);
     suite_add_tcase(s, t);
     return sct_main("codegen-map", s);
 }
