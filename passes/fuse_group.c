@@ -25,8 +25,8 @@ typedef struct Grow {
     uint32_t *seen;      /* [n_node] stamp of the last growth that looked at it */
     uint32_t *forbidden; /* [n_node] 1 + the group that it may not join */
     uint32_t stamp, id;
-    uint32_t *todo; /* candidates */
-    uint32_t n_todo, cap_todo;
+    uint32_t *pending; /* candidates */
+    uint32_t n_pending, cap_pending;
     uint32_t *member;
     uint32_t n, cap;
     const ScType *space, *low; /* low NULL: no member has another shape */
@@ -129,7 +129,7 @@ static void add(Grow *w, uint32_t node)
         if (n->in[i] < SC_FIRST || w->seen[def] == w->stamp)
             continue;
         w->seen[def] = w->stamp;
-        sc_buf_push(w->todo, w->n_todo, w->cap_todo, def);
+        sc_buf_push(w->pending, w->n_pending, w->cap_pending, def);
     }
 }
 
@@ -137,10 +137,10 @@ static void add(Grow *w, uint32_t node)
 static uint32_t take_last(Grow *w)
 {
     uint32_t best = 0;
-    for (uint32_t i = 1; i < w->n_todo; i++)
-        best = w->todo[i] > w->todo[best] ? i : best;
-    uint32_t node = w->todo[best];
-    w->todo[best] = w->todo[--w->n_todo];
+    for (uint32_t i = 1; i < w->n_pending; i++)
+        best = w->pending[i] > w->pending[best] ? i : best;
+    uint32_t node = w->pending[best];
+    w->pending[best] = w->pending[--w->n_pending];
     return node;
 }
 
@@ -148,7 +148,7 @@ static void grow_once(Grow *w, uint32_t root)
 {
     const ScNode *n = &w->g->node[root];
     w->stamp++;
-    w->n = w->n_todo = 0;
+    w->n = w->n_pending = 0;
     w->space = type_of(w, root);
     w->low = NULL;
     w->anchor = is_anchor(n) ? n : NULL;
@@ -159,7 +159,7 @@ static void grow_once(Grow *w, uint32_t root)
         w->space = sc_type_of(w->g, n->in[0]);
     }
     add(w, root);
-    while (w->n_todo > 0) {
+    while (w->n_pending > 0) {
         uint32_t node = take_last(w);
         if (w->n < MAX_MEMBERS && join(w, node))
             add(w, node);
@@ -222,7 +222,7 @@ ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a)
         w.id = ret.n;
         ret.group[ret.n++] = grow(&w, i, a);
     }
-    sc_buf_free(w.todo);
+    sc_buf_free(w.pending);
     sc_buf_free(w.member);
     return ret;
 }
