@@ -255,6 +255,43 @@ def options(tmp):
     assert '"n"' in failing("dump", MNIST, "--dim", "n=3")
 
 
+def bare_object(tmp):
+    """A C program of its own: the header alone names the model, the object holds the weights."""
+    obj, main, exe = (os.path.join(tmp, n) for n in ("digit.o", "main.c", "main"))
+    scalec("compile", MNIST, "--recipe", "fp8", "--emit", "obj", "--symbol", "digit", "-o", obj)
+    x, y = (os.path.join(tmp, n) for n in ("x.f32", "y.npy"))
+    np.load(DIGIT).astype(np.float32).tofile(x)
+    scalec("run", MNIST, "--recipe", "fp8", "-i", DIGIT, "-o", y)
+    write(main, """#include "digit.h"
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    static float x[28 * 28];
+    ScrtTensor in = {.dtype = 1, .rank = 4, .dims = {1, 1, 28, 28}, .data = x}, out = {.data = NULL};
+    ScrtSession *s;
+    FILE *f = fopen(argv[argc - 1], "rb");
+    if (!f || fread(x, 1, sizeof x, f) != sizeof x || scrt_open(&digit, NULL, &s) != SCRT_OK ||
+        scrt_run(s, &in, &out) != SCRT_OK)
+        return 1;
+    for (int i = 0; i < 10; i++)
+        printf("%.9g ", ((float *)out.data)[i]);
+    scrt_free(out.data);
+    scrt_close(s);
+    return fclose(f);
+}
+""")
+    include = ["-I" + tmp, "-I" + os.path.join(SOURCE, "runtime"), "-I" + SOURCE]
+    lib = os.path.join(os.path.abspath(os.environ["SCT_BUILD"]), "runtime", "libscrt.a")
+    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", *include, main, obj, lib, "-lm", "-pthread", "-o", exe],
+                   check=True)
+    got = subprocess.run([exe, x], capture_output=True, text=True, check=True).stdout.split()
+    np.testing.assert_array_equal(np.array(got, np.float32), np.load(y)[0])
+    header = write(os.path.join(tmp, "alone.c"), '#include "digit.h"\n#include "digit.h"\n')
+    for language in ("c", "c++"):
+        subprocess.run(["clang-19", "-x", language, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *include, header],
+                       check=True)
+
+
 def deep(tmp):
     """Forty layers: what a recipe does to one layer's exponent must not add up to an overflow."""
     rng = np.random.default_rng(3)
@@ -360,7 +397,7 @@ def outputs(tmp):
 def main():
     count = Count("tools-cli")
     for fn in (broken_inner, five_unsupported, statuses, compiler_missing, dumps, folded_text_runs, states,
-               data_sets, executables, options, deep, operand_maps, outputs, hostile_names):
+               data_sets, executables, options, bare_object, deep, operand_maps, outputs, hostile_names):
         with tempfile.TemporaryDirectory() as tmp:
             count.check(fn.__name__, lambda: fn(tmp))
     count.close()
