@@ -461,7 +461,7 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
 static bool reduce(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
-    const ScOp *op = sc_op_onnx("", n->pb->op_type, n->opset);
+    const ScOp *op = sc_op_onnx(n->im->cx, "", n->pb->op_type, n->opset);
     uint32_t n_axes, rank = im_type(n, 0)->rank, a = 0;
     const int64_t *axes = axes_of(n, op == &sc_op_reduce_sum ? 13 : 18, &n_axes, &ok);
     int64_t keep = im_int(n, "keepdims", 1, &ok), noop = im_int(n, "noop_with_empty_axes", 0, &ok);

@@ -139,7 +139,7 @@ static bool check_supported(Import *im)
         const Onnxpb__Node *n = g->node[i];
         const char *domain = domain_of(n->domain), *type = text(n->op_type);
         int opset = opset_of(im, domain);
-        if (im_adapter(domain, type, opset) || sc_op_onnx(domain, type, opset))
+        if (im_adapter(domain, type, opset) || sc_op_onnx(im->cx, domain, type, opset))
             continue;
         ok = sc_fail(im->cx, node_loc(im, n, i), SC_E_UNSUPPORTED, "%s of domain \"%s\", opset %d",
                      type, *domain ? domain : "ai.onnx", opset);
@@ -389,7 +389,7 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     const char *domain = domain_of(pb->domain), *type = text(pb->op_type);
     ImNode n = {.im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = opset_of(im, domain)};
     const ImAdapter *adapter = im_adapter(domain, type, n.opset);
-    const ScOp *row = sc_op_onnx(domain, type, n.opset);
+    const ScOp *row = sc_op_onnx(im->cx, domain, type, n.opset);
     uint32_t n_out = (uint32_t)pb->n_output;
     while (n_out > 0 && !*pb->output[n_out - 1])
         n_out--;

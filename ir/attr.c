@@ -2,6 +2,7 @@
 /* Attributes: compared, and interned for the builder. */
 #include "ir/op.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* Bytes of the payload behind the pointer of a plural kind; *ret_p is that pointer. 0 for others.
@@ -78,10 +79,11 @@ static void canonical(ScCtx *cx, const ScAttr *a, ScAttr *ret)
 const ScAttr *sc_attr_intern(ScCtx *cx, uint32_t n, const ScAttr *a)
 {
     ScAttr c[SC_MAX_ATTR];
+    assert(n <= SC_MAX_ATTR);
     if (n == 0)
         return NULL;
-    memset(c, 0, sizeof c);
-    for (uint32_t i = 0; i < n && i < SC_MAX_ATTR; i++)
+    memset(c, 0, n * sizeof *c);
+    for (uint32_t i = 0; i < n; i++)
         canonical(cx, &a[i], &c[i]);
     return sc_intern_bytes(cx, c, n * sizeof *c);
 }

@@ -98,7 +98,10 @@ typedef struct ScAttr {
 #define SC_TERMS(len, p) ((ScAttr){.kind = SC_A_TERMS, .n = (len), .ts = (p)})
 /* Floats are equal when their bits are. */
 bool sc_attr_equal(const ScAttr *a, const ScAttr *b);
-/* n attributes as a session keeps them: equal ones are equal pointers; NULL for none. */
+#define SC_MAX_ATTR 16 /* attributes of a row */
+/* n <= SC_MAX_ATTR attributes as a session keeps them: equal ones are equal pointers; NULL for
+ * none.
+ */
 const ScAttr *sc_attr_intern(ScCtx *cx, uint32_t n, const ScAttr *a);
 
 /* --- Values and nodes ------------------------------------------------------------------------ */
@@ -233,7 +236,7 @@ ScVal sc_node1(ScBuild *b, const ScOp *op, const ScAttr *attr, uint32_t n_in, co
     sc_node1((b), &sc_op_##row, NULL, sizeof((ScVal[]){__VA_ARGS__}) / sizeof(ScVal),              \
              (ScVal[]){__VA_ARGS__})
 /* sc_op_at(b, cast, SC_ATTRS(SC_DT(t)), x): the same with attributes in schema order. */
-#define SC_ATTRS(...) ((ScAttr[8]){__VA_ARGS__})
+#define SC_ATTRS(...) ((ScAttr[SC_MAX_ATTR]){__VA_ARGS__})
 #define sc_op_at(b, row, attrs, ...)                                                               \
     sc_node1((b), &sc_op_##row, (attrs), sizeof((ScVal[]){__VA_ARGS__}) / sizeof(ScVal),           \
              (ScVal[]){__VA_ARGS__})

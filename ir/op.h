@@ -9,8 +9,7 @@
 
 #define SC_MAX_IN   16 /* operands of a row that is not variadic */
 #define SC_MAX_OUT  8  /* results */
-#define SC_MAX_ATTR 8
-#define SC_MAX_VARS 8 /* variables of a scale signature */
+#define SC_MAX_VARS 8  /* variables of a scale signature */
 
 /* Facts that are yes or no. */
 enum {
@@ -240,11 +239,18 @@ struct ScOp {
 #include "ops.def"
 #undef SC_OP
 
-extern const ScOp *const sc_op_table[];
+extern const ScOp *const sc_op_table[]; /* the rows that every session has */
 extern const uint32_t sc_op_count;
-const ScOp *sc_op_find(const char *name);
+/* Adds a row of the caller's to one session, where parser, importer and `ops` then find it; op must
+ * outlive the session. False with SC_E_NAME where the name, or the ONNX operator at one of its
+ * opsets, is another row's already, or with SC_E_VERIFY where the row's strings are not well
+ * formed. */
+bool sc_op_register(ScCtx *cx, const ScOp *op);
+/* All rows of a session, the table's first; valid until the next one is added. */
+const ScOp *const *sc_op_rows(ScCtx *cx, uint32_t *ret_n);
+const ScOp *sc_op_find(ScCtx *cx, const char *name); /* or NULL */
 /* The row that is ONNX domain::type at this opset, or NULL. */
-const ScOp *sc_op_onnx(const char *domain, const char *type, int opset);
+const ScOp *sc_op_onnx(ScCtx *cx, const char *domain, const char *type, int opset);
 
 /* The index of an attribute, or -1. */
 int sc_attr_index(const ScOp *op, const char *name);

@@ -474,7 +474,7 @@ static bool parse_node(ScParse *p, Body *b)
         return false;
     sc_lex_blanks(&p->l);
     const char *begin = p->l.p, *name = sc_lex_name(&p->l, "an operator's name", NULL);
-    const ScOp *op = name ? sc_op_find(name) : NULL;
+    const ScOp *op = name ? sc_op_find(p->cx, name) : NULL;
     if (!op || (op->flags & SC_BARRIER)) {
         p->l.p = begin;
         return sc_lex_expected(&p->l, "an operator's name");

@@ -78,12 +78,82 @@ static const ScStep pipeline[] = {
     {&pass_expand, "expand"},   {&pass_fuse, "fuse"},
 };
 
-const ScPass *sc_pass_find(const char *name)
+#define N_STEP (sizeof pipeline / sizeof *pipeline)
+
+/* What a session's user added, and the pipeline with it. */
+typedef struct Added {
+    const ScPass **pass; /* [n] */
+    ScStep *step;        /* [n_step] NULL: the pipeline as above */
+    uint32_t n, n_step;
+} Added;
+
+static Added *added(ScCtx *cx)
 {
+    static const char key;
+    return sc_ctx_slot(cx, &key, sizeof(Added));
+}
+
+static const ScStep *steps(ScCtx *cx, uint32_t *ret_n)
+{
+    const Added *a = added(cx);
+    *ret_n = a->step ? a->n_step : N_STEP;
+    return a->step ? a->step : pipeline;
+}
+
+const ScPass *sc_pass_find(ScCtx *cx, const char *name)
+{
+    const Added *a = added(cx);
     for (uint32_t i = 0; i < sc_pass_count; i++)
         if (strcmp(sc_pass_table[i]->name, name) == 0)
             return sc_pass_table[i];
+    for (uint32_t i = 0; i < a->n; i++)
+        if (strcmp(a->pass[i]->name, name) == 0)
+            return a->pass[i];
     return NULL;
+}
+
+/* The pipeline with a step at place k. */
+static void insert_step(ScCtx *cx, Added *a, uint32_t k, ScStep s)
+{
+    uint32_t n;
+    const ScStep *old = steps(cx, &n);
+    ScStep *step = sc_array(sc_ctx_arena(cx), ScStep, n + 1);
+    for (uint32_t i = 0; i <= n; i++)
+        step[i] = i == k ? s : old[i - (i > k)];
+    a->step = step;
+    a->n_step = n + 1;
+}
+
+static bool is_added(const Added *a, const ScPass *pass)
+{
+    for (uint32_t i = 0; i < a->n; i++)
+        if (a->pass[i] == pass)
+            return true;
+    return false;
+}
+
+bool sc_pass_register(ScCtx *cx, const ScPass *pass, const char *after)
+{
+    Added *a = added(cx);
+    uint32_t n, k = 0;
+    const ScStep *old = steps(cx, &n);
+    if (sc_pass_find(cx, pass->name))
+        return sc_fail(cx, NULL, SC_E_PASS, "there is a pass \"%s\" already", pass->name);
+    while (after && k < n && !(old[k].stage && strcmp(old[k].stage, after) == 0))
+        k++;
+    if (after && k == n)
+        return sc_fail(cx, NULL, SC_E_PASS, "there is no stage \"%s\"", after);
+    if (after) {
+        for (k++; k < n && is_added(a, old[k].pass);) /* behind those added before */
+            k++;
+        insert_step(cx, a, k, (ScStep){pass, pass->name});
+    }
+    const ScPass **more = sc_array(sc_ctx_arena(cx), const ScPass *, a->n + 1);
+    if (a->n)
+        memcpy(more, a->pass, a->n * sizeof *more);
+    more[a->n++] = pass;
+    a->pass = more;
+    return true;
 }
 
 /* --- Running one ----------------------------------------------------------------------------- */
@@ -312,5 +382,7 @@ ScGraph *sc_pipeline_steps(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t 
 
 ScGraph *sc_pipeline_run(ScCtx *cx, ScGraph *g, const ScPipeline *p)
 {
-    return sc_pipeline_steps(cx, g, p, sizeof pipeline / sizeof *pipeline, pipeline);
+    uint32_t n;
+    const ScStep *step = steps(cx, &n);
+    return sc_pipeline_steps(cx, g, p, n, step);
 }

@@ -99,9 +99,14 @@ typedef struct ScPass {
     bool (*idle)(const ScPassEnv *env);
     ScGraph *(*run)(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 } ScPass;
-extern const ScPass *const sc_pass_table[];
+extern const ScPass *const sc_pass_table[]; /* the passes that every session has */
 extern const uint32_t sc_pass_count;
-const ScPass *sc_pass_find(const char *name);
+/* Adds a pass of the caller's to one session, which it must outlive: found by its name, and run by
+ * the pipeline, as a stage of its name, where stage `after` is done (NULL: not by the pipeline; of
+ * several the one added first comes first). False with SC_E_PASS in cx where the name is taken or
+ * there is no such stage. */
+bool sc_pass_register(ScCtx *cx, const ScPass *pass, const char *after);
+const ScPass *sc_pass_find(ScCtx *cx, const char *name); /* or NULL */
 /* Runs one pass, after checking what it needs and refuses (SC_E_PASS; SC_E_SCALED where exponents
  * are refused). g stays the caller's. NULL with errors in cx. */
 ScGraph *sc_pass_run(ScCtx *cx, const ScPass *pass, const ScGraph *g, const ScPassEnv *env);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table, in the order of ops.def. */
+/* The table, in the order of ops.def, and behind it the rows that a session's user added. Found by
+ * the names' hashes: an index made when a session first asks. */
 #include "ir/op.h"
 
+#include <assert.h>
 #include <string.h>
 
 const ScOp *const sc_op_table[] = {
@@ -11,23 +13,111 @@ const ScOp *const sc_op_table[] = {
 };
 const uint32_t sc_op_count = sizeof sc_op_table / sizeof *sc_op_table;
 
-const ScOp *sc_op_find(const char *name)
+typedef struct Rows {
+    const ScOp **row; /* [n] in the session's arena, of cap places */
+    uint32_t n, cap;
+} Rows;
+
+/* What a name stands for: keyed by its interned pointer beside what kind of name it is. */
+typedef struct Named {
+    const ScOp *row;    /* of that name, or NULL */
+    const ScOp **typed; /* [n] rows that are ONNX operators of that type, in the table's order */
+    uint32_t n, cap;
+} Named;
+
+static Named *named(ScCtx *cx, const char *name)
 {
-    for (uint32_t i = 0; i < sc_op_count; i++)
-        if (!strcmp(sc_op_table[i]->name, name))
-            return sc_op_table[i];
-    return NULL;
+    static const char kind;
+    const void *key[] = {&kind, sc_intern(cx, name)};
+    return sc_ctx_slot(cx, sc_intern_bytes(cx, key, sizeof key), sizeof(Named));
 }
 
-const ScOp *sc_op_onnx(const char *domain, const char *type, int opset)
+/* Appends to a list in the session's arena. */
+static void push(ScCtx *cx, const ScOp ***list, uint32_t *n, uint32_t *cap, const ScOp *op)
 {
-    if (!strcmp(domain, "ai.onnx")) /* the two spellings of the default domain */
-        domain = "";
-    for (uint32_t i = 0; i < sc_op_count; i++) {
-        const ScOp *op = sc_op_table[i];
-        if (op->onnx.type && !strcmp(op->onnx.type, type) && !strcmp(op->onnx.domain, domain) &&
-            opset >= op->onnx.since && (op->onnx.until == 0 || opset <= op->onnx.until))
+    if (*n == *cap) {
+        uint32_t room = *cap ? 2 * *cap : 4;
+        const ScOp **more = sc_array(sc_ctx_arena(cx), const ScOp *, room);
+        if (*n)
+            memcpy(more, *list, *n * sizeof **list);
+        *list = more;
+        *cap = room;
+    }
+    (*list)[(*n)++] = op;
+}
+
+static void add(ScCtx *cx, Rows *r, const ScOp *op)
+{
+    push(cx, &r->row, &r->n, &r->cap, op);
+    named(cx, op->name)->row = op;
+    if (op->onnx.type) {
+        Named *t = named(cx, op->onnx.type);
+        push(cx, &t->typed, &t->n, &t->cap, op);
+    }
+}
+
+static Rows *rows(ScCtx *cx)
+{
+    static const char key;
+    Rows *r = sc_ctx_slot(cx, &key, sizeof *r);
+    for (uint32_t i = r->n; i < sc_op_count; i++)
+        add(cx, r, sc_op_table[i]);
+    return r;
+}
+
+const ScOp *const *sc_op_rows(ScCtx *cx, uint32_t *ret_n)
+{
+    const Rows *r = rows(cx);
+    *ret_n = r->n;
+    return r->row;
+}
+
+const ScOp *sc_op_find(ScCtx *cx, const char *name)
+{
+    rows(cx);
+    return named(cx, name)->row;
+}
+
+/* "" and "ai.onnx" are the two spellings of the default domain. */
+static const char *domain_of(const char *domain)
+{
+    return strcmp(domain, "ai.onnx") == 0 ? "" : domain;
+}
+
+const ScOp *sc_op_onnx(ScCtx *cx, const char *domain, const char *type, int opset)
+{
+    rows(cx);
+    const Named *t = named(cx, type);
+    for (uint32_t i = 0; i < t->n; i++) {
+        const ScOp *op = t->typed[i];
+        if (!strcmp(op->onnx.domain, domain_of(domain)) && opset >= op->onnx.since &&
+            (op->onnx.until == 0 || opset <= op->onnx.until))
             return op;
     }
     return NULL;
+}
+
+/* The ranges of opsets have one in common. */
+static bool meet(const ScOp *a, const ScOp *b)
+{
+    return (a->onnx.until == 0 || a->onnx.until >= b->onnx.since) &&
+           (b->onnx.until == 0 || b->onnx.until >= a->onnx.since);
+}
+
+bool sc_op_register(ScCtx *cx, const ScOp *op)
+{
+    Rows *r = rows(cx);
+    assert(op->name && op->infer && op->n_attr <= SC_MAX_ATTR);
+    if (sc_op_find(cx, op->name))
+        return sc_fail(cx, NULL, SC_E_NAME, "there is a row \"%s\" already", op->name);
+    const Named *t = op->onnx.type ? named(cx, op->onnx.type) : NULL;
+    for (uint32_t i = 0; t && i < t->n; i++)
+        if (!strcmp(domain_of(t->typed[i]->onnx.domain), domain_of(op->onnx.domain)) &&
+            meet(t->typed[i], op))
+            return sc_fail(cx, NULL, SC_E_NAME, "rows \"%s\" and \"%s\" are both %s",
+                           t->typed[i]->name, op->name, op->onnx.type);
+    if (!sc_schema(cx, op))
+        return false;
+    add(cx, r, op);
+    return true;
 }

@@ -57,7 +57,7 @@ static void read_run(Golden *t, char *words)
             t->env.recipe = w ? sc_recipe(t->cx, w) : NULL;
             ck_assert_msg(t->env.recipe != NULL, "%s: no recipe", t->file);
         } else {
-            const ScPass *p = sc_pass_find(w);
+            const ScPass *p = sc_pass_find(t->cx, w);
             ck_assert_msg(p != NULL, "%s: no pass or flag is called %s", t->file, w);
             ck_assert_uint_lt(t->n_pass, MAX_LINES);
             t->pass[t->n_pass++] = p;

@@ -2,6 +2,7 @@
 /* What rows say beyond what the tests over the table check: the words of their errors, content of
  * integers that are shapes, growth, views that cost nothing, finding rows. */
 #include "ir/op.h"
+#include "tests/graphs.h"
 #include "tests/harness.h"
 
 #include <math.h>
@@ -336,13 +337,48 @@ END_TEST
 
 START_TEST(rows_are_found_by_name_and_by_onnx)
 {
-    ck_assert_ptr_eq(sc_op_find("reduce_sum"), &sc_op_reduce_sum);
-    ck_assert_ptr_null(sc_op_find("nothing"));
-    ck_assert_ptr_eq(sc_op_onnx("", "Add", 7), &sc_op_add);
-    ck_assert_ptr_eq(sc_op_onnx("ai.onnx", "Add", 20), &sc_op_add);
-    ck_assert_ptr_null(sc_op_onnx("", "Add", 6));
-    ck_assert_ptr_null(sc_op_onnx("com.example", "Add", 7));
-    ck_assert_ptr_null(sc_op_onnx("", "Nothing", 7));
+    ck_assert_ptr_eq(sc_op_find(cx, "reduce_sum"), &sc_op_reduce_sum);
+    ck_assert_ptr_null(sc_op_find(cx, "nothing"));
+    ck_assert_ptr_eq(sc_op_onnx(cx, "", "Add", 7), &sc_op_add);
+    ck_assert_ptr_eq(sc_op_onnx(cx, "ai.onnx", "Add", 20), &sc_op_add);
+    ck_assert_ptr_null(sc_op_onnx(cx, "", "Add", 6));
+    ck_assert_ptr_null(sc_op_onnx(cx, "com.example", "Add", 7));
+    ck_assert_ptr_null(sc_op_onnx(cx, "", "Nothing", 7));
+}
+END_TEST
+
+/* A session's own row is read in text and named by ONNX; another session does not know it. */
+START_TEST(a_session_adds_rows)
+{
+    static const ScOp twice = {.name = "twice",
+                               .doc = "2 x",
+                               .onnx = {"com.example", "Twice", 1},
+                               .in = "x: float",
+                               .out = "y: float",
+                               .scale = "a -> a",
+                               .infer = sc_infer_same},
+                      other = {.name = "add2", .onnx = {"", "Add", 20}, .infer = sc_infer_same},
+                      same = {.name = "relu", .infer = sc_infer_same};
+    const char text[] = "graph @g(%x: f32[2]) -> (%y) {\n  %y = twice %x : f32[2]\n}\n";
+    uint32_t n;
+    ck_assert_ptr_null(sc_parse(cx, "t", text, NULL, NULL));
+    sc_clear_diags(cx);
+    ck_assert(sc_op_register(cx, &twice));
+    ck_assert_ptr_eq(sc_op_find(cx, "twice"), &twice);
+    ck_assert_ptr_eq(sc_op_onnx(cx, "com.example", "Twice", 3), &twice);
+    const ScOp *const *row = sc_op_rows(cx, &n);
+    ck_assert_uint_eq(n, sc_op_count + 1);
+    ck_assert_ptr_eq(row[n - 1], &twice);
+    ScGraph *g = sc_parse(cx, "t", text, NULL, NULL);
+    ck_assert_ptr_nonnull(g);
+    sc_graph_free(g);
+    ck_assert(!sc_op_register(cx, &other));
+    ck_assert_ptr_nonnull(strstr(sct_messages(cx), "rows \"add\" and \"add2\" are both Add"));
+    ck_assert(!sc_op_register(cx, &same));
+    ck_assert_ptr_nonnull(strstr(sct_messages(cx), "there is a row \"relu\" already"));
+    ScCtx *fresh = sc_ctx_new();
+    ck_assert_ptr_null(sc_op_find(fresh, "twice"));
+    sc_ctx_free(fresh);
 }
 END_TEST
 
@@ -351,7 +387,7 @@ START_TEST(every_row_is_well_formed)
     for (uint32_t i = 0; i < sc_op_count; i++) {
         const ScOp *op = sc_op_table[i];
         ck_assert_msg(sc_schema(cx, op) != NULL, "%s", op->name);
-        ck_assert_ptr_eq(sc_op_find(op->name), op);
+        ck_assert_ptr_eq(sc_op_find(cx, op->name), op);
         ck_assert_msg(op->doc && op->infer, "%s", op->name);
         ck_assert_msg(op->lower.cls || op->expand || op->eval, "%s has no meaning", op->name);
         ck_assert_msg(!op->lower.post || op->lower.cls == SC_REDUCE, "%s", op->name);
@@ -363,7 +399,7 @@ START_TEST(every_row_is_well_formed)
         ck_assert_msg(op->lower.cls != SC_CONCAT || op->concat_axis, "%s", op->name);
         ck_assert_msg(op->lower.cls != SC_GATHER || op->gather_axis, "%s", op->name);
         if (op->onnx.type)
-            ck_assert_ptr_eq(sc_op_onnx(op->onnx.domain, op->onnx.type, op->onnx.since), op);
+            ck_assert_ptr_eq(sc_op_onnx(cx, op->onnx.domain, op->onnx.type, op->onnx.since), op);
     }
     ck_assert_uint_eq(sc_n_errors(cx), 0);
 }
@@ -388,6 +424,7 @@ int main(void)
     tcase_add_test(t, symbolic_lengths_move_the_exponent);
     tcase_add_test(t, softmax_is_as_large_as_one_of_n);
     tcase_add_test(t, rows_are_found_by_name_and_by_onnx);
+    tcase_add_test(t, a_session_adds_rows);
     tcase_add_test(t, every_row_is_well_formed);
     suite_add_tcase(s, t);
     return sct_main("ir-ops", s);

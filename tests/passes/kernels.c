@@ -101,7 +101,7 @@ START_TEST(fold_leaves_fresh_rows)
     sc_output(&b, "b", sc_node1(&b, &fresh, NULL, 1, &c));
     sc_output(&b, "c", sc_op(&b, exp, c));
     ScGraph *g = sc_build_end(&b);
-    ScGraph *folded = sc_pass_run(cx, sc_pass_find("fold"), g, &env);
+    ScGraph *folded = sc_pass_run(cx, sc_pass_find(cx, "fold"), g, &env);
     ck_assert_msg(folded != NULL, "%s", sct_messages(cx));
     ck_assert_uint_ne(folded->out[0], folded->out[1]);
     ck_assert_ptr_eq(sc_def(folded, folded->out[0])->op, &fresh);

@@ -93,7 +93,7 @@ START_TEST(unknown_names_are_mistakes)
     ck_assert_msg(said(cx, "there is no pass \"vectorize\""), "%s", sct_messages(cx));
     ck_assert(!run(cx, &(ScPipeline){.until = "vectorise"}, 0, NULL));
     ck_assert_msg(said(cx, "there is no stage \"vectorise\""), "%s", sct_messages(cx));
-    ck_assert_ptr_null(sc_pass_find("vectorize"));
+    ck_assert_ptr_null(sc_pass_find(cx, "vectorize"));
     sc_ctx_free(cx);
 }
 END_TEST
@@ -119,14 +119,14 @@ START_TEST(refusals_are_named)
     ScCtx *cx = sc_ctx_new();
     ScPassEnv env = {0};
     ScGraph *g = sct_graph(cx, text);
-    ScGraph *scaled = sc_pass_run(cx, sc_pass_find("scalify"), g, &env);
+    ScGraph *scaled = sc_pass_run(cx, sc_pass_find(cx, "scalify"), g, &env);
     ck_assert_ptr_nonnull(scaled);
-    ck_assert_ptr_null(sc_pass_run(cx, sc_pass_find("scalify"), scaled, &env));
+    ck_assert_ptr_null(sc_pass_run(cx, sc_pass_find(cx, "scalify"), scaled, &env));
     ck_assert_msg(said(cx, "error[E0304]: graph is scaled already: scalify takes a graph without"),
                   "%s", sct_messages(cx));
-    ScGraph *kernels = sc_pass_run(cx, sc_pass_find("fuse"), scaled, &env);
+    ScGraph *kernels = sc_pass_run(cx, sc_pass_find(cx, "fuse"), scaled, &env);
     ck_assert_ptr_nonnull(kernels);
-    ck_assert_ptr_null(sc_pass_run(cx, sc_pass_find("expand"), kernels, &env));
+    ck_assert_ptr_null(sc_pass_run(cx, sc_pass_find(cx, "expand"), kernels, &env));
     ck_assert_msg(said(cx, "expand refuses a graph that is made of kernels"), "%s",
                   sct_messages(cx));
     sc_graph_free(g);
@@ -252,13 +252,49 @@ END_TEST
 
 START_TEST(the_table_is_the_pipeline)
 {
+    ScCtx *cx = sc_ctx_new();
     for (uint32_t i = 0; i < sc_pass_count; i++) {
         const ScPass *p = sc_pass_table[i];
-        ck_assert_ptr_eq(sc_pass_find(p->name), p);
+        ck_assert_ptr_eq(sc_pass_find(cx, p->name), p);
         ck_assert(p->doc && p->run);
         ck_assert_uint_eq(p->needs & p->refuses, 0);
         ck_assert_uint_eq(p->gives & ~p->refuses, 0); /* no pass runs twice on one graph */
     }
+    sc_ctx_free(cx);
+}
+END_TEST
+
+static char seen[200];
+
+static void note_stage(void *arg, const char *stage, const ScGraph *g, double seconds)
+{
+    (void)arg, (void)g, (void)seconds;
+    size_t n = strlen(seen);
+    snprintf(seen + n, sizeof seen - n, "%s ", stage);
+}
+
+/* A session's own passes are found by name and run where they were put; other sessions lack them.
+ */
+START_TEST(a_session_adds_passes)
+{
+    static const ScPass one = {.name = "one", .doc = "copies", .run = run_copy},
+                        two = {.name = "two", .doc = "copies", .run = run_copy},
+                        apart = {.name = "apart", .doc = "copies", .run = run_copy};
+    ScCtx *cx = sc_ctx_new(), *other = sc_ctx_new();
+    ck_assert(sc_pass_register(cx, &one, "raise"));
+    ck_assert(sc_pass_register(cx, &two, "raise"));
+    ck_assert(sc_pass_register(cx, &apart, NULL));
+    ck_assert_ptr_eq(sc_pass_find(cx, "two"), &two);
+    ck_assert_ptr_eq(sc_pass_find(cx, "apart"), &apart);
+    ck_assert_ptr_null(sc_pass_find(other, "two"));
+    ck_assert(run(cx, &(ScPipeline){.after = note_stage, .until = "scalify"}, 0, NULL));
+    ck_assert_str_eq(seen, "import fold raise one two scalify ");
+    ck_assert(!sc_pass_register(cx, &one, "raise"));
+    ck_assert_msg(said(cx, "there is a pass \"one\" already"), "%s", sct_messages(cx));
+    ck_assert(!sc_pass_register(other, &one, "rise"));
+    ck_assert_msg(said(other, "there is no stage \"rise\""), "%s", sct_messages(other));
+    sc_ctx_free(cx);
+    sc_ctx_free(other);
 }
 END_TEST
 
@@ -276,6 +312,7 @@ int main(void)
     tcase_add_test(t, each_step_is_verified);
     tcase_add_test(t, each_step_is_read_back);
     tcase_add_test(t, the_table_is_the_pipeline);
+    tcase_add_test(t, a_session_adds_passes);
     suite_add_tcase(s, t);
     return sct_main("passes-manager", s);
 }

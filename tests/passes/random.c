@@ -252,7 +252,7 @@ START_TEST(fuse_keeps_bits_and_repeats)
         ScGraph *fused = sc_pipeline_run(cx, draw(cx, seed), &p);
         ck_assert_msg(fused && k.expanded, "%s", sct_messages(cx));
         ck_assert_msg(sc_verify_kernels(fused), "%s", sct_messages(cx));
-        ScGraph *again = sc_pass_run(cx, sc_pass_find("fuse"), k.expanded, &env);
+        ScGraph *again = sc_pass_run(cx, sc_pass_find(cx, "fuse"), k.expanded, &env);
         ck_assert_msg(sc_graph_equal(fused, again, &why), "seed %llu: %s", (unsigned long long)seed,
                       sc_str_get(&why));
         ScrtTensor *in = sct_inputs(fused, &r, -2, 2, 0, NULL), a[3] = {{0}}, b[3] = {{0}};

@@ -45,11 +45,12 @@ END_TEST
 /* Names are unique; one ONNX operator at one opset is one row. */
 START_TEST(rows_are_told_apart)
 {
+    ScCtx *cx = sc_ctx_new();
     for (uint32_t i = 0; i < sc_op_count; i++) {
         const ScOp *a = sc_op_table[i];
-        ck_assert_msg(sc_op_find(a->name) == a, "%s is not found by its name", a->name);
+        ck_assert_msg(sc_op_find(cx, a->name) == a, "%s is not found by its name", a->name);
         if (a->onnx.type)
-            ck_assert_msg(sc_op_onnx(a->onnx.domain, a->onnx.type, a->onnx.since) == a,
+            ck_assert_msg(sc_op_onnx(cx, a->onnx.domain, a->onnx.type, a->onnx.since) == a,
                           "%s is not found as %s", a->name, a->onnx.type);
         for (uint32_t k = 0; k < i; k++) {
             const ScOp *b = sc_op_table[k];
@@ -60,7 +61,8 @@ START_TEST(rows_are_told_apart)
             ck_assert_msg(!same || apart, "%s and %s are one ONNX operator", a->name, b->name);
         }
     }
-    ck_assert_ptr_null(sc_op_find("no_such_row"));
+    ck_assert_ptr_null(sc_op_find(cx, "no_such_row"));
+    sc_ctx_free(cx);
 }
 END_TEST
 

@@ -32,8 +32,10 @@ int cmd_ops(Cli *cli)
     if (!cli->json)
         printf("%-16s %-24s %-9s %-28s %s\n", "row", "ONNX (opset)", "class", "scale signature",
                "meaning");
-    for (uint32_t i = 0; i < sc_op_count; i++) {
-        const ScOp *op = sc_op_table[i];
+    uint32_t n;
+    const ScOp *const *row = sc_op_rows(cli->cx, &n);
+    for (uint32_t i = 0; i < n; i++) {
+        const ScOp *op = row[i];
         char onnx[64] = "-";
         if (cli->json) {
             json_array_append_new(list, op_json(op));
