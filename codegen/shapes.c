@@ -132,6 +132,51 @@ static bool guards(Shapes *x, const ScGraph *g, const ScLoc *loc)
     return true;
 }
 
+static LLVMValueRef either(Shapes *x, LLVMValueRef ok, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildOr(x->cg.b, ok, LLVMBuildICmp(x->cg.b, LLVMIntEQ, a, b, ""), "");
+}
+
+/* Whether a guard holds; division by 0 was ruled out. */
+static LLVMValueRef holds(Shapes *x, ScGuardKind kind, LLVMValueRef a, LLVMValueRef b)
+{
+    LLVMBuilderRef bl = x->cg.b;
+    LLVMValueRef one = cg_int(&x->cg, 1), zero = cg_int(&x->cg, 0);
+    LLVMValueRef equal = LLVMBuildICmp(bl, LLVMIntEQ, a, b, ""), none, by;
+    switch (kind) {
+    case SC_GUARD_EQUAL:
+        return equal;
+    case SC_GUARD_DIFFER:
+        return LLVMBuildNot(bl, equal, "");
+    case SC_GUARD_AT_MOST:
+        return LLVMBuildICmp(bl, LLVMIntSLE, a, b, "");
+    case SC_GUARD_DIVIDES: /* a is an extent; by 0 only 0 is a multiple */
+        none = LLVMBuildICmp(bl, LLVMIntSLT, a, one, "");
+        by = LLVMBuildSelect(bl, none, one, a, "");
+        by = LLVMBuildICmp(bl, LLVMIntEQ, LLVMBuildSRem(bl, b, by, ""), zero, "");
+        return LLVMBuildSelect(bl, none, equal, by, "");
+    case SC_GUARD_MEET:
+        return either(x, either(x, equal, a, one), b, one);
+    case SC_GUARD_FITS:
+        return either(x, equal, a, one);
+    }
+    return equal;
+}
+
+/* What rules of nodes need of extents. */
+static bool guard_rules(Shapes *x)
+{
+    for (uint32_t i = 0; i < x->m->g->n_guard; i++) {
+        const ScGuard *g = &x->m->g->guard[i];
+        if (!cg_bound(x->m, x->s, g->loc, g->a) || !cg_bound(x->m, x->s, g->loc, g->b))
+            return false;
+        LLVMValueRef ok = holds(x, g->kind, cg_emit_term(&x->t, g->a), cg_emit_term(&x->t, g->b));
+        fail_where(x, LLVMBuildNot(x->cg.b, ok, ""),
+                   cg_blame(x->s, g->a->kind == SC_T_CONST ? g->b : g->a));
+    }
+    return true;
+}
+
 /* --- Answers --------------------------------------------------------------------------------- */
 
 static void answer_dims(Shapes *x)
@@ -195,7 +240,7 @@ LLVMValueRef cg_emit_shapes(CgModule *m, const CgSymbols *s, const CgPlan *p)
         ok = cg_bound(m, s, NULL, m->term[i]);
     if (ok)
         check_inputs(&x);
-    if (ok && guards(&x, m->g, NULL)) {
+    if (ok && guard_rules(&x) && guards(&x, m->g, NULL)) {
         answer_dims(&x);
         answer_work(&x, p);
     } else {

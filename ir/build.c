@@ -40,6 +40,17 @@ void sc_build_source(ScBuild *b, const char *source)
     b->priv->source = source ? sc_intern(b->cx, source) : NULL;
 }
 
+void sc_build_guard(ScBuild *b, const ScGuard *g)
+{
+    if (!b->priv->guarded_outside)
+        sc_guards_add(&b->priv->guards, g);
+}
+
+void sc_build_guarded_outside(ScBuild *b)
+{
+    b->priv->guarded_outside = true;
+}
+
 void sc_build_mistake(ScBuild *b, ScDiagId id, const char *what, const char *name)
 {
     sc_fail(b->cx, b->at, id, "%s %s", what, name);
@@ -339,7 +350,8 @@ static bool infer(ScBuild *b, const ScNode *n, const ScType **type, const ScTerm
                    .content = in_content,
                    .ret = type,
                    .ret_content = content,
-                   .arena = p->scratch};
+                   .arena = p->scratch,
+                   .guards = p->guarded_outside ? NULL : &p->guards};
     if (!sc_infer(&ask)) {
         p->failed = true;
         return false;
@@ -348,6 +360,11 @@ static bool infer(ScBuild *b, const ScNode *n, const ScType **type, const ScTerm
         assert(type[i]);
         if (type[i]->kind == SC_TYPE_POISON) /* a nested graph passes it outward */
             return false;
+        for (uint32_t d = 0; d < type[i]->rank; d++)
+            if (sc_term_overflowed(type[i]->dim[d])) {
+                p->failed = true;
+                return sc_infer_fail(&ask, SC_E_LIMIT, "extent %u of result %u is too large", d, i);
+            }
         content[i] = kept_content(b->cx, type[i], content[i]);
     }
     return true;

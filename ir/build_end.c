@@ -13,6 +13,7 @@ static void finish(ScBuild *b)
     sc_buf_free(p->out);
     sc_buf_free(p->state);
     sc_buf_free(p->owned);
+    sc_guards_free(&p->guards);
     sc_arena_free(p->scratch); /* p with it */
     b->priv = NULL;
 }
@@ -155,6 +156,8 @@ static void make_lists(const ScBuildPriv *p, ScGraph *g, const ScVal *map)
     g->out = out;
     g->out_name = name;
     g->state = state;
+    g->guard = sc_memdup(p->arena, p->guards.p, p->guards.n * sizeof *p->guards.p);
+    g->n_guard = p->guards.n;
     g->n_out = p->n_out;
     g->n_state = p->n_state;
     g->owned = sc_memdup(p->arena, p->owned, p->n_owned * sizeof *p->owned);

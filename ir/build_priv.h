@@ -33,6 +33,9 @@ typedef struct ScBuildPriv {
     ScGraph **owned;
     uint32_t n_out, out_cap, n_state, state_cap, n_owned, owned_cap;
 
+    ScGuards guards;
+    bool guarded_outside; /* a kernel's graph: rules record nothing */
+
     uint32_t errors_before;
     bool failed; /* a mistake was reported, even if the report was dropped as a double */
     const ScType *poison, *absent;

@@ -144,6 +144,20 @@ static bool same_state(Pair *p, const ScState *a, const ScState *b)
     return true;
 }
 
+static bool same_guard(Pair *p, const ScGuard *a, const ScGuard *b)
+{
+    if (a->kind == b->kind && a->a == b->a && a->b == b->b && same_text(a->what, b->what) &&
+        same_loc(a->loc, b->loc))
+        return true;
+    ScStr sa = {0}, sb = {0};
+    sc_guard_text(a, &sa);
+    sc_guard_text(b, &sb);
+    differ(p, "guard %s against %s", sc_str_get(&sa), sc_str_get(&sb));
+    sc_str_free(&sa);
+    sc_str_free(&sb);
+    return false;
+}
+
 static bool same_sizes(Pair *p)
 {
     const ScGraph *a = p->a, *b = p->b;
@@ -154,6 +168,7 @@ static bool same_sizes(Pair *p)
         {"inputs", a->n_in, b->n_in},       {"outputs", a->n_out, b->n_out},
         {"states", a->n_state, b->n_state}, {"nodes", a->n_node, b->n_node},
         {"values", a->n_value, b->n_value}, {"flags", a->flags, b->flags},
+        {"guards", a->n_guard, b->n_guard},
     };
     for (size_t i = 0; i < sizeof size / sizeof *size; i++)
         if (size[i].a != size[i].b)
@@ -187,6 +202,9 @@ static bool graphs_equal(const ScGraph *a, const ScGraph *b, ScArena *arena, ScS
             return differ(&p, "input %u", i);
     for (uint32_t i = 0; i < a->n_state; i++)
         if (!same_state(&p, &a->state[i], &b->state[i]))
+            return false;
+    for (uint32_t i = 0; i < a->n_guard; i++)
+        if (!same_guard(&p, &a->guard[i], &b->guard[i]))
             return false;
     for (uint32_t i = 0; i < a->n_out; i++) {
         if (!same_operand(&p, a->out[i], b->out[i]))

@@ -373,6 +373,30 @@ static bool run_node(Frame *f, const ScNode *n)
 
 /* --- Graphs ---------------------------------------------------------------------------------- */
 
+static bool check_guard(Frame *f, const ScGuard *g)
+{
+    int64_t a, b;
+    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
+        sc_term_eval(g->b, f->run->n_env, f->run->env, &b) && sc_guard_holds(g->kind, a, b))
+        return true;
+    ScStr s = {0};
+    sc_guard_text(g, &s);
+    sc_fail(f->run->cx, g->loc, SC_E_INPUT, "%s", sc_str_get(&s));
+    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
+        sc_term_eval(g->b, f->run->n_env, f->run->env, &b))
+        sc_note(f->run->cx, "here they are %lld and %lld", (long long)a, (long long)b);
+    sc_str_free(&s);
+    return false;
+}
+
+static bool check_guards(Frame *f)
+{
+    for (uint32_t i = 0; i < f->g->n_guard; i++)
+        if (!check_guard(f, &f->g->guard[i]))
+            return false;
+    return true;
+}
+
 static bool set_inputs(Frame *f, const ScrtTensor *const *in)
 {
     for (uint32_t i = 0; i < f->g->n_in; i++)
@@ -450,7 +474,8 @@ static bool run_graph(const Run *run, const ScGraph *g, const ScrtTensor *const 
     f.exp = sc_array(f.a, int64_t, g->n_value);
     find_last_uses(&f);
     ScrtTensor *out = sc_array(f.a, ScrtTensor, g->n_out + 1u);
-    bool ok = set_inputs(&f, in) && set_states(&f) && run_nodes(&f) && take_all(&f, out);
+    bool ok = check_guards(&f) && set_inputs(&f, in) && set_states(&f) && run_nodes(&f) &&
+              take_all(&f, out);
     if (ok)
         memcpy(ret_out, out, g->n_out * sizeof *out);
     for (ScVal v = SC_FIRST; v < g->n_value; v++)

@@ -40,6 +40,7 @@ ScGraph *sc_graph_clone(const ScGraph *g)
     c->out = sc_memdup(a, g->out, g->n_out * sizeof *g->out);
     c->out_name = sc_memdup(a, g->out_name, g->n_out * sizeof *g->out_name);
     c->state = sc_memdup(a, g->state, g->n_state * sizeof *g->state);
+    c->guard = sc_memdup(a, g->guard, g->n_guard * sizeof *g->guard);
     c->owned = sc_memdup(a, owned, n_owned * sizeof *owned);
     c->n_owned = n_owned;
     sc_buf_free(owned);
@@ -172,6 +173,11 @@ uint64_t sc_graph_hash(const ScGraph *g)
         const ScState *s = &g->state[i];
         h = hash_int(hash_text(h, s->name), value[s->next]);
         h = hash_int(h, s->init ? s->init->hash : 0);
+    }
+    for (uint32_t i = 0; i < g->n_guard; i++) {
+        h = hash_int(h, g->guard[i].kind);
+        h = hash_term(hash_term(h, g->guard[i].a), g->guard[i].b);
+        h = hash_text(h, g->guard[i].what);
     }
     sc_arena_free(a);
     return h;

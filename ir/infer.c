@@ -155,12 +155,12 @@ bool sc_infer_same(ScInfer *in)
     return true;
 }
 
-/* The common extent of two, or NULL where they are unequal constants. */
-static const ScTerm *common_extent(ScCtx *cx, const ScTerm *a, const ScTerm *b)
+/* The common extent of two, guarded where it is not certain, or NULL where there is none. */
+static const ScTerm *common_extent(const ScInfer *in, const ScTerm *a, const ScTerm *b)
 {
-    bool fits = a == b || !sc_term_const(a, NULL) || !sc_term_const(b, NULL) || sc_term_is(a, 1) ||
-                sc_term_is(b, 1);
-    return fits ? sc_term_bcast(cx, a, b) : NULL;
+    return sc_holds(in, SC_GUARD_MEET, a, b, "extents that meet in a broadcast")
+               ? sc_term_bcast(in->cx, a, b)
+               : NULL;
 }
 
 bool sc_broadcast(const ScInfer *in, const ScType *a, const ScType *b, uint32_t *ret_rank,
@@ -171,12 +171,16 @@ bool sc_broadcast(const ScInfer *in, const ScType *a, const ScType *b, uint32_t 
     for (uint32_t i = 0; i < rank; i++) { /* counted from the last */
         const ScTerm *x = i < a->rank ? a->dim[a->rank - 1 - i] : one;
         const ScTerm *y = i < b->rank ? b->dim[b->rank - 1 - i] : one;
-        dim[rank - 1 - i] = common_extent(in->cx, x, y);
+        dim[rank - 1 - i] = common_extent(in, x, y);
         if (!dim[rank - 1 - i]) {
+            ScStr sx = {0}, sy = {0};
+            sc_term_print(x, &sx);
+            sc_term_print(y, &sy);
             sc_infer_fail(in, SC_E_BROADCAST, "%s", "");
-            sc_note(in->cx,
-                    "extents %lld and %lld, counted %u from the last, are neither equal nor 1",
-                    (long long)x->c, (long long)y->c, i + 1);
+            sc_note(in->cx, "extents %s and %s, counted %u from the last, are neither equal nor 1",
+                    sc_str_get(&sx), sc_str_get(&sy), i + 1);
+            sc_str_free(&sx);
+            sc_str_free(&sy);
             return false;
         }
     }

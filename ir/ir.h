@@ -147,6 +147,44 @@ typedef struct ScState {
     const ScBlob *init; /* NULL: zero */
 } ScState;
 
+/* --- Guards ---------------------------------------------------------------------------------- */
+
+/* What the rule of some node needs of two terms and nothing proves: checked while the program runs,
+ * as soon as their symbols are bound and before any kernel relies on it. */
+typedef enum ScGuardKind {
+    SC_GUARD_EQUAL,   /* a = b */
+    SC_GUARD_DIFFER,  /* a != b */
+    SC_GUARD_AT_MOST, /* a <= b */
+    SC_GUARD_DIVIDES, /* b is a multiple of a; 0 divides 0 alone */
+    SC_GUARD_MEET,    /* a = b, or one of them is 1: extents that meet in a broadcast */
+    SC_GUARD_FITS,    /* a = b, or a = 1: an extent that is repeated to b */
+} ScGuardKind;
+#define SC_GUARD_KINDS 6
+
+typedef struct ScGuard {
+    ScGuardKind kind;
+    const ScTerm *a, *b;
+    const ScLoc *loc; /* the node that needs it; never NULL */
+    const char *what; /* interned: what a and b are, for messages: "inner dimensions" */
+} ScGuard;
+bool sc_guard_holds(ScGuardKind kind, int64_t a, int64_t b);
+/* What the terms say of it: certain either way only by proof. */
+typedef enum ScDecision { SC_NEVER, SC_PERHAPS, SC_ALWAYS } ScDecision;
+ScDecision sc_guard_decide(ScCtx *cx, ScGuardKind kind, const ScTerm *a, const ScTerm *b);
+/* "inner dimensions: n and 64 must be equal" */
+void sc_guard_text(const ScGuard *g, ScStr *out);
+extern const char *const sc_guard_word[SC_GUARD_KINDS]; /* as it stands between a and b in text */
+
+/* A list of guards without doubles (the first keeps its location and words); {0} is empty. */
+typedef struct ScGuards {
+    ScGuard *p; /* [n] */
+    uint32_t n, cap;
+    uint32_t *table, table_cap; /* 1 + index by hash, open addressing */
+} ScGuards;
+void sc_guards_add(ScGuards *l, const ScGuard *g);
+bool sc_guards_have(const ScGuards *l, const ScGuard *g); /* one of this kind, a and b */
+void sc_guards_free(ScGuards *l);
+
 /* What is true of a whole graph. */
 enum {
     SC_G_SCALED = 1 << 0,    /* every float value has an exponent */
@@ -169,8 +207,9 @@ struct ScGraph {
     const ScVal *out;
     const char *const *out_name; /* ONNX output names */
     const ScState *state;
+    const ScGuard *guard;  /* [n_guard]; a kernel's graph has none: its node's graph has them */
     ScGraph *const *owned; /* nested graphs of the nodes, freed with this one */
-    uint32_t n_in, n_out, n_state, n_owned;
+    uint32_t n_in, n_out, n_state, n_guard, n_owned;
 };
 void sc_graph_free(ScGraph *g); /* takes NULL */
 
@@ -201,6 +240,10 @@ void sc_build_init(ScBuild *b, ScCtx *cx, const char *name, const char *file);
  * are what was set with sc_build_flags. */
 ScGraph *sc_build_end(ScBuild *b);
 void sc_build_drop(ScBuild *b); /* ends building without a graph */
+/* Adds a guard to those that rules record, which a pass carries over from the graph it reads. */
+void sc_build_guard(ScBuild *b, const ScGuard *g);
+/* For a kernel's graph: what rules need is guarded in the graph around it. */
+void sc_build_guarded_outside(ScBuild *b);
 void sc_build_flags(ScBuild *b, uint32_t flags);
 void sc_build_source(ScBuild *b, const char *source);
 

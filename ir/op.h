@@ -68,6 +68,7 @@ typedef struct ScInfer {
     const ScType **ret;                  /* [n_out] */
     const ScTerm *const **ret_content;   /* [n_out] NULL, or elements of integer results as terms */
     ScArena *arena;                      /* for ret_content */
+    ScGuards *guards;                    /* takes what is not proven; NULL: nobody asks */
 } ScInfer;
 /* Records SC_E_... at the node with a row for each operand: label (the operand's name in the row,
  * in the ONNX spelling where given), value name, type. Returns false. */
@@ -83,6 +84,18 @@ bool sc_infer_compare(ScInfer *in);   /* as broadcast, results bool */
 /* Broadcasts shapes a and b: terms of max rank, or fails with SC_E_BROADCAST. */
 bool sc_broadcast(const ScInfer *in, const ScType *a, const ScType *b, uint32_t *ret_rank,
                   const ScTerm **ret_dim);
+/* What a rule needs of terms. True where it holds certainly, or may: then it is recorded as a
+ * guard. False where it certainly does not hold: then sc_require_... have recorded SC_E_SHAPE at
+ * the node. what: what a and b are, in plain words. */
+bool sc_holds(const ScInfer *in, ScGuardKind kind, const ScTerm *a, const ScTerm *b,
+              const char *what);
+bool sc_require_equal(const ScInfer *in, const ScTerm *a, const ScTerm *b, const char *what);
+bool sc_require_differ(const ScInfer *in, const ScTerm *a, const ScTerm *b, const char *what);
+bool sc_require_at_most(const ScInfer *in, const ScTerm *a, const ScTerm *b, const char *what);
+bool sc_require_nonneg(const ScInfer *in, const ScTerm *t, const char *what);
+bool sc_require_divides(const ScInfer *in, const ScTerm *a, const ScTerm *b, const char *what);
+/* The extent of a result where a and b were required to be equal: the number, where one is one. */
+const ScTerm *sc_unified(const ScTerm *a, const ScTerm *b);
 /* Normalises an axis to [0, rank), or fails with SC_E_AXIS. */
 bool sc_axis(const ScInfer *in, int64_t axis, uint32_t rank, uint32_t *ret);
 

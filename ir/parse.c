@@ -3,9 +3,11 @@
  *
  *   text   := ["source" STRING] graph
  *   graph  := "graph" ["@" NAME] ["[" [flag {"," flag}] "]"] "(" [input {"," input}] ")"
- *             "->" "(" [output {"," output}] ")" "{" {state | node} "}"
+ *             "->" "(" [output {"," output}] ")" "{" {state | guard | node} "}"
  *   input  := value ":" type                       output := value ["as" (NAME | "_")]
  *   state  := "state" "@" NAME "(" value ":" type "->" value ")" ["=" literal]
+ *   guard  := "guard" term ("=" | "!=" | "<=" | "divides" | "meets" | "fits") term ":" STRING
+ *             ["from" STRING {"," STRING}] ["(" phase ")"]
  *   node   := value {"," value} "=" OP [operand {"," operand}] ["{" NAME "=" attr {"," ...} "}"]
  *             ":" type {"," type} ["from" STRING {"," STRING}] ["(" phase ")"] {graph}
  *   value  := "%" (NUMBER | NAME ["~" NUMBER])     type   := DTYPE "[" dims "]" ["*" "2^" term]
@@ -67,7 +69,8 @@ typedef struct Body { /* one graph while it is read */
     Line line;
 } Body;
 
-static ScGraph *parse_graph(ScParse *p, uint32_t outer, const char *source);
+/* outer: flags of the graph around; kernel: it is the graph of a kernel. */
+static ScGraph *parse_graph(ScParse *p, uint32_t outer, bool kernel, const char *source);
 
 /* --- Labels ---------------------------------------------------------------------------------- */
 
@@ -374,6 +377,23 @@ static bool parse_loc(ScParse *p, Body *b)
     return sc_lex_end_of_line(&p->l);
 }
 
+static bool parse_guard(ScParse *p, Body *b)
+{
+    ScGuard g = {.kind = SC_GUARD_EQUAL};
+    g.a = sc_parse_term(p);
+    while (g.a && g.kind < SC_GUARD_KINDS && !sc_lex_accept(&p->l, sc_guard_word[g.kind]))
+        g.kind++;
+    if (!g.a || g.kind == SC_GUARD_KINDS)
+        return sc_lex_expected(&p->l, "'=', '!=', '<=', 'divides', 'meets' or 'fits'");
+    g.b = sc_parse_term(p);
+    if (!g.b || !sc_lex_need(&p->l, ":") || !(g.what = sc_lex_quoted(&p->l, "a quoted text")) ||
+        !parse_loc(p, b))
+        return false;
+    g.loc = b->b.at;
+    sc_build_guard(&b->b, &g);
+    return true;
+}
+
 /* Attributes that the text leaves out because the result's type says them. */
 static void implied_attrs(ScParse *p, Body *b, const ScOp *op)
 {
@@ -434,7 +454,7 @@ static bool parse_subs(ScParse *p, Body *b, const ScOp *op, ScGraph **sub)
 {
     for (uint32_t i = 0; i < op->n_sub && !p->l.failed; i++) {
         sc_lex_lines(&p->l);
-        sub[i] = parse_graph(p, b->scaled ? SC_G_SCALED : 0, NULL);
+        sub[i] = parse_graph(p, b->scaled ? SC_G_SCALED : 0, op->lower.cls == SC_KERNEL, NULL);
     }
     for (uint32_t i = 0; i < op->n_sub && p->l.failed; i++)
         sc_graph_free(sub[i]);
@@ -498,8 +518,10 @@ static bool parse_body(ScParse *p, Body *b)
             ok = parse_node(p, b);
         else if (sc_lex_accept(&p->l, "state"))
             ok = parse_state(p, b);
+        else if (sc_lex_accept(&p->l, "guard"))
+            ok = parse_guard(p, b);
         else
-            ok = sc_lex_expected(&p->l, "a value, 'state' or '}'");
+            ok = sc_lex_expected(&p->l, "a value, 'state', 'guard' or '}'");
         if (!ok)
             return false;
     }
@@ -530,8 +552,8 @@ static bool parse_whole(ScParse *p, Body *b)
     return true;
 }
 
-/* outer: flags of the graph around. The word "graph" comes next. */
-static ScGraph *parse_graph(ScParse *p, uint32_t outer, const char *source)
+/* The word "graph" comes next. */
+static ScGraph *parse_graph(ScParse *p, uint32_t outer, bool kernel, const char *source)
 {
     const char *name = NULL;
     Body b = {.flags = -1};
@@ -547,6 +569,8 @@ static ScGraph *parse_graph(ScParse *p, uint32_t outer, const char *source)
         b.flags >= 0 ? b.flags & SC_G_SCALED : (outer & SC_G_SCALED) || writes_exponent(p->l.p);
     sc_build_init(&b.b, p->cx, name, p->l.file);
     sc_build_source(&b.b, source);
+    if (kernel)
+        sc_build_guarded_outside(&b.b);
     p->depth++;
     bool ok = parse_whole(p, &b);
     p->depth--;
@@ -570,7 +594,7 @@ ScGraph *sc_parse(ScCtx *cx, const char *file, const char *text, const ScBlobSou
               ((source = sc_lex_quoted(&p.l, "a quoted path")) && sc_lex_end_of_line(&p.l));
     sc_lex_lines(&p.l);
     if (ok)
-        g = parse_graph(&p, 0, source);
+        g = parse_graph(&p, 0, false, source);
     sc_lex_lines(&p.l);
     if (g && !ret_rest && *p.l.p) {
         sc_lex_expected(&p.l, "the end of the text");

@@ -327,6 +327,19 @@ static void print_state(Printer *p, const ScState *s)
     sc_str_add(p->out, "\n");
 }
 
+static void print_guard(Printer *p, const ScGuard *g)
+{
+    spaces(p, p->indent + 2);
+    sc_str_add(p->out, "guard ");
+    sc_term_print(g->a, p->out);
+    sc_str_addf(p->out, " %s ", sc_guard_word[g->kind]);
+    sc_term_print(g->b, p->out);
+    sc_str_add(p->out, " : ");
+    sc_text_quoted(p->out, g->what);
+    print_loc(p, g->loc);
+    sc_str_add(p->out, "\n");
+}
+
 /* An output goes by its value's name; another one stands behind `as`, `_` where it has none. */
 static void print_output(Printer *p, ScVal v, const char *name)
 {
@@ -394,6 +407,8 @@ static void print_graph(const ScGraph *g, const ScGraph *outer, uint32_t flags, 
     print_header(&p, outer);
     for (uint32_t i = 0; i < g->n_state; i++)
         print_state(&p, &g->state[i]);
+    for (uint32_t i = 0; i < g->n_guard; i++)
+        print_guard(&p, &g->guard[i]);
     for (uint32_t k = n_header; k < g->n_node; k++)
         print_node(&p, &g->node[order[k]]);
     spaces(&p, indent);

@@ -14,10 +14,13 @@ typedef struct Check {
     ScArena *a;
     const char *const *label; /* made when the first message wants it */
     uint32_t depth;
+    bool kernel;     /* the graph of a kernel: guarded outside */
+    ScGuards guards; /* the graph's */
     bool ok;
 } Check;
 
-static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth);
+static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth,
+                         bool kernel);
 
 /* --- Messages: "after scalify: %y = add: operand 1 ..." -------------------------------------- */
 
@@ -246,6 +249,22 @@ static bool check_const(Check *c, const ScNode *n)
     return true;
 }
 
+/* What the rule needs and nothing proves is a guard of the graph. Takes needs over. */
+static bool check_needs(Check *c, const ScNode *n, ScGuards *needs)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < needs->n && ok; i++) {
+        if (sc_guards_have(&c->guards, &needs->p[i]))
+            continue;
+        ScStr s = {0};
+        sc_guard_text(&needs->p[i], &s);
+        ok = fault(c, n, SC_E_VERIFY, "no guard says: %s", sc_str_get(&s));
+        sc_str_free(&s);
+    }
+    sc_guards_free(needs);
+    return ok;
+}
+
 /* The row's own rule, run on the operands' types, must give the types that the values have. */
 static bool check_types(Check *c, const ScNode *n)
 {
@@ -254,6 +273,7 @@ static bool check_types(Check *c, const ScNode *n)
     const ScTerm *const **content = sc_array(c->a, const ScTerm *const *, n->n_in + 1u);
     const ScType **ret = sc_array(c->a, const ScType *, n->n_out);
     const ScTerm *const **ret_content = sc_array(c->a, const ScTerm *const *, n->n_out);
+    ScGuards needs = {0};
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScValue *v = &c->g->value[n->in[i]];
         in[i] = v->type;
@@ -272,9 +292,14 @@ static bool check_types(Check *c, const ScNode *n)
                      .content = content,
                      .ret = ret,
                      .ret_content = ret_content,
-                     .arena = c->a};
-    if (!sc_infer(&infer))
+                     .arena = c->a,
+                     .guards = c->kernel ? NULL : &needs};
+    if (!sc_infer(&infer)) {
+        sc_guards_free(&needs);
         return fault(c, n, SC_E_VERIFY, "its operands do not fit");
+    }
+    if (!check_needs(c, n, &needs))
+        return false;
     for (uint32_t i = 0; i < n->n_out; i++)
         if (ret[i] != sc_type_of(c->g, n->first + i))
             return fault(c, n, SC_E_VERIFY, "result %u is of type %s, its rule gives %s", i,
@@ -289,7 +314,7 @@ static bool check_subs(Check *c, const ScNode *n)
             return fault(c, n, SC_E_VERIFY, "nested graph %u is missing", i);
         if (c->depth + 1 >= SC_TEXT_DEPTH)
             return fault(c, n, SC_E_VERIFY, "graphs are nested more than %d deep", SC_TEXT_DEPTH);
-        if (!verify_graph(c->cx, n->sub[i], c->pass, c->depth + 1))
+        if (!verify_graph(c->cx, n->sub[i], c->pass, c->depth + 1, n->op->lower.cls == SC_KERNEL))
             return fault(c, n, SC_E_VERIFY, "nested graph %u is not well formed", i);
     }
     return true;
@@ -408,17 +433,35 @@ static void check_node(Check *c, const ScNode *n)
         (void)((n->op->flags & SC_REBALANCES) ? check_rebalance(c, n) : check_signature(c, n, s));
 }
 
-static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth)
+static bool check_guards(Check *c)
 {
-    Check c = {.cx = cx, .g = g, .pass = pass, .a = sc_arena_new(), .depth = depth, .ok = true};
-    if (check_layout(&c) && check_ports(&c) && check_states(&c) && check_has_exponents(&c))
+    for (uint32_t i = 0; i < c->g->n_guard; i++) {
+        const ScGuard *g = &c->g->guard[i];
+        if (!g->loc || !g->what || (unsigned)g->kind >= SC_GUARD_KINDS)
+            return fault(c, NULL, SC_E_VERIFY, "guard %u is not complete", i);
+        sc_guards_add(&c->guards, g);
+    }
+    if (c->guards.n != c->g->n_guard)
+        return fault(c, NULL, SC_E_VERIFY, "a guard is there twice");
+    if (c->kernel && c->guards.n > 0)
+        return fault(c, NULL, SC_E_VERIFY, "a kernel's graph has guards");
+    return true;
+}
+
+static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth, bool kernel)
+{
+    Check c = {.cx = cx, .g = g, .pass = pass, .depth = depth, .kernel = kernel, .ok = true};
+    c.a = sc_arena_new();
+    if (check_layout(&c) && check_ports(&c) && check_states(&c) && check_has_exponents(&c) &&
+        check_guards(&c))
         for (uint32_t i = 0; i < g->n_node; i++)
             check_node(&c, &g->node[i]);
+    sc_guards_free(&c.guards);
     sc_arena_free(c.a);
     return c.ok;
 }
 
 bool sc_verify(const ScGraph *g, const char *pass)
 {
-    return verify_graph(g->cx, g, pass, 0);
+    return verify_graph(g->cx, g, pass, 0, false);
 }

@@ -47,6 +47,8 @@ ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
         sc_set_amax(b, f->map[s->past], v->amax);
     }
     b->at = at;
+    for (uint32_t i = 0; i < in->n_guard; i++)
+        sc_build_guard(b, &in->guard[i]);
     return f->map;
 }
 

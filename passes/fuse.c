@@ -40,6 +40,7 @@ static void kernel_begin(Fuse *f, Kernel *k, const char *cls)
 {
     *k = (Kernel){.f = f, .cls = cls};
     sc_build_init(&k->b, f->b.cx, cls, NULL);
+    sc_build_guarded_outside(&k->b);
     sc_build_flags(&k->b, f->g->flags);
 }
 

@@ -250,6 +250,8 @@ void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
         s->env[st->past] = sc_state(&s->b, st->name, v->type, exp(s, st->past, arg), st->init);
         sc_set_name(&s->b, s->env[st->past], v->name);
     }
+    for (uint32_t i = 0; i < g->n_guard; i++)
+        sc_build_guard(&s->b, &g->guard[i]);
 }
 
 static ScVal settle(ScScaler *s, ScVal old, const ScTerm *t)

@@ -191,9 +191,10 @@ struct ScTerm {
 };
 
 /* Building: NULL operands give NULL; an overflow of int64_t, and a term that would be larger than
- * SC_TERM_MAX when written out, give a poison symbol "overflow!" that absorbs every operation and
- * that no evaluation accepts. Quotients cancel factors that may be 0: floordiv(4*n,n) is 4 also for
- * n = 0, so that a reshape of no rows keeps its shape. A ceildiv by a constant is a floordiv. */
+ * SC_TERM_MAX when written out, give a poison symbol that absorbs every operation and that no
+ * evaluation accepts; it prints as "overflow!" and is no symbol of that name. Quotients cancel
+ * factors that may be 0: floordiv(4*n,n) is 4 also for n = 0, so that a reshape of no rows keeps
+ * its shape. A ceildiv by a constant is a floordiv. */
 #define SC_TERM_MAX 4096
 const ScTerm *sc_term(ScCtx *cx, int64_t c);
 const ScTerm *sc_term_sym(ScCtx *cx, const char *name);
@@ -210,6 +211,8 @@ const ScTerm *sc_term_max(ScCtx *cx, const ScTerm *a, const ScTerm *b);
 const ScTerm *sc_term_log2(ScCtx *cx, const ScTerm *a);
 const ScTerm *sc_term_bcast(ScCtx *cx, const ScTerm *a, const ScTerm *b);
 
+/* Whether a term is the poison of an overflow. */
+bool sc_term_overflowed(const ScTerm *t);
 /* True and the value where t is a constant. */
 bool sc_term_const(const ScTerm *t, int64_t *ret);
 static inline bool sc_term_is(const ScTerm *t, int64_t c)
@@ -230,6 +233,15 @@ const ScTerm *sc_term_subst(ScCtx *cx, const ScTerm *t, uint32_t n, const char *
 void sc_term_symbols(const ScTerm *t, void (*see)(void *arg, const char *sym), void *arg);
 /* -1, 0, 1 by structure: the canonical order. */
 int sc_term_cmp(const ScTerm *a, const ScTerm *b);
+
+/* The least and the greatest value that a term can have; the ends of int64_t: no bound is known. */
+typedef struct ScRange {
+    int64_t lo, hi;
+} ScRange;
+ScRange sc_term_range(ScCtx *cx, const ScTerm *t);
+/* A symbol is an extent, and not below 0, unless its binder says in this session that it can be
+ * otherwise: each call widens its bounds. sym is interned. */
+void sc_sym_bound(ScCtx *cx, const char *sym, ScRange range);
 
 /* Text: 4, batch, 2*n+3, floordiv(n,2), ceildiv(n,2), mod(n,2), min(a,b), max(a,b), log2(n),
  * bcast(a,b), n*m. No spaces. Symbols that are not [A-Za-z_][A-Za-z0-9_.]* are quoted: "my dim"*2.

@@ -27,11 +27,21 @@ static void lin_free(Lin *l)
 
 /* --- Interning ------------------------------------------------------------------------------- */
 
+/* Its name is not interned, so that no symbol of a model is it. */
+static const char poison_name[] = "overflow!";
+
 const ScTerm *sc_term_poison(ScCtx *cx)
 {
-    if (!cx->poison)
-        cx->poison = sc_term_sym(cx, SC_TERM_POISON_NAME);
-    return cx->poison;
+    if (cx->poison)
+        return cx->poison;
+    ScTerm *t = sc_new(cx->arena, ScTerm);
+    *t = (ScTerm){.kind = SC_T_SYM, .size = 1, .sym = poison_name};
+    return cx->poison = t;
+}
+
+bool sc_term_overflowed(const ScTerm *t)
+{
+    return t && t->kind == SC_T_SYM && t->sym == poison_name;
 }
 
 const ScTerm *sc_term_make(ScCtx *cx, ScTermKind kind, bool has_c, int64_t c, uint32_t n,

@@ -5,7 +5,6 @@
 
 #include "ir/base/base_priv.h"
 
-#define SC_TERM_POISON_NAME "overflow!"
 const ScTerm *sc_term_poison(ScCtx *cx);
 static inline bool is_poison(ScCtx *cx, const ScTerm *t)
 {

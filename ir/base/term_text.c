@@ -249,7 +249,7 @@ static bool eval_join(ScTermKind kind, int64_t x, int64_t *acc)
 static bool eval_symbol(const char *sym, uint32_t n, const ScBinding *env, int64_t *ret)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (env[i].sym == sym && strcmp(sym, SC_TERM_POISON_NAME) != 0) {
+        if (env[i].sym == sym) {
             *ret = env[i].value;
             return true;
         }

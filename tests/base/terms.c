@@ -154,7 +154,52 @@ START_TEST(test_overflow_is_poison)
     int64_t x;
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         ck_assert_str_eq(show(parse(text[i])), "\"overflow!\"");
+        ck_assert(sc_term_overflowed(parse(text[i])));
         ck_assert(!sc_term_eval(parse(text[i]), 1, &env, &x));
+    }
+}
+END_TEST
+
+/* A model may call a dimension what it likes. */
+START_TEST(test_symbol_named_overflow)
+{
+    const ScTerm *t = parse("\"overflow!\"*2+1");
+    ScBinding env = {sc_intern(cx, "overflow!"), 4};
+    int64_t x;
+    ck_assert(!sc_term_overflowed(t));
+    ck_assert(sc_term_eval(t, 1, &env, &x));
+    ck_assert_int_eq(x, 9);
+}
+END_TEST
+
+START_TEST(test_range)
+{
+    const struct {
+        const char *text;
+        int64_t lo, hi;
+    } want[] = {
+        {"7", 7, 7},
+        {"n", 0, INT64_MAX},
+        {"i", INT64_MIN, INT64_MAX},
+        {"n-9", -9, INT64_MAX},
+        {"3-n", INT64_MIN, 3},
+        {"2*n+m", 0, INT64_MAX},
+        {"n*m", 0, INT64_MAX},
+        {"n*i", INT64_MIN, INT64_MAX},
+        {"min(n,4)", 0, 4},
+        {"max(n-9,0)", 0, INT64_MAX},
+        {"floordiv(n-1,2)", -1, INT64_MAX},
+        {"mod(i,8)", 0, 7},
+        {"bcast(n,m)", 0, INT64_MAX},
+        {"log2(n)", 0, 62},
+        {"min(n,8)-8", -8, 0},
+        {"min(n,4)*min(m,3)", 0, 12},
+    };
+    sc_sym_bound(cx, sc_intern(cx, "i"), (ScRange){INT64_MIN, INT64_MAX});
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        ScRange r = sc_term_range(cx, parse(want[i].text));
+        ck_assert_msg(r.lo == want[i].lo && r.hi == want[i].hi, "%s: %lld to %lld", want[i].text,
+                      (long long)r.lo, (long long)r.hi);
     }
 }
 END_TEST
@@ -307,7 +352,8 @@ START_TEST(test_random)
         }
         bool ok = true;
         const ScTerm *t = draw_term((int)draw(5), x, &want, &ok);
-        ck_assert_msg(parse(show(t)) == t, "%s is not what it parses to", show(t));
+        ck_assert_msg(sc_term_overflowed(t) || parse(show(t)) == t, "%s is not what it parses to",
+                      show(t));
         if (!ok)
             continue;
         ck_assert_msg(sc_term_eval(t, N_SYM, env, &got), "%s has no value", show(t));
@@ -384,6 +430,8 @@ int main(void)
     tcase_add_test(t, test_equal_is_same_pointer);
     tcase_add_test(t, test_order_is_no_address);
     tcase_add_test(t, test_overflow_is_poison);
+    tcase_add_test(t, test_symbol_named_overflow);
+    tcase_add_test(t, test_range);
     tcase_add_test(t, test_size_is_bounded);
     tcase_add_test(t, test_parse_stops);
     tcase_add_test(t, test_parse_refuses);

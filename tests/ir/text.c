@@ -54,6 +54,17 @@ static const char *const canonical[] = {
     "  %6 = relu %5 : f32[batch,512] * 2^-5 from \"relu1\"\n"
     "  %y = rebalance %6, 0 : f32[batch,512]\n"
     "}\n",
+    /* What only a run can decide. */
+    "graph @g(%a: f32[n,m], %b: f32[p,4]) -> (%s) {\n"
+    "  guard n meets p : \"extents that meet in a broadcast\" from \"sum\"\n"
+    "  guard m meets 4 : \"extents that meet in a broadcast\" from \"sum\"\n"
+    "  guard 2*n <= m+8 : \"sizes\" from \"a\", \"b\" (backward)\n"
+    "  guard n != 3 : \"sizes\"\n"
+    "  guard 4 divides m*n : \"elements\"\n"
+    "  guard n fits \"my dim\" : \"say \\\"x\\\"\"\n"
+    "  guard n = p : \"inner dimensions\" from \"dot\"\n"
+    "  %s = add %a, %b : f32[bcast(n,p),4] from \"sum\"\n"
+    "}\n",
     /* Scaled inputs, exponents that are terms. */
     "graph @g(%a: f32[4] * 2^p, %b: f32[4] * 2^q) -> (%s) {\n"
     "  %m = mul %a, %b : f32[4] * 2^(p+q)\n"
