@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A graph of kernels to an object: kernels, buffers, weights, then the functions and the constant
  * that the runtime knows. */
-#include "codegen/plan_priv.h"
+#include "codegen/program/program.h"
 
 #include <math.h>
 #include <string.h>

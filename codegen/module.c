@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The LLVM module: set-up, the light pass list, emission; the term table and the packed constants.
  */
-#include "codegen/codegen_priv.h"
+#include "codegen/module.h"
 
 #include <llvm-c/Analysis.h>
 #include <llvm-c/Error.h>

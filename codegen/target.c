@@ -3,11 +3,13 @@
  * named processor are asked of LLVM too, but its C interface has no question for them: so a probe
  * module, one small function for each feature, is compiled for that processor, and a feature is
  * there where the instruction it brings stands in the assembly. */
-#include "codegen/codegen_priv.h"
+#include "codegen/target.h"
 
 #include <assert.h>
+#include <llvm-c/Core.h>
 #include <llvm-c/IRReader.h>
 #include <llvm-c/Target.h>
+#include <llvm-c/TargetMachine.h>
 #include <string.h>
 
 static const char *const cpu_names[] = {

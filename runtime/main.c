@@ -5,37 +5,9 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-int cli_fail(const Cli *c, int status, const char *fmt, ...)
-{
-    char text[1024];
-    va_list ap;
-    va_start(ap, fmt);
-    vsnprintf(text, sizeof text, fmt, ap);
-    va_end(ap);
-    print_text(stderr, c->program);
-    fputs(": ", stderr);
-    print_text(stderr, text);
-    fputc('\n', stderr);
-    return status;
-}
-
-bool parse_number(const char *text, int64_t least, int64_t *ret)
-{
-    char *end;
-    if (*text < '0' || *text > '9') /* strtoll would take spaces and signs */
-        return false;
-    errno = 0;
-    long long x = strtoll(text, &end, 10);
-    if (errno || *end || x < least)
-        return false;
-    *ret = x;
-    return true;
-}
 
 /* --- The command line --- */
 

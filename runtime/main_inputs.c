@@ -2,9 +2,24 @@
 /* Inputs of a compiled executable: from the files of -i, or made up for a benchmark. */
 #include "runtime/main_priv.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
-/* --- Signatures --- */
+/* --- Numbers and signatures --- */
+
+bool parse_number(const char *text, int64_t least, int64_t *ret)
+{
+    char *end;
+    if (*text < '0' || *text > '9') /* strtoll would take spaces and signs */
+        return false;
+    errno = 0;
+    long long x = strtoll(text, &end, 10);
+    if (errno || *end || x < least)
+        return false;
+    *ret = x;
+    return true;
+}
 
 bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text, size_t *ret_n)
 {

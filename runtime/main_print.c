@@ -3,12 +3,27 @@
 #include "runtime/main_priv.h"
 
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 
 void print_text(FILE *f, const char *text)
 {
     for (; *text; text++)
         fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, f);
+}
+
+int cli_fail(const Cli *c, int status, const char *fmt, ...)
+{
+    char text[1024];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    print_text(stderr, c->program);
+    fputs(": ", stderr);
+    print_text(stderr, text);
+    fputc('\n', stderr);
+    return status;
 }
 
 void print_json_string(FILE *f, const char *text)

@@ -39,6 +39,5 @@ struct ScCtx {
 };
 
 void *sc_realloc(void *p, size_t bytes); /* calls the hook instead of returning NULL */
-void sc_diag_finish(ScCtx *cx);          /* frees what diagnostics hold outside the arena */
 
 #endif

@@ -17,7 +17,7 @@ void sc_ctx_free(ScCtx *cx)
 {
     if (!cx)
         return;
-    sc_diag_finish(cx);
+    sc_buf_free(cx->diag);
     free(cx->interned);
     free(cx->slot);
     sc_arena_free(cx->arena);

@@ -151,11 +151,6 @@ void sc_set_file(ScCtx *cx, const char *file)
     cx->file = file ? sc_intern(cx, file) : NULL;
 }
 
-void sc_diag_finish(ScCtx *cx)
-{
-    sc_buf_free(cx->diag);
-}
-
 /* --- Printing -------------------------------------------------------------------------------- */
 
 /* Text of a model as part of a line: control characters become \xNN. */

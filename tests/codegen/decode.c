@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every way to decode packed FP8 codes, over all codes it may meet, for every target that this
  * machine runs: the numbers of runtime/num, bit for bit (of NaN: that it is one). */
-#include "codegen/tile_priv.h"
+#include "codegen/product/product.h"
 #include "tests/harness.h"
 
 #include <llvm-c/Error.h>

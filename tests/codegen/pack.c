@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Packed panels against their definition: element (k, n) of matrix b lies in unit k / ku of panel
  * n / nr, at the place of lane (k % ku, n % nr); everything else is zero. */
-#include "codegen/tile_priv.h"
+#include "codegen/product/product.h"
 #include "tests/harness.h"
 
 #include <stdlib.h>

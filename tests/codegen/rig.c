@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/codegen/rig.h"
 
-#include "codegen/codegen_priv.h"
+#include "codegen/emit/emit.h"
 #include "tests/graphs.h"
 
 #include <math.h>

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the elements of a kernel's operands lie: views composed, broadcasts as strides of 0. */
+#include "codegen/emit/emit.h"
+
+#include <assert.h>
+
+void cg_dense(CgModule *m, const ScType *t, const ScTerm **ret_stride)
+{
+    const ScTerm *stride = sc_term(m->cx, 1);
+    for (uint32_t d = t->rank; d-- > 0;) {
+        ret_stride[d] = stride;
+        stride = sc_term_mul(m->cx, stride, t->dim[d]);
+    }
+}
+
+bool cg_view_of(CgModule *m, const ScGraph *g, ScVal v, ScView *ret, ScVal *ret_root)
+{
+    const ScNode *n = sc_def(g, v);
+    if (n->op->lower.cls == SC_VIEW)
+        return cg_view_of(m, g, n->in[0], ret, ret_root) && n->op->view(m->cx, g, n, ret);
+    const ScType *t = sc_type_of(g, v);
+    *ret = (ScView){.rank = t->rank, .offset = sc_term(m->cx, 0)};
+    for (uint32_t d = 0; d < t->rank; d++)
+        ret->dim[d] = t->dim[d];
+    cg_dense(m, t, ret->stride);
+    *ret_root = v;
+    return true;
+}
+
+bool cg_is_access(const ScGraph *g, ScVal v)
+{
+    ScClass c = sc_def(g, v)->op->lower.cls;
+    return c == SC_VIEW || c == SC_SOURCE;
+}
+
+static int32_t operand_of(const ScGraph *sub, ScVal root)
+{
+    for (uint32_t i = 0; i < sub->n_in; i++) {
+        if (sub->in[i] == root)
+            return (int32_t)i;
+    }
+    return -1;
+}
+
+/* The stride along a dimension of extent `have` seen as one of extent `space`: nothing where it is
+ * 1. Two symbols that meet are equal or one of them is 1, which is known only at run time: then the
+ * stride is multiplied by min(have - 1, 1). */
+static const ScTerm *broadcast_stride(ScCtx *cx, const ScTerm *have, const ScTerm *space,
+                                      const ScTerm *stride)
+{
+    if (have == space)
+        return stride;
+    if (sc_term_is(have, 1))
+        return sc_term(cx, 0);
+    if (have->kind == SC_T_CONST)
+        return stride;
+    const ScTerm *more = sc_term_min(cx, sc_term_addc(cx, have, -1), sc_term(cx, 1));
+    return sc_term_mul(cx, stride, more);
+}
+
+bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTerm *const *dim,
+               CgAccess *ret)
+{
+    ScView view;
+    ScVal root;
+    if (!cg_view_of(m, f->sub, v, &view, &root))
+        return sc_fail(m->cx, f->node->loc, SC_E_LOWER, "views that strides cannot say");
+    *ret = (CgAccess){.operand = operand_of(f->sub, root), .root = root, .rank = rank};
+    ret->offset = view.offset;
+    if (!cg_type_ok(m, f->node->loc, sc_type_of(f->sub, root)->dtype))
+        return false;
+    const ScTerm *zero = sc_term(m->cx, 0);
+    bool one = ret->operand < 0;
+    if (one && !sc_term_is(sc_type_count(m->cx, sc_type_of(f->sub, root)), 1))
+        return sc_fail(m->cx, f->node->loc, SC_E_LOWER,
+                       "a constant of more than one element inside a kernel");
+    assert(view.rank <= rank);
+    for (uint32_t d = 0; d < rank; d++) {
+        uint32_t lead = rank - view.rank;
+        ret->stride[d] = d < lead || one ? zero
+                                         : broadcast_stride(m->cx, view.dim[d - lead], dim[d],
+                                                            view.stride[d - lead]);
+    }
+    return true;
+}
+
+LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef const *idx)
+{
+    if (a->operand < 0)
+        return cg_int(cg, 0);
+    LLVMValueRef at = cg_term(cg, a->offset);
+    for (uint32_t d = 0; d < n; d++)
+        at = cg_add_int(cg, at, cg_mul_int(cg, idx[d], cg_term(cg, a->stride[d])));
+    return at;
+}
+
+/* The one element of a constant of the nested graph. */
+static CgVal constant(Cg *cg, ScVal v, uint32_t w)
+{
+    CgModule *m = cg->m;
+    const ScGraph *g = cg->f->sub;
+    ScrtDtype t = sc_type_of(g, v)->dtype;
+    LLVMTypeRef type = cg_vec(cg_compute_type(m, t), w);
+    ScrtTensor x;
+    if (!cg_const_tensor(m, g, sc_def(g, v), &x)) /* reported; the module is not emitted */
+        return (CgVal){LLVMConstNull(type), t, NULL};
+    CgVal c = {scrt_dtype_is_float(t) ? cg_fconst(type, scrt_load(t, x.data, 0))
+                                      : cg_iconst(type, scrt_load_int(t, x.data, 0)),
+               t, NULL};
+    scrt_free(x.data);
+    return c;
+}
+
+CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTerm *stride,
+                     uint32_t w, LLVMValueRef mask)
+{
+    if (a->operand < 0)
+        return constant(cg, a->root, w);
+    ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
+    LLVMValueRef base = a->scratch ? cg_gep(cg, cg->m->i8, cg_scratch(cg), cg_term(cg, a->scratch))
+                                   : cg_operand(cg, (uint32_t)a->operand);
+    return cg_load_strided(cg, t, base, address, cg_term(cg, stride), w, mask);
+}
+
+bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_t to,
+              const ScTerm *const *dim)
+{
+    for (uint32_t k = 0; k < n; k++) {
+        const ScTerm *inner = NULL, *extent = NULL; /* of the dims seen so far, from the last on */
+        for (uint32_t d = to; d-- > from;) {
+            if (sc_term_is(dim[d], 1) || a[k].operand < 0)
+                continue;
+            if (inner && a[k].stride[d] != sc_term_mul(m->cx, inner, extent))
+                return false;
+            inner = a[k].stride[d];
+            extent = dim[d];
+        }
+    }
+    return true;
+}
+
+const ScTerm *cg_merged_stride(CgModule *m, const CgAccess *a, uint32_t from, uint32_t to,
+                               const ScTerm *const *dim)
+{
+    for (uint32_t d = to; d-- > from;) {
+        if (!sc_term_is(dim[d], 1))
+            return a->stride[d];
+    }
+    return sc_term(m->cx, to > from ? 1 : 0); /* one element: any stride; 1 loads at once */
+}

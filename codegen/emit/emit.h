@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The vocabulary of emitted code: functions, loops and branches; elements between memory and
+ * registers; scalar bodies on vectors; where operands lie; what follows an anchor. */
+#ifndef SC_CODEGEN_EMIT_H
+#define SC_CODEGEN_EMIT_H
+
+#include "codegen/module.h"
+
+typedef struct Cg Cg;
+
+/* --- Building a function --------------------------------------------------------------------- */
+
+/* What a kernel's args pointer points to: an array of pointers. */
+enum {
+    CG_ARG_CALL,           /* const ScrtCall * */
+    CG_ARG_TERMS,          /* const int64_t *, the term table */
+    CG_ARG_SCRATCH,        /* CgFunc.scratch bytes, aligned to 64 */
+    CG_ARG_SCRATCH_THREAD, /* thread t's are at t * scratch_thread rounded up to 64 */
+    CG_ARG_OPERANDS,       /* then operands, then results */
+};
+
+struct Cg {
+    CgModule *m;
+    CgFunc *f;
+    LLVMBuilderRef b;  /* at the current position */
+    LLVMBuilderRef eb; /* at the end of the entry block: allocas, pointers, terms */
+    LLVMValueRef fn;
+    LLVMBasicBlockRef entry;
+    LLVMValueRef args;       /* of kernel functions */
+    LLVMValueRef begin, end; /* i64, of bodies */
+    LLVMValueRef thread;     /* i32, of bodies */
+    struct CgCache *cache;   /* terms and pointers already loaded in this function */
+    uint32_t n_cache, cap_cache;
+};
+
+/* Functions of a kernel. The builder stands in the first block after entry; cg_end_fn adds `ret
+ * void`, verifies in debug builds, and frees what Cg holds. suffix distinguishes functions of a
+ * kernel: k3_pack. */
+void cg_begin_entry(Cg *cg, CgModule *m, CgFunc *f); /* f->entry */
+LLVMValueRef cg_begin_body(Cg *cg, CgModule *m, CgFunc *f, const char *suffix);
+/* Any signature; without kernel arguments unless args is set by the caller. */
+LLVMValueRef cg_begin_fn(Cg *cg, CgModule *m, CgFunc *f, const char *suffix, LLVMTypeRef type);
+void cg_end_fn(Cg *cg);
+
+/* In an entry: runs body (of cg_begin_body) over [0, n) on the pool in pieces of whole grains, or
+ * on this thread where n <= grain. A grain should be worth some 10 microseconds. */
+void cg_parallel(Cg *cg, LLVMValueRef body, LLVMValueRef n, LLVMValueRef grain);
+
+LLVMValueRef cg_term(Cg *cg, const ScTerm *t); /* i64; immediate where constant */
+LLVMValueRef cg_operand(Cg *cg, uint32_t i);   /* ptr of kernel operand i */
+LLVMValueRef cg_result(Cg *cg, uint32_t i);    /* ptr of kernel result i */
+LLVMValueRef cg_scratch(Cg *cg);               /* ptr */
+LLVMValueRef cg_scratch_thread(Cg *cg);        /* ptr of this thread's, in bodies */
+
+const ScTerm *cg_round64(CgModule *m, const ScTerm *t); /* up to a multiple of 64 */
+/* A function of libm.def on n doubles, through the runtime. */
+LLVMValueRef cg_libm(Cg *cg, uint32_t fn, uint32_t n, LLVMValueRef const *x);
+
+/* Values. Vectors of one lane are scalars. */
+LLVMTypeRef cg_vec(LLVMTypeRef element, uint32_t w);
+LLVMValueRef cg_int(Cg *cg, int64_t x);           /* i64 */
+LLVMValueRef cg_iconst(LLVMTypeRef t, int64_t x); /* integer or vector of them */
+LLVMValueRef cg_fconst(LLVMTypeRef t, double x);  /* float or vector of them */
+LLVMValueRef cg_splat(Cg *cg, LLVMValueRef x, uint32_t w);
+LLVMValueRef cg_mul_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* i64; folds 0 and 1 */
+LLVMValueRef cg_add_int(Cg *cg, LLVMValueRef a, LLVMValueRef b);
+LLVMValueRef cg_min_int(Cg *cg, LLVMValueRef a, LLVMValueRef b);  /* signed */
+LLVMValueRef cg_cdiv_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* a >= 0, b > 0 */
+LLVMValueRef cg_gep(Cg *cg, LLVMTypeRef element, LLVMValueRef base, LLVMValueRef index);
+LLVMValueRef cg_shl(Cg *cg, LLVMValueRef x, int64_t n);    /* x << n */
+LLVMValueRef cg_and(Cg *cg, LLVMValueRef x, int64_t bits); /* x & bits */
+/* a * b + c: fused where the target has it, else two roundings. For CONTRACT and REDUCE only. */
+LLVMValueRef cg_fma(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c);
+/* A call of an LLVM intrinsic, overloaded on types. */
+LLVMValueRef cg_intrinsic(Cg *cg, const char *name, uint32_t n_type, LLVMTypeRef *type, uint32_t n,
+                          LLVMValueRef *arg);
+void cg_prefetch(Cg *cg, LLVMValueRef ptr); /* for reading, into L1 */
+
+/* Variables: allocas in the entry block, which the pass list turns into registers. */
+LLVMValueRef cg_var(Cg *cg, LLVMTypeRef t, LLVMValueRef init); /* init may be NULL */
+LLVMValueRef cg_get(Cg *cg, LLVMTypeRef t, LLVMValueRef var);
+void cg_set(Cg *cg, LLVMValueRef var, LLVMValueRef x);
+
+/* for (i = begin; i < end; i += step), signed. Between cg_for and cg_next the builder is inside. */
+typedef struct CgLoop {
+    LLVMValueRef i, step;
+    LLVMBasicBlockRef head, exit;
+} CgLoop;
+CgLoop cg_for(Cg *cg, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef step);
+void cg_next(Cg *cg, const CgLoop *l);
+
+typedef struct CgIf {
+    LLVMBasicBlockRef other, done;
+    bool has_else;
+} CgIf;
+CgIf cg_if(Cg *cg, LLVMValueRef cond);
+void cg_else(Cg *cg, CgIf *i);
+void cg_endif(Cg *cg, CgIf *i);
+
+/* A loop over [begin, end) in vectors of w lanes: body is emitted for whole vectors, then for the
+ * tail: with a mask where the target masks everything (avx512), else one lane at a time. Element
+ * by element both give equal bits. mask is NULL for whole vectors and single lanes. Where the
+ * planted fault is on there is no tail. */
+typedef void (*CgLanes)(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask);
+void cg_lanes(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, CgLanes body, void *arg);
+/* Lanes 0 .. n - 1 of w, as <w x i1>; n is i64. */
+LLVMValueRef cg_mask(Cg *cg, LLVMValueRef n, uint32_t w);
+
+/* --- Elements -------------------------------------------------------------------------------- */
+
+/* w elements in registers, as they are computed with: floats below 32 bits as f32, bools as i1,
+ * the rest as themselves. */
+typedef struct CgVal {
+    LLVMValueRef v;
+    ScrtDtype t;       /* the type of the elements; v is rounded to it */
+    LLVMValueRef code; /* the stored form where it is at hand, else NULL */
+} CgVal;
+
+LLVMTypeRef cg_compute_type(CgModule *m, ScrtDtype t); /* of one element in registers */
+LLVMTypeRef cg_storage_type(CgModule *m, ScrtDtype t); /* of one element in memory */
+/* False with SC_E_LOWER for types that kernels do not load or store (strings, complex, packed
+ * types of fewer than 8 bits). */
+bool cg_type_ok(CgModule *m, const ScLoc *loc, ScrtDtype t);
+
+/* Elements index .. index + w - 1 of an array, contiguous. Lanes outside the mask are not read and
+ * are 0. mask may be NULL. Alignment is the element's. */
+CgVal cg_load(Cg *cg, ScrtDtype t, LLVMValueRef base, LLVMValueRef index, uint32_t w,
+              LLVMValueRef mask);
+/* The same with a distance of stride elements (i64): 0 splats, 1 is cg_load. */
+CgVal cg_load_strided(Cg *cg, ScrtDtype t, LLVMValueRef base, LLVMValueRef index,
+                      LLVMValueRef stride, uint32_t w, LLVMValueRef mask);
+void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w,
+              LLVMValueRef mask);
+/* Compute vector x (f32, f64) rounded to the float type t, as scrt_round: x.code and x.v are set.
+ * Nothing to do for f32 from f32. */
+CgVal cg_round(Cg *cg, ScrtDtype t, LLVMValueRef x, bool saturate, ScrtRound mode);
+/* Stored bit patterns (i8, i16 vectors) to f32, exactly. */
+LLVMValueRef cg_decode(Cg *cg, ScrtDtype t, LLVMValueRef code);
+
+/* The same for FP8 codes where the target has a shorter way than integer operations; else false. */
+bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *ret);
+/* Byte `shift / 8` of the f32 of each FP8 code 0 .. 127, as the two registers of vpermi2b. */
+void cg_f8_table(Cg *cg, ScrtDtype t, int shift, LLVMValueRef ret[2]);
+
+/* --- Bodies and nodes ------------------------------------------------------------------------ */
+
+/* Emits body for w lanes: in[i] is operand i, ret[] receives the values of result[0 .. n). */
+void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n, const ScX *result,
+             CgVal *ret);
+/* Whether a result of type t saturates: floats of 8 bits or fewer do, unless a cast says otherwise.
+ */
+bool cg_saturates(const ScNode *n, ScrtDtype t);
+/* A value of any compute type as a result of node n of type t: converted and rounded. */
+CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w);
+/* (a > b or a is NaN) ? a : b, or the same with <. */
+LLVMValueRef cg_min_max(Cg *cg, bool max, CgVal a, CgVal b);
+/* Emits a MAP node on its operands' elements; results are rounded to the node's types. */
+void cg_node(Cg *cg, const ScGraph *sub, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret);
+/* The same with operands and results in an array of all values of the nested graph. */
+void cg_node_of(Cg *cg, const ScGraph *sub, const ScNode *n, CgVal *x, uint32_t w);
+CgVal cg_splat_val(Cg *cg, CgVal x, uint32_t w); /* of one lane */
+/* A REDUCE node's `body` on an element, or `post` on what was combined; the identity where NULL. */
+CgVal cg_reduce_part(Cg *cg, const ScGraph *sub, const ScNode *n, bool post, CgVal x, uint32_t w);
+
+/* --- Where elements of an operand lie -------------------------------------------------------- */
+
+/* The composed view from value v of a nested graph down to the input or constant that it views. */
+bool cg_view_of(CgModule *m, const ScGraph *sub, ScVal v, ScView *ret, ScVal *ret_root);
+
+/* Element (i0, i1, ...) of an iteration space reads operand's element offset + sum i * stride. */
+typedef struct CgAccess {
+    int32_t operand;                     /* of the kernel; -1: a constant of one element */
+    ScVal root;                          /* the input or constant of the nested graph */
+    uint32_t rank;                       /* of the space */
+    const ScTerm *stride[SCRT_MAX_RANK]; /* elements; 0 where v is broadcast */
+    const ScTerm *offset;
+    const ScTerm *scratch; /* where a copy of the operand lies in the kernel's scratch, in bytes;
+                            * NULL: read the operand itself */
+} CgAccess;
+/* Value v (an input, a constant, or views of one) broadcast to a space. False after sc_fail where
+ * the views cannot be said by strides. */
+bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTerm *const *dim,
+               CgAccess *ret);
+/* offset + sum over the first n dims of idx * stride, i64. */
+LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef const *idx);
+/* w elements from address on, along a dimension of the given stride. */
+CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTerm *stride,
+                     uint32_t w, LLVMValueRef mask);
+/* Whether dims from .. to - 1 of a space may be walked as one: in each access every stride is the
+ * next one times its extent. Then the stride of that walk. */
+bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_t to,
+              const ScTerm *const *dim);
+const ScTerm *cg_merged_stride(CgModule *m, const CgAccess *a, uint32_t from, uint32_t to,
+                               const ScTerm *const *dim);
+/* Row-major strides of a type. */
+void cg_dense(CgModule *m, const ScType *t, const ScTerm **ret_stride);
+
+bool cg_is_access(const ScGraph *g, ScVal v); /* an input, a constant or a view: is loaded */
+
+/* A space of rows: outer dims, then inner ones, each of them as few as the accesses allow. */
+typedef struct CgSpace {
+    uint32_t rank, n_outer;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    const ScTerm *outer, *inner; /* their products */
+} CgSpace;
+/* Collapses dims (never one of the first n_outer with a later one) and rewrites the accesses. */
+void cg_space_init(CgModule *m, CgSpace *s, uint32_t rank, const ScTerm *const *dim,
+                   uint32_t n_outer, uint32_t n, CgAccess *a);
+/* A flat index as indices of n dims, row-major. */
+void cg_unflatten(Cg *cg, LLVMValueRef i, uint32_t n, const ScTerm *const *dim,
+                  LLVMValueRef *ret_idx);
+/* Instructions of a MAP or REDUCE node's body; 0 for others. */
+uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
+/* Elements of a nested graph's space that are worth a thread, and rows of so many elements. */
+int64_t cg_element_grain(const ScGraph *g);
+LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
+
+/* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW, CONCAT or GATHER node ----------------- */
+
+/*     CgEpi *e = cg_epi_new(m, f, anchor);
+ *     ... in a function:  CgEpiRow r = cg_epi_row(cg, e, idx, n_idx);     once a row
+ *                         cg_epi_store(cg, e, &r, col, acc, w, mask);     for each vector of it
+ *
+ * The result's dims are split: idx holds the indices of the first n_idx, the rest together are the
+ * column, counted in elements. */
+typedef struct CgEpi CgEpi;
+CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor); /* NULL after sc_fail */
+/* True where the dims from n_idx on may be one column: no operand is broadcast over some of them
+ * only. True whenever it is one dim or none. */
+bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx);
+enum { CG_EPI_MAX = 32 }; /* operands and results of an epilogue */
+typedef struct CgEpiRow {
+    uint32_t n_idx;
+    LLVMValueRef at[CG_EPI_MAX + 1], result; /* i64 element addresses of operands, of results */
+} CgEpiRow;
+CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx);
+/* Elements at column col of the anchor's bias, in their compute type; operand is its index. */
+CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
+                     uint32_t w, LLVMValueRef mask);
+/* x: w elements of the anchor's result, of its type. Evaluates the MAP nodes and
+ * stores every result of the kernel. */
+void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
+                      uint32_t w, LLVMValueRef mask);
+/* The same, acc: w elements of the anchor's result before rounding to its type (f32 or f64, or the
+ * integer type). */
+void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
+                  uint32_t w, LLVMValueRef mask);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What becomes of an anchor's result before it is stored: the kernel's MAP nodes, on vectors. None
+ * of them leads to the anchor; those that come before it may be beside it, as a condition is. */
+#include "codegen/emit/emit.h"
+
+#include <assert.h>
+
+struct CgEpi {
+    CgModule *m;
+    const CgFunc *f;
+    const ScNode *anchor;
+    const ScType *type;                  /* of the anchor's result: the iteration space */
+    uint32_t n, n_access;                /* MAP nodes; accesses, the bias last */
+    const ScNode *const *node;           /* [n] */
+    CgAccess *access;                    /* [n_access] */
+    const ScVal *value;                  /* [n_access] of the nested graph */
+    int32_t bias;                        /* index of the bias among the accesses, or -1 */
+    const ScTerm *stride[SCRT_MAX_RANK]; /* of the results */
+};
+
+static bool add_access(CgModule *m, CgEpi *e, ScVal v)
+{
+    ScVal *value = (ScVal *)e->value;
+    for (uint32_t i = 0; i < e->n_access; i++) {
+        if (value[i] == v)
+            return true;
+    }
+    if (e->n_access + e->f->n_out >= CG_EPI_MAX)
+        return sc_fail(m->cx, e->f->node->loc, SC_E_LOWER, "more than %d operands of an epilogue",
+                       CG_EPI_MAX);
+    value[e->n_access] = v;
+    return cg_access(m, e->f, v, e->type->rank, e->type->dim, &e->access[e->n_access++]);
+}
+
+/* A convolution's bias lies along the channels, dim 1; any other broadcasts. */
+static bool add_bias(CgModule *m, CgEpi *e)
+{
+    const ScGraph *g = e->f->sub;
+    const ScNode *n = e->anchor;
+    int bias = -1;
+    bool channels = n->op->lower.cls == SC_WINDOW;
+    if (channels) {
+        ScWindow w = {0};
+        n->op->window(g, n, &w);
+        bias = w.is_conv ? w.bias : -1;
+    } else if (n->op->lower.cls == SC_CONTRACT) {
+        ScContract c = {0};
+        n->op->contract(g, n, &c);
+        bias = c.bias;
+    }
+    e->bias = -1;
+    if (bias < 0 || (uint32_t)bias >= n->n_in || n->in[bias] == SC_ABSENT)
+        return true;
+    uint32_t rank = channels ? 1 : e->type->rank;
+    const ScTerm *const *dim = channels ? &e->type->dim[1] : e->type->dim;
+    CgAccess *a = &e->access[e->n_access];
+    ((ScVal *)e->value)[e->n_access] = n->in[bias];
+    if (!cg_access(m, e->f, n->in[bias], rank, dim, a))
+        return false;
+    if (channels) {
+        a->rank = e->type->rank;
+        a->stride[1] = a->stride[0];
+        for (uint32_t d = 0; d < a->rank; d++)
+            a->stride[d] = d == 1 ? a->stride[1] : sc_term(m->cx, 0);
+    }
+    e->bias = (int32_t)e->n_access++;
+    return true;
+}
+
+CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
+{
+    CgEpi *e = sc_new(m->arena, CgEpi);
+    const ScGraph *g = f->sub;
+    e->m = m;
+    e->f = f;
+    e->anchor = anchor;
+    e->type = sc_type_of(g, anchor->first);
+    e->access = sc_array(m->arena, CgAccess, CG_EPI_MAX + 1);
+    e->value = sc_array(m->arena, ScVal, CG_EPI_MAX + 1);
+    const ScNode **node = sc_array(m->arena, const ScNode *, g->n_node);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->lower.cls != SC_MAP)
+            continue;
+        node[e->n++] = n;
+        for (uint32_t k = 0; k < n->n_in; k++) {
+            if (n->in[k] >= SC_FIRST && cg_is_access(g, n->in[k]) && !add_access(m, e, n->in[k]))
+                return NULL;
+        }
+    }
+    e->node = node;
+    cg_dense(m, e->type, e->stride);
+    for (uint32_t i = 0; i < f->n_out; i++) {
+        if (!cg_type_ok(m, f->node->loc, sc_type_of(g, g->out[i])->dtype))
+            return NULL;
+    }
+    return add_bias(m, e) ? e : NULL;
+}
+
+bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx)
+{
+    return cg_merge(e->m, e->n_access, e->access, n_idx, e->type->rank, e->type->dim);
+}
+
+CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx)
+{
+    CgEpiRow r = {.n_idx = n_idx};
+    for (uint32_t i = 0; i < e->n_access; i++)
+        r.at[i] = cg_address(cg, &e->access[i], n_idx, idx);
+    r.result = cg_int(cg, 0);
+    for (uint32_t d = 0; d < n_idx; d++)
+        r.result = cg_add_int(cg, r.result, cg_mul_int(cg, idx[d], cg_term(cg, e->stride[d])));
+    return r;
+}
+
+static CgVal load(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t i, LLVMValueRef col,
+                  uint32_t w, LLVMValueRef mask)
+{
+    const CgAccess *a = &e->access[i];
+    const ScTerm *s = cg_merged_stride(cg->m, a, r->n_idx, e->type->rank, e->type->dim);
+    LLVMValueRef at = cg_add_int(cg, r->at[i], cg_mul_int(cg, col, cg_term(cg, s)));
+    return cg_access_load(cg, a, at, s, w, mask);
+}
+
+CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
+                     uint32_t w, LLVMValueRef mask)
+{
+    assert(e->bias >= 0 && e->value[e->bias] == e->anchor->in[operand]);
+    return load(cg, e, r, (uint32_t)e->bias, col, w, mask);
+}
+
+/* The type of elements that an accumulator holds. */
+static ScrtDtype accumulated(Cg *cg, LLVMValueRef acc, ScrtDtype result)
+{
+    LLVMTypeRef t = LLVMTypeOf(acc);
+    if (LLVMGetTypeKind(t) == LLVMVectorTypeKind)
+        t = LLVMGetElementType(t);
+    return t == cg->m->f32 ? SCRT_F32 : t == cg->m->f64 ? SCRT_F64 : result;
+}
+
+void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
+                      uint32_t w, LLVMValueRef mask)
+{
+    const ScGraph *g = e->f->sub;
+    ScArena *scratch = sc_arena_new();
+    CgVal *all = sc_array(scratch, CgVal, g->n_value);
+    all[e->anchor->first] = x;
+    for (uint32_t i = 0; i < e->n_access; i++) {
+        if ((int32_t)i != e->bias)
+            all[e->value[i]] = load(cg, e, r, i, col, w, mask);
+    }
+    for (uint32_t i = 0; i < e->n; i++)
+        cg_node_of(cg, g, e->node[i], all, w);
+    LLVMValueRef at = cg_add_int(cg, r->result, col);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        cg_store(cg, all[g->out[i]], cg_result(cg, i), at, w, mask);
+    sc_arena_free(scratch);
+}
+
+void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
+                  uint32_t w, LLVMValueRef mask)
+{
+    ScrtDtype t = e->type->dtype;
+    CgVal x = {acc, accumulated(cg, acc, t), NULL};
+    cg_epi_store_val(cg, e, r, col, cg_result_value(cg, e->anchor, t, x, w), w, mask);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop classes that are no products, and the copies that turn an operand round for them. */
+#ifndef SC_CODEGEN_LOOPS_H
+#define SC_CODEGEN_LOOPS_H
+
+#include "codegen/emit/emit.h"
+
+extern const CgClass cg_map, cg_reduce, cg_view, cg_concat, cg_gather;
+
+/* An access that is contiguous along dim p of a space but walked along its last dim, q. */
+typedef struct CgTranspose {
+    CgAccess from;
+    ScrtDtype t;
+    uint32_t p, q;
+    const ScTerm *dim[SCRT_MAX_RANK];    /* of the copy: 1 where the operand is broadcast */
+    const ScTerm *stride[SCRT_MAX_RANK]; /* of the copy: dense, 0 where it is broadcast */
+    const ScTerm *count, *scratch;       /* elements; bytes into scratch, NULL: result 0 */
+} CgTranspose;
+bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
+                   CgTranspose *ret);
+/* The copy: its body function (or those of n copies), and in an entry its run on the pool. */
+LLVMValueRef cg_transpose_body(CgModule *m, CgFunc *f, const CgTranspose *t, const char *suffix);
+LLVMValueRef *cg_transpose_bodies(CgModule *m, CgFunc *f, uint32_t n, const CgTranspose *t);
+void cg_transpose_run(Cg *cg, const CgTranspose *t, LLVMValueRef body);
+/* Gives every such access of a kernel a copy in scratch: rewrites the accesses, fills ret [n],
+ * returns how many there are. */
+uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
+                               const ScTerm *const *dim, CgTranspose *ret);
+const char *cg_transpose_text(CgModule *m, uint32_t n); /* for CgFunc.what */
+
+#endif

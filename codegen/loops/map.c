@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MAP kernels: elementwise over one space, operands broadcast to it. The last dim (after those that
+ * can be one have become one) is the vector loop; what does not move along it is loaded before. */
+#include "codegen/loops/loops.h"
+
+#include <assert.h>
+
+typedef struct Map {
+    CgFunc *f;
+    uint32_t n_access;
+    ScVal *value; /* [n_access] of the nested graph: what is loaded */
+    CgAccess *access;
+    CgSpace space; /* outer: rows; inner: one dim or none */
+    uint32_t n_copy;
+    CgTranspose *copy; /* [n_copy] operands that are copied first */
+    /* While a row is emitted: */
+    LLVMValueRef *at;    /* [n_access] its address */
+    CgVal *fixed;        /* [n_access] the element that serves the whole row, or v NULL */
+    LLVMValueRef result; /* its first element in the results */
+} Map;
+
+static bool add(CgModule *m, Map *k, ScVal v, const ScType *space)
+{
+    const ScGraph *g = k->f->sub;
+    if (v < SC_FIRST || !cg_is_access(g, v))
+        return true;
+    for (uint32_t i = 0; i < k->n_access; i++) {
+        if (k->value[i] == v)
+            return true;
+    }
+    k->value[k->n_access] = v;
+    return cg_access(m, k->f, v, space->rank, space->dim, &k->access[k->n_access++]);
+}
+
+static bool prepare(CgModule *m, Map *k)
+{
+    const ScGraph *g = k->f->sub;
+    const ScType *space = sc_type_of(g, g->out[0]);
+    k->value = sc_array(m->arena, ScVal, g->n_value);
+    k->access = sc_array(m->arena, CgAccess, g->n_value);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        for (uint32_t j = 0; n->op->lower.cls == SC_MAP && j < n->n_in; j++) {
+            if (!add(m, k, n->in[j], space))
+                return false;
+        }
+    }
+    for (uint32_t i = 0; i < g->n_out; i++) {
+        if (!cg_type_ok(m, k->f->node->loc, sc_type_of(g, g->out[i])->dtype) ||
+            !add(m, k, g->out[i], space))
+            return false;
+    }
+    cg_space_init(m, &k->space, space->rank, space->dim, space->rank, k->n_access, k->access);
+    k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
+    k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
+    if (k->space.n_outer) { /* the last one is the vector loop */
+        k->space.inner = k->space.dim[--k->space.n_outer];
+        k->space.outer = sc_term(m->cx, 1);
+        for (uint32_t d = 0; d < k->space.n_outer; d++)
+            k->space.outer = sc_term_mul(m->cx, k->space.outer, k->space.dim[d]);
+    }
+    k->at = sc_array(m->arena, LLVMValueRef, k->n_access);
+    k->fixed = sc_array(m->arena, CgVal, k->n_access);
+    return true;
+}
+
+static const ScTerm *inner_stride(CgModule *m, const Map *k, uint32_t i)
+{
+    return k->space.rank ? k->access[i].stride[k->space.rank - 1] : sc_term(m->cx, 1);
+}
+
+/* idx: of the outer dims. */
+static void begin_row(Cg *cg, Map *k, LLVMValueRef const *idx, LLVMValueRef result)
+{
+    k->result = result;
+    for (uint32_t i = 0; i < k->n_access; i++) {
+        const ScTerm *s = inner_stride(cg->m, k, i);
+        k->at[i] = cg_address(cg, &k->access[i], k->space.n_outer, idx);
+        k->fixed[i] = sc_term_is(s, 0) || k->access[i].operand < 0
+                          ? cg_access_load(cg, &k->access[i], k->at[i], s, 1, NULL)
+                          : (CgVal){0};
+    }
+}
+
+static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    Map *k = arg;
+    const ScGraph *g = k->f->sub;
+    ScArena *scratch = sc_arena_new();
+    CgVal *x = sc_array(scratch, CgVal, g->n_value);
+    for (uint32_t j = 0; j < k->n_access; j++) {
+        const ScTerm *s = inner_stride(cg->m, k, j);
+        LLVMValueRef at = cg_add_int(cg, k->at[j], cg_mul_int(cg, i, cg_term(cg, s)));
+        x[k->value[j]] = k->fixed[j].v ? cg_splat_val(cg, k->fixed[j], w)
+                                       : cg_access_load(cg, &k->access[j], at, s, w, mask);
+    }
+    for (uint32_t j = 0; j < g->n_node; j++) {
+        if (g->node[j].op->lower.cls == SC_MAP)
+            cg_node_of(cg, g, &g->node[j], x, w);
+    }
+    for (uint32_t j = 0; j < g->n_out; j++)
+        cg_store(cg, x[g->out[j]], cg_result(cg, j), cg_add_int(cg, k->result, i), w, mask);
+    sc_arena_free(scratch);
+}
+
+static void emit_body(CgModule *m, Map *k, LLVMValueRef *ret_body)
+{
+    Cg cg;
+    LLVMValueRef idx[SCRT_MAX_RANK];
+    *ret_body = cg_begin_body(&cg, m, k->f, "body");
+    LLVMValueRef zero = cg_int(&cg, 0), inner = cg_term(&cg, k->space.inner);
+    if (k->space.n_outer == 0) {
+        begin_row(&cg, k, NULL, zero);
+        cg_lanes(&cg, cg.begin, cg.end, m->target.w, elements, k);
+        cg_end_fn(&cg);
+        return;
+    }
+    CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
+    cg_unflatten(&cg, row.i, k->space.n_outer, k->space.dim, idx);
+    begin_row(&cg, k, idx, cg_mul_int(&cg, row.i, inner));
+    cg_lanes(&cg, zero, inner, m->target.w, elements, k);
+    cg_next(&cg, &row);
+    cg_end_fn(&cg);
+}
+
+static bool emit(CgModule *m, CgFunc *f)
+{
+    Map k = {.f = f};
+    LLVMValueRef body;
+    Cg cg;
+    if (!prepare(m, &k))
+        return false;
+    emit_body(m, &k, &body);
+    LLVMValueRef *copy = cg_transpose_bodies(m, f, k.n_copy, k.copy);
+    cg_begin_entry(&cg, m, f);
+    for (uint32_t i = 0; i < k.n_copy; i++)
+        cg_transpose_run(&cg, &k.copy[i], copy[i]);
+    if (k.space.n_outer == 0)
+        cg_parallel(&cg, body, cg_term(&cg, k.space.inner), cg_int(&cg, cg_element_grain(f->sub)));
+    else
+        cg_parallel(&cg, body, cg_term(&cg, k.space.outer), cg_row_grain(&cg, k.space.inner));
+    cg_end_fn(&cg);
+    f->what = sc_printf(m->arena, "map: %u dims as %u, %u lanes%s",
+                        sc_type_of(f->sub, f->sub->out[0])->rank, k.space.n_outer + 1, m->target.w,
+                        cg_transpose_text(m, k.n_copy));
+    return true;
+}
+
+const CgClass cg_map = {"map", NULL, emit};

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loops of a REDUCE kernel: see reduce.c for the plan. Two kinds of values are at hand while a
+ * row is emitted: those of the row, one lane, and those along it, as vectors inside a phase's loop.
+ */
+#include "codegen/loops/reduce_priv.h"
+
+#include <assert.h>
+#include <math.h>
+
+enum { PARTIAL = 4 }; /* vectors of partial sums: hides the latency of an addition */
+
+typedef struct Acc { /* a reduction under way */
+    const ScNode *node;
+    ScMonoid monoid;
+    ScrtDtype t;                      /* of the elements that are combined: the compute type */
+    LLVMValueRef part[PARTIAL], tail; /* variables */
+} Acc;
+
+typedef struct Row {
+    const Red *k;
+    LLVMValueRef first; /* i64: the row's first element in results of its shape */
+    LLVMValueRef index; /* i64: the row */
+    LLVMValueRef *at;   /* [n_access] addresses of the row's first element */
+    CgVal *one[2];      /* [n_value] values of the row; accesses by alignment */
+    uint32_t phase, n_acc, n_part, part;
+    Acc *acc;                                /* [n_acc] of this phase */
+    LLVMValueRef inner[SCRT_MAX_RANK], base; /* indices of the inner dims but the last; elements */
+} Row;
+
+/* --- Combining ------------------------------------------------------------------------------- */
+
+static LLVMValueRef identity(LLVMTypeRef t, ScrtDtype d, ScMonoid monoid)
+{
+    bool real = scrt_dtype_is_float(d), no_sign = scrt_dtype_kind(d) == SCRT_KIND_UINT;
+    uint32_t bits = scrt_dtype_bits(d);
+    uint64_t top = UINT64_MAX >> (64 - bits); /* all ones */
+    switch (monoid) {
+    case SC_SUM:
+        return LLVMConstNull(t);
+    case SC_PROD:
+        return real ? cg_fconst(t, 1) : cg_iconst(t, 1);
+    case SC_MAX:
+        return real ? cg_fconst(t, -INFINITY) : cg_iconst(t, no_sign ? 0 : (int64_t)(~(top >> 1)));
+    default:
+        return real ? cg_fconst(t, INFINITY) : cg_iconst(t, (int64_t)(no_sign ? top : top >> 1));
+    }
+}
+
+static LLVMValueRef combine(Cg *cg, const Acc *a, LLVMValueRef x, LLVMValueRef y)
+{
+    bool real = scrt_dtype_is_float(a->t);
+    switch (a->monoid) {
+    case SC_SUM:
+        return real ? LLVMBuildFAdd(cg->b, x, y, "") : LLVMBuildAdd(cg->b, x, y, "");
+    case SC_PROD:
+        return real ? LLVMBuildFMul(cg->b, x, y, "") : LLVMBuildMul(cg->b, x, y, "");
+    default:
+        return cg_min_max(cg, a->monoid == SC_MAX, (CgVal){x, a->t, NULL}, (CgVal){y, a->t, NULL});
+    }
+}
+
+/* A tree over the lanes: halves are combined until one is left. */
+static LLVMValueRef across(Cg *cg, const Acc *a, LLVMValueRef v, uint32_t w)
+{
+    for (; w > 1; w /= 2) {
+        LLVMValueRef lo[32], hi[32];
+        for (uint32_t i = 0; i < w / 2; i++) {
+            lo[i] = LLVMConstInt(cg->m->i32, i, 0);
+            hi[i] = LLVMConstInt(cg->m->i32, i + w / 2, 0);
+        }
+        if (w == 2) {
+            LLVMValueRef x = LLVMBuildExtractElement(cg->b, v, lo[0], "");
+            return combine(cg, a, x, LLVMBuildExtractElement(cg->b, v, hi[0], ""));
+        }
+        LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(v));
+        LLVMValueRef x = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(lo, w / 2), "");
+        LLVMValueRef y = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(hi, w / 2), "");
+        v = combine(cg, a, x, y);
+    }
+    return v;
+}
+
+/* --- Values ---------------------------------------------------------------------------------- */
+
+static bool by_outer(const Row *r, const ScNode *n)
+{
+    return n->op->lower.cls == SC_MAP && r->k->info[n->first].outer;
+}
+
+/* What the row is told once: operands that do not vary along it. */
+static void load_row(Cg *cg, Row *r)
+{
+    const ScGraph *g = r->k->f->sub;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        const RedInfo *i = &r->k->info[v];
+        for (int outer = 0; outer < 2; outer++) {
+            if (!i->access[outer] || (!outer && i->full))
+                continue;
+            const CgAccess *a = &r->k->access[i->access[outer] - 1];
+            const ScTerm *one = sc_term(cg->m->cx, 1);
+            r->one[outer][v] = cg_access_load(cg, a, r->at[i->access[outer] - 1], one, 1, NULL);
+        }
+    }
+}
+
+/* The MAP nodes of the row that this many finished reductions allow. */
+static void row_nodes(Cg *cg, Row *r, uint32_t level)
+{
+    const ScGraph *g = r->k->f->sub;
+    CgVal in[SC_MAX_IN];
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        const RedInfo *info = &r->k->info[n->first];
+        if (n->op->lower.cls != SC_MAP || info->full || info->level != level)
+            continue;
+        assert(n->n_in <= SC_MAX_IN);
+        for (uint32_t j = 0; j < n->n_in; j++) {
+            bool access = r->k->info[n->in[j]].access[by_outer(r, n)] != 0;
+            in[j] = r->one[access && by_outer(r, n)][n->in[j]];
+        }
+        cg_node(cg, g, n, in, 1, &r->one[0][n->first]);
+    }
+}
+
+static CgVal load_full(Cg *cg, const Row *r, ScVal v, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const CgSpace *s = &r->k->space;
+    const CgAccess *a = &r->k->access[r->k->info[v].access[0] - 1];
+    LLVMValueRef at = r->at[r->k->info[v].access[0] - 1];
+    if (s->rank == s->n_outer) /* an extent that is 1 whatever its term */
+        return cg_access_load(cg, a, at, sc_term(cg->m->cx, 1), w, mask);
+    for (uint32_t d = s->n_outer; d + 1 < s->rank; d++)
+        at =
+            cg_add_int(cg, at, cg_mul_int(cg, r->inner[d - s->n_outer], cg_term(cg, a->stride[d])));
+    const ScTerm *step = a->stride[s->rank - 1];
+    at = cg_add_int(cg, at, cg_mul_int(cg, i, cg_term(cg, step)));
+    return cg_access_load(cg, a, at, step, w, mask);
+}
+
+static LLVMValueRef kept_row(Cg *cg, const RedInfo *i)
+{
+    return cg_gep(cg, cg->m->i8, cg_scratch_thread(cg), cg_term(cg, i->scratch));
+}
+
+/* --- A phase's loop -------------------------------------------------------------------------- */
+
+/* All values along the row that this phase needs, at position i of the last dim. */
+static void full_values(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMValueRef mask,
+                        CgVal *x)
+{
+    const ScGraph *g = r->k->f->sub;
+    LLVMValueRef pos = cg_add_int(cg, r->base, i);
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        const RedInfo *info = &r->k->info[v];
+        const ScNode *n = info->node;
+        if (!info->full && r->one[0][v].v)
+            x[v] = cg_splat_val(cg, r->one[0][v], w);
+        if (!info->full || !(info->need >> r->phase & 1))
+            continue;
+        bool again = info->kept && info->need & ((UINT64_C(1) << r->phase) - 1);
+        if (again)
+            x[v] = cg_load(cg, sc_type_of(g, v)->dtype, kept_row(cg, info), pos, w, mask);
+        else if (info->access[0])
+            x[v] = load_full(cg, r, v, i, w, mask);
+        else if (n->first == v)
+            cg_node_of(cg, g, n, x, w);
+        if (info->kept && !again)
+            cg_store(cg, x[v], kept_row(cg, info), pos, w, mask);
+    }
+}
+
+static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    Row *r = arg;
+    const ScGraph *g = r->k->f->sub;
+    ScArena *scratch = sc_arena_new();
+    CgVal *x = sc_array(scratch, CgVal, g->n_value);
+    full_values(cg, r, i, w, mask, x);
+    for (uint32_t j = 0; j < r->n_acc; j++) {
+        const Acc *a = &r->acc[j];
+        CgVal y = cg_reduce_part(cg, g, a->node, false, x[a->node->in[0]], w);
+        LLVMTypeRef t = LLVMTypeOf(y.v);
+        LLVMValueRef var = w == cg->m->target.w ? a->part[r->part] : a->tail;
+        LLVMValueRef old = cg_get(cg, t, var), sum = combine(cg, a, old, y.v);
+        cg_set(cg, var, mask ? LLVMBuildSelect(cg->b, mask, sum, old, "") : sum);
+    }
+    LLVMValueRef at = cg_add_int(cg, r->first, cg_add_int(cg, r->base, i));
+    for (uint32_t j = 0; j < g->n_out; j++) {
+        const RedInfo *o = &r->k->info[g->out[j]];
+        if (o->full && o->level == r->phase)
+            cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
+    }
+    sc_arena_free(scratch);
+}
+
+/* The last dim: whole groups of n_part vectors first. */
+static void last_dim(Cg *cg, Row *r, LLVMValueRef n)
+{
+    uint32_t w = cg->m->target.w;
+    LLVMValueRef from = cg_int(cg, 0);
+    if (r->n_part > 1) {
+        LLVMValueRef group = cg_int(cg, (int64_t)w * r->n_part);
+        LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, group, ""), "");
+        CgLoop l = cg_for(cg, from, whole, group);
+        for (r->part = 0; r->part < r->n_part; r->part++)
+            elements(cg, r, cg_add_int(cg, l.i, cg_int(cg, r->part * w)), w, NULL);
+        cg_next(cg, &l);
+        from = whole;
+    }
+    r->part = 0;
+    cg_lanes(cg, from, n, w, elements, r);
+}
+
+static void inner_dims(Cg *cg, Row *r)
+{
+    const CgSpace *s = &r->k->space;
+    uint32_t n = s->rank - s->n_outer;
+    CgLoop loop[SCRT_MAX_RANK];
+    LLVMValueRef flat = cg_int(cg, 0);
+    for (uint32_t d = 0; d + 1 < n; d++) {
+        LLVMValueRef extent = cg_term(cg, s->dim[s->n_outer + d]);
+        loop[d] = cg_for(cg, cg_int(cg, 0), extent, cg_int(cg, 1));
+        r->inner[d] = loop[d].i;
+        flat = cg_add_int(cg, cg_mul_int(cg, flat, extent), loop[d].i);
+    }
+    LLVMValueRef last = n ? cg_term(cg, s->dim[s->rank - 1]) : cg_int(cg, 1);
+    r->base = cg_mul_int(cg, flat, last);
+    last_dim(cg, r, last);
+    for (uint32_t d = n; d-- > 1;)
+        cg_next(cg, &loop[d - 1]);
+}
+
+/* --- Phases ---------------------------------------------------------------------------------- */
+
+/* The type of what is combined: what `body` makes of an element. */
+static ScrtDtype combined_type(const ScGraph *g, const ScNode *n)
+{
+    ScrtDtype t = sc_type_of(g, n->in[0])->dtype;
+    return scrt_dtype_is_float(t) ? (t == SCRT_F64 ? SCRT_F64 : SCRT_F32) : t;
+}
+
+static void begin_reductions(Cg *cg, Row *r, ScArena *scratch)
+{
+    const ScGraph *g = r->k->f->sub;
+    uint32_t cost = 0;
+    r->acc = sc_array(scratch, Acc, g->n_node);
+    r->n_acc = 0;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        const RedInfo *info = &r->k->info[n->first];
+        if (info->full && info->need >> r->phase & 1)
+            cost += cg_cost(g, n, scratch);
+        if (n->op->lower.cls == SC_REDUCE && info->level == r->phase + 1) {
+            ScReduce d = {0};
+            n->op->reduce(g, n, &d);
+            r->acc[r->n_acc++] = (Acc){n, d.monoid, combined_type(g, n), {0}, NULL};
+        }
+    }
+    r->n_part = cost <= 16 && r->n_acc ? PARTIAL : 1; /* a long body hides the latency itself */
+    for (uint32_t i = 0; i < r->n_acc; i++) {
+        Acc *a = &r->acc[i];
+        LLVMTypeRef e = cg_compute_type(cg->m, a->t), v = cg_vec(e, cg->m->target.w);
+        for (uint32_t p = 0; p < r->n_part; p++)
+            a->part[p] = cg_var(cg, v, identity(v, a->t, a->monoid));
+        a->tail = cg_var(cg, e, identity(e, a->t, a->monoid));
+    }
+}
+
+static void end_reductions(Cg *cg, Row *r)
+{
+    const ScGraph *g = r->k->f->sub;
+    uint32_t w = cg->m->target.w;
+    for (uint32_t i = 0; i < r->n_acc; i++) {
+        const Acc *a = &r->acc[i];
+        LLVMTypeRef e = cg_compute_type(cg->m, a->t), v = cg_vec(e, w);
+        LLVMValueRef sum = cg_get(cg, v, a->part[0]);
+        for (uint32_t p = 1; p < r->n_part; p++)
+            sum = combine(cg, a, sum, cg_get(cg, v, a->part[p]));
+        sum = combine(cg, a, across(cg, a, sum, w), cg_get(cg, e, a->tail));
+        CgVal y = cg_reduce_part(cg, g, a->node, true, (CgVal){sum, a->t, NULL}, 1);
+        ScrtDtype t = sc_type_of(g, a->node->first)->dtype;
+        r->one[0][a->node->first] = cg_result_value(cg, a->node, t, y, 1);
+    }
+}
+
+static void emit_row(Cg *cg, Row *r)
+{
+    const Red *k = r->k;
+    const ScGraph *g = k->f->sub;
+    ScArena *scratch = sc_arena_new();
+    r->one[0] = sc_array(scratch, CgVal, g->n_value);
+    r->one[1] = sc_array(scratch, CgVal, g->n_value);
+    load_row(cg, r);
+    for (r->phase = 0; r->phase < k->n_phase; r->phase++) {
+        row_nodes(cg, r, r->phase);
+        begin_reductions(cg, r, scratch);
+        inner_dims(cg, r);
+        end_reductions(cg, r);
+    }
+    row_nodes(cg, r, k->n_phase);
+    for (uint32_t j = 0; j < g->n_out; j++) {
+        ScVal v = g->out[j];
+        if (!k->info[v].full)
+            cg_store(cg, r->one[0][v], cg_result(cg, j), r->index, 1, NULL);
+    }
+    sc_arena_free(scratch);
+}
+
+LLVMValueRef cg_red_body(CgModule *m, const Red *k)
+{
+    Cg cg;
+    LLVMValueRef idx[SCRT_MAX_RANK];
+    Row r = {.k = k, .at = sc_array(m->arena, LLVMValueRef, k->n_access)};
+    LLVMValueRef body = cg_begin_body(&cg, m, k->f, "rows");
+    CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
+    cg_unflatten(&cg, row.i, k->space.n_outer, k->space.dim, idx);
+    for (uint32_t i = 0; i < k->n_access; i++)
+        r.at[i] = cg_address(&cg, &k->access[i], k->space.n_outer, idx);
+    r.index = row.i;
+    r.first = cg_mul_int(&cg, row.i, cg_term(&cg, k->space.inner));
+    emit_row(&cg, &r);
+    cg_next(&cg, &row);
+    cg_end_fn(&cg);
+    return body;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The module under construction: what every room of codegen holds in its hands. */
+#ifndef SC_CODEGEN_MODULE_H
+#define SC_CODEGEN_MODULE_H
+
+#include "codegen/target.h"
+
+#include <llvm-c/Core.h>
+#include <llvm-c/TargetMachine.h>
+
+typedef struct CgModule CgModule;
+typedef struct CgFunc CgFunc;
+
+/* Makes the packed form of a constant operand: appends bytes to out. t is the operand's tensor as
+ * stored (row-major, of the operand's dtype). arg: CgPack.arg. */
+typedef bool (*CgPackFn)(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *out);
+typedef struct CgPack {
+    CgPackFn fn;     /* NULL: raw, as stored */
+    const void *arg; /* plain data in the module's arena, compared as bytes */
+    size_t n_arg;
+} CgPack;
+
+/* A compiled kernel body: equal kernels (nested graph, which operands are constants, trait) share
+ * one. The emitter of its class fills what is marked `out`. */
+struct CgFunc {
+    const ScGraph *g;   /* the graph of kernels */
+    const ScNode *node; /* the first kernel node with this body: for messages */
+    const ScGraph *sub; /* its nested graph */
+    const char *name;   /* "k3" */
+    uint32_t n_in, n_out;
+    const ScNode *const *const_in; /* [n_in] the `const` node of g that is this operand, or NULL */
+    uint64_t trait;                /* what the class's trait function said */
+
+    bool alias;                   /* out: the result is operand 0's buffer: no entry */
+    LLVMValueRef entry;           /* out: void (ptr args), see CG_ARG_ */
+    CgPack *pack;                 /* out: [n_in], for constant operands only; zeroed: raw */
+    const ScTerm *scratch;        /* out: bytes of scratch shared by the threads; NULL: none */
+    const ScTerm *scratch_thread; /* out: bytes of scratch for each thread; NULL: none */
+    const char *what;             /* out: class, variants, tile, in words; in the module's arena */
+};
+
+typedef struct CgClass {
+    const char *name; /* the kernel's class attribute */
+    /* Facts of constant operands' data that the code depends on; NULL: none. */
+    uint64_t (*trait)(CgModule *m, const CgFunc *f);
+    bool (*emit)(CgModule *m, CgFunc *f); /* false after sc_fail */
+} CgClass;
+
+struct CgModule {
+    ScCtx *cx;
+    const ScGraph *g;
+    ScArena *arena; /* lives as long as the compilation; strings of the report are copied */
+    const ScCodegenOptions *opt;
+    CgTarget target;
+
+    LLVMContextRef ctx;
+    LLVMModuleRef mod;
+    LLVMTargetMachineRef tm;
+    LLVMTypeRef t_void, t_ptr, i1, i8, i16, i32, i64, f16, f32, f64;
+    LLVMTypeRef t_body;  /* void (ptr args, i64 begin, i64 end, i32 thread): ScrtBody */
+    LLVMTypeRef t_entry; /* void (ptr args) */
+
+    /* Terms that emitted code reads from the table that run fills after the symbols are bound. */
+    const ScTerm **term;
+    uint32_t n_term, cap_term;
+
+    ScStr weights; /* the packed constants so far; each entry aligned to 64 */
+    struct CgPacked *packed;
+    uint32_t n_packed, cap_packed;
+};
+
+/* False with errors in cx; either way cg_module_done. */
+bool cg_module_init(CgModule *m, ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt);
+void cg_module_done(CgModule *m);
+/* An internal function with the target's attributes, and one attribute more ("alwaysinline"). */
+LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type);
+void cg_attribute(CgModule *m, LLVMValueRef fn, const char *name);
+/* Runs the pass list; then the module as an object or text, in a. False after sc_fail. */
+bool cg_optimize(CgModule *m);
+bool cg_emit_module(CgModule *m, ScEmit emit, ScArena *a, void **ret, size_t *ret_n);
+
+/* Index of a term in the table; t is not constant. */
+uint32_t cg_term_index(CgModule *m, const ScTerm *t);
+
+/* Appends bytes to the weights, aligned to 64, and answers their offset; equal bytes share. */
+uint64_t cg_pack(CgModule *m, const void *bytes, size_t n);
+/* Data of a `const` node of any graph, rounded to its type: made with scrt_alloc, the caller frees
+ * data with scrt_free. False after sc_fail. */
+bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor *ret);
+
+#endif

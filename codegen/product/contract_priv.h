@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A CONTRACT kernel under construction: contract.c plans it, stream.c and the tiles read its
+ * operands through matrix.c. */
+#ifndef SC_CODEGEN_CONTRACT_PRIV_H
+#define SC_CODEGEN_CONTRACT_PRIV_H
+
+#include "codegen/product/product.h"
+
+enum { CG_STREAM_ROWS = 3 }; /* rows up to which the panels are streamed */
+
+typedef struct CgContract {
+    CgFunc *f;
+    const ScNode *node;
+    ScContract desc;
+    uint32_t nb; /* batch dims of the result */
+    const ScTerm *batch[SCRT_MAX_RANK], *m, *n, *k;
+    bool has_m, has_n;
+    bool flat;     /* B has no batch: the rows run over the batch too */
+    bool packed;   /* B is constant, in panels */
+    CgAccess a, b; /* dims [batch.., m, k] and [batch.., k, n] */
+    CgPanels panels;
+    CgTile tile;
+    CgEpi *epi;
+    CgJob job;
+} CgContract;
+
+/* Where the packed panel of (outer, panel) begins at row k0, a multiple of ku. */
+LLVMValueRef cg_packed_panel(Cg *cg, const CgContract *c, LLVMValueRef outer, LLVMValueRef panel,
+                             LLVMValueRef k0);
+void cg_contract_a_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst);
+void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc);
+
+/* Few rows (stream.c). */
+uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows); /* read side by side */
+const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c);
+LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c);
+void cg_stream_run(Cg *cg, const CgContract *c, LLVMValueRef body);
+
+#endif

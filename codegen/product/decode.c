@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packed FP8 codes to f32 vectors in registers, in the way that is fast on the target.
+ *
+ * What every way must keep: the decoded number is the code's own, exactly, subnormals included, and
+ * NaN where the codes may hold it. What every way wants: no instruction that moves lanes, hence the
+ * order of the packed codes is the way's; and no operand that is an f32 subnormal, because a
+ * multiplication of one costs some 100 clocks on half of the processors. The ways:
+ *
+ *   bits   16 lanes take 9 integer operations; runs everywhere.
+ *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
+ *          shifted by one, times 2^8. f16 subnormals convert at full speed.
+ *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
+ *   shift  pmaddubsw shifts two codes of each dword into the place of exponent and mantissa of an
+ *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32. */
+#include "codegen/product/product.h"
+
+#include <math.h>
+#include <string.h>
+
+uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n)
+{
+    const uint8_t *c = code;
+    const uint8_t man = t == SCRT_F8E5M2 ? 3 : 7, inf = t == SCRT_F8E5M2 ? 0x7c : 0x7f;
+    uint64_t facts = CG_CODES_NORMAL | CG_CODES_FINITE;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t mag = c[i] & 0x7f;
+        if (mag && mag <= man)
+            facts &= ~(uint64_t)CG_CODES_NORMAL;
+        if (mag >= inf)
+            facts &= ~(uint64_t)CG_CODES_FINITE;
+    }
+    return facts;
+}
+
+CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
+{
+    CgUnit u = {.way = CG_UNIT_PLAIN, .dtype = dtype, .w = t->w, .facts = (uint32_t)facts};
+    if (dtype != SCRT_F8E4M3FN && dtype != SCRT_F8E5M2)
+        return u;
+    bool finite = facts & CG_CODES_FINITE, e5m2 = dtype == SCRT_F8E5M2;
+    bool shifts = t->w == 4 ? cg_has(t, SCRT_CPU_SSSE3) : t->w == 8 ? t->avx2 : t->avx512;
+    if (shifts && finite && (facts & CG_CODES_NORMAL))
+        u.way = CG_UNIT_SHIFT;
+    else if (t->f8 == CG_F8_TABLE && t->w == 16)
+        u.way = CG_UNIT_TABLE;
+    else if ((t->f8 == CG_F8_F16C || t->f8 == CG_F8_FP16) && (finite || e5m2))
+        u.way = CG_UNIT_F16;
+    else
+        u.way = CG_UNIT_BITS;
+    return u;
+}
+
+const char *cg_unit_name(const CgUnit *u)
+{
+    static const char *const name[] = {
+        [CG_UNIT_PLAIN] = "plain", [CG_UNIT_BITS] = "bits",   [CG_UNIT_F16] = "f16",
+        [CG_UNIT_TABLE] = "table", [CG_UNIT_SHIFT] = "shift",
+    };
+    return name[u->way];
+}
+
+uint32_t cg_unit_place(const CgUnit *u, uint32_t i)
+{
+    uint32_t vec = i / u->w, lane = i % u->w;
+    switch (u->way) {
+    case CG_UNIT_F16: /* words: even bytes, then odd ones; each in two halves */
+        return 2 * (lane + (vec & 1) * u->w) + vec / 2;
+    case CG_UNIT_TABLE: /* bytes unpack to words within 128 bits, words to dwords in place */
+        return lane / 4 * 16 + vec / 2 * 8 + lane % 4 * 2 + vec % 2;
+    case CG_UNIT_PLAIN:
+        return i;
+    default: /* byte `vec` of dword `lane` */
+        return lane * 4 + vec;
+    }
+}
+
+static LLVMValueRef halves(Cg *cg, LLVMValueRef x, uint32_t w, uint32_t which)
+{
+    LLVMValueRef lane[64];
+    for (uint32_t i = 0; i < w; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, which * w + i, 0);
+    return LLVMBuildShuffleVector(cg->b, x, LLVMGetUndef(LLVMTypeOf(x)), LLVMConstVector(lane, w),
+                                  "");
+}
+
+/* Dword lanes whose bits 31..24 are the code. Below the least normal number the bits are read as
+ * 1.m at the least exponent, and the 1 is taken away again: no f32 subnormal appears. */
+static LLVMValueRef from_top_byte(Cg *cg, const CgUnit *u, LLVMValueRef x)
+{
+    CgModule *m = cg->m;
+    const bool e5m2 = u->dtype == SCRT_F8E5M2;
+    const int man = e5m2 ? 21 : 20, bias = e5m2 ? 112 : 120; /* f32's bias less the format's */
+    LLVMTypeRef ti = LLVMTypeOf(x), tf = cg_vec(m->f32, u->w);
+    LLVMBuilderRef b = cg->b;
+
+    LLVMValueRef sign = cg_and(cg, x, INT32_MIN);
+    LLVMValueRef mag = LLVMBuildLShr(b, cg_and(cg, x, 0x7f000000), cg_iconst(ti, 24 - man), "");
+    LLVMValueRef normal = LLVMBuildAdd(b, mag, cg_iconst(ti, (int64_t)bias << 23), "");
+    LLVMValueRef one = LLVMBuildAdd(b, mag, cg_iconst(ti, (int64_t)(bias + 1) << 23), "");
+    LLVMValueRef sub = LLVMBuildFSub(b, LLVMBuildBitCast(b, one, tf, ""),
+                                     cg_fconst(tf, ldexp(1, bias + 1 - 127)), "");
+    LLVMValueRef small = LLVMBuildICmp(b, LLVMIntULT, mag, cg_iconst(ti, 1 << 23), "");
+    LLVMValueRef r = LLVMBuildSelect(b, small, LLVMBuildBitCast(b, sub, ti, ""), normal, "");
+    if (!(u->facts & CG_CODES_FINITE)) { /* E4M3: one NaN; E5M2: infinity and NaNs as they are */
+        int64_t least = e5m2 ? 0x7c000000 : 0x7f000000;
+        LLVMValueRef high =
+            LLVMBuildICmp(b, LLVMIntUGE, mag, cg_iconst(ti, least >> (24 - man)), "");
+        LLVMValueRef top =
+            e5m2 ? LLVMBuildOr(b, mag, cg_iconst(ti, 0x7f800000), "") : cg_iconst(ti, 0x7fc00000);
+        r = LLVMBuildSelect(b, high, top, r, "");
+    }
+    return LLVMBuildBitCast(b, LLVMBuildOr(b, r, sign, ""), tf, "");
+}
+
+static void decode_bits(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+{
+    LLVMValueRef d = LLVMBuildBitCast(cg->b, x, cg_vec(cg->m->i32, u->w), "");
+    for (int j = 0; j < 4; j++)
+        ret[j] = from_top_byte(cg, u, cg_shl(cg, d, 24 - 8 * j));
+}
+
+static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+{
+    CgModule *m = cg->m;
+    LLVMTypeRef words = cg_vec(m->i16, 2 * u->w), tf = cg_vec(m->f32, u->w);
+    LLVMValueRef w = LLVMBuildBitCast(cg->b, x, words, "");
+    LLVMValueRef f16[2] = {cg_shl(cg, w, 8), w};
+    for (int j = 0; j < 2; j++) {
+        if (u->dtype == SCRT_F8E5M2)
+            f16[j] = j ? cg_and(cg, f16[j], (int16_t)0xff00) : f16[j];
+        else /* the sign twice, then 7 bits: the mask takes the second sign away */
+            f16[j] =
+                cg_and(cg, LLVMBuildAShr(cg->b, f16[j], cg_iconst(words, 1), ""), (int16_t)0xbf80);
+    }
+    for (uint32_t j = 0; j < 4; j++) {
+        LLVMValueRef h = halves(cg, f16[j / 2], u->w, j % 2);
+        h = LLVMBuildBitCast(cg->b, h, cg_vec(m->f16, u->w), "");
+        ret[j] = LLVMBuildFPExt(cg->b, h, tf, "");
+        if (u->dtype == SCRT_F8E4M3FN)
+            ret[j] = LLVMBuildFMul(cg->b, ret[j], cg_fconst(tf, 256), "");
+    }
+}
+
+static LLVMValueRef unpack(Cg *cg, LLVMValueRef lo, LLVMValueRef hi, uint32_t half)
+{
+    LLVMValueRef lane[64];
+    for (uint32_t i = 0; i < 64; i++) {
+        uint32_t from = i / 16 * 16 + half * 8 + i % 16 / 2;
+        lane[i] = LLVMConstInt(cg->m->i32, from + i % 2 * 64, 0);
+    }
+    return LLVMBuildShuffleVector(cg->b, lo, hi, LLVMConstVector(lane, 64), "");
+}
+
+static void decode_table(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+{
+    static const char name[] = "llvm.x86.avx512.vpermi2var.qi.512";
+    LLVMTypeRef ti = cg_vec(cg->m->i32, 16), tf = cg_vec(cg->m->f32, 16);
+    LLVMValueRef t[2], byte[2];
+    for (int j = 0; j < 2; j++) {
+        cg_f8_table(cg, (ScrtDtype)u->dtype, 16 + 8 * j, t);
+        LLVMValueRef arg[3] = {t[0], x, t[1]};
+        byte[j] = cg_intrinsic(cg, name, 0, NULL, 3, arg);
+    }
+    byte[1] = LLVMBuildOr(cg->b, byte[1], cg_and(cg, x, -128), "");
+    for (uint32_t j = 0; j < 4; j++) {
+        LLVMValueRef w = LLVMBuildBitCast(cg->b, unpack(cg, byte[0], byte[1], j / 2), ti, "");
+        w = j % 2 ? cg_and(cg, w, (int32_t)0xffff0000) : cg_shl(cg, w, 16);
+        ret[j] = LLVMBuildBitCast(cg->b, w, tf, "");
+    }
+}
+
+static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+{
+    CgModule *m = cg->m;
+    const bool e5m2 = u->dtype == SCRT_F8E5M2;
+    const char *name = u->w == 16  ? "llvm.x86.avx512.pmaddubs.w.512"
+                       : u->w == 8 ? "llvm.x86.avx2.pmadd.ub.sw"
+                                   : "llvm.x86.ssse3.pmadd.ub.sw.128";
+    LLVMTypeRef ti = cg_vec(m->i32, u->w), tf = cg_vec(m->f32, u->w);
+    LLVMValueRef t[2], byte[64];
+    for (uint32_t odd = 0; odd < 2; odd++) {
+        for (uint32_t i = 0; i < 4 * u->w; i++)
+            byte[i] = LLVMConstInt(m->i8, i % 2 != odd ? 0 : e5m2 ? 32 : 16, 0);
+        LLVMValueRef arg[2] = {LLVMConstVector(byte, 4 * u->w), x};
+        t[odd] = LLVMBuildBitCast(cg->b, cg_intrinsic(cg, name, 0, NULL, 2, arg), ti, "");
+    }
+    for (uint32_t j = 0; j < 4; j++) {
+        LLVMValueRef d = j < 2 ? cg_shl(cg, t[j], 16) : t[j - 2];
+        d = cg_and(cg, d, (int32_t)(e5m2 ? 0x8fe00000 : 0x87f00000));
+        ret[j] = LLVMBuildFMul(cg->b, LLVMBuildBitCast(cg->b, d, tf, ""),
+                               cg_fconst(tf, ldexp(1, e5m2 ? 112 : 120)), "");
+    }
+}
+
+void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4])
+{
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, 4 * u->w), ptr, "");
+    LLVMSetAlignment(x, 1);
+    if (u->way == CG_UNIT_F16)
+        decode_f16(cg, u, x, ret);
+    else if (u->way == CG_UNIT_TABLE)
+        decode_table(cg, u, x, ret);
+    else if (u->way == CG_UNIT_SHIFT)
+        decode_shift(cg, u, x, ret);
+    else
+        decode_bits(cg, u, x, ret);
+}
+
+void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
+                  LLVMValueRef ret[4])
+{
+    LLVMValueRef first = cg_mul_int(cg, unit, cg_int(cg, (int64_t)p->ku * p->nr));
+    if (p->unit.way != CG_UNIT_PLAIN) {
+        cg_unit_decode(cg, &p->unit, cg_gep(cg, cg->m->i8, panel, first), ret);
+        return;
+    }
+    for (uint32_t j = 0; j < p->nr / p->unit.w; j++) {
+        LLVMValueRef at = cg_add_int(cg, first, cg_int(cg, j * p->unit.w));
+        ret[j] = cg_load(cg, (ScrtDtype)p->unit.dtype, panel, at, p->unit.w, NULL).v;
+    }
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How the loops of a CONTRACT kernel reach its matrices: packed panels of B, rows of A, rows of the
+ * result through the epilogue. */
+#include "codegen/product/contract_priv.h"
+
+LLVMValueRef cg_packed_panel(Cg *cg, const CgContract *c, LLVMValueRef outer, LLVMValueRef panel,
+                             LLVMValueRef k0)
+{
+    const CgPanels *p = &c->panels;
+    LLVMValueRef matrix = cg_int(cg, 0), idx[SCRT_MAX_RANK];
+    if (p->n_batch) {
+        cg_unflatten(cg, outer, c->nb, c->batch, idx);
+        for (uint32_t i = 0, j = 0; i < c->nb; i++)
+            if (!sc_term_is(c->b.stride[i], 0))
+                matrix = cg_add_int(cg, cg_mul_int(cg, matrix, cg_int(cg, p->batch[j++])), idx[i]);
+    }
+    LLVMValueRef at = cg_mul_int(cg, matrix, cg_int(cg, cg_matrix_bytes(p)));
+    at = cg_add_int(cg, at, cg_mul_int(cg, panel, cg_int(cg, cg_panel_bytes(p))));
+    at = cg_add_int(cg, at, cg_mul_int(cg, k0, cg_int(cg, (int64_t)p->nr * p->size)));
+    return cg_gep(cg, cg->m->i8, cg_operand(cg, (uint32_t)c->b.operand), at);
+}
+
+/* Batch indices and m of a row: where B has no batch, rows run over the batch too. */
+static void row_index(Cg *cg, const CgContract *c, LLVMValueRef outer, LLVMValueRef row,
+                      LLVMValueRef *ret)
+{
+    if (!c->nb || !c->flat) {
+        cg_unflatten(cg, outer, c->nb, c->batch, ret);
+        ret[c->nb] = row;
+        return;
+    }
+    LLVMValueRef m = cg_term(cg, c->m);
+    if (sc_term_is(c->m, 1)) {
+        ret[c->nb] = cg_int(cg, 0);
+    } else {
+        ret[c->nb] = LLVMBuildURem(cg->b, row, m, "");
+        row = LLVMBuildUDiv(cg->b, row, m, "");
+    }
+    cg_unflatten(cg, row, c->nb, c->batch, ret);
+}
+
+void cg_contract_a_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst)
+{
+    const CgContract *c = j->self;
+    LLVMValueRef idx[SCRT_MAX_RANK + 1];
+    row_index(cg, c, at->outer, row, idx);
+    const ScTerm *sk = c->a.stride[c->nb + 1];
+    LLVMValueRef address = cg_address(cg, &c->a, c->nb + 1, idx);
+    address = cg_add_int(cg, address, cg_mul_int(cg, at->k0, cg_term(cg, sk)));
+    cg_row_copy(cg, &c->tile, &c->a, address, sk, at->n_k, dst);
+}
+
+typedef struct Finish {
+    const CgContract *c;
+    CgEpiRow row;
+    LLVMValueRef acc, col0;
+} Finish;
+
+static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Finish *f = arg;
+    const CgTile *t = &f->c->tile;
+    LLVMValueRef at = cg_gep(cg, t->el, f->acc, LLVMBuildSub(cg->b, i, f->col0, ""));
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, w), at, "");
+    LLVMSetAlignment(x, t->size);
+    int bias = f->c->desc.bias;
+    if (bias >= 0) {
+        CgVal y = cg_epi_operand(cg, f->c->epi, &f->row, (uint32_t)bias, i, w, mask);
+        x = LLVMGetTypeKind(t->el) == LLVMIntegerTypeKind ? LLVMBuildAdd(cg->b, x, y.v, "")
+                                                          : LLVMBuildFAdd(cg->b, x, y.v, "");
+    }
+    cg_epi_store(cg, f->c->epi, &f->row, i, x, w, mask);
+}
+
+void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
+{
+    const CgContract *c = j->self;
+    LLVMValueRef idx[SCRT_MAX_RANK + 1];
+    row_index(cg, c, at->outer, row, idx);
+    Finish f = {c, cg_epi_row(cg, c->epi, idx, c->nb + c->has_m), acc, at->col0};
+    cg_lanes(cg, at->col0, at->col1, c->tile.w, finish_lanes, &f);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Constant matrices into panels, at compile time, in their stored format: nr columns side by side,
+ * so that a kernel reads one stream; the last panel and the last unit are filled up with zeros. */
+#include "codegen/product/product.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int64_t cg_panel_bytes(const CgPanels *p)
+{
+    return (p->k + p->ku - 1) / p->ku * p->ku * p->nr * p->size;
+}
+
+int64_t cg_matrix_bytes(const CgPanels *p)
+{
+    return (p->n + p->nr - 1) / p->nr * cg_panel_bytes(p);
+}
+
+/* One unit: rows k0 .. k0 + ku, columns n0 .. n0 + nr. dst is zeroed; place: of each lane. */
+static void pack_unit(const CgPanels *p, const uint32_t *place, const unsigned char *src,
+                      int64_t k0, int64_t n0, unsigned char *dst)
+{
+    int64_t cols = p->n - n0 < p->nr ? p->n - n0 : p->nr, size = p->size;
+    for (int64_t k = k0; k < k0 + p->ku && k < p->k; k++, place += p->nr) {
+        const unsigned char *from = src + (k * p->k_stride + n0 * p->n_stride) * size;
+        for (int64_t n = 0; n < cols; n++, from += p->n_stride * size) {
+            if (size == 1)
+                dst[place[n]] = *from;
+            else
+                memcpy(dst + place[n] * size, from, (size_t)size);
+        }
+    }
+}
+
+bool cg_pack_panels(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *out)
+{
+    (void)m;
+    CgPanels p;
+    memcpy(&p, arg, sizeof p);
+    int64_t n_batch = 1, unit = (int64_t)p.ku * p.nr * p.size;
+    for (uint32_t i = 0; i < p.n_batch; i++)
+        n_batch *= p.batch[i];
+    size_t bytes = (size_t)(n_batch * cg_matrix_bytes(&p));
+    unsigned char *panels = calloc(bytes ? bytes : 1, 1), *dst = panels;
+    uint32_t *place = malloc((size_t)p.ku * p.nr * sizeof *place);
+    if (!panels || !place)
+        abort();
+    for (uint32_t i = 0; i < p.ku * p.nr; i++)
+        place[i] = cg_unit_place(&p.unit, i);
+    for (int64_t b = 0; b < n_batch; b++) {
+        int64_t at = p.offset, left = b;
+        for (uint32_t i = p.n_batch; i-- > 0; left /= p.batch[i])
+            at += left % p.batch[i] * p.batch_stride[i];
+        const unsigned char *src = (const unsigned char *)t->data + at * p.size;
+        for (int64_t n0 = 0; n0 < p.n; n0 += p.nr)
+            for (int64_t k0 = 0; k0 < p.k; k0 += p.ku, dst += unit)
+                pack_unit(&p, place, src, k0, n0, dst);
+    }
+    sc_str_addn(out, (const char *)panels, bytes);
+    free(place);
+    free(panels);
+    return true;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The products, CONTRACT and WINDOW, and what they share: packed FP8 units, weight panels, the
+ * register tile and the loop over tiles. Read decode.c, pack.c, tile.c, then contract.c and
+ * window.c. */
+#ifndef SC_CODEGEN_PRODUCT_H
+#define SC_CODEGEN_PRODUCT_H
+
+#include "codegen/emit/emit.h"
+
+extern const CgClass cg_contract, cg_window;
+
+/* --- Units: packed FP8 codes that one step decodes (decode.c) --------------------------------- */
+
+/* A unit is 4 w codes, which become 4 vectors of w lanes. Where in the unit the code of a lane lies
+ * depends on the way, so that no way needs to move lanes. */
+
+typedef enum CgUnitWay {
+    CG_UNIT_PLAIN, /* not packed FP8: a unit is one row of the panel, elements in order */
+    CG_UNIT_BITS,  /* integer operations on 32-bit lanes */
+    CG_UNIT_F16,   /* bits into f16, the conversion instruction, times 2^8 for E4M3 */
+    CG_UNIT_TABLE, /* byte tables of the upper half of the f32 (VBMI) */
+    CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only */
+} CgUnitWay;
+
+enum {                           /* what is known of all codes of a tensor */
+       CG_CODES_NORMAL = 1 << 0, /* none is subnormal; zeros are normal here */
+       CG_CODES_FINITE = 1 << 1, /* none is NaN or infinite */
+};
+uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n);
+
+typedef struct CgUnit { /* plain data, compared as bytes */
+    uint32_t way;       /* CgUnitWay */
+    uint32_t dtype;     /* of the stored elements */
+    uint32_t w;         /* lanes of a decoded vector */
+    uint32_t facts;     /* CG_CODES_ */
+} CgUnit;
+/* The way that the target takes for codes of which facts are known; w is the target's. Plain for
+ * every type but E4M3FN and E5M2. */
+CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts);
+const char *cg_unit_name(const CgUnit *u);
+/* The byte of the unit that holds lane i % w of vector i / w. */
+uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
+/* Decodes the unit at ptr (aligned to a byte): exactly, whatever the code, as far as the facts
+ * allow it to be. Not for plain units. */
+void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);
+
+/* The vectors of a unit of a panel, ku * nv of them, as compute numbers. */
+typedef struct CgPanels CgPanels;
+void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
+                  LLVMValueRef ret[4]);
+
+/* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c) --------- */
+
+enum { CG_PACK_BATCH = SCRT_MAX_RANK };
+struct CgPanels { /* plain data: the argument of the packer */
+    CgUnit unit;
+    uint32_t nr, ku; /* columns of a panel; rows of a unit */
+    uint32_t size;   /* bytes of an element */
+    uint32_t n_batch;
+    int64_t batch[CG_PACK_BATCH], batch_stride[CG_PACK_BATCH]; /* elements of the operand */
+    int64_t k, n, k_stride, n_stride, offset;
+};
+bool cg_pack_panels(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *out); /* CgPackFn */
+int64_t cg_panel_bytes(const CgPanels *p);  /* of one panel */
+int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
+
+/* --- The register tile (tile.c) --------------------------------------------------------------- */
+
+/* C[mr][nr] (+)= A[mr][k] * B[k][nr], all in the compute type, in scratch: A in chunks of kc
+ * columns, [chunk][row][ks]; C rows of nr. One function for each shape, shared by all kernels. */
+
+enum { CG_TILE_ROWS = 112 }; /* rows of A that a thread holds at a time: at most, about */
+
+typedef struct CgTile {
+    LLVMTypeRef el; /* f32, f64 or an integer */
+    uint32_t size;  /* its bytes */
+    uint32_t w, nv; /* lanes; vectors of a row */
+    uint32_t nr;    /* w * nv */
+    uint32_t last;  /* lanes of the row's last vector that are computed, <= w */
+    uint32_t mr;    /* rows */
+    uint32_t low;   /* rows of the lower tile for what is left: 0: none is; < mr */
+    bool exact;     /* what is left is always `low` rows; else up to mr, zeros below */
+    uint32_t kc;    /* columns of a chunk, a multiple of 4 */
+    uint32_t ks;    /* distance of A's rows in elements */
+    uint32_t rows;  /* of a block at most: a multiple of mr */
+} CgTile;
+
+/* Chooses a tile for a result of rows x cols summed over depth; extents are terms, NULL cols:
+ * as many as wanted. nv_pow2: panels are packed, so nv must divide 4. */
+void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
+                  const ScTerm *depth, bool nv_pow2, CgTile *ret);
+/* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off): rows of b lie nr apart, or, with offsets,
+ * at off[k] (i64 elements) from b. first: C is written, else added to. */
+LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);
+/* acc + a * b in the tile's type. */
+LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
+
+/* A problem cut into tiles. A depends on outer and the row, B on outer, inner and the column:
+ * matmul: outer is the batch, inner 1; conv: outer is the group, inner the image. */
+typedef struct CgJob CgJob;
+typedef struct CgAt {                       /* where the loop stands */
+    LLVMValueRef outer, inner, row0, n_row; /* the block of rows */
+    LLVMValueRef col0, col1, panel;
+    LLVMValueRef a, b, c; /* this thread's scratch */
+    LLVMValueRef extra;
+    LLVMValueRef k0, n_k; /* the chunk */
+} CgAt;
+struct CgJob {
+    CgFunc *f;
+    CgTile tile;
+    const ScTerm *outer, *inner, *rows, *cols, *depth;
+    const ScTerm *b_bytes;     /* scratch for a panel of B, or NULL */
+    const ScTerm *extra_bytes; /* and for the class's own, or NULL */
+    bool offsets;              /* the tile reads B through off */
+    void *self;
+    /* Writes row `row` (of the whole) to dst for one chunk: n_k elements, then zeros up to 4. */
+    void (*a_row)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst);
+    void (*once)(Cg *cg, const CgJob *j, const CgAt *at);  /* before the first item; may be NULL */
+    void (*image)(Cg *cg, const CgJob *j, const CgAt *at); /* new outer or inner; may be NULL */
+    /* Makes the panel and answers where it is; ret_off where offsets. */
+    LLVMValueRef (*panel)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret_off);
+    /* Stores row `row` from c, columns col0 .. col1. */
+    void (*finish)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef c);
+};
+/* Terms of the scratch a thread needs for this job. */
+const ScTerm *cg_job_scratch(CgModule *m, const CgJob *j);
+/* The body function over all items, and, in an entry, its run on the pool. */
+LLVMValueRef cg_job_body(CgModule *m, const CgJob *j);
+void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body);
+/* One row of A into scratch: n elements at address of a, `stride` apart, then zeros. */
+void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef address,
+                 const ScTerm *stride, LLVMValueRef n, LLVMValueRef dst);
+LLVMValueRef cg_threads(Cg *cg); /* i64: of the pool */
+/* A grain in items, so that a piece is worth waking a thread for; clocks: i64, of one item. */
+LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* CONTRACT with few rows: time goes into reading B. Several panels are read side by side, because
+ * one stream does not use the memory's bandwidth, decoded in registers and used at once for every
+ * row; the sums stay in registers for a chunk of k. Each element's sum runs upward in k in one
+ * chain, as in the tiles. */
+#include "codegen/product/contract_priv.h"
+
+enum {
+    GROUP = 4,    /* panels of an item */
+    AHEAD = 2048, /* bytes to prefetch ahead in each panel */
+    S_A = 0,
+    S_W,
+    S_STEP,
+    S_C,
+    S_UNITS,
+    S_FIRST,
+    N_PARAM,
+};
+
+uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows)
+{
+    uint32_t n = GROUP, sums = m->target.n_reg > 16 ? 16 : 6; /* decoding needs registers too */
+    while (n > 1 && n * c->tile.nv * rows > sums)
+        n /= 2;
+    return n;
+}
+
+static const ScTerm *a_bytes(CgModule *m, const CgContract *c)
+{
+    ScCtx *cx = m->cx;
+    const ScTerm *k = sc_term_max(cx, c->k, sc_term(cx, 1));
+    const ScTerm *chunks = sc_term_cdiv(cx, k, sc_term(cx, c->tile.kc));
+    return sc_term_scale(cx, chunks, (int64_t)CG_STREAM_ROWS * c->tile.ks * c->tile.size);
+}
+
+const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
+{
+    int64_t acc = (int64_t)CG_STREAM_ROWS * GROUP * c->tile.nr * c->tile.size;
+    return sc_term_addc(m->cx, a_bytes(m, c), acc);
+}
+
+/* --- The function: rows x panels, for one chunk ----------------------------------------------- */
+
+/* void (ptr a, ptr packed, i64 step, ptr c, i64 units, i1 first): panels lie step bytes apart. */
+static LLVMTypeRef stream_type(CgModule *m)
+{
+    LLVMTypeRef p[N_PARAM] = {m->t_ptr, m->t_ptr, m->i64, m->t_ptr, m->i64, m->i1};
+    return LLVMFunctionType(m->t_void, p, N_PARAM, 0);
+}
+
+typedef struct Stream {
+    const CgContract *c;
+    uint32_t rows, panels;
+    LLVMValueRef acc[64]; /* [row][panel][nv] variables */
+} Stream;
+
+static LLVMValueRef sum_address(Cg *cg, const Stream *s, uint32_t r, uint32_t p, uint32_t j)
+{
+    const CgTile *t = &s->c->tile;
+    uint32_t at = r * GROUP * t->nr + p * t->nr + j * t->w;
+    return cg_gep(cg, t->el, LLVMGetParam(cg->fn, S_C), cg_int(cg, at));
+}
+
+/* One unit of each panel, for all rows. */
+static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
+{
+    const CgPanels *q = &s->c->panels;
+    const CgTile *t = &s->c->tile;
+    LLVMTypeRef vec = cg_vec(t->el, t->w);
+    LLVMValueRef k = cg_mul_int(cg, unit, cg_int(cg, q->ku));
+    for (uint32_t p = 0; p < s->panels; p++) {
+        LLVMValueRef x[4], at = cg_mul_int(cg, LLVMGetParam(cg->fn, S_STEP), cg_int(cg, p));
+        LLVMValueRef panel = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_W), at);
+        LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, (int64_t)q->ku * q->nr * q->size));
+        here = cg_add_int(cg, here, cg_int(cg, AHEAD));
+        cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, here));
+        cg_unit_load(cg, q, panel, unit, x);
+        for (uint32_t i = 0; i < q->ku * s->rows; i++) {
+            uint32_t r = i % s->rows, kk = i / s->rows;
+            LLVMValueRef col = cg_add_int(cg, k, cg_int(cg, (int64_t)r * t->ks + kk));
+            LLVMValueRef a =
+                LLVMBuildLoad2(cg->b, t->el, cg_gep(cg, t->el, LLVMGetParam(cg->fn, S_A), col), "");
+            a = cg_splat(cg, a, t->w);
+            for (uint32_t j = 0; j < t->nv; j++) {
+                LLVMValueRef acc = s->acc[(r * s->panels + p) * t->nv + j];
+                LLVMValueRef sum = cg_get(cg, vec, acc);
+                cg_set(cg, acc, cg_tile_mac(cg, t, a, x[kk * t->nv + j], sum));
+            }
+        }
+    }
+}
+
+static void load_sums(Cg *cg, Stream *s, bool load)
+{
+    const CgTile *t = &s->c->tile;
+    LLVMTypeRef vec = cg_vec(t->el, t->w);
+    for (uint32_t i = 0; i < s->rows * s->panels * t->nv; i++) {
+        uint32_t j = i % t->nv, p = i / t->nv % s->panels, r = i / t->nv / s->panels;
+        LLVMValueRef at = sum_address(cg, s, r, p, j), x;
+        if (load)
+            cg_set(cg, s->acc[i], x = LLVMBuildLoad2(cg->b, vec, at, ""));
+        else
+            x = LLVMBuildStore(cg->b, cg_get(cg, vec, s->acc[i]), at);
+        LLVMSetAlignment(x, t->size * t->w);
+    }
+}
+
+static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels)
+{
+    const CgTile *t = &c->tile;
+    const CgUnit *u = &c->panels.unit;
+    const char *name =
+        sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u", scrt_dtype_name(u->dtype),
+                  cg_unit_name(u), u->facts, rows, panels, t->nr, t->size, t->ks);
+    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
+    if (fn)
+        return fn;
+    Cg cg;
+    fn = cg_begin_fn(&cg, m, NULL, name, stream_type(m));
+    LLVMTypeRef vec = cg_vec(t->el, t->w);
+    Stream s = {.c = c, .rows = rows, .panels = panels};
+    for (uint32_t i = 0; i < rows * panels * t->nv; i++)
+        s.acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
+    CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, S_FIRST), ""));
+    load_sums(&cg, &s, true);
+    cg_endif(&cg, &more);
+    CgLoop unit = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, S_UNITS), cg_int(&cg, 1));
+    stream_unit(&cg, &s, unit.i);
+    cg_next(&cg, &unit);
+    load_sums(&cg, &s, false);
+    cg_end_fn(&cg);
+    return fn;
+}
+
+/* --- The body: items are groups of panels ---------------------------------------------------- */
+
+static LLVMValueRef groups(Cg *cg, const CgContract *c)
+{
+    return cg_cdiv_int(cg, cg_term(cg, c->n), cg_int(cg, (int64_t)GROUP * c->tile.nr));
+}
+
+typedef struct Chunk {
+    const CgContract *c;
+    CgAt *at;
+    LLVMValueRef index, panel, n_panel; /* of the group */
+} Chunk;
+
+/* Panels begin .. end of the group, n at a time. */
+static LLVMValueRef stream_panels(Cg *cg, const Chunk *k, uint32_t rows, uint32_t n,
+                                  LLVMValueRef begin)
+{
+    const CgContract *c = k->c;
+    const CgTile *t = &c->tile;
+    LLVMValueRef whole = k->n_panel, arg[N_PARAM];
+    if (n > 1) {
+        LLVMValueRef step = cg_int(cg, n);
+        whole = cg_mul_int(cg, LLVMBuildUDiv(cg->b, whole, step, ""), step);
+    }
+    LLVMValueRef row = cg_mul_int(cg, k->index, cg_int(cg, (int64_t)CG_STREAM_ROWS * t->ks));
+    CgLoop p = cg_for(cg, begin, whole, cg_int(cg, n));
+    arg[S_A] = cg_gep(cg, t->el, k->at->a, row);
+    arg[S_W] = cg_packed_panel(cg, c, k->at->outer, cg_add_int(cg, k->panel, p.i), k->at->k0);
+    arg[S_STEP] = cg_int(cg, cg_panel_bytes(&c->panels));
+    arg[S_C] = cg_gep(cg, t->el, k->at->c, cg_mul_int(cg, p.i, cg_int(cg, t->nr)));
+    arg[S_UNITS] = cg_cdiv_int(cg, k->at->n_k, cg_int(cg, c->panels.ku));
+    arg[S_FIRST] = LLVMBuildICmp(cg->b, LLVMIntEQ, k->index, cg_int(cg, 0), "");
+    LLVMBuildCall2(cg->b, stream_type(cg->m), stream_fn(cg->m, c, rows, n), arg, N_PARAM, "");
+    cg_next(cg, &p);
+    return whole;
+}
+
+static void stream_chunk(Cg *cg, const Chunk *k, uint32_t rows)
+{
+    uint32_t n = cg_stream_panels(cg->m, k->c, rows);
+    LLVMValueRef begin = cg_int(cg, 0);
+    if (n > 1)
+        begin = stream_panels(cg, k, rows, n, begin);
+    stream_panels(cg, k, rows, 1, begin);
+}
+
+/* All rows of A, once for each matrix. */
+static void fill_rows(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks)
+{
+    const CgTile *t = &c->tile;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, t->kc);
+    CgLoop chunk = cg_for(cg, zero, chunks, one);
+    at->k0 = cg_mul_int(cg, chunk.i, kc);
+    at->n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, cg_term(cg, c->k), at->k0, ""));
+    CgLoop row = cg_for(cg, zero, at->n_row, one);
+    LLVMValueRef line = cg_mul_int(cg, chunk.i, cg_int(cg, CG_STREAM_ROWS));
+    line = cg_mul_int(cg, cg_add_int(cg, line, row.i), cg_int(cg, t->ks));
+    cg_contract_a_row(cg, &c->job, at, row.i, cg_gep(cg, t->el, at->a, line));
+    cg_next(cg, &row);
+    cg_next(cg, &chunk);
+}
+
+static void stream_item(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef group,
+                        LLVMValueRef chunks)
+{
+    const CgTile *t = &c->tile;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, t->kc);
+    int64_t known;
+    bool fixed = sc_term_const(c->job.rows, &known);
+    Chunk k = {.c = c, .at = at};
+    LLVMValueRef panels = cg_cdiv_int(cg, cg_term(cg, c->n), cg_int(cg, t->nr));
+    k.panel = cg_mul_int(cg, group, cg_int(cg, GROUP));
+    k.n_panel = cg_min_int(cg, cg_int(cg, GROUP), LLVMBuildSub(cg->b, panels, k.panel, ""));
+    at->col0 = cg_mul_int(cg, k.panel, cg_int(cg, t->nr));
+    at->col1 = cg_min_int(cg, cg_add_int(cg, at->col0, cg_int(cg, (int64_t)GROUP * t->nr)),
+                          cg_term(cg, c->n));
+    CgLoop chunk = cg_for(cg, zero, chunks, one);
+    k.index = chunk.i;
+    at->k0 = cg_mul_int(cg, chunk.i, kc);
+    at->n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, cg_term(cg, c->k), at->k0, ""));
+    for (uint32_t rows = 1; rows <= CG_STREAM_ROWS; rows++) {
+        if (fixed && rows != known)
+            continue;
+        CgIf i = {0};
+        if (!fixed)
+            i = cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntEQ, at->n_row, cg_int(cg, rows), ""));
+        stream_chunk(cg, &k, rows);
+        if (!fixed)
+            cg_endif(cg, &i);
+    }
+    cg_next(cg, &chunk);
+    CgLoop row = cg_for(cg, zero, at->n_row, one);
+    LLVMValueRef line = cg_mul_int(cg, row.i, cg_int(cg, (int64_t)GROUP * t->nr));
+    cg_contract_finish(cg, &c->job, at, row.i, cg_gep(cg, t->el, at->c, line));
+    cg_next(cg, &row);
+}
+
+LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c)
+{
+    int64_t known;
+    bool fixed = sc_term_const(c->job.rows, &known);
+    for (uint32_t rows = 1; rows <= CG_STREAM_ROWS; rows++) {
+        if (fixed && rows != known)
+            continue;
+        stream_fn(m, c, rows, 1);
+        stream_fn(m, c, rows, cg_stream_panels(m, c, rows));
+    }
+    Cg cg;
+    LLVMValueRef fn = cg_begin_body(&cg, m, c->f, "stream");
+    LLVMValueRef scratch = cg_scratch_thread(&cg), n = groups(&cg, c), one = cg_int(&cg, 1);
+    LLVMValueRef chunks = cg_cdiv_int(&cg, cg_term(&cg, c->k), cg_int(&cg, c->tile.kc));
+    LLVMValueRef none = LLVMBuildICmp(cg.b, LLVMIntEQ, chunks, cg_int(&cg, 0), "");
+    chunks = LLVMBuildSelect(cg.b, none, one, chunks, "");
+    CgAt at = {.a = scratch,
+               .c = cg_gep(&cg, m->i8, scratch, cg_term(&cg, a_bytes(m, c))),
+               .row0 = cg_int(&cg, 0),
+               .n_row = cg_term(&cg, c->job.rows)};
+    LLVMValueRef seen = cg_var(&cg, m->i64, cg_int(&cg, -1));
+    CgLoop item = cg_for(&cg, cg.begin, cg.end, one);
+    LLVMValueRef group = LLVMBuildURem(cg.b, item.i, n, "");
+    at.outer = LLVMBuildUDiv(cg.b, item.i, n, "");
+    LLVMValueRef was = cg_get(&cg, m->i64, seen);
+    CgIf fresh = cg_if(&cg, LLVMBuildICmp(cg.b, LLVMIntNE, was, at.outer, ""));
+    cg_set(&cg, seen, at.outer);
+    fill_rows(&cg, c, &at, chunks);
+    cg_endif(&cg, &fresh);
+    stream_item(&cg, c, &at, group, chunks);
+    cg_next(&cg, &item);
+    cg_end_fn(&cg);
+    return fn;
+}
+
+void cg_stream_run(Cg *cg, const CgContract *c, LLVMValueRef body)
+{
+    LLVMValueRef items = cg_mul_int(cg, groups(cg, c), cg_term(cg, c->job.outer));
+    LLVMValueRef clocks =
+        cg_mul_int(cg, cg_term(cg, c->k), cg_int(cg, (int64_t)3 * GROUP * c->tile.nv));
+    cg_parallel(cg, body, items, cg_grain(cg, clocks));
+}

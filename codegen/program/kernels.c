@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernels of a graph: equal ones are compiled once, each by the emitter of its class. */
+#include "codegen/loops/loops.h"
+#include "codegen/product/product.h"
+#include "codegen/program/program.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const CgClass *const classes[] = {&cg_map,    &cg_reduce, &cg_contract, &cg_window,
+                                         &cg_concat, &cg_gather, &cg_view};
+
+static const CgClass *class_of(const ScNode *n)
+{
+    for (uint32_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strcmp(classes[i]->name, sc_attr(n, 0)->s) == 0)
+            return classes[i];
+    }
+    return NULL;
+}
+
+static const char *origins(ScArena *a, const ScLoc *loc)
+{
+    ScStr s = {0};
+    for (uint32_t i = 0; i < loc->n; i++)
+        sc_str_addf(&s, "%s%s", i ? "," : "", loc->origin[i].name);
+    const char *text = sc_strdup(a, sc_str_get(&s));
+    sc_str_free(&s);
+    return text;
+}
+
+static bool same(const CgFunc *a, const CgFunc *b)
+{
+    if (a->trait != b->trait || a->n_in != b->n_in || class_of(a->node) != class_of(b->node))
+        return false;
+    for (uint32_t i = 0; i < a->n_in; i++) {
+        if (!a->const_in[i] != !b->const_in[i])
+            return false;
+    }
+    return sc_graph_equal(a->sub, b->sub, NULL);
+}
+
+static bool check_types(CgModule *m, const CgFunc *f)
+{
+    const ScGraph *g = f->sub;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        if (!cg_type_ok(m, f->node->loc, sc_type_of(g, v)->dtype))
+            return false;
+    }
+    return true;
+}
+
+static CgFunc *describe(CgModule *m, const ScNode *n, const char *name)
+{
+    CgFunc *f = sc_new(m->arena, CgFunc);
+    const ScNode **c = sc_array(m->arena, const ScNode *, n->n_in + 1);
+    *f = (CgFunc){.g = m->g, .node = n, .sub = n->sub[0], .name = name, .const_in = c};
+    f->n_in = n->n_in;
+    f->n_out = n->n_out;
+    f->pack = sc_array(m->arena, CgPack, n->n_in + 1);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScNode *def = sc_def(m->g, n->in[i]);
+        c[i] = def->op->flags & SC_CONST_OP ? def : NULL;
+    }
+    return f;
+}
+
+/* The function for kernel i: an earlier equal one, or f itself, emitted. */
+static CgFunc *function_for(CgModule *m, CgKernels *all, uint32_t i, CgFunc *f,
+                            uint64_t const *hash)
+{
+    const CgClass *c = class_of(f->node);
+    if (!c) {
+        sc_fail(m->cx, f->node->loc, SC_E_LOWER, "a kernel of class %s", sc_attr(f->node, 0)->s);
+        return NULL;
+    }
+    if (!check_types(m, f))
+        return NULL;
+    f->trait = c->trait ? c->trait(m, f) : 0;
+    for (uint32_t j = 0; j < i; j++) {
+        if (hash[j] == hash[i] && all->k[j].f && same(all->k[j].f, f))
+            return all->k[j].f;
+    }
+    return c->emit(m, f) ? f : NULL;
+}
+
+bool cg_kernels(CgModule *m, CgKernels *ret)
+{
+    const ScGraph *g = m->g;
+    bool ok = true;
+    *ret = (CgKernels){.k = sc_array(m->arena, CgKernel, g->n_node + 1)};
+    uint64_t *hash = sc_array(m->arena, uint64_t, g->n_node + 1);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->lower.cls != SC_KERNEL) {
+            if (n->op->lower.cls != SC_SOURCE)
+                ok = sc_fail(m->cx, n->loc, SC_E_LOWER, "%s outside a kernel", n->op->name);
+            continue;
+        }
+        CgKernel *k = &ret->k[ret->n];
+        k->node = n;
+        k->name = sc_printf(m->arena, "k%u", ret->n);
+        k->from = origins(m->arena, n->loc);
+        hash[ret->n] = sc_graph_hash(n->sub[0]);
+        k->f = function_for(m, ret, ret->n, describe(m, n, k->name), hash);
+        ok = ok && k->f;
+        ret->n++;
+    }
+    return ok;
+}
+
+static bool pack_operand(CgModule *m, const CgFunc *f, uint32_t i, const ScNode *c,
+                         uint64_t *ret_offset)
+{
+    ScrtTensor t;
+    size_t bytes;
+    if (!cg_const_tensor(m, m->g, c, &t))
+        return false;
+    bool ok = scrt_tensor_bytes(&t, &bytes);
+    if (ok && f->pack[i].fn) {
+        ScStr packed = {0};
+        ok = f->pack[i].fn(m, &t, f->pack[i].arg, &packed);
+        if (ok)
+            *ret_offset = cg_pack(m, sc_str_get(&packed), packed.n);
+        sc_str_free(&packed);
+    } else if (ok) {
+        *ret_offset = cg_pack(m, t.data, bytes);
+    }
+    scrt_free(t.data);
+    return ok;
+}
+
+bool cg_pack_operands(CgModule *m, const CgKernels *all)
+{
+    for (uint32_t i = 0; i < all->n; i++) {
+        CgKernel *k = &all->k[i];
+        k->weights = sc_array(m->arena, uint64_t, k->node->n_in + 1);
+        for (uint32_t j = 0; j < k->node->n_in; j++) {
+            const ScNode *c = sc_def(m->g, k->node->in[j]);
+            bool direct = c->op->flags & SC_CONST_OP && !k->f->alias;
+            if (direct && !pack_operand(m, k->f, j, c, &k->weights[j]))
+                return false;
+        }
+    }
+    return true;
+}

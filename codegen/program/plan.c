@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where values live. A kernel writes straight into an output's or a next state's memory where it
+ * can; everything else shares slots of the workspace, by liveness. Sizes are terms: a slot is as
+ * large as the largest value that it ever holds, and which slot a value takes is decided with every
+ * symbol at a nominal 64, which is a guess about cost only. */
+#include "codegen/program/program.h"
+
+#include <assert.h>
+#include <string.h>
+
+enum { NOMINAL = 64 };
+
+typedef struct Slot {
+    const ScTerm *bytes;
+    double nominal;
+    bool busy;
+} Slot;
+
+typedef struct Plan {
+    CgModule *m;
+    const CgKernels *k;
+    CgPlan *p;
+    ScVal *root;    /* [n_value] whose buffer it is: itself but for aliases */
+    uint32_t *last; /* [n_value] the last kernel that reads the root's buffer, + 1 */
+    Slot *slot;
+    ScBinding *env;
+    uint32_t n_env;
+} Plan;
+
+const ScTerm *cg_bytes(CgModule *m, const ScType *t)
+{
+    return sc_term_scale(m->cx, sc_type_count(m->cx, t), scrt_dtype_bits(t->dtype) / 8);
+}
+
+/* --- Symbols --------------------------------------------------------------------------------- */
+
+CgSymbols cg_symbols(CgModule *m)
+{
+    const ScGraph *g = m->g;
+    uint32_t cap = 0;
+    for (uint32_t i = 0; i < g->n_in; i++)
+        cap += sc_type_of(g, g->in[i])->rank;
+    CgSymbols s = {.sym = sc_array(m->arena, CgSymbol, cap + 1)};
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const ScType *t = sc_type_of(g, g->in[i]);
+        for (uint32_t d = 0; d < t->rank; d++) {
+            bool known = t->dim[d]->kind != SC_T_SYM;
+            for (uint32_t k = 0; k < s.n && !known; k++)
+                known = s.sym[k].name == t->dim[d]->sym;
+            if (!known)
+                s.sym[s.n++] = (CgSymbol){t->dim[d]->sym, i, d};
+        }
+    }
+    return s;
+}
+
+typedef struct Seen {
+    const CgSymbols *s;
+    const char *unbound;
+    uint32_t input;
+    bool any;
+} Seen;
+
+static void see(void *arg, const char *sym)
+{
+    Seen *seen = arg;
+    for (uint32_t i = 0; i < seen->s->n; i++) {
+        if (seen->s->sym[i].name != sym)
+            continue;
+        if (!seen->any)
+            seen->input = seen->s->sym[i].input;
+        seen->any = true;
+        return;
+    }
+    seen->unbound = sym;
+}
+
+bool cg_bound(CgModule *m, const CgSymbols *s, const ScLoc *loc, const ScTerm *t)
+{
+    Seen seen = {.s = s};
+    sc_term_symbols(t, see, &seen);
+    return !seen.unbound ||
+           sc_fail(m->cx, loc, SC_E_DYNAMIC, "no input has the extent %s by itself", seen.unbound);
+}
+
+uint32_t cg_blame(const CgSymbols *s, const ScTerm *t)
+{
+    Seen seen = {.s = s};
+    sc_term_symbols(t, see, &seen);
+    return seen.input;
+}
+
+/* --- Liveness -------------------------------------------------------------------------------- */
+
+static void find_roots(Plan *x)
+{
+    const ScGraph *g = x->m->g;
+    for (ScVal v = 0; v < g->n_value; v++)
+        x->root[v] = v;
+    for (uint32_t i = 0; i < x->k->n; i++) {
+        const CgKernel *k = &x->k->k[i];
+        if (k->f->alias)
+            x->root[k->node->first] = x->root[k->node->in[0]];
+        for (uint32_t j = 0; j < k->node->n_in; j++) {
+            if (!k->f->alias)
+                x->last[x->root[k->node->in[j]]] = i + 1;
+        }
+    }
+}
+
+static void place_sources(Plan *x)
+{
+    const ScGraph *g = x->m->g;
+    for (uint32_t i = 0; i < g->n_in; i++)
+        x->p->place[g->in[i]] = (CgPlace){CG_IN, i};
+    for (uint32_t i = 0; i < g->n_state; i++)
+        x->p->place[g->state[i].past] = (CgPlace){CG_STATE, i};
+}
+
+/* The memory of an output or a next state: given to the kernel that makes the value, or copied. An
+ * alias may be less than its root's buffer (the first rows of it): only one that is all of it may
+ * have its memory given to the kernel that fills the buffer. */
+static void deliver(Plan *x, ScVal v, CgPlace to)
+{
+    const ScGraph *g = x->m->g;
+    ScVal r = x->root[v];
+    bool made = sc_def(g, r)->op->lower.cls == SC_KERNEL;
+    bool whole = cg_bytes(x->m, sc_type_of(g, r)) == cg_bytes(x->m, sc_type_of(g, v));
+    if (made && whole && x->p->place[r].kind == CG_NOWHERE)
+        x->p->place[r] = to;
+    else
+        x->p->copy[x->p->n_copy++] = (CgCopy){v, to};
+}
+
+static bool place_constant(Plan *x, ScVal v)
+{
+    CgModule *m = x->m;
+    const ScNode *n = sc_def(m->g, v);
+    ScrtTensor t;
+    size_t bytes;
+    if (!(n->op->flags & SC_CONST_OP) || x->p->place[v].kind != CG_NOWHERE)
+        return true;
+    if (!cg_const_tensor(m, m->g, n, &t))
+        return false;
+    if (scrt_tensor_bytes(&t, &bytes))
+        x->p->place[v] = (CgPlace){CG_WEIGHT, cg_pack(m, t.data, bytes)};
+    scrt_free(t.data);
+    return true;
+}
+
+/* Constants that kernels read through an alias, or that are outputs, are stored as they are. */
+static bool place_constants(Plan *x)
+{
+    const ScGraph *g = x->m->g;
+    for (uint32_t i = 0; i < x->p->n_copy; i++) {
+        if (!place_constant(x, x->root[x->p->copy[i].from]))
+            return false;
+    }
+    for (uint32_t i = 0; i < x->k->n; i++) {
+        const ScNode *n = x->k->k[i].node;
+        for (uint32_t j = 0; j < n->n_in; j++) {
+            ScVal r = x->root[n->in[j]];
+            bool through = r != n->in[j] && sc_def(g, r)->op->flags & SC_CONST_OP;
+            if (through && !place_constant(x, r))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* --- Slots ----------------------------------------------------------------------------------- */
+
+static double nominal(const Plan *x, const ScTerm *t)
+{
+    int64_t n;
+    return sc_term_eval(t, x->n_env, x->env, &n) ? (double)n : 1e18;
+}
+
+/* The free slot that wastes least, else the largest, which grows; a new one if none is free. */
+static uint32_t take_slot(Plan *x, const ScTerm *bytes)
+{
+    double want = nominal(x, bytes);
+    uint32_t best = UINT32_MAX;
+    for (uint32_t i = 0; i < x->p->n_slot; i++) {
+        const Slot *s = &x->slot[i];
+        if (s->busy)
+            continue;
+        double have = s->nominal, old = best == UINT32_MAX ? 0 : x->slot[best].nominal;
+        if (best == UINT32_MAX || (have >= want ? old < want || have < old : have > old))
+            best = i;
+    }
+    if (best == UINT32_MAX) {
+        best = x->p->n_slot++;
+        x->slot[best] = (Slot){bytes, want, true};
+        return best;
+    }
+    Slot *s = &x->slot[best];
+    s->bytes = sc_term_max(x->m->cx, s->bytes, bytes);
+    s->nominal = want > s->nominal ? want : s->nominal;
+    s->busy = true;
+    return best;
+}
+
+static void release(Plan *x, ScVal root, uint32_t done)
+{
+    if (x->p->place[root].kind == CG_WORK && x->last[root] <= done)
+        x->slot[x->p->place[root].index].busy = false;
+}
+
+static void assign_slots(Plan *x)
+{
+    const ScGraph *g = x->m->g;
+    for (uint32_t i = 0; i < x->k->n; i++) {
+        const ScNode *n = x->k->k[i].node;
+        for (uint32_t j = 0; j < n->n_out && !x->k->k[i].f->alias; j++) {
+            ScVal v = n->first + j;
+            const ScTerm *bytes = cg_round64(x->m, cg_bytes(x->m, sc_type_of(g, v)));
+            if (x->p->place[v].kind == CG_NOWHERE)
+                x->p->place[v] = (CgPlace){CG_WORK, take_slot(x, bytes)};
+        }
+        for (uint32_t j = 0; j < n->n_in; j++)
+            release(x, x->root[n->in[j]], i + 1);
+        for (uint32_t j = 0; j < n->n_out; j++)
+            release(x, x->root[n->first + j], i + 1);
+    }
+}
+
+static void scratch_sizes(Plan *x)
+{
+    CgModule *m = x->m;
+    const ScTerm *zero = sc_term(m->cx, 0);
+    x->p->scratch = x->p->scratch_thread = zero;
+    for (uint32_t i = 0; i < x->k->n; i++) {
+        const CgFunc *f = x->k->k[i].f;
+        if (f->scratch)
+            x->p->scratch = sc_term_max(m->cx, x->p->scratch, cg_round64(m, f->scratch));
+        if (f->scratch_thread)
+            x->p->scratch_thread =
+                sc_term_max(m->cx, x->p->scratch_thread, cg_round64(m, f->scratch_thread));
+    }
+}
+
+bool cg_plan(CgModule *m, const CgKernels *k, const CgSymbols *s, CgPlan *ret)
+{
+    const ScGraph *g = m->g;
+    Plan x = {.m = m, .k = k, .p = ret, .n_env = s->n};
+    *ret = (CgPlan){.place = sc_array(m->arena, CgPlace, g->n_value),
+                    .copy = sc_array(m->arena, CgCopy, g->n_out + g->n_state + 1)};
+    x.root = sc_array(m->arena, ScVal, g->n_value);
+    x.last = sc_array(m->arena, uint32_t, g->n_value);
+    x.slot = sc_array(m->arena, Slot, g->n_value);
+    x.env = sc_array(m->arena, ScBinding, s->n + 1);
+    for (uint32_t i = 0; i < s->n; i++)
+        x.env[i] = (ScBinding){s->sym[i].name, NOMINAL};
+    find_roots(&x);
+    place_sources(&x);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        deliver(&x, g->out[i], (CgPlace){CG_OUT, i});
+    for (uint32_t i = 0; i < g->n_state; i++)
+        deliver(&x, g->state[i].next, (CgPlace){CG_NEXT, i});
+    for (uint32_t i = 0; i < ret->n_copy; i++)
+        x.last[x.root[ret->copy[i].from]] = UINT32_MAX; /* until the end */
+    if (!place_constants(&x))
+        return false;
+    assign_slots(&x);
+    scratch_sizes(&x);
+    ret->slot = sc_array(m->arena, const ScTerm *, ret->n_slot + 1);
+    for (uint32_t i = 0; i < ret->n_slot; i++)
+        ret->slot[i] = x.slot[i].bytes;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        ret->place[v] = ret->place[x.root[v]];
+    return true;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What code is made for: facts from LLVM's feature list, never from a processor's name. */
+#ifndef SC_CODEGEN_TARGET_H
+#define SC_CODEGEN_TARGET_H
+
+#include "codegen/codegen.h"
+
+#define CG_TRIPLE "x86_64-pc-linux-gnu" /* unless another is given */
+
+typedef enum CgF8Way { /* how FP8 weights are decoded in registers where nothing is known of them */
+                       CG_F8_BITS,  /* integer operations on 32-bit lanes: every target */
+                       CG_F8_F16C,  /* bits into f16, then the conversion instruction to f32 */
+                       CG_F8_FP16,  /* the same with AVX512-FP16's own conversion */
+                       CG_F8_TABLE, /* two-register byte permutations (VBMI) */
+} CgF8Way;
+
+typedef struct CgTarget {
+    const char *triple, *cpu, *tune, *features; /* as LLVM is given them */
+    uint64_t bits;     /* SCRT_CPU_ features the code may use, as 1 << bit: no others are enabled */
+    uint32_t vec_bits; /* 128, 256, 512 */
+    uint32_t w;        /* f32 lanes of a vector: 4, 8, 16 */
+    uint32_t n_reg;    /* vector registers: 16, 32 */
+    bool avx2, fma, f16c;
+    bool avx512; /* F, BW, VL, DQ, CD: masks at every width */
+    bool vbmi, fp16;
+    CgF8Way f8;
+    uint32_t tile_nv;  /* most columns of a register tile of CONTRACT, in vectors */
+    uint32_t kc;       /* depth of a decoded panel */
+    uint32_t cache_l2; /* bytes a thread may count on for a panel */
+} CgTarget;
+static inline bool cg_has(const CgTarget *t, ScrtCpu f)
+{
+    return t->bits >> f & 1;
+}
+/* False with SC_E_TARGET in cx where LLVM does not know the triple or processor. Strings are in a.
+ */
+bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget *ret);
+
+#endif
