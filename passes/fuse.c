@@ -13,7 +13,8 @@ typedef struct Fuse {
     ScBuild b;
     const ScGraph *g;
     ScArena *a;
-    ScVal *env; /* old value -> its buffer, 0 while nobody asked for it */
+    ScVal *env;      /* old value -> its buffer, 0 while nobody asked for it */
+    uint32_t *depth; /* [n_value] of views that stand on each other, 0: no view */
     ScGroups groups;
 } Fuse;
 
@@ -22,9 +23,9 @@ typedef struct Kernel {
     Fuse *f;
     ScBuild b;
     const char *cls;
-    const ScLoc *loc;     /* of all nodes so far, or NULL */
+    const ScLoc **loc;    /* [n_loc] of the nodes so far */
     ScVal *outer, *inner; /* [n_in] operands and the inputs that they are inside */
-    uint32_t n_in, cap_outer, n_inner, cap_inner;
+    uint32_t n_in, cap_outer, n_inner, cap_inner, n_loc, cap_loc;
 } Kernel;
 
 static void annotate(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
@@ -66,7 +67,7 @@ static void kernel_node(Kernel *k, const ScNode *n, const ScVal *in, ScVal *ret_
     sc_node(&k->b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
     for (uint32_t i = 0; i < n->n_out; i++)
         annotate(&k->b, k->f->g, n->first + i, ret_out[i]);
-    k->loc = sc_loc_join(k->b.cx, k->loc, n->loc);
+    sc_buf_push(k->loc, k->n_loc, k->cap_loc, n->loc);
 }
 
 /* Closes the kernel with inside[0 ..] as the images of node n's results, and maps these. */
@@ -77,7 +78,7 @@ static void kernel_end(Kernel *k, const ScNode *n, const ScVal *inside)
         sc_output(&k->b, sc_intern(k->b.cx, sc_printf(f->a, "y%u", i)), inside[i]);
     ScGraph *sub = sc_build_end(&k->b);
     if (sub) {
-        f->b.at = k->loc;
+        f->b.at = sc_loc_join_all(k->b.cx, k->n_loc, k->loc);
         sc_node(&f->b, &sc_op_kernel, SC_ATTRS(SC_STR(sc_intern(k->b.cx, k->cls))), &sub, k->n_in,
                 k->outer, n->n_out, &f->env[n->first]);
     }
@@ -87,71 +88,104 @@ static void kernel_end(Kernel *k, const ScNode *n, const ScVal *inside)
     }
     sc_buf_free(k->outer);
     sc_buf_free(k->inner);
+    sc_buf_free(k->loc);
 }
 
 /* --- Views ----------------------------------------------------------------------------------- */
 
-static void need(Fuse *f, ScVal v);
+/* The views that stand over a buffer up to a value, the last one first. */
+typedef struct Chain {
+    uint32_t n, node[SC_MAX_VIEWS];
+    ScVal base; /* whose buffer it is */
+} Chain;
 
-/* The views that stand over a buffer up to v, the last one first: nodes in *chain (grown), their
- * number in *n. Returns the value whose buffer it is. Makes one in the middle of a chain that
- * strides cannot say. */
-static ScVal resolve(Fuse *f, ScVal v, uint32_t **chain, uint32_t *n, uint32_t *cap)
+/* Finds v's chain over the next buffer. Returns SC_POISON, or the value that must get a buffer
+ * first: v itself where it is a constant. */
+static ScVal find_chain(const Fuse *f, ScVal v, Chain *chain)
 {
     const ScGraph *g = f->g;
-    for (;;) {
-        ScVal base = v, bad = v;
-        ScView view;
-        *n = 0;
-        while (f->env[base] == SC_POISON && sc_is_view(sc_def(g, base))) {
-            sc_buf_push(*chain, *n, *cap, g->value[base].node);
-            base = sc_def(g, base)->in[0];
-        }
-        need(f, base);
-        if (sc_view_chain(g, base, *n, *chain, &view))
+    ScVal base = v;
+    ScView view;
+    chain->n = 0;
+    for (; f->env[base] == SC_POISON && sc_is_view(sc_def(g, base));
+         base = sc_def(g, base)->in[0]) {
+        if (base != v && f->depth[base] % SC_MAX_VIEWS == 0)
             return base;
-        for (uint32_t i = 1; i <= *n && bad == v; i++) /* the shortest chain that fails */
-            if (!sc_view_chain(g, base, i, *chain + *n - i, &view))
-                bad = g->node[(*chain)[*n - i]].in[0];
-        if (bad == base) { /* not even over a plain buffer */
-            const ScNode *first = &g->node[(*chain)[*n - 1]];
-            sc_fail(g->cx, first->loc, SC_E_LOWER, "%s cannot be said by strides", first->op->name);
-            *n = 0;
-            return base;
-        }
-        need(f, bad);
+        chain->node[chain->n++] = g->value[base].node;
     }
+    chain->base = base;
+    if (f->env[base] == SC_POISON)
+        return base;
+    for (uint32_t i = 1; i <= chain->n; i++) { /* the shortest chain that fails */
+        const ScNode *last = &g->node[chain->node[chain->n - i]];
+        if (sc_view_chain(g, base, i, chain->node + chain->n - i, &view))
+            continue;
+        if (i > 1)
+            return last->in[0];
+        sc_fail(g->cx, last->loc, SC_E_LOWER, "%s cannot be said by strides", last->op->name);
+        chain->n = 0;
+    }
+    return SC_POISON;
 }
 
-/* v inside the kernel: its input, and the views over that. */
-static ScVal kernel_view(Kernel *k, ScVal v)
+/* The last value of a chain inside the kernel: its input, and the views over that. */
+static ScVal kernel_view(Kernel *k, const Chain *chain)
 {
-    uint32_t *chain = NULL, n = 0, cap = 0;
-    ScVal base = resolve(k->f, v, &chain, &n, &cap);
-    ScVal at = kernel_input(k, base);
-    while (n > 0) {
+    ScVal at = kernel_input(k, chain->base);
+    for (uint32_t i = chain->n; i-- > 0;) {
         ScVal under = at;
-        kernel_node(k, &k->f->g->node[chain[--n]], &under, &at);
+        kernel_node(k, &k->f->g->node[chain->node[i]], &under, &at);
     }
-    sc_buf_free(chain);
     return at;
 }
 
-/* Gives old value v a buffer, unless it has one: constants come before their first use, views
- * become kernels. */
-static void need(Fuse *f, ScVal v)
+/* Gives old value v a buffer: a constant's copy, or the kernel of the view at the end of this
+ * chain. False after a mistake. */
+static bool store(Fuse *f, ScVal v, const Chain *chain)
 {
     const ScNode *n = sc_def(f->g, v);
-    if (v < SC_FIRST || f->env[v] != SC_POISON)
-        return;
     if (n->op->flags & SC_CONST_OP) {
-        sc_copy_node(&f->b, f->g, n, NULL, &f->env[n->first]);
+        sc_copy_node(&f->b, f->g, n, NULL, &f->env[v]);
     } else if (sc_is_view(n)) {
         Kernel k;
         kernel_begin(f, &k, "view");
-        ScVal inside = kernel_view(&k, v);
+        ScVal inside = kernel_view(&k, chain);
         kernel_end(&k, n, &inside);
     }
+    return f->env[v] != SC_POISON;
+}
+
+/* Finds v's chain over a buffer, after making those that are missing, the lowest first. */
+static void resolve(Fuse *f, ScVal v, Chain *ret)
+{
+    ScVal *todo = NULL;
+    uint32_t n = 0, cap = 0;
+    bool ok = true, found = false;
+    while (ok && !found) {
+        ScVal top = n ? todo[n - 1] : v, lacks = find_chain(f, top, ret);
+        if (lacks != SC_POISON && lacks != top) {
+            sc_buf_push(todo, n, cap, lacks);
+        } else if (n || lacks == top) {
+            ok = store(f, top, ret);
+            n -= n > 0;
+        } else {
+            found = true;
+        }
+    }
+    if (!ok) /* reported; the kernel absorbs it */
+        *ret = (Chain){.base = v};
+    sc_buf_free(todo);
+}
+
+/* Gives old value v a buffer, unless it has one. */
+static void need(Fuse *f, ScVal v)
+{
+    Chain chain;
+    if (v < SC_FIRST || f->env[v] != SC_POISON)
+        return;
+    resolve(f, v, &chain);
+    if (f->env[v] == SC_POISON)
+        store(f, v, &chain);
 }
 
 /* --- Groups ---------------------------------------------------------------------------------- */
@@ -192,8 +226,11 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
         annotate(&k->b, f->g, v, out);
         return out;
     }
-    if (group->cls != SC_WINDOW && group->cls != SC_CONCAT)
-        return kernel_view(k, v);
+    if (group->cls != SC_WINDOW && group->cls != SC_CONCAT) {
+        Chain chain;
+        resolve(f, v, &chain);
+        return kernel_view(k, &chain);
+    }
     need(f, v);
     return kernel_input(k, v);
 }
@@ -232,6 +269,10 @@ static ScGraph *emit(ScCtx *cx, const ScGraph *g)
     f.env = sc_pass_begin(&f.b, cx, g);
     f.a = sc_pass_scratch(f.env);
     f.groups = sc_fuse_groups(g, f.a);
+    f.depth = sc_array(f.a, uint32_t, g->n_value);
+    for (uint32_t i = 0; i < g->n_node; i++)
+        if (sc_is_view(&g->node[i]))
+            f.depth[g->node[i].first] = f.depth[g->node[i].in[0]] + 1;
     ScVal *inner = sc_array(f.a, ScVal, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++) {
         uint32_t k = f.groups.of[i];

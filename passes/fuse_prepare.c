@@ -104,13 +104,15 @@ static uint32_t main_operand(const ScGraph *g, const ScNode *n)
     return found;
 }
 
-/* The value up the chain of views over v, all used once and moving every element, that a kernel
- * computes; v itself where there is none. */
+/* The value up the chain of at most SC_MAX_VIEWS views over v, all used once and moving every
+ * element, that a kernel computes; v itself where there is none. */
 static ScVal computed_base(const ScBuild *b, const Count *c, ScVal v)
 {
     const ScTerm *count = sc_type_count(b->cx, sc_built(b, v)->type);
     ScVal base = v;
-    while (base >= SC_FIRST && sc_is_view(sc_built_def(b, base)) && c->use[base] == 1) {
+    for (uint32_t i = 0; i < SC_MAX_VIEWS && base >= SC_FIRST; i++) {
+        if (!sc_is_view(sc_built_def(b, base)) || c->use[base] != 1)
+            break;
         ScVal under = sc_built_def(b, base)->in[0];
         if (sc_type_count(b->cx, sc_built(b, under)->type) != count)
             break;
@@ -120,21 +122,25 @@ static ScVal computed_base(const ScBuild *b, const Count *c, ScVal v)
     return cls == SC_SOURCE || cls == SC_VIEW ? v : base;
 }
 
-/* The views over base up to v, over x instead. */
+/* The views over base up to v, at most SC_MAX_VIEWS, over x instead. */
 static ScVal views_again(ScBuild *b, ScVal base, ScVal v, ScVal x, Count *c)
 {
-    if (v == base)
-        return x;
-    ScNode n = *sc_built_def(b, v); /* a copy: building moves nodes */
-    ScVal under = views_again(b, base, n.in[0], x, c);
     const ScValue from = *sc_built(b, x);
-    b->at = n.loc;
-    ScVal out = sc_node1(b, n.op, n.attr, 1, &under);
-    sc_set_exp(b, out, from.exp);
-    sc_set_g(b, out, from.g);
-    sc_set_amax(b, out, from.amax);
-    count_add(c, under, 1);
-    return out;
+    ScVal chain[SC_MAX_VIEWS];
+    uint32_t n = 0;
+    for (; v != base; v = sc_built_def(b, v)->in[0])
+        chain[n++] = v;
+    while (n > 0) {
+        ScNode view = *sc_built_def(b, chain[--n]); /* a copy: building moves nodes */
+        ScVal under = x;
+        b->at = view.loc;
+        x = sc_node1(b, view.op, view.attr, 1, &under);
+        sc_set_exp(b, x, from.exp);
+        sc_set_g(b, x, from.g);
+        sc_set_amax(b, x, from.amax);
+        count_add(c, under, 1);
+    }
+    return x;
 }
 
 /* Builds n before the views that stand between it and what computes its operand; false where there
@@ -160,6 +166,7 @@ ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
 {
     SC_PASS(cx, g, b, env);
     ScUses use = sc_uses(g, sc_pass_scratch(env));
+    const ScVal *plain = sc_view_plain_bases(g, sc_pass_scratch(env));
     Count c = {0};
     for (ScVal v = 0; v < g->n_value; v++)
         count_add(&c, env[v], 0);
@@ -169,7 +176,7 @@ ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
         ScVal *in = sc_memdup(sc_pass_scratch(env), sc_map(env, n), n->n_in * sizeof *in);
         if (n->op->flags & SC_BARRIER)
             continue;
-        ScVal base = sc_is_view(n) ? sc_view_plain_base(g, n->first) : n->first;
+        ScVal base = sc_is_view(n) ? plain[n->first] : n->first;
         if (base != n->first && sc_type_of(g, base) == sc_type_of(g, n->first))
             out[0] = env[base]; /* the views cancel */
         else if (!hoist(&b, g, n, in, &c, out))

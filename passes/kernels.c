@@ -94,11 +94,14 @@ static bool check_view(const Check *c, const ScNode *n)
         return BROKEN(c, "a view stands on what the kernel computes");
     if (c->n_of[SC_WINDOW] + c->n_of[SC_CONCAT] > 0)
         return BROKEN(c, "a view stands in a %s", c->cls);
-    uint32_t chain[64], k = 0;
+    uint32_t chain[SC_MAX_VIEWS], k = 0;
     ScVal base = n->first;
     ScView view;
-    for (; sc_is_view(sc_def(c->sub, base)) && k < 64; base = sc_def(c->sub, base)->in[0])
+    for (; sc_is_view(sc_def(c->sub, base)); base = sc_def(c->sub, base)->in[0]) {
+        if (k == SC_MAX_VIEWS)
+            return BROKEN(c, "more than %d views stand on each other", SC_MAX_VIEWS);
         chain[k++] = c->sub->value[base].node;
+    }
     return sc_view_chain(c->sub, base, k, chain, &view) ||
            BROKEN(c, "strides cannot say its views");
 }

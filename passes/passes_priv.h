@@ -62,13 +62,18 @@ void sc_view_of(ScCtx *cx, const ScType *t, ScView *ret);
 /* The elements in their order, without gaps, from offset 0. */
 bool sc_view_is_plain(ScCtx *cx, const ScView *v);
 bool sc_is_view(const ScNode *n);
+/* Views that stand on an input of a kernel, one on the other. Where more follow each other some of
+ * them are stored; but chains that long are no idiom, for the views of an idiom are few and those
+ * that cancel are gone. */
+#define SC_MAX_VIEWS 16
 /* Composes a chain of view nodes, the last one first, over base; false where strides cannot say
  * it. */
 bool sc_view_chain(const ScGraph *g, ScVal base, uint32_t n_chain, const uint32_t *chain,
                    ScView *ret);
-/* The farthest value up v's chain of views that has all of v's elements in the same order: v is at
- * most a reshape of it. v itself where there is none. */
-ScVal sc_view_plain_base(const ScGraph *g, ScVal v);
+/* Of each value the first one, in the graph's order, that is made of views of the same buffer and
+ * has the same elements in the same order, so that the value is at most a reshape of it; itself
+ * where there is none. [n_value], in a. */
+const ScVal *sc_view_plain_bases(const ScGraph *g, ScArena *a);
 
 /* fuse_group.c: what becomes one kernel. A group's only result is its root's. */
 typedef struct ScGroup {

@@ -15,8 +15,9 @@ typedef struct Raise {
     const ScGraph *g;
     ScVal *env;
     ScUses use;
-    const ScNode *n; /* old */
-    const ScVal *in; /* its operands in the new graph */
+    const ScVal *plain; /* [g->n_value] see sc_view_plain_bases */
+    const ScNode *n;    /* old */
+    const ScVal *in;    /* its operands in the new graph */
 } Raise;
 
 /* --- Words ----------------------------------------------------------------------------------- */
@@ -149,7 +150,7 @@ static bool last_extents(Raise *r, const ScType *t, const ScType *to, const ScTe
 static ScVal reshaped_bias(Raise *r)
 {
     for (uint32_t i = 0; i < 2; i++) {
-        ScVal v = r->n->in[i], base = sc_view_plain_base(r->g, v), addend = r->in[1 - i];
+        ScVal v = r->n->in[i], base = r->plain[v], addend = r->in[1 - i];
         const ScType *t = sc_type_of(r->g, v), *from = sc_type_of(r->g, base);
         if (base == v || t != sc_type_of(r->g, r->n->first) || from->rank == 0)
             continue;
@@ -158,6 +159,7 @@ static ScVal reshaped_bias(Raise *r)
             once = r->use.first[up + 1] - r->use.first[up] == 1;
             if (up == base)
                 break;
+            once = once && sc_is_view(sc_def(r->g, up));
         }
         ScNode n = *sc_built_def(&r->b, r->env[base]);
         uint32_t at = once && n.op->lower.cls == SC_CONTRACT ? free_bias(r, &n) : UINT32_MAX;
@@ -475,6 +477,7 @@ ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     (void)env;
     r.env = sc_pass_begin(&r.b, cx, g);
     r.use = sc_uses(g, sc_pass_scratch(r.env));
+    r.plain = sc_view_plain_bases(g, sc_pass_scratch(r.env));
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = r.n = &g->node[i];
         ScVal v = SC_POISON, *out = &r.env[n->first];

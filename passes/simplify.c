@@ -13,12 +13,16 @@
 #define MAX_ROUNDS                                                                                 \
     16 /* each round removes a node or ends it; chains longer than this are no idiom */
 
+#define MAX_JOINED                                                                                 \
+    16 /* views of a chain that the reshape in their place names, from the last one */
+
 typedef struct Simp {
     ScBuild b;
     const ScGraph *g;
     ScVal *env;
-    const ScNode *n; /* old */
-    ScVal *in;       /* its operands in the new graph, a constant second where n commutes */
+    const ScNode *n;    /* old */
+    ScVal *in;          /* its operands in the new graph, a constant second where n commutes */
+    const ScVal *plain; /* [g->n_value] see sc_view_plain_bases */
 } Simp;
 
 /* --- Words ----------------------------------------------------------------------------------- */
@@ -127,7 +131,7 @@ static ScVal transpose_twice(Simp *s)
  * nothing. */
 static ScVal plain_views(Simp *s)
 {
-    ScVal v = s->n->first, base = sc_view_plain_base(s->g, v);
+    ScVal v = s->n->first, base = s->plain[v];
     const ScType *t = result_type(s);
     if (base == v)
         return SC_POISON;
@@ -135,8 +139,12 @@ static ScVal plain_views(Simp *s)
         return s->env[base];
     if (base == s->n->in[0] && s->n->op == &sc_op_reshape && !sc_built_blob(&s->b, s->env[base]))
         return SC_POISON; /* it is that already */
-    for (ScVal up = s->n->in[0]; up != base; up = sc_def(s->g, up)->in[0])
-        s->b.at = sc_loc_join(s->b.cx, s->b.at, sc_def(s->g, up)->loc);
+    const ScLoc *from[MAX_JOINED] = {s->n->loc};
+    uint32_t n = 1;
+    for (ScVal up = s->n->in[0]; up != base && n < MAX_JOINED && sc_is_view(sc_def(s->g, up));
+         up = sc_def(s->g, up)->in[0])
+        from[n++] = sc_def(s->g, up)->loc;
+    s->b.at = sc_loc_join_all(s->b.cx, n, from);
     return sc_reshaped(&s->b, s->env[base], t->rank, t->dim);
 }
 
@@ -243,6 +251,7 @@ static ScGraph *once(ScCtx *cx, const ScGraph *g, bool *ret_fired)
 {
     Simp s = {.g = g};
     s.env = sc_pass_begin(&s.b, cx, g);
+    s.plain = sc_view_plain_bases(g, sc_pass_scratch(s.env));
     *ret_fired = false;
     for (uint32_t i = 0; i < g->n_node; i++) {
         s.n = &g->node[i];

@@ -109,6 +109,8 @@ const ScLoc *sc_loc(ScCtx *cx, const char *file, uint32_t line, ScPhase phase, u
                     const ScOrigin *origin);
 /* The union of both, with a's file, line and phase; either may be NULL. */
 const ScLoc *sc_loc_join(ScCtx *cx, const ScLoc *a, const ScLoc *b);
+/* The union of n of them, with the first one's file, line and phase; NULL where n is 0. */
+const ScLoc *sc_loc_join_all(ScCtx *cx, uint32_t n, const ScLoc *const *loc);
 
 /* --- Diagnostics ----------------------------------------------------------------------------- */
 
