@@ -112,6 +112,7 @@ static const void *external(const Source *s, const char *dir, const Onnxpb__Tens
                 "tensor \"%s\": offset and length do not lie inside \"%s\"", s->name, location);
     } else {
         void *p = sc_alloc(sc_ctx_arena(s->cx), bytes ? bytes : 1);
+        sc_note_read(s->cx, location, st.st_dev, st.st_ino);
         if (read_all(fd, p, bytes, offset))
             ret = p;
         else

@@ -10,9 +10,8 @@
  *
  * A layer's pattern is a shell pattern over ONNX node names; the last line that matches wins. */
 #include "passes/scale_priv.h"
+#include "runtime/scrtio.h"
 
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const ScRecipe builtin[] = {
@@ -189,26 +188,6 @@ static const ScRecipe *parse(ScCtx *cx, const char *file, const char *text)
     return ok ? ret : NULL;
 }
 
-/* The file's text, from malloc; NULL with errno. */
-static char *read_file(const char *path)
-{
-    FILE *f = fopen(path, "rb");
-    if (!f)
-        return NULL;
-    char *text = malloc(MAX_FILE + 1);
-    size_t n = text ? fread(text, 1, MAX_FILE, f) : 0;
-    bool whole = text && !ferror(f) && feof(f);
-    int why = whole ? 0 : errno ? errno : EFBIG;
-    fclose(f);
-    if (!whole) {
-        free(text);
-        errno = why;
-        return NULL;
-    }
-    text[n] = '\0';
-    return text;
-}
-
 const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
 {
     for (size_t i = 0; i < N_BUILTIN; i++)
@@ -219,16 +198,17 @@ const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
             sc_fail(cx, NULL, SC_E_RECIPE, "%s %s", later[i][0], later[i][1]);
             return NULL;
         }
-    errno = 0;
-    char *text = read_file(name_or_path);
-    if (!text) {
+    ScrtFile file;
+    ScrtIoError why;
+    if (scrt_file_open(name_or_path, MAX_FILE, &file, &why) != SCRT_OK) {
         sc_fail(cx, NULL, SC_E_RECIPE, "no recipe is called '%s', and as a file: %s", name_or_path,
-                strerror(errno));
+                why.text);
         sc_note(cx, "recipes are f32, f16, bf16, fp8, fp8-weights, or a file");
         return NULL;
     }
-    const ScRecipe *r = parse(cx, name_or_path, text);
-    free(text);
+    sc_note_read(cx, name_or_path, file.device, file.inode);
+    const ScRecipe *r = parse(cx, name_or_path, (const char *)file.data);
+    scrt_file_close(&file);
     return r;
 }
 

@@ -297,15 +297,13 @@ ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n,
 
 ScrtStatus scrt_npy_read(const char *path, uint32_t want, ScrtTensor *ret, ScrtIoError *err)
 {
-    unsigned char *data;
-    size_t n;
-    if (err)
-        err->text[0] = '\0';
-    ScrtStatus s = scrt_file_read(path, &data, &n, err);
+    ScrtFile file;
+    ScrtStatus s = scrt_file_read(path, &file, err);
     if (s != SCRT_OK)
         return s;
-    s = scrt_npy_parse(strcmp(path, "-") ? path : "standard input", data, n, want, ret, err);
-    scrt_free(data);
+    s = scrt_npy_parse(strcmp(path, "-") ? path : "standard input", file.data, file.n, want, ret,
+                       err);
+    scrt_file_close(&file);
     return s;
 }
 

@@ -79,22 +79,19 @@ static ScrtStatus read_items(const char *what, const ScrtZipEntry *e, uint32_t n
 
 ScrtStatus scrt_npz_read(const char *path, ScrtNamedList *ret, ScrtIoError *err)
 {
-    unsigned char *file;
-    size_t n;
+    ScrtFile file;
     const char *what = strcmp(path, "-") ? path : "standard input";
-    if (err)
-        err->text[0] = '\0';
-    ScrtStatus s = scrt_file_read(path, &file, &n, err);
+    ScrtStatus s = scrt_file_read(path, &file, err);
     if (s != SCRT_OK)
         return s;
     ScrtZipEntry *entry = NULL;
     uint32_t count = 0;
     ScrtNamedList list = {0};
-    s = scrt_zip_list(what, file, n, &entry, &count, err);
+    s = scrt_zip_list(what, file.data, file.n, &entry, &count, err);
     if (s == SCRT_OK)
         s = read_items(what, entry, count, &list, err);
     scrt_free(entry);
-    scrt_free(file);
+    scrt_file_close(&file);
     if (s == SCRT_OK)
         *ret = list;
     else

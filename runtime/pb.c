@@ -311,14 +311,12 @@ static ScrtStatus make(const char *what, Bytes file, ScrtNamed *ret, ScrtIoError
 
 ScrtStatus scrt_pb_read(const char *path, ScrtNamed *ret, ScrtIoError *err)
 {
-    unsigned char *data;
-    size_t n;
-    if (err)
-        err->text[0] = '\0';
-    ScrtStatus s = scrt_file_read(path, &data, &n, err);
+    ScrtFile file;
+    ScrtStatus s = scrt_file_read(path, &file, err);
     if (s != SCRT_OK)
         return s;
-    s = make(strcmp(path, "-") ? path : "standard input", (Bytes){data, data + n}, ret, err);
-    scrt_free(data);
+    s = make(strcmp(path, "-") ? path : "standard input", (Bytes){file.data, file.data + file.n},
+             ret, err);
+    scrt_file_close(&file);
     return s;
 }

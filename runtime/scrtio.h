@@ -25,10 +25,39 @@ typedef struct ScrtNamedList {
 } ScrtNamedList;
 void scrt_named_free(ScrtNamedList *list);
 
+/* A whole file to read: [n] bytes at data, and a zero byte behind them. */
+typedef struct ScrtFile {
+    const unsigned char *data;
+    size_t n, room;         /* room: bytes of address space; 0: memory from scrt_alloc */
+    uint64_t device, inode; /* which file it is */
+    bool mapped;            /* one that is cut short meanwhile raises SIGBUS where it is read */
+} ScrtFile;
+
+/* Opens path, "-" for standard input. A regular file shows its size first: one of more than limit
+ * bytes is refused unread, one of at most 64 MiB is read, a larger one mapped. A pipe or socket is
+ * read to its end, of at most limit bytes and 128 MiB, a terminal if it is standard input; any
+ * other device is refused, and so is a named pipe without a writer for a second. A signal whose
+ * handler does not restart calls ends the reading. err says why, without the path. On failure *ret
+ * is untouched. */
+ScrtStatus scrt_file_open(const char *path, uint64_t limit, ScrtFile *ret, ScrtIoError *err);
+void scrt_file_close(ScrtFile *f); /* takes one that is zero */
+
 /* n bytes as a file, under a temporary name that is then renamed: a failure leaves what was there.
  * A link is followed; what is no regular file (a device, a pipe) is written directly and never
  * replaced. "-" is standard output. */
 ScrtStatus scrt_file_write(const char *path, const void *bytes, size_t n, ScrtIoError *err);
+
+/* Files and folders (of files) that are not to outlive this process: whatever the functions here
+ * write under a temporary name notes itself. _done forgets one, _remove removes it too, and
+ * scrt_temporaries_remove, which a signal handler may call, removes all that are noted. */
+void scrt_temporary(const char *path);
+void scrt_temporary_done(const char *path);
+void scrt_temporary_remove(const char *path);
+void scrt_temporaries_remove(void);
+/* For a program's main: SIGINT, SIGTERM and SIGHUP, where they would end the process, remove them
+ * first; a handler of the program's own (NULL: none) does so itself. Files beyond the process's
+ * limit become errors. */
+void scrt_end_on_signals(void (*handler)(int signal_number));
 
 /* .npy, format versions 1 to 3, C or Fortran order (made C), little or big endian (made native),
  * and the types of NumPy that have a ScrtDtype. NumPy has no bf16 and no type of 8 bits or fewer

@@ -17,12 +17,12 @@
 ScrtStatus scrt_io_fail(ScrtIoError *err, ScrtStatus status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* A whole file in memory, "-" for standard input; the caller frees *ret with scrt_free. */
-ScrtStatus scrt_file_read(const char *path, unsigned char **ret, size_t *ret_n, ScrtIoError *err);
+/* scrt_file_open without a limit; err names the file. */
+ScrtStatus scrt_file_read(const char *path, ScrtFile *ret, ScrtIoError *err);
 
 /* A file being written under a temporary name beside path, or beside what path is a link to. A path
  * that is there and is no regular file (a device, a pipe) is written directly, and so is "-",
- * standard output. */
+ * standard output; a pipe without a reader is an error. */
 typedef struct ScrtOut {
     const char *path;
     char *temporary; /* NULL: written directly */

@@ -77,6 +77,10 @@ const void *sc_intern_bytes(ScCtx *cx, const void *p, size_t n);
  */
 void *sc_ctx_slot(ScCtx *cx, const void *key, size_t bytes);
 
+/* Files that the session has read, so that no output replaces one. */
+void sc_note_read(ScCtx *cx, const char *path, uint64_t device, uint64_t inode);
+const char *sc_was_read(const ScCtx *cx, uint64_t device, uint64_t inode); /* its path, or NULL */
+
 /* FNV-1a over bytes, chained: begin with SC_HASH. */
 #define SC_HASH 0xcbf29ce484222325u
 uint64_t sc_hash(uint64_t h, const void *p, size_t n);
@@ -138,6 +142,9 @@ typedef struct ScDiag {
  * one (same id, loc and text) is dropped. Past 100 errors further ones are only counted, and past
  * 100 warnings likewise. */
 bool sc_fail(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* The same about another file than the model, which the message begins with. */
+bool sc_fail_file(ScCtx *cx, const char *file, ScDiagId id, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 void sc_warn(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

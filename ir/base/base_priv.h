@@ -19,6 +19,11 @@ typedef struct ScSlot {
     void *p;
 } ScSlot;
 
+typedef struct ScRead { /* a file that was read */
+    uint64_t device, inode;
+    const char *path; /* interned */
+} ScRead;
+
 struct ScCtx {
     ScArena *arena;
 
@@ -27,6 +32,9 @@ struct ScCtx {
 
     ScSlot *slot; /* [slot_cap], a power of two */
     size_t n_slot, slot_cap;
+
+    ScRead *read;
+    uint32_t n_read, read_cap;
 
     const ScTerm *poison; /* the term "overflow!", once made */
 

@@ -20,6 +20,7 @@ void sc_ctx_free(ScCtx *cx)
     sc_buf_free(cx->diag);
     free(cx->interned);
     free(cx->slot);
+    sc_buf_free(cx->read);
     sc_arena_free(cx->arena);
     free(cx);
 }
@@ -100,6 +101,23 @@ const char *sc_intern_n(ScCtx *cx, const char *s, size_t n)
 const char *sc_intern(ScCtx *cx, const char *s)
 {
     return sc_intern_bytes(cx, s, strlen(s));
+}
+
+/* From the latest backwards: tensors of one file follow each other. */
+const char *sc_was_read(const ScCtx *cx, uint64_t device, uint64_t inode)
+{
+    for (uint32_t i = cx->n_read; i-- > 0;)
+        if (cx->read[i].inode == inode && cx->read[i].device == device)
+            return cx->read[i].path;
+    return NULL;
+}
+
+void sc_note_read(ScCtx *cx, const char *path, uint64_t device, uint64_t inode)
+{
+    if (sc_was_read(cx, device, inode))
+        return;
+    ScRead r = {device, inode, sc_intern(cx, path)};
+    sc_buf_push(cx->read, cx->n_read, cx->read_cap, r);
 }
 
 static size_t slot_of(const ScSlot *slot, size_t cap, const void *key)

@@ -78,6 +78,18 @@ bool sc_fail(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
     return false;
 }
 
+bool sc_fail_file(ScCtx *cx, const char *file, ScDiagId id, const char *fmt, ...)
+{
+    const char *model = cx->file;
+    va_list ap;
+    va_start(ap, fmt);
+    sc_set_file(cx, file);
+    record(cx, false, NULL, id, fmt, ap);
+    cx->file = model;
+    va_end(ap);
+    return false;
+}
+
 void sc_warn(ScCtx *cx, const ScLoc *loc, ScDiagId id, const char *fmt, ...)
 {
     va_list ap;

@@ -69,12 +69,11 @@ static uint32_t read_tensors(const char *dir, const char *kind, ScrtNamed *to, u
 static bool import(Test *t)
 {
     char path[4096];
-    size_t n;
+    ScrtFile file;
     snprintf(path, sizeof path, "%s/model.onnx", t->dir);
-    char *bytes = scalec_read_file(t->cx, path, &n);
-    if (!bytes)
+    if (!scalec_open(t->cx, path, &file))
         return false;
-    t->g = sc_import(t->cx, path, bytes, n, NULL);
+    t->g = sc_import(t->cx, path, file.data, file.n, NULL);
     if (!t->g && sc_n_errors(t->cx) > 0 && sc_diag(t->cx, 0)->id == SC_E_DYNAMIC) {
         const char *name[SC_MAX_IN];
         ScrtTensor value[SC_MAX_IN];
@@ -85,9 +84,9 @@ static bool import(Test *t)
                 value[opt.n_fix++] = t->in[i].tensor;
             }
         sc_clear_diags(t->cx);
-        t->g = sc_import(t->cx, path, bytes, n, &opt);
+        t->g = sc_import(t->cx, path, file.data, file.n, &opt);
     }
-    sc_buf_free(bytes);
+    scrt_file_close(&file);
     return t->g != NULL;
 }
 

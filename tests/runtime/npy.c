@@ -224,9 +224,9 @@ START_TEST(refuses_in_words)
     ck_assert_int_eq(scrt_npy_read(npy(4, "{}", "", 0), 0, &t, &err), SCRT_E_FILE);
     ck_assert_msg(strstr(err.text, "version 4 is not known"), "%s", err.text);
     ck_assert_int_eq(scrt_npy_read(scratch("absent"), 0, &t, &err), SCRT_E_FILE);
-    ck_assert_msg(strstr(err.text, "cannot be opened: No such file"), "%s", err.text);
+    ck_assert_msg(strstr(err.text, "cannot be read: No such file"), "%s", err.text);
     ck_assert_int_eq(scrt_npy_read("/tmp", 0, &t, &err), SCRT_E_FILE);
-    ck_assert_msg(strstr(err.text, "cannot be read: Is a directory"), "%s", err.text);
+    ck_assert_msg(strstr(err.text, "it is a folder"), "%s", err.text);
     scratch_remove();
 }
 END_TEST

@@ -4,20 +4,15 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
-from scalec import SCALEC, SOURCE, Count, Model, scalec  # noqa: E402
+from command import ATTENTION, DIGIT, LEAKY, MNIST, failing, model, run_all, write  # noqa: E402
+from scalec import SCALEC, SOURCE, Model, scalec  # noqa: E402
 
-MNIST = os.path.join(SOURCE, "tests", "model", "data", "mnist", "mnist.onnx")
-LEAKY = os.path.join(SOURCE, "tests", "model", "data", "marabou", "mnist5x20_leaky_relu.onnx")
-ATTENTION = os.path.join(SOURCE, "tests", "model", "data", "marabou",
-                         "self-attention-mnist-pgd-medium-sim.onnx")
-DIGIT = os.path.join(SOURCE, "tests", "model", "data", "digits", "3.npy")
 STAGES = ["import", "fold", "raise", "scalify", "quantize", "simplify", "expand", "fuse"]
 
 SUM = """graph @total(%x: f32[4]) -> (%sum) {
@@ -25,27 +20,6 @@ SUM = """graph @total(%x: f32[4]) -> (%sum) {
   %sum = add %past, %x : f32[4]
 }
 """
-
-
-def write(path, data):
-    with open(path, "w" if isinstance(data, str) else "wb") as f:
-        f.write(data)
-    return path
-
-
-def failing(*args, status=1, cwd=None):
-    """Standard error of a command that must fail with this status."""
-    p = subprocess.run([SCALEC, *args], capture_output=True, text=True, cwd=cwd)
-    assert p.returncode == status, f"status {p.returncode}: {p.stderr}"
-    return p.stderr
-
-
-def model(nodes, inputs, outputs, init=(), opset=17):
-    def value(v):
-        return helper.make_tensor_value_info(v[0], TensorProto.FLOAT, v[1])
-    g = helper.make_graph(nodes, "g", [value(v) for v in inputs], [value(v) for v in outputs],
-                          [numpy_helper.from_array(a, n) for n, a in init])
-    return helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
 def broken_inner(tmp):
@@ -394,13 +368,5 @@ def outputs(tmp):
     assert p.returncode == 1 and "big.weights" in p.stderr, p.stderr
 
 
-def main():
-    count = Count("tools-cli")
-    for fn in (broken_inner, five_unsupported, statuses, compiler_missing, dumps, folded_text_runs, states,
-               data_sets, executables, options, bare_object, deep, operand_maps, outputs, hostile_names):
-        with tempfile.TemporaryDirectory() as tmp:
-            count.check(fn.__name__, lambda: fn(tmp))
-    count.close()
-
-
-main()
+run_all("tools-cli", (broken_inner, five_unsupported, statuses, compiler_missing, dumps, folded_text_runs, states,
+                      data_sets, executables, options, bare_object, deep, operand_maps, outputs, hostile_names))

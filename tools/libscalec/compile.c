@@ -69,10 +69,11 @@ const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples 
 
 const ScStats *scalec_read_stats(ScCtx *cx, const char *path)
 {
-    size_t n;
-    char *text = scalec_read_file(cx, path, &n);
-    const ScStats *s = text ? sc_stats_parse(cx, path, text) : NULL;
-    sc_buf_free(text);
+    ScrtFile file;
+    if (!scalec_open(cx, path, &file))
+        return NULL;
+    const ScStats *s = sc_stats_parse(cx, path, (const char *)file.data);
+    scrt_file_close(&file);
     return s;
 }
 

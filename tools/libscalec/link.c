@@ -184,6 +184,8 @@ bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *p
     bool linked = kind == SCALEC_EXE || kind == SCALEC_SO, std_out = !strcmp(path, "-");
     if (linked && std_out)
         return sc_fail(cx, NULL, SC_E_WRITE, "a linked program cannot go to standard output");
+    if (!scalec_may_write(cx, path))
+        return false;
     if (kind == SCALEC_ASM || kind == SCALEC_LLVM)
         return scalec_write_file(cx, path, o->bytes, o->n);
     ScArena *a = sc_arena_new();

@@ -3,58 +3,67 @@
  * written to a temporary name first. */
 #include "tools/libscalec/scalec.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-char *scalec_read_file(ScCtx *cx, const char *path, size_t *ret_n)
+bool scalec_open(ScCtx *cx, const char *path, ScrtFile *ret)
 {
-    bool std_in = !strcmp(path, "-");
-    int fd = std_in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    size_t cap = 64 << 10, n = 0;
-    ssize_t got = 0;
-    char *p = NULL;
+    ScrtIoError why;
     sc_set_file(cx, path);
-    if (fd < 0 || fstat(fd, &st) != 0 || S_ISDIR(st.st_mode)) {
-        sc_fail(cx, NULL, SC_E_FILE, "%s", fd < 0 ? strerror(errno) : "it is a folder");
-        if (fd >= 0 && !std_in)
-            close(fd);
-        return NULL;
-    }
-    if (S_ISREG(st.st_mode) && st.st_size > 0)
-        cap = (size_t)st.st_size + 1;
-    for (p = malloc(cap + 1); p && (got = read(fd, p + n, cap - n)) > 0;) {
-        n += (size_t)got;
-        if (n == cap) {
-            char *more = realloc(p, 2 * cap + 1);
-            if (!more)
-                free(p);
-            p = more;
-            cap *= 2;
-        }
-    }
-    int why = errno;
-    if (!std_in)
-        close(fd);
-    if (!p || got < 0) {
-        sc_fail(cx, NULL, SC_E_FILE, "%s", p ? strerror(why) : "not enough memory for it");
-        free(p);
-        return NULL;
-    }
-    p[n] = '\0';
-    *ret_n = n;
-    return p;
+    if (scrt_file_open(path, INT32_MAX, ret, &why) != SCRT_OK)
+        return sc_fail(cx, NULL, SC_E_FILE, "%s", why.text);
+    sc_note_read(cx, path, ret->device, ret->inode);
+    return true;
+}
+
+bool scalec_note_file(ScCtx *cx, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return false;
+    sc_note_read(cx, path, st.st_dev, st.st_ino);
+    return true;
+}
+
+bool scalec_may_write(ScCtx *cx, const char *path)
+{
+    struct stat st;
+    bool file = strcmp(path, "-") && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+    const char *read = file ? sc_was_read(cx, st.st_dev, st.st_ino) : NULL;
+    if (!read)
+        return true;
+    return sc_fail_file(cx, path, SC_E_WRITE,
+                        strcmp(read, path) ? "it is an input, \"%s\"" : "it is an input", read);
+}
+
+/* What went wrong with path: the message names it and says "cannot read" or "write" itself. */
+static bool io_failed(ScCtx *cx, const char *path, ScDiagId id, const char *text)
+{
+    static const char *const said[] = {": ", "cannot be read: ", "cannot be written: "};
+    size_t n = strlen(path);
+    text += strncmp(text, path, n) ? 0 : n;
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        text += strncmp(text, said[i], strlen(said[i])) ? 0 : strlen(said[i]);
+    return sc_fail_file(cx, path, id, "%s", text);
+}
+
+bool scalec_read_failed(ScCtx *cx, const char *path, const ScrtIoError *err)
+{
+    return io_failed(cx, path, SC_E_FILE, err->text);
+}
+
+bool scalec_write_failed(ScCtx *cx, const char *path, const ScrtIoError *err)
+{
+    return io_failed(cx, path, SC_E_WRITE, err->text);
 }
 
 bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n)
 {
     ScrtIoError err;
-    return scrt_file_write(path, bytes, n, &err) == SCRT_OK ||
-           sc_fail(cx, NULL, SC_E_WRITE, "%s", err.text);
+    return scalec_may_write(cx, path) && (scrt_file_write(path, bytes, n, &err) == SCRT_OK ||
+                                          scalec_write_failed(cx, path, &err));
 }
 
 /* The folder of path, "." where it names none. */
@@ -119,17 +128,19 @@ static ScGraph *load_text(ScCtx *cx, const char *path, const char *text)
     ScGraph *g = NULL;
     bool ok = true;
     if (source) {
-        size_t n;
-        char *bytes = scalec_read_file(cx, source, &n);
-        blobs.model = bytes ? sc_initializers(cx, source, bytes, n, folder_of(cx, source)) : NULL;
-        ok = blobs.model != NULL;
-        sc_buf_free(bytes);
+        ScrtFile file;
+        ok = scalec_open(cx, source, &file);
+        if (ok) {
+            blobs.model = sc_initializers(cx, source, file.data, file.n, folder_of(cx, source));
+            ok = blobs.model != NULL;
+            scrt_file_close(&file);
+        }
     }
     char *npz = sc_printf(sc_ctx_arena(cx), "%s.npz", path);
     ScrtIoError err;
-    if (ok && strcmp(path, "-") && access(npz, F_OK) == 0 &&
+    if (ok && strcmp(path, "-") && scalec_note_file(cx, npz) &&
         scrt_npz_read(npz, &blobs.npz, &err) != SCRT_OK)
-        ok = sc_fail(cx, NULL, SC_E_FILE, "%s", err.text);
+        ok = scalec_read_failed(cx, npz, &err);
     sc_set_file(cx, path);
     if (ok)
         g = sc_parse(cx, path, text, &(ScBlobSource){find_blob, &blobs}, NULL);
@@ -162,25 +173,25 @@ static ScGraph *load_onnx(ScCtx *cx, const char *path, const char *bytes, size_t
 bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const *dim_name,
                  const int64_t *dim_value, ScalecModel *ret)
 {
-    size_t n;
-    char *bytes = scalec_read_file(cx, path, &n);
-    if (!bytes)
+    ScrtFile file;
+    if (!scalec_open(cx, path, &file))
         return false;
     ScImportOptions opt = {.dir = strcmp(path, "-") ? folder_of(cx, path) : NULL,
                            .n_dim = n_dim,
                            .dim_name = dim_name,
                            .dim_value = dim_value};
     ScGraph *g = NULL;
-    if (!is_text(bytes))
-        g = load_onnx(cx, path, bytes, n, &opt);
+    const char *text = (const char *)file.data;
+    if (!is_text(text))
+        g = load_onnx(cx, path, text, file.n, &opt);
     else if (n_dim > 0)
         sc_fail(cx, NULL, SC_E_TEXT,
                 "--dim is for ONNX models; a text graph says its sizes itself");
     else
-        g = load_text(cx, path, bytes);
+        g = load_text(cx, path, text);
     if (g)
-        *ret = (ScalecModel){g, sc_hash(SC_HASH, bytes, n), sc_intern(cx, path)};
-    sc_buf_free(bytes);
+        *ret = (ScalecModel){g, sc_hash(SC_HASH, file.data, file.n), sc_intern(cx, path)};
+    scrt_file_close(&file);
     return g != NULL;
 }
 
@@ -215,8 +226,9 @@ static bool write_blobs(ScCtx *cx, const ScGraph *g, const char *path)
         memcpy(item[n].tensor.dims, b->dims, b->rank * sizeof *b->dims);
         n++;
     }
-    bool ok = n == 0 || scrt_npz_write(path, item, n, &err) == SCRT_OK ||
-              sc_fail(cx, NULL, SC_E_WRITE, "%s", err.text);
+    bool ok =
+        n == 0 || (scalec_may_write(cx, path) && (scrt_npz_write(path, item, n, &err) == SCRT_OK ||
+                                                  scalec_write_failed(cx, path, &err)));
     free(item);
     return ok;
 }
@@ -227,8 +239,8 @@ bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const 
     ScStr s = {0};
     sc_print(g, print_flags, &s);
     sc_str_add(&s, tail);
-    bool ok = true;
-    if (strcmp(path, "-")) {
+    bool ok = scalec_may_write(cx, path); /* before the constants beside it are written */
+    if (ok && strcmp(path, "-")) {
         char *npz = sc_printf(sc_ctx_arena(cx), "%s.npz", path);
         ok = write_blobs(cx, g, npz);
     }

@@ -37,7 +37,7 @@ static const char *input_name(const ScGraph *g, uint32_t i)
 
 static bool bad(ScalecSamples *s, const char *path, const char *input, const char *why)
 {
-    return sc_fail(s->cx, NULL, SC_E_INPUT, "%s: input \"%s\" %s", path, input, why);
+    return sc_fail_file(s->cx, path, SC_E_INPUT, "input \"%s\" %s", input, why);
 }
 
 static void drop_held(ScalecSamples *s)
@@ -77,7 +77,7 @@ static bool hold_archive(ScalecSamples *s, const char *path)
     ScrtIoError err;
     bool ok = true;
     if (scrt_npz_read(path, &list, &err) != SCRT_OK)
-        return sc_fail(s->cx, NULL, SC_E_FILE, "%s", err.text);
+        return scalec_read_failed(s->cx, path, &err);
     for (uint32_t k = 0; k < list.n; k++) {
         int i = find_input(s->g, list.item[k].name);
         if (i >= 0 && !s->held[i].data) {
@@ -95,12 +95,11 @@ static bool hold_single(ScalecSamples *s, const char *path)
 {
     ScrtIoError err;
     if (s->g->n_in != 1)
-        return sc_fail(s->cx, NULL, SC_E_INPUT,
-                       "%s: one array for a model of %u inputs; an .npz names them", path,
-                       s->g->n_in);
+        return sc_fail_file(s->cx, path, SC_E_INPUT,
+                            "one array for a model of %u inputs; an .npz names them", s->g->n_in);
     return scrt_npy_read(path, sc_type_of(s->g, s->g->in[0])->dtype, &s->held[0], &err) ==
                SCRT_OK ||
-           sc_fail(s->cx, NULL, SC_E_FILE, "%s", err.text);
+           scalec_read_failed(s->cx, path, &err);
 }
 
 static bool exists(const char *path)
@@ -121,12 +120,12 @@ static bool hold_folder(ScalecSamples *s, const char *path)
             ScrtNamed t;
             ScrtIoError err;
             char *file = sc_printf(a, "%s/%s_%u.pb", path, side ? "output" : "input", i);
-            if (!exists(file)) {
+            if (!scalec_note_file(s->cx, file)) {
                 ok = side || bad(s, path, input_name(s->g, i), "is missing");
                 continue;
             }
             if (scrt_pb_read(file, &t, &err) != SCRT_OK) {
-                ok = sc_fail(s->cx, NULL, SC_E_FILE, "%s", err.text);
+                ok = scalec_read_failed(s->cx, file, &err);
                 break;
             }
             int named = side ? find_output(s->g, t.name) : find_input(s->g, t.name);
@@ -179,7 +178,7 @@ static bool count_sets(ScalecSamples *s, const char *path, uint32_t *ret)
         sets = mine;
     }
     if (sets > UINT32_MAX - s->n)
-        return sc_fail(s->cx, NULL, SC_E_LIMIT, "%s: too many samples", path);
+        return sc_fail_file(s->cx, path, SC_E_LIMIT, "too many samples");
     *ret = s->g->n_in ? (uint32_t)sets : 1;
     return true;
 }
@@ -187,6 +186,7 @@ static bool count_sets(ScalecSamples *s, const char *path, uint32_t *ret)
 static bool add_source(ScalecSamples *s, Kind kind, const char *path)
 {
     Source src = {kind, sc_intern(s->cx, path), s->n, 0};
+    scalec_note_file(s->cx, path);
     sc_buf_push(s->source, s->n_source, s->cap_source, src);
     if (!hold(s, s->n_source - 1) || !count_sets(s, path, &src.n))
         return false;
@@ -227,7 +227,7 @@ static bool add_folder(ScalecSamples *s, const char *path)
         free(entry);
     sc_arena_free(a);
     return ok && (s->n_source > before ||
-                  sc_fail(s->cx, NULL, SC_E_INPUT, "%s: holds no input_0.pb and no .npz", path));
+                  sc_fail_file(s->cx, path, SC_E_INPUT, "it holds no input_0.pb and no .npz"));
 }
 
 ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path)
@@ -244,7 +244,7 @@ ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path
         abort();
     bool ok;
     if (stat(path, &st) != 0)
-        ok = sc_fail(cx, NULL, SC_E_FILE, "%s: %s", path, strerror(errno));
+        ok = sc_fail_file(cx, path, SC_E_FILE, "%s", strerror(errno));
     else if (S_ISDIR(st.st_mode))
         ok = add_folder(s, path);
     else

@@ -34,8 +34,16 @@ bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path);
 bool scalec_write_json(ScCtx *cx, const ScGraph *g, const char *path);
 /* Bytes to a file, as scrt_file_write does. */
 bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n);
-/* A whole file, or standard input. NUL-terminated, freed with sc_buf_free; NULL with SC_E_FILE. */
-char *scalec_read_file(ScCtx *cx, const char *path, size_t *ret_n);
+/* A whole file of at most 2 GiB as scrt_file_open gives it, noted as read; the session's errors
+ * name it from here on. False with SC_E_FILE. */
+bool scalec_open(ScCtx *cx, const char *path, ScrtFile *ret);
+/* Notes a file as read that other functions open: false where there is none. */
+bool scalec_note_file(ScCtx *cx, const char *path);
+/* False with SC_E_WRITE where path is, by device and inode, a file that the session has read. */
+bool scalec_may_write(ScCtx *cx, const char *path);
+/* Records err, of a function that reads or writes path, as SC_E_FILE or SC_E_WRITE. */
+bool scalec_read_failed(ScCtx *cx, const char *path, const ScrtIoError *err);
+bool scalec_write_failed(ScCtx *cx, const char *path, const ScrtIoError *err);
 
 /* --- Samples: inputs from files --------------------------------------------------------------- */
 

@@ -253,6 +253,11 @@ int cmd_run(Cli *cli)
     int status;
     if (!cli_load(cli, &m))
         return cli_failed(cli);
+    if ((cli->output && !scalec_may_write(cli->cx, cli->output)) ||
+        (cli->state_save && !scalec_may_write(cli->cx, cli->state_save))) {
+        sc_graph_free(m.graph);
+        return cli_failed(cli);
+    }
     ScGraph *ports = sc_graph_clone(m.graph);
     cli->opt.embed_limit = UINT64_MAX;
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);

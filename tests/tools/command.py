@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the command line share: models, failing commands, small files."""
+import os
+import subprocess
+import sys
+import tempfile
+
+from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
+from scalec import SCALEC, SOURCE, Count  # noqa: E402
+
+MNIST = os.path.join(SOURCE, "tests", "model", "data", "mnist", "mnist.onnx")
+LEAKY = os.path.join(SOURCE, "tests", "model", "data", "marabou", "mnist5x20_leaky_relu.onnx")
+ATTENTION = os.path.join(SOURCE, "tests", "model", "data", "marabou",
+                         "self-attention-mnist-pgd-medium-sim.onnx")
+DIGIT = os.path.join(SOURCE, "tests", "model", "data", "digits", "3.npy")
+
+
+def write(path, data):
+    with open(path, "w" if isinstance(data, str) else "wb") as f:
+        f.write(data)
+    return path
+
+
+def failing(*args, status=1, cwd=None):
+    """Standard error of a command that must fail with this status."""
+    p = subprocess.run([SCALEC, *args], capture_output=True, text=True, cwd=cwd)
+    assert p.returncode == status, f"status {p.returncode}: {p.stderr}"
+    return p.stderr
+
+
+def model(nodes, inputs, outputs, init=(), opset=17):
+    def value(v):
+        return helper.make_tensor_value_info(v[0], TensorProto.FLOAT, v[1])
+    g = helper.make_graph(nodes, "g", [value(v) for v in inputs], [value(v) for v in outputs],
+                          [numpy_helper.from_array(a, n) for n, a in init])
+    return helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def run_all(name, checks):
+    """Each check in a folder of its own."""
+    count = Count(name)
+    for fn in checks:
+        with tempfile.TemporaryDirectory() as tmp:
+            count.check(fn.__name__, lambda: fn(tmp))
+    count.close()
