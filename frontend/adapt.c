@@ -130,7 +130,10 @@ static bool reshape(const ImNode *n, ScVal *ret_out)
     if (infer >= 0) {
         if (sc_term_is(known, 0))
             return sc_fail(cx, n->loc, SC_E_SHAPE, "an extent of -1 beside one of 0");
-        dim[infer] = sc_term_fdiv(cx, sc_type_count(cx, t), known);
+        const ScTerm *count = sc_type_count(cx, t);
+        if (!im_require(n, SC_GUARD_DIVIDES, known, count, "the extents given and the elements"))
+            return false;
+        dim[infer] = sc_term_fdiv(cx, count, known);
     }
     return one(reshape_to(n, im_in(n, 0), rank, dim), ret_out);
 }
@@ -148,27 +151,35 @@ static const int64_t *axes_of(const ImNode *n, int since_operand, uint32_t *ret_
     return axes;
 }
 
+/* Without axes those of extent 1 go. A symbol is 1 where the model declares a result of the rank
+ * that remains when all symbols go; else the row guards that it is not. */
+static const int64_t *squeezed_axes(const ImNode *n, uint32_t *ret_n)
+{
+    const ScType *t = im_type(n, 0);
+    int64_t *axes = sc_array(sc_ctx_arena(n->im->cx), int64_t, t->rank + 1);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < t->rank; i++) {
+        if (t->dim[i]->kind == SC_T_CONST && t->dim[i]->c != 1)
+            kept++;
+        else
+            axes[(*ret_n)++] = i;
+    }
+    return im_declared_rank(n, 0) == (int)kept ? axes : NULL;
+}
+
 static bool squeeze(const ImNode *n, ScVal *ret_out)
 {
-    bool ok = true, drop[SCRT_MAX_RANK] = {false};
-    uint32_t n_axes, rank = 0, a = 0;
-    const ScTerm *dim[SCRT_MAX_RANK];
-    const ScType *t = im_type(n, 0);
+    bool ok = true;
+    uint32_t n_axes;
     const int64_t *axes = axes_of(n, 13, &n_axes, &ok);
     if (!ok || !ONLY(n, "axes"))
         return false;
-    for (uint32_t i = 0; i < n_axes; i++) {
-        if (!axis_of(n, axes[i], t->rank, &a))
-            return false;
-        if (!sc_term_is(t->dim[a], 1))
-            return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "axis %u is to be squeezed and is not 1",
-                           a);
-        drop[a] = true;
-    }
-    for (uint32_t i = 0; i < t->rank; i++)
-        if (!(axes ? drop[i] : sc_term_is(t->dim[i], 1)))
-            dim[rank++] = t->dim[i];
-    return one(reshape_to(n, im_in(n, 0), rank, dim), ret_out);
+    if (!axes)
+        axes = squeezed_axes(n, &n_axes);
+    return one(im_build(n, &sc_op_squeeze,
+                        IM_SET({"axes", axes ? SC_INTS(n_axes, axes) : (ScAttr){0}}),
+                        IM_IN(im_in(n, 0))),
+               ret_out);
 }
 
 static bool unsqueeze(const ImNode *n, ScVal *ret_out)
@@ -227,7 +238,9 @@ static bool expand(const ImNode *n, ScVal *ret_out)
     for (uint32_t i = 0; i < full; i++) { /* both aligned at the last axis */
         const ScTerm *x = i + t->rank >= full ? t->dim[i + t->rank - full] : sc_term(cx, 1);
         const ScTerm *w = i + rank >= full ? want[i + rank - full] : sc_term(cx, 1);
-        dim[i] = sc_term_is(w, 1) ? x : w;
+        if (!im_require(n, SC_GUARD_MEET, x, w, "an extent and the one asked for"))
+            return false;
+        dim[i] = sc_term_bcast(cx, x, w);
     }
     return one(
         im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(full, dim)}), IM_IN(im_in(n, 0))),

@@ -105,6 +105,19 @@ const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n)
     return ret;
 }
 
+bool im_require(const ImNode *n, ScGuardKind kind, const ScTerm *a, const ScTerm *b,
+                const char *what)
+{
+    if (sc_build_require(&n->im->b, kind, a, b, what))
+        return true;
+    ScGuard g = {.kind = kind, .a = a, .b = b, .what = what};
+    ScStr s = {0};
+    sc_guard_text(&g, &s);
+    sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "%s", sc_str_get(&s));
+    sc_str_free(&s);
+    return false;
+}
+
 ScVal im_build(const ImNode *n, const ScOp *op, uint32_t n_set, const ImSet *set, uint32_t n_in,
                const ScVal *in)
 {

@@ -38,6 +38,8 @@ typedef struct Import {
     const ScImportOptions *opt;
     const Onnxpb__Model *model;
     struct ImNames *names; /* ONNX value name -> ScVal */
+    struct ImNames *infos; /* ONNX value name -> 1 + place among outputs, then value_info */
+    struct ImNames *dims;  /* the names that dimensions have */
 } Import;
 
 /* The node that is being imported. */
@@ -89,6 +91,12 @@ const ScType *im_type(const ImNode *n,
 const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n);
 /* The same as constants. */
 const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n);
+/* The rank that the model declares for the node's result i; -1 where it says nothing. */
+int im_declared_rank(const ImNode *n, uint32_t i);
+/* What the node needs of two terms: false with SC_E_SHAPE where it certainly does not hold; a guard
+ * of the graph where only a run can tell. */
+bool im_require(const ImNode *n, ScGuardKind kind, const ScTerm *a, const ScTerm *b,
+                const char *what);
 /* Builds row op with attributes given by name; the rest take defaults. */
 typedef struct ImSet {
     const char *name;

@@ -165,17 +165,65 @@ static bool check_supported(Import *im)
 
 /* --- Inputs and initializers ------------------------------------------------------------------ */
 
-/* The symbol of a dimension, NULL where it has a size; one without a name gets a symbol of its own.
- */
+static const char *given_name(const Onnxpb__Dim *d)
+{
+    return (d->has_dim_value && d->dim_value >= 0) || !d->dim_param || !*d->dim_param
+               ? NULL
+               : d->dim_param;
+}
+
+static void collect_dims(Import *im, size_t n, Onnxpb__ValueInfo *const *info)
+{
+    for (size_t i = 0; i < n; i++) {
+        const Onnxpb__TensorType *t = info[i]->type ? info[i]->type->tensor_type : NULL;
+        for (size_t d = 0; t && t->shape && d < t->shape->n_dim; d++)
+            if (given_name(t->shape->dim[d]))
+                names_define(im->dims, sc_intern(im->cx, given_name(t->shape->dim[d])), 1);
+    }
+}
+
+/* What the model declares of values: names of dimensions, and where each value is described. */
+static void collect_infos(Import *im)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    collect_dims(im, g->n_input, g->input);
+    collect_dims(im, g->n_output, g->output);
+    collect_dims(im, g->n_value_info, g->value_info);
+    for (size_t i = 0; i < g->n_output + g->n_value_info; i++) {
+        const Onnxpb__ValueInfo *v =
+            i < g->n_output ? g->output[i] : g->value_info[i - g->n_output];
+        names_define(im->infos, sc_intern(im->cx, text(v->name)), (ScVal)i + 1);
+    }
+}
+
+int im_declared_rank(const ImNode *n, uint32_t i)
+{
+    const Onnxpb__Graph *g = n->im->model->graph;
+    ScVal at;
+    if (!names_get(n->im->infos, sc_intern(n->im->cx, n->pb->output[i]), &at))
+        return -1;
+    const Onnxpb__ValueInfo *v =
+        at <= g->n_output ? g->output[at - 1] : g->value_info[at - 1 - g->n_output];
+    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
+    return t && t->shape && t->shape->n_dim <= SCRT_MAX_RANK ? (int)t->shape->n_dim : -1;
+}
+
+/* The symbol of a dimension, NULL where it has a size; one without a name gets a symbol of its own,
+ * which no dimension is called in the model. */
 static const char *dim_symbol(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
 {
     if (d->has_dim_value && d->dim_value >= 0)
         return NULL;
-    if (d->dim_param && *d->dim_param)
-        return sc_intern(im->cx, d->dim_param);
+    if (given_name(d))
+        return sc_intern(im->cx, given_name(d));
     ScStr name = {0};
+    ScVal taken;
     sc_str_addf(&name, "%s_%zu", input, axis);
     const char *ret = sc_intern(im->cx, sc_str_get(&name));
+    while (names_get(im->dims, ret, &taken)) {
+        sc_str_add(&name, "_");
+        ret = sc_intern(im->cx, sc_str_get(&name));
+    }
     sc_str_free(&name);
     return ret;
 }
@@ -295,6 +343,7 @@ static bool import_inputs(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
     uint32_t n_made = 0;
+    collect_infos(im);
     if (!check_dims(im))
         return false;
     for (size_t i = 0; i < g->n_input; i++) {
@@ -465,8 +514,14 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     Onnxpb__Model *m = im_model_unpack(cx, bytes, n);
     if (!m)
         return NULL;
-    ImNames names = {0};
-    Import im = {.cx = cx, .file = sc_intern(cx, file), .opt = opt, .model = m, .names = &names};
+    ImNames names = {0}, infos = {0}, dims = {0};
+    Import im = {.cx = cx,
+                 .file = sc_intern(cx, file),
+                 .opt = opt,
+                 .model = m,
+                 .names = &names,
+                 .infos = &infos,
+                 .dims = &dims};
     sc_build_init(&im.b, cx, m->graph && m->graph->name ? m->graph->name : "graph", im.file);
     ScGraph *g = NULL;
     if (import_graph(&im))
@@ -474,6 +529,8 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     else
         sc_build_drop(&im.b);
     free(names.slot);
+    free(infos.slot);
+    free(dims.slot);
     im_model_free(m);
     return g;
 }

@@ -46,6 +46,16 @@ void sc_build_guard(ScBuild *b, const ScGuard *g)
         sc_guards_add(&b->priv->guards, g);
 }
 
+bool sc_build_require(ScBuild *b, ScGuardKind kind, const ScTerm *x, const ScTerm *y,
+                      const char *what)
+{
+    ScDecision d = sc_guard_decide(b->cx, kind, x, y);
+    ScGuard g = {.kind = kind, .a = x, .b = y, .loc = b->at, .what = sc_intern(b->cx, what)};
+    if (d == SC_PERHAPS)
+        sc_build_guard(b, &g);
+    return d != SC_NEVER;
+}
+
 void sc_build_guarded_outside(ScBuild *b)
 {
     b->priv->guarded_outside = true;
@@ -360,11 +370,6 @@ static bool infer(ScBuild *b, const ScNode *n, const ScType **type, const ScTerm
         assert(type[i]);
         if (type[i]->kind == SC_TYPE_POISON) /* a nested graph passes it outward */
             return false;
-        for (uint32_t d = 0; d < type[i]->rank; d++)
-            if (sc_term_overflowed(type[i]->dim[d])) {
-                p->failed = true;
-                return sc_infer_fail(&ask, SC_E_LIMIT, "extent %u of result %u is too large", d, i);
-            }
         content[i] = kept_content(b->cx, type[i], content[i]);
     }
     return true;

@@ -199,19 +199,24 @@ const char *const sc_guard_word[SC_GUARD_KINDS] = {
 
 void sc_guard_text(const ScGuard *g, ScStr *out)
 {
-    static const char *const want[] = {
-        [SC_GUARD_EQUAL] = " must be equal",
-        [SC_GUARD_DIFFER] = " must differ",
-        [SC_GUARD_AT_MOST] = ": the first must not be larger",
-        [SC_GUARD_DIVIDES] = ": the first must divide the second",
-        [SC_GUARD_MEET] = " must be equal, or one of them 1",
-        [SC_GUARD_FITS] = " must be equal, or the first 1",
+    static const char *const between[] = {
+        [SC_GUARD_EQUAL] = " = ",    [SC_GUARD_DIFFER] = " != ",
+        [SC_GUARD_AT_MOST] = " <= ", [SC_GUARD_DIVIDES] = " must divide ",
+        [SC_GUARD_MEET] = " = ",     [SC_GUARD_FITS] = " = ",
+    };
+    static const char *const after[] = {
+        [SC_GUARD_EQUAL] = " is needed",
+        [SC_GUARD_DIFFER] = " is needed",
+        [SC_GUARD_AT_MOST] = " is needed",
+        [SC_GUARD_DIVIDES] = "",
+        [SC_GUARD_MEET] = ", or one of them 1, is needed",
+        [SC_GUARD_FITS] = ", or 1, is needed",
     };
     sc_str_addf(out, "%s: ", g->what);
     sc_term_print(g->a, out);
-    sc_str_add(out, " and ");
+    sc_str_add(out, between[g->kind]);
     sc_term_print(g->b, out);
-    sc_str_add(out, want[g->kind]);
+    sc_str_add(out, after[g->kind]);
 }
 
 /* --- What rules say -------------------------------------------------------------------------- */

@@ -140,10 +140,28 @@ static bool check_attrs(const ScInfer *in)
     return true;
 }
 
+/* No result has an extent below 0, or one that no term can say. */
+static bool check_extents(const ScInfer *in)
+{
+    for (uint32_t i = 0; i < in->n_out; i++)
+        for (uint32_t d = 0; in->ret[i]->kind == SC_TYPE_TENSOR && d < in->ret[i]->rank; d++) {
+            const ScTerm *t = in->ret[i]->dim[d];
+            if (sc_term_overflowed(t))
+                return sc_infer_fail(in, SC_E_LIMIT, "extent %u of result %u is too large", d, i);
+            if (t->kind == SC_T_CONST && t->c < 0)
+                return sc_infer_fail(in, SC_E_SHAPE, "extent %u, %lld, is negative", d,
+                                     (long long)t->c);
+            if (!sc_require_nonneg(in, t, "an extent of the result"))
+                return false;
+        }
+    return true;
+}
+
 bool sc_infer(ScInfer *in)
 {
     const ScSchema *s = sc_schema(in->cx, in->op);
-    return s && check_arity(in, s) && check_operands(in, s) && check_attrs(in) && in->op->infer(in);
+    return s && check_arity(in, s) && check_operands(in, s) && check_attrs(in) &&
+           in->op->infer(in) && check_extents(in);
 }
 
 /* --- Rules that rows share ------------------------------------------------------------------- */
@@ -187,6 +205,19 @@ bool sc_broadcast(const ScInfer *in, const ScType *a, const ScType *b, uint32_t 
     memcpy(ret_dim, dim, rank * sizeof *dim);
     *ret_rank = rank;
     return true;
+}
+
+const ScTerm *sc_broadcast_stride(ScCtx *cx, const ScTerm *have, const ScTerm *space,
+                                  const ScTerm *stride)
+{
+    if (have == space)
+        return stride;
+    if (sc_term_is(have, 1))
+        return sc_term(cx, 0);
+    if (have->kind == SC_T_CONST)
+        return stride;
+    const ScTerm *more = sc_term_min(cx, sc_term_addc(cx, have, -1), sc_term(cx, 1));
+    return sc_term_mul(cx, stride, more);
 }
 
 /* The common shape and element type of all operands that are there, as a type; NULL after failing.

@@ -171,7 +171,7 @@ bool sc_guard_holds(ScGuardKind kind, int64_t a, int64_t b);
 /* What the terms say of it: certain either way only by proof. */
 typedef enum ScDecision { SC_NEVER, SC_PERHAPS, SC_ALWAYS } ScDecision;
 ScDecision sc_guard_decide(ScCtx *cx, ScGuardKind kind, const ScTerm *a, const ScTerm *b);
-/* "inner dimensions: n and 64 must be equal" */
+/* "inner dimensions: n = 64 is needed" */
 void sc_guard_text(const ScGuard *g, ScStr *out);
 extern const char *const sc_guard_word[SC_GUARD_KINDS]; /* as it stands between a and b in text */
 
@@ -242,6 +242,10 @@ ScGraph *sc_build_end(ScBuild *b);
 void sc_build_drop(ScBuild *b); /* ends building without a graph */
 /* Adds a guard to those that rules record, which a pass carries over from the graph it reads. */
 void sc_build_guard(ScBuild *b, const ScGuard *g);
+/* What the building of nodes needs beside their rules, at b->at: false where it certainly does not
+ * hold, which the caller reports; recorded where only a run can tell. */
+bool sc_build_require(ScBuild *b, ScGuardKind kind, const ScTerm *x, const ScTerm *y,
+                      const char *what);
 /* For a kernel's graph: what rules need is guarded in the graph around it. */
 void sc_build_guarded_outside(ScBuild *b);
 void sc_build_flags(ScBuild *b, uint32_t flags);

@@ -96,6 +96,10 @@ bool sc_require_nonneg(const ScInfer *in, const ScTerm *t, const char *what);
 bool sc_require_divides(const ScInfer *in, const ScTerm *a, const ScTerm *b, const char *what);
 /* The extent of a result where a and b were required to be equal: the number, where one is one. */
 const ScTerm *sc_unified(const ScTerm *a, const ScTerm *b);
+/* The stride along an extent `have` seen as one of extent `space`, of which it is 1 or equal:
+ * nothing where it is 1. Where only a run knows, the stride is multiplied by min(have - 1, 1). */
+const ScTerm *sc_broadcast_stride(ScCtx *cx, const ScTerm *have, const ScTerm *space,
+                                  const ScTerm *stride);
 /* Normalises an axis to [0, rank), or fails with SC_E_AXIS. */
 bool sc_axis(const ScInfer *in, int64_t axis, uint32_t rank, uint32_t *ret);
 

@@ -42,22 +42,6 @@ static int32_t operand_of(const ScGraph *sub, ScVal root)
     return -1;
 }
 
-/* The stride along a dimension of extent `have` seen as one of extent `space`: nothing where it is
- * 1. Two symbols that meet are equal or one of them is 1, which is known only at run time: then the
- * stride is multiplied by min(have - 1, 1). */
-static const ScTerm *broadcast_stride(ScCtx *cx, const ScTerm *have, const ScTerm *space,
-                                      const ScTerm *stride)
-{
-    if (have == space)
-        return stride;
-    if (sc_term_is(have, 1))
-        return sc_term(cx, 0);
-    if (have->kind == SC_T_CONST)
-        return stride;
-    const ScTerm *more = sc_term_min(cx, sc_term_addc(cx, have, -1), sc_term(cx, 1));
-    return sc_term_mul(cx, stride, more);
-}
-
 bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTerm *const *dim,
                CgAccess *ret)
 {
@@ -78,8 +62,8 @@ bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTer
     for (uint32_t d = 0; d < rank; d++) {
         uint32_t lead = rank - view.rank;
         ret->stride[d] = d < lead || one ? zero
-                                         : broadcast_stride(m->cx, view.dim[d - lead], dim[d],
-                                                            view.stride[d - lead]);
+                                         : sc_broadcast_stride(m->cx, view.dim[d - lead], dim[d],
+                                                               view.stride[d - lead]);
     }
     return true;
 }

@@ -171,8 +171,9 @@ static bool guard_rules(Shapes *x)
         if (!cg_bound(x->m, x->s, g->loc, g->a) || !cg_bound(x->m, x->s, g->loc, g->b))
             return false;
         LLVMValueRef ok = holds(x, g->kind, cg_emit_term(&x->t, g->a), cg_emit_term(&x->t, g->b));
-        fail_where(x, LLVMBuildNot(x->cg.b, ok, ""),
-                   cg_blame(x->s, g->a->kind == SC_T_CONST ? g->b : g->a));
+        bool first =
+            g->b->kind == SC_T_CONST || (g->a->kind != SC_T_CONST && g->kind != SC_GUARD_AT_MOST);
+        fail_where(x, LLVMBuildNot(x->cg.b, ok, ""), cg_blame(x->s, first ? g->a : g->b));
     }
     return true;
 }

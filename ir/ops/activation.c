@@ -186,7 +186,7 @@ static bool infer_prelu(ScInfer *in)
 {
     if (in->in[SLOPE]->dtype != in->in[X]->dtype)
         return sc_infer_fail(in, SC_E_TYPE, "X and slope must agree");
-    return sc_infer_same(in) && sc_ops_fits_result(in, SLOPE);
+    return sc_infer_same(in) && sc_ops_repeats_to_result(in, SLOPE);
 }
 
 static double prelu(const ScEval *e, const double *x)

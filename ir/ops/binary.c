@@ -132,7 +132,7 @@ static const ScTerm *div_term(ScCtx *cx, const ScTerm *const *x)
     int64_t a, b;
     if (sc_term_const(x[0], &a) && sc_term_const(x[1], &b))
         return b == 0 || b == -1 ? NULL : sc_term(cx, a / b);
-    bool exact = sc_ops_nonneg(x[0]) && sc_term_const(x[1], &b) && b > 0;
+    bool exact = sc_ops_nonneg(cx, x[0]) && sc_term_const(x[1], &b) && b > 0;
     return exact ? sc_term_fdiv(cx, x[0], x[1]) : NULL;
 }
 

@@ -68,43 +68,6 @@ bool sc_ops_same_content(ScInfer *in)
     return true;
 }
 
-bool sc_ops_nonneg(const ScTerm *t)
-{
-    switch (t->kind) {
-    case SC_T_CONST:
-        return t->c >= 0;
-    case SC_T_SYM:
-    case SC_T_LOG2:
-    case SC_T_BCAST:
-        return true;
-    case SC_T_SUM:
-        for (uint32_t i = 0; i < t->n; i++)
-            if (t->coef[i] < 0 || !sc_ops_nonneg(t->arg[i]))
-                return false;
-        return t->c >= 0;
-    case SC_T_MOD: /* has the sign of the divisor */
-        return sc_ops_nonneg(t->arg[1]);
-    case SC_T_MAX:
-        if (t->has_c && t->c >= 0)
-            return true;
-        for (uint32_t i = 0; i < t->n; i++)
-            if (sc_ops_nonneg(t->arg[i]))
-                return true;
-        return false;
-    default: /* products, quotients, the least of some */
-        for (uint32_t i = 0; i < t->n; i++)
-            if (!sc_ops_nonneg(t->arg[i]))
-                return false;
-        return !t->has_c || t->c >= 0;
-    }
-}
-
-bool sc_ops_differ(const ScTerm *a, const ScTerm *b)
-{
-    int64_t x, y;
-    return sc_term_const(a, &x) && sc_term_const(b, &y) && x != y;
-}
-
 const char *sc_ops_text(const ScInfer *in, const ScTerm *t)
 {
     ScStr s = {0};
@@ -119,7 +82,8 @@ bool sc_ops_fits_result(const ScInfer *in, uint32_t i)
     const ScType *t = in->in[i], *out = in->ret[0];
     bool fits = t->rank <= out->rank;
     for (uint32_t d = 1; fits && d <= t->rank; d++)
-        fits = sc_term_is(t->dim[t->rank - d], 1) || t->dim[t->rank - d] == out->dim[out->rank - d];
+        fits = sc_holds(in, SC_GUARD_FITS, t->dim[t->rank - d], out->dim[out->rank - d],
+                        "extents of an operand and of the result that it is repeated to");
     if (fits)
         return true;
     ScStr s = {0};
@@ -128,6 +92,21 @@ bool sc_ops_fits_result(const ScInfer *in, uint32_t i)
                   sc_str_get(&s));
     sc_str_free(&s);
     return false;
+}
+
+bool sc_ops_repeats_to_result(const ScInfer *in, uint32_t i)
+{
+    const ScType *t = in->in[i], *out = in->ret[0];
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (!sc_ops_fits_result(in, i))
+        return false;
+    for (uint32_t d = 0; d < out->rank; d++) {
+        uint32_t lead = out->rank - t->rank;
+        bool number = d >= lead && !sc_term_is(t->dim[d - lead], 1);
+        dim[d] = number ? sc_unified(out->dim[d], t->dim[d - lead]) : out->dim[d];
+    }
+    in->ret[0] = sc_type(in->cx, out->dtype, out->rank, dim);
+    return true;
 }
 
 /* --- Growth ---------------------------------------------------------------------------------- */

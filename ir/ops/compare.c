@@ -240,7 +240,7 @@ static bool infer_clip(ScInfer *in)
             continue;
         if (in->in[i]->dtype != in->in[0]->dtype)
             return sc_infer_fail(in, SC_E_TYPE, "the bounds must have the type of the input");
-        if (!sc_ops_fits_result(in, i))
+        if (!sc_ops_repeats_to_result(in, i))
             return false;
     }
     return true;

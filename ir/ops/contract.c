@@ -39,7 +39,7 @@ typedef struct Inner {
 
 static bool check_inner(const ScInfer *in, Inner k)
 {
-    if (k.a == k.b)
+    if (sc_holds(in, SC_GUARD_EQUAL, k.a, k.b, "inner dimensions"))
         return true;
     sc_infer_fail(in, SC_E_INNER, "%s", "");
     sc_note(in->cx, "A's %s extent, %s, must equal B's %s, %s", k.a_place, sc_ops_text(in, k.a),
@@ -83,7 +83,8 @@ static bool infer_matmul(ScInfer *in)
         dim[rank++] = a->dim[a->rank - 2];
     if (b->rank > 1)
         dim[rank++] = b->dim[b->rank - 1];
-    return sc_ops_result(in, dtype, rank, dim) && (!has_bias(in) || sc_ops_fits_result(in, BIAS));
+    return sc_ops_result(in, dtype, rank, dim) &&
+           (!has_bias(in) || sc_ops_repeats_to_result(in, BIAS));
 }
 
 static void contract_matmul(const ScGraph *g, const ScNode *n, ScContract *ret)
@@ -260,7 +261,7 @@ static bool infer_gemm(ScInfer *in)
     if (!sc_ops_product_dtype(in, BIAS, G_OUT, &dtype) || !check_inner(in, inner))
         return false;
     return sc_ops_result(in, dtype, 2, (const ScTerm *[]){a->dim[ta], b->dim[!tb]}) &&
-           (!has_bias(in) || sc_ops_fits_result(in, BIAS));
+           (!has_bias(in) || sc_ops_repeats_to_result(in, BIAS));
 }
 
 static void contract_gemm(const ScGraph *g, const ScNode *n, ScContract *ret)

@@ -33,7 +33,8 @@ static bool infer_gather(ScInfer *in)
     if (!sc_axis(in, in->attr[AXIS].i, x->rank, &axis))
         return false;
     const ScTerm *n_index = sc_type_count(in->cx, index);
-    if (sc_term_is(x->dim[axis], 0) && !sc_term_is(n_index, 0))
+    if (!sc_holds(in, SC_GUARD_AT_MOST, sc_term_min(in->cx, n_index, sc_term(in->cx, 1)),
+                  x->dim[axis], "indices, and an axis that has no element to pick"))
         return sc_infer_fail(in, SC_E_SHAPE, "axis %u has no element to pick", axis);
     if (x->rank + index->rank - 1 > SCRT_MAX_RANK)
         return sc_infer_fail(in, SC_E_RANK, "the result would have more than %d dimensions",

@@ -25,7 +25,7 @@ static bool infer_layernorm(ScInfer *in)
             continue;
         if (in->in[i]->dtype != x->dtype)
             return sc_infer_fail(in, SC_E_TYPE, "X, Scale and B must agree");
-        if (!sc_ops_fits_result(in, i))
+        if (!sc_ops_repeats_to_result(in, i))
             return false;
     }
     if (eps->rank != 0 || eps->dtype != stats_dtype(x->dtype))
@@ -154,24 +154,29 @@ enum { B_MEAN = 3, B_VAR, B_EPS };
 static bool infer_batchnorm(ScInfer *in)
 {
     const ScType *x = in->in[X];
+    const ScTerm *dim[SCRT_MAX_RANK];
     if (x->rank < 2)
         return sc_infer_fail(in, SC_E_RANK, "the input must be [batch, channel, ...]");
+    for (uint32_t d = 0; d < x->rank; d++)
+        dim[d] = x->dim[d];
     for (uint32_t i = SCALE; i <= B_VAR; i++) {
         if (in->in[i]->dtype != x->dtype)
             return sc_infer_fail(in, SC_E_TYPE, "operand %u must have the input's type", i);
-        if (in->in[i]->rank != 1 || in->in[i]->dim[0] != x->dim[1])
+        if (in->in[i]->rank != 1 ||
+            !sc_holds(in, SC_GUARD_EQUAL, dim[1], in->in[i]->dim[0], "channels and parameters"))
             return sc_infer_fail(in, SC_E_SHAPE, "operand %u must have an element a channel", i);
+        dim[1] = sc_unified(dim[1], in->in[i]->dim[0]);
     }
     if (in->in[B_EPS]->rank != 0 || in->in[B_EPS]->dtype != x->dtype)
         return sc_infer_fail(in, SC_E_TYPE, "epsilon must be a scalar of the input's type");
-    return sc_infer_same(in);
+    return sc_ops_result(in, x->dtype, x->rank, dim);
 }
 
 /* (x - mean) / sqrt(var + eps) * scale + B, where the parameters are one a channel. */
 static void expand_batchnorm(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
                              ScVal *ret_out)
 {
-    const ScType *x = sc_type_of(g, n->in[X]);
+    const ScType *x = sc_type_of(g, n->first);
     const ScTerm *dim[SCRT_MAX_RANK] = {x->dim[1]};
     ScVal p[B_EPS]; /* [channel, 1, ...], to broadcast */
     for (uint32_t d = 1; d + 1 < x->rank; d++)

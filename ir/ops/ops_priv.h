@@ -55,14 +55,17 @@ bool sc_ops_content(ScInfer *in, ScTermFn *f);
 bool sc_ops_same_content(ScInfer *in);
 #define SC_CONTENT_MAX 1024 /* elements; shapes are far smaller */
 
-/* Never negative, provided that symbols are extents. */
-bool sc_ops_nonneg(const ScTerm *t);
-/* Both are constants that differ: the only case where inequality is certain. */
-bool sc_ops_differ(const ScTerm *a, const ScTerm *b);
+static inline bool sc_ops_nonneg(ScCtx *cx, const ScTerm *t)
+{
+    return sc_term_range(cx, t).lo >= 0;
+}
 /* Text of a term in the session's memory, for messages. */
 const char *sc_ops_text(const ScInfer *in, const ScTerm *t);
-/* Where operand i's shape does not broadcast into result 0 (already inferred) unchanged: fails. */
+/* Operand i broadcasts into result 0 (already inferred), which stays as it is; fails where it
+ * cannot. */
 bool sc_ops_fits_result(const ScInfer *in, uint32_t i);
+/* The same, and an extent of the result that operand i says as a number becomes that number. */
+bool sc_ops_repeats_to_result(const ScInfer *in, uint32_t i);
 
 /* Products of operands 0 and 1 are accumulated in f32 where either is stored in low precision or
  * they are f32; otherwise both have one type, which is the result's. Attribute `out` (index given)

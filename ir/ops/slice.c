@@ -10,49 +10,94 @@ enum { STARTS, ENDS, AXES, STEPS };
 /* One axis: the first index, the step, and how many. */
 typedef struct Range {
     const ScTerm *start, *count;
-    int64_t step;
+    int64_t step; /* 0 where there is one element at most */
 } Range;
 
-/* An index counted from the end where negative, then bounded to [lo, n + hi]. A symbolic one must
- * not be negative: import knows no more about it. */
-static const ScTerm *bound(ScCtx *cx, const ScTerm *index, const ScTerm *n, int64_t lo, int64_t hi)
+/* Exporters write "to the end" as the greatest or least number of 64 or of 32 bits. */
+static bool is_far(int64_t c)
+{
+    return c >= INT32_MAX || c <= -INT32_MAX;
+}
+
+/* The extent is below what stands for its end; in is NULL where that was required before. */
+static bool fits_below(const ScInfer *in, const ScTerm *n, int64_t c)
+{
+    const int64_t sure = INT64_C(1) << 48; /* elements; no memory holds so many */
+    int64_t top = c < 0 ? -(c + 1) : c;
+    return !in || top >= sure ||
+           sc_require_at_most(in, n, sc_term(in->cx, top), "the extent and a slice's bound");
+}
+
+/* An index counted from the end where it is negative, before it is clamped. A term may be either:
+ * min(max(i, -1), 0) is -1 where i is negative, else 0. */
+static const ScTerm *from_end(ScCtx *cx, const ScTerm *index, const ScTerm *n)
+{
+    ScRange r = sc_term_range(cx, index);
+    if (r.lo >= 0)
+        return index;
+    if (r.hi < 0)
+        return sc_term_add(cx, index, n);
+    const ScTerm *sign = sc_term_min(cx, sc_term_max(cx, index, sc_term(cx, -1)), sc_term(cx, 0));
+    return sc_term_sub(cx, index, sc_term_mul(cx, n, sign));
+}
+
+static const ScTerm *at_least(ScCtx *cx, const ScTerm *t, int64_t c)
+{
+    return sc_term_range(cx, t).lo >= c ? t : sc_term_max(cx, t, sc_term(cx, c));
+}
+
+static const ScTerm *at_most(ScCtx *cx, const ScTerm *t, const ScTerm *top)
+{
+    return sc_term_range(cx, sc_term_sub(cx, top, t)).lo >= 0 ? t : sc_term_min(cx, t, top);
+}
+
+/* A bound, at least lo. Far ones are the ends themselves. */
+static const ScTerm *bound(ScCtx *cx, const ScTerm *index, const ScTerm *n, int64_t lo,
+                           const ScTerm *top)
 {
     int64_t c;
-    const ScTerm *top = sc_term_addc(cx, n, hi);
-    if (sc_term_const(index, &c) && c < 0) {
-        index = c < -INT32_MAX ? sc_term(cx, lo) : sc_term_addc(cx, n, c);
-        return sc_term_max(cx, index, sc_term(cx, lo));
-    }
-    if (sc_term_is(index, 0) && hi == 0)
-        return index;
-    if (sc_term_const(index, &c) && c >= INT32_MAX)
-        return top;
-    return sc_term_min(cx, index, top);
+    if (sc_term_const(index, &c) && is_far(c))
+        return c < 0 ? sc_term(cx, lo) : top;
+    return at_least(cx, from_end(cx, index, n), lo);
 }
 
-static Range range(ScCtx *cx, const ScAttr *attr, uint32_t i, const ScTerm *n)
+static bool range(ScCtx *cx, const ScInfer *in, const ScAttr *attr, uint32_t i, const ScTerm *n,
+                  Range *ret)
 {
-    Range r = {.step = attr[STEPS].kind == SC_A_NONE ? 1 : attr[STEPS].is[i]};
-    bool down = r.step < 0;
-    r.start = bound(cx, attr[STARTS].ts[i], n, 0, down ? -1 : 0);
-    const ScTerm *end = bound(cx, attr[ENDS].ts[i], n, down ? -1 : 0, down ? -1 : 0);
-    const ScTerm *length = down ? sc_term_sub(cx, r.start, end) : sc_term_sub(cx, end, r.start);
-    const ScTerm *step = sc_term(cx, down ? -r.step : r.step);
-    r.count = sc_term_cdiv(cx, length, step);
-    if (!sc_ops_nonneg(r.count))
-        r.count = sc_term_max(cx, r.count, sc_term(cx, 0));
-    return r;
+    int64_t step = attr[STEPS].kind == SC_A_NONE ? 1 : attr[STEPS].is[i], c;
+    bool down = step < 0;
+    const ScTerm *top = sc_term_addc(cx, n, down ? -1 : 0);
+    const ScTerm *start = bound(cx, attr[STARTS].ts[i], n, 0, top);
+    const ScTerm *end = bound(cx, attr[ENDS].ts[i], n, down ? -1 : 0, top);
+    if ((sc_term_const(attr[STARTS].ts[i], &c) && is_far(c) && !fits_below(in, n, c)) ||
+        (sc_term_const(attr[ENDS].ts[i], &c) && is_far(c) && !fits_below(in, n, c)) ||
+        (is_far(step) && !fits_below(in, n, step)))
+        return false;
+    /* The bound at which the walk begins needs no clamping here: beyond the other one it leaves
+     * less than nothing. */
+    const ScTerm *length = down ? sc_term_sub(cx, at_most(cx, start, top), end)
+                                : sc_term_sub(cx, at_most(cx, end, top), start);
+    ret->start = at_most(cx, start, top);
+    ret->step = is_far(step) ? 0 : step;
+    if (is_far(step))
+        ret->count = sc_term_min(cx, at_least(cx, length, 0), sc_term(cx, 1));
+    else
+        ret->count = at_least(cx, sc_term_cdiv(cx, length, sc_term(cx, down ? -step : step)), 0);
+    return true;
 }
 
-/* The ranges of all axes of an operand of type x; rank and attributes were checked. */
-static void ranges(ScCtx *cx, const ScAttr *attr, const ScType *x, Range *ret)
+/* The ranges of all axes of an operand of type x; rank and attributes were checked. in: as
+ * inference asks, or NULL. */
+static bool ranges(ScCtx *cx, const ScInfer *in, const ScAttr *attr, const ScType *x, Range *ret)
 {
     for (uint32_t d = 0; d < x->rank; d++)
         ret[d] = (Range){sc_term(cx, 0), x->dim[d], 1};
     for (uint32_t i = 0; i < attr[STARTS].n; i++) {
         uint32_t axis = attr[AXES].kind == SC_A_NONE ? i : sc_ops_axis(attr[AXES].is[i], x->rank);
-        ret[axis] = range(cx, attr, i, x->dim[axis]);
+        if (!range(cx, in, attr, i, x->dim[axis], &ret[axis]))
+            return false;
     }
+    return true;
 }
 
 static bool check_slice(ScInfer *in)
@@ -69,10 +114,8 @@ static bool check_slice(ScInfer *in)
         if (seen >> axis & 1)
             return sc_infer_fail(in, SC_E_AXIS, "axis %u is given twice", axis);
         seen |= 1u << axis;
-        if (attr[STEPS].kind != SC_A_NONE &&
-            (attr[STEPS].is[i] == 0 || attr[STEPS].is[i] < -INT32_MAX))
-            return sc_infer_fail(in, SC_E_ATTRIBUTE, "step %lld is not possible",
-                                 (long long)attr[STEPS].is[i]);
+        if (attr[STEPS].kind != SC_A_NONE && attr[STEPS].is[i] == 0)
+            return sc_infer_fail(in, SC_E_ATTRIBUTE, "step 0 is not possible");
     }
     return true;
 }
@@ -82,9 +125,8 @@ static bool infer_slice(ScInfer *in)
     const ScType *x = in->in[0];
     const ScTerm *dim[SCRT_MAX_RANK];
     Range r[SCRT_MAX_RANK];
-    if (!check_slice(in))
+    if (!check_slice(in) || !ranges(in->cx, in, in->attr, x, r))
         return false;
-    ranges(in->cx, in->attr, x, r);
     for (uint32_t d = 0; d < x->rank; d++)
         dim[d] = r[d].count;
     sc_ops_result(in, x->dtype, x->rank, dim);
@@ -102,7 +144,7 @@ static bool infer_slice(ScInfer *in)
 static bool view_slice(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io)
 {
     Range r[SCRT_MAX_RANK];
-    ranges(cx, n->attr, sc_type_of(g, n->in[0]), r);
+    ranges(cx, NULL, n->attr, sc_type_of(g, n->in[0]), r);
     for (uint32_t d = 0; d < io->rank; d++) {
         io->offset = sc_term_add(cx, io->offset, sc_term_mul(cx, r[d].start, io->stride[d]));
         io->stride[d] = sc_term_scale(cx, io->stride[d], r[d].step);
@@ -123,17 +165,23 @@ static bool eval_slice(ScEval *e)
     const ScrtTensor *x = e->in[0];
     const ScAttr *attr = e->n->attr;
     ScrtTensor *out = &e->out[0];
-    int64_t stride[SCRT_MAX_RANK], idx[SCRT_MAX_RANK] = {0}, offset = 0, n = scrt_count(out);
+    int64_t stride[SCRT_MAX_RANK], idx[SCRT_MAX_RANK] = {0}, n = scrt_count(out);
+    int64_t first[SCRT_MAX_RANK] = {0}, step[SCRT_MAX_RANK];
     sc_ops_strides(x, x->rank, stride);
+    for (uint32_t d = 0; d < x->rank; d++)
+        step[d] = 1;
     for (uint32_t i = 0; i < attr[STARTS].n; i++) {
         uint32_t axis = attr[AXES].kind == SC_A_NONE ? i : sc_ops_axis(attr[AXES].is[i], x->rank);
-        int64_t step = attr[STEPS].kind == SC_A_NONE ? 1 : attr[STEPS].is[i], m = x->dims[axis];
-        int64_t start = sc_eval_term(e, attr[STARTS].ts[i]);
-        offset += stride[axis] * clamped(start, m, 0, step < 0 ? m - 1 : m);
-        stride[axis] *= step;
+        int64_t start = sc_eval_term(e, attr[STARTS].ts[i]), m = x->dims[axis];
+        step[axis] = attr[STEPS].kind == SC_A_NONE ? 1 : attr[STEPS].is[i];
+        first[axis] = clamped(start, m, 0, step[axis] < 0 ? m - 1 : m);
     }
-    for (int64_t i = 0; i < n; i++, sc_ops_next(out->rank, out->dims, idx))
-        sc_ops_move(out, i, x, offset + sc_ops_at(out->rank, idx, stride));
+    for (int64_t i = 0; i < n; i++, sc_ops_next(out->rank, out->dims, idx)) {
+        int64_t from = 0;
+        for (uint32_t d = 0; d < x->rank; d++)
+            from += (first[d] + idx[d] * step[d]) * stride[d];
+        sc_ops_move(out, i, x, from);
+    }
     return true;
 }
 
@@ -218,8 +266,11 @@ static bool infer_concat(ScInfer *in)
         if (t->rank != x->rank)
             return sc_infer_fail(in, SC_E_RANK, "operand %u", i);
         for (uint32_t d = 0; d < x->rank; d++)
-            if (d != axis && t->dim[d] != x->dim[d])
+            if (d != axis && !sc_holds(in, SC_GUARD_EQUAL, dim[d], t->dim[d],
+                                       "extents of operands that lie side by side"))
                 return sc_infer_fail(in, SC_E_SHAPE, "operand %u differs at axis %u", i, d);
+            else if (d != axis)
+                dim[d] = sc_unified(dim[d], t->dim[d]);
         dim[axis] = sc_term_add(in->cx, dim[axis], t->dim[axis]);
     }
     sc_ops_result(in, x->dtype, x->rank, dim);

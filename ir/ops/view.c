@@ -121,15 +121,10 @@ enum { SHAPE };
 static bool infer_reshape(ScInfer *in)
 {
     const ScAttr *shape = &in->attr[SHAPE];
-    for (uint32_t d = 0; d < shape->n; d++) {
-        int64_t c;
-        if (sc_term_const(shape->ts[d], &c) && c < 0)
-            return sc_infer_fail(in, SC_E_SHAPE, "extent %u, %lld, is negative", d, (long long)c);
-    }
     sc_ops_result(in, in->in[0]->dtype, shape->n, shape->ts);
     const ScTerm *have = sc_type_count(in->cx, in->in[0]);
     const ScTerm *want = sc_type_count(in->cx, in->ret[0]);
-    if (sc_ops_differ(have, want))
+    if (!sc_holds(in, SC_GUARD_EQUAL, have, want, "elements, and those of the shape asked for"))
         return sc_infer_fail(in, SC_E_SHAPE, "%s elements cannot be seen as %s",
                              sc_ops_text(in, have), sc_ops_text(in, want));
     return sc_ops_same_content(in);
@@ -197,18 +192,30 @@ const ScOp sc_op_flatten = {
 
 enum { AXES };
 
+/* Without axes, what is 1 at run time would change the rank. */
+static bool squeeze_keeps(ScInfer *in, uint32_t d)
+{
+    return sc_require_differ(in, in->in[0]->dim[d], sc_term(in->cx, 1),
+                             "an extent that is kept by a squeeze without axes");
+}
+
 static bool infer_squeeze(ScInfer *in)
 {
     const ScType *x = in->in[0];
     const ScAttr *axes = &in->attr[AXES];
     const ScTerm *dim[SCRT_MAX_RANK];
     uint32_t rank = 0, set = 0, axis;
-    for (uint32_t d = 0; axes->kind == SC_A_NONE && d < x->rank; d++)
-        set |= (uint32_t)sc_term_is(x->dim[d], 1) << d;
+    for (uint32_t d = 0; axes->kind == SC_A_NONE && d < x->rank; d++) {
+        if (sc_term_is(x->dim[d], 1))
+            set |= 1u << d;
+        else if (!squeeze_keeps(in, d))
+            return false;
+    }
     for (uint32_t i = 0; axes->kind != SC_A_NONE && i < axes->n; i++) {
         if (!sc_axis(in, axes->is[i], x->rank, &axis))
             return false;
-        if (!sc_term_is(x->dim[axis], 1))
+        if (!sc_holds(in, SC_GUARD_EQUAL, x->dim[axis], sc_term(in->cx, 1),
+                      "an extent to be squeezed"))
             return sc_infer_fail(in, SC_E_SHAPE, "axis %u has extent %s, not 1", axis,
                                  sc_ops_text(in, x->dim[axis]));
         set |= 1u << axis;
@@ -406,9 +413,10 @@ static bool view_expand(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io
     io->rank = t->rank;
     for (uint32_t d = 0; d < t->rank; d++) {
         uint32_t lead = t->rank - x.rank; /* extents that x lacks */
-        bool own = d >= lead && x.dim[d - lead] == t->dim[d];
         io->dim[d] = t->dim[d];
-        io->stride[d] = own ? x.stride[d - lead] : sc_term(cx, 0);
+        io->stride[d] =
+            d < lead ? sc_term(cx, 0)
+                     : sc_broadcast_stride(cx, x.dim[d - lead], t->dim[d], x.stride[d - lead]);
     }
     return true;
 }

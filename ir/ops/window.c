@@ -67,8 +67,8 @@ static const ScTerm *positions(const ScInfer *in, const Attrs *a, uint32_t n, ui
     const ScTerm *before = sc_term_add(cx, x, pad_or_0(cx, a->pads, d));
     const ScTerm *padded = sc_term_add(cx, before, pad_or_0(cx, a->pads, n + d));
     const ScTerm *room = sc_term_addc(cx, padded, -size);
-    int64_t c;
-    if (sc_term_const(room, &c) && c < 0) {
+    if (!sc_holds(in, SC_GUARD_AT_MOST, sc_term(cx, size), padded,
+                  "a window and the extent that it moves over")) {
         sc_infer_fail(in, SC_E_SHAPE, "the window, %lld long, does not fit into axis %u",
                       (long long)size, d + 2);
         return NULL;
@@ -174,7 +174,7 @@ static bool infer_conv(ScInfer *in)
 {
     const ScType *x = in->in[X], *w = in->in[W];
     const ScTerm *dim[SCRT_MAX_RANK];
-    int64_t kernel[SCRT_MAX_RANK], group = in->attr[C_GROUP].i, out;
+    int64_t kernel[SCRT_MAX_RANK], group = in->attr[C_GROUP].i;
     Attrs a = conv_attrs(in->attr);
     ScrtDtype dtype;
     if (!check_rank(in) || !check_attrs(in, &a, x->rank - 2) ||
@@ -185,19 +185,22 @@ static bool infer_conv(ScInfer *in)
     for (uint32_t d = 2; d < w->rank; d++)
         if (!sc_term_const(w->dim[d], &kernel[d - 2]) || kernel[d - 2] < 1)
             return sc_infer_fail(in, SC_E_SHAPE, "the window's extents must be positive numbers");
-    if (group < 1 || (sc_term_const(w->dim[0], &out) && out % group != 0))
+    if (group < 1 || !sc_holds(in, SC_GUARD_DIVIDES, sc_term(in->cx, group), w->dim[0],
+                               "group and the output channels"))
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "group must divide the output channels");
-    if (x->dim[1] != sc_term_scale(in->cx, w->dim[1], group)) {
+    if (!sc_holds(in, SC_GUARD_EQUAL, x->dim[1], sc_term_scale(in->cx, w->dim[1], group),
+                  "channels and those of the weights")) {
         sc_infer_fail(in, SC_E_SHAPE, "channels differ");
         sc_note(in->cx, "X's channels, %s, must equal W's second extent, %s, times group, %lld",
                 sc_ops_text(in, x->dim[1]), sc_ops_text(in, w->dim[1]), (long long)group);
         return false;
     }
-    if (in->n_in > BIAS && in->in[BIAS]->kind != SC_TYPE_ABSENT &&
-        (in->in[BIAS]->rank != 1 || in->in[BIAS]->dim[0] != w->dim[0]))
+    bool bias = in->n_in > BIAS && in->in[BIAS]->kind != SC_TYPE_ABSENT;
+    if (bias && (in->in[BIAS]->rank != 1 || !sc_holds(in, SC_GUARD_EQUAL, w->dim[0],
+                                                      in->in[BIAS]->dim[0], "weights and bias")))
         return sc_infer_fail(in, SC_E_SHAPE, "the bias must have one element for each of W's");
     dim[0] = x->dim[0];
-    dim[1] = w->dim[0];
+    dim[1] = bias ? sc_unified(w->dim[0], in->in[BIAS]->dim[0]) : w->dim[0];
     return spatial(in, &a, kernel, dim) && sc_ops_result(in, dtype, x->rank, dim);
 }
 
