@@ -536,8 +536,9 @@ static const ImAdapter adapters[] = {
 
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset)
 {
-    const ImAdapter *const table[] = {adapters, im_window_adapters};
-    for (size_t t = 0; t < 2; t++)
+    const ImAdapter *const table[] = {adapters, im_window_adapters, im_parts_adapters,
+                                      im_index_adapters};
+    for (size_t t = 0; t < sizeof table / sizeof *table; t++)
         for (const ImAdapter *a = table[t]; a->type; a++)
             if (!strcmp(a->type, type) && !strcmp(a->domain, domain) && opset >= a->since &&
                 (!a->until || opset <= a->until))

@@ -75,6 +75,22 @@ const ScType *im_type(const ImNode *n, uint32_t i)
     return sc_built(&n->im->b, im_in(n, i))->type;
 }
 
+/* Integers that inference does not follow: through floats, comparisons, choices. */
+static const ScTerm *const *computed_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
+{
+    ScCtx *cx = n->im->cx;
+    ScrtTensor t = {0};
+    const ScTerm **ret = NULL;
+    if (im_known(n, im_in(n, i), &t) && !scrt_dtype_is_float((ScrtDtype)t.dtype)) {
+        *ret_n = (uint32_t)scrt_count(&t);
+        ret = sc_array(sc_ctx_arena(cx), const ScTerm *, *ret_n + 1u);
+        for (uint32_t k = 0; k < *ret_n; k++)
+            ret[k] = sc_term(cx, scrt_load_int((ScrtDtype)t.dtype, t.data, k));
+    }
+    scrt_free(t.data);
+    return ret;
+}
+
 const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
 {
     const ScValue *v = sc_built(&n->im->b, im_in(n, i));
@@ -82,6 +98,9 @@ const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
     if (v->type->kind == SC_TYPE_POISON)
         return NULL;
     if (!v->content || !sc_type_const_dims(v->type, dims)) {
+        const ScTerm *const *computed = computed_content(n, i, ret_n);
+        if (computed)
+            return computed;
         sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u, \"%s\"", i, v->name ? v->name : "");
         return NULL;
     }
@@ -116,6 +135,15 @@ bool im_require(const ImNode *n, ScGuardKind kind, const ScTerm *a, const ScTerm
     sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "%s", sc_str_get(&s));
     sc_str_free(&s);
     return false;
+}
+
+const ScTerm *im_content1(const ImNode *n, uint32_t i)
+{
+    uint32_t count = 0;
+    const ScTerm *const *t = im_content(n, i, &count);
+    if (t && count != 1)
+        sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "operand %u must have one element", i);
+    return t && count == 1 ? t[0] : NULL;
 }
 
 ScVal im_build(const ImNode *n, const ScOp *op, uint32_t n_set, const ImSet *set, uint32_t n_in,

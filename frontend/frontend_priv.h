@@ -14,8 +14,8 @@
 #define IM_MAX_PORTS   10000u      /* inputs without an initializer, outputs */
 #define IM_MAX_DOMAINS 1000u       /* operator sets that a model imports */
 #define IM_LARGE       (64u << 10) /* fields of so many bytes are unpacked into the session */
-#define IM_MAX_OPSET   28          /* the newest version of ai.onnx whose meaning is known here */
-#define IM_MAX_IR      14          /* the newest file format */
+#define IM_MAX_OPSET   27          /* the newest version of ai.onnx whose meaning is known here */
+#define IM_MAX_IR      13          /* the newest file format */
 
 /* Checks the wire format of a ModelProto without unpacking it: well formed, nesting and unpacked
  * size within the limits above. False after sc_fail. */
@@ -62,7 +62,10 @@ typedef struct ImAdapter {
     uint32_t max_out; /* results it can answer; more are refused */
 } ImAdapter;
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset);
-extern const ImAdapter im_window_adapters[]; /* ends with a NULL type */
+/* The adapters of a family each; they end with a NULL type. */
+extern const ImAdapter im_window_adapters[];
+extern const ImAdapter im_parts_adapters[];
+extern const ImAdapter im_index_adapters[];
 
 /* Attributes by name. The readers with a default answer it where there is none, and record
  * SC_E_ATTRIBUTE and set *ok to false where the type is another. */
@@ -97,6 +100,13 @@ int im_declared_rank(const ImNode *n, uint32_t i);
  * of the graph where only a run can tell. */
 bool im_require(const ImNode *n, ScGuardKind kind, const ScTerm *a, const ScTerm *b,
                 const char *what);
+/* The only element of integer operand i as a term; NULL as above. */
+const ScTerm *im_content1(const ImNode *n, uint32_t i);
+/* The elements of a value that depends on constants and known extents alone, small ones: the
+ * tensor's data is freed with scrt_free. False without an error where it is not known. */
+bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret);
+/* The only element of operand i, known like that; false after SC_E_DYNAMIC or SC_E_SHAPE. */
+bool im_known1(const ImNode *n, uint32_t i, double *ret);
 /* Builds row op with attributes given by name; the rest take defaults. */
 typedef struct ImSet {
     const char *name;
@@ -114,5 +124,33 @@ ScVal im_build(const ImNode *n, const ScOp *op, uint32_t n_set, const ImSet *set
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
+
+/* --- Short words for adapters that write several nodes: make.c ------------------------------- */
+
+/* The one result of an adapter; false where it is poison. */
+bool im_answer(ScVal v, ScVal *ret_out);
+#define IM_ONLY(n, ...) im_only_attrs((n), (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+/* An axis in [-rank, rank) brought to [0, rank), or SC_E_AXIS. */
+bool im_axis(const ImNode *n, int64_t axis, uint32_t rank, uint32_t *ret);
+/* SC_E_ARITY unless the node has lo to hi operands, the first lo of which are there. */
+bool im_arity(const ImNode *n, uint32_t lo, uint32_t hi);
+
+/* Each answers its operand where there is nothing to do. */
+ScVal im_cast(const ImNode *n, ScVal x, ScrtDtype to);
+ScVal im_reshape(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim);
+ScVal im_expand(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim);
+ScVal im_transpose(const ImNode *n, ScVal x, uint32_t rank, const int64_t *perm);
+/* Indices [start, end) of an axis of x; end NULL: to the last. */
+ScVal im_slice(const ImNode *n, ScVal x, uint32_t axis, const ScTerm *start, const ScTerm *end);
+ScVal im_gather(const ImNode *n, ScVal x, uint32_t axis, ScVal index);
+ScVal im_concat(const ImNode *n, uint32_t axis, uint32_t n_in, const ScVal *in);
+ScVal im_scalar(const ImNode *n, ScrtDtype t, double x);
+/* The number t as an i64 scalar: a constant, or computed when the model runs. */
+ScVal im_number(const ImNode *n, const ScTerm *t);
+/* The i64 numbers 0 .. count - 1 along one axis, `after` axes of extent 1 behind it, so that they
+ * broadcast. */
+ScVal im_iota(const ImNode *n, const ScTerm *count, uint32_t after);
+ScVal im_reduce(const ImNode *n, const ScOp *op, ScVal x, uint32_t n_axis, const int64_t *axis,
+                bool keep);
 
 #endif

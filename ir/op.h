@@ -29,6 +29,7 @@ enum {
     SC_BARRIER = 1 << 11,   /* input, state: no operands, not folded */
     SC_CONST_OP = 1 << 12,  /* const: its value is known at compile time */
     SC_SUMS = 1 << 13,      /* matmul, conv, sums: adds up many products or elements */
+    SC_INDEX = 1 << 15,     /* iota: element k is k, so kernels compute it where they read it */
     SC_REBALANCES =
         1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
                   * rebalance: `to`, and `saturate` (int, default 0): finite data that would become

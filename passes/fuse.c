@@ -7,6 +7,8 @@
  * the view's elements in a buffer, it becomes a kernel of its own. Inside a kernel nothing has a
  * name or a location, so that equal kernels look equal; the kernel's node carries the locations of
  * all it was made of. */
+#include <string.h>
+
 #include "passes/passes_priv.h"
 
 typedef struct Fuse {
@@ -23,6 +25,7 @@ typedef struct Kernel {
     Fuse *f;
     ScBuild b;
     const char *cls;
+    bool indexes;         /* row iota may stand in it: its loop knows where it is */
     const ScLoc **loc;    /* [n_loc] of the nodes so far */
     ScVal *outer, *inner; /* [n_in] operands and the inputs that they are inside */
     uint32_t n_in, cap_outer, n_inner, cap_inner, n_loc, cap_loc;
@@ -40,6 +43,7 @@ static void annotate(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
 static void kernel_begin(Fuse *f, Kernel *k, const char *cls)
 {
     *k = (Kernel){.f = f, .cls = cls};
+    k->indexes = strcmp(cls, "map") == 0 || strcmp(cls, "reduce") == 0 || strcmp(cls, "view") == 0;
     sc_build_init(&k->b, f->b.cx, cls, NULL);
     sc_build_guarded_outside(&k->b);
     sc_build_flags(&k->b, f->g->flags);
@@ -96,12 +100,17 @@ static void kernel_end(Kernel *k, const ScNode *n, const ScVal *inside)
 /* The views that stand over a buffer up to a value, the last one first. */
 typedef struct Chain {
     uint32_t n, node[SC_MAX_VIEWS];
-    ScVal base; /* whose buffer it is */
+    ScVal base; /* whose buffer it is; or row iota, which needs none where a kernel indexes */
 } Chain;
+
+static bool is_index(const ScGraph *g, ScVal v)
+{
+    return sc_def(g, v)->op->flags & SC_INDEX;
+}
 
 /* Finds v's chain over the next buffer. Returns SC_POISON, or the value that must get a buffer
  * first: v itself where it is a constant. */
-static ScVal find_chain(const Fuse *f, ScVal v, Chain *chain)
+static ScVal find_chain(const Fuse *f, ScVal v, bool indexes, Chain *chain)
 {
     const ScGraph *g = f->g;
     ScVal base = v;
@@ -114,7 +123,7 @@ static ScVal find_chain(const Fuse *f, ScVal v, Chain *chain)
         chain->node[chain->n++] = g->value[base].node;
     }
     chain->base = base;
-    if (f->env[base] == SC_POISON)
+    if (f->env[base] == SC_POISON && !(indexes && is_index(g, base)))
         return base;
     for (uint32_t i = 1; i <= chain->n; i++) { /* the shortest chain that fails */
         const ScNode *last = &g->node[chain->node[chain->n - i]];
@@ -128,13 +137,18 @@ static ScVal find_chain(const Fuse *f, ScVal v, Chain *chain)
     return SC_POISON;
 }
 
-/* The last value of a chain inside the kernel: its input, and the views over that. */
+/* The last value of a chain inside the kernel: its input or iota, and the views over that. */
 static ScVal kernel_view(Kernel *k, const Chain *chain)
 {
-    ScVal at = kernel_input(k, chain->base);
+    const ScGraph *g = k->f->g;
+    ScVal at;
+    if (k->indexes && is_index(g, chain->base))
+        kernel_node(k, sc_def(g, chain->base), NULL, &at);
+    else
+        at = kernel_input(k, chain->base);
     for (uint32_t i = chain->n; i-- > 0;) {
         ScVal under = at;
-        kernel_node(k, &k->f->g->node[chain->node[i]], &under, &at);
+        kernel_node(k, &g->node[chain->node[i]], &under, &at);
     }
     return at;
 }
@@ -146,7 +160,7 @@ static bool store(Fuse *f, ScVal v, const Chain *chain)
     const ScNode *n = sc_def(f->g, v);
     if (n->op->flags & SC_CONST_OP) {
         sc_copy_node(&f->b, f->g, n, NULL, &f->env[v]);
-    } else if (sc_is_view(n)) {
+    } else if (sc_is_view(n) || is_index(f->g, v)) {
         Kernel k;
         kernel_begin(f, &k, "view");
         ScVal inside = kernel_view(&k, chain);
@@ -155,14 +169,15 @@ static bool store(Fuse *f, ScVal v, const Chain *chain)
     return f->env[v] != SC_POISON;
 }
 
-/* Finds v's chain over a buffer, after making those that are missing, the lowest first. */
-static void resolve(Fuse *f, ScVal v, Chain *ret)
+/* Finds v's chain over a buffer, after making those that are missing, the lowest first; indexes:
+ * for a kernel that does. Those that are made are views, which do. */
+static void resolve(Fuse *f, ScVal v, bool indexes, Chain *ret)
 {
     ScVal *todo = NULL;
     uint32_t n = 0, cap = 0;
     bool ok = true, found = false;
     while (ok && !found) {
-        ScVal top = n ? todo[n - 1] : v, lacks = find_chain(f, top, ret);
+        ScVal top = n ? todo[n - 1] : v, lacks = find_chain(f, top, indexes || n > 0, ret);
         if (lacks != SC_POISON && lacks != top) {
             sc_buf_push(todo, n, cap, lacks);
         } else if (n || lacks == top) {
@@ -183,7 +198,7 @@ static void need(Fuse *f, ScVal v)
     Chain chain;
     if (v < SC_FIRST || f->env[v] != SC_POISON)
         return;
-    resolve(f, v, &chain);
+    resolve(f, v, true, &chain);
     if (f->env[v] == SC_POISON)
         store(f, v, &chain);
 }
@@ -228,7 +243,7 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
     }
     if (group->cls != SC_WINDOW && group->cls != SC_CONCAT) {
         Chain chain;
-        resolve(f, v, &chain);
+        resolve(f, v, k->indexes, &chain);
         return kernel_view(k, &chain);
     }
     need(f, v);

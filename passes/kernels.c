@@ -10,6 +10,7 @@ typedef struct Check {
     const ScGraph *sub; /* its nested graph */
     const char *cls;
     uint32_t n_of[SC_SOURCE + 1]; /* nodes of each loop class */
+    uint32_t n_index;             /* nodes of row iota */
     const ScType *space, *low;    /* see fuse_group.c; low NULL where there is none */
 } Check;
 
@@ -47,6 +48,7 @@ static bool find_space(Check *c)
         const ScNode *n = &c->sub->node[i];
         ScClass cls = n->op->lower.cls;
         c->n_of[cls]++;
+        c->n_index += (n->op->flags & SC_INDEX) != 0;
         if (is_anchor(cls))
             c->space = sc_type_of(c->sub, n->first);
         if (cls == SC_REDUCE && c->n_of[cls] == 1) {
@@ -70,13 +72,16 @@ static bool check_counts(const Check *c)
                {"concat", SC_CONCAT},
                {"gather", SC_GATHER}};
     const uint32_t *n = c->n_of;
+    if (c->n_index > 0 && strcmp(c->cls, "map") && strcmp(c->cls, "reduce") &&
+        strcmp(c->cls, "view"))
+        return BROKEN(c, "iota stands in a %s", c->cls);
     uint32_t anchors = n[SC_CONTRACT] + n[SC_WINDOW] + n[SC_CONCAT] + n[SC_GATHER];
     for (uint32_t i = 0; i < sizeof one / sizeof *one; i++)
         if (strcmp(c->cls, one[i].name) == 0)
             return (n[one[i].cls] == 1 && anchors == 1 && n[SC_REDUCE] == 0) ||
                    BROKEN(c, "%s has another loop beside its own", c->cls);
     if (strcmp(c->cls, "view") == 0)
-        return (n[SC_VIEW] > 0 && anchors + n[SC_MAP] + n[SC_REDUCE] == 0) ||
+        return (n[SC_VIEW] + c->n_index > 0 && anchors + n[SC_MAP] + n[SC_REDUCE] == 0) ||
                BROKEN(c, "view computes something");
     if (strcmp(c->cls, "map") == 0)
         return (n[SC_MAP] > 0 && anchors + n[SC_REDUCE] == 0) || BROKEN(c, "map has another loop");

@@ -54,7 +54,8 @@ bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTer
     if (!cg_type_ok(m, f->node->loc, sc_type_of(f->sub, root)->dtype))
         return false;
     const ScTerm *zero = sc_term(m->cx, 0);
-    bool one = ret->operand < 0;
+    ret->index = sc_def(f->sub, root)->op->flags & SC_INDEX;
+    bool one = cg_is_constant(ret);
     if (one && !sc_term_is(sc_type_count(m->cx, sc_type_of(f->sub, root)), 1))
         return sc_fail(m->cx, f->node->loc, SC_E_LOWER,
                        "a constant of more than one element inside a kernel");
@@ -70,7 +71,7 @@ bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTer
 
 LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef const *idx)
 {
-    if (a->operand < 0)
+    if (cg_is_constant(a))
         return cg_int(cg, 0);
     LLVMValueRef at = cg_term(cg, a->offset);
     for (uint32_t d = 0; d < n; d++)
@@ -95,9 +96,24 @@ static CgVal constant(Cg *cg, ScVal v, uint32_t w)
     return c;
 }
 
+/* Elements of row iota: their addresses. */
+static CgVal indices(Cg *cg, LLVMValueRef address, const ScTerm *stride, uint32_t w)
+{
+    if (w == 1)
+        return (CgVal){address, SCRT_I64, NULL};
+    LLVMValueRef lane = LLVMGetUndef(cg_vec(cg->m->i64, w)), step = cg_term(cg, stride);
+    for (uint32_t i = 0; i < w; i++)
+        lane =
+            LLVMBuildInsertElement(cg->b, lane, cg_int(cg, i), LLVMConstInt(cg->m->i32, i, 0), "");
+    lane = LLVMBuildMul(cg->b, lane, cg_splat(cg, step, w), "");
+    return (CgVal){LLVMBuildAdd(cg->b, lane, cg_splat(cg, address, w), ""), SCRT_I64, NULL};
+}
+
 CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTerm *stride,
                      uint32_t w, LLVMValueRef mask)
 {
+    if (a->index)
+        return indices(cg, address, stride, w);
     if (a->operand < 0)
         return constant(cg, a->root, w);
     ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
@@ -112,7 +128,7 @@ bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_
     for (uint32_t k = 0; k < n; k++) {
         const ScTerm *inner = NULL, *extent = NULL; /* of the dims seen so far, from the last on */
         for (uint32_t d = to; d-- > from;) {
-            if (sc_term_is(dim[d], 1) || a[k].operand < 0)
+            if (sc_term_is(dim[d], 1) || cg_is_constant(&a[k]))
                 continue;
             if (inner && a[k].stride[d] != sc_term_mul(m->cx, inner, extent))
                 return false;

@@ -169,16 +169,21 @@ bool cg_view_of(CgModule *m, const ScGraph *sub, ScVal v, ScView *ret, ScVal *re
 
 /* Element (i0, i1, ...) of an iteration space reads operand's element offset + sum i * stride. */
 typedef struct CgAccess {
-    int32_t operand;                     /* of the kernel; -1: a constant of one element */
-    ScVal root;                          /* the input or constant of the nested graph */
-    uint32_t rank;                       /* of the space */
+    int32_t operand; /* of the kernel; -1: a constant of one element, or row iota */
+    bool index;      /* row iota: the element is its own address */
+    ScVal root;      /* the input, constant or iota of the nested graph */
+    uint32_t rank;   /* of the space */
     const ScTerm *stride[SCRT_MAX_RANK]; /* elements; 0 where v is broadcast */
     const ScTerm *offset;
     const ScTerm *scratch; /* where a copy of the operand lies in the kernel's scratch, in bytes;
                             * NULL: read the operand itself */
 } CgAccess;
-/* Value v (an input, a constant, or views of one) broadcast to a space. False after sc_fail where
- * the views cannot be said by strides. */
+static inline bool cg_is_constant(const CgAccess *a)
+{
+    return a->operand < 0 && !a->index;
+}
+/* Value v (an input, a constant, row iota, or views of one) broadcast to a space. False after
+ * sc_fail where the views cannot be said by strides. */
 bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTerm *const *dim,
                CgAccess *ret);
 /* offset + sum over the first n dims of idx * stride, i64. */

@@ -76,7 +76,7 @@ static void begin_row(Cg *cg, Map *k, LLVMValueRef const *idx, LLVMValueRef resu
     for (uint32_t i = 0; i < k->n_access; i++) {
         const ScTerm *s = inner_stride(cg->m, k, i);
         k->at[i] = cg_address(cg, &k->access[i], k->space.n_outer, idx);
-        k->fixed[i] = sc_term_is(s, 0) || k->access[i].operand < 0
+        k->fixed[i] = sc_term_is(s, 0) || cg_is_constant(&k->access[i])
                           ? cg_access_load(cg, &k->access[i], k->at[i], s, 1, NULL)
                           : (CgVal){0};
     }

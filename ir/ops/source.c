@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Rows that compute nothing themselves: where values come from, and the kernel, which holds a graph
- * of nodes that run as one loop. The evaluator and codegen know these by their flags and class. */
+/* Where values come from, and the kernel, which holds a graph of nodes that run as one loop. The
+ * evaluator and codegen know these by their flags and class. */
 #include "ir/ops/ops_priv.h"
 
 /* A source's type is the node's own: whoever infers gives it in ret[0]. */
@@ -67,6 +67,58 @@ const ScOp sc_op_const = {
     .flags = SC_CONST_OP,
     .infer = infer_const,
     .lower = {SC_SOURCE},
+};
+
+/* --- iota ------------------------------------------------------------------------------------ */
+
+static bool infer_iota(ScInfer *in)
+{
+    const ScAttr *shape = &in->attr[0];
+    int64_t n;
+    if (shape->n != 1)
+        return sc_infer_fail(in, SC_E_ATTRIBUTE, "`shape` must be one extent");
+    if (sc_term_const(shape->ts[0], &n) && n < 0)
+        return sc_infer_fail(in, SC_E_SHAPE, "extent %lld is negative", (long long)n);
+    sc_ops_result(in, SCRT_I64, 1, shape->ts);
+    if (!sc_term_const(shape->ts[0], &n) || n > SC_MAX_CONTENT)
+        return true;
+    const ScTerm **content = sc_array(in->arena, const ScTerm *, (size_t)n + 1);
+    for (int64_t i = 0; i < n; i++)
+        content[i] = sc_term(in->cx, i);
+    in->ret_content[0] = content;
+    return true;
+}
+
+static bool eval_iota(ScEval *e)
+{
+    for (int64_t i = 0; i < e->out[0].dims[0]; i++)
+        scrt_store_int(SCRT_I64, e->out[0].data, (size_t)i, i);
+    return true;
+}
+
+static uint32_t make_iota(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    const ScTerm *n = sc_term(b->cx, sc_ops_pick(r, 0, 1) ? sc_ops_pick(r, 0, 9) : 1000);
+    ret_out[0] = sc_op_at(b, iota, SC_ATTRS(SC_TERMS(1, &n)));
+    return 1;
+}
+
+const ScOp sc_op_iota = {
+    .name = "iota",
+    .doc = "0, 1, 2, ...: kernels compute it where they read it",
+    .in = "",
+    .out = "y: shape",
+    .attr = {{.name = "shape",
+              .kind = SC_A_TERMS,
+              .required = true,
+              .doc = "how many",
+              .text = SC_TEXT_SHAPE}},
+    .n_attr = 1,
+    .flags = SC_INDEX,
+    .infer = infer_iota,
+    .lower = {SC_SOURCE},
+    .eval = eval_iota,
+    .domain = {.make = make_iota},
 };
 
 /* Operands are the nested graph's inputs, results its outputs. */

@@ -6,7 +6,8 @@
  * the onnx package.
  *
  * The models take shapes, axes and bounds as inputs, which a compiled program must know: where
- * import says that a shape depends on data, the integer inputs are fixed to the values of the test.
+ * import says that a shape depends on data, integers and single numbers are fixed to the values of
+ * the test.
  */
 #include "tests/harness.h"
 #include "tools/libscalec/scalec.h"
@@ -65,7 +66,8 @@ static uint32_t read_tensors(const char *dir, const char *kind, ScrtNamed *to, u
     return n;
 }
 
-/* Imports; where a shape depends on data, again with the integer and bool inputs fixed. */
+/* Imports; where a shape depends on data, again with the inputs fixed that are integers, bools or
+ * single numbers. */
 static bool import(Test *t)
 {
     char path[4096];
@@ -79,7 +81,8 @@ static bool import(Test *t)
         ScrtTensor value[SC_MAX_IN];
         ScImportOptions opt = {.fix_name = name, .fix = value};
         for (uint32_t i = 0; i < t->n_in; i++)
-            if (!scrt_dtype_is_float((ScrtDtype)t->in[i].tensor.dtype)) {
+            if (!scrt_dtype_is_float((ScrtDtype)t->in[i].tensor.dtype) ||
+                scrt_count(&t->in[i].tensor) == 1) {
                 name[opt.n_fix] = t->in[i].name;
                 value[opt.n_fix++] = t->in[i].tensor;
             }

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parts and wholes: operators that only move elements, said by slices, views and concatenations. */
+#include "frontend/frontend_priv.h"
+
+#include <string.h>
+
+/* --- Split ------------------------------------------------------------------------------------ */
+
+/* The sizes of the parts: an attribute before opset 13, an operand since; without any, equal ones
+ * (since opset 18 the last may be smaller). [n_out], NULL after sc_fail. */
+static const ScTerm *const *part_sizes(const ImNode *n, const ScTerm *extent)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t len = 0;
+    const ScTerm **size = sc_array(sc_ctx_arena(cx), const ScTerm *, n->n_out + 1);
+    const int64_t *is = im_ints(n, "split", &len, &ok);
+    const ScTerm *const *ts = im_has(n, 1) ? im_content(n, 1, &len) : NULL;
+    int64_t parts = im_int(n, "num_outputs", n->n_out, &ok), c;
+    if (!ok || (im_has(n, 1) && !ts))
+        return NULL;
+    if ((is || ts) ? len != n->n_out : parts != n->n_out) {
+        sc_fail(cx, n->loc, SC_E_ARITY, "%u results, %lld parts", n->n_out,
+                (long long)(is || ts ? len : parts));
+        return NULL;
+    }
+    const ScTerm *count = sc_term(cx, n->n_out), *each = sc_term_cdiv(cx, extent, count);
+    if (!is && !ts && n->opset < 18 && sc_term_const(extent, &c) && c % n->n_out) {
+        sc_fail(cx, n->loc, SC_E_SHAPE, "an extent of %lld has no %u equal parts", (long long)c,
+                n->n_out);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < n->n_out; i++)
+        size[i] = ts ? ts[i] : is ? sc_term(cx, is[i]) : each;
+    return size;
+}
+
+static bool split(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t axis = 0;
+    if (!im_arity(n, 1, 2) || !IM_ONLY(n, "axis", "split", "num_outputs"))
+        return false;
+    const ScType *t = im_type(n, 0);
+    int64_t at = im_int(n, "axis", 0, &ok), sum, have;
+    if (!ok || !im_axis(n, at, t->rank, &axis))
+        return false;
+    const ScTerm *const *size = part_sizes(n, t->dim[axis]), *from = sc_term(cx, 0);
+    for (uint32_t i = 0; size && i < n->n_out; i++) {
+        const ScTerm *to = sc_term_add(cx, from, size[i]);
+        ret_out[i] = n->n_out == 1 ? im_in(n, 0) : im_slice(n, im_in(n, 0), axis, from, to);
+        ok = ok && ret_out[i] != SC_POISON;
+        from = to;
+    }
+    if (size && sc_term_const(from, &sum) && sc_term_const(t->dim[axis], &have) &&
+        (im_has(n, 1) || im_attr(n, "split")) && sum != have)
+        return sc_fail(cx, n->loc, SC_E_SHAPE, "the parts have %lld of an extent of %lld",
+                       (long long)sum, (long long)have);
+    return size && ok;
+}
+
+/* --- Tile ------------------------------------------------------------------------------------- */
+
+/* x repeated along an axis: [.., d, ..] as [.., 1, d, ..], then [.., times, d, ..]. */
+static ScVal repeat(const ImNode *n, ScVal x, uint32_t rank, const ScTerm **dim, uint32_t axis,
+                    const ScTerm *times)
+{
+    ScCtx *cx = n->im->cx;
+    const ScTerm *wide[SCRT_MAX_RANK + 1];
+    if (sc_term_is(times, 1))
+        return x;
+    if (!sc_term_is(dim[axis], 1)) {
+        for (uint32_t d = 0; d <= rank; d++)
+            wide[d] = d < axis ? dim[d] : d == axis ? sc_term(cx, 1) : dim[d - 1];
+        x = im_reshape(n, x, rank + 1, wide);
+        wide[axis] = times;
+        x = im_expand(n, x, rank + 1, wide);
+        dim[axis] = sc_term_mul(cx, dim[axis], times);
+        return im_reshape(n, x, rank, dim);
+    }
+    dim[axis] = times;
+    return im_expand(n, x, rank, dim);
+}
+
+static bool tile(const ImNode *n, ScVal *ret_out)
+{
+    uint32_t n_times = 0;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (!im_arity(n, 2, 2) || !IM_ONLY(n))
+        return false;
+    const ScType *t = im_type(n, 0);
+    const ScTerm *const *times = im_content(n, 1, &n_times);
+    if (!times)
+        return false;
+    if (n_times != t->rank || t->rank == SCRT_MAX_RANK)
+        return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "%u repeats for rank %u", n_times, t->rank);
+    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    ScVal x = im_in(n, 0);
+    for (uint32_t d = 0; d < t->rank; d++)
+        x = repeat(n, x, t->rank, dim, d, times[d]);
+    return im_answer(x, ret_out);
+}
+
+/* --- Depth and space -------------------------------------------------------------------------- */
+
+/* x [N, C, H, W], C = depth b b, as [N, depth b b apart, H, W], moved, and joined. */
+static bool depth_to_space(const ImNode *n, ScVal *ret_out)
+{
+    static const int64_t dcr[] = {0, 3, 4, 1, 5, 2}, crd[] = {0, 1, 4, 2, 5, 3};
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    if (!im_arity(n, 1, 1) || !IM_ONLY(n, "blocksize", "mode"))
+        return false;
+    const ScType *t = im_type(n, 0);
+    int64_t size = im_int(n, "blocksize", 0, &ok);
+    const char *mode = im_str(n, "mode", "DCR", &ok);
+    bool depth_last = !strcmp(mode, "DCR");
+    if (!ok || t->rank != 4 || size < 1 || (!depth_last && strcmp(mode, "CRD")))
+        return ok && sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "x of rank %u, \"blocksize\" %lld",
+                             t->rank, (long long)size);
+    const ScTerm *b = sc_term(cx, size);
+    const ScTerm *depth = sc_term_fdiv(cx, t->dim[1], sc_term_mul(cx, b, b));
+    const ScTerm *apart[2][6] = {{t->dim[0], depth, b, b, t->dim[2], t->dim[3]},
+                                 {t->dim[0], b, b, depth, t->dim[2], t->dim[3]}};
+    const ScTerm *to[] = {t->dim[0], depth, sc_term_mul(cx, t->dim[2], b),
+                          sc_term_mul(cx, t->dim[3], b)};
+    ScVal x = im_reshape(n, im_in(n, 0), 6, apart[depth_last]);
+    x = im_transpose(n, x, 6, depth_last ? dcr : crd);
+    return im_answer(im_reshape(n, x, 4, to), ret_out);
+}
+
+static bool space_to_depth(const ImNode *n, ScVal *ret_out)
+{
+    static const int64_t perm[] = {0, 3, 5, 1, 2, 4};
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    if (!im_arity(n, 1, 1) || !IM_ONLY(n, "blocksize"))
+        return false;
+    const ScType *t = im_type(n, 0);
+    int64_t size = im_int(n, "blocksize", 0, &ok);
+    if (!ok || t->rank != 4 || size < 1)
+        return ok && sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "x of rank %u, \"blocksize\" %lld",
+                             t->rank, (long long)size);
+    const ScTerm *b = sc_term(cx, size), *h = sc_term_fdiv(cx, t->dim[2], b);
+    const ScTerm *w = sc_term_fdiv(cx, t->dim[3], b);
+    const ScTerm *apart[] = {t->dim[0], t->dim[1], h, b, w, b};
+    const ScTerm *to[] = {t->dim[0], sc_term_scale(cx, t->dim[1], size * size), h, w};
+    ScVal x = im_transpose(n, im_reshape(n, im_in(n, 0), 6, apart), 6, perm);
+    return im_answer(im_reshape(n, x, 4, to), ret_out);
+}
+
+/* --- Pad -------------------------------------------------------------------------------------- */
+
+typedef enum PadMode { PAD_CONSTANT, PAD_EDGE, PAD_REFLECT, PAD_WRAP } PadMode;
+
+/* The index in x, of extent d, that element i of the padded axis is a copy of: i - before folded
+ * back into [0, d). */
+static ScVal folded(const ImNode *n, PadMode mode, const ScTerm *d, const ScTerm *before,
+                    const ScTerm *extent)
+{
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    ScVal i = sc_op(b, sub, im_iota(n, extent, 0), im_number(n, before));
+    ScVal last = im_number(n, sc_term_addc(cx, d, -1));
+    if (mode == PAD_EDGE)
+        return sc_op(b, clip, i, im_number(n, sc_term(cx, 0)), last);
+    if (mode == PAD_WRAP)
+        return sc_op(b, mod, i, im_number(n, d));
+    /* there and back: a period of 2 (d - 1), at least 1 */
+    const ScTerm *period =
+        sc_term_max(cx, sc_term_addc(cx, sc_term_scale(cx, d, 2), -2), sc_term(cx, 1));
+    ScVal m = sc_op(b, mod, i, im_number(n, period));
+    return sc_op(b, sub, last, sc_op(b, abs, sc_op(b, sub, m, last)));
+}
+
+/* A block of the value beside x. */
+static ScVal block(const ImNode *n, ScVal value, uint32_t rank, const ScTerm *const *like,
+                   uint32_t axis, const ScTerm *extent)
+{
+    const ScTerm *dim[SCRT_MAX_RANK];
+    memcpy(dim, like, rank * sizeof *dim);
+    dim[axis] = extent;
+    return im_expand(n, value, rank, dim);
+}
+
+static bool is_negative(const ScTerm *t)
+{
+    int64_t c;
+    return sc_term_const(t, &c) && c < 0;
+}
+
+/* One axis; dim is kept up to date. Negative pads cut off, first. */
+static ScVal pad_axis(const ImNode *n, PadMode mode, ScVal x, ScVal value, uint32_t rank,
+                      const ScTerm **dim, uint32_t axis, const ScTerm *before, const ScTerm *after)
+{
+    ScCtx *cx = n->im->cx;
+    const ScTerm *zero = sc_term(cx, 0);
+    if (is_negative(before) || is_negative(after)) {
+        const ScTerm *from = is_negative(before) ? sc_term_scale(cx, before, -1) : zero;
+        const ScTerm *to = is_negative(after) ? sc_term_add(cx, dim[axis], after) : dim[axis];
+        x = im_slice(n, x, axis, from, to);
+        dim[axis] = sc_term_sub(cx, to, from);
+        before = is_negative(before) ? zero : before;
+        after = is_negative(after) ? zero : after;
+    }
+    if (sc_term_is(before, 0) && sc_term_is(after, 0))
+        return x;
+    const ScTerm *old = dim[axis];
+    ScVal part[3];
+    uint32_t n_part = 0;
+    dim[axis] = sc_term_add(cx, old, sc_term_add(cx, before, after));
+    if (mode != PAD_CONSTANT)
+        return im_gather(n, x, axis, folded(n, mode, old, before, dim[axis]));
+    if (!sc_term_is(before, 0))
+        part[n_part++] = block(n, value, rank, dim, axis, before);
+    part[n_part++] = x;
+    if (!sc_term_is(after, 0))
+        part[n_part++] = block(n, value, rank, dim, axis, after);
+    return im_concat(n, axis, n_part, part);
+}
+
+/* The pads of all axes: [2 rank], the ends after the beginnings. */
+static const ScTerm *const *all_pads(const ImNode *n, uint32_t rank)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t len = 0, n_axes = rank, at = 0;
+    const ScTerm **pads = sc_array(sc_ctx_arena(cx), const ScTerm *, 2 * rank + 1);
+    const int64_t *is = n->opset < 11 ? im_ints(n, "pads", &len, &ok) : NULL, *axes = NULL;
+    const ScTerm *const *ts = n->opset < 11 ? NULL : im_content(n, 1, &len);
+    if (im_has(n, 3))
+        axes = im_const_ints(n, 3, &n_axes);
+    if (!ok || (n->opset < 11 ? !is : !ts) || (im_has(n, 3) && !axes))
+        return NULL;
+    if (len != 2 * n_axes) {
+        sc_fail(cx, n->loc, SC_E_SHAPE, "%u pads for %u axes", len, n_axes);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < 2 * rank; i++)
+        pads[i] = sc_term(cx, 0);
+    for (uint32_t i = 0; i < n_axes; i++) {
+        if (!im_axis(n, axes ? axes[i] : i, rank, &at))
+            return NULL;
+        pads[at] = is ? sc_term(cx, is[i]) : ts[i];
+        pads[rank + at] = is ? sc_term(cx, is[n_axes + i]) : ts[n_axes + i];
+    }
+    return pads;
+}
+
+static bool pad_mode(const ImNode *n, PadMode *ret)
+{
+    static const char *const name[] = {"constant", "edge", "reflect", "wrap"};
+    bool ok = true;
+    const char *mode = im_str(n, "mode", name[0], &ok);
+    for (uint32_t i = 0; ok && i < 4; i++)
+        if (!strcmp(mode, name[i])) {
+            *ret = (PadMode)i;
+            return true;
+        }
+    return ok && sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"mode\" is \"%s\"", mode);
+}
+
+/* Before opset 11 pads and value were attributes. */
+static bool pad(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    PadMode mode = PAD_CONSTANT;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (!im_arity(n, n->opset < 11 ? 1 : 2, 4) || !IM_ONLY(n, "mode", "pads", "value") ||
+        !pad_mode(n, &mode))
+        return false;
+    const ScType *t = im_type(n, 0);
+    double c = im_float(n, "value", 0, &ok);
+    const ScTerm *const *pads = all_pads(n, t->rank);
+    if (!ok || !pads)
+        return false;
+    ScVal x = im_in(n, 0);
+    ScVal value = im_has(n, 2) ? im_reshape(n, im_in(n, 2), 0, NULL) : im_scalar(n, t->dtype, c);
+    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    for (uint32_t d = 0; d < t->rank; d++)
+        x = pad_axis(n, mode, x, value, t->rank, dim, d, pads[d], pads[t->rank + d]);
+    return im_answer(x, ret_out);
+}
+
+/* Where the new extent is odd against the old one, the larger half of what is added or cut lies
+ * behind. */
+static bool center_crop_pad(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t n_axes = 0, len = 0, at = 0;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (!im_arity(n, 2, 2) || !IM_ONLY(n, "axes"))
+        return false;
+    const ScType *t = im_type(n, 0);
+    const int64_t *axes = im_ints(n, "axes", &n_axes, &ok);
+    const ScTerm *const *want = im_content(n, 1, &len);
+    if (!ok || !want)
+        return false;
+    if (len != (axes ? n_axes : t->rank))
+        return sc_fail(cx, n->loc, SC_E_SHAPE, "%u extents for %u axes", len,
+                       axes ? n_axes : t->rank);
+    ScVal x = im_in(n, 0), zero = im_scalar(n, t->dtype, 0);
+    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    for (uint32_t i = 0; i < len; i++) {
+        int64_t have, to;
+        if (!im_axis(n, axes ? axes[i] : i, t->rank, &at))
+            return false;
+        if (dim[at] == want[i])
+            continue;
+        if (!sc_term_const(dim[at], &have) || !sc_term_const(want[i], &to))
+            return sc_fail(cx, n->loc, SC_E_DYNAMIC, "extent %u must be known", at);
+        int64_t before = to > have ? (to - have) / 2 : -((have - to) / 2);
+        x = pad_axis(n, PAD_CONSTANT, x, zero, t->rank, dim, at, sc_term(cx, before),
+                     sc_term(cx, to - have - before));
+    }
+    return im_answer(x, ret_out);
+}
+
+const ImAdapter im_parts_adapters[] = {
+    {"", "Split", 1, 0, split, UINT16_MAX},
+    {"", "Tile", 6, 0, tile, 1},
+    {"", "DepthToSpace", 1, 0, depth_to_space, 1},
+    {"", "SpaceToDepth", 1, 0, space_to_depth, 1},
+    {"", "Pad", 2, 0, pad, 1},
+    {"", "CenterCropPad", 18, 0, center_crop_pad, 1},
+    {NULL, NULL, 0, 0, NULL, 0},
+};
