@@ -22,6 +22,19 @@ void sct_fill(ScrtTensor *t, uint64_t *r, double lo, double hi);
 /* Tensors for a graph's inputs, filled; symbols of their dims take the values in env. */
 ScrtTensor *sct_inputs(const ScGraph *g, uint64_t *r, double lo, double hi, uint32_t n_env,
                        const ScBinding *env);
+/* Symbols and what they stand for. */
+enum { SCT_MAX_SYMBOLS = 64 };
+typedef struct SctSymbols {
+    uint32_t n;
+    ScBinding env[SCT_MAX_SYMBOLS];
+} SctSymbols;
+/* g with symbols, no two alike, for most of its inputs' extents; NULL with messages where that is
+ * refused. */
+ScGraph *sct_to_symbols(const ScGraph *g, uint64_t *r, SctSymbols *ret);
+/* g with numbers for its symbols; NULL likewise. */
+ScGraph *sct_to_numbers(const ScGraph *g, const SctSymbols *s);
+/* Other values: 0, 1, one more, another symbol's; many stay. */
+void sct_other_sizes(SctSymbols *s, uint64_t *r);
 void sct_free(ScrtTensor *t, uint32_t n); /* their data and the array */
 bool sct_same_bits(const ScrtTensor *a,
                    const ScrtTensor *b); /* dtype, dims, data; NaNs are equal */

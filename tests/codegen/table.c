@@ -82,6 +82,65 @@ START_TEST(rows)
 }
 END_TEST
 
+/* With symbols for extents a compiled row refuses what the evaluator refuses, and else agrees. */
+static void at_sizes(const SctModel *m, const ScOp *op, const SctSymbols *s, uint64_t *r,
+                     SctBound bound)
+{
+    bool lo_hi = op->domain.lo != 0 || op->domain.hi != 0;
+    ScrtTensor *in =
+        sct_inputs(m->g, r, lo_hi ? op->domain.lo : -4, lo_hi ? op->domain.hi : 4, s->n, s->env);
+    ScrtTensor *out = calloc(m->g->n_out + 1u, sizeof *out);
+    ScrtSession *session;
+    ck_assert_ptr_nonnull(out);
+    bool right = sc_eval(m->g, in, out, NULL);
+    sct_free(out, right ? m->g->n_out : 0);
+    if (right) {
+        sct_compare_on(m, in, bound);
+    } else {
+        out = calloc(m->g->n_out + 1u, sizeof *out);
+        ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded),
+                                   &(ScrtOptions){.weights = m->o->weights}, &session),
+                         SCRT_OK);
+        ck_assert_msg(scrt_run(session, in, out) != SCRT_OK, "%s runs where it should not: %s",
+                      op->name, sct_messages(m->cx));
+        scrt_close(session);
+        free(out);
+    }
+    sc_clear_diags(m->cx);
+    sct_free(in, m->g->n_in);
+}
+
+START_TEST(rows_of_symbols)
+{
+    const ScOp *op = sc_op_table[_i];
+    uint64_t r = 7;
+    SctSymbols s, own;
+    if (!compiled(op))
+        return;
+    ScCtx *cx = sc_ctx_new();
+    ScGraph *plain = make(cx, op, &r), *g = NULL;
+    for (uint32_t i = 0; i < 8 && !g; i++)
+        g = sct_to_symbols(plain, &r, &s);
+    if (g) {
+        SctModel m = sct_compile(sct_print(g), "native", NULL);
+        SctBound bound = {.max_ulp = op->max_ulp};
+        if (op->flags & SC_SUMS || op->expand || op->reduce)
+            bound = (SctBound){.max_ulp = fmax(op->max_ulp, 16), .rel = 1e-5, .abs = 2e-5};
+        own.n = s.n;
+        for (uint32_t i = 0; i < s.n; i++) /* the model's session has names of its own */
+            own.env[i] = (ScBinding){sc_intern(m.cx, s.env[i].sym), s.env[i].value};
+        for (uint32_t i = 0; i < 4; i++) {
+            at_sizes(&m, op, &own, &r, bound);
+            sct_other_sizes(&own, &r);
+        }
+        sct_close(&m);
+    }
+    sc_graph_free(g);
+    sc_graph_free(plain);
+    sc_ctx_free(cx);
+}
+END_TEST
+
 /* --- The elementary functions over a net of all floats --------------------------------------- */
 
 static double sigmoid(double x)
@@ -145,6 +204,7 @@ int main(void)
     Suite *s = suite_create("codegen-table");
     TCase *t = tcase_create("table");
     tcase_add_loop_test(t, rows, 0, (int)sc_op_count);
+    tcase_add_loop_test(t, rows_of_symbols, 0, (int)sc_op_count);
     tcase_add_loop_test(t, sweep, 0, N_FUNCTIONS);
     suite_add_tcase(s, t);
     return sct_main("codegen-table", s);
