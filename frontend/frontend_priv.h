@@ -14,8 +14,8 @@
 #define IM_MAX_PORTS   10000u      /* inputs without an initializer, outputs */
 #define IM_MAX_DOMAINS 1000u       /* operator sets that a model imports */
 #define IM_LARGE       (64u << 10) /* fields of so many bytes are unpacked into the session */
-#define IM_MAX_OPSET   27          /* the newest version of ai.onnx whose meaning is known here */
-#define IM_MAX_IR      13          /* the newest file format */
+#define IM_MAX_OPSET   28          /* the newest version of ai.onnx whose meaning is known here */
+#define IM_MAX_IR      14          /* the newest file format */
 
 /* Checks the wire format of a ModelProto without unpacking it: well formed, nesting and unpacked
  * size within the limits above. False after sc_fail. */

@@ -82,13 +82,29 @@ static const char *domain_of(const char *domain)
     return !domain || !strcmp(domain, "ai.onnx") ? "" : domain;
 }
 
-/* The version of a domain that the model imports; 0 where it imports none. */
+/* The version of a domain that the model imports; 0 where it imports none. What came after the
+ * newest version known here is read as that one: check_versions warns. */
 static int opset_of(const Import *im, const char *domain)
 {
-    for (size_t i = 0; i < im->model->n_opset_import; i++)
+    for (size_t i = 0; i < im->model->n_opset_import; i++) {
+        int64_t v = im->model->opset_import[i]->version;
         if (!strcmp(domain_of(im->model->opset_import[i]->domain), domain))
-            return (int)im->model->opset_import[i]->version;
+            return *domain || v < IM_MAX_OPSET ? (int)v : IM_MAX_OPSET;
+    }
     return 0;
+}
+
+/* An operator set in a range that can be, and a warning where it is newer than what is known. */
+static bool check_opset(Import *im, const Onnxpb__OperatorSetId *o)
+{
+    const char *domain = domain_of(o->domain);
+    if (o->version < 1 || o->version > INT16_MAX)
+        return sc_fail(im->cx, NULL, SC_E_OPSET, "version %lld of \"%s\"; known are 1 to %d",
+                       (long long)o->version, text(o->domain), IM_MAX_OPSET);
+    if (!*domain && o->version > IM_MAX_OPSET)
+        sc_warn(im->cx, NULL, SC_E_NEWER, "version %lld of ai.onnx is read as %d",
+                (long long)o->version, IM_MAX_OPSET);
+    return true;
 }
 
 static bool check_versions(Import *im)
@@ -96,9 +112,12 @@ static bool check_versions(Import *im)
     const Onnxpb__Model *m = im->model;
     if (!m->graph)
         return sc_fail(im->cx, NULL, SC_E_ONNX, "it has no graph");
-    if (!m->has_ir_version || m->ir_version < 1 || m->ir_version > IM_MAX_IR)
+    if (!m->has_ir_version || m->ir_version < 1 || m->ir_version > INT16_MAX)
         return sc_fail(im->cx, NULL, SC_E_OPSET, "file format %lld; this version reads 1 to %d",
                        (long long)m->ir_version, IM_MAX_IR);
+    if (m->ir_version > IM_MAX_IR)
+        sc_warn(im->cx, NULL, SC_E_NEWER, "file format %lld is read as %d",
+                (long long)m->ir_version, IM_MAX_IR);
     if (m->n_functions)
         return sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "the model defines functions of its own");
     if (m->n_opset_import > IM_MAX_DOMAINS)
@@ -107,12 +126,9 @@ static bool check_versions(Import *im)
     if (m->graph->n_output > IM_MAX_PORTS)
         return sc_fail(im->cx, NULL, SC_E_LIMIT, "%zu outputs, at most %u", m->graph->n_output,
                        IM_MAX_PORTS);
-    for (size_t i = 0; i < m->n_opset_import; i++) {
-        int64_t v = m->opset_import[i]->version;
-        if (v < 1 || v > (*domain_of(m->opset_import[i]->domain) ? INT16_MAX : IM_MAX_OPSET))
-            return sc_fail(im->cx, NULL, SC_E_OPSET, "version %lld of \"%s\"; known are 1 to %d",
-                           (long long)v, text(m->opset_import[i]->domain), IM_MAX_OPSET);
-    }
+    for (size_t i = 0; i < m->n_opset_import; i++)
+        if (!check_opset(im, m->opset_import[i]))
+            return false;
     if (m->graph->n_node > IM_MAX_NODES)
         return sc_fail(im->cx, NULL, SC_E_LIMIT, "%zu nodes, at most %u", m->graph->n_node,
                        IM_MAX_NODES);

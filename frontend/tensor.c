@@ -149,6 +149,22 @@ static Field typed_field(const Onnxpb__Tensor *t, ScrtDtype dtype)
     }
 }
 
+/* FP6 has one element an entry in int32_data, and four in three bytes elsewhere. */
+static const void *fp6_from_field(const Source *s, const Onnxpb__Tensor *t, ScrtDtype dtype,
+                                  size_t count, size_t bytes)
+{
+    if (t->n_int32_data != count) {
+        sc_fail(s->cx, s->loc, SC_E_ONNX,
+                "tensor \"%s\" has %zu elements of data for a shape of %zu", s->name,
+                t->n_int32_data, count);
+        return NULL;
+    }
+    unsigned char *p = sc_array(sc_ctx_arena(s->cx), unsigned char, bytes ? bytes : 1);
+    for (size_t i = 0; i < count; i++)
+        scrt_store_bits(dtype, p, i, (uint64_t)t->int32_data[i]);
+    return p;
+}
+
 /* Entries wider than what they hold keep it in their low bytes (little endian, as this host). */
 static const void *from_field(const Source *s, const Onnxpb__Tensor *t, ScrtDtype dtype,
                               size_t bytes)
@@ -206,8 +222,10 @@ const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char
         sc_fail(cx, loc, SC_E_LIMIT, "tensor \"%s\" has a negative or too large shape", s.name);
         return NULL;
     }
+    bool fp6 = dtype == SCRT_F6E2M3 || dtype == SCRT_F6E3M2;
     const void *data = t->has_data_location && t->data_location == 1 ? external(&s, dir, t, bytes)
                        : t->has_raw_data                             ? from_raw(&s, t, bytes)
-                                         : from_field(&s, t, dtype, bytes);
+                       : fp6 ? fp6_from_field(&s, t, dtype, (size_t)count, bytes)
+                             : from_field(&s, t, dtype, bytes);
     return data ? sc_blob(cx, name, dtype, shape.rank, shape.dims, data) : NULL;
 }

@@ -211,39 +211,12 @@ bool sc_text_read_int(const char **p, int64_t *ret)
     return true;
 }
 
-/* Packed types have no bytes of their own: their bits are read as a pattern. */
-static uint64_t pattern(ScrtDtype t, const void *data, size_t i)
-{
-    uint32_t bits = scrt_dtype_bits(t);
-    const unsigned char *p = data;
-    if (bits < 8)
-        return (uint64_t)(p[i * bits / 8] >> (i * bits % 8)) & ((1u << bits) - 1u);
-    uint64_t x = 0;
-    for (uint32_t k = 0; k < bits / 8 && k < 8; k++)
-        x |= (uint64_t)p[i * (bits / 8) + k] << (8 * k);
-    return x;
-}
-
-static void set_pattern(ScrtDtype t, void *data, size_t i, uint64_t x)
-{
-    uint32_t bits = scrt_dtype_bits(t);
-    unsigned char *p = data;
-    if (bits < 8) {
-        uint32_t shift = (uint32_t)(i * bits % 8), mask = ((1u << bits) - 1u) << shift;
-        unsigned char *q = &p[i * bits / 8];
-        *q = (unsigned char)((*q & ~mask) | ((uint32_t)x << shift & mask));
-        return;
-    }
-    for (uint32_t k = 0; k < bits / 8 && k < 8; k++)
-        p[i * (bits / 8) + k] = (unsigned char)(x >> (8 * k));
-}
-
 static void bits_element(ScStr *out, ScrtDtype t, const void *data, size_t i)
 {
     uint32_t bytes = scrt_dtype_bits(t) / 8;
     sc_str_add(out, "0x");
     if (bytes <= 8) {
-        sc_str_addf(out, "%llx", (unsigned long long)pattern(t, data, i));
+        sc_str_addf(out, "%llx", (unsigned long long)scrt_load_bits(t, data, i));
         return;
     }
     for (uint32_t k = bytes; k-- > 0;)
@@ -262,7 +235,7 @@ static void float_element(ScStr *out, ScrtDtype t, const void *data, size_t i)
     else
         shortest(x, t != SCRT_F64, buf, sizeof buf);
     scrt_store(t, &got, 0, strtod(buf, NULL), false);
-    if (pattern(t, &got, 0) == pattern(t, data, i))
+    if (scrt_load_bits(t, &got, 0) == scrt_load_bits(t, data, i))
         sc_str_add(out, buf);
     else
         bits_element(out, t, data, i);
@@ -278,11 +251,11 @@ void sc_text_element(ScStr *out, ScrtDtype t, const void *data, size_t i)
         sc_str_addf(out, "%lld", (long long)scrt_load_int(t, data, i));
         break;
     case SCRT_KIND_UINT:
-        sc_str_addf(out, "%llu", (unsigned long long)pattern(t, data, i));
+        sc_str_addf(out, "%llu", (unsigned long long)scrt_load_bits(t, data, i));
         break;
     case SCRT_KIND_BOOL:
-        if (pattern(t, data, i) <= 1) {
-            sc_str_add(out, pattern(t, data, i) ? "true" : "false");
+        if (scrt_load_bits(t, data, i) <= 1) {
+            sc_str_add(out, scrt_load_bits(t, data, i) ? "true" : "false");
             break;
         }
         bits_element(out, t, data, i);
@@ -312,7 +285,7 @@ static bool read_bits(const char **p, ScrtDtype t, void *data, size_t i)
         if (bits == 128)
             memcpy((unsigned char *)data + i * 16 + half * 8, &x, 8);
         else
-            set_pattern(t, data, i, x);
+            scrt_store_bits(t, data, i, x);
     }
     *p = s + n;
     return true;
@@ -334,7 +307,7 @@ bool sc_text_read_element(const char **p, ScrtDtype t, void *data, size_t i)
         bool yes = read_word(p, "true");
         if (!yes && !read_word(p, "false"))
             return false;
-        set_pattern(t, data, i, yes);
+        scrt_store_bits(t, data, i, yes);
         return true;
     }
     if (t == SCRT_U64 && isdigit((unsigned char)**p)) {
@@ -343,14 +316,14 @@ bool sc_text_read_element(const char **p, ScrtDtype t, void *data, size_t i)
         uint64_t u = strtoull(*p, &end, 10);
         if (errno)
             return false;
-        set_pattern(t, data, i, u);
+        scrt_store_bits(t, data, i, u);
         *p = end;
         return true;
     }
     const char *s = *p;
     if (!sc_text_read_int(&s, &k))
         return false;
-    set_pattern(t, data, i, (uint64_t)k);
+    scrt_store_bits(t, data, i, (uint64_t)k);
     if (scrt_load_int(t, data, i) != k)
         return false;
     *p = s;

@@ -249,11 +249,13 @@ bool scrt_tensor_adopt(ScrtTensor *t, uint32_t want)
         return false;
     if (bits < 8) { /* one a byte in files; an element's place is never after its byte */
         unsigned char *p = t->data;
-        size_t n = (size_t)scrt_count(t), per = 8 / bits;
-        for (size_t i = 0; i < n; i++) {
-            unsigned x = (p[i] & ((1u << bits) - 1)) << i % per * bits;
-            p[i / per] = (unsigned char)(i % per ? p[i / per] | x : x);
-        }
+        size_t n = (size_t)scrt_count(t), bytes = 0;
+        for (size_t i = 0; i < n; i++)
+            scrt_store_bits((ScrtDtype)want, p, i, p[i]);
+        scrt_bytes((ScrtDtype)want, n, &bytes);
+        unsigned last = (unsigned)(n * bits % 8);
+        if (last) /* the last byte's own high bits are nobody's */
+            p[bytes - 1] &= (unsigned char)((1u << last) - 1);
     }
     t->dtype = want;
     return true;
@@ -333,9 +335,9 @@ ScrtStatus scrt_npy_header(const ScrtTensor *t, char ret_header[SCRT_NPY_HEADER]
         if (!p)
             return SCRT_E_MEMORY;
         bool number = scrt_dtype_kind((ScrtDtype)t->dtype) != SCRT_KIND_FLOAT;
-        ScrtDtype as = number ? (ScrtDtype)t->dtype : SCRT_U4;
         for (size_t i = 0; i < n; i++)
-            p[i] = (unsigned char)scrt_load_int(as, t->data, i);
+            p[i] = (unsigned char)(number ? (uint64_t)scrt_load_int((ScrtDtype)t->dtype, t->data, i)
+                                          : scrt_load_bits((ScrtDtype)t->dtype, t->data, i));
         *ret_spread = p;
         *ret_data = p;
         *ret_bytes = n;

@@ -208,12 +208,18 @@ static const char *scan(Bytes b, Proto *p)
 
 typedef struct Sink {
     unsigned char *at;
-    size_t width; /* bytes of a value in memory */
+    size_t width;    /* bytes of a value in memory */
+    ScrtDtype loose; /* or SCRT_DTYPE_NONE: values are elements of this type, to be packed */
+    size_t n;        /* elements so far */
 } Sink;
 
 static bool each_store(void *arg, uint64_t x)
 {
     Sink *s = arg;
+    if (s->loose) {
+        scrt_store_bits(s->loose, s->at, s->n++, x);
+        return true;
+    }
     memcpy(s->at, &x, s->width); /* the low bytes */
     s->at += s->width;
     return true;
@@ -229,17 +235,30 @@ static size_t width_of(uint32_t dtype)
     return bits < 8 ? 1 : bits / 8;
 }
 
+/* Whether int32_data holds one element of few bits each time, where raw data packs them: FP6. */
+static bool is_loose(uint32_t dtype)
+{
+    return dtype == SCRT_F6E2M3 || dtype == SCRT_F6E3M2;
+}
+
 static const char *fill(Bytes b, const Proto *p, unsigned char *data, size_t bytes)
 {
-    size_t have = p->has_raw ? (size_t)(p->raw.end - p->raw.at) : 0;
-    if (!p->has_raw && __builtin_mul_overflow(p->values, width_of(p->tensor.dtype), &have))
+    bool loose = !p->has_raw && is_loose(p->tensor.dtype);
+    size_t have = p->has_raw ? (size_t)(p->raw.end - p->raw.at) : p->values;
+    size_t want = loose ? (size_t)scrt_count(&p->tensor) : bytes;
+    if (!p->has_raw && !loose &&
+        __builtin_mul_overflow(p->values, width_of(p->tensor.dtype), &have))
         return "has more elements than its shape";
-    if (have != bytes)
-        return have < bytes ? "has fewer elements than its shape"
-                            : "has more elements than its shape";
+    if (have != want)
+        return have < want ? "has fewer elements than its shape"
+                           : "has more elements than its shape";
     if (p->has_raw && bytes)
         memcpy(data, p->raw.at, bytes);
-    Sink sink = {data, width_of(p->tensor.dtype)};
+    Sink sink = {.at = data, .width = width_of(p->tensor.dtype)};
+    if (loose) {
+        sink.loose = (ScrtDtype)p->tensor.dtype;
+        memset(data, 0, bytes);
+    }
     Field f = {0};
     while (!p->has_raw && b.at < b.end && take_field(&b, &f))
         if (f.number == p->typed)

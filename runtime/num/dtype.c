@@ -66,9 +66,8 @@ bool scrt_bytes(ScrtDtype t, size_t n, size_t *ret_bytes)
     size_t bits = scrt_dtype_bits(t);
     if (!bits)
         return false;
-    if (bits < 8) {
-        size_t per_byte = 8 / bits;
-        *ret_bytes = n / per_byte + (n % per_byte != 0);
+    if (bits < 8) { /* n / 8 whole groups of 8 elements take `bits` bytes each */
+        *ret_bytes = n / 8 * bits + (n % 8 * bits + 7) / 8;
         return true;
     }
     size_t bytes;

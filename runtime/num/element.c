@@ -12,6 +12,9 @@ static uint64_t get(uint32_t bits, const void *data, size_t i)
         return byte[i / 4] >> (i % 4 * 2) & 3;
     case 4:
         return byte[i / 2] >> (i % 2 * 4) & 15;
+    case 6: /* four in three bytes, low bits first: ONNX's packing of FP6 */
+        byte += i / 4 * 3 + i % 4 * 6 / 8;
+        return (byte[0] >> i % 4 * 6 % 8 | (i % 4 % 3 ? byte[1] << (8 - i % 4 * 6 % 8) : 0)) & 63;
     case 8:
         return byte[i];
     case 16:
@@ -35,6 +38,13 @@ static void put(uint32_t bits, void *data, size_t i, uint64_t x)
     case 4:
         at = (unsigned)(i % 2 * 4);
         byte[i / 2] = (uint8_t)((byte[i / 2] & ~(15u << at)) | (unsigned)(x & 15) << at);
+        break;
+    case 6: /* elements 1 and 2 of four reach into the next byte */
+        byte += i / 4 * 3 + i % 4 * 6 / 8;
+        at = (unsigned)(i % 4 * 6 % 8);
+        byte[0] = (uint8_t)((byte[0] & ~(63u << at)) | (unsigned)(x & 63) << at);
+        if (i % 4 % 3)
+            byte[1] = (uint8_t)((byte[1] & ~(63u >> (8 - at))) | (unsigned)(x & 63) >> (8 - at));
         break;
     case 8:
         byte[i] = (uint8_t)x;
@@ -83,6 +93,19 @@ void scrt_store_int(ScrtDtype t, void *data, size_t i, int64_t x)
     default:
         break;
     }
+}
+
+uint64_t scrt_load_bits(ScrtDtype t, const void *data, size_t i)
+{
+    uint32_t bits = scrt_dtype_bits(t);
+    return bits && bits <= 64 ? get(bits, data, i) : 0;
+}
+
+void scrt_store_bits(ScrtDtype t, void *data, size_t i, uint64_t x)
+{
+    uint32_t bits = scrt_dtype_bits(t);
+    if (bits && bits <= 64)
+        put(bits, data, i, x);
 }
 
 double scrt_load(ScrtDtype t, const void *data, size_t i)

@@ -39,7 +39,7 @@ typedef struct ScrtFormat {
     int16_t bias;
     bool has_sign;
     bool has_inf;
-    bool has_nan;      /* false: f4e2m1 */
+    bool has_nan;      /* false: the formats under 8 bits */
     bool has_neg_zero; /* false: the FNUZ formats, whose NaN is the pattern of -0; f8e8m0 */
     double max;        /* largest finite value */
     double min_normal; /* smallest normal value */
@@ -59,12 +59,12 @@ typedef enum ScrtRound {
  * beyond the largest finite value: the largest finite value of that sign if saturate, else infinity
  * where the format has one, else NaN, as the ONNX Cast table says. NaN stays NaN, of its sign,
  * where the format has one. x is a double, so an f64 accumulator rounds once. Formats without
- * what the table asks for: f4e2m1 saturates always and takes NaN for 0; f8e8m0, whose numbers are
- * powers of two, takes -x for NaN, and 0 and what rounds below its smallest number for that number
- * if saturate, else for NaN. Any other t answers 0. The floating-point environment does not
- * matter.
+ * what the table asks for: those under 8 bits saturate always and take NaN for 0; f8e8m0, whose
+ * numbers are powers of two, takes -x for NaN, and 0 and what rounds below its smallest number for
+ * that number if saturate, else for NaN. Any other t answers 0. The floating-point environment does
+ * not matter.
  *
- * Sources: OCP OFP8 1.0, OCP Microscaling 1.0, IEEE 754, ONNX Cast-25. */
+ * Sources: OCP OFP8 1.0, OCP Microscaling 1.0, IEEE 754, ONNX Cast-28. */
 uint64_t scrt_round(ScrtDtype t, double x, bool saturate, ScrtRound mode);
 
 /* The value of a bit pattern of a float type, exactly; higher bits are ignored. 0 for any other t.
@@ -83,6 +83,10 @@ void scrt_store(ScrtDtype t, void *data, size_t i, double x, bool saturate);
  * stored out of range. Any other type: 0, nothing. */
 int64_t scrt_load_int(ScrtDtype t, const void *data, size_t i);
 void scrt_store_int(ScrtDtype t, void *data, size_t i, int64_t x);
+/* The same for the bits of an element of a type of at most 64 bits, whatever its kind; higher bits
+ * of what is stored are ignored. */
+uint64_t scrt_load_bits(ScrtDtype t, const void *data, size_t i);
+void scrt_store_bits(ScrtDtype t, void *data, size_t i, uint64_t x);
 
 /* Bytes of n elements, or false on overflow of size_t and for string. */
 bool scrt_bytes(ScrtDtype t, size_t n, size_t *ret_bytes);

@@ -19,6 +19,8 @@
 #define SCRT_FORMAT_F8E4M3FNUZ {8, 4, 3, 8, true, false, true, false, 240.0, 0x1p-7, 0x1p-10}
 #define SCRT_FORMAT_F8E5M2     {8, 5, 2, 15, true, true, true, true, 57344.0, 0x1p-14, 0x1p-16}
 #define SCRT_FORMAT_F8E5M2FNUZ {8, 5, 2, 16, true, false, true, false, 57344.0, 0x1p-15, 0x1p-17}
+#define SCRT_FORMAT_F6E2M3     {6, 2, 3, 1, true, false, false, true, 7.5, 1.0, 0.125}
+#define SCRT_FORMAT_F6E3M2     {6, 3, 2, 3, true, false, false, true, 28.0, 0.25, 0.0625}
 #define SCRT_FORMAT_F4E2M1     {4, 2, 1, 1, true, false, false, true, 6.0, 1.0, 0.5}
 
 SCRT_INLINE uint64_t scrt_double_bits(double x)
@@ -36,7 +38,7 @@ SCRT_INLINE double scrt_bits_double(uint64_t u)
 }
 
 /* Pattern of the largest finite value. What lies above it is infinity and NaN (IEEE), NaN alone
- * (E4M3FN), or nothing (FNUZ, whose NaN is the pattern of -0; f4e2m1). */
+ * (E4M3FN), or nothing (FNUZ, whose NaN is the pattern of -0; the formats under 8 bits). */
 SCRT_INLINE uint64_t scrt_max_pattern(ScrtFormat f)
 {
     uint64_t all = ((uint64_t)1 << (f.bits - 1)) - 1;

@@ -24,7 +24,7 @@ START_TEST(names_are_found_again)
         ck_assert_int_eq(scrt_dtype_is_low((ScrtDtype)t),
                          scrt_dtype_is_float((ScrtDtype)t) && scrt_dtype_bits((ScrtDtype)t) <= 8);
     }
-    ck_assert_uint_eq(n, 26);
+    ck_assert_uint_eq(n, 28);
     ck_assert_int_eq(scrt_dtype_find("", 0), SCRT_DTYPE_NONE);
     ck_assert_int_eq(SCRT_F32, 1);
     ck_assert_int_eq(SCRT_F8E4M3FN, 17); /* ONNX's codes */
@@ -51,7 +51,7 @@ END_TEST
 START_TEST(packed_elements_leave_their_neighbours_alone)
 {
     static const ScrtDtype packed[] = {SCRT_U4, SCRT_I4, SCRT_U2, SCRT_I2, SCRT_F4E2M1};
-    for (unsigned k = 0; k < 5; k++) {
+    for (unsigned k = 0; k < sizeof packed / sizeof *packed; k++) {
         ScrtDtype t = packed[k];
         uint32_t bits = scrt_dtype_bits(t), per = 8 / bits;
         for (unsigned at = 0; at < 2 * per; at++)
@@ -73,6 +73,35 @@ START_TEST(packed_elements_leave_their_neighbours_alone)
     ck_assert_uint_eq(low_first[0], 0xba);
     ck_assert_int_eq(scrt_load_int(SCRT_I2, low_first, 3), -2);
     ck_assert_int_eq(scrt_load_int(SCRT_I4, low_first, 0), -6);
+}
+END_TEST
+
+/* Four elements of 6 bits in three bytes, against a stream of bits. */
+START_TEST(elements_of_six_bits_cross_bytes)
+{
+    for (unsigned n = 0; n < 10; n++) {
+        size_t bytes;
+        ck_assert(scrt_bytes(SCRT_F6E2M3, n, &bytes));
+        ck_assert_uint_eq(bytes, (6 * n + 7) / 8);
+        for (unsigned fill = 0; fill < 256; fill += 85)
+            for (unsigned at = 0; at < n; at++) {
+                uint8_t byte[8];
+                memset(byte, (int)fill, sizeof byte);
+                scrt_store_bits(SCRT_F6E3M2, byte, at, 0x6d); /* bits above the sixth are not */
+                ck_assert_uint_eq(scrt_load_bits(SCRT_F6E3M2, byte, at), 0x2d);
+                for (unsigned bit = 0; bit < 64; bit++) {
+                    unsigned is = byte[bit / 8] >> bit % 8 & 1;
+                    bool own = bit >= 6 * at && bit < 6 * at + 6;
+                    ck_assert_uint_eq(is, own ? 0x2du >> (bit - 6 * at) & 1 : fill >> bit % 8 & 1);
+                }
+            }
+    }
+    /* 1 | (1 & 3) << 6, ... as its text has it */
+    static const uint8_t onnx[3] = {0x41, 0x20, 0x0c};
+    ck_assert_uint_eq(scrt_load_bits(SCRT_F6E2M3, onnx, 0), 1);
+    ck_assert_uint_eq(scrt_load_bits(SCRT_F6E2M3, onnx, 1), 1);
+    ck_assert_uint_eq(scrt_load_bits(SCRT_F6E2M3, onnx, 2), 2);
+    ck_assert_uint_eq(scrt_load_bits(SCRT_F6E2M3, onnx, 3), 3);
 }
 END_TEST
 
@@ -285,6 +314,7 @@ int main(void)
     tcase_add_test(c, names_are_found_again);
     tcase_add_test(c, bytes_round_up_and_do_not_overflow);
     tcase_add_test(c, packed_elements_leave_their_neighbours_alone);
+    tcase_add_test(c, elements_of_six_bits_cross_bytes);
     tcase_add_test(c, integers_truncate_then_wrap_or_saturate);
     tcase_add_loop_test(c, arrays_convert_as_their_elements_do, 1, SCRT_DTYPE_END);
     tcase_add_test(c, wide_integers_round_once);

@@ -45,22 +45,26 @@ FORMATS = {  # name: (NumPy type, its unsigned integer)
     "f8e5m2": (ml_dtypes.float8_e5m2, np.uint8),
     "f8e5m2fnuz": (ml_dtypes.float8_e5m2fnuz, np.uint8),
     "f8e8m0": (ml_dtypes.float8_e8m0fnu, np.uint8),
+    "f6e2m3": (ml_dtypes.float6_e2m3fn, np.uint8),
+    "f6e3m2": (ml_dtypes.float6_e3m2fn, np.uint8),
     "f4e2m1": (ml_dtypes.float4_e2m1fn, np.uint8),
 }
+PACKED = {"f6e2m3": 6, "f6e3m2": 6, "f4e2m1": 4}  # bits of an element, the first in the low bits
 
 
 def convert(source, target, data, out, saturate=False, mode=NEAREST):
-    """Elements of `data` by the runtime; f4e2m1 is packed on the way there and unpacked on the way back."""
+    """Elements of `data` by the runtime; packed ones are packed on the way there and unpacked on the way back."""
     n = len(data)
     raw = data
-    if source == "f4e2m1":
-        even = np.append(data, np.zeros(n % 2, np.uint8))
-        raw = even[0::2] | even[1::2] << 4
+    if source in PACKED:
+        bits = np.unpackbits(data[:, None], axis=1, bitorder="little")[:, : PACKED[source]]
+        raw = np.packbits(bits.reshape(-1), bitorder="little")
     args = [TOOL, source, target, str(int(saturate)), str(mode), str(n)]
     done = subprocess.run(args, input=raw.tobytes(), stdout=subprocess.PIPE, check=True)
-    if target == "f4e2m1":
-        packed = np.frombuffer(done.stdout, np.uint8)
-        return np.stack([packed & 15, packed >> 4], 1).reshape(-1)[:n]
+    if target in PACKED:
+        bits = np.unpackbits(np.frombuffer(done.stdout, np.uint8), bitorder="little")
+        bits = bits[: n * PACKED[target]].reshape(n, PACKED[target])
+        return np.packbits(bits, axis=1, bitorder="little").reshape(-1)
     return np.frombuffer(done.stdout, out)
 
 
@@ -89,9 +93,9 @@ def floats():
 def onnx_says(name, x, patterns, saturate):
     """ml_dtypes' patterns of x, put right where ONNX Cast asks for something else."""
     patterns = patterns.copy()
-    if name == "f4e2m1":  # has no NaN; ours is the zero of its sign, theirs of the other
+    if name in PACKED:  # has no NaN; ours is the zero of its sign, theirs of the other
         nan = np.isnan(x)
-        patterns[nan] = np.where(np.signbit(x[nan]), 8, 0)
+        patterns[nan] = np.where(np.signbit(x[nan]), 1 << PACKED[name] - 1, 0)
     if name == "f8e8m0":  # below the smallest: kept out where nothing saturates
         patterns[x == 0] = 0 if saturate else 255
         if not saturate:
@@ -118,7 +122,7 @@ def report(what, agree, detail):
 
 def check_values(name):
     kind, unsigned = FORMATS[name]
-    count = 16 if name == "f4e2m1" else 1 << 8 * np.dtype(unsigned).itemsize
+    count = 1 << PACKED[name] if name in PACKED else 1 << 8 * np.dtype(unsigned).itemsize
     patterns = np.arange(count, dtype=np.uint32).astype(unsigned)
     theirs = patterns.view(kind).astype(np.float64)
     ours = convert(name, "f64", patterns, np.float64)
