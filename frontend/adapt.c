@@ -292,7 +292,26 @@ static ScVal times(const ImNode *n, ScVal x, double factor)
                        : sc_op(b, mul, x, sc_const_scalar(b, sc_built(b, x)->type->dtype, factor));
 }
 
-/* alpha A B + beta C: factors other than 1 are products of their own; beta = 0 drops C. */
+static ScVal cast_to(const ImNode *n, ScVal x, ScrtDtype to)
+{
+    return im_build(n, &sc_op_cast, IM_SET({"to", SC_DT(to)}), IM_IN(x));
+}
+
+static bool is_whole(ScrtDtype t)
+{
+    return scrt_dtype_kind(t) == SCRT_KIND_INT || scrt_dtype_kind(t) == SCRT_KIND_UINT;
+}
+
+/* Whether an integer type holds x. */
+static bool fits_integer(ScrtDtype t, double x)
+{
+    uint64_t bits = 0;
+    scrt_store(t, &bits, 0, x, false);
+    return scrt_load(t, &bits, 0) == x;
+}
+
+/* alpha A B + beta C: factors other than 1 are products of their own; beta = 0 drops C. Integers
+ * whose factors are none are multiplied in f64 and rounded toward zero at the end. */
 static bool gemm(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
@@ -307,18 +326,15 @@ static bool gemm(const ImNode *n, ScVal *ret_out)
     ScVal y =
         im_build(n, &sc_op_gemm, IM_SET({"trans_a", SC_INT(ta != 0)}, {"trans_b", SC_INT(tb != 0)}),
                  in[2] == SC_ABSENT ? 2 : 3, in);
-    y = times(n, y, alpha);
+    ScrtDtype t = im_type(n, 0)->dtype;
+    bool wide = is_whole(t) && (!fits_integer(t, alpha) || !fits_integer(t, beta));
+    y = times(n, wide ? cast_to(n, y, SCRT_F64) : y, alpha);
     if (c != SC_ABSENT && in[2] == SC_ABSENT)
-        y = sc_op(&n->im->b, add, y, times(n, c, beta));
-    return one(y, ret_out);
+        y = sc_op(&n->im->b, add, y, times(n, wide ? cast_to(n, c, SCRT_F64) : c, beta));
+    return one(wide ? cast_to(n, y, t) : y, ret_out);
 }
 
 /* --- Pointwise -------------------------------------------------------------------------------- */
-
-static ScVal cast_to(const ImNode *n, ScVal x, ScrtDtype to)
-{
-    return im_build(n, &sc_op_cast, IM_SET({"to", SC_DT(to)}), IM_IN(x));
-}
 
 /* The result has the base's type. Integers are raised in f64, as other runtimes do: exact below
  * 2^53, and what is no integer or out of range as a cast has it. */
@@ -328,10 +344,9 @@ static bool power(const ImNode *n, ScVal *ret_out)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands, 2 are needed", n->n_in);
     ScVal x = im_in(n, 0), y = im_in(n, 1);
     ScrtDtype t = im_type(n, 0)->dtype;
-    bool whole = scrt_dtype_kind(t) == SCRT_KIND_INT || scrt_dtype_kind(t) == SCRT_KIND_UINT;
     if (!ONLY(n))
         return false;
-    if (!whole)
+    if (!is_whole(t))
         return one(sc_node1(&n->im->b, &sc_op_pow, NULL, 2, n->in), ret_out);
     ScVal z = sc_op(&n->im->b, pow, cast_to(n, x, SCRT_F64), cast_to(n, y, SCRT_F64));
     return one(cast_to(n, z, t), ret_out);
@@ -364,17 +379,33 @@ static bool gelu(const ImNode *n, ScVal *ret_out)
         ret_out);
 }
 
+/* Whether operand i is a constant of one element, x. */
+static bool is_constant(const ImNode *n, uint32_t i, double x)
+{
+    const ScNode *def = im_has(n, i) ? sc_built_def(&n->im->b, im_in(n, i)) : NULL;
+    const ScBlob *blob = def && def->op->flags & SC_CONST_OP ? def->attr[0].blob : NULL;
+    return blob && blob->data && blob->count == 1 && scrt_load(blob->dtype, blob->data, 0) == x;
+}
+
+/* Inference keeps everything; training that drops nothing does too. The mask is of bools and says
+ * so from opset 12 on, before it was left open. */
 static bool dropout(const ImNode *n, ScVal *ret_out)
 {
+    ScBuild *b = &n->im->b;
     bool ok = true;
     im_int(n, "seed", 0, &ok);
     if (!ok || !ONLY(n, "ratio", "seed", "is_test", n->opset < 6 ? "consumed_inputs" : NULL))
         return false;
-    const ScTerm *const *mode = im_has(n, 2) ? sc_built(&n->im->b, im_in(n, 2))->content : NULL;
-    if (n->n_out > 1 || (im_has(n, 2) && !(mode && sc_term_is(mode[0], 0))))
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED,
-                       "Dropout with a mask or in training mode");
-    return one(im_in(n, 0), ret_out);
+    const ScType *x = im_type(n, 0);
+    if (im_has(n, 2) && !is_constant(n, 2, 0) && !is_constant(n, 1, 0))
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "Dropout in training mode");
+    if (n->n_out > 1 && n->opset < 12)
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "Dropout with a mask, opset %d",
+                       n->opset);
+    if (n->n_out > 1)
+        ret_out[1] = im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(x->rank, x->dim)}),
+                              IM_IN(sc_const_scalar(b, SCRT_BOOL, 1)));
+    return one(im_in(n, 0), ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
 }
 
 static bool cast(const ImNode *n, ScVal *ret_out)
@@ -432,7 +463,69 @@ static bool log_softmax(const ImNode *n, ScVal *ret_out)
     return softmax_like(n, &sc_op_log_softmax, ret_out);
 }
 
-/* Inference only: the statistics are operands, epsilon too. */
+/* The type that operands first .. end - 1 are computed in: their own where they agree, else f64
+ * where one is, else f32. What is no float stays for the row to refuse. */
+static ScrtDtype common_float(const ImNode *n, uint32_t first, uint32_t end)
+{
+    ScrtDtype t = im_type(n, first)->dtype;
+    for (uint32_t i = first + 1; i < end && i < n->n_in; i++) {
+        ScrtDtype x = im_type(n, i)->dtype;
+        bool floats = scrt_dtype_is_float(x) && scrt_dtype_is_float(t);
+        if (im_has(n, i) && floats && x != t)
+            t = x == SCRT_F64 || t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    }
+    return t;
+}
+
+/* The mean over all axes but the second, without them. */
+static ScVal channel_mean(const ImNode *n, ScVal x, uint32_t rank)
+{
+    int64_t axes[SCRT_MAX_RANK] = {0};
+    for (uint32_t d = 2; d < rank; d++)
+        axes[d - 1] = d;
+    return im_build(n, &sc_op_reduce_mean,
+                    IM_SET({"axes", SC_INTS(rank - 1, axes)}, {"keepdims", SC_INT(0)}), IM_IN(x));
+}
+
+/* old * momentum + now * (1 - momentum) */
+static ScVal running(const ImNode *n, ScVal old, ScVal now, double momentum)
+{
+    return sc_op(&n->im->b, add, times(n, old, momentum), times(n, now, 1 - momentum));
+}
+
+/* Normalised by the batch's own statistics, as training does. Results after the first: the running
+ * mean and variance, then (before opset 14) those of the batch. */
+static bool batchnorm_training(const ImNode *n, ScVal in[6], ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    double momentum;
+    bool ok = true;
+    const ScType *x = im_type(n, 0);
+    if (x->rank < 2)
+        return sc_fail(n->im->cx, n->loc, SC_E_RANK, "x has rank %u, at least 2 is needed",
+                       x->rank);
+    momentum = im_float(n, "momentum", 0.9, &ok);
+    const ScTerm *dim[SCRT_MAX_RANK];
+    for (uint32_t d = 0; d < x->rank; d++)
+        dim[d] = d == 1 ? x->dim[1] : sc_term(n->im->cx, 1);
+    ScVal mean = channel_mean(n, in[0], x->rank);
+    ScVal d = sc_op(b, sub, in[0], reshape_to(n, mean, x->rank, dim));
+    ScVal var = channel_mean(n, sc_op(b, mul, d, d), x->rank);
+    ScVal all[5] = {SC_ABSENT, running(n, in[3], mean, momentum), running(n, in[4], var, momentum),
+                    mean, var};
+    in[3] = mean;
+    in[4] = var;
+    all[0] = sc_node1(b, &sc_op_batchnorm, NULL, 6, in);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ScrtDtype t = i == 0 ? x->dtype : im_type(n, i % 2 ? 3 : 4)->dtype;
+        ret_out[i] = t == sc_built(b, all[i])->type->dtype ? all[i] : cast_to(n, all[i], t);
+        ok = ok && ret_out[i] != SC_POISON;
+    }
+    return ok;
+}
+
+/* Before opset 14 more than one result says that it is training. Statistics may have another type
+ * than x. */
 static bool batchnorm(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
@@ -440,17 +533,23 @@ static bool batchnorm(const ImNode *n, ScVal *ret_out)
     int64_t training = im_int(n, "training_mode", 0, &ok), spatial = im_int(n, "spatial", 1, &ok);
     if (!ok || !ONLY(n, "epsilon", "momentum", "training_mode", n->opset < 9 ? "spatial" : NULL))
         return false;
-    if (training || n->n_out > 1)
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "BatchNormalization in training mode");
     if (!spatial)
         return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "BatchNormalization with spatial = 0");
     if (n->n_in != 5)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands, 5 are needed", n->n_in);
+    for (uint32_t i = 1; n->opset < 14 && i < n->pb->n_output; i++)
+        training = training || *n->pb->output[i];
     ScVal in[6] = {0};
+    ScrtDtype t = im_type(n, 0)->dtype, all = common_float(n, 0, 5);
     for (uint32_t i = 0; i < 5; i++)
-        in[i] = im_in(n, i);
-    in[5] = sc_const_scalar(&n->im->b, im_type(n, 0)->dtype, eps);
-    return one(sc_node1(&n->im->b, &sc_op_batchnorm, NULL, 6, in), ret_out);
+        in[i] = im_type(n, i)->dtype == all ? im_in(n, i) : cast_to(n, im_in(n, i), all);
+    in[5] = sc_const_scalar(&n->im->b, all, eps);
+    if (training)
+        return batchnorm_training(n, in, ret_out);
+    if (n->n_out > 1)
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u results of inference", n->n_out);
+    ScVal y = sc_node1(&n->im->b, &sc_op_batchnorm, NULL, 6, in);
+    return one(t == all ? y : cast_to(n, y, t), ret_out);
 }
 
 static bool layernorm(const ImNode *n, ScVal *ret_out)
@@ -464,42 +563,16 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
         return false;
     if (stash != SCRT_F32)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
-    ScVal in[4] = {im_in(n, 0), im_in(n, 1), im_in(n, 2),
-                   sc_const_scalar(b, t->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32, eps)};
+    ScrtDtype all = common_float(n, 0, 3);
+    ScVal in[4] = {[3] = sc_const_scalar(b, all == SCRT_F64 ? SCRT_F64 : SCRT_F32, eps)};
+    for (uint32_t i = 0; i < 3; i++)
+        in[i] = !im_has(n, i) || im_type(n, i)->dtype == all ? im_in(n, i)
+                                                             : cast_to(n, im_in(n, i), all);
     ScAttr attr[SC_MAX_ATTR] = {SC_INT(axis)};
-    return sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
-}
-
-/* Axes are an operand since opset 13 for the sum, since 18 for the others; none means all. */
-static bool reduce(const ImNode *n, ScVal *ret_out)
-{
-    bool ok = true;
-    const ScOp *op = sc_op_onnx(n->im->cx, "", n->pb->op_type, n->opset);
-    uint32_t n_axes, rank = im_type(n, 0)->rank, a = 0;
-    const int64_t *axes = axes_of(n, op == &sc_op_reduce_sum ? 13 : 18, &n_axes, &ok);
-    int64_t keep = im_int(n, "keepdims", 1, &ok), noop = im_int(n, "noop_with_empty_axes", 0, &ok);
-    int64_t list[SCRT_MAX_RANK];
-    if (!ok || !ONLY(n, "axes", "keepdims", "noop_with_empty_axes"))
-        return false;
-    if (n_axes > rank)
-        return sc_fail(n->im->cx, n->loc, SC_E_AXIS, "%u axes for rank %u", n_axes, rank);
-    for (uint32_t i = 0; i < n_axes; i++) {
-        if (!axis_of(n, axes[i], rank, &a))
-            return false;
-        list[i] = a;
-    }
-    if (n_axes == 0 && noop)
-        return one(im_in(n, 0), ret_out);
-    for (uint32_t i = 0; n_axes == 0 && i < rank; i++)
-        list[i] = i;
-    bool order = op == &sc_op_reduce_max || op == &sc_op_reduce_min;
-    bool truth = order && im_type(n, 0)->dtype == SCRT_BOOL; /* ordered as the numbers 0 and 1 */
-    ScVal x = truth ? cast_to(n, im_in(n, 0), SCRT_U8) : im_in(n, 0);
-    ScVal y = im_build(
-        n, op,
-        IM_SET({"axes", SC_INTS(n_axes ? n_axes : rank, list)}, {"keepdims", SC_INT(keep != 0)}),
-        IM_IN(x));
-    return one(truth ? cast_to(n, y, SCRT_BOOL) : y, ret_out);
+    ok = sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
+    if (ok && t->dtype != all)
+        ret_out[0] = cast_to(n, ret_out[0], t->dtype);
+    return ok && ret_out[0] != SC_POISON;
 }
 
 static const ImAdapter adapters[] = {
@@ -518,26 +591,16 @@ static const ImAdapter adapters[] = {
     {"", "Dropout", 7, 0, dropout, 2},
     {"", "Cast", 6, 0, cast, 1},
     {"", "Softmax", 1, 0, softmax, 1},
-    {"", "LayerNormalization", 17, 0, layernorm, 3},
+    {"", "LayerNormalization", 1, 0, layernorm, 3},
     {"", "LogSoftmax", 1, 0, log_softmax, 1},
     {"", "BatchNormalization", 7, 0, batchnorm, 5},
-    {"", "ReduceSum", 1, 0, reduce, 1},
-    {"", "ReduceMean", 1, 0, reduce, 1},
-    {"", "ReduceMax", 1, 0, reduce, 1},
-    {"", "ReduceMin", 1, 0, reduce, 1},
-    {"", "ReduceProd", 1, 0, reduce, 1},
-    {"", "ReduceL1", 1, 0, reduce, 1},
-    {"", "ReduceL2", 1, 0, reduce, 1},
-    {"", "ReduceSumSquare", 1, 0, reduce, 1},
-    {"", "ReduceLogSum", 1, 0, reduce, 1},
-    {"", "ReduceLogSumExp", 1, 0, reduce, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };
 
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset)
 {
-    const ImAdapter *const table[] = {adapters, im_window_adapters, im_parts_adapters,
-                                      im_index_adapters};
+    const ImAdapter *const table[] = {adapters, im_window_adapters, im_reduce_adapters,
+                                      im_parts_adapters, im_index_adapters};
     for (size_t t = 0; t < sizeof table / sizeof *table; t++)
         for (const ImAdapter *a = table[t]; a->type; a++)
             if (!strcmp(a->type, type) && !strcmp(a->domain, domain) && opset >= a->since &&

@@ -144,7 +144,7 @@ static bool pool(const ImNode *n, const ScOp *op, const char *extra, ScVal *ret_
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is missing");
     if (!ones_or(n, "kernel_shape", w.n, w.kernel) || !pads(n, im_type(n, 0), &w))
         return false;
-    if (n->n_out > 1 || (!mean && value))
+    if (n->n_out > 1)
         return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "MaxPool with the result Indices");
     ImSet set[] = {
         {"kernel_shape", SC_INTS(w.n, w.kernel)}, {"strides", SC_INTS(w.n, w.stride)},

@@ -31,15 +31,28 @@ void im_model_free(Onnxpb__Model *m);
 const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char *name,
                         const Onnxpb__Tensor *t);
 
+/* Interned names and a number for each: open addressing, at most half full. {0} is empty. */
+typedef struct ImNames {
+    struct {
+        const char *name;
+        ScVal v;
+    } *slot;
+    uint32_t n, cap; /* cap is a power of two */
+} ImNames;
+bool im_names_define(ImNames *m, const char *name, ScVal v); /* false where it is there already */
+bool im_names_get(const ImNames *m, const char *name, ScVal *ret);
+void im_names_free(ImNames *m);
+
 typedef struct Import {
     ScCtx *cx;
     ScBuild b;
     const char *file;
     const ScImportOptions *opt;
     const Onnxpb__Model *model;
-    struct ImNames *names; /* ONNX value name -> ScVal */
-    struct ImNames *infos; /* ONNX value name -> 1 + place among outputs, then value_info */
-    struct ImNames *dims;  /* the names that dimensions have */
+    ImNames *names; /* ONNX value name -> ScVal */
+    ImNames *infos; /* ONNX value name -> 1 + place among outputs, then value_info */
+    ImNames *dims;  /* the names that dimensions have */
+    ImNames *reads; /* names that a node or an output reads */
 } Import;
 
 /* The node that is being imported. */
@@ -50,8 +63,16 @@ typedef struct ImNode {
     int opset;     /* of the node's domain */
     uint32_t n_in; /* trailing absent ones are cut off */
     const ScVal *in;
-    uint32_t n_out;
+    uint32_t n_out; /* up to the last one that somebody reads, but one at least */
 } ImNode;
+
+/* Whether somebody reads result i; im->reads is complete once im_order was asked. */
+bool im_wanted(const ImNode *n, uint32_t i);
+
+/* Indices of g's nodes, [n_node], so that each comes after those whose results it or its nested
+ * graphs read, otherwise as they stand; a warning where that is another order than the file's. NULL
+ * after sc_fail: nodes that need each other. Notes in im->reads what g reads. */
+const uint32_t *im_order(Import *im, const Onnxpb__Graph *g);
 
 /* How an operator is imported that is not simply a row with the same operands and attributes.
  * Answers n_out values, poison after a mistake. */
@@ -64,6 +85,7 @@ typedef struct ImAdapter {
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset);
 /* The adapters of a family each; they end with a NULL type. */
 extern const ImAdapter im_window_adapters[];
+extern const ImAdapter im_reduce_adapters[];
 extern const ImAdapter im_parts_adapters[];
 extern const ImAdapter im_index_adapters[];
 

@@ -7,64 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- Names: ONNX value name -> value ---------------------------------------------------------- */
-
-typedef struct ImNames {
-    struct {
-        const char *name; /* interned */
-        ScVal v;
-    } *slot;
-    uint32_t n, cap; /* cap is a power of two, at most half full */
-} ImNames;
-
-static uint32_t names_find(const ImNames *m, const char *name)
-{
-    uint32_t i = (uint32_t)((uintptr_t)name >> 4) * 2654435761u & (m->cap - 1);
-    while (m->slot[i].name && m->slot[i].name != name)
-        i = (i + 1) & (m->cap - 1);
-    return i;
-}
-
-static void names_grow(ImNames *m)
-{
-    ImNames old = *m;
-    m->cap = old.cap ? 2 * old.cap : 64;
-    m->slot = calloc(m->cap, sizeof *m->slot);
-    if (!m->slot)
-        abort();
-    for (uint32_t i = 0; i < old.cap; i++)
-        if (old.slot[i].name)
-            m->slot[names_find(m, old.slot[i].name)] = old.slot[i];
-    free(old.slot);
-}
-
-/* False where the name is defined already. */
-static bool names_define(ImNames *m, const char *name, ScVal v)
-{
-    if (2 * (m->n + 1) > m->cap)
-        names_grow(m);
-    uint32_t i = names_find(m, name);
-    if (m->slot[i].name)
-        return false;
-    m->slot[i].name = name;
-    m->slot[i].v = v;
-    m->n++;
-    return true;
-}
-
-static bool names_get(const ImNames *m, const char *name, ScVal *ret)
-{
-    uint32_t i = m->cap ? names_find(m, name) : 0;
-    if (!m->cap || !m->slot[i].name)
-        return false;
-    *ret = m->slot[i].v;
-    return true;
-}
+/* --- Names ------------------------------------------------------------------------------------ */
 
 static bool define(Import *im, const ScLoc *loc, const char *name, ScVal v)
 {
     const char *s = sc_intern(im->cx, name);
-    if (!names_define(im->names, s, v))
+    if (!im_names_define(im->names, s, v))
         return sc_fail(im->cx, loc, SC_E_NAME, "\"%s\" is defined twice", s);
     sc_set_name(&im->b, v, s);
     return true;
@@ -178,7 +126,7 @@ static void collect_dims(Import *im, size_t n, Onnxpb__ValueInfo *const *info)
         const Onnxpb__TensorType *t = info[i]->type ? info[i]->type->tensor_type : NULL;
         for (size_t d = 0; t && t->shape && d < t->shape->n_dim; d++)
             if (given_name(t->shape->dim[d]))
-                names_define(im->dims, sc_intern(im->cx, given_name(t->shape->dim[d])), 1);
+                im_names_define(im->dims, sc_intern(im->cx, given_name(t->shape->dim[d])), 1);
     }
 }
 
@@ -192,7 +140,7 @@ static void collect_infos(Import *im)
     for (size_t i = 0; i < g->n_output + g->n_value_info; i++) {
         const Onnxpb__ValueInfo *v =
             i < g->n_output ? g->output[i] : g->value_info[i - g->n_output];
-        names_define(im->infos, sc_intern(im->cx, text(v->name)), (ScVal)i + 1);
+        im_names_define(im->infos, sc_intern(im->cx, text(v->name)), (ScVal)i + 1);
     }
 }
 
@@ -200,7 +148,7 @@ int im_declared_rank(const ImNode *n, uint32_t i)
 {
     const Onnxpb__Graph *g = n->im->model->graph;
     ScVal at;
-    if (!names_get(n->im->infos, sc_intern(n->im->cx, n->pb->output[i]), &at))
+    if (!im_names_get(n->im->infos, sc_intern(n->im->cx, n->pb->output[i]), &at))
         return -1;
     const Onnxpb__ValueInfo *v =
         at <= g->n_output ? g->output[at - 1] : g->value_info[at - 1 - g->n_output];
@@ -220,7 +168,7 @@ static const char *dim_symbol(Import *im, const char *input, size_t axis, const 
     ScVal taken;
     sc_str_addf(&name, "%s_%zu", input, axis);
     const char *ret = sc_intern(im->cx, sc_str_get(&name));
-    while (names_get(im->dims, ret, &taken)) {
+    while (im_names_get(im->dims, ret, &taken)) {
         sc_str_add(&name, "_");
         ret = sc_intern(im->cx, sc_str_get(&name));
     }
@@ -349,7 +297,7 @@ static bool import_inputs(Import *im)
     for (size_t i = 0; i < g->n_input; i++) {
         const char *name = sc_intern(im->cx, text(g->input[i]->name));
         ScVal known;
-        if (names_get(im->names, name, &known)) {
+        if (im_names_get(im->names, name, &known)) {
             const ScNode *def = sc_built_def(&im->b, known);
             if (!(def->op->flags & SC_CONST_OP))
                 return sc_fail(im->cx, NULL, SC_E_NAME, "input \"%s\" is defined twice", name);
@@ -442,7 +390,7 @@ static bool operands(Import *im, const Onnxpb__Node *pb, const ScLoc *loc, ScVal
         const char *name = sc_intern(im->cx, pb->input[i]);
         if (!*name)
             in[i] = SC_ABSENT;
-        else if (!names_get(im->names, name, &in[i]))
+        else if (!im_names_get(im->names, name, &in[i]))
             return sc_fail(im->cx, loc, SC_E_NAME, "operand %zu, \"%s\"", i, name);
     }
     *ret_n = (uint32_t)n;
@@ -455,12 +403,15 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     ImNode n = {.im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = opset_of(im, domain)};
     const ImAdapter *adapter = im_adapter(domain, type, n.opset);
     const ScOp *row = sc_op_onnx(im->cx, domain, type, n.opset);
-    uint32_t n_out = (uint32_t)pb->n_output;
-    while (n_out > 0 && !*pb->output[n_out - 1])
+    uint32_t n_out = (uint32_t)pb->n_output, max_out = adapter ? adapter->max_out : SC_MAX_OUT;
+    while (n_out > 1 && !im_wanted(&n, n_out - 1))
         n_out--;
-    if (pb->n_input > UINT16_MAX || n_out == 0 || n_out > (adapter ? adapter->max_out : SC_MAX_OUT))
+    if (pb->n_input > UINT16_MAX || pb->n_output == 0 || pb->n_output > IM_MAX_PORTS)
         return sc_fail(im->cx, n.loc, SC_E_ARITY, "%zu operands and %zu results", pb->n_input,
                        pb->n_output);
+    if (n_out > max_out)
+        return sc_fail(im->cx, n.loc, SC_E_UNSUPPORTED, "%s with its result %u, \"%s\"", type,
+                       n_out - 1, pb->output[n_out - 1]);
 
     ScVal *in = calloc(pb->n_input + n_out, sizeof *in), *out = in + pb->n_input;
     if (!in)
@@ -485,7 +436,7 @@ static bool import_outputs(Import *im)
         for (size_t k = 0; k < i; k++)
             if (!strcmp(text(g->output[k]->name), name))
                 return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\" is listed twice", name);
-        if (!names_get(im->names, name, &v))
+        if (!im_names_get(im->names, name, &v))
             return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\"", name);
         sc_output(&im->b, name, v);
     }
@@ -498,10 +449,11 @@ static bool import_graph(Import *im)
     if (!check_versions(im) || !check_supported(im) || !import_initializers(im) ||
         !import_inputs(im))
         return false;
-    for (size_t i = 0; i < g->n_node; i++)
-        if (!import_node(im, g->node[i], i))
+    const uint32_t *order = im_order(im, g);
+    for (size_t i = 0; order && i < g->n_node; i++)
+        if (!import_node(im, g->node[order[i]], order[i]))
             return false;
-    return import_outputs(im);
+    return order && import_outputs(im);
 }
 
 ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
@@ -513,23 +465,25 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     Onnxpb__Model *m = im_model_unpack(cx, bytes, n);
     if (!m)
         return NULL;
-    ImNames names = {0}, infos = {0}, dims = {0};
+    ImNames names = {0}, infos = {0}, dims = {0}, reads = {0};
     Import im = {.cx = cx,
                  .file = sc_intern(cx, file),
                  .opt = opt,
                  .model = m,
                  .names = &names,
                  .infos = &infos,
-                 .dims = &dims};
+                 .dims = &dims,
+                 .reads = &reads};
     sc_build_init(&im.b, cx, m->graph && m->graph->name ? m->graph->name : "graph", im.file);
     ScGraph *g = NULL;
     if (import_graph(&im))
         g = sc_build_end(&im.b);
     else
         sc_build_drop(&im.b);
-    free(names.slot);
-    free(infos.slot);
-    free(dims.slot);
+    im_names_free(&names);
+    im_names_free(&infos);
+    im_names_free(&dims);
+    im_names_free(&reads);
     im_model_free(m);
     return g;
 }

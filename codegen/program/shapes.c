@@ -4,6 +4,7 @@
 #include "codegen/program/program.h"
 
 #include <assert.h>
+#include <string.h>
 
 typedef struct Shapes {
     CgModule *m;
@@ -206,7 +207,7 @@ static void answer_work(Shapes *x, const CgPlan *p)
 {
     CgModule *m = x->m;
     Cg *cg = &x->cg;
-    const ScTerm *n_thread = sc_term_sym(m->cx, "threads!");
+    const ScTerm *n_thread = sc_term_sym(m->cx, x->t.sym->sym[x->s->n].name);
     const ScTerm *each = sc_term_mul(m->cx, p->scratch_thread, n_thread);
     LLVMValueRef work = cg_emit_term(&x->t, sc_term_add(m->cx, slots(m, p), each));
     /* Inputs and outputs must be addressable too. */
@@ -214,6 +215,18 @@ static void answer_work(Shapes *x, const CgPlan *p)
         cg_emit_term(&x->t, cg_bytes(m, sc_type_of(m->g, v)));
     work = LLVMBuildSelect(cg->b, x->t.bad, cg_int(cg, -1), work, "");
     LLVMBuildStore(cg->b, work, LLVMGetParam(cg->fn, 4));
+}
+
+/* A name that no symbol of the model has. */
+static const char *unused_name(CgModule *m, const CgSymbols *s)
+{
+    const char *name = "threads";
+    for (uint32_t i = 0; i < s->n;) {
+        bool taken = !strcmp(s->sym[i].name, name);
+        name = taken ? sc_printf(m->arena, "%s!", name) : name;
+        i = taken ? 0 : i + 1;
+    }
+    return sc_intern(m->cx, name);
 }
 
 LLVMValueRef cg_emit_shapes(CgModule *m, const CgSymbols *s, const CgPlan *p)
@@ -225,7 +238,7 @@ LLVMValueRef cg_emit_shapes(CgModule *m, const CgSymbols *s, const CgPlan *p)
     CgSymbols all = {s->n + 1, sc_array(m->arena, CgSymbol, s->n + 1)};
     for (uint32_t i = 0; i < s->n; i++)
         all.sym[i] = s->sym[i];
-    all.sym[s->n] = (CgSymbol){.name = sc_intern(m->cx, "threads!")};
+    all.sym[s->n] = (CgSymbol){.name = unused_name(m, s)};
     x.t = (CgTerms){.cg = &x.cg, .sym = &all, .checked = true};
     x.t.bad = LLVMConstInt(m->i1, 0, 0);
     x.t.value = sc_array(m->arena, LLVMValueRef, all.n);

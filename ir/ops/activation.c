@@ -195,15 +195,21 @@ static double prelu(const ScEval *e, const double *x)
     return x[X] < 0 ? x[SLOPE] * x[X] : x[X];
 }
 
+static int64_t prelu_int(const ScEval *e, const int64_t *x)
+{
+    bool below = scrt_dtype_kind(e->in[X]->dtype) == SCRT_KIND_INT && x[X] < 0;
+    return below ? (int64_t)((uint64_t)x[SLOPE] * (uint64_t)x[X]) : x[X];
+}
+
 static bool eval_prelu(ScEval *e)
 {
-    return sc_ops_map(e, prelu, NULL);
+    return sc_ops_map(e, prelu, prelu_int);
 }
 
 static void body_prelu(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
 {
     (void)n;
-    ScX negative = SC_X2(b, LT, in[X], sc_x_const(b, 0));
+    ScX negative = SC_X2(b, LT, in[X], sc_ops_num(b, in[X], 0));
     ret_out[0] = SC_SELECT(b, negative, SC_X2(b, MUL, in[SLOPE], in[X]), in[X]);
 }
 
@@ -211,8 +217,8 @@ const ScOp sc_op_prelu = {
     .name = "prelu",
     .doc = "x where it is not negative, else slope x; slope broadcasts to x",
     .onnx = {"", "PRelu", 9},
-    .in = "X: float, slope: float",
-    .out = "Y: float",
+    .in = "X: num, slope: num",
+    .out = "Y: num",
     .infer = infer_prelu,
     .scale = "a, 0 -> a",
     .grow = {-0.5f},

@@ -23,9 +23,8 @@ static const char *const groups[] = {"node", "simple", "pytorch-converted", "pyt
 
 /* Folders that are refused on purpose, by the words of the error. */
 static const char *const refused_because[] = {
-    "BatchNormalization in training mode",
     "MaxPool with the result Indices",
-    "Dropout with a mask or in training mode",
+    "Dropout in training mode",
 };
 
 typedef struct Counts {
