@@ -37,7 +37,7 @@ static bool constant(const ImNode *n, ScVal *ret_out)
     const ScBlob *blob = NULL;
     int64_t len;
     if (!strcmp(kind, "value") && a->t) {
-        blob = im_tensor(cx, n->loc, n->im->opt ? n->im->opt->dir : NULL, name, a->t);
+        blob = im_tensor(cx, n->loc, im_dirs(n->im), name, a->t);
         if (!blob)
             return false;
     } else if (!strcmp(kind, "value_float")) {
@@ -67,8 +67,8 @@ static bool constant_of_shape(const ImNode *n, ScVal *ret_out)
     const ScTerm *const *dim = im_content(n, 0, &rank);
     if (!dim || !ONLY(n, "value"))
         return false;
-    const ScBlob *blob =
-        a && a->t ? im_tensor(cx, n->loc, NULL, NULL, a->t) : sc_blob_scalar(cx, SCRT_F32, 0);
+    const ScBlob *blob = a && a->t ? im_tensor(cx, n->loc, (ScDataDirs){0}, NULL, a->t)
+                                   : sc_blob_scalar(cx, SCRT_F32, 0);
     if (!blob)
         return false;
     if (blob->count != 1)

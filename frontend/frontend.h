@@ -6,9 +6,17 @@
 
 #include "ir/ir.h"
 
+/* Where external data may lie once links are followed: beneath the model's folder, or beneath that
+ * of the file that the model's path is a link to (a cache of downloads keeps all files in one
+ * folder, and links to them in another). Locations start at the first. */
+typedef struct ScDataDirs {
+    const char *given;    /* NULL: external data is refused */
+    const char *resolved; /* NULL: as given */
+} ScDataDirs;
+
 typedef struct ScImportOptions {
-    const char *dir; /* external data lies beneath it; NULL: external data is refused */
-    uint32_t n_dim;  /* --dim: a symbol of the model's inputs takes a value */
+    ScDataDirs dirs;
+    uint32_t n_dim; /* --dim: a symbol of the model's inputs takes a value */
     const char *const *dim_name;
     const int64_t *dim_value;
     uint32_t n_fix; /* --fix: an input becomes a constant, as a shape computed from it requires */
@@ -26,7 +34,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
  * source. */
 typedef struct ScInitializers ScInitializers;
 ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, size_t n,
-                                const char *dir);
+                                ScDataDirs dirs);
 const ScBlob *sc_initializers_find(void *self, const char *name); /* fits ScBlobSource */
 
 #endif

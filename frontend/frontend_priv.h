@@ -26,9 +26,9 @@ bool im_scan(ScCtx *cx, const void *bytes, size_t n);
 Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n);
 void im_model_free(Onnxpb__Model *m);
 
-/* A tensor as a blob of the session; name may be NULL. dir is where external data lies, or NULL.
- * NULL after sc_fail at loc (NULL: the file). */
-const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char *name,
+/* A tensor as a blob of the session; name may be NULL. NULL after sc_fail at loc (NULL: the file).
+ */
+const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char *name,
                         const Onnxpb__Tensor *t);
 
 /* Interned names and a number for each: open addressing, at most half full. {0} is empty. */
@@ -54,6 +54,11 @@ typedef struct Import {
     ImNames *dims;  /* the names that dimensions have */
     ImNames *reads; /* names that a node or an output reads */
 } Import;
+
+static inline ScDataDirs im_dirs(const Import *im)
+{
+    return im->opt ? im->opt->dirs : (ScDataDirs){0};
+}
 
 /* The node that is being imported. */
 typedef struct ImNode {

@@ -253,7 +253,7 @@ static bool import_initializers(Import *im)
     for (size_t i = 0; i < g->n_initializer; i++) {
         const Onnxpb__Tensor *t = g->initializer[i];
         const char *name = sc_intern(im->cx, text(t->name));
-        const ScBlob *blob = im_tensor(im->cx, NULL, im->opt ? im->opt->dir : NULL, name, t);
+        const ScBlob *blob = im_tensor(im->cx, NULL, im_dirs(im), name, t);
         if (!blob || !define(im, NULL, name, sc_const(&im->b, blob, blob->dtype, NULL)))
             return false;
     }
@@ -495,16 +495,16 @@ struct ScInitializers {
     const ScBlob **blob;
 };
 
-static void add_blob(ScCtx *cx, ScInitializers *s, const char *dir, const char *name,
+static void add_blob(ScCtx *cx, ScInitializers *s, ScDataDirs dirs, const char *name,
                      const Onnxpb__Tensor *t)
 {
-    const ScBlob *b = im_tensor(cx, NULL, dir, sc_intern(cx, text(name)), t);
+    const ScBlob *b = im_tensor(cx, NULL, dirs, sc_intern(cx, text(name)), t);
     if (b)
         s->blob[s->n++] = b;
 }
 
 ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, size_t n,
-                                const char *dir)
+                                ScDataDirs dirs)
 {
     sc_set_file(cx, file);
     Onnxpb__Model *m = im_scan(cx, bytes, n) ? im_model_unpack(cx, bytes, n) : NULL;
@@ -516,12 +516,12 @@ ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, 
     if (g) {
         s->blob = sc_array(sc_ctx_arena(cx), const ScBlob *, g->n_initializer + g->n_node);
         for (size_t i = 0; i < g->n_initializer; i++)
-            add_blob(cx, s, dir, g->initializer[i]->name, g->initializer[i]);
+            add_blob(cx, s, dirs, g->initializer[i]->name, g->initializer[i]);
         for (size_t i = 0; i < g->n_node; i++) {
             const Onnxpb__Node *k = g->node[i];
             for (size_t a = 0; a < k->n_attribute; a++)
                 if (!strcmp(text(k->op_type), "Constant") && k->n_output && k->attribute[a]->t) {
-                    add_blob(cx, s, dir, k->output[0], k->attribute[a]->t);
+                    add_blob(cx, s, dirs, k->output[0], k->attribute[a]->t);
                     break;
                 }
         }

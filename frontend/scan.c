@@ -95,6 +95,8 @@ static bool scan(Scan *s, const ProtobufCMessageDescriptor *d, const uint8_t *p,
             } else if (f && f->label == PROTOBUF_C_LABEL_REPEATED &&
                        f->type != PROTOBUF_C_TYPE_STRING && f->type != PROTOBUF_C_TYPE_BYTES) {
                 s->cost += packed_cost(f->type, p, len);
+            } else if (f && f->type == PROTOBUF_C_TYPE_STRING && memchr(p, 0, len)) {
+                return bad(s, at, "a text holds a zero byte");
             } else {
                 s->cost += len + ALLOC_COST;
             }

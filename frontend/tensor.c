@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,27 +17,24 @@ typedef struct Source { /* where a tensor is, for messages */
     const char *name;
 } Source;
 
-/* Opens path beneath dir, one component at a time, following no link. -1 after sc_fail. */
-static int open_beneath(const Source *s, const char *dir, const char *path)
+/* Opens path beneath dir, one component at a time, following no link: the path is resolved, so one
+ * that is met now was put there since. -1 with errno. */
+static int open_beneath(const char *dir, const char *path)
 {
     int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const char *p = path;
-    while (at >= 0) {
+    for (const char *p = path; at >= 0;) {
         size_t n = strcspn(p, "/");
-        char part[256];
-        if (n == 0 || n >= sizeof part || (n == 1 && p[0] == '.') ||
-            !strncmp(p, "..", n > 2 ? n : 2)) {
-            close(at);
-            sc_fail(s->cx, s->loc, SC_E_EXTERNAL,
-                    "tensor \"%s\": \"%s\" is not a path beneath the model", s->name, path);
-            return -1;
+        char part[NAME_MAX + 1];
+        bool last = p[n] == '\0', fits = n > 0 && n < sizeof part;
+        int next = -1, why = ENAMETOOLONG;
+        if (fits) {
+            memcpy(part, p, n);
+            part[n] = '\0';
+            next =
+                openat(at, part,
+                       O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (last ? 0 : O_DIRECTORY));
+            why = errno;
         }
-        memcpy(part, p, n);
-        part[n] = '\0';
-        bool last = p[n] == '\0';
-        int next = openat(
-            at, part, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (last ? 0 : O_DIRECTORY));
-        int why = errno;
         close(at);
         errno = why;
         at = next;
@@ -44,10 +42,45 @@ static int open_beneath(const Source *s, const char *dir, const char *path)
             break;
         p += n + 1;
     }
-    if (at < 0)
-        sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": cannot open \"%s\": %s", s->name,
-                path, errno == ELOOP ? "it is a link" : strerror(errno));
     return at;
+}
+
+/* What is left of a resolved path beneath a resolved folder; NULL where it does not lie there. */
+static const char *beneath(const char *dir, const char *path)
+{
+    size_t n = strlen(dir);
+    while (n > 0 && dir[n - 1] == '/') /* the root alone ends with one */
+        n--;
+    return !strncmp(path, dir, n) && path[n] == '/' && path[n + 1] ? path + n + 1 : NULL;
+}
+
+/* Opens the file that a location means, wherever links lead within the folders allowed. -1 after
+ * sc_fail. */
+static int open_location(const Source *s, ScDataDirs dirs, const char *location)
+{
+    const char *const allowed[] = {dirs.given, dirs.resolved ? dirs.resolved : dirs.given};
+    const char *path = sc_printf(sc_ctx_arena(s->cx), "%s/%s", dirs.given, location);
+    char *real = *location && *location != '/' ? realpath(path, NULL) : NULL;
+    int fd = -1, why = errno;
+    bool inside = false;
+    for (size_t i = 0; real && !inside && i < 2; i++) {
+        char *dir = realpath(allowed[i], NULL);
+        const char *rest = dir ? beneath(dir, real) : NULL;
+        inside = rest != NULL;
+        if (inside) {
+            fd = open_beneath(dir, rest);
+            why = errno;
+        }
+        free(dir);
+    }
+    if (!*location || *location == '/' || (real && !inside))
+        sc_fail(s->cx, s->loc, SC_E_EXTERNAL,
+                "tensor \"%s\": \"%s\" is not a path beneath the model", s->name, location);
+    else if (fd < 0)
+        sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": cannot open \"%s\": %s", s->name,
+                location, strerror(why));
+    free(real);
+    return fd;
 }
 
 static bool parse_size(const char *text, uint64_t *ret)
@@ -75,7 +108,7 @@ static bool read_all(int fd, void *p, size_t n, uint64_t offset)
 }
 
 /* The bytes of a tensor whose data is in a file of its own; NULL after sc_fail. */
-static const void *external(const Source *s, const char *dir, const Onnxpb__Tensor *t, size_t bytes)
+static const void *external(const Source *s, ScDataDirs dirs, const Onnxpb__Tensor *t, size_t bytes)
 {
     const char *location = NULL;
     uint64_t offset = 0, length = bytes;
@@ -94,14 +127,14 @@ static const void *external(const Source *s, const char *dir, const Onnxpb__Tens
             return NULL;
         }
     }
-    if (!location || !dir || length != bytes) {
+    if (!location || !dirs.given || length != bytes) {
         sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": %s", s->name,
-                !location ? "no location is given"
-                : !dir    ? "the model was not read from a folder"
-                          : "the length is not that of the shape");
+                !location     ? "no location is given"
+                : !dirs.given ? "the model was not read from a folder"
+                              : "the length is not that of the shape");
         return NULL;
     }
-    int fd = open_beneath(s, dir, location);
+    int fd = open_location(s, dirs, location);
     if (fd < 0)
         return NULL;
     struct stat st;
@@ -198,7 +231,7 @@ static const void *from_raw(const Source *s, const Onnxpb__Tensor *t, size_t byt
                              : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
 }
 
-const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char *name,
+const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char *name,
                         const Onnxpb__Tensor *t)
 {
     Source s = {cx, loc, name ? name : ""};
@@ -223,7 +256,7 @@ const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, const char *dir, const char
         return NULL;
     }
     bool fp6 = dtype == SCRT_F6E2M3 || dtype == SCRT_F6E3M2;
-    const void *data = t->has_data_location && t->data_location == 1 ? external(&s, dir, t, bytes)
+    const void *data = t->has_data_location && t->data_location == 1 ? external(&s, dirs, t, bytes)
                        : t->has_raw_data                             ? from_raw(&s, t, bytes)
                        : fp6 ? fp6_from_field(&s, t, dtype, (size_t)count, bytes)
                              : from_field(&s, t, dtype, bytes);

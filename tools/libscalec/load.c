@@ -97,6 +97,17 @@ static const ScBlob *find_blob(void *self, const char *name)
     return found;
 }
 
+/* Where a model's external data may lie. */
+static ScDataDirs dirs_of(ScCtx *cx, const char *path)
+{
+    if (!strcmp(path, "-"))
+        return (ScDataDirs){0};
+    char *real = realpath(path, NULL);
+    ScDataDirs dirs = {folder_of(cx, path), real ? folder_of(cx, real) : NULL};
+    free(real);
+    return dirs;
+}
+
 /* The path of a `source "..."` line at the head of a text, or NULL: the constants must be at hand
  * before the text is parsed. A path that is not absolute lies beside the text. */
 static const char *source_of(ScCtx *cx, const char *path, const char *text)
@@ -131,7 +142,7 @@ static ScGraph *load_text(ScCtx *cx, const char *path, const char *text)
         ScrtFile file;
         ok = scalec_open(cx, source, &file);
         if (ok) {
-            blobs.model = sc_initializers(cx, source, file.data, file.n, folder_of(cx, source));
+            blobs.model = sc_initializers(cx, source, file.data, file.n, dirs_of(cx, source));
             ok = blobs.model != NULL;
             scrt_file_close(&file);
         }
@@ -164,9 +175,14 @@ static ScGraph *load_onnx(ScCtx *cx, const char *path, const char *bytes, size_t
     ScGraph *g = sc_import(cx, path, bytes, n, opt);
     if (!g)
         return NULL;
-    char *real = strcmp(path, "-") ? realpath(path, NULL) : NULL;
-    g->source = real ? sc_intern(cx, real) : NULL;
-    free(real);
+    /* The folder's true path, but the model's own name, beside which external data lies. */
+    char *dir = strcmp(path, "-") ? realpath(folder_of(cx, path), NULL) : NULL;
+    const char *slash = strrchr(path, '/');
+    const char *end = dir && dir[strlen(dir) - 1] == '/' ? "" : "/";
+    if (dir)
+        g->source = sc_intern(
+            cx, sc_printf(sc_ctx_arena(cx), "%s%s%s", dir, end, slash ? slash + 1 : path));
+    free(dir);
     return g;
 }
 
@@ -176,10 +192,8 @@ bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const 
     ScrtFile file;
     if (!scalec_open(cx, path, &file))
         return false;
-    ScImportOptions opt = {.dir = strcmp(path, "-") ? folder_of(cx, path) : NULL,
-                           .n_dim = n_dim,
-                           .dim_name = dim_name,
-                           .dim_value = dim_value};
+    ScImportOptions opt = {
+        .dirs = dirs_of(cx, path), .n_dim = n_dim, .dim_name = dim_name, .dim_value = dim_value};
     ScGraph *g = NULL;
     const char *text = (const char *)file.data;
     if (!is_text(text))

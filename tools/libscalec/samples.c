@@ -201,6 +201,12 @@ static bool has_suffix(const char *path, const char *suffix)
     return n >= k && !strcmp(path + n - k, suffix);
 }
 
+/* Whether a folder is one set: of a model without inputs it holds nothing but outputs. */
+static bool is_set(const ScalecSamples *s, ScArena *a, const char *path)
+{
+    return exists(sc_printf(a, "%s/%s_0.pb", path, s->g->n_in ? "input" : "output"));
+}
+
 /* A folder is one set, or holds folders of sets and archives. */
 static bool add_folder(ScalecSamples *s, const char *path)
 {
@@ -208,7 +214,7 @@ static bool add_folder(ScalecSamples *s, const char *path)
     ScArena *a = sc_arena_new();
     bool ok = true;
     uint32_t before = s->n_source;
-    if (exists(sc_printf(a, "%s/input_0.pb", path))) {
+    if (is_set(s, a, path)) {
         sc_arena_free(a);
         return add_source(s, FOLDER, path);
     }
@@ -218,7 +224,7 @@ static bool add_folder(ScalecSamples *s, const char *path)
         if (ok && entry[i]->d_name[0] != '.') {
             if (has_suffix(child, ".npz"))
                 ok = add_source(s, ARCHIVE, child);
-            else if (exists(sc_printf(a, "%s/input_0.pb", child)))
+            else if (is_set(s, a, child))
                 ok = add_source(s, FOLDER, child);
         }
         free(entry[i]);
@@ -227,7 +233,8 @@ static bool add_folder(ScalecSamples *s, const char *path)
         free(entry);
     sc_arena_free(a);
     return ok && (s->n_source > before ||
-                  sc_fail_file(s->cx, path, SC_E_INPUT, "it holds no input_0.pb and no .npz"));
+                  sc_fail_file(s->cx, path, SC_E_INPUT, "it holds no %s_0.pb and no .npz",
+                               s->g->n_in ? "input" : "output"));
 }
 
 ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path)
