@@ -163,7 +163,8 @@ static bool plan_phases(CgModule *m, Red *k)
         if (n->op->lower.cls != SC_MAP || !r->full || !r->need)
             continue;
         uint64_t first = r->need & -r->need;
-        if (r->need != first && n->n_out == 1 && cg_cost(g, n, scratch) > CHEAP) {
+        bool some = !sc_term_is(k->space.inner, 0); /* a row of no elements has nothing to keep */
+        if (some && r->need != first && n->n_out == 1 && cg_cost(g, n, scratch) > CHEAP) {
             int64_t bytes = scrt_dtype_bits(sc_type_of(g, n->first)->dtype) / 8;
             r->kept = true;
             r->scratch = k->row_bytes;

@@ -72,7 +72,7 @@ static void expand_layernorm(ScBuild *b, const ScGraph *g, const ScNode *n, cons
 static void normalise(ScEval *e, const double *x, int64_t row, int64_t n, double *const param[2],
                       const int64_t *const at[2], double eps)
 {
-    double mean = 0, var = 0;
+    double mean = n ? 0 : NAN, var = mean; /* of nothing there is none */
     for (int64_t i = 0; i < n; i++)
         mean += x[i] / (double)n;
     for (int64_t i = 0; i < n; i++)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random graphs through the whole pipeline: every stage is verified, read back, and gives the
- * results of the stage before; fuse gives its bits. Graphs are drawn from elementwise rows,
- * reductions, views, products, softmax, concatenation and constants, over small shapes. */
+ * results of the stage before; fuse gives its bits; graphs without elements are compiled and run.
+ * Graphs are drawn from elementwise rows, reductions, views, products, softmax, concatenation and
+ * constants, over small shapes. */
+#include "codegen/codegen.h"
 #include "passes/passes_priv.h"
 #include "tests/graphs.h"
 
@@ -181,7 +183,8 @@ static void draw_concat(Draw *d)
         put(d, sc_node1(&d->b, &sc_op_concat, SC_ATTRS(SC_INT(pick(d, 0, rank - 1))), 2, in));
 }
 
-static ScGraph *draw(ScCtx *cx, uint64_t seed)
+/* empty: one extent of the inputs is 0. */
+static ScGraph *draw(ScCtx *cx, uint64_t seed, bool empty)
 {
     static void (*const node[])(Draw *) = {
         draw_unary,   draw_unary,     draw_binary,  draw_binary,  draw_reduce,
@@ -190,6 +193,8 @@ static ScGraph *draw(ScCtx *cx, uint64_t seed)
     Draw d = {.r = seed};
     sc_build_init(&d.b, cx, "g", NULL);
     int64_t a[] = {pick(&d, 1, 3), pick(&d, 1, 4), pick(&d, 2, 5)};
+    if (empty)
+        a[seed % 3] = 0;
     put(&d, sc_input(&d.b, "x", sc_type_c(cx, SCRT_F32, 3, a), NULL));
     put(&d, sc_input(&d.b, "y", sc_type_c(cx, SCRT_F32, 3, a), NULL));
     for (int64_t i = pick(&d, 4, 24); i > 0 && d.n + 2 < MAX_VALUES; i--) {
@@ -214,7 +219,7 @@ START_TEST(every_stage_gives_the_same_results)
     for (uint64_t seed = 1; seed <= 150; seed++) {
         ScCtx *cx = sc_ctx_new();
         uint64_t r = seed;
-        ScGraph *g = draw(cx, seed);
+        ScGraph *g = draw(cx, seed, false);
         ScrtTensor *in = sct_inputs(g, &r, -2, 2, 0, NULL);
         uint32_t n_in = g->n_in;
         ScPipeline p = {.verify = true, .eval_in = in, .eval_rtol = 2e-5};
@@ -249,7 +254,7 @@ START_TEST(fuse_keeps_bits_and_repeats)
         ScStr why = {0};
         uint64_t r = seed;
         ScPipeline p = {.after = keep, .arg = &k};
-        ScGraph *fused = sc_pipeline_run(cx, draw(cx, seed), &p);
+        ScGraph *fused = sc_pipeline_run(cx, draw(cx, seed, false), &p);
         ck_assert_msg(fused && k.expanded, "%s", sct_messages(cx));
         ck_assert_msg(sc_verify_kernels(fused), "%s", sct_messages(cx));
         ScGraph *again = sc_pass_run(cx, sc_pass_find(cx, "fuse"), k.expanded, &env);
@@ -273,12 +278,60 @@ START_TEST(fuse_keeps_bits_and_repeats)
 }
 END_TEST
 
+/* Compiled, run, and beside the evaluator. */
+static void run_compiled(ScCtx *cx, const ScGraph *g, const ScrtTensor *in, uint64_t seed)
+{
+    ScPipeline p = {.verify = true, .eval_in = in, .eval_rtol = 2e-5};
+    ScrtTensor want[3] = {{0}}, got[3] = {{0}};
+    ck_assert(sc_eval(g, in, want, NULL));
+    ScGraph *k = sc_pipeline_run(cx, sc_graph_clone(g), &p);
+    ck_assert_msg(k != NULL, "seed %llu: %s", (unsigned long long)seed, sct_messages(cx));
+    ScObject *o = sc_codegen(cx, k, NULL, SC_EMIT_OBJ);
+    ck_assert_msg(o != NULL, "seed %llu: %s", (unsigned long long)seed, sct_messages(cx));
+    ScLoaded *l = sc_load(cx, o);
+    ScrtSession *s;
+    ScrtOptions opt = {.n_thread = 1, .weights = o->weights};
+    ck_assert(l && scrt_open(sc_loaded_model(l), &opt, &s) == SCRT_OK);
+    ck_assert_int_eq(scrt_run(s, in, got), SCRT_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(scrt_count(&got[i]), scrt_count(&want[i]));
+        for (int64_t e = 0; e < scrt_count(&want[i]); e++) {
+            double x = scrt_load(SCRT_F32, got[i].data, (size_t)e);
+            double y = scrt_load(SCRT_F32, want[i].data, (size_t)e);
+            sct_need(x == y || (x != x && y != y) || (x - y < 1e-4 && y - x < 1e-4),
+                     "seed %llu, output %u: %g, not %g", (unsigned long long)seed, i, x, y);
+        }
+        scrt_free(want[i].data);
+        scrt_free(got[i].data);
+    }
+    scrt_close(s);
+    sc_unload(l);
+    sc_object_free(o);
+    sc_graph_free(k);
+}
+
+START_TEST(graphs_without_elements_compile)
+{
+    for (uint64_t seed = 2001; seed <= 2040; seed++) {
+        ScCtx *cx = sc_ctx_new();
+        uint64_t r = seed;
+        ScGraph *g = draw(cx, seed, true);
+        ScrtTensor *in = sct_inputs(g, &r, -2, 2, 0, NULL);
+        run_compiled(cx, g, in, seed);
+        sct_free(in, g->n_in);
+        sc_graph_free(g);
+        sc_ctx_free(cx);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("passes-random");
     TCase *t = tcase_create("random");
     tcase_add_test(t, every_stage_gives_the_same_results);
     tcase_add_test(t, fuse_keeps_bits_and_repeats);
+    tcase_add_test(t, graphs_without_elements_compile);
     suite_add_tcase(s, t);
     return sct_main("passes-random", s);
 }
