@@ -160,7 +160,7 @@ int im_declared_rank(const ImNode *n, uint32_t i)
  * which no dimension is called in the model. */
 static const char *dim_symbol(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
 {
-    if (d->has_dim_value && d->dim_value >= 0)
+    if (d->has_dim_value)
         return NULL;
     if (given_name(d))
         return sc_intern(im->cx, given_name(d));
@@ -240,8 +240,16 @@ static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v)
                 text(v->name), t->shape->n_dim, SCRT_MAX_RANK);
         return sc_type_poison(im->cx);
     }
-    for (size_t i = 0; i < t->shape->n_dim; i++)
-        dim[i] = dim_term(im, text(v->name), i, t->shape->dim[i]);
+    for (size_t i = 0; i < t->shape->n_dim; i++) {
+        const Onnxpb__Dim *d = t->shape->dim[i];
+        if (d->has_dim_value && d->dim_value < 0) {
+            sc_fail(im->cx, NULL, SC_E_SHAPE,
+                    "input \"%s\" has the extent %lld; one of no fixed size has a name, or nothing",
+                    text(v->name), (long long)d->dim_value);
+            return sc_type_poison(im->cx);
+        }
+        dim[i] = dim_term(im, text(v->name), i, d);
+    }
     return sc_type(im->cx, (ScrtDtype)t->elem_type, (uint32_t)t->shape->n_dim, dim);
 }
 
@@ -427,6 +435,39 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     return ok;
 }
 
+/* What the file says of an output must not contradict what was inferred. */
+static bool check_declared(Import *im, const Onnxpb__ValueInfo *o, const ScType *is)
+{
+    const Onnxpb__TensorType *t = o->type ? o->type->tensor_type : NULL;
+    bool fits = !t || !t->has_elem_type || t->elem_type == 0 || t->elem_type == (int)is->dtype;
+    if (is->kind != SC_TYPE_TENSOR || !t)
+        return true;
+    ScStr said = {0}, found = {0};
+    const char *name = scrt_dtype_name((ScrtDtype)t->elem_type);
+    sc_str_add(&said, name ? name : "another type");
+    if (t->shape) {
+        fits = fits && t->shape->n_dim == is->rank;
+        for (size_t i = 0; i < t->shape->n_dim && i < SCRT_MAX_RANK; i++) {
+            const Onnxpb__Dim *d = t->shape->dim[i];
+            int64_t c;
+            if (d->has_dim_value && i < is->rank && sc_term_const(is->dim[i], &c))
+                fits = fits && d->dim_value == c;
+            if (d->has_dim_value)
+                sc_str_addf(&said, "%s%lld", i ? "," : "[", (long long)d->dim_value);
+            else
+                sc_str_addf(&said, "%s%s", i ? "," : "[", *text(d->dim_param) ? d->dim_param : "?");
+        }
+        sc_str_add(&said, t->shape->n_dim ? "]" : "[]");
+    }
+    sc_type_print(is, &found);
+    if (!fits)
+        sc_fail(im->cx, NULL, SC_E_DECLARED, "output \"%s\" is declared as %s, but it is %s",
+                text(o->name), sc_str_get(&said), sc_str_get(&found));
+    sc_str_free(&said);
+    sc_str_free(&found);
+    return fits;
+}
+
 static bool import_outputs(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
@@ -438,6 +479,8 @@ static bool import_outputs(Import *im)
                 return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\" is listed twice", name);
         if (!im_names_get(im->names, name, &v))
             return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\"", name);
+        if (!check_declared(im, g->output[i], sc_built(&im->b, v)->type))
+            return false;
         sc_output(&im->b, name, v);
     }
     return g->n_output > 0 || sc_fail(im->cx, NULL, SC_E_ONNX, "the graph has no outputs");

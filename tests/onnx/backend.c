@@ -8,7 +8,10 @@
  * The models take shapes, axes and bounds as inputs, which a compiled program must know: where
  * import says that a shape depends on data, integers and single numbers are fixed to the values of
  * the test.
- */
+ *
+ * onnx-backend --cases DIR runs folders of the same form that cases.py made: nothing is fixed or
+ * refused there, compiled code is tried for each target that runs here, and where a file EXPECT
+ * holds words, import must fail with them. */
 #include "tests/harness.h"
 #include "tools/libscalec/scalec.h"
 
@@ -33,6 +36,7 @@ typedef struct Counts {
 
 typedef struct Test {
     const char *dir;
+    bool own; /* one of cases.py's */
     ScCtx *cx;
     ScGraph *g;
     ScrtNamed in[SC_MAX_IN];
@@ -72,6 +76,12 @@ static bool import(Test *t)
     char path[4096];
     ScrtFile file;
     snprintf(path, sizeof path, "%s/model.onnx", t->dir);
+    if (t->own) {
+        ScalecModel m = {0};
+        bool ok = scalec_load(t->cx, path, 0, NULL, NULL, &m);
+        t->g = m.graph;
+        return ok;
+    }
     if (!scalec_open(t->cx, path, &file))
         return false;
     t->g = sc_import(t->cx, path, file.data, file.n, NULL);
@@ -145,6 +155,20 @@ static bool has_packed_type(const ScGraph *g)
     return false;
 }
 
+static void forget(Test *t)
+{
+    for (uint32_t i = 0; i < t->n_in; i++) {
+        scrt_free(t->in[i].name);
+        scrt_free(t->in[i].tensor.data);
+    }
+    for (uint32_t i = 0; i < t->n_want; i++) {
+        scrt_free(t->want[i].name);
+        scrt_free(t->want[i].tensor.data);
+    }
+    sc_graph_free(t->g);
+    sc_ctx_free(t->cx);
+}
+
 static bool evaluate(Test *t)
 {
     ScrtTensor in[SC_MAX_IN], out[SC_MAX_OUT] = {0};
@@ -156,11 +180,11 @@ static bool evaluate(Test *t)
     return ok;
 }
 
-static bool compiled(Test *t)
+static bool compiled(Test *t, const char *cpu)
 {
     ScrtTensor in[SC_MAX_IN], out[SC_MAX_OUT] = {0};
     ScalecModel m = {.graph = sc_graph_clone(t->g), .path = t->dir};
-    ScObject *o = scalec_compile(t->cx, &m, &(ScalecOptions){0}, SC_EMIT_OBJ);
+    ScObject *o = scalec_compile(t->cx, &m, &(ScalecOptions){.cpu = cpu}, SC_EMIT_OBJ);
     ScLoaded *l = o ? sc_load(t->cx, o) : NULL;
     ScrtSession *s = NULL;
     bool ok = l || lost(t, "compiling");
@@ -172,7 +196,7 @@ static bool compiled(Test *t)
         snprintf(t->why, sizeof t->why, "running: %s", scrt_error(s));
         ok = false;
     }
-    ok = ok && compare(t, "compiled", out, t->g);
+    ok = ok && compare(t, cpu ? cpu : "compiled", out, t->g);
     for (uint32_t i = 0; i < t->g->n_out; i++)
         scrt_free(out[i].data);
     scrt_close(s);
@@ -180,6 +204,68 @@ static bool compiled(Test *t)
         sc_unload(l);
     sc_object_free(o);
     return ok;
+}
+
+/* For the host; a case of our own also for the older targets. */
+static bool compiled_everywhere(Test *t)
+{
+    return compiled(t, NULL) &&
+           (!t->own || (compiled(t, "x86-64-v2") &&
+                        (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+                         compiled(t, "x86-64-v3"))));
+}
+
+/* The words that a case must fail with; NULL where it must not. */
+static char *expected_words(const char *dir)
+{
+    char path[4096], *words = NULL;
+    size_t n = 0;
+    snprintf(path, sizeof path, "%s/EXPECT", dir);
+    FILE *f = fopen(path, "r");
+    ssize_t got = f ? getline(&words, &n, f) : -1;
+    if (f)
+        fclose(f);
+    if (got > 0 && words[got - 1] == '\n')
+        words[got - 1] = '\0';
+    if (got > 0)
+        return words;
+    free(words);
+    return NULL;
+}
+
+/* Some message, as the user sees it, holds the words. */
+static bool says(Test *t, const char *words)
+{
+    bool found = false;
+    for (uint32_t i = 0; !found && i < sc_n_diags(t->cx); i++) {
+        ScStr s = {0};
+        sc_diag_text(sc_diag(t->cx, i), &s);
+        found = strstr(sc_str_get(&s), words) != NULL;
+        sc_str_free(&s);
+    }
+    return found;
+}
+
+static void run_case(const char *dir, Counts *c)
+{
+    Test t = {.dir = dir, .own = true, .cx = sc_ctx_new()};
+    char *words = expected_words(dir);
+    t.n_in = read_tensors(dir, "input", t.in, SC_MAX_IN);
+    t.n_want = read_tensors(dir, "output", t.want, SC_MAX_OUT);
+    bool imported = import(&t), ok = imported && evaluate(&t) && compiled_everywhere(&t);
+    if (words && imported)
+        snprintf(t.why, sizeof t.why, "accepted, though it must fail with \"%s\"", words);
+    else if (words && !says(&t, words))
+        lost(&t, "fails with other words");
+    else if (!words && !imported)
+        lost(&t, "import");
+    ok = words ? !t.why[0] : ok;
+    c->passed += ok;
+    c->failed += !ok;
+    if (!ok)
+        printf("FAIL %s: %s\n", strrchr(dir, '/') + 1, t.why);
+    free(words);
+    forget(&t);
 }
 
 static bool is_refused(const ScCtx *cx)
@@ -207,29 +293,45 @@ static void run_folder(const char *dir, Counts *c)
             lost(&t, "import");
             c->failed++;
         }
-    } else if (evaluate(&t) && (has_packed_type(t.g) || compiled(&t))) {
+    } else if (evaluate(&t) && (has_packed_type(t.g) || compiled(&t, NULL))) {
         c->passed++;
     } else {
         c->failed++;
     }
     if (t.why[0])
         printf("FAIL %s: %s\n", strrchr(dir, '/') + 1, t.why);
-    for (uint32_t i = 0; i < t.n_in; i++) {
-        scrt_free(t.in[i].name);
-        scrt_free(t.in[i].tensor.data);
+    forget(&t);
+}
+
+/* Every folder of a folder that holds a model, in the order of their names. */
+static void run_folders(const char *path, const char *filter, void (*run)(const char *, Counts *),
+                        Counts *c)
+{
+    struct dirent **entry;
+    struct stat st;
+    int n = scandir(path, &entry, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        char dir[4096], model[4200];
+        snprintf(dir, sizeof dir, "%s/%s", path, entry[i]->d_name);
+        snprintf(model, sizeof model, "%s/model.onnx", dir);
+        if (entry[i]->d_name[0] != '.' && (!filter || strstr(entry[i]->d_name, filter)) &&
+            stat(model, &st) == 0)
+            run(dir, c);
+        free(entry[i]);
     }
-    for (uint32_t i = 0; i < t.n_want; i++) {
-        scrt_free(t.want[i].name);
-        scrt_free(t.want[i].tensor.data);
-    }
-    sc_graph_free(t.g);
-    sc_ctx_free(t.cx);
+    if (n >= 0)
+        free(entry);
 }
 
 int main(int argc, char **argv)
 {
     const char *root = getenv("SCT_ONNX");
     Counts c = {0};
+    if (argc > 2 && !strcmp(argv[1], "--cases")) {
+        run_folders(argv[2], argc > 3 ? argv[3] : NULL, run_case, &c);
+        printf("onnx-cases: %d passed, %d failed, 0 skipped\n", c.passed, c.failed);
+        return c.failed || !c.passed;
+    }
     if (!root) {
         printf("SKIP onnx-backend: $SCT_ONNX does not name the test data of the onnx package\n"
                "onnx-backend: 0 passed, 0 failed, 1 skipped\n");
@@ -237,18 +339,8 @@ int main(int argc, char **argv)
     }
     for (size_t k = 0; k < sizeof groups / sizeof *groups; k++) {
         char path[2048];
-        struct dirent **entry;
         snprintf(path, sizeof path, "%s/%s", root, groups[k]);
-        int n = scandir(path, &entry, NULL, alphasort);
-        for (int i = 0; i < n; i++) {
-            char dir[4096];
-            snprintf(dir, sizeof dir, "%s/%s", path, entry[i]->d_name);
-            if (entry[i]->d_name[0] != '.' && (argc < 2 || strstr(entry[i]->d_name, argv[1])))
-                run_folder(dir, &c);
-            free(entry[i]);
-        }
-        if (n >= 0)
-            free(entry);
+        run_folders(path, argc > 1 ? argv[1] : NULL, run_folder, &c);
     }
     printf(
         "%d folders use operators that are not supported, %d ask for what is refused on purpose\n",

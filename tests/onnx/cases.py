@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small models that importers get wrong: made here, run by `onnx-backend --cases`.
+
+usage: cases.py ONNX_BACKEND [FILTER]. Expected values are those of ONNX's reference evaluator, or stand in
+the case where it knows no such model. A case is one call of `case`, with what is special in its name.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+ROOT = os.path.join(os.environ["SCT_BUILD"], "cases")
+F32, I64 = np.float32, np.int64
+CODE = {np.dtype(t): helper.np_dtype_to_tensor_dtype(np.dtype(t)) for t in
+        ("f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "bool")}
+made = set()
+
+
+def node(op, inputs, outputs="y", **attributes):
+    return helper.make_node(op, inputs.split(), outputs.split(), **attributes)
+
+
+def ints(*x):
+    return np.array(x, I64)
+
+
+def ramp(*shape, dtype=F32, by=1.0):
+    """Numbers around 0, no two alike."""
+    count = int(np.prod(shape, dtype=int))
+    return ((np.arange(count) - count // 2) * by).reshape(shape).astype(dtype)
+
+
+def write(name, model, inputs, want, words):
+    folder = os.path.join(ROOT, name)
+    data = os.path.join(folder, "test_data_set_0")
+    os.makedirs(data)
+    with open(os.path.join(folder, "model.onnx"), "wb") as f:
+        f.write(model.SerializeToString())
+    for kind, arrays in (("input", inputs.items()), ("output", (want or {}).items())):
+        for i, (key, array) in enumerate(arrays):
+            with open(os.path.join(data, f"{kind}_{i}.pb"), "wb") as f:
+                f.write(numpy_helper.from_array(array, key).SerializeToString())
+    if words:
+        with open(os.path.join(folder, "EXPECT"), "w") as f:
+            f.write(words + "\n")
+    return folder
+
+
+def case(name, nodes, inputs=None, consts=None, want=None, dims=None, opset=17, ir=8, words=None, outputs="y",
+         declare=None):
+    """One folder. declare: an element type and extents for the first output; dims: the extents that the model says of an input (numbers, names, None), else those of its array;
+    want: expected outputs; words: of the error that the model must end in."""
+    assert name not in made, name
+    made.add(name)
+    inputs, consts, dims = inputs or {}, consts or {}, dims or {}
+    graph = helper.make_graph(
+        nodes if isinstance(nodes, list) else [nodes],
+        "g",
+        [helper.make_tensor_value_info(k, CODE[v.dtype], dims.get(k, v.shape)) for k, v in inputs.items()],
+        [onnx.ValueInfoProto(name=k) for k in outputs.split()],
+        [v if isinstance(v, onnx.TensorProto) else numpy_helper.from_array(np.asarray(v), k) for k, v in consts.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+    if want is None and not words:
+        found = ReferenceEvaluator(model).run(None, inputs)
+        want = dict(zip((o.name for o in graph.output), map(np.asarray, found)))
+    if declare:
+        graph.output[0].CopyFrom(helper.make_tensor_value_info(graph.output[0].name, *declare))
+        model.graph.CopyFrom(graph)
+    return write(name, model, inputs, want, words)
+
+
+# --- Versions ----------------------------------------------------------------------------------------------------
+
+
+def versions():
+    x = ramp(2, 3)
+    for name, opset, ir in (("newest", 28, 14), ("beyond", 40, 30)):
+        case(f"version-{name}", node("Relu", "x"), {"x": x}, opset=opset, ir=ir, want={"y": np.maximum(x, 0)})
+    case("version-beyond-unknown", node("Frobnicate", "x"), {"x": x}, opset=40, words="Frobnicate")
+    # FP6: 1, -7.5, 0.125 and 2; 1, -28, 0.0625 and 2, low bits first
+    for code, patterns, values in ((27, (8, 63, 1, 16), (1, -7.5, 0.125, 2)), (28, (12, 63, 1, 16), (1, -28, 0.0625, 2))):
+        stream = sum(p << 6 * i for i, p in enumerate(patterns)).to_bytes(3, "little")
+        forms = {"raw": {"raw_data": stream}, "entries": {"int32_data": patterns}}
+        for form, field in forms.items():
+            w = onnx.TensorProto(name="w", data_type=code, dims=[4], **field)
+            case(f"fp6-{code}-{form}", node("Cast", "w", to=TensorProto.FLOAT), consts={"w": w}, opset=28, ir=14,
+                 want={"y": np.array(values, F32)})
+
+
+# --- Reductions --------------------------------------------------------------------------------------------------
+
+REDUCTIONS = "Sum Mean Max Min Prod L1 L2 SumSquare LogSum LogSumExp".split()
+
+
+def reductions():
+    x = np.array([[1, 2, -3], [4, -5, 6]])
+    nothing = {"Sum": x, "Mean": x, "Max": x, "Min": x, "Prod": x, "L1": abs(x), "L2": abs(x), "SumSquare": x * x,
+               "LogSum": np.log(abs(x) + 1.0), "LogSumExp": x}
+    for op in REDUCTIONS:
+        f = (abs(x) + 1 if op == "LogSum" else x).astype(F32)
+        want = {"y": nothing[op].astype(F32)}
+        attribute = 18 if op != "Sum" else 13
+        case(f"noop-{op}", node(f"Reduce{op}", "x", noop_with_empty_axes=1), {"x": f}, want=want, opset=18)
+        case(f"noop-empty-{op}", node(f"Reduce{op}", "x a", noop_with_empty_axes=1), {"x": f}, {"a": ints()}, want=want,
+             opset=18)
+        case(f"all-{op}", node(f"Reduce{op}", "x a", keepdims=0), {"x": f}, {"a": ints()}, opset=attribute)
+    whole = {"Sum": x.sum(1), "Mean": np.trunc(x.sum(1) / 3), "Max": x.max(1), "Min": x.min(1), "Prod": x.prod(1),
+             "L1": abs(x).sum(1), "L2": np.trunc(np.sqrt((x * x).sum(1))), "SumSquare": (x * x).sum(1)}
+    for op, want in whole.items():
+        for t in ("i4", "i8"):
+            case(f"int-{op}-{t}", node(f"Reduce{op}", "x a", keepdims=0), {"x": x.astype(t)}, {"a": ints(1)},
+                 want={"y": want.astype(t)}, opset=18, dims={"x": ["n", 3]} if op == "Mean" else None)
+    u = abs(x).astype(np.uint32)
+    case("int-Mean-u4", node("ReduceMean", "x a", keepdims=0), {"x": u}, {"a": ints(0)}, opset=18, dims={"x": ["n", 3]},
+         want={"y": (u.sum(0) // 2).astype(np.uint32)})
+    case("int-LogSum", node("ReduceLogSum", "x a", keepdims=0), {"x": u}, {"a": ints(1)}, opset=18,
+         want={"y": np.trunc(np.log(u.sum(1))).astype(np.uint32)})
+
+
+# --- Integers where floats are usual -----------------------------------------------------------------------------
+
+
+def integers():
+    x, w, c = np.array([[3, -2]], np.int32), np.array([[2], [4]], np.int32), np.array([[7]], np.int32)
+    case("gemm-half", node("Gemm", "x w", alpha=0.75), {"x": x}, {"w": w}, want={"y": np.array([[-1]], np.int32)})
+    case("gemm-half-beta", node("Gemm", "x w c", beta=0.5), {"x": x}, {"w": w, "c": c}, want={"y": np.array([[1]], np.int32)})
+    case("gemm-twice", node("Gemm", "x w c", alpha=2.0, beta=3.0), {"x": x.astype(I64)}, {"w": w.astype(I64), "c": c.astype(I64)},
+         want={"y": np.array([[17]], I64)})
+    for t in ("i4", "i8"):
+        case(f"prelu-{t}", node("PRelu", "x s"), {"x": np.array([[-3, 5, -7]], t)}, {"s": np.array([2, 9, -1], t)},
+             want={"y": np.array([[-6, 5, 7]], t)})
+    big = np.array([2**63 + 5, 3], np.uint64)
+    case("prelu-u8", node("PRelu", "x s"), {"x": big}, {"s": np.array([2], np.uint64)}, want={"y": big})
+
+
+# --- Results and operands that nobody reads ----------------------------------------------------------------------
+
+
+def batch(dtype=F32):
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((2, 3, 4)).astype(dtype)
+    return x, {k: rng.uniform(0.5, 2, 3).astype(F32) for k in "sbmv"}
+
+
+def by_own_statistics(x, stats):
+    """Normalised by its own statistics over all axes but the second."""
+    mean, var = x.mean((0, 2), keepdims=True), x.var((0, 2), keepdims=True)
+    s, b = (stats[k].reshape(1, 3, 1) for k in "sb")
+    return ((x - mean) / np.sqrt(var + F32(1e-5)) * s + b).astype(x.dtype)
+
+
+def unread():
+    x, stats = batch()
+    one = {"x": ramp(1, 1, 4, 4)}
+    pool = np.lib.stride_tricks.sliding_window_view(one["x"], (2, 2), (2, 3)).max((4, 5))
+    case("maxpool-indices", node("MaxPool", "x", "y i", kernel_shape=[2, 2]), one, opset=12, want={"y": pool})
+    case("maxpool-order", node("MaxPool", "x", kernel_shape=[2, 2], storage_order=1), one, opset=12, want={"y": pool})
+    case("maxpool-indices-read", node("MaxPool", "x", "y i", kernel_shape=[2, 2]), one, opset=12, outputs="y i",
+         words="MaxPool with")
+    t = {"x": ramp(2, 3)}
+    for opset in (7, 10, 12, 13):
+        ratio = {"ratio": 0.25} if opset < 12 else {}
+        case(f"dropout-{opset}", [node("Dropout", "x", "t m", **ratio), node("Relu", "t")], t, opset=opset,
+             want={"y": np.maximum(t["x"], 0)})
+    case("dropout-mask", node("Dropout", "x", "y m"), t, opset=13, outputs="y m", dims={"x": ["n", 3]},
+         want={"y": t["x"], "m": np.ones((2, 3), bool)})
+    case("dropout-not-training", node("Dropout", "x r t"), t, {"r": F32(0.5), "t": np.array(False)}, opset=13, want={"y": t["x"]})
+    case("dropout-of-nothing", node("Dropout", "x r t", "y m"), t, {"r": F32(0), "t": np.array(True)}, opset=13, outputs="y m",
+         want={"y": t["x"], "m": np.ones((2, 3), bool)})
+    case("dropout-training", node("Dropout", "x r t"), t, {"r": F32(0.5), "t": np.array(True)}, opset=13,
+         words="Dropout in training mode")
+    case("batchnorm-training", node("BatchNormalization", "x s b m v", "y m1 v1", training_mode=1, momentum=0.75), {"x": x}, stats,
+         opset=15, outputs="y m1 v1")
+    case("batchnorm-five", node("BatchNormalization", "x s b m v", "y m1 v1 m2 v2"), {"x": x}, stats, opset=9,
+         want={"y": by_own_statistics(x, stats)})
+
+
+def mixed():
+    x, stats = batch(np.float16)
+    s, b, m, v = (stats[k].reshape(1, 3, 1) for k in "sbmv")
+    case("batchnorm-f16", node("BatchNormalization", "x s b m v"), {"x": x}, stats, opset=15,
+         want={"y": ((x.astype(F32) - m) / np.sqrt(v + F32(1e-5)) * s + b).astype(np.float16)})
+    half = {k: a.astype(np.float16) for k, a in stats.items() if k in "sb"}
+    case("batchnorm-f32-f16", node("BatchNormalization", "x s b m v"), {"x": x.astype(F32)}, {**stats, **half}, opset=15,
+         want={"y": ((x.astype(F32) - m) / np.sqrt(v + F32(1e-5)) * half["s"].reshape(1, 3, 1).astype(F32)
+                     + half["b"].reshape(1, 3, 1).astype(F32)).astype(F32)})
+    rows = ramp(2, 4, by=0.5)
+    scale = {"s": np.array([1, 2, 3, 4], F32), "b": np.array([0, 1, 0, 1], F32)}
+    d = rows - rows.mean(1, keepdims=True)
+    norm = d / np.sqrt((d * d).mean(1, keepdims=True) + 1e-5) * scale["s"] + scale["b"]
+    for opset in (9, 16, 17):
+        case(f"layernorm-{opset}", node("LayerNormalization", "x s b", axis=-1), {"x": rows}, scale, opset=opset,
+             want={"y": norm.astype(F32)})
+    case("layernorm-f16", node("LayerNormalization", "x s b"), {"x": rows.astype(np.float16)}, scale,
+         want={"y": norm.astype(np.float16)})
+
+
+# --- Order of nodes ----------------------------------------------------------------------------------------------
+
+
+def order():
+    x = {"x": ramp(2, 3)}
+    case("order-backward", [node("Neg", "b"), node("Relu", "a", "b"), node("Abs", "x", "a")], x, want={"y": -abs(x["x"])})
+    case("order-circle", [node("Add", "x b", "a"), node("Neg", "a", "b"), node("Relu", "b")], x,
+         words='each needs the one before it: "a" -> "b" -> "a"')
+    case("order-itself", [node("Add", "x a", "a"), node("Relu", "a")], x, words='"a" -> "a"')
+
+
+# --- Names of dimensions -----------------------------------------------------------------------------------------
+
+
+def dimensions():
+    x, z = ramp(3, 2), ramp(2, 2)
+    two = [node("Relu", "x"), node("Neg", "z", "w")]
+    case("dim-taken", two, {"x": x, "z": z}, dims={"x": [None, 2], "z": ["x_0", 2]}, outputs="y w")
+    case("dim-taken-twice", two, {"x": x, "z": ramp(4, 5)}, dims={"x": [None, 2], "z": ["x_0", "x_0_"]}, outputs="y w")
+    for i, name in enumerate(("overflow!", "threads!", "threads", "a b", '"', "2*n", "n%s")):
+        case(f"dim-named-{i}", [node("MatMul", "x c", "t"), node("Concat", "t t", axis=0)], {"x": x}, {"c": ramp(2, 3, by=0.3)},
+             dims={"x": [name, 2]})
+    case("dim-negative", node("Relu", "x"), {"x": x}, dims={"x": [-3, 2]}, words='input "x"')
+
+
+# --- External data -----------------------------------------------------------------------------------------------
+
+
+def external():
+    w = ramp(2, 3)
+    x = {"x": ramp(4, 2)}
+    want = {"y": x["x"] @ w}
+
+    def make(name, location, words=None):
+        t = onnx.TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2, 3], data_location=TensorProto.EXTERNAL)
+        t.external_data.add(key="location", value=location)
+        return case(f"external-{name}", node("MatMul", "x w"), x, {"w": t}, want=want, words=words)
+
+    def data(folder, path):
+        os.makedirs(os.path.dirname(os.path.join(folder, path)), exist_ok=True)
+        w.tofile(os.path.join(folder, path))
+
+    data(make("plain", "w.bin"), "w.bin")
+    data(make("here", "./w.bin"), "w.bin")
+    for name in ("down-and-up", "folder"):
+        folder = make(name, "sub/../w.bin" if name == "down-and-up" else "sub//w.bin")
+        data(folder, "sub/w.bin")
+        data(folder, "w.bin")
+    folder = make("link-inside", "w.bin")
+    data(folder, "sub/real.bin")
+    os.symlink("sub/real.bin", os.path.join(folder, "w.bin"))
+    # A cache of downloads: the model and its data are links to files of one folder, with other names.
+    hub = os.path.join(ROOT, "hub")
+    folder = make("hub", "model.onnx_data")
+    os.makedirs(os.path.join(hub, "blobs"))
+    os.rename(os.path.join(folder, "model.onnx"), os.path.join(hub, "blobs/0a1b"))
+    os.symlink("../hub/blobs/0a1b", os.path.join(folder, "model.onnx"))
+    data(hub, "blobs/2c3d")
+    os.symlink("../hub/blobs/2c3d", os.path.join(folder, "model.onnx_data"))
+    # Everything else is refused.
+    outside = "is not a path beneath the model"
+    data(ROOT, "outside.bin")
+    make("up", "../outside.bin", outside)
+    make("absolute", os.path.join(ROOT, "outside.bin"), outside)
+    make("empty", "", outside)
+    folder = make("link-outside", "w.bin", outside)
+    os.symlink("../outside.bin", os.path.join(folder, "w.bin"))
+    make("missing", "w.bin", "No such file")
+    folder = make("device", "w.bin", "beneath the model")
+    os.symlink("/dev/zero", os.path.join(folder, "w.bin"))
+    folder = make("zero-byte", "w.binX.txt", "a text holds a zero byte")
+    path = os.path.join(folder, "model.onnx")
+    with open(path, "rb") as f:
+        damaged = f.read().replace(b"w.binX.txt", b"w.bin\0.txt")
+    with open(path, "wb") as f:
+        f.write(damaged)
+    data(folder, "w.bin")
+
+
+# --- Models without inputs, and declarations that are wrong ------------------------------------------------------
+
+
+def declarations():
+    case("no-inputs", node("Relu", "a"), consts={"a": np.array([-1, 2], F32)})
+    x, f32 = {"x": ramp(2, 3)}, TensorProto.FLOAT
+    case("declared", node("Relu", "x"), x, declare=(f32, [2, "m"]))
+    case("declared-symbol", node("Relu", "x"), x, dims={"x": ["n", 3]}, declare=(f32, [2, 3]))
+    case("declared-type", node("Relu", "x"), x, declare=(TensorProto.FLOAT16, [2, 3]), words="declared as f16")
+    case("declared-rank", node("Relu", "x"), x, declare=(f32, [2, 3, 1]), words="declared as f32[2,3,1]")
+    case("declared-extent", node("Relu", "x"), x, declare=(f32, [2, 4]), words="declared as f32[2,4]")
+
+
+def main():
+    shutil.rmtree(ROOT, ignore_errors=True)
+    for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations):
+        make()
+    sys.stdout.flush()
+    os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
+
+
+main()
