@@ -16,7 +16,7 @@ static const ScPass pass_fold = {
 };
 static const ScPass pass_simplify = {
     .name = "simplify",
-    .doc = "removes what changes nothing; chooses exponents that nothing pins anew",
+    .doc = "removes what changes nothing",
     .refuses = SC_G_KERNELS,
     .run = sc_pass_simplify,
 };
@@ -50,6 +50,12 @@ static const ScPass pass_quantize = {
     .idle = nothing_low,
     .run = sc_pass_quantize,
 };
+static const ScPass pass_settle = {
+    .name = "settle",
+    .doc = "chooses exponents anew where nothing narrow is stored",
+    .refuses = SC_G_KERNELS,
+    .run = sc_pass_settle,
+};
 static const ScPass pass_expand = {
     .name = "expand",
     .doc = "replaces operators without a lowering by their expansions",
@@ -67,14 +73,14 @@ static const ScPass pass_fuse = {
 };
 
 const ScPass *const sc_pass_table[] = {
-    &pass_fold,     &pass_simplify, &pass_raise, &pass_scalify,
-    &pass_quantize, &pass_expand,   &pass_fuse,
+    &pass_fold,     &pass_simplify, &pass_raise,  &pass_scalify,
+    &pass_quantize, &pass_settle,   &pass_expand, &pass_fuse,
 };
 const uint32_t sc_pass_count = sizeof sc_pass_table / sizeof *sc_pass_table;
 
 static const ScStep pipeline[] = {
-    {&pass_fold, "fold"},       {&pass_simplify, NULL},       {&pass_raise, "raise"},
-    {&pass_scalify, "scalify"}, {&pass_quantize, "quantize"}, {&pass_simplify, "simplify"},
+    {&pass_fold, "fold"},       {&pass_simplify, "simplify"}, {&pass_raise, "raise"},
+    {&pass_scalify, "scalify"}, {&pass_quantize, "quantize"}, {&pass_settle, "settle"},
     {&pass_expand, "expand"},   {&pass_fuse, "fuse"},
 };
 

@@ -116,15 +116,15 @@ ScGraph *sc_pass_simplify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_settle(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
 /* --- The pipeline ---------------------------------------------------------------------------- */
 
-/* fold, simplify, raise, scalify, quantize, simplify, expand, fuse. The second simplify is the
- * stage "simplify" of dumps; the first has no name of its own. "import" is the graph that it was
- * given. A graph that comes from later in the pipeline goes on from there: passes that give what it
- * has, or refuse it, are left out. */
+/* fold, simplify, raise, scalify, quantize, settle, expand, fuse: stages have the names of their
+ * passes. "import" is the graph that it was given. A graph that comes from later in the pipeline
+ * goes on from there: passes that give what it has, or refuse it, are left out. */
 typedef struct ScPipeline {
     ScPassEnv env;
     const char *const *disable; /* names of passes to leave out; required ones are refused */

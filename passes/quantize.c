@@ -9,7 +9,7 @@
  *   round=down  RMS 1, as the paper does
  *
  * bf16 has the range of f32 and is stored in the original numbers. The result is brought back to
- * the exponent and type that it had, so nothing downstream changes; simplify then finds better
+ * the exponent and type that it had, so nothing downstream changes; settle then finds better
  * exponents. What the model itself stores as narrow as that is left alone, and so are constants
  * with infinities or NaN. SCALES, Where a value is stored in low precision. */
 #include "passes/scale_priv.h"
@@ -171,13 +171,13 @@ static void node(Pass *p, const ScNode *n)
         if (!was->exp || *now == SC_POISON)
             continue;
         sc_scale_annotate(s, *now, v);
-        const ScTerm *e = sc_scale_exp(s, *now);
+        *now =
+            sc_scale_move(s, *now, was->exp, false); /* before it is narrowed: it might overflow */
         if (sc_built(&s->b, *now)->type->dtype != was->type->dtype) {
             *now = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(was->type->dtype)), *now);
-            sc_set_exp(&s->b, *now, e);
+            sc_set_exp(&s->b, *now, was->exp);
             sc_scale_annotate(s, *now, v);
         }
-        *now = sc_scale_move(s, *now, was->exp, false);
     }
 }
 

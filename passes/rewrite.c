@@ -201,9 +201,13 @@ void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_dat
 void sc_scale_copy(ScScaler *s, const ScNode *n)
 {
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
-    for (uint32_t i = 0; i < n->n_in; i++)
-        in[i] = s->env[n->in[i]];
     s->b.at = n->loc;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        in[i] = s->env[n->in[i]];
+        if (is_float_in(s, n, i))
+            in[i] =
+                sc_scale_move(s, in[i], s->g->value[n->in[i]].exp, sc_operand_any(s->fact, n, i));
+    }
     build(s, n, in, &s->env[n->first]);
     for (uint32_t i = 0; i < n->n_out; i++) {
         sc_set_exp(&s->b, s->env[n->first + i], s->g->value[n->first + i].exp);

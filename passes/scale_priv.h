@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scale propagation, shared by scalify.c, quantize.c and exponents.c:
+/* Scale propagation, shared by scalify.c, quantize.c and settle.c:
  *
  *   scale_facts.c  what is true of each value: `any`, demand, sign, convex, masked
  *   rewrite.c      one node: bind the signature, bring operands into line, build, read off
- * exponents growth.c       the estimate of log2 RMS that travels beside the exponent
+ *   growth.c       the estimate of log2 RMS that travels beside the exponent
  *
  * The rules are those of SCALES; each file says which part it transcribes. */
 #ifndef SC_SCALE_PRIV_H
@@ -77,8 +77,8 @@ ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, ScVal 
  * have the exponent that the signature wants are rebalanced. ret_data [n_in] receives the operands
  * as rebalanced, ret_out [n_out] the results. */
 void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out);
-/* Node n as it stands in s->g, with the exponents and annotations it has there; operands from env.
- */
+/* Node n as it stands in s->g, with the exponents and annotations it has there; operands are those
+ * of env, brought to the exponents that n's have. */
 void sc_scale_copy(ScScaler *s, const ScNode *n);
 /* Gives new value v the annotations that old value `old` has, brought to v's exponent. */
 void sc_scale_annotate(ScScaler *s, ScVal v, ScVal old);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Identities, as a table: a rule looks from a node upward to what its operands are and answers the
  * value that its result equals, or none. The graph is rebuilt until no rule fires. In a scaled
- * graph the answer is brought to the exponent that the node's result had, and the exponents that
- * nothing pins are chosen anew afterwards: exponents.c.
+ * graph the answer is brought to the exponent that the node's result had.
  *
  * Every rule keeps the bits of results but two: x + 0 loses the sign of a zero, about which ONNX
  * says nothing, and two rebalances in a row no longer overflow in between. */
@@ -276,11 +275,7 @@ ScGraph *sc_identities(ScCtx *cx, ScGraph *g)
 
 ScGraph *sc_pass_simplify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
+    (void)env;
     bool fired;
-    ScGraph *ret = sc_identities(cx, once(cx, g, &fired));
-    if (!ret || !(g->flags & SC_G_SCALED))
-        return ret;
-    ScGraph *again = sc_recompute_exponents(cx, ret, env);
-    sc_graph_free(ret);
-    return sc_identities(cx, again);
+    return sc_identities(cx, once(cx, g, &fired));
 }

@@ -116,7 +116,7 @@ def check_model(count, name, percent, symbolic, tmp, images, labels, train):
 
 
 def check_dump(c):
-    text = scalec("dump", c.path, "--recipe", "fp8", "--stage", "simplify")
+    text = scalec("dump", c.path, "--recipe", "fp8", "--stage", "settle")
     dtype = dict(re.findall(r"%(\S+) = \S+ .*?: ([a-z0-9]+)\[", text))
     for line in re.findall(r"%\S+ = (?:matmul|gemm|conv) (.*?) :", text):
         for operand in re.findall(r"%([^\s,]+)", line)[:2]:

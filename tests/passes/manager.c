@@ -159,11 +159,11 @@ START_TEST(stages_in_order)
     Seen s = {0};
     ScPipeline p = {.after = see, .arg = &s, .verify = true};
     ck_assert_msg(run(cx, &p, 0, NULL), "%s", sct_messages(cx));
-    ck_assert_str_eq(s.stages, "import fold raise scalify quantize simplify expand fuse ");
+    ck_assert_str_eq(s.stages, "import fold simplify raise scalify quantize settle expand fuse ");
     s.stages[0] = '\0';
     p.until = "raise";
     ck_assert(run(cx, &p, 0, NULL));
-    ck_assert_str_eq(s.stages, "import fold raise ");
+    ck_assert_str_eq(s.stages, "import fold simplify raise ");
     s.stages[0] = '\0';
     p.until = "import";
     ck_assert(run(cx, &p, 0, NULL));
@@ -175,7 +175,7 @@ END_TEST
 /* What was dumped after a stage goes on from there, to the same end. */
 START_TEST(a_dumped_stage_goes_on)
 {
-    static const char *const stage[] = {"scalify", "simplify", "fuse"};
+    static const char *const stage[] = {"scalify", "settle", "fuse"};
     for (uint32_t i = 0; i < 3; i++) {
         ScCtx *cx = sc_ctx_new();
         ScStr why = {0};

@@ -91,9 +91,9 @@ START_TEST(recipe_f32)
     ScGraph *g = received(_i), *s = st_pass(sc_pass_scalify, g, NULL, "scalify");
     ck_assert(has_exponents(s));
     same_bits(g, s, &r, "scalify");
-    ScGraph *q = st_pass(sc_pass_simplify, s, NULL, "simplify");
+    ScGraph *q = st_pass(sc_pass_settle, s, NULL, "settle");
     ck_assert_str_eq(text_of(q, a), text_of(g, a));
-    same_bits(g, q, &r, "simplify");
+    same_bits(g, q, &r, "settle");
     sc_graph_free(q);
     sc_graph_free(s);
     sc_graph_free(g);
@@ -152,7 +152,7 @@ START_TEST(recipe_fp8)
         same_bits(g, s, &r, "scalify");
         ScGraph *q = st_pass(sc_pass_quantize, s, &env, "quantize");
         check_stored(q);
-        ScGraph *t = st_pass(sc_pass_simplify, q, &env, "simplify");
+        ScGraph *t = st_pass(sc_pass_settle, q, &env, "settle");
         check_stored(t);
         same_bits(q, t, &r, "recomputed exponents");
         double d = distance(g, t, &r);

@@ -41,7 +41,7 @@ static ScGraph *lowered(const ScGraph *g, const ScPassEnv *env)
 {
     ScGraph *s = st_pass(sc_pass_scalify, g, env, "scalify");
     ScGraph *q = st_pass(sc_pass_quantize, s, env, "quantize");
-    ScGraph *t = st_pass(sc_pass_simplify, q, env, "simplify");
+    ScGraph *t = st_pass(sc_pass_settle, q, env, "settle");
     sc_graph_free(s);
     sc_graph_free(q);
     return t;
@@ -145,6 +145,87 @@ START_TEST(nothing_low_nothing_left)
     }
     sc_graph_free(q);
     sc_graph_free(g);
+}
+END_TEST
+
+/* --- Narrow types ---------------------------------------------------------------------------- */
+
+/* Pairs of layers of type t whose weights are about 2^-9 and 2^2: in the original numbers every
+ * value fits, at exponents that add up from layer to layer none of f16 would. */
+static ScGraph *deep(ScrtDtype t)
+{
+    uint64_t r = 5;
+    ScBuild b;
+    sc_build_init(&b, cx, "deep", NULL);
+    ScVal x = st_input(&b, "x", t, 2, (int64_t[]){8, 64});
+    for (int i = 0; i < 8; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "w%d", i);
+        ScVal w = st_weight(&b, &r, name, 2, (int64_t[]){64, 64}, i % 2 ? 0x1p2 : 0x1p-9);
+        if (t != SCRT_F32)
+            w = sc_op_at(&b, cast, SC_ATTRS(SC_DT(t)), w);
+        x = sc_op(&b, relu, sc_op(&b, matmul, x, w));
+    }
+    sc_output(&b, sc_intern(cx, "y"), x);
+    ScGraph *g = sc_build_end(&b), *folded = st_pass(sc_pass_fold, g, NULL, "fold");
+    sc_graph_free(g);
+    return folded;
+}
+
+static void see_narrow(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+{
+    const ScrtFormat *f = scrt_format((ScrtDtype)t->dtype);
+    double *worst = arg, top = 0;
+    if (depth > 0 || !f || f->exp_bits >= 8 || (sc_def(g, v)->op->flags & SC_CONST_OP))
+        return;
+    for (int64_t i = 0; i < scrt_count(t); i++)
+        top = fmax(top, fabs(scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i)) / f->max);
+    *worst = fmax(*worst, top);
+}
+
+/* Models of every type under recipes of every narrow format: what is stored stays in its range, and
+ * the results stand for those of f32. */
+START_TEST(narrow_values_keep_their_exponents)
+{
+    static const ScrtDtype model[] = {SCRT_F32, SCRT_F16, SCRT_BF16};
+    static const ScrtDtype low[] = {SCRT_F16, SCRT_F8E4M3FN, SCRT_F8E4M3FNUZ, SCRT_F8E5M2,
+                                    SCRT_F8E5M2FNUZ};
+    ScGraph *ref = deep(SCRT_F32);
+    for (size_t m = 0; m < 3; m++)
+        for (size_t k = 0; k < 2 * sizeof low / sizeof *low; k++) {
+            uint64_t r = 9;
+            ScRecipe recipe = {"r", k % 2 ? SCRT_F32 : low[k / 2], low[k / 2], false, 0, NULL};
+            ScPassEnv env = {.recipe = &recipe};
+            ScGraph *g = deep(model[m]), *q = lowered(g, &env);
+            ScrtTensor *x = st_inputs(ref, &r), *want = st_eval(ref, x, NULL), in = x[0];
+            double worst = 0, signal = 0, noise = 0;
+            in.dtype = model[m];
+            ck_assert_int_eq(scrt_tensor_alloc(&in), SCRT_OK);
+            for (int64_t i = 0; i < scrt_count(&in); i++)
+                scrt_store(model[m], in.data, (size_t)i, scrt_load(SCRT_F32, x[0].data, (size_t)i),
+                           true);
+            ScrtTensor *got = st_eval(q, &in, &(ScEvalOptions){.see = see_narrow, .arg = &worst});
+            for (int64_t i = 0; i < scrt_count(want); i++) {
+                double a = scrt_load(SCRT_F32, want->data, (size_t)i);
+                double b = scrt_load(model[m], got->data, (size_t)i);
+                signal += a * a;
+                noise += (a - b) * (a - b);
+            }
+            double db = 10 * log10(signal / noise);
+            uint32_t bits = scrt_format(low[k / 2])->man_bits;
+            if (scrt_format(model[m])->man_bits < bits)
+                bits = scrt_format(model[m])->man_bits;
+            ck_assert_msg(worst <= 0.5 && db > 6 * bits - 6,
+                          "%s model, %s: %.1f dB, largest at %.3f of the format's",
+                          scrt_dtype_name(model[m]), scrt_dtype_name(low[k / 2]), db, worst);
+            scrt_free(in.data);
+            st_free(x, 1);
+            st_free(want, 1);
+            st_free(got, 1);
+            sc_graph_free(g);
+            sc_graph_free(q);
+        }
+    sc_graph_free(ref);
 }
 END_TEST
 
@@ -392,6 +473,7 @@ int main(void)
     tcase_add_test(t, activations_are_pinned_at_rms_4);
     tcase_add_test(t, round_down_casts_at_rms_1);
     tcase_add_test(t, nothing_low_nothing_left);
+    tcase_add_test(t, narrow_values_keep_their_exponents);
     tcase_add_test(t, statistics_round_trip);
     tcase_add_test(t, statistics_that_do_not_parse);
     tcase_add_test(t, calibrated_activations_are_pinned_by_amax);

@@ -41,7 +41,7 @@ static void check(ScGraph *g, uint64_t *r, const char *what)
 {
     ScGraph *s = st_pass(sc_pass_scalify, g, NULL, "scalify");
     st_same(g, s, r, what);
-    ScGraph *t = st_pass(sc_pass_simplify, s, NULL, "simplify");
+    ScGraph *t = st_pass(sc_pass_settle, s, NULL, "settle");
     st_same(g, t, r, what);
     for (ScVal v = SC_FIRST; v < t->n_value; v++)
         ck_assert_msg(!t->value[v].exp || sc_term_is(t->value[v].exp, 0),

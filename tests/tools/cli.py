@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
 from command import ATTENTION, DIGIT, LEAKY, MNIST, failing, model, run_all, write  # noqa: E402
 from scalec import SCALEC, SOURCE, Model, scalec  # noqa: E402
 
-STAGES = ["import", "fold", "raise", "scalify", "quantize", "simplify", "expand", "fuse"]
+STAGES = ["import", "fold", "simplify", "raise", "scalify", "quantize", "settle", "expand", "fuse"]
 
 SUM = """graph @total(%x: f32[4]) -> (%sum) {
   state @acc (%past: f32[4] -> %sum)
@@ -101,17 +101,17 @@ def dumps(tmp):
                     return [x.split(" ;")[0].rstrip() for x in s.split("\n") if x and not x.startswith(";")]
                 assert lines(first) == lines(again), f"{path} {recipe} {stage}"
     dot = os.path.join(tmp, "g.dot")
-    scalec("dump", ATTENTION, "--format", "dot", "--recipe", "fp8", "--stage", "simplify", "-o", dot)
+    scalec("dump", ATTENTION, "--format", "dot", "--recipe", "fp8", "--stage", "settle", "-o", dot)
     svg = subprocess.run(["dot", "-Tsvg", dot], capture_output=True, check=True).stdout
     assert svg.count(b"<g id=\"node") > 20
-    g = json.loads(scalec("dump", MNIST, "--format", "json", "--recipe", "fp8", "--stage", "simplify"))
+    g = json.loads(scalec("dump", MNIST, "--format", "json", "--recipe", "fp8", "--stage", "settle"))
     assert sum(n["op"] in ("matmul", "gemm", "conv") for n in g["nodes"]) == 3
     text = scalec("dump", MNIST, "--recipe", "fp8", "--stage", "scalify")
     assert "a, b" in text and " g " in text and "* 2^" in text
     text = scalec("dump", MNIST, "--recipe", "fp8")
     assert "tile" in text and "kernel" in text
     np.savez(os.path.join(tmp, "x.npz"), Input3=np.load(DIGIT))
-    assert "outside [2^-3, 2^3]" in scalec("dump", MNIST, "--recipe", "fp8", "--stage", "simplify", "--data",
+    assert "outside [2^-3, 2^3]" in scalec("dump", MNIST, "--recipe", "fp8", "--stage", "settle", "--data",
                                            os.path.join(tmp, "x.npz"))
 
 

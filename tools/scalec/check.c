@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The graph as quantize and simplify left it, and the graph that scalify received. */
+/* The graph as quantize and settle left it, and the graph that scalify received. */
 typedef struct Pair {
     ScGraph *low, *plain;
 } Pair;
 
 static bool build_pair(Cli *cli, ScalecModel *m, Pair *ret)
 {
-    cli->opt.until = "simplify";
+    cli->opt.until = "settle";
     ret->plain = scalec_raised(cli->cx, m, &cli->opt);
     ret->low = ret->plain ? scalec_rewrite(cli->cx, m, &cli->opt) : NULL;
     return ret->low != NULL;

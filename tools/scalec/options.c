@@ -108,9 +108,10 @@ static const struct Opt {
     [O_REPEAT] = {"repeat", "N", "run N times, states moving on", 0, RUN},
     [O_STATE_LOAD] = {"state-load", "FILE", "states to begin with (.npz)", 0, RUN},
     [O_STATE_SAVE] = {"state-save", "FILE", "where the states go at the end (.npz)", 0, RUN},
-    [O_STAGE] = {"stage", "STAGE",
-                 "import, fold, raise, scalify, quantize, simplify, expand or fuse (default)", 0,
-                 DUMP},
+    [O_STAGE] =
+        {"stage", "STAGE",
+         "import, fold, simplify, raise, scalify, quantize, settle, expand or fuse (default)", 0,
+         DUMP},
     [O_FORMAT] = {"format", "F", "text (default), dot or json", 0, DUMP},
     [O_DTYPE] = {"dtype", "T", "only operators that take this element type", 0, OPS},
     [O_JSON] = {"json", NULL, "print JSON for programs", 0, RUN | CHECK | OPS | COMPILE | DUMP},

@@ -1,4 +1,4 @@
-; run: scalify quantize simplify --recipe f16
+; run: scalify quantize settle --recipe f16
 ; rtol 0.01
 ; blob w rms 0.02
 graph @g(%x: f32[2,64]) -> (%y) {

@@ -8,7 +8,9 @@ graph @g [scaled] (%x: f32[4]) -> (%y) {
   %4 = mul %3, %one : f32[4] * 2^-1 from "mul"
   %y = rebalance %4, 0 : f32[4]
 }
-; --- nothing is stored in low precision, so nothing of the scales is left
+; --- two rebalances in a row are one
 graph @g [scaled] (%x: f32[4]) -> (%y) {
-  %y = relu %x : f32[4] from "relu"
+  %3 = rebalance %x, -2 : f32[4] * 2^-2
+  %4 = relu %3 : f32[4] * 2^-2 from "relu"
+  %y = rebalance %4, 0 : f32[4]
 }

@@ -1,4 +1,4 @@
-; run: scalify simplify
+; run: scalify settle
 ; blob W rms 0.33680
 ; blob b rms 0.18050
 ; blob V rms 0.19614
