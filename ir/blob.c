@@ -3,6 +3,7 @@
 #include "ir/ir.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 
 /* Eight bytes at a time: weights may be gigabytes. The last word is filled with zeros. */
@@ -34,14 +35,14 @@ typedef struct Same { /* blobs of one key */
     struct Same *next;
 } Same;
 
-/* Set once a blob of this name exists. */
-static bool *name_is_used(ScCtx *cx, const char *name)
+/* The first blob of this name, NULL before there is one. */
+static const ScBlob **first_of_name(ScCtx *cx, const char *name)
 {
     Key key;
     memset(&key, 0, sizeof key);
     key.what = IS_NAME;
     key.name = name;
-    return sc_ctx_slot(cx, sc_intern_bytes(cx, &key, sizeof key), sizeof(bool));
+    return sc_ctx_slot(cx, sc_intern_bytes(cx, &key, sizeof key), sizeof(ScBlob *));
 }
 
 const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
@@ -83,8 +84,8 @@ const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t ran
     Same *s = sc_new(sc_ctx_arena(cx), Same);
     *s = (Same){b, *same};
     *same = s;
-    if (key.name)
-        *name_is_used(cx, key.name) = true;
+    if (key.name && !*first_of_name(cx, key.name))
+        *first_of_name(cx, key.name) = b;
     return b;
 }
 
@@ -105,15 +106,17 @@ const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x)
     return sc_blob(cx, NULL, SCRT_I64, 1, dims, sc_intern_bytes(cx, x, n * sizeof *x));
 }
 
-const char *sc_fold_name(ScCtx *cx)
+const ScBlob *sc_blob_folded(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t *dims,
+                             const void *data)
 {
-    static const char key; /* its address is the slot's name */
-    uint32_t *n = sc_ctx_slot(cx, &key, sizeof *n);
-    char text[32];
-    const char *name;
-    do {
-        snprintf(text, sizeof text, "fold.%u", (*n)++);
-        name = sc_intern(cx, text);
-    } while (*name_is_used(cx, name));
-    return name;
+    const ScBlob *b = sc_blob(cx, NULL, dtype, rank, dims, data);
+    for (uint64_t h = b->hash;; h++) { /* on to the next where another constant has this name */
+        char text[32];
+        snprintf(text, sizeof text, "fold.%016" PRIx64, h);
+        const char *name = sc_intern(cx, text);
+        const ScBlob *first = *first_of_name(cx, name);
+        b = sc_blob(cx, name, dtype, rank, dims, data);
+        if (!first || first == b)
+            return b;
+    }
 }

@@ -42,7 +42,7 @@ const ScType *sc_type_parse(ScCtx *cx, const char **p);
 
 /* --- Constants, attributes ------------------------------------------------------------------- */
 
-/* Read-only data with a name: an initializer of the model, a folded constant ("fold.N") or an
+/* Read-only data with a name: an initializer of the model, a folded constant ("fold.HASH") or an
  * inline one (no name). Made once a session; no pass copies its data. */
 typedef struct ScBlob {
     const char *name; /* or NULL: inline in the text */
@@ -59,8 +59,10 @@ const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t ran
                       const int64_t *dims, const void *data);
 const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x); /* unnamed, rank 0 */
 const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x); /* unnamed, rank 1 */
-/* A name "fold.N" not used in this session so far. */
-const char *sc_fold_name(ScCtx *cx);
+/* A folded constant: its name, "fold." and 16 digits, follows from its content, so that the same
+ * model gives the same names in every session. Data as for sc_blob. */
+const ScBlob *sc_blob_folded(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t *dims,
+                             const void *data);
 
 typedef enum ScAttrKind {
     SC_A_NONE, /* not given, and there is no default */

@@ -62,8 +62,26 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint3
     }
 }
 
+bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in)
+{
+    int64_t elements = 0;
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        int64_t n = scrt_count(&in[i]);
+        elements += n;
+        for (int64_t k = 0; sc_type_is_float(sc_type_of(g, g->in[i])) && k < n; k++)
+            if (isnan(scrt_load((ScrtDtype)in[i].dtype, in[i].data, (size_t)k)))
+                return sc_fail(cx, NULL, SC_E_INPUT,
+                               "element %lld of the sample's input \"%s\" is NaN", (long long)k,
+                               g->value[g->in[i]].name);
+    }
+    return elements > 0 || g->n_in == 0 ||
+           sc_fail(cx, NULL, SC_E_INPUT, "the sample is empty: no input has an element");
+}
+
 bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in)
 {
+    if (!sc_sample_speaks(c->cx, c->g, in))
+        return false;
     ScArena *a = sc_arena_new();
     ScrtTensor *out = sc_array(a, ScrtTensor, c->g->n_out + 1);
     ScEvalOptions opt = {.see = see, .arg = c};
@@ -123,9 +141,8 @@ void sc_stats_print(const ScStats *s, ScStr *out)
     locale_t old, c = c_locale(&old);
     sc_str_addf(out, "scalec-stats 1\ngraph %016" PRIx64 "\n", s->graph);
     for (uint32_t i = 0; i < s->n; i++) {
-        sc_str_quote(out, s->stat[i].name);
-        sc_str_addf(out, " rms %.17g amax %.17g finite %" PRIu64 "\n", s->stat[i].rms,
-                    s->stat[i].amax, s->stat[i].n_finite);
+        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 "\n", s->stat[i].name,
+                    s->stat[i].rms, s->stat[i].amax, s->stat[i].n_finite);
     }
     end_locale(c, old);
 }
@@ -169,14 +186,23 @@ static bool count(const char **p, int base, uint64_t *ret)
     return ok;
 }
 
+/* A printed name: bare or in quotes, with what tells it from others of its spelling. */
+static const char *label(ScCtx *cx, const char **p)
+{
+    const char *from = *p;
+    bool quoted = **p == '"';
+    for (*p += quoted; quoted && **p && **p != '\n' && **p != '"'; ++*p)
+        *p += (*p)[0] == '\\' && (*p)[1] && (*p)[1] != '\n';
+    *p += strcspn(*p, " \t\r\n");
+    return sc_intern_n(cx, from, (size_t)(*p - from));
+}
+
 /* One line of a value; *p is past it afterwards. */
 static bool stat_line(ScCtx *cx, const char **p, ScStat *ret)
 {
-    ScStr name = {0};
-    bool ok = sc_read_name(p, &name) && word(p, "rms") && number(p, &ret->rms) && word(p, "amax") &&
+    ret->name = label(cx, p);
+    bool ok = *ret->name && word(p, "rms") && number(p, &ret->rms) && word(p, "amax") &&
               number(p, &ret->amax) && word(p, "finite") && count(p, 10, &ret->n_finite);
-    ret->name = sc_intern(cx, sc_str_get(&name));
-    sc_str_free(&name);
     blanks(p);
     return ok && (**p == '\n' || **p == '\0');
 }

@@ -150,9 +150,11 @@ static void see_ref(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, u
 static void compare(Sum *s, double x, int e, double want)
 {
     double got = ldexp(x, e);
-    if (!isfinite(want) || !isfinite(got))
+    if (!isfinite(want))
         return;
     s->compared++;
+    if (!isfinite(got))
+        got = INFINITY; /* no number where there was one: no noise is larger */
     s->signal += want * want;
     s->noise += (got - want) * (got - want);
 }
@@ -213,7 +215,7 @@ static void forget(double **x, uint32_t n)
 bool sc_damage_add(ScDamage *d, const ScrtTensor *in)
 {
     ScEvalOptions ref = {.see = see_ref, .arg = d}, own = {.see = see, .arg = d};
-    if (!sc_bind_dims(d->g, in, d->arena, &d->env, &d->n_env))
+    if (!sc_sample_speaks(d->cx, d->g, in) || !sc_bind_dims(d->g, in, d->arena, &d->env, &d->n_env))
         return false;
     bool ok = (!d->ref || run(d->ref, in, &ref)) && run(d->g, in, &own);
     if (d->ref)
@@ -259,6 +261,8 @@ static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
     ScVal origin = d->stored[v];
     const char *name = val->name ? val->name : d->g->value[origin].name;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
+    const ScrtFormat *f = scrt_format(val->type->dtype);
+    bool narrow = f && f->exp_bits < 8;
     return (ScReport){
         .v = v,
         .name = sc_intern(d->cx, name ? name : label[v]),
@@ -271,7 +275,7 @@ static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
         .saturated = s->n ? (double)s->saturated / (double)s->n : 0,
         .sqnr = s->compared == 0 ? (double)NAN : -10 * log10(nsr),
         .damage = nsr > before ? nsr - before : 0,
-        .outside = rms > 0 && (rms < 0x1p-3 || rms > 0x1p3),
+        .outside = narrow && rms > 0 && (rms < 16 * f->min_normal || s->saturated > 0),
     };
 }
 

@@ -14,9 +14,10 @@
 
 static const ScBlob *new_blob(ScCtx *cx, const ScrtTensor *t, size_t bytes)
 {
-    const char *name = scrt_count(t) <= INLINE_COUNT ? NULL : sc_fold_name(cx);
     const void *data = sc_memdup(sc_ctx_arena(cx), t->data, bytes);
-    return sc_blob(cx, name, (ScrtDtype)t->dtype, t->rank, t->dims, data);
+    if (scrt_count(t) <= INLINE_COUNT)
+        return sc_blob(cx, NULL, (ScrtDtype)t->dtype, t->rank, t->dims, data);
+    return sc_blob_folded(cx, (ScrtDtype)t->dtype, t->rank, t->dims, data);
 }
 
 static bool bytes_of(const ScType *t, size_t *ret)

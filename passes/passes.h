@@ -50,7 +50,8 @@ const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text); /*
 /* --- What the data looks like ---------------------------------------------------------------- */
 
 /* One float value of a graph, over all samples given. Data is what is stored; the value stands for
- * data * 2^exp. Elements that are not finite are left out of rms, amax and sqnr. */
+ * data * 2^exp. Elements that are not finite are left out of rms and amax,
+ * and of sqnr where the reference is not finite. */
 typedef struct ScReport {
     ScVal v;
     const char *name; /* the value's own name, or that of the value it is a stored form of; or the
@@ -61,9 +62,11 @@ typedef struct ScReport {
     double rms, amax;  /* of the data, zeros included */
     double underflow;  /* share of elements that became 0 though the reference is not 0 */
     double saturated;  /* share of elements at the largest magnitude of a low precision format */
-    double sqnr;       /* dB against the reference, infinite where equal; NaN: no reference */
+    double sqnr;       /* dB against the reference, infinite where equal, minus infinite where a
+                        * number became none; NaN: no reference */
     double damage;     /* noise to signal that arose here: own minus the largest of the operands' */
-    bool outside;      /* rms of the data lies outside [2^-3, 2^3]; false where all is 0 */
+    bool outside;      /* stored narrow, and some saturate or much of the data is subnormal: its RMS
+                        * lies below 2^4 times the least normal number */
 } ScReport;
 
 /* Measures g on samples, beside the reference graph ref (NULL: none), which must have the same

@@ -21,17 +21,21 @@ typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
     const ScRecipe *recipe;
+    bool *met; /* [recipe->n_rule] some node's name matched */
 } Pass;
 
 /* The format for an operand of n: kind 0 activations, 1 constants. F32: leave alone. */
-static ScrtDtype format(const ScRecipe *r, const ScNode *n, uint32_t kind)
+static ScrtDtype format(const Pass *p, const ScNode *n, uint32_t kind)
 {
+    const ScRecipe *r = p->recipe;
     ScrtDtype t = kind ? r->weight : r->activation;
     for (uint32_t i = 0; i < r->n_rule; i++)
         for (uint32_t k = 0; k < n->loc->n; k++) {
             const char *name = n->loc->origin[k].name;
-            if (r->rule[i].operand[kind] != SCRT_DTYPE_NONE && name &&
-                fnmatch(r->rule[i].pattern, name, 0) == 0)
+            if (!name || fnmatch(r->rule[i].pattern, name, 0) != 0)
+                continue;
+            p->met[i] = true;
+            if (r->rule[i].operand[kind] != SCRT_DTYPE_NONE)
                 t = r->rule[i].operand[kind];
         }
     return t == SCRT_DTYPE_NONE ? SCRT_F32 : t;
@@ -92,7 +96,7 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i)
     bool constant = def->op->flags & SC_CONST_OP;
     if (old == SC_ABSENT || i >= 32 || !(n->op->quantizable >> i & 1) || !sc_type_is_float(v->type))
         return SC_ABSENT;
-    ScrtDtype fmt = format(p->recipe, n, constant);
+    ScrtDtype fmt = format(p, n, constant);
     if (fmt == SCRT_F32 || scrt_dtype_bits(v->type->dtype) <= scrt_dtype_bits(fmt))
         return SC_ABSENT;
 
@@ -192,6 +196,7 @@ ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     static const ScRecipe f32 = {"f32", SCRT_F32, SCRT_F32, false, 0, NULL};
     Pass p = {.env = env, .recipe = env->recipe ? env->recipe : &f32};
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
+    p.met = sc_array(p.s.scratch, bool, p.recipe->n_rule + 1);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScValue *v = &g->value[n->first];
@@ -205,5 +210,11 @@ ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
             node(&p, n);
         }
     }
+    for (uint32_t i = 0; i < p.recipe->n_rule; i++)
+        if (!p.met[i])
+            sc_warn(cx, NULL, SC_E_RECIPE,
+                    "layer \"%s\" of recipe %s: no node with operands that could be stored low has "
+                    "such a name",
+                    p.recipe->rule[i].pattern, p.recipe->name);
     return sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED);
 }

@@ -92,6 +92,12 @@ const ScTerm *sc_scale_exp(ScScaler *s, ScVal v);
 /* t's value where it is constant and fits an int, else 0 and *ret_symbolic set (may be NULL). */
 int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic);
 
+/* --- Samples --------------------------------------------------------------------------------- */
+
+/* calibrate.c: whether a sample says anything: inputs have elements and no NaN. False with
+ * SC_E_INPUT. */
+bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in);
+
 /* --- Growth ---------------------------------------------------------------------------------- */
 
 /* The estimate for the results of node n in 1/256 (SC_NO_G: none), from the operands as rebalanced

@@ -123,10 +123,20 @@ END_TEST
 
 START_TEST(test_fold_names)
 {
-    float x = 1;
-    ck_assert_str_eq(sc_fold_name(cx), "fold.0");
-    sc_blob(cx, "fold.1", SCRT_F32, 0, NULL, &x); /* a text graph's */
-    ck_assert_str_eq(sc_fold_name(cx), "fold.2");
+    float x[] = {1, 2}, same[] = {1, 2}, other[] = {2, 1}, stranger[] = {3, 4};
+    int64_t two = 2;
+    const ScBlob *b = sc_blob_folded(cx, SCRT_F32, 1, &two, x);
+    ck_assert_int_eq(strncmp(b->name, "fold.", 5), 0);
+    ck_assert_ptr_eq(sc_blob_folded(cx, SCRT_F32, 1, &two, same), b);
+    ck_assert_str_ne(sc_blob_folded(cx, SCRT_F32, 1, &two, other)->name, b->name);
+    ScCtx *later = sc_ctx_new(); /* another session, with another constant of this name */
+    sc_blob(later, "w", SCRT_F32, 1, &two, other);
+    ck_assert_str_eq(sc_blob_folded(later, SCRT_F32, 1, &two, x)->name, b->name);
+    sc_ctx_free(later);
+    later = sc_ctx_new();
+    sc_blob(later, b->name, SCRT_F32, 1, &two, stranger);
+    ck_assert_str_ne(sc_blob_folded(later, SCRT_F32, 1, &two, x)->name, b->name);
+    sc_ctx_free(later);
 }
 END_TEST
 

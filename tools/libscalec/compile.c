@@ -63,6 +63,8 @@ const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples 
         if (ok && progress)
             progress(arg, i + 1, n);
     }
+    if (ok && n == 0)
+        ok = sc_fail(cx, NULL, SC_E_INPUT, "there is no sample");
     const ScStats *stats = c ? sc_calibrate_end(c) : NULL;
     return ok ? stats : NULL;
 }

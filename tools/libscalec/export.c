@@ -98,6 +98,19 @@ static json_t *string(const char *text)
     return j;
 }
 
+/* A printed name without its quotes. */
+static json_t *name_json(const char *label)
+{
+    ScStr s = {0};
+    const char *p = label;
+    if (*label != '"' || !sc_read_name(&p, &s))
+        return string(label);
+    sc_str_add(&s, p);
+    json_t *j = string(sc_str_get(&s));
+    sc_str_free(&s);
+    return j;
+}
+
 static json_t *term_json(const ScTerm *t)
 {
     int64_t c;
@@ -116,7 +129,7 @@ static json_t *value_json(const ScGraph *g, ScVal v, const char *const *label)
 {
     const ScValue *x = &g->value[v];
     json_t *o = json_object(), *dims = json_array();
-    json_object_set_new(o, "name", string(label[v]));
+    json_object_set_new(o, "name", name_json(label[v]));
     json_object_set_new(o, "dtype", json_string(scrt_dtype_name(x->type->dtype)));
     for (uint32_t i = 0; i < x->type->rank; i++)
         json_array_append_new(dims, term_json(x->type->dim[i]));
@@ -133,7 +146,7 @@ static json_t *node_json(const ScGraph *g, const ScNode *n, const char *const *l
     json_t *o = json_object(), *in = json_array(), *out = json_array(), *from = json_array();
     json_object_set_new(o, "op", json_string(n->op->name));
     for (uint32_t i = 0; i < n->n_in; i++)
-        json_array_append_new(in, n->in[i] < SC_FIRST ? json_null() : string(label[n->in[i]]));
+        json_array_append_new(in, n->in[i] < SC_FIRST ? json_null() : name_json(label[n->in[i]]));
     for (uint32_t i = 0; i < n->n_out; i++)
         json_array_append_new(out, value_json(g, n->first + i, label));
     for (uint32_t i = 0; i < n->loc->n; i++)
@@ -159,14 +172,14 @@ static json_t *graph_json(const ScGraph *g)
            *node = json_array();
     json_object_set_new(o, "graph", string(g->name));
     for (uint32_t i = 0; i < g->n_in; i++)
-        json_array_append_new(in, string(label[g->in[i]]));
+        json_array_append_new(in, name_json(label[g->in[i]]));
     for (uint32_t i = 0; i < g->n_out; i++)
         json_array_append_new(out, json_pack("{s:o, s:o}", "name", string(g->out_name[i]), "value",
-                                             string(label[g->out[i]])));
+                                             name_json(label[g->out[i]])));
     for (uint32_t i = 0; i < g->n_state; i++)
         json_array_append_new(state, json_pack("{s:o, s:o, s:o}", "name", string(g->state[i].name),
-                                               "past", string(label[g->state[i].past]), "next",
-                                               string(label[g->state[i].next])));
+                                               "past", name_json(label[g->state[i].past]), "next",
+                                               name_json(label[g->state[i].next])));
     for (uint32_t i = 0; i < g->n_node; i++)
         json_array_append_new(node, node_json(g, &g->node[i], label));
     json_object_set_new(o, "inputs", in);

@@ -33,6 +33,8 @@ static const ScReport *measure(Cli *cli, const Pair *p, uint32_t *ret_n, uint32_
         cli_progress(cli, i + 1, *ret_samples);
     }
     cli_progress_end();
+    if (ok && *ret_samples == 0)
+        ok = sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data);
     const ScReport *r = d ? sc_damage_end(d, ret_n) : NULL;
     scalec_samples_close(s);
     return ok ? r : NULL;
@@ -57,8 +59,8 @@ static void print_table(const Cli *cli, const Pair *p, const ScReport *r, uint32
                         uint32_t samples)
 {
     uint32_t shown = cli->top && cli->top < n ? cli->top : n;
-    printf("%s, recipe %s, %u samples; worst first\n\n", cli->args.item[0],
-           cli->opt.recipe ? cli->opt.recipe : "f32", samples);
+    printf("%s, recipe %s, %u samples; worst first\n\n", cli->args.item[0], cli->opt.recipe,
+           samples);
     printf("%-32s %-12s %5s %9s %9s %8s %8s %8s %9s\n", "tensor", "type", "exp", "log2 RMS", "amax",
            "under %", "satur %", "SQNR dB", "from here");
     for (uint32_t i = 0; i < shown; i++) {
@@ -66,7 +68,7 @@ static void print_table(const Cli *cli, const Pair *p, const ScReport *r, uint32
         printf("%-32s %-12s %5s %9.2f %9.4g %8.3f %8.3f %8.1f %9.2g%s\n", r[i].name,
                scrt_dtype_name(r[i].type->dtype), exponent_text(&r[i], &e), log2(r[i].rms),
                r[i].amax, 100 * r[i].underflow, 100 * r[i].saturated, r[i].sqnr, r[i].damage,
-               r[i].outside ? "  outside [2^-3, 2^3]" : "");
+               r[i].outside ? "  outside its format's range" : "");
         sc_str_free(&e);
     }
     for (uint32_t i = 0; i < n; i++)
@@ -100,8 +102,7 @@ static void print_json(const Cli *cli, const Pair *p, const ScReport *r, uint32_
         sc_str_free(&e);
     }
     json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", cli->args.item[0], "recipe",
-                          cli->opt.recipe ? cli->opt.recipe : "f32", "samples", (int)samples,
-                          "tensors", list);
+                          cli->opt.recipe, "samples", (int)samples, "tensors", list);
     if (o)
         json_dumpf(o, stdout, JSON_INDENT(1));
     putchar('\n');
@@ -115,6 +116,8 @@ int cmd_check(Cli *cli)
     uint32_t n = 0, samples = 0;
     if (!cli->data)
         return cli_misuse(cli, "on what? --data PATH");
+    if (!cli->opt.recipe || !strcmp(cli->opt.recipe, "f32"))
+        return cli_misuse(cli, "what beside f32? --recipe R, one that stores something low");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     bool ok = cli_statistics(cli, &m) && build_pair(cli, &m, &p);

@@ -26,8 +26,8 @@ static bool list_outside(Cli *cli, const ScGraph *g, ScStr *out)
     for (uint32_t i = 0; ok && i < n; i++)
         outside += r[i].outside;
     if (ok)
-        sc_str_addf(out, "; on %u samples, data outside [2^-3, 2^3]: %u of %u tensors\n", count,
-                    outside, n);
+        sc_str_addf(out, "; on %u samples, stored outside its format's range: %u of %u tensors\n",
+                    count, outside, n);
     for (uint32_t i = 0; ok && i < n; i++)
         if (r[i].outside)
             sc_str_addf(out, ";   %s: log2 RMS %.2f, amax %.4g\n", r[i].name, log2(r[i].rms),

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scales from the command line: calibration, its files, recipes, check."""
+import json
+import os
+import subprocess
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from command import MNIST, SCALEC, failing, model, run_all, write
+from scalec import scalec  # in a folder that command adds
+
+RNG = np.random.default_rng(3)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def folding_model(tmp):
+    """x times (w s): the product of constants becomes a named one. Names hold blanks and slashes."""
+    nodes = [helper.make_node("Mul", ["w", "s"], ["w s"], "scale"),
+             helper.make_node("MatMul", ["the x", "w s"], ["/fc 1/out"], "/fc 1/MatMul"),
+             helper.make_node("Relu", ["/fc 1/out"], ["y"], "relu")]
+    m = model(nodes, [("the x", [4, 8])], [("y", [4, 16])], [("w", normal(8, 16)), ("s", normal(16))])
+    path = os.path.join(tmp, "folding.onnx")
+    onnx.save(m, path)
+    npz = os.path.join(tmp, "x.npz")
+    np.savez(npz, **{"the x": normal(4, 8)})
+    return path, npz
+
+
+def folded_constants_keep_their_names(tmp):
+    path, npz = folding_model(tmp)
+    stats = os.path.join(tmp, "m.stats")
+    fp8 = ("dump", path, "--recipe", "fp8", "--stage", "settle")
+    first = scalec(*fp8, "--calibrate", npz, "--save-stats", stats)
+    assert scalec(*fp8, "--calibrate", stats) == first
+    assert "@fold." in first
+    text = open(stats).read()
+    assert '"the x" rms' in text and '"/fc 1/out" rms' in text and '\\"' not in text, text
+    names = [v["name"] for n in json.loads(scalec(*fp8, "--format", "json"))["nodes"] for v in n["out"]]
+    assert "the x" in names and "/fc 1/out" in names, names
+
+
+def samples_must_say_something(tmp):
+    path, npz = folding_model(tmp)
+    bad = os.path.join(tmp, "bad.npz")
+    x = normal(4, 8)
+    x[1, 2] = np.nan
+    np.savez(bad, **{"the x": x})
+    for args in (("dump", path, "--recipe", "fp8", "--calibrate", bad),
+                 ("check", path, "--recipe", "fp8", "--data", bad)):
+        assert "element 10 of the sample's input \"the x\" is NaN" in failing(*args), args
+    np.savez(bad, **{"the x": np.zeros((0, 8), np.float32)})
+    failing("dump", path, "--recipe", "fp8", "--calibrate", bad)
+    failing("check", path, "--recipe", "fp8", "--data", bad)
+
+
+def check_wants_a_recipe(tmp):
+    path, npz = folding_model(tmp)
+    assert "--recipe" in failing("check", path, "--data", npz, status=2)
+    assert "--recipe" in failing("check", path, "--data", npz, "--recipe", "f32", status=2)
+
+
+def patterns_that_match_nothing_are_named(tmp):
+    recipe = write(os.path.join(tmp, "r.txt"), 'activation = f8e4m3fn\nweight = f8e4m3fn\n'
+                   'layer "no such layer*" weight=f32\nlayer "Times*" weight=f32\n')
+    p = subprocess.run([SCALEC, "dump", MNIST, "--recipe", recipe], capture_output=True, text=True)
+    assert p.returncode == 0, p.stderr
+    assert "warning" in p.stderr and "no such layer*" in p.stderr, p.stderr
+    assert "Times" not in p.stderr, p.stderr
+
+
+run_all("tools-scales", [folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+                         patterns_that_match_nothing_are_named])
