@@ -186,12 +186,29 @@ typedef struct ScGrow {
     const bool *nonneg; /* [n_in] has one sign */
     const bool *convex; /* [n_in] weights that sum to 1: a softmax, through views, casts, where */
     int64_t e_first;    /* exponent of the first operand as rebalanced, where constant */
+    /* [n_in] how much of the operand's power has one sign, in 1/255: all of a relu's, none of a
+     * product's; of a sum with such a branch, that branch's share. */
+    const uint8_t *lean;
     int32_t *ret; /* [n_out] in: what the signature gives, SC_NO_G if unknown; out: the estimate */
+    uint8_t *ret_lean; /* [n_out] in: 255 where nothing is negative, else what is carried on or 0 */
     const ScTerm *
         *ret_shift; /* [n_out] bits to add to the exponent for symbolic extents, or NULL */
 } ScGrow;
 /* round(256 log2 x), the same on every machine; SC_NO_G unless x is finite and above 0. */
 int32_t sc_log2_256(double x);
+
+/* What a bound is told: 256 log2 of magnitudes, of the numbers that values stand for. */
+#define SC_NO_TOP INT32_MAX /* not known */
+typedef struct ScTop {
+    const ScGraph *g;
+    const ScNode *n;
+    const int32_t *in;    /* [n_in] no element is larger */
+    const int32_t *least; /* [n_in] of constants: no element is smaller */
+    const bool *nonneg;   /* [n_in] no element is below 0 */
+    int32_t *ret;         /* [n_out] in: SC_NO_TOP; out: what is provable of the results */
+} ScTop;
+/* The row's bound: .most, .top or what is carried on. */
+void sc_row_top(const ScTop *t);
 
 struct ScOp {
     const char *name; /* of the row, in text and messages */
@@ -214,7 +231,12 @@ struct ScOp {
         *scale; /* scale signature, SCALES.md; required where an operand or result is a float */
     /* Adds to the signature's g what the op itself grows; NULL: nothing. */
     void (*growth)(const ScGrow *g);
-    float grow[2];        /* increments in bits for results 0 and 1, where growth is NULL */
+    float grow[2]; /* increments in bits for results 0 and 1, where growth is NULL */
+    /* A ceiling of the results' magnitude that follows from the operands'; NULL: none, but rows
+     * that only carry elements on (views, casts, where, concat) have that of their float operands.
+     * most: one for result 0 whatever the operands are; 0: none. SCALES, Bounds. */
+    void (*top)(const ScTop *t);
+    float most;
     uint32_t quantizable; /* bit i: operand i may be stored in low precision */
 
     ScLower lower;

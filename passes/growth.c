@@ -45,12 +45,19 @@ void sc_growth(ScScaler *s, const ScNode *n, const ScVal *data, int32_t *ret_g,
         nonneg[i] = f->nonneg;
         convex[i] = f->convex;
     }
+    uint8_t *lean = sc_array(s->scratch, uint8_t, n->n_in + 1);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        lean[i] = nonneg[i] ? 255 : s->lean[n->in[i]];
     bool has = sc && sc->has_scale;
+    bool carries = n->op->flags & (SC_VIEW_OP | SC_ANY_THROUGH | SC_REBALANCES);
     if (has)
         bind_g(n, sc, in, var);
     for (uint32_t i = 0; i < n->n_out; i++) {
         ret_g[i] = 0;
         ret_shift[i] = NULL;
+        s->lean[n->first + i] = s->fact[n->first + i].nonneg       ? 255
+                                : carries && n->n_in > 0 && i == 0 ? lean[0]
+                                                                   : 0;
         for (uint32_t k = 0; has && k < sc->n_var; k++)
             ret_g[i] += sc_scale_out(sc, i)->coef[k] * var[k];
         if (!n->op->growth && i < 2)
@@ -63,6 +70,8 @@ void sc_growth(ScScaler *s, const ScNode *n, const ScVal *data, int32_t *ret_g,
                                 .in = in,
                                 .nonneg = nonneg,
                                 .convex = convex,
+                                .lean = lean,
+                                .ret_lean = &s->lean[n->first],
                                 .e_first = e0 ? sc_scale_const_exp(e0, NULL) : 0,
                                 .ret = ret_g,
                                 .ret_shift = ret_shift});

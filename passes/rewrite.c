@@ -233,6 +233,7 @@ void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
     s->scratch = sc_arena_new();
     s->fact = sc_scale_facts(g, s->scratch);
     s->env = sc_array(s->scratch, ScVal, g->n_value);
+    s->lean = sc_array(s->scratch, uint8_t, g->n_value);
     bool *is_out = sc_array(s->scratch, bool, g->n_value);
     for (uint32_t i = 0; i < g->n_out; i++)
         is_out[g->out[i]] = !(sc_def(g, g->out[i])->op->flags & (SC_BARRIER | SC_CONST_OP));

@@ -13,6 +13,7 @@
 #include <math.h>
 
 #define MASK_SIZE 0x1p13
+#define NOTHING   (-(1 << 20)) /* the ceiling of zeros */
 
 static double element(const ScBlob *b, size_t i)
 {
@@ -36,7 +37,7 @@ static void count_distinct(double x, double seen[2], uint32_t *n)
 
 static ScConstFacts measure(const ScBlob *blob)
 {
-    ScConstFacts c = {.measured = true, .nonneg = true};
+    ScConstFacts c = {.measured = true, .nonneg = true, .count = blob->count};
     double seen[2];
     for (size_t i = 0; i < blob->count; i++) {
         double x = element(blob, i), m = fabs(x);
@@ -93,6 +94,8 @@ static void constant_facts(const ScGraph *g, const ScNode *n, ScFact *f)
         return;
     f->c = c;
     f->nonneg = c->nonneg;
+    if (!c->not_finite)
+        f->top = c->n > 0 ? sc_log2_256(c->amax) + 1 : NOTHING;
     if (c->n == 0)
         f->any = SC_ANY_VALUE;
     else if (c->distinct <= 2 && c->amax >= MASK_SIZE)
@@ -184,6 +187,25 @@ static void forward(const ScGraph *g, const ScNode *n, ScFact *f)
         first->convex = true;
 }
 
+/* The ceiling of the results of node n. */
+static void ceilings(const ScGraph *g, const ScNode *n, ScArena *a, ScFact *f)
+{
+    int32_t *in = sc_array(a, int32_t, n->n_in + 1), *least = sc_array(a, int32_t, n->n_in + 1);
+    int32_t *ret = sc_array(a, int32_t, n->n_out + 1);
+    bool *nonneg = sc_array(a, bool, n->n_in + 1);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScFact *o = &f[n->in[i]];
+        const ScConstFacts *c = o->c;
+        in[i] = o->top;
+        nonneg[i] = o->nonneg;
+        least[i] = c && c->n == c->count && c->n > 0 ? sc_log2_256(c->amin) - 1 : SC_NO_TOP;
+    }
+    sc_row_top(&(ScTop){.g = g, .n = n, .in = in, .least = least, .nonneg = nonneg, .ret = ret});
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (is_float(g, n->first + i))
+            f[n->first + i].top = ret[i];
+}
+
 /* Whether this use asks for exponent 0 (SCALES, Demand). */
 static bool asks0(const ScNode *n, const ScSchema *sc, const ScFact *f, uint32_t i)
 {
@@ -219,12 +241,16 @@ static void demand(const ScGraph *g, ScArena *a, ScFact *f)
 ScFact *sc_scale_facts(const ScGraph *g, ScArena *a)
 {
     ScFact *f = sc_array(a, ScFact, g->n_value);
+    for (ScVal v = 0; v < g->n_value; v++)
+        f[v].top = SC_NO_TOP;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         if (n->op->flags & SC_CONST_OP)
             constant_facts(g, n, &f[n->first]);
-        else if (!(n->op->flags & SC_BARRIER))
+        else if (!(n->op->flags & SC_BARRIER)) {
             forward(g, n, f);
+            ceilings(g, n, a, f);
+        }
     }
     demand(g, a, f);
     return f;

@@ -15,7 +15,7 @@
 
 /* What the elements of a constant are. Magnitudes are those of the finite nonzero ones. */
 typedef struct ScConstFacts {
-    size_t n;          /* finite nonzero elements */
+    size_t count, n;   /* elements; finite nonzero ones */
     double rms;        /* over these; 0 where there are none */
     double amax, amin; /* largest and smallest magnitude; 0 where there are none */
     uint32_t distinct; /* different values among all elements, counted up to 3; NaN is one */
@@ -39,6 +39,7 @@ typedef struct ScFact { /* of one value */
     bool masked;  /* such a mask is among its ancestors up to the next op that ends it */
     bool nonneg;  /* no element is below 0 */
     bool convex;  /* weights that sum to 1 */
+    int32_t top;  /* 256 log2 of what no element's magnitude exceeds, or SC_NO_TOP */
     bool wants0;  /* demand: computed in the original numbers */
     bool constant;
     const ScConstFacts *c; /* of float constants with data, else NULL */
@@ -62,6 +63,7 @@ typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
     /* What the model itself stores in 8 bits or fewer is meant in its own numbers: such results and
      * their operands are taken at 0. */
     bool low_at_0;
+    uint8_t *lean;      /* [n_value] see ScGrow; sc_growth fills it in */
     const bool *is_out; /* [n_value] a graph output: its name goes to what becomes the output */
 } ScScaler;
 

@@ -30,6 +30,12 @@ static void body_leaky_relu(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_
     ret_out[0] = SC_SELECT(b, negative, scaled, in[0]);
 }
 
+static void top_leaky_relu(const ScTop *t)
+{
+    if (fabs(sc_attr(t->n, ALPHA)->f) <= 1)
+        t->ret[0] = t->in[0];
+}
+
 const ScOp sc_op_leaky_relu = {
     .name = "leaky_relu",
     .doc = "x where it is not negative, else alpha x",
@@ -40,7 +46,8 @@ const ScOp sc_op_leaky_relu = {
     .n_attr = 1,
     .infer = sc_infer_same,
     .scale = "a -> a",
-    .grow = {-0.5f}, /* half of a symmetric input nearly vanishes */
+    .growth = sc_ops_grow_relu, /* the negative half nearly vanishes */
+    .top = top_leaky_relu,
     .lower = {SC_MAP, body_leaky_relu},
     .eval = eval_leaky_relu,
 };
@@ -121,6 +128,7 @@ const ScOp sc_op_gelu = {
     .n_attr = 1,
     .infer = infer_gelu,
     .scale = "a, -a -> a",
+    .top = sc_ops_top_first,
     .grow = {-0.7f},
     .expand = expand_gelu,
     .eval = eval_gelu,
@@ -171,6 +179,7 @@ const ScOp sc_op_silu = {
     .out = "Y: float",
     .infer = infer_silu,
     .scale = "a, -a -> a",
+    .top = sc_ops_top_first,
     .grow = {-0.7f},
     .expand = expand_silu,
     .eval = eval_silu,

@@ -50,6 +50,7 @@ const ScOp sc_op_add = {
     .flags = SC_COMMUTES,
     .infer = infer_add,
     .scale = "a... -> a",
+    .top = sc_ops_top_add,
     .growth = sc_ops_grow_add,
     .lower = {SC_MAP, body_add},
     .eval = eval_add,
@@ -66,6 +67,7 @@ const ScOp sc_op_sub = {
     .out = "C: num",
     .infer = infer_sub,
     .scale = "a... -> a",
+    .top = sc_ops_top_add,
     .growth = sc_ops_grow_add,
     .lower = {SC_MAP, body_sub},
     .eval = eval_sub,
@@ -74,6 +76,19 @@ const ScOp sc_op_sub = {
 EVAL(mul, x *y, x *y)
 BODY(mul, MUL)
 INFER(mul, sc_term_mul(cx, x[0], x[1]))
+static void grow_mul(const ScGrow *g)
+{
+    for (uint32_t i = 0; i < 2; i++)
+        if (g->nonneg[i] && g->lean[!i] > g->ret_lean[0])
+            g->ret_lean[0] = g->lean[!i];
+}
+
+static void top_mul(const ScTop *t)
+{
+    if (t->in[0] != SC_NO_TOP && t->in[1] != SC_NO_TOP)
+        t->ret[0] = t->in[0] + t->in[1];
+}
+
 const ScOp sc_op_mul = {
     .name = "mul",
     .doc = "a * b",
@@ -83,6 +98,8 @@ const ScOp sc_op_mul = {
     .flags = SC_COMMUTES | SC_ANY_SINGLE | SC_ANY_PRODUCT | SC_SQUARES,
     .infer = infer_mul,
     .scale = "a, b -> a+b",
+    .growth = grow_mul,
+    .top = top_mul,
     .lower = {SC_MAP, body_mul},
     .eval = eval_mul,
 };
@@ -141,6 +158,12 @@ static bool infer_div(ScInfer *in)
     return sc_infer_broadcast(in) && sc_ops_content(in, div_term);
 }
 
+static void top_div(const ScTop *t)
+{
+    if (t->in[0] != SC_NO_TOP && t->least[1] != SC_NO_TOP)
+        t->ret[0] = t->in[0] - t->least[1];
+}
+
 const ScOp sc_op_div = {
     .name = "div",
     .doc = "a / b; integers toward zero",
@@ -149,6 +172,7 @@ const ScOp sc_op_div = {
     .out = "C: num",
     .infer = infer_div,
     .scale = "a, b -> a-b",
+    .top = top_div,
     .lower = {SC_MAP, body_div},
     .eval = eval_div,
     .domain = {0.125, 4},
@@ -251,10 +275,26 @@ const ScOp sc_op_max = {
     .flags = SC_ANY_SINGLE,
     .infer = infer_max,
     .scale = "a... -> a",
+    .top = sc_ops_top_through,
     .growth = sc_ops_grow_pick,
     .lower = {SC_MAP, body_max},
     .eval = eval_max,
 };
+
+/* The least of what is never negative lies below each operand. */
+static void top_min(const ScTop *t)
+{
+    bool nonneg = true;
+    int32_t least = SC_NO_TOP;
+    for (uint32_t i = 0; i < t->n->n_in; i++) {
+        nonneg = nonneg && t->nonneg[i];
+        least = t->in[i] < least ? t->in[i] : least;
+    }
+    if (nonneg)
+        t->ret[0] = least;
+    else
+        sc_ops_top_through(t);
+}
 
 const ScOp sc_op_min = {
     .name = "min",
@@ -265,6 +305,7 @@ const ScOp sc_op_min = {
     .flags = SC_ANY_SINGLE,
     .infer = infer_min,
     .scale = "a... -> a",
+    .top = top_min,
     .growth = sc_ops_grow_pick,
     .lower = {SC_MAP, body_min},
     .eval = eval_min,

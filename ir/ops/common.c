@@ -169,7 +169,30 @@ static int32_t sum_of(uint32_t n, const int32_t *x)
 
 void sc_ops_grow_add(const ScGrow *g)
 {
+    double leans = 0;
     g->ret[0] = sum_of(g->n->n_in, g->in);
+    for (uint32_t i = 0; i < g->n->n_in; i++)
+        if (g->in[i] != SC_NO_G && g->in[i] > g->ret[0] - 64 * 256)
+            leans += g->lean[i] * sc_ops_exp2(2 * (g->in[i] - g->ret[0]));
+    g->ret_lean[0] = leans < 255 ? (uint8_t)leans : 255;
+}
+
+void sc_ops_grow_relu(const ScGrow *g)
+{
+    if (g->ret[0] != SC_NO_G)
+        g->ret[0] += sc_log2_256((1 + g->lean[0] / 255.0) / 2) / 2;
+}
+
+void sc_ops_grow_gate(const ScGrow *g)
+{
+    if (g->in[0] != SC_NO_G)
+        g->ret[0] = g->in[0] - 205; /* 0.8 bits, of x about 1 */
+}
+
+void sc_ops_grow_bend(const ScGrow *g)
+{
+    if (g->in[0] != SC_NO_G)
+        g->ret[0] = g->in[0] - sum_of(2, (int32_t[]){0, g->in[0]});
 }
 
 void sc_ops_grow_pick(const ScGrow *g)
@@ -198,6 +221,45 @@ int32_t sc_log2_256(double x)
         m = m >= 2 ? m / 2 : m;
     }
     return bits >= 0 ? (bits + 1) / 2 : -((-bits) / 2); /* 1/512 rounded to 1/256 */
+}
+
+/* --- Bounds ---------------------------------------------------------------------------------- */
+
+void sc_ops_top_first(const ScTop *t)
+{
+    t->ret[0] = t->in[0];
+}
+
+void sc_ops_top_through(const ScTop *t)
+{
+    int32_t top = INT32_MIN;
+    for (uint32_t i = 0; i < t->n->n_in; i++)
+        if (t->n->in[i] != SC_ABSENT && sc_type_is_float(sc_type_of(t->g, t->n->in[i])))
+            top = t->in[i] > top ? t->in[i] : top;
+    t->ret[0] = top == INT32_MIN ? SC_NO_TOP : top;
+}
+
+void sc_ops_top_add(const ScTop *t)
+{
+    sc_ops_top_through(t);
+    double sum = 0;
+    for (uint32_t i = 0; i < t->n->n_in && t->ret[0] != SC_NO_TOP; i++)
+        sum += t->in[i] < t->ret[0] - 64 * 256 ? 0x1p-40 : sc_ops_exp2(t->in[i] - t->ret[0]);
+    if (t->ret[0] != SC_NO_TOP)
+        t->ret[0] += sc_log2_256(sum) + 1;
+}
+
+void sc_row_top(const ScTop *t)
+{
+    const ScOp *op = t->n->op;
+    for (uint32_t i = 0; i < t->n->n_out; i++)
+        t->ret[i] = SC_NO_TOP;
+    if (op->most > 0)
+        t->ret[0] = sc_log2_256((double)op->most) + 1;
+    else if (op->top)
+        op->top(t);
+    else if (op->flags & (SC_VIEW_OP | SC_ANY_THROUGH | SC_REBALANCES))
+        sc_ops_top_through(t);
 }
 
 /* --- Bodies ---------------------------------------------------------------------------------- */

@@ -282,6 +282,24 @@ static void body_clip(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
     ret_out[0] = y;
 }
 
+/* Bounded below by 0, as relu6 is, it rectifies. */
+static void grow_clip(const ScGrow *g)
+{
+    if (g->n->n_in > 1 && g->n->in[1] != SC_ABSENT && g->nonneg[1])
+        sc_ops_grow_relu(g);
+}
+
+/* Between two bounds nothing is larger than both; without a lower one that holds of x >= 0. */
+static void top_clip(const ScTop *t)
+{
+    int32_t lo = t->n->n_in > 1 && t->n->in[1] != SC_ABSENT ? t->in[1] : SC_NO_TOP;
+    int32_t hi = t->n->n_in > 2 && t->n->in[2] != SC_ABSENT ? t->in[2] : SC_NO_TOP;
+    if (lo == SC_NO_TOP && hi != SC_NO_TOP && t->nonneg[0] && t->nonneg[2] &&
+        t->n->in[1] == SC_ABSENT)
+        lo = hi;
+    t->ret[0] = lo > hi ? lo : hi;
+}
+
 const ScOp sc_op_clip = {
     .name = "clip",
     .doc = "x bounded below and above; without a bound there is none",
@@ -291,6 +309,8 @@ const ScOp sc_op_clip = {
     .flags = SC_ANY_SINGLE,
     .infer = infer_clip,
     .scale = "a, a, a -> a",
+    .growth = grow_clip,
+    .top = top_clip,
     .lower = {SC_MAP, body_clip},
     .eval = eval_clip,
 };

@@ -102,6 +102,7 @@ const ScOp sc_op_gather = {
     .flags = SC_VIEW_OP | SC_ANY_THROUGH | SC_PASSES_CONVEX,
     .infer = infer_gather,
     .scale = "a, _ -> a",
+    .top = sc_ops_top_first,
     .lower = {SC_GATHER},
     .gather_axis = gather_axis,
     .eval = eval_gather,

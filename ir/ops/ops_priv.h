@@ -93,12 +93,23 @@ double sc_ops_exp2(int32_t x256); /* 2^(x256 / 256), the same on every machine *
  * an estimate (no floats, `any`) do not count. */
 void sc_ops_grow_add(const ScGrow *g);
 void sc_ops_grow_pick(const ScGrow *g);
+/* What rectifies: half of what has no sign disappears, and nothing of what leans to one side. */
+void sc_ops_grow_relu(const ScGrow *g);
+/* `0 -> 0`: x times a gate between 0 and 1; what bends x to at most 1. */
+void sc_ops_grow_gate(const ScGrow *g);
+void sc_ops_grow_bend(const ScGrow *g);
 /* Adds operand i, a bias of the result's exponent, to result 0's estimate; nothing if absent. */
 void sc_ops_grow_bias(const ScGrow *g, uint32_t i);
 static inline const ScType *sc_ops_in(const ScGrow *g, uint32_t i)
 {
     return sc_type_of(g->g, g->n->in[i]);
 }
+
+/* --- Bounds ---------------------------------------------------------------------------------- */
+
+void sc_ops_top_first(const ScTop *t);   /* that of operand 0 */
+void sc_ops_top_through(const ScTop *t); /* that of the largest float operand */
+void sc_ops_top_add(const ScTop *t);     /* the sum of all operands' */
 
 /* --- Bodies ---------------------------------------------------------------------------------- */
 

@@ -95,6 +95,17 @@ static void grow_cast(const ScGrow *g)
         g->ret[0] = 0;
 }
 
+/* Of bools and small integers the type says it. */
+static void top_cast(const ScTop *t)
+{
+    const ScType *x = sc_type_of(t->g, t->n->in[0]);
+    uint32_t bits = x->dtype == SCRT_BOOL ? 0 : scrt_dtype_bits(x->dtype);
+    if (sc_type_is_float(x))
+        t->ret[0] = t->in[0];
+    else if (bits <= 16)
+        t->ret[0] = 256 * (int32_t)bits;
+}
+
 static uint32_t make_cast(ScBuild *b, uint64_t *r, ScVal *ret_out)
 {
     static const ScrtDtype to[] = {SCRT_F16, SCRT_BF16, SCRT_F8E4M3FN, SCRT_F8E5M2,
@@ -133,6 +144,7 @@ const ScOp sc_op_cast = {
     .infer = infer_cast,
     .scale = "a -> a",
     .growth = grow_cast,
+    .top = top_cast,
     .lower = {SC_MAP, body_cast},
     .eval = eval_cast,
     .domain = {.make = make_cast},

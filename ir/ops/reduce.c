@@ -163,6 +163,13 @@ static void grow_sum(const ScGrow *g)
     sc_ops_grow(g, reduced_count(g->g, g->n), g->nonneg[0] ? 2 : 1);
 }
 
+static void top_sum(const ScTop *t)
+{
+    ScCount n = reduced_count(t->g, t->n);
+    if (t->in[0] != SC_NO_TOP && !n.sym)
+        t->ret[0] = t->in[0] + sc_log2_256(n.c) + 1;
+}
+
 const ScOp sc_op_reduce_sum = {
     .name = "reduce_sum",
     .doc = "the sum over axes",
@@ -173,6 +180,7 @@ const ScOp sc_op_reduce_sum = {
     .flags = SC_SUMS,
     .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
+    .top = top_sum,
     .growth = grow_sum,
     .lower = {SC_REDUCE},
     .reduce = reduce_sum,
@@ -222,6 +230,7 @@ const ScOp sc_op_reduce_mean = {
     .flags = SC_SUMS,
     .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
+    .top = sc_ops_top_first,
     .growth = grow_mean,
     .lower = {SC_REDUCE, .post = post_mean},
     .reduce = reduce_sum,
@@ -256,6 +265,7 @@ const ScOp sc_op_reduce_max = {
     SC_REDUCE_ATTRS,
     .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
+    .top = sc_ops_top_first,
     .lower = {SC_REDUCE},
     .reduce = reduce_max,
     .eval = eval_max,
@@ -287,6 +297,7 @@ const ScOp sc_op_reduce_min = {
     SC_REDUCE_ATTRS,
     .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
+    .top = sc_ops_top_first,
     .lower = {SC_REDUCE},
     .reduce = reduce_min,
     .eval = eval_min,

@@ -71,6 +71,7 @@ const ScOp sc_op_sign = {
     .out = "output: num",
     .infer = sc_infer_same,
     .scale = "a -> 0",
+    .most = 1,
     .lower = {SC_MAP, body_sign},
     .eval = eval_sign,
 };

@@ -21,6 +21,13 @@ static ScX param_x(ScBody *b, const ScNode *n, uint32_t i)
 
 /* --- elu, selu, celu ------------------------------------------------------------------------- */
 
+/* Most of x is kept: all that is positive, some of what is not. */
+static void grow_kept(const ScGrow *g)
+{
+    if (g->in[0] != SC_NO_G)
+        g->ret[0] = g->in[0] - 77;
+}
+
 static double elu(const ScEval *e, const double *x)
 {
     return x[0] < 0 ? param(e, ALPHA) * expm1(x[0]) : x[0];
@@ -45,6 +52,7 @@ const ScOp sc_op_elu = {
     .attr = {ALPHA_ATTR(1)},
     .n_attr = 1,
     .scale = "0 -> 0",
+    .growth = grow_kept,
     .lower = {SC_MAP, body_elu},
     .eval = eval_elu,
     .max_ulp = 4,
@@ -83,6 +91,7 @@ const ScOp sc_op_selu = {
               .doc = "gamma"}},
     .n_attr = 2,
     .scale = "0 -> 0",
+    .growth = grow_kept,
     .lower = {SC_MAP, body_selu},
     .eval = eval_selu,
     .max_ulp = 4,
@@ -114,6 +123,7 @@ const ScOp sc_op_celu = {
     .attr = {ALPHA_ATTR(1)},
     .n_attr = 1,
     .scale = "0 -> 0",
+    .growth = grow_kept,
     .lower = {SC_MAP, body_celu},
     .eval = eval_celu,
     .max_ulp = 4,
@@ -156,6 +166,8 @@ const ScOp sc_op_softsign = {
     .onnx = {"", "Softsign", 1},
     FLOAT_TO_FLOAT,
     .scale = "0 -> 0",
+    .growth = sc_ops_grow_bend,
+    .most = 1,
     .lower = {SC_MAP, body_softsign},
     .eval = eval_softsign,
     .max_ulp = 2,
@@ -185,6 +197,8 @@ const ScOp sc_op_thresholded_relu = {
     .attr = {ALPHA_ATTR(1)},
     .n_attr = 1,
     .scale = "0 -> 0",
+    .growth = grow_kept,
+    .top = sc_ops_top_first,
     .lower = {SC_MAP, body_thresholded_relu},
     .eval = eval_thresholded_relu,
 };
@@ -232,6 +246,8 @@ const ScOp sc_op_hard_sigmoid = {
     .n_attr = 2,
     .flags = SC_NONNEG,
     .scale = "0 -> 0",
+    .grow = {-0.9f}, /* a half and what x about 1 adds */
+    .most = 1,
     .expand = expand_hard_sigmoid,
     .eval = eval_hard_sigmoid,
     .domain = {-1.5, 4}, /* near its zero the sum cancels */
@@ -254,6 +270,8 @@ const ScOp sc_op_hard_swish = {
     .onnx = {"", "HardSwish", 14},
     FLOAT_TO_FLOAT,
     .scale = "0 -> 0",
+    .growth = sc_ops_grow_gate,
+    .top = sc_ops_top_first,
     .expand = expand_hard_swish,
     .eval = eval_hard_swish,
     .domain = {-1.5, 4}, /* near its zero the sum cancels */
@@ -276,6 +294,8 @@ const ScOp sc_op_mish = {
     .onnx = {"", "Mish", 18},
     FLOAT_TO_FLOAT,
     .scale = "0 -> 0",
+    .growth = sc_ops_grow_gate,
+    .top = sc_ops_top_first,
     .expand = expand_mish,
     .eval = eval_mish,
     .max_ulp = 8,

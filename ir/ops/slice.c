@@ -314,6 +314,31 @@ static uint32_t make_concat(ScBuild *b, uint64_t *r, ScVal *ret_out)
     return 1;
 }
 
+/* The mean of the parts' powers by their extents; with one that is not known, the largest. */
+static void grow_concat(const ScGrow *g)
+{
+    uint32_t axis = concat_axis(g->g, g->n);
+    double sum = 0, all = 0, leans = 0;
+    sc_ops_grow_pick(g);
+    int32_t top = g->ret[0];
+    for (uint32_t i = 0; i < g->n->n_in; i++) {
+        int64_t extent;
+        if (!sc_term_const(sc_ops_in(g, i)->dim[axis], &extent))
+            return;
+        double power = g->in[i] == SC_NO_G || g->in[i] < top - 64 * 256
+                           ? 0
+                           : (double)extent * sc_ops_exp2(2 * (g->in[i] - top));
+        sum += power;
+        leans += g->lean[i] * power;
+        all += (double)extent;
+    }
+    if (top == SC_NO_G || sum <= 0)
+        return;
+    g->ret[0] = top + sc_log2_256(sum / all) / 2;
+    if (g->ret_lean[0] == 0)
+        g->ret_lean[0] = (uint8_t)(leans / sum);
+}
+
 const ScOp sc_op_concat = {
     .name = "concat",
     .doc = "operands side by side along an axis",
@@ -325,7 +350,7 @@ const ScOp sc_op_concat = {
     .flags = SC_ANY_THROUGH,
     .infer = infer_concat,
     .scale = "a... -> a",
-    .growth = sc_ops_grow_pick,
+    .growth = grow_concat,
     .lower = {SC_CONCAT},
     .concat_axis = concat_axis,
     .eval = eval_concat,

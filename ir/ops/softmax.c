@@ -104,6 +104,7 @@ const ScOp sc_op_softmax = {
     .flags = SC_NONNEG | SC_CONVEX | SC_MASK_ENDS,
     .infer = infer_softmax,
     .scale = "a!, -a -> 0",
+    .most = 1,
     .growth = grow_softmax,
     .expand = expand_softmax,
     .eval = eval_softmax,

@@ -2,7 +2,7 @@
 /* Trigonometric and hyperbolic functions: rare in models, computed by libm, one row each. */
 #include "ir/ops/ops_priv.h"
 
-#define ROW(row, type, opset, lo, hi)                                                              \
+#define ROW(row, type, opset, lo, hi, ...)                                                         \
     {.name = #row,                                                                                 \
      .doc = "libm's " #row,                                                                        \
      .onnx = {"", type, opset},                                                                    \
@@ -11,15 +11,16 @@
      .lower = {SC_MAP, body_##row},                                                                \
      .eval = eval_##row,                                                                           \
      .domain = {lo, hi},                                                                           \
-     .max_ulp = 1}
+     .max_ulp = 1,                                                                                 \
+     __VA_ARGS__}
 
 UNARY_BODY(sin, sc_x_libm1(b, SCRT_LIBM1_SIN, in[0]))
 UNARY_EVAL(sin, sin(x))
-const ScOp sc_op_sin = ROW(sin, "Sin", 7, -8, 8);
+const ScOp sc_op_sin = ROW(sin, "Sin", 7, -8, 8, .most = 1);
 
 UNARY_BODY(cos, sc_x_libm1(b, SCRT_LIBM1_COS, in[0]))
 UNARY_EVAL(cos, cos(x))
-const ScOp sc_op_cos = ROW(cos, "Cos", 7, -8, 8);
+const ScOp sc_op_cos = ROW(cos, "Cos", 7, -8, 8, .most = 1);
 
 UNARY_BODY(tan, sc_x_libm1(b, SCRT_LIBM1_TAN, in[0]))
 UNARY_EVAL(tan, tan(x))

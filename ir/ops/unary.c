@@ -46,6 +46,7 @@ const ScOp sc_op_neg = {
     .out = "Y: num",
     .infer = infer_neg,
     .scale = "a -> a",
+    .top = sc_ops_top_first,
     .lower = {SC_MAP, body_neg},
     .eval = eval_neg,
 };
@@ -82,6 +83,7 @@ const ScOp sc_op_abs = {
     .flags = SC_NONNEG,
     .infer = sc_infer_same,
     .scale = "a -> a",
+    .top = sc_ops_top_first,
     .lower = {SC_MAP, body_abs},
     .eval = eval_abs,
 };
@@ -114,7 +116,8 @@ const ScOp sc_op_relu = {
     .flags = SC_NONNEG,
     .infer = sc_infer_same,
     .scale = "a -> a",
-    .grow = {-0.5f}, /* half of a symmetric input becomes zero */
+    .growth = sc_ops_grow_relu,
+    .top = sc_ops_top_first,
     .lower = {SC_MAP, body_relu},
     .eval = eval_relu,
 };
@@ -184,6 +187,8 @@ const ScOp sc_op_tanh = {
     .onnx = {"", "Tanh", 6},
     FLOAT_TO_FLOAT,
     .scale = "0 -> 0",
+    .growth = sc_ops_grow_bend,
+    .most = 1,
     .lower = {SC_MAP, body_tanh},
     .eval = eval_tanh,
     .max_ulp = 2,
@@ -197,6 +202,8 @@ const ScOp sc_op_erf = {
     .onnx = {"", "Erf", 9},
     FLOAT_TO_FLOAT,
     .scale = "0 -> 0",
+    .growth = sc_ops_grow_bend,
+    .most = 1,
     .lower = {SC_MAP, body_erf},
     .eval = eval_erf,
     .max_ulp = 2,
@@ -211,6 +218,8 @@ const ScOp sc_op_sigmoid = {
     FLOAT_TO_FLOAT,
     .flags = SC_NONNEG,
     .scale = "0 -> 0",
+    .grow = {-0.9f}, /* a half and what x about 1 adds */
+    .most = 1,
     .lower = {SC_MAP, body_sigmoid},
     .eval = eval_sigmoid,
     .max_ulp = 2,

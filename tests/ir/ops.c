@@ -260,10 +260,12 @@ static int32_t grow(const ScGraph *g, const int32_t *in, uint32_t one_sign, uint
 {
     const ScNode *n = sc_def(g, g->out[0]);
     bool nonneg[4], is_convex[4];
+    uint8_t lean[4];
     int32_t ret = signature;
     for (uint32_t i = 0; i < 4; i++) {
         nonneg[i] = one_sign >> i & 1;
         is_convex[i] = convex >> i & 1;
+        lean[i] = nonneg[i] ? 255 : 0;
     }
     *ret_shift = NULL;
     n->op->growth(&(ScGrow){.g = g,
@@ -272,6 +274,8 @@ static int32_t grow(const ScGraph *g, const int32_t *in, uint32_t one_sign, uint
                             .nonneg = nonneg,
                             .convex = is_convex,
                             .e_first = -3,
+                            .lean = lean,
+                            .ret_lean = &(uint8_t){0},
                             .ret = &ret,
                             .ret_shift = ret_shift});
     return ret;

@@ -288,7 +288,7 @@ START_TEST(a_session_adds_passes)
     ck_assert_ptr_eq(sc_pass_find(cx, "apart"), &apart);
     ck_assert_ptr_null(sc_pass_find(other, "two"));
     ck_assert(run(cx, &(ScPipeline){.after = note_stage, .until = "scalify"}, 0, NULL));
-    ck_assert_str_eq(seen, "import fold raise one two scalify ");
+    ck_assert_str_eq(seen, "import fold simplify raise one two scalify ");
     ck_assert(!sc_pass_register(cx, &one, "raise"));
     ck_assert_msg(said(cx, "there is a pass \"one\" already"), "%s", sct_messages(cx));
     ck_assert(!sc_pass_register(other, &one, "rise"));

@@ -369,6 +369,48 @@ START_TEST(data_stays_near_one)
 }
 END_TEST
 
+/* Bounded values between layers whose weights amplify: however far the estimate drifts, the number
+ * that it stands for stays below what the rows can prove. */
+START_TEST(estimates_stay_below_bounds)
+{
+    uint64_t r = 4;
+    ScBuild b;
+    sc_build_init(&b, cx, "deep", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, 32});
+    for (int i = 0; i < 24; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "w%d", i);
+        ScVal w = st_weight(&b, &r, name, 2, (int64_t[]){32, 32}, 3);
+        x = sc_op(&b, matmul, x, w);
+        if (i % 3 == 0)
+            x = sc_op(&b, clip, x, sc_const_scalar(&b, SCRT_F32, 0),
+                      sc_const_scalar(&b, SCRT_F32, 6));
+        else if (i % 3 == 1)
+            x = sc_op(&b, mul, sc_op(&b, sigmoid, x), sc_const_scalar(&b, SCRT_F32, 6));
+        else
+            x = sc_op(&b, min, sc_op(&b, relu, x), sc_const_scalar(&b, SCRT_F32, 6));
+        snprintf(name, sizeof name, "a%d", i);
+        sc_set_name(&b, x, name);
+    }
+    sc_output(&b, sc_intern(cx, "y"), x);
+    ScGraph *g = sc_build_end(&b), *s = st_pass(sc_pass_scalify, g, NULL, "scalify");
+    uint32_t seen = 0;
+    for (ScVal v = SC_FIRST; v < s->n_value; v++) {
+        const ScValue *val = &s->value[v];
+        int64_t e;
+        if (!val->name || val->name[0] != 'a' || val->g == SC_NO_G)
+            continue;
+        ck_assert(sc_term_const(val->exp, &e));
+        ck_assert_msg(val->g / 256.0 + (double)e <= 2.6, "%s: 2^%.2f", val->name,
+                      val->g / 256.0 + (double)e);
+        seen++;
+    }
+    ck_assert_uint_ge(seen, 23); /* the last is the output */
+    sc_graph_free(s);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* --- What is refused ------------------------------------------------------------------------- */
 
 static ScGraph *small(void)
@@ -461,6 +503,7 @@ int main(void)
     tcase_add_test(t, masked_values_are_not_calibrated);
     tcase_add_loop_test(t, random_graphs, 0, 200);
     tcase_add_loop_test(t, data_stays_near_one, 0, 24);
+    tcase_add_test(t, estimates_stay_below_bounds);
     tcase_add_test(t, scaled_is_refused);
     tcase_add_test(t, statistics_of_another_graph_are_refused);
     tcase_add_test(t, dropped_rebalance_is_caught);

@@ -12,8 +12,8 @@ static const struct {
     Check *run;
 } checks[] = {
     {"schema", check_schema},       {"inference", check_inference}, {"text", check_text},
-    {"signature", check_signature}, {"scaled", check_scaled},       {"expansion", check_expansion},
-    {"lowering", check_lowering},   {"symbols", check_symbols},
+    {"signature", check_signature}, {"scaled", check_scaled},       {"bound", check_bound},
+    {"expansion", check_expansion}, {"lowering", check_lowering},   {"symbols", check_symbols},
 };
 
 static bool computes(const ScOp *op)
@@ -201,6 +201,8 @@ PLANT(moody, op->infer = infer_moody)
 PLANT(trusting, op->infer = infer_trusting)
 PLANT(tanh_eval, op->eval = eval_off)
 PLANT(rebalance_eval, op->eval = eval_moving)
+PLANT(sigmoid_most, op->most = 0.5f)
+PLANT(add_top, op->top = sc_op_gather.top)
 PLANT(no_body, op->lower.body = NULL)
 
 START_TEST(planted_faults)
@@ -228,6 +230,8 @@ START_TEST(planted_faults)
         {&sc_op_tanh, moody, check_inference, "tanh: "},
         {&sc_op_sub, trusting, check_symbols, "sub: "},
         {&sc_op_tanh, tanh_eval, check_lowering, "tanh: its body gives "},
+        {&sc_op_sigmoid, sigmoid_most, check_bound, "sigmoid: result 0 holds "},
+        {&sc_op_add, add_top, check_bound, "add: result 0 holds "},
         {&sc_op_rebalance, rebalance_eval, check_signature,
          "rebalance does not keep the numbers from 2^"},
     };

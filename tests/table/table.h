@@ -44,6 +44,7 @@ Check check_text;      /* it prints, and reads back equal */
 Check check_signature; /* its law, bit for bit */
 Check check_scaled;    /* with symbolic exponents by the signature, the verifier agrees */
 Check check_symbols;   /* with symbols for its extents it is guarded or right */
+Check check_bound;     /* no result lies above its bound */
 Check check_expansion; /* evaluation and expansion agree */
 Check check_lowering;  /* evaluation and lowering agree */
 
