@@ -2,7 +2,9 @@
 /* Constant folding: a node whose operands are constants is run once, now, by the evaluator.
  *
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
- * not grow because it is compiled. A view of a constant that keeps its order is the same constant
+ * not grow because it is compiled. Nor must a small file fill the memory: all results together take
+ * no more than eight times the constants that the graph came with, or 64 MiB; past that nodes stay
+ * nodes. A view of a constant that keeps its order is the same constant
  * of another shape and copies nothing. Integers whose elements inference knows (shapes, mostly)
  * become constants even where their operands are none. */
 #include <string.h>
@@ -10,7 +12,15 @@
 #include "passes/passes_priv.h"
 
 #define ALWAYS_BYTES (64 * 1024)
+#define MIN_BUDGET   ((size_t)64 << 20)
+#define RATIO_BUDGET 8
 #define INLINE_COUNT 16 /* up to this many elements stand in the text, without a name */
+
+typedef struct Fold {
+    ScBuild b;
+    const ScGraph *g;
+    size_t budget; /* bytes that results may still take */
+} Fold;
 
 static const ScBlob *new_blob(ScCtx *cx, const ScrtTensor *t, size_t bytes)
 {
@@ -32,10 +42,22 @@ static bool bytes_of(const ScType *t, size_t *ret)
     return scrt_dtype_bits(t->dtype) > 0 && scrt_bytes(t->dtype, n, ret);
 }
 
-/* Whether n may be computed: its operands are constants with data and its results are no larger
- * than allowed. */
-static bool foldable(const ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in)
+/* Of the constants of g, each once. */
+static size_t budget_of(const ScGraph *g)
 {
+    size_t all = 0, bytes;
+    for (uint32_t i = 0; i < g->n_node; i++)
+        if ((g->node[i].op->flags & SC_CONST_OP) &&
+            bytes_of(sc_type_of(g, g->node[i].first), &bytes))
+            all = bytes > SIZE_MAX / RATIO_BUDGET - all ? SIZE_MAX / RATIO_BUDGET : all + bytes;
+    return all * RATIO_BUDGET > MIN_BUDGET ? all * RATIO_BUDGET : MIN_BUDGET;
+}
+
+/* Whether n may be computed: its operands are constants with data and its results are no larger
+ * than allowed. What they take leaves the budget. */
+static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
+{
+    const ScBuild *b = &f->b;
     size_t from = 0, to = 0, bytes;
     uint32_t constants = 0;
     if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0)
@@ -50,11 +72,14 @@ static bool foldable(const ScBuild *b, const ScGraph *g, const ScNode *n, const 
         constants++;
     }
     for (uint32_t i = 0; i < n->n_out; i++) {
-        if (!bytes_of(g->value[n->first + i].type, &bytes))
+        if (!bytes_of(f->g->value[n->first + i].type, &bytes) ||
+            __builtin_add_overflow(to, bytes, &to))
             return false;
-        to += bytes;
     }
-    return constants > 0 && (to <= ALWAYS_BYTES || to <= from);
+    if (constants == 0 || (to > ALWAYS_BYTES && to > from) || to > f->budget)
+        return false;
+    f->budget -= to;
+    return true;
 }
 
 /* n alone in a graph, on constants; NULL with errors in cx. */
@@ -137,22 +162,24 @@ static ScVal known_content(ScBuild *b, ScVal v)
 ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
 {
     (void)pass_env;
-    SC_PASS(cx, g, b, env);
+    Fold f = {.g = g, .budget = budget_of(g)};
+    ScBuild *b = &f.b;
+    ScVal *env = sc_pass_begin(b, cx, g);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScVal *in = sc_map(env, n);
         ScVal *out = &env[n->first];
         if (n->op->flags & SC_BARRIER)
             continue;
-        b.at = n->loc;
+        b->at = n->loc;
         bool folded =
-            reshape_const(&b, g, n, in, out) || (foldable(&b, g, n, in) && compute(&b, n, in, out));
+            reshape_const(b, g, n, in, out) || (foldable(&f, n, in) && compute(b, n, in, out));
         if (!folded)
-            sc_copy_node(&b, g, n, in, out);
+            sc_copy_node(b, g, n, in, out);
         for (uint32_t k = 0; k < n->n_out; k++) {
-            out[k] = folded || (n->op->flags & SC_FRESH) ? out[k] : known_content(&b, out[k]);
-            sc_set_name(&b, out[k], g->value[n->first + k].name);
+            out[k] = folded || (n->op->flags & SC_FRESH) ? out[k] : known_content(b, out[k]);
+            sc_set_name(b, out[k], g->value[n->first + k].name);
         }
     }
-    return sc_pass_end(&b, env);
+    return sc_pass_end(b, env);
 }

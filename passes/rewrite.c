@@ -5,8 +5,8 @@
  *
  * In order: (1) what is no float forces its expression to 0; (2) a variable takes the exponent of
  * the first operand that is this variable alone; operands under the ellipsis vote, the largest of
- * those that are not `any` wins, or 0 under demand; (3) else the first operand k*v gives
- * floor(E / k), else 0. */
+ * those that are not `any` wins where it is known which one that is, else the first one, or 0 under
+ * demand; (3) else the first operand k*v gives floor(E / k), else 0. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -60,21 +60,55 @@ static bool can_move(const ScFact *f, const ScType *type, const ScTerm *t)
     return ldexp(f->c->amax, -e) <= fmt->max && ldexp(f->c->amin, -e) >= fmt->min_normal;
 }
 
+#define MAX_LEAVES 16        /* a longer exponent says nothing to anybody and only grows */
+#define MAX_COEF   (1 << 20) /* nor does one that no float reaches */
+
+static bool has_leaves(const ScTerm *t, uint32_t *left)
+{
+    if (t->n == 0 && (*left)-- == 0)
+        return false;
+    for (uint32_t i = 0; i < t->n; i++)
+        if ((t->coef && (t->coef[i] > MAX_COEF || t->coef[i] < -MAX_COEF)) ||
+            !has_leaves(t->arg[i], left))
+            return false;
+    return t->c <= MAX_COEF && t->c >= -MAX_COEF;
+}
+
+static bool too_long(const ScTerm *t)
+{
+    uint32_t left = MAX_LEAVES;
+    return sc_term_overflowed(t) || !has_leaves(t, &left);
+}
+
+/* The largest of the votes, where it is one of them and short; else the first one; NULL: none. */
+static const ScTerm *largest_vote(ScCtx *cx, uint32_t n, const ScTerm *const *vote)
+{
+    const ScTerm *win = n ? vote[0] : NULL;
+    for (uint32_t i = 1; i < n; i++) {
+        const ScTerm *most = sc_term_max(cx, win, vote[i]);
+        if (most != win && (most != vote[i] || too_long(most)))
+            return vote[0];
+        win = most;
+    }
+    return win;
+}
+
 /* The exponent on which the operands under the ellipsis agree, or NULL where none has a say. */
 static const ScTerm *vote(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScVal *in)
 {
     const ScTerm *win = NULL, *fixed = NULL;
+    const ScTerm **e = sc_array(s->scratch, const ScTerm *, n->n_in);
     if (s->fact[n->first].wants0)
         return sc_term(s->b.cx, 0);
-    for (uint32_t pass = 0; pass < 2 && !win; pass++) /* second: constants among themselves */
-        for (uint32_t i = 0; i < n->n_in; i++) {
-            bool votes = is_float_in(s, n, i) && sc_scale_in(sc, i)->repeats &&
-                         !sc_operand_any(s->fact, n, i) &&
-                         (pass == 1 || !s->constants_follow || !s->fact[n->in[i]].constant);
-            const ScTerm *e = sc_scale_exp(s, in[i]);
-            if (votes)
-                win = win ? sc_term_max(s->b.cx, win, e) : e;
-        }
+    for (uint32_t pass = 0; pass < 2 && !win; pass++) { /* second: constants among themselves */
+        uint32_t n_vote = 0;
+        for (uint32_t i = 0; i < n->n_in; i++)
+            if (is_float_in(s, n, i) && sc_scale_in(sc, i)->repeats &&
+                !sc_operand_any(s->fact, n, i) &&
+                (pass == 1 || !s->constants_follow || !s->fact[n->in[i]].constant))
+                e[n_vote++] = sc_scale_exp(s, in[i]);
+        win = largest_vote(s->b.cx, n_vote, e);
+    }
     for (uint32_t i = 0; i < n->n_in && s->constants_follow && win; i++)
         if (is_float_in(s, n, i) && sc_scale_in(sc, i)->repeats && s->fact[n->in[i]].constant &&
             !sc_operand_any(s->fact, n, i) &&
@@ -83,11 +117,12 @@ static const ScTerm *vote(ScScaler *s, const ScNode *n, const ScSchema *sc, cons
     return fixed ? fixed : win;
 }
 
-/* `a!`: a temperature of 2^128 would be infinite, so far exponents go back to 0. */
+/* An exponent that goes on into a result goes back to 0 once it is too long; `a!`: also where it is
+ * so far from 0 that a temperature would be infinite, as 2^128 is. */
 static const ScTerm *near_enough(ScScaler *s, const ScScaleExpr *e, const ScTerm *t)
 {
     int x = sc_scale_const_exp(t, NULL);
-    return e->wants0 && (x > 100 || x < -100) ? sc_term(s->b.cx, 0) : t;
+    return too_long(t) || (e->wants0 && (x > 100 || x < -100)) ? sc_term(s->b.cx, 0) : t;
 }
 
 static void bind(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScVal *in,
@@ -108,9 +143,10 @@ static void bind(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScVal *
         int8_t k;
         for (uint32_t i = 0; i < n->n_in && !var[v]; i++) {
             const ScScaleExpr *e = sc_scale_in(sc, i);
-            if (is_float_in(s, n, i) && alone(sc, e, v, &k) && k == 1)
-                var[v] =
-                    e->repeats ? vote(s, n, sc, in) : near_enough(s, e, sc_scale_exp(s, in[i]));
+            if (!is_float_in(s, n, i) || !alone(sc, e, v, &k) || k != 1)
+                continue;
+            const ScTerm *t = e->repeats ? vote(s, n, sc, in) : sc_scale_exp(s, in[i]);
+            var[v] = t ? near_enough(s, e, t) : NULL;
         }
         for (uint32_t i = 0; i < n->n_in && !var[v]; i++)
             if (is_float_in(s, n, i) && alone(sc, sc_scale_in(sc, i), v, &k) && k != 1)

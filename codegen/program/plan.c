@@ -8,7 +8,10 @@
 #include <assert.h>
 #include <string.h>
 
-enum { NOMINAL = 64 };
+enum {
+    NOMINAL = 64,
+    MAX_SIZES = 64, /* leaves of a slot's size beyond which it takes no other sizes */
+};
 
 typedef struct Slot {
     const ScTerm *bytes;
@@ -183,7 +186,7 @@ static uint32_t take_slot(Plan *x, const ScTerm *bytes)
     uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < x->p->n_slot; i++) {
         const Slot *s = &x->slot[i];
-        if (s->busy)
+        if (s->busy || (s->bytes->size > MAX_SIZES && s->bytes != bytes))
             continue;
         double have = s->nominal, old = best == UINT32_MAX ? 0 : x->slot[best].nominal;
         if (best == UINT32_MAX || (have >= want ? old < want || have < old : have > old))
