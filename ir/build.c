@@ -194,17 +194,30 @@ ScVal sc_state(ScBuild *b, const char *name, const ScType *type, const ScTerm *e
     return v;
 }
 
+/* The state of value past among n in the order in which they were made, or n. */
+static uint32_t state_of(const ScState *state, uint32_t n, ScVal past)
+{
+    uint32_t lo = 0, hi = n;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if (state[mid].past < past)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < n && state[lo].past == past ? lo : n;
+}
+
 void sc_state_next(ScBuild *b, ScVal past, ScVal next)
 {
     ScBuildPriv *p = b->priv;
-    for (uint32_t i = 0; i < p->n_state; i++) {
-        if (p->state[i].past != past)
-            continue;
-        p->state[i].next = next;
-        if (next >= SC_FIRST && p->value[next].type != p->value[past].type)
-            sc_build_mistake(b, SC_E_TYPE, "another type than its next value has state",
-                             p->state[i].name);
-    }
+    uint32_t i = state_of(p->state, p->n_state, past);
+    if (i == p->n_state)
+        return;
+    p->state[i].next = next;
+    if (next >= SC_FIRST && p->value[next].type != p->value[past].type)
+        sc_build_mistake(b, SC_E_TYPE, "another type than its next value has state",
+                         p->state[i].name);
 }
 
 void sc_output(ScBuild *b, const char *name, ScVal v)
@@ -452,9 +465,9 @@ static ScVal copy_source(ScBuild *b, const ScGraph *g, const ScNode *n)
     const ScValue *v = &g->value[n->first];
     if (n->op->flags & SC_CONST_OP)
         return constant(b, n->attr, v->name, v->type, v->exp);
-    for (uint32_t i = 0; i < g->n_state; i++)
-        if (g->state[i].past == n->first)
-            return sc_state(b, g->state[i].name, v->type, v->exp, g->state[i].init);
+    uint32_t i = state_of(g->state, g->n_state, n->first);
+    if (i < g->n_state)
+        return sc_state(b, g->state[i].name, v->type, v->exp, g->state[i].init);
     return sc_input(b, v->name, v->type, v->exp);
 }
 

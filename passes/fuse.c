@@ -317,9 +317,9 @@ ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     (void)env;
     if (!check_lowered(cx, g))
         return NULL;
-    ScGraph *kept = sc_fuse_keep_axes(cx, g);
-    ScGraph *hoisted = kept ? sc_fuse_hoist(cx, kept) : NULL;
-    sc_graph_free(kept);
+    ScGraph *formed = sc_fuse_forms(cx, g);
+    ScGraph *hoisted = formed ? sc_fuse_hoist(cx, formed) : NULL;
+    sc_graph_free(formed);
     ScGraph *ready = hoisted ? sc_fuse_trailing(cx, hoisted) : NULL;
     ScGraph *ret = ready ? emit(cx, ready) : NULL;
     sc_graph_free(ready);

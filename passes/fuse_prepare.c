@@ -35,27 +35,71 @@ static ScAttr *with_attr(ScArena *a, const ScNode *n, const char *name, ScAttr t
 }
 
 /* A reduction that drops its axes is one that keeps them, and a reshape; the reshape may then meet
- * others and vanish. */
-ScGraph *sc_fuse_keep_axes(ScCtx *cx, const ScGraph *g)
+ * others and vanish. SC_POISON where n is none. */
+static ScVal kept_axes(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScArena *a)
+{
+    ScReduce r = {.keep = true};
+    if (n->op->lower.cls == SC_REDUCE)
+        n->op->reduce(g, n, &r);
+    if (r.keep)
+        return SC_POISON;
+    const ScType *t = sc_type_of(g, n->first);
+    ScVal kept = again(b, g, n, with_attr(a, n, "keepdims", SC_INT(1)), in);
+    return sc_reshaped(b, kept, t->rank, t->dim);
+}
+
+/* --- Concatenations have few operands -------------------------------------------------------- */
+
+/* Code is emitted for each operand of a concatenation: one of thousands is done in parts, whose
+ * kernels are mostly equal. */
+#define MAX_PARTS 64
+
+static ScVal concat_parts(ScBuild *b, const ScGraph *g, const ScNode *n, uint32_t n_in, ScVal *in)
+{
+    b->at = n->loc;
+    while (n_in > MAX_PARTS) {
+        uint32_t k = 0;
+        for (uint32_t i = 0; i < n_in; i += MAX_PARTS) {
+            uint32_t part = n_in - i < MAX_PARTS ? n_in - i : MAX_PARTS;
+            ScVal v = in[i];
+            if (part > 1) {
+                v = sc_node1(b, n->op, n->attr, part, in + i);
+                annotate(b, g, n->first, v);
+            }
+            in[k++] = v;
+        }
+        n_in = k;
+    }
+    return sc_node1(b, n->op, n->attr, n_in, in);
+}
+
+/* SC_POISON where n is no concatenation of many. */
+static ScVal narrowed(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScArena *a)
+{
+    if (n->op->lower.cls != SC_CONCAT || n->n_in <= MAX_PARTS)
+        return SC_POISON;
+    return concat_parts(b, g, n, n->n_in, sc_memdup(a, in, n->n_in * sizeof *in));
+}
+
+ScGraph *sc_fuse_forms(ScCtx *cx, const ScGraph *g)
 {
     SC_PASS(cx, g, b, env);
+    ScArena *a = sc_pass_scratch(env);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        ScReduce r = {.keep = true};
+        const ScVal *in = sc_map(env, n);
         if (n->op->flags & SC_BARRIER)
             continue;
-        if (n->op->lower.cls == SC_REDUCE)
-            n->op->reduce(g, n, &r);
-        if (r.keep) {
-            sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
+        ScVal out = kept_axes(&b, g, n, in, a);
+        if (out == SC_POISON)
+            out = narrowed(&b, g, n, in, a);
+        if (out == SC_POISON) {
+            sc_copy_node(&b, g, n, in, &env[n->first]);
             continue;
         }
-        const ScType *t = sc_type_of(g, n->first);
-        ScAttr *attr = with_attr(sc_pass_scratch(env), n, "keepdims", SC_INT(1));
-        ScVal kept = again(&b, g, n, attr, sc_map(env, n));
-        env[n->first] = sc_reshaped(&b, kept, t->rank, t->dim);
-        annotate(&b, g, n->first, env[n->first]);
-        sc_set_name(&b, env[n->first], g->value[n->first].name);
+        annotate(&b, g, n->first, out);
+        sc_set_name(&b, out, g->value[n->first].name);
+        env[n->first] = out;
     }
     return sc_pass_end(&b, env);
 }

@@ -85,8 +85,9 @@ ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a);
 
 /* fuse_prepare.c: moves and rewrites nodes so that more of them fit into groups; every result keeps
  * its bits. NULL with errors in cx. */
-ScGraph *sc_fuse_keep_axes(ScCtx *cx, const ScGraph *g); /* reductions keep extents of 1 */
-ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g);     /* elementwise nodes go before views */
+/* Reductions keep extents of 1; concatenations have few operands. */
+ScGraph *sc_fuse_forms(ScCtx *cx, const ScGraph *g);
+ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g); /* elementwise nodes go before views */
 /* Groups that reduce other axes than the last are transposed; the same graph where none does. */
 ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g);
 
