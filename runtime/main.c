@@ -98,12 +98,6 @@ static int take_option(Cli *c, int option)
     }
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), k = strlen(end);
-    return n >= k && strcmp(text + n - k, end) == 0;
-}
-
 static int unknown_symbol(const Cli *c, const char *argument)
 {
     const ScrtModel *m = c->model;
@@ -137,9 +131,11 @@ static int check_dims(const Cli *c)
 static int check_options(const Cli *c)
 {
     if (c->output && strcmp(c->output, "-") != 0) {
-        if (!ends_with(c->output, ".npz") && !ends_with(c->output, ".npy"))
-            return cli_fail(c, USAGE, "-o %.300s: the name must end in .npz or .npy", c->output);
-        if (ends_with(c->output, ".npy") && c->model->n_out != 1)
+        if (!scrt_ends_with(c->output, ".npz") && !scrt_ends_with(c->output, ".npy") &&
+            !scrt_ends_with(c->output, ".safetensors"))
+            return cli_fail(c, USAGE, "-o %.300s: the name must end in .npz, .npy or .safetensors",
+                            c->output);
+        if (scrt_ends_with(c->output, ".npy") && c->model->n_out != 1)
             return cli_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
                             c->output, c->model->n_out);
     } else if (c->output && (c->top || c->profile)) {
@@ -294,7 +290,8 @@ static int save_outputs(const Cli *c)
 {
     const ScrtModel *m = c->model;
     ScrtIoError err;
-    bool single = ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && m->n_out == 1);
+    bool single =
+        scrt_ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && m->n_out == 1);
     if (single)
         return scrt_npy_write(c->output, &c->out[0], &err) == SCRT_OK
                    ? DONE
@@ -304,7 +301,9 @@ static int save_outputs(const Cli *c)
         return cli_fail(c, FAULT, "out of memory");
     for (uint32_t i = 0; i < m->n_out; i++)
         item[i] = (ScrtNamed){(char *)m->out[i].name, c->out[i]};
-    ScrtStatus s = scrt_npz_write(c->output, item, m->n_out, &err);
+    ScrtStatus s = scrt_ends_with(c->output, ".safetensors")
+                       ? scrt_safetensors_write(c->output, item, m->n_out, &err)
+                       : scrt_npz_write(c->output, item, m->n_out, &err);
     scrt_free(item);
     return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
 }

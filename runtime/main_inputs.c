@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* --- Numbers and signatures --- */
 
@@ -42,12 +43,14 @@ bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text
     return n > 0;
 }
 
-/* Checks an input against the signature, so far as numbers stand in it: the rest is the model's. */
-static int check_input(const Cli *c, uint32_t i, const char *path)
+/* Checks a tensor's head against the signature, so far as numbers stand in it: the rest is the
+ * model's. */
+static int check_head(const Cli *c, uint32_t i, const ScrtTensor *t, const char *path)
 {
     const ScrtPort *p = &c->model->in[i];
-    const ScrtTensor *t = &c->in[i];
-    if (t->dtype != p->dtype)
+    if (t->dtype == SCRT_DTYPE_NONE) /* reading it says why */
+        return DONE;
+    if (!scrt_dtype_adopts(t->dtype, p->dtype))
         return cli_fail(c, FAULT, "%.300s: input '%.100s' is %s, the model takes %s", path, p->name,
                         scrt_dtype_name((ScrtDtype)t->dtype), scrt_dtype_name((ScrtDtype)p->dtype));
     bool fits = t->rank == p->rank;
@@ -59,68 +62,29 @@ static int check_input(const Cli *c, uint32_t i, const char *path)
     }
     if (fits)
         return DONE;
-    char shape[256] = "[";
-    for (uint32_t k = 0; k < t->rank; k++) {
-        size_t n = strlen(shape);
-        snprintf(shape + n, sizeof shape - n, "%s%lld", k ? "," : "", (long long)t->dims[k]);
-    }
-    return cli_fail(c, FAULT, "%.300s: input '%.100s' has the shape %s], the model takes [%.200s]",
+    char shape[256];
+    show_dims(shape, sizeof shape, t);
+    return cli_fail(c, FAULT, "%.300s: input '%.100s' has the shape %s, the model takes [%.200s]",
                     path, p->name, shape, p->dims);
 }
 
 /* --- Files --- */
 
-static bool ends_with(const char *text, const char *end)
+/* Gives input i tensor k of the file: its head is checked before its elements are read. */
+static int take(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path)
 {
-    size_t n = strlen(text), k = strlen(end);
-    return n >= k && strcmp(text + n - k, end) == 0;
-}
-
-/* Gives input i the tensor t, which is taken over. */
-static int set_input(Cli *c, uint32_t i, ScrtTensor t, const char *path)
-{
-    if (c->in[i].data) {
-        scrt_free(t.data);
-        return cli_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s",
-                        c->model->in[i].name, c->source[i], path);
-    }
-    scrt_tensor_adopt(&t, c->model->in[i].dtype);
-    c->in[i] = t;
+    ScrtIoError err;
+    const ScrtPort *p = &c->model->in[i];
+    if (c->in[i].data)
+        return cli_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s", p->name,
+                        c->source[i], path);
+    int status = check_head(c, i, &scrt_tensors_item(f, k)->tensor, path);
+    if (status != DONE)
+        return status;
+    if (scrt_tensors_read(f, k, p->dtype, &c->in[i], &err) != SCRT_OK)
+        return cli_fail(c, FAULT, "input '%.100s': %s", p->name, err.text);
     c->source[i] = path;
-    return check_input(c, i, path);
-}
-
-static int load_one(Cli *c, uint32_t i, const char *path)
-{
-    ScrtIoError err;
-    ScrtNamed named = {0};
-    ScrtStatus s;
-    if (ends_with(path, ".pb"))
-        s = scrt_pb_read(path, &named, &err);
-    else
-        s = scrt_npy_read(path, c->model->in[i].dtype, &named.tensor, &err);
-    if (s != SCRT_OK)
-        return cli_fail(c, FAULT, "input '%.100s': %s", c->model->in[i].name, err.text);
-    scrt_free(named.name);
-    return set_input(c, i, named.tensor, path);
-}
-
-static int load_archive(Cli *c, const char *path)
-{
-    ScrtIoError err;
-    ScrtNamedList list;
-    if (scrt_npz_read(path, &list, &err) != SCRT_OK)
-        return cli_fail(c, FAULT, "%s", err.text);
-    int status = DONE;
-    for (uint32_t k = 0; k < list.n && status == DONE; k++)
-        for (uint32_t i = 0; i < c->model->n_in && status == DONE; i++)
-            if (strcmp(list.item[k].name, c->model->in[i].name) == 0) {
-                ScrtTensor t = list.item[k].tensor;
-                list.item[k].tensor.data = NULL;
-                status = set_input(c, i, t, path);
-            }
-    scrt_named_free(&list); /* entries that are no inputs: an archive may hold labels too */
-    return status;
+    return DONE;
 }
 
 static void list_inputs(const ScrtModel *m, char *buf, size_t room)
@@ -132,36 +96,86 @@ static void list_inputs(const ScrtModel *m, char *buf, size_t room)
     }
 }
 
-/* NAME=FILE by the longest name that fits, as names may hold '='. */
-static int load_argument(Cli *c, const char *argument)
+/* The names are not the model's: what there is. */
+static int fail_names(const Cli *c, const ScrtTensorFile *f, const char *path)
+{
+    char names[400], holds[400] = "";
+    list_inputs(c->model, names, sizeof names);
+    for (uint32_t k = 0; k < scrt_tensors_count(f); k++) {
+        size_t n = strlen(holds);
+        snprintf(holds + n, sizeof holds - n, "%s%s", k ? ", " : "", scrt_tensors_item(f, k)->name);
+    }
+    return cli_fail(c, FAULT,
+                    "%.300s: none of its arrays is an input; it holds: %s; inputs are: %s", path,
+                    holds[0] ? holds : "nothing", names);
+}
+
+/* Every input that the file names. Entries that are no inputs are left: a file may hold labels too.
+ * The only tensor of a file is the only input, whatever its name. */
+static int take_by_name(Cli *c, const ScrtTensorFile *f, const char *path)
 {
     const ScrtModel *m = c->model;
-    uint32_t best = 0;
-    size_t length = 0;
-    bool found = false;
+    int status = DONE;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < m->n_in && status == DONE; i++) {
+        int64_t k = scrt_tensors_find(f, m->in[i].name);
+        if (k < 0)
+            continue;
+        found++;
+        status = take(c, i, f, (uint32_t)k, path);
+    }
+    if (found > 0)
+        return status;
+    if (m->n_in == 1 && scrt_tensors_count(f) == 1)
+        return take(c, 0, f, 0, path);
+    if (!scrt_tensors_single(f))
+        return fail_names(c, f, path);
+    char names[400];
+    list_inputs(m, names, sizeof names);
+    return cli_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", path, path,
+                    names);
+}
+
+static int take_named(Cli *c, uint32_t i, const ScrtTensorFile *f, const char *path)
+{
+    int64_t k = scrt_tensors_find(f, c->model->in[i].name);
+    if (k < 0 && scrt_tensors_count(f) != 1)
+        return fail_names(c, f, path);
+    return take(c, i, f, k < 0 ? 0 : (uint32_t)k, path);
+}
+
+/* The input of the longest name that NAME=FILE begins with, as names may hold '='; -1: none. */
+static int64_t input_of(const ScrtModel *m, const char *argument)
+{
+    int64_t best = -1;
     for (uint32_t i = 0; i < m->n_in; i++) {
         size_t n = strlen(m->in[i].name);
         if (strncmp(argument, m->in[i].name, n) == 0 && argument[n] == '=' &&
-            (!found || n > length)) {
+            (best < 0 || n > strlen(m->in[best].name)))
             best = i;
-            length = n;
-            found = true;
-        }
     }
-    if (found)
-        return load_one(c, best, argument + length + 1);
-    char names[400];
-    list_inputs(m, names, sizeof names);
+    return best;
+}
+
+static int load_argument(Cli *c, const char *argument)
+{
+    int64_t i = input_of(c->model, argument);
+    const char *path = i < 0 ? argument : argument + strlen(c->model->in[i].name) + 1;
     const char *equals = strchr(argument, '=');
-    if (equals)
+    ScrtTensorFile *f;
+    ScrtIoError err;
+    if (i < 0 && equals && access(argument, F_OK) != 0) {
+        char names[400];
+        list_inputs(c->model, names, sizeof names);
         return cli_fail(c, USAGE, "-i %.300s: the model has no input '%.*s'; it has: %s", argument,
                         equals - argument < 100 ? (int)(equals - argument) : 100, argument, names);
-    if (ends_with(argument, ".npz"))
-        return load_archive(c, argument);
-    if (m->n_in == 1)
-        return load_one(c, 0, argument);
-    return cli_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", argument,
-                    argument, names);
+    }
+    if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
+        return i < 0 ? cli_fail(c, FAULT, "%s", err.text)
+                     : cli_fail(c, FAULT, "input '%.100s': %s", c->model->in[i].name, err.text);
+    int status = i < 0 ? take_by_name(c, f, path) : take_named(c, (uint32_t)i, f, path);
+    scrt_tensors_close(f);
+    return status;
 }
 
 int load_inputs(Cli *c)

@@ -49,6 +49,15 @@ void print_dims(FILE *f, const ScrtTensor *t)
     fputc(']', f);
 }
 
+void show_dims(char *buf, size_t room, const ScrtTensor *t)
+{
+    size_t n = (size_t)snprintf(buf, room, "[");
+    for (uint32_t k = 0; k < t->rank && n < room; k++)
+        n += (size_t)snprintf(buf + n, room - n, "%s%lld", k ? "," : "", (long long)t->dims[k]);
+    if (n < room)
+        snprintf(buf + n, room - n, "]");
+}
+
 static void print_title(const char *name, const ScrtTensor *t)
 {
     print_text(stdout, name);

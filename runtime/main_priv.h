@@ -34,6 +34,7 @@ int cli_fail(const Cli *c, int status, const char *fmt, ...) __attribute__((form
 void print_text(FILE *f, const char *text);
 void print_json_string(FILE *f, const char *text);
 void print_dims(FILE *f, const ScrtTensor *t); /* [8,784] */
+void show_dims(char *buf, size_t room, const ScrtTensor *t);
 /* "y: f32[2,3]" and the elements as NumPy shows them, long ones cut short. */
 void print_tensor(const char *name, const ScrtTensor *t);
 /* The n largest elements with their indices: of each row where there are at most two dimensions,

@@ -209,19 +209,9 @@ static void swap_bytes(unsigned char *p, size_t total, size_t bytes)
 }
 
 static ScrtStatus read_elements(const char *what, const Header *h, const Type *t,
-                                const unsigned char *src, size_t n, ScrtTensor *tensor,
+                                const unsigned char *src, size_t bytes, ScrtTensor *tensor,
                                 ScrtIoError *err)
 {
-    size_t bytes;
-    if (!scrt_tensor_bytes(tensor, &bytes))
-        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its shape is too large", what);
-    if (bytes > n)
-        return scrt_io_fail(err, SCRT_E_FILE,
-                            "%.300s: ends before its last element: %zu bytes of %zu", what, n,
-                            bytes);
-    if (bytes < n)
-        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: has %zu bytes after its last element", what,
-                            n - bytes);
     unsigned char *p = scrt_alloc(bytes);
     if (!p)
         return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
@@ -231,22 +221,37 @@ static ScrtStatus read_elements(const char *what, const Header *h, const Type *t
         memcpy(p, src, bytes);
     if (t->swap)
         swap_bytes(p, bytes, t->swap);
-    if (t->dtype == SCRT_BOOL)
-        for (size_t i = 0; i < bytes; i++)
-            p[i] = p[i] != 0; /* compiled code counts on 0 and 1 */
     tensor->data = p;
+    scrt_tensor_tidy(tensor);
     return SCRT_OK;
 }
 
-bool scrt_tensor_adopt(ScrtTensor *t, uint32_t want)
+void scrt_tensor_tidy(ScrtTensor *t)
 {
-    uint32_t bits = scrt_dtype_bits((ScrtDtype)want), is = t->dtype;
+    unsigned char *p = t->data;
+    size_t bytes;
+    if (t->dtype == SCRT_BOOL && scrt_tensor_bytes(t, &bytes))
+        for (size_t i = 0; i < bytes; i++)
+            p[i] = p[i] != 0; /* compiled code counts on 0 and 1 */
+}
+
+bool scrt_dtype_adopts(uint32_t is, uint32_t want)
+{
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)want);
     if (bits == 0 || want == is)
         return want == is;
     bool byte = is == SCRT_U8 || (is == SCRT_I8 && bits < 8);
     bool pattern = bits < 8 || scrt_dtype_is_low((ScrtDtype)want);
-    if (!(byte && pattern) && !(is == SCRT_U16 && want == SCRT_BF16))
+    return (byte && pattern) || (is == SCRT_U16 && want == SCRT_BF16);
+}
+
+bool scrt_tensor_adopt(ScrtTensor *t, uint32_t want)
+{
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)want);
+    if (!scrt_dtype_adopts(t->dtype, want))
         return false;
+    if (t->dtype == want)
+        return true;
     if (bits < 8) { /* one a byte in files; an element's place is never after its byte */
         unsigned char *p = t->data;
         size_t n = (size_t)scrt_count(t), bytes = 0;
@@ -261,51 +266,95 @@ bool scrt_tensor_adopt(ScrtTensor *t, uint32_t want)
     return true;
 }
 
-ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n, uint32_t want,
-                          ScrtTensor *ret, ScrtIoError *err)
+typedef struct Start { /* what a .npy begins with */
+    Header header;
+    Type type;
+    size_t elements; /* where they begin */
+} Start;
+
+/* From the file's first n bytes of total. */
+static ScrtStatus read_start(const char *what, const unsigned char *data, size_t n, uint64_t total,
+                             Start *ret, ScrtTensor *ret_head, ScrtIoError *err)
 {
     if (n < 10 || memcmp(data, magic, sizeof magic) != 0)
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: is no .npy file", what);
     unsigned major = data[6];
-    size_t at = major == 1 ? 10 : 12, length = (size_t)data[8] | (size_t)data[9] << 8;
+    size_t at = major == 1 ? 10 : 12, length = (size_t)data[8] | (size_t)data[9] << 8, bytes;
     if (major < 1 || major > 3)
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: .npy version %u is not known", what, major);
     if (major > 1 && n >= at)
         length |= (size_t)data[10] << 16 | (size_t)data[11] << 24;
     if (n < at || length > n - at)
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: ends within its header", what);
-    Header h;
-    Type type;
     const char *text = (const char *)data + at;
-    if (!read_header((Text){text, text + length}, &h))
+    if (!read_header((Text){text, text + length}, &ret->header))
         return scrt_io_fail(err, SCRT_E_FILE,
                             "%.300s: its header is not understood (a plain array of at most %d "
                             "dimensions is)",
                             what, SCRT_MAX_RANK);
-    if (!find_type(h.descr, &type))
+    if (!find_type(ret->header.descr, &ret->type))
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: elements of type '%s' are not supported",
-                            what, h.descr);
-    ScrtTensor t = {.dtype = type.dtype, .rank = h.rank};
-    memcpy(t.dims, h.dims, sizeof t.dims);
-    ScrtStatus s = read_elements(what, &h, &type, data + at + length, n - at - length, &t, err);
-    if (s == SCRT_OK) {
-        scrt_tensor_adopt(&t, want); /* another type is the caller's to refuse */
+                            what, ret->header.descr);
+    *ret_head = (ScrtTensor){.dtype = ret->type.dtype, .rank = ret->header.rank};
+    memcpy(ret_head->dims, ret->header.dims, sizeof ret_head->dims);
+    ret->elements = at + length;
+    uint64_t have = total - ret->elements;
+    if (!scrt_tensor_bytes(ret_head, &bytes))
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its shape is too large", what);
+    if (bytes > have)
+        return scrt_io_fail(err, SCRT_E_FILE,
+                            "%.300s: ends before its last element: %llu bytes of %zu", what,
+                            (unsigned long long)have, bytes);
+    if (bytes < have)
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: has %llu bytes after its last element", what,
+                            (unsigned long long)(have - bytes));
+    return SCRT_OK;
+}
+
+ScrtStatus scrt_npy_head(const char *what, const unsigned char *data, size_t n, uint64_t total,
+                         ScrtTensor *ret, ScrtIoError *err)
+{
+    Start start;
+    return read_start(what, data, n, total, &start, ret, err);
+}
+
+ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n, ScrtTensor *ret,
+                          ScrtIoError *err)
+{
+    Start start;
+    ScrtTensor t;
+    ScrtStatus s = read_start(what, data, n, n, &start, &t, err);
+    if (s == SCRT_OK)
+        s = read_elements(what, &start.header, &start.type, data + start.elements,
+                          n - start.elements, &t, err);
+    if (s == SCRT_OK)
         *ret = t;
-    }
     return s;
 }
 
-ScrtStatus scrt_npy_read(const char *path, uint32_t want, ScrtTensor *ret, ScrtIoError *err)
+static bool is_npy(const ScrtFile *f)
 {
-    ScrtFile file;
-    ScrtStatus s = scrt_file_read(path, &file, err);
-    if (s != SCRT_OK)
-        return s;
-    s = scrt_npy_parse(strcmp(path, "-") ? path : "standard input", file.data, file.n, want, ret,
-                       err);
-    scrt_file_close(&file);
-    return s;
+    return f->n >= sizeof magic && memcmp(f->data, magic, sizeof magic) == 0;
 }
+
+static ScrtStatus read_heads(ScrtTensorFile *f, ScrtIoError *err)
+{
+    ScrtTensor head;
+    ScrtStatus s = scrt_npy_head(f->what, f->file.data, f->file.n, f->file.n, &head, err);
+    if (s == SCRT_OK)
+        s = scrt_tensors_room(f, 1, err);
+    return s == SCRT_OK ? scrt_tensors_add(f, "", 0, &head, err) : s;
+}
+
+static ScrtStatus read_tensor(const ScrtTensorFile *f, uint32_t i, ScrtTensor *ret,
+                              ScrtIoError *err)
+{
+    (void)i;
+    return scrt_npy_parse(f->what, f->file.data, f->file.n, ret, err);
+}
+
+const ScrtFileFormat scrt_format_npy = {
+    .suffix = ".npy", .single = true, .is = is_npy, .heads = read_heads, .read = read_tensor};
 
 /* --- Writing --- */
 
@@ -315,10 +364,10 @@ static const char *type_text(uint32_t dtype)
         if (types[i].dtype == dtype)
             return types[i].text;
     if (dtype == SCRT_BF16)
-        return "u2";
+        return "V2"; /* as NumPy saves the types of ml_dtypes */
     if (dtype == SCRT_I4 || dtype == SCRT_I2)
         return "i1";
-    return "u1";
+    return scrt_dtype_is_float((ScrtDtype)dtype) ? "V1" : "u1";
 }
 
 ScrtStatus scrt_npy_header(const ScrtTensor *t, char ret_header[SCRT_NPY_HEADER], size_t *ret_n,

@@ -4,100 +4,91 @@
 
 #include <stdio.h>
 
-void scrt_named_free(ScrtNamedList *list)
-{
-    for (uint32_t i = 0; i < list->n; i++) {
-        scrt_free(list->item[i].name);
-        scrt_free(list->item[i].tensor.data);
-    }
-    scrt_free(list->item);
-    *list = (ScrtNamedList){0};
-}
+/* --- Reading ---------------------------------------------------------------------------------- */
 
 /* Name and place of an entry in messages: "file.npz: 'x.npy'". */
 enum { PLACE = 300 };
 
-static ScrtStatus read_item(const char *what, const ScrtZipEntry *e, ScrtNamed *ret,
-                            ScrtIoError *err)
+/* Bytes of an entry that are unpacked for its header: NumPy's own are of 128. */
+enum { PEEK = 8192 };
+
+static bool is_npz(const ScrtFile *f)
+{
+    return f->n >= 4 && (memcmp(f->data, "PK\3\4", 4) == 0 || memcmp(f->data, "PK\5\6", 4) == 0);
+}
+
+/* The length of an entry's name without NumPy's suffix. */
+static size_t array_name(const ScrtZipEntry *e)
 {
     static const char suffix[] = ".npy";
     const size_t cut = sizeof suffix - 1;
-    size_t length = e->name_length;
-    if (memchr(e->name, '\0', length))
-        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: an entry's name holds a zero byte", what);
-    if (length >= cut && memcmp(e->name + length - cut, suffix, cut) == 0)
-        length -= cut;
+    size_t n = e->name_length;
+    return n >= cut && memcmp(e->name + n - cut, suffix, cut) == 0 ? n - cut : n;
+}
+
+static void name_place(char place[PLACE], const ScrtTensorFile *f, const ScrtZipEntry *e)
+{
+    size_t length = array_name(e);
+    snprintf(place, PLACE, "%.180s: '%.*s'", f->what, length < 100 ? (int)length : 100, e->name);
+}
+
+static ScrtStatus read_head(const ScrtTensorFile *f, const ScrtZipEntry *e, ScrtTensor *ret,
+                            ScrtIoError *err)
+{
+    unsigned char buf[PEEK];
     char place[PLACE];
-    snprintf(place, sizeof place, "%.180s: '%.*s'", what, length < 100 ? (int)length : 100,
-             e->name);
+    size_t n;
+    ScrtStatus s = scrt_zip_peek(f->what, e, buf, sizeof buf, &n, err);
+    if (s != SCRT_OK)
+        return s;
+    name_place(place, f, e);
+    return scrt_npy_head(place, buf, n, e->size, ret, err);
+}
+
+/* An entry that is no array is no error before somebody wants it: archives hold all sorts. */
+static ScrtStatus read_heads(ScrtTensorFile *f, ScrtIoError *err)
+{
+    ScrtZipEntry *e = NULL;
+    uint32_t n = 0;
+    ScrtStatus s = scrt_zip_list(f->what, f->file.data, f->file.n, &e, &n, err);
+    f->own = e;
+    if (s == SCRT_OK)
+        s = scrt_tensors_room(f, n, err);
+    for (uint32_t i = 0; i < n && s == SCRT_OK; i++) {
+        ScrtTensor head;
+        s = read_head(f, &e[i], &head, err);
+        if (s == SCRT_E_MEMORY)
+            break;
+        if (s != SCRT_OK)
+            head = (ScrtTensor){.dtype = SCRT_DTYPE_NONE};
+        s = scrt_tensors_add(f, e[i].name, array_name(&e[i]), &head, err);
+    }
+    return s == SCRT_OK ? scrt_tensors_distinct(f, err) : s;
+}
+
+static ScrtStatus read_tensor(const ScrtTensorFile *f, uint32_t i, ScrtTensor *ret,
+                              ScrtIoError *err)
+{
+    const ScrtZipEntry *e = (const ScrtZipEntry *)f->own + i;
+    ScrtTensor head;
     const unsigned char *data;
     unsigned char *own;
-    ScrtStatus s = scrt_zip_extract(what, e, &data, &own, err);
+    char place[PLACE];
+    ScrtStatus s = read_head(f, e, &head, err);
+    if (s == SCRT_OK)
+        s = scrt_zip_extract(f->what, e, &data, &own, err);
     if (s != SCRT_OK)
         return s;
-    s = scrt_npy_parse(place, data, (size_t)e->size, SCRT_DTYPE_NONE, &ret->tensor, err);
+    name_place(place, f, e);
+    s = scrt_npy_parse(place, data, (size_t)e->size, ret, err);
     scrt_free(own);
-    if (s != SCRT_OK)
-        return s;
-    ret->name = scrt_alloc(length + 1);
-    if (!ret->name) {
-        scrt_free(ret->tensor.data);
-        return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
-    }
-    memcpy(ret->name, e->name, length);
-    ret->name[length] = '\0';
-    return SCRT_OK;
-}
-
-static bool appears(const ScrtNamedList *list, const char *name)
-{
-    for (uint32_t i = 0; i < list->n; i++)
-        if (strcmp(list->item[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static ScrtStatus read_items(const char *what, const ScrtZipEntry *e, uint32_t n,
-                             ScrtNamedList *list, ScrtIoError *err)
-{
-    list->item = scrt_alloc(n * sizeof *list->item);
-    if (!list->item)
-        return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
-    for (uint32_t i = 0; i < n; i++) {
-        ScrtNamed item = {0};
-        ScrtStatus s = read_item(what, &e[i], &item, err);
-        if (s != SCRT_OK)
-            return s;
-        bool twice = appears(list, item.name);
-        list->item[list->n++] = item;
-        if (twice)
-            return scrt_io_fail(err, SCRT_E_FILE, "%.300s: has two entries named '%.100s'", what,
-                                item.name);
-    }
-    return SCRT_OK;
-}
-
-ScrtStatus scrt_npz_read(const char *path, ScrtNamedList *ret, ScrtIoError *err)
-{
-    ScrtFile file;
-    const char *what = strcmp(path, "-") ? path : "standard input";
-    ScrtStatus s = scrt_file_read(path, &file, err);
-    if (s != SCRT_OK)
-        return s;
-    ScrtZipEntry *entry = NULL;
-    uint32_t count = 0;
-    ScrtNamedList list = {0};
-    s = scrt_zip_list(what, file.data, file.n, &entry, &count, err);
-    if (s == SCRT_OK)
-        s = read_items(what, entry, count, &list, err);
-    scrt_free(entry);
-    scrt_file_close(&file);
-    if (s == SCRT_OK)
-        *ret = list;
-    else
-        scrt_named_free(&list);
     return s;
 }
+
+const ScrtFileFormat scrt_format_npz = {
+    .suffix = ".npz", .is = is_npz, .heads = read_heads, .read = read_tensor};
+
+/* --- Writing ---------------------------------------------------------------------------------- */
 
 static ScrtStatus write_item(ScrtZipOut *z, const char *path, const ScrtNamed *item,
                              ScrtIoError *err)

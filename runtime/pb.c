@@ -68,7 +68,7 @@ static bool take_fixed(Bytes *b, size_t n, uint64_t *ret)
 static bool take_field(Bytes *b, Field *f)
 {
     uint64_t tag, length;
-    if (!take_varint(b, &tag) || tag >> 32)
+    if (!take_varint(b, &tag) || tag >> 32 || tag >> 3 == 0)
         return false;
     f->number = (uint32_t)tag >> 3;
     f->wire = (uint32_t)tag & 7;
@@ -263,60 +263,66 @@ static const char *fill(Bytes b, const Proto *p, unsigned char *data, size_t byt
     while (!p->has_raw && b.at < b.end && take_field(&b, &f))
         if (f.number == p->typed)
             each_value(&f, wire_of(f.number), each_store, &sink);
-    if (p->tensor.dtype == SCRT_BOOL)
-        for (size_t i = 0; i < bytes; i++)
-            data[i] = data[i] != 0; /* compiled code counts on 0 and 1 */
     return NULL;
 }
 
-static ScrtStatus make(const char *what, Bytes file, ScrtNamed *ret, ScrtIoError *err)
+/* NULL, or what is wrong with what the first pass finds. */
+static const char *scan_all(Bytes file, Proto *p)
+{
+    size_t bytes;
+    const char *wrong = scan(file, p);
+    if (wrong)
+        return wrong;
+    if (!field_of(p->tensor.dtype))
+        return "has elements of a type that is not supported";
+    if (p->has_raw && p->values)
+        return "has its elements twice";
+    if (!p->has_raw && p->values && p->typed != field_of(p->tensor.dtype))
+        return "has elements of another type than it says";
+    if (!scrt_tensor_bytes(&p->tensor, &bytes))
+        return "has a shape that cannot be";
+    /* no more memory than the file can fill */
+    return bytes > 8 * (size_t)(file.end - file.at) ? "has fewer elements than its shape" : NULL;
+}
+
+static Bytes all_of(const ScrtFile *f)
+{
+    return (Bytes){f->data, f->data + f->n};
+}
+
+static ScrtStatus read_heads(ScrtTensorFile *f, ScrtIoError *err)
 {
     Proto p = {0};
-    size_t bytes, length;
-    const char *wrong = scan(file, &p);
-    if (!wrong && !field_of(p.tensor.dtype))
-        wrong = "has elements of a type that is not supported";
-    if (!wrong && p.has_raw && p.values)
-        wrong = "has its elements twice";
-    if (!wrong && !p.has_raw && p.values && p.typed != field_of(p.tensor.dtype))
-        wrong = "has elements of another type than it says";
-    if (!wrong && !scrt_tensor_bytes(&p.tensor, &bytes))
-        wrong = "has a shape that cannot be";
+    const char *wrong = scan_all(all_of(&f->file), &p);
     if (wrong)
-        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: %s", what, wrong);
-    /* no more memory than the file can fill */
-    if (bytes > 8 * (size_t)(file.end - file.at))
-        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: has fewer elements than its shape", what);
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: %s", f->what, wrong);
+    ScrtStatus s = scrt_tensors_room(f, 1, err);
+    if (s != SCRT_OK)
+        return s;
+    return scrt_tensors_add(f, (const char *)p.name.at, (size_t)(p.name.end - p.name.at), &p.tensor,
+                            err);
+}
 
-    length = (size_t)(p.name.end - p.name.at);
-    if (length && memchr(p.name.at, '\0', length))
-        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its name holds a zero byte", what);
-    p.tensor.data = scrt_alloc(bytes);
-    char *name = scrt_alloc(length + 1);
-    bool memory = p.tensor.data && name;
-    if (memory)
-        wrong = fill(file, &p, p.tensor.data, bytes);
-    if (!memory || wrong) {
-        scrt_free(p.tensor.data);
-        scrt_free(name);
-        return !memory ? scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what)
-                       : scrt_io_fail(err, SCRT_E_FILE, "%.300s: %s", what, wrong);
+static ScrtStatus read_tensor(const ScrtTensorFile *f, uint32_t i, ScrtTensor *ret,
+                              ScrtIoError *err)
+{
+    Proto p = {0};
+    size_t bytes = 0;
+    const char *wrong = scan_all(all_of(&f->file), &p);
+    ScrtTensor t = p.tensor;
+    (void)i;
+    if (!wrong && !(scrt_tensor_bytes(&t, &bytes) && (t.data = scrt_alloc(bytes))))
+        return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", f->what);
+    if (!wrong)
+        wrong = fill(all_of(&f->file), &p, t.data, bytes);
+    if (wrong) {
+        scrt_free(t.data);
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: %s", f->what, wrong);
     }
-    if (length)
-        memcpy(name, p.name.at, length);
-    name[length] = '\0';
-    *ret = (ScrtNamed){name, p.tensor};
+    scrt_tensor_tidy(&t);
+    *ret = t;
     return SCRT_OK;
 }
 
-ScrtStatus scrt_pb_read(const char *path, ScrtNamed *ret, ScrtIoError *err)
-{
-    ScrtFile file;
-    ScrtStatus s = scrt_file_read(path, &file, err);
-    if (s != SCRT_OK)
-        return s;
-    s = make(strcmp(path, "-") ? path : "standard input", (Bytes){file.data, file.data + file.n},
-             ret, err);
-    scrt_file_close(&file);
-    return s;
-}
+const ScrtFileFormat scrt_format_pb = {
+    .suffix = ".pb", .single = true, .heads = read_heads, .read = read_tensor};

@@ -59,13 +59,33 @@ void scrt_temporaries_remove(void);
  * limit become errors. */
 void scrt_end_on_signals(void (*handler)(int signal_number));
 
+/* --- Files of tensors ------------------------------------------------------------------------- */
+
+/* A file of tensors, opened: a .npy, .npz, .safetensors or ONNX TensorProto, told by its content.
+ * Names, types and dims are known, and that the elements are there; none is read or unpacked yet.
+ */
+typedef struct ScrtTensorFile ScrtTensorFile;
+ScrtStatus scrt_tensors_open(const char *path, ScrtTensorFile **ret, ScrtIoError *err);
+void scrt_tensors_close(ScrtTensorFile *f); /* takes NULL */
+uint32_t scrt_tensors_count(const ScrtTensorFile *f);
+/* Whether it is of a format of one tensor: a .npy, whose name is "", or a TensorProto. */
+bool scrt_tensors_single(const ScrtTensorFile *f);
+/* Name and head of tensor i; data is NULL. An array that cannot be read has SCRT_DTYPE_NONE:
+ * reading it says why. */
+const ScrtNamed *scrt_tensors_item(const ScrtTensorFile *f, uint32_t i);
+int64_t scrt_tensors_find(const ScrtTensorFile *f, const char *name); /* -1: there is none */
+/* Tensor i, its data the caller's. want as for scrt_npy_read. */
+ScrtStatus scrt_tensors_read(const ScrtTensorFile *f, uint32_t i, uint32_t want, ScrtTensor *ret,
+                             ScrtIoError *err);
+
 /* .npy, format versions 1 to 3, C or Fortran order (made C), little or big endian (made native),
  * and the types of NumPy that have a ScrtDtype. NumPy has no bf16 and no type of 8 bits or fewer
  * but the integers: elements of those travel as patterns, see scrt_tensor_adopt. want says what the
  * caller would like to have; what cannot be had so is returned as it is, and SCRT_DTYPE_NONE is no
  * wish. On success the caller owns ret->data. "-" is standard input or output. */
 ScrtStatus scrt_npy_read(const char *path, uint32_t want, ScrtTensor *ret, ScrtIoError *err);
-/* bf16 is written as u16, floats of 8 bits or fewer and packed integers as one byte an element.
+/* bf16, and floats of 8 bits or fewer one a byte, are written as void of 2 and 1 bytes, as NumPy
+ * saves ml_dtypes; packed integers as one byte an element.
  * Written to a temporary name, then renamed. */
 ScrtStatus scrt_npy_write(const char *path, const ScrtTensor *t, ScrtIoError *err);
 
@@ -74,12 +94,17 @@ ScrtStatus scrt_npy_write(const char *path, const ScrtTensor *t, ScrtIoError *er
  * bf16; NumPy's void of 1 and 2 bytes, in which ml_dtypes are saved, was read as u8 and u16. False
  * where t is not of that type afterwards; then it is as it was. */
 bool scrt_tensor_adopt(ScrtTensor *t, uint32_t want);
+bool scrt_dtype_adopts(uint32_t is, uint32_t want); /* whether it can */
 
 /* .npz: a zip archive of .npy, stored or deflated, zip64 too; entries in archive order, each of
  * the type that scrt_npy_read gives without a wish. Written stored, at most 4 GiB; the same tensors
  * give the same bytes. */
 ScrtStatus scrt_npz_read(const char *path, ScrtNamedList *ret, ScrtIoError *err);
 ScrtStatus scrt_npz_write(const char *path, const ScrtNamed *item, uint32_t n, ScrtIoError *err);
+
+/* .safetensors, wide elements first; types that the format lacks (i4 to u2, c128) are refused. */
+ScrtStatus scrt_safetensors_write(const char *path, const ScrtNamed *item, uint32_t n,
+                                  ScrtIoError *err);
 
 /* The states of a session as an .npz, one entry a state by its name. Written whole or not at all;
  * load leaves the session as it was on failure, and refuses a file that lacks a state, has one that

@@ -37,9 +37,47 @@ void scrt_out_write(ScrtOut *o, const void *data, size_t n); /* failures are tol
 /* Ends the file: keeps it if keep and all was written, else removes what there is. */
 ScrtStatus scrt_out_close(ScrtOut *o, bool keep, ScrtIoError *err);
 
-/* The .npy in n bytes of memory; what names it in messages. */
-ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n, uint32_t want,
-                          ScrtTensor *ret, ScrtIoError *err);
+bool scrt_ends_with(const char *text, const char *end);
+
+/* Bools become 0 and 1, which compiled code counts on. */
+void scrt_tensor_tidy(ScrtTensor *t);
+
+/* --- Formats of tensor files --- */
+
+enum { SCRT_MOST_TENSORS = 65535 };
+
+typedef struct ScrtFileFormat ScrtFileFormat;
+struct ScrtTensorFile {
+    const char *what; /* the path, for messages */
+    ScrtFile file;
+    const ScrtFileFormat *format;
+    ScrtNamed *item; /* [n], without data; one whose head cannot be read has SCRT_DTYPE_NONE */
+    uint32_t n;
+    void *own; /* the format's, from scrt_alloc */
+};
+struct ScrtFileFormat {
+    const char *suffix;
+    bool single;                   /* one tensor, which need not have a name */
+    bool (*is)(const ScrtFile *f); /* NULL: the format has no mark */
+    ScrtStatus (*heads)(ScrtTensorFile *f, ScrtIoError *err);
+    ScrtStatus (*read)(const ScrtTensorFile *f, uint32_t i, ScrtTensor *ret, ScrtIoError *err);
+};
+extern const ScrtFileFormat scrt_format_npy, scrt_format_npz, scrt_format_safetensors,
+    scrt_format_pb;
+
+/* Room for n heads; then each is added, its name copied; then no two may have one name. */
+ScrtStatus scrt_tensors_room(ScrtTensorFile *f, uint64_t n, ScrtIoError *err);
+ScrtStatus scrt_tensors_add(ScrtTensorFile *f, const char *name, size_t length,
+                            const ScrtTensor *head, ScrtIoError *err);
+ScrtStatus scrt_tensors_distinct(const ScrtTensorFile *f, ScrtIoError *err);
+
+/* Type and dims of the .npy of total bytes that begins with data[n]: its size is checked. what
+ * names it in messages. */
+ScrtStatus scrt_npy_head(const char *what, const unsigned char *data, size_t n, uint64_t total,
+                         ScrtTensor *ret, ScrtIoError *err);
+/* The .npy in n bytes of memory. */
+ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n, ScrtTensor *ret,
+                          ScrtIoError *err);
 /* The header of t as a version 1 .npy, and the bytes that follow it. Elements of less than a byte
  * are spread out, one a byte, into memory that the caller frees: *ret_spread, else NULL. */
 enum { SCRT_NPY_HEADER = 512 };
@@ -59,6 +97,9 @@ typedef struct ScrtZipEntry {
 /* The entries of an archive in memory, all offsets checked; the caller frees *ret_entry. */
 ScrtStatus scrt_zip_list(const char *what, const unsigned char *file, size_t n,
                          ScrtZipEntry **ret_entry, uint32_t *ret_n, ScrtIoError *err);
+/* An entry's first bytes, at most room. */
+ScrtStatus scrt_zip_peek(const char *what, const ScrtZipEntry *e, unsigned char *buf, size_t room,
+                         size_t *ret_n, ScrtIoError *err);
 /* An entry's contents: in the archive's memory where it is stored, else in *ret_own, which the
  * caller frees. The CRC is checked. */
 ScrtStatus scrt_zip_extract(const char *what, const ScrtZipEntry *e, const unsigned char **ret,

@@ -206,14 +206,15 @@ static void z_free(void *opaque, void *p)
     scrt_free(p);
 }
 
-/* Inflates all of the entry into exactly e->size bytes; zlib counts in 32 bits. */
-static int inflate_all(const ScrtZipEntry *e, unsigned char *dst)
+/* Inflates the entry's first room bytes, or all of it; zlib counts in 32 bits. *ret_whole: the
+ * entry ended there, and so did its packed bytes' stream. */
+static int inflate_some(const ScrtZipEntry *e, unsigned char *dst, uint64_t room, bool *ret_whole)
 {
     z_stream z = {.zalloc = z_alloc, .zfree = z_free};
     int code = inflateInit2(&z, -MAX_WBITS);
     if (code != Z_OK)
         return code;
-    uint64_t in = e->packed, out = e->size;
+    uint64_t in = e->packed, out = room;
     z.next_in = (unsigned char *)e->data;
     z.next_out = dst;
     do {
@@ -226,10 +227,35 @@ static int inflate_all(const ScrtZipEntry *e, unsigned char *dst)
             out -= z.avail_out;
         }
         code = inflate(&z, Z_NO_FLUSH);
-    } while (code == Z_OK);
-    bool whole = code == Z_STREAM_END && out == 0 && z.avail_out == 0;
+    } while (code == Z_OK && (z.avail_out > 0 || out > 0 || room == e->size));
+    *ret_whole = code == Z_STREAM_END && out == 0 && z.avail_out == 0;
+    bool full = code == Z_OK && out == 0 && z.avail_out == 0;
     inflateEnd(&z);
-    return code == Z_MEM_ERROR ? code : whole ? Z_OK : Z_DATA_ERROR;
+    return code == Z_MEM_ERROR ? code : *ret_whole || full ? Z_OK : Z_DATA_ERROR;
+}
+
+static ScrtStatus unpack_failed(const char *what, const ScrtZipEntry *e, int code, ScrtIoError *err)
+{
+    if (code == Z_MEM_ERROR)
+        return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
+    return scrt_io_fail(err, SCRT_E_FILE, "%.300s: damaged archive: '%.*s' cannot be unpacked",
+                        what, e->name_length < 100 ? (int)e->name_length : 100, e->name);
+}
+
+ScrtStatus scrt_zip_peek(const char *what, const ScrtZipEntry *e, unsigned char *buf, size_t room,
+                         size_t *ret_n, ScrtIoError *err)
+{
+    bool whole;
+    size_t n = e->size < room ? (size_t)e->size : room;
+    if (e->method == STORED) {
+        memcpy(buf, e->data, n);
+    } else {
+        int code = inflate_some(e, buf, n, &whole);
+        if (code != Z_OK)
+            return unpack_failed(what, e, code, err);
+    }
+    *ret_n = n;
+    return SCRT_OK;
 }
 
 static uint32_t crc_of(uint32_t crc, const unsigned char *p, size_t n)
@@ -244,15 +270,14 @@ ScrtStatus scrt_zip_extract(const char *what, const ScrtZipEntry *e, const unsig
     unsigned char *own = NULL;
     if (e->method == DEFLATED) {
         own = e->size <= PTRDIFF_MAX ? scrt_alloc((size_t)e->size) : NULL;
-        int code = own ? inflate_all(e, own) : Z_MEM_ERROR;
-        if (code != Z_OK)
+        bool whole = true;
+        int code = own ? inflate_some(e, own, e->size, &whole) : Z_MEM_ERROR;
+        if (code == Z_OK && !whole)
+            code = Z_DATA_ERROR;
+        if (code != Z_OK) {
             scrt_free(own);
-        if (code == Z_MEM_ERROR)
-            return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
-        if (code != Z_OK)
-            return scrt_io_fail(err, SCRT_E_FILE,
-                                "%.300s: damaged archive: '%.*s' cannot be unpacked", what,
-                                e->name_length < 100 ? (int)e->name_length : 100, e->name);
+            return unpack_failed(what, e, code, err);
+        }
         data = own;
     }
     if (crc_of(0, data, (size_t)e->size) != e->crc) {

@@ -222,7 +222,7 @@ START_TEST(refuses_in_words)
     begin(SCRT_F32, 1);
     bytes(8, "a\0b", 3);
     bytes(9, "1234", 4);
-    refuse("its name holds a zero byte");
+    refuse("name in it holds a zero byte");
     n_file = 0;
     refuse("has elements of a type that is not supported");
     memcpy(file, "\x93NUMPY", n_file = 6);
@@ -277,7 +277,7 @@ START_TEST(every_allocation_may_fail)
     scratch_make();
     begin(SCRT_I32, 2);
     bytes(5, "\1\2", 2);
-    ck_assert_uint_eq(fail_each_allocation(read_and_free), 3);
+    ck_assert_uint_eq(fail_each_allocation(read_and_free), 5);
     scratch_remove();
 }
 END_TEST

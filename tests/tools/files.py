@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files as they come: none is lost, none is waited for, none fills memory."""
+import json
 import os
-import resource
 import subprocess
 import sys
 import time
 
+import ml_dtypes
 import numpy as np
 import onnx
 from onnx import helper
@@ -97,7 +98,7 @@ def no_regular_file(tmp):
     assert "E0102" in bounded("dump", hole)
     with open("/dev/zero", "rb") as zero:
         assert "device" in bounded("dump", "-", stdin=zero)
-    for path in (fifo, "/dev/zero", hole):
+    for path in (fifo, "/dev/zero", hole, npy):
         assert path in bounded("run", MNIST, "-i", path)
         assert path in bounded("run", MNIST, "--data", path)
     assert "nothing writes" in bounded("dump", MNIST, "--recipe", fifo)
@@ -116,4 +117,83 @@ def no_regular_file(tmp):
     assert "nothing reads" in failing("dump", MNIST, "-o", fifo)
 
 
-run_all("tools-files", (inputs_stay, no_regular_file))
+def archives(tmp):
+    """An archive is asked for types and shapes before it is unpacked; what it holds is said."""
+    npz, digit = os.path.join(tmp, "a.npz"), np.load(DIGIT)
+    exe = os.path.join(tmp, "exe")
+    scalec("compile", MNIST, "-o", exe)
+    for shape, dtype in (((300 << 20,), np.uint8), ((16 << 20, 4), np.float32)):
+        np.savez_compressed(npz, Input3=np.zeros(shape, dtype))
+        for args in (["run", MNIST, "-i", npz], ["run", MNIST, "--data", npz],
+                     ["dump", MNIST, "--calibrate", npz, "--recipe", "fp8"]):
+            err = bounded(*args, megabytes=150)
+            assert npz in err and "Input3" in err, err
+    np.savez_compressed(npz, Input3=digit, other=np.zeros(300 << 20, np.uint8), words=np.array(["a", "bc"]))
+    scalec("run", MNIST, "-i", npz)
+    scalec("dump", MNIST, "--calibrate", npz, "--recipe", "fp8")
+    np.savez(npz, one=digit, two=digit)
+    for args in (["run", MNIST, "-i", npz], ["check", MNIST, "--data", npz]):
+        err = failing(*args)
+        assert "one" in err and "two" in err and "Input3" in err, err
+    np.savez(npz, digit)
+    want = scalec("run", MNIST, "-i", DIGIT, "--top", 3)
+    assert scalec("run", MNIST, "-i", npz, "--top", 3) == want
+    assert "SQNR" in scalec("check", MNIST, "--data", npz, "--recipe", "fp8")
+    p = subprocess.run([exe, "-i", npz, "--top", "3"], capture_output=True, text=True)
+    assert p.stdout == want, p.stderr
+
+
+def safetensors(tmp):
+    """Inputs and outputs, also of the types that NumPy lacks."""
+    src, dst, digit = os.path.join(tmp, "x.safetensors"), os.path.join(tmp, "y.safetensors"), np.load(DIGIT)
+    meta = {"__metadata__": {"format": "np", "a\"b": "\u00e9"}}
+
+    def save(path, **arrays):
+        head, at, data = dict(meta), 0, b""
+        for name, (kind, shape, raw) in arrays.items():
+            head[name] = {"dtype": kind, "shape": shape, "data_offsets": [at, at + len(raw)]}
+            at += len(raw)
+            data += raw
+        text = json.dumps(head).encode()
+        with open(path, "wb") as f:
+            f.write(len(text).to_bytes(8, "little") + text + data)
+
+    def load(path):
+        raw = open(path, "rb").read()
+        n = int.from_bytes(raw[:8], "little")
+        return {k: (v["dtype"], v["shape"], raw[8 + n:][slice(*v["data_offsets"])])
+                for k, v in json.loads(raw[8:8 + n]).items()}
+    save(src, Input3=("F32", [1, 1, 28, 28], digit.astype(np.float32).tobytes()), extra=("U8", [2], b"ab"))
+    scalec("run", MNIST, "-i", src, "-o", dst)
+    npy = os.path.join(tmp, "y.npy")
+    scalec("run", MNIST, "-i", DIGIT, "-o", npy)
+    (kind, shape, raw), = load(dst).values()
+    assert (kind, shape) == ("F32", [1, 10])
+    np.testing.assert_array_equal(np.frombuffer(raw, np.float32), np.load(npy)[0])
+    text = write(os.path.join(tmp, "low.sc"), """graph @low(%a: f8e4m3fn[2,4], %b: bf16[3,1], %d: bool[2]) -> (%w, %x, %z) {
+  %w = transpose %a {perm = [1,0]} : f8e4m3fn[4,2]
+  %x = transpose %b {perm = [1,0]} : bf16[1,3]
+  %z = not %d : bool[2]
+}
+""")
+    a, b = bytes(range(8)), bytes(range(6))
+    save(src, a=("F8_E4M3", [2, 4], a), b=("BF16", [3, 1], b), d=("BOOL", [2], bytes([0, 7])))
+    scalec("run", text, "-i", src, "-o", dst)
+    got = load(dst)
+    assert got["w"] == ("F8_E4M3", [4, 2], bytes([0, 4, 1, 5, 2, 6, 3, 7])), got
+    assert got["x"] == ("BF16", [1, 3], b), got
+    assert got["z"] == ("BOOL", [2], bytes([1, 0])), got
+    npz = os.path.join(tmp, "y.npz")
+    scalec("run", text, "-i", src, "-o", npz)
+    back = np.load(npz)
+    assert back["w"].view(ml_dtypes.float8_e4m3fn).shape == (4, 2) and back["w"].dtype.kind == "V", back["w"].dtype
+    assert back["x"].view(ml_dtypes.bfloat16).tobytes() == b
+    np.savez(npz, a=np.frombuffer(a, ml_dtypes.float8_e4m3fn).reshape(2, 4), b=np.frombuffer(b, ml_dtypes.bfloat16).reshape(3, 1),
+             d=np.array([False, True]))
+    scalec("run", text, "-i", npz, "-o", dst)
+    assert load(dst) == got
+    save(src, Input3=("F32", [1, 1, 28, 28], b"short"))
+    assert "Input3" in failing("run", MNIST, "-i", src)
+
+
+run_all("tools-files", (inputs_stay, no_regular_file, archives, safetensors))

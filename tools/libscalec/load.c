@@ -80,20 +80,23 @@ static const char *folder_of(ScCtx *cx, const char *path)
 typedef struct Blobs {
     ScCtx *cx;
     ScInitializers *model; /* of the `source` line, or NULL */
-    ScrtNamedList npz;     /* of PATH.npz */
+    ScrtTensorFile *npz;   /* PATH.npz, or NULL */
 } Blobs;
 
 static const ScBlob *find_blob(void *self, const char *name)
 {
     Blobs *b = self;
     const ScBlob *found = b->model ? sc_initializers_find(b->model, name) : NULL;
-    for (uint32_t i = 0; !found && i < b->npz.n; i++) {
-        const ScrtTensor *t = &b->npz.item[i].tensor;
-        size_t bytes;
-        if (!strcmp(b->npz.item[i].name, name) && scrt_tensor_bytes(t, &bytes))
-            found = sc_blob(b->cx, sc_intern(b->cx, name), (ScrtDtype)t->dtype, t->rank, t->dims,
-                            sc_memdup(sc_ctx_arena(b->cx), t->data, bytes));
-    }
+    int64_t k = !found && b->npz ? scrt_tensors_find(b->npz, name) : -1;
+    ScrtTensor t;
+    ScrtIoError err;
+    size_t bytes;
+    if (k < 0 || scrt_tensors_read(b->npz, (uint32_t)k, SCRT_DTYPE_NONE, &t, &err) != SCRT_OK)
+        return found;
+    if (scrt_tensor_bytes(&t, &bytes))
+        found = sc_blob(b->cx, sc_intern(b->cx, name), (ScrtDtype)t.dtype, t.rank, t.dims,
+                        sc_memdup(sc_ctx_arena(b->cx), t.data, bytes));
+    scrt_free(t.data);
     return found;
 }
 
@@ -150,12 +153,12 @@ static ScGraph *load_text(ScCtx *cx, const char *path, const char *text)
     char *npz = sc_printf(sc_ctx_arena(cx), "%s.npz", path);
     ScrtIoError err;
     if (ok && strcmp(path, "-") && scalec_note_file(cx, npz) &&
-        scrt_npz_read(npz, &blobs.npz, &err) != SCRT_OK)
+        scrt_tensors_open(npz, &blobs.npz, &err) != SCRT_OK)
         ok = scalec_read_failed(cx, npz, &err);
     sc_set_file(cx, path);
     if (ok)
         g = sc_parse(cx, path, text, &(ScBlobSource){find_blob, &blobs}, NULL);
-    scrt_named_free(&blobs.npz);
+    scrt_tensors_close(blobs.npz);
     return g;
 }
 

@@ -9,11 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-typedef enum Kind { ARCHIVE, SINGLE, FOLDER } Kind;
-
 typedef struct Source { /* one file or folder */
-    Kind kind;
     const char *path;
+    bool folder;       /* a test_data_set */
     uint32_t first, n; /* its sets */
 } Source;
 
@@ -71,35 +69,79 @@ static int find_output(const ScGraph *g, const char *name)
     return -1;
 }
 
-static bool hold_archive(ScalecSamples *s, const char *path)
+/* Whether a tensor can be input i, of one set or of several: known before its elements are read. */
+static bool head_fits(ScalecSamples *s, const char *path, uint32_t i, const ScrtTensor *head)
 {
-    ScrtNamedList list;
-    ScrtIoError err;
-    bool ok = true;
-    if (scrt_npz_read(path, &list, &err) != SCRT_OK)
-        return scalec_read_failed(s->cx, path, &err);
-    for (uint32_t k = 0; k < list.n; k++) {
-        int i = find_input(s->g, list.item[k].name);
-        if (i >= 0 && !s->held[i].data) {
-            s->held[i] = list.item[k].tensor;
-            list.item[k].tensor.data = NULL;
-        }
+    const ScType *t = sc_type_of(s->g, s->g->in[i]);
+    bool fits = scrt_dtype_adopts(head->dtype, t->dtype) && head->rank == t->rank;
+    if (head->dtype == SCRT_DTYPE_NONE) /* reading it says why */
+        return true;
+    for (uint32_t k = 1; fits && k < t->rank; k++) {
+        int64_t c;
+        fits = !sc_term_const(t->dim[k], &c) || c == head->dims[k];
     }
-    scrt_named_free(&list);
-    for (uint32_t i = 0; ok && i < s->g->n_in; i++)
-        ok = s->held[i].data || bad(s, path, input_name(s->g, i), "is missing");
-    return ok;
+    if (fits)
+        return true;
+    ScStr have = {0}, want = {0};
+    sc_str_addf(&have, "%s[", scrt_dtype_name((ScrtDtype)head->dtype));
+    for (uint32_t k = 0; k < head->rank; k++)
+        sc_str_addf(&have, "%s%lld", k ? "," : "", (long long)head->dims[k]);
+    sc_type_print(t, &want);
+    sc_fail_file(s->cx, path, SC_E_INPUT, "input \"%s\" is %s], the model takes %s",
+                 input_name(s->g, i), sc_str_get(&have), sc_str_get(&want));
+    sc_str_free(&have);
+    sc_str_free(&want);
+    return false;
 }
 
-static bool hold_single(ScalecSamples *s, const char *path)
+static bool hold_tensor(ScalecSamples *s, const char *path, const ScrtTensorFile *f, uint32_t k,
+                        uint32_t i)
 {
     ScrtIoError err;
-    if (s->g->n_in != 1)
+    return head_fits(s, path, i, &scrt_tensors_item(f, k)->tensor) &&
+           (scrt_tensors_read(f, k, sc_type_of(s->g, s->g->in[i])->dtype, &s->held[i], &err) ==
+                SCRT_OK ||
+            scalec_read_failed(s->cx, path, &err));
+}
+
+/* What a file holds, for one that lacks an input. */
+static bool lacks(ScalecSamples *s, const char *path, const ScrtTensorFile *f, uint32_t i)
+{
+    ScStr names = {0};
+    for (uint32_t k = 0; k < scrt_tensors_count(f) && names.n < 400; k++)
+        sc_str_addf(&names, "%s\"%s\"", k ? ", " : "", scrt_tensors_item(f, k)->name);
+    sc_fail_file(s->cx, path, SC_E_INPUT, "input \"%s\" is missing", input_name(s->g, i));
+    sc_note(s->cx, "it holds %s", names.n ? sc_str_get(&names) : "nothing");
+    sc_str_free(&names);
+    return false;
+}
+
+/* Arrays by name; the only array of a file is the only input, whatever its name. */
+static bool hold_arrays(ScalecSamples *s, const char *path, const ScrtTensorFile *f)
+{
+    uint32_t n = scrt_tensors_count(f);
+    if (s->g->n_in == 1 && n == 1)
+        return hold_tensor(s, path, f, 0, 0);
+    if (scrt_tensors_single(f))
         return sc_fail_file(s->cx, path, SC_E_INPUT,
                             "one array for a model of %u inputs; an .npz names them", s->g->n_in);
-    return scrt_npy_read(path, sc_type_of(s->g, s->g->in[0])->dtype, &s->held[0], &err) ==
-               SCRT_OK ||
-           scalec_read_failed(s->cx, path, &err);
+    for (uint32_t i = 0; i < s->g->n_in; i++) {
+        int64_t k = scrt_tensors_find(f, input_name(s->g, i));
+        if (k < 0 ? !lacks(s, path, f, i) : !hold_tensor(s, path, f, (uint32_t)k, i))
+            return false;
+    }
+    return true;
+}
+
+static bool hold_file(ScalecSamples *s, const char *path)
+{
+    ScrtTensorFile *f;
+    ScrtIoError err;
+    if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
+        return scalec_read_failed(s->cx, path, &err);
+    bool ok = hold_arrays(s, path, f);
+    scrt_tensors_close(f);
+    return ok;
 }
 
 static bool exists(const char *path)
@@ -144,12 +186,10 @@ static bool hold_folder(ScalecSamples *s, const char *path)
 
 static bool hold(ScalecSamples *s, uint32_t k)
 {
-    static bool (*const by_kind[])(ScalecSamples *, const char *) = {hold_archive, hold_single,
-                                                                     hold_folder};
     if (s->open == k)
         return true;
     drop_held(s);
-    if (!by_kind[s->source[k].kind](s, s->source[k].path))
+    if (!(s->source[k].folder ? hold_folder : hold_file)(s, s->source[k].path))
         return false;
     s->open = k;
     return true;
@@ -183,9 +223,9 @@ static bool count_sets(ScalecSamples *s, const char *path, uint32_t *ret)
     return true;
 }
 
-static bool add_source(ScalecSamples *s, Kind kind, const char *path)
+static bool add_source(ScalecSamples *s, bool folder, const char *path)
 {
-    Source src = {kind, sc_intern(s->cx, path), s->n, 0};
+    Source src = {sc_intern(s->cx, path), folder, s->n, 0};
     scalec_note_file(s->cx, path);
     sc_buf_push(s->source, s->n_source, s->cap_source, src);
     if (!hold(s, s->n_source - 1) || !count_sets(s, path, &src.n))
@@ -216,16 +256,16 @@ static bool add_folder(ScalecSamples *s, const char *path)
     uint32_t before = s->n_source;
     if (is_set(s, a, path)) {
         sc_arena_free(a);
-        return add_source(s, FOLDER, path);
+        return add_source(s, true, path);
     }
     int n = scandir(path, &entry, NULL, alphasort);
     for (int i = 0; i < n; i++) {
         char *child = sc_printf(a, "%s/%s", path, entry[i]->d_name);
         if (ok && entry[i]->d_name[0] != '.') {
-            if (has_suffix(child, ".npz"))
-                ok = add_source(s, ARCHIVE, child);
+            if (has_suffix(child, ".npz") || has_suffix(child, ".safetensors"))
+                ok = add_source(s, false, child);
             else if (is_set(s, a, child))
-                ok = add_source(s, FOLDER, child);
+                ok = add_source(s, true, child);
         }
         free(entry[i]);
     }
@@ -255,7 +295,7 @@ ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path
     else if (S_ISDIR(st.st_mode))
         ok = add_folder(s, path);
     else
-        ok = add_source(s, has_suffix(path, ".npy") ? SINGLE : ARCHIVE, path);
+        ok = add_source(s, false, path);
     if (ok)
         return s;
     scalec_samples_close(s);
