@@ -155,8 +155,9 @@ typedef struct ScWindow {
     uint32_t n_spatial;
     int64_t kernel[SCRT_MAX_RANK], stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
     const ScTerm *pad_begin[SCRT_MAX_RANK], *pad_end[SCRT_MAX_RANK]; /* elements */
-    bool hangs;   /* the last window may reach beyond pad_end */
-    bool is_conv; /* contracts with w [out, in / group, kernel...]; else reduces by monoid */
+    bool hangs;         /* the last window may reach beyond pad_end */
+    bool channels_last; /* x and the result are [batch, spatial..., channel] */
+    bool is_conv;       /* contracts with w [out, in / group, kernel...]; else reduces by monoid */
     int64_t group;
     int bias;             /* operand index of [out], or -1 */
     ScMonoid monoid;      /* a pool: skips positions outside x */

@@ -63,6 +63,12 @@ static const ScPass pass_expand = {
     .required = true,
     .run = sc_pass_expand,
 };
+static const ScPass pass_layout = {
+    .name = "layout",
+    .doc = "computes convolutions of many channels, and what lies between them, with channels last",
+    .refuses = SC_G_KERNELS,
+    .run = sc_pass_layout,
+};
 static const ScPass pass_fuse = {
     .name = "fuse",
     .doc = "groups nodes into kernels of one loop class",
@@ -73,15 +79,15 @@ static const ScPass pass_fuse = {
 };
 
 const ScPass *const sc_pass_table[] = {
-    &pass_fold,     &pass_simplify, &pass_raise,  &pass_scalify,
-    &pass_quantize, &pass_settle,   &pass_expand, &pass_fuse,
+    &pass_fold,   &pass_simplify, &pass_raise,  &pass_scalify, &pass_quantize,
+    &pass_settle, &pass_expand,   &pass_layout, &pass_fuse,
 };
 const uint32_t sc_pass_count = sizeof sc_pass_table / sizeof *sc_pass_table;
 
 static const ScStep pipeline[] = {
     {&pass_fold, "fold"},       {&pass_simplify, "simplify"}, {&pass_raise, "raise"},
     {&pass_scalify, "scalify"}, {&pass_quantize, "quantize"}, {&pass_settle, "settle"},
-    {&pass_expand, "expand"},   {&pass_fuse, "fuse"},
+    {&pass_expand, "expand"},   {&pass_layout, "layout"},     {&pass_fuse, "fuse"},
 };
 
 #define N_STEP (sizeof pipeline / sizeof *pipeline)

@@ -121,6 +121,7 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_settle(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+ScGraph *sc_pass_layout(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
 /* --- The pipeline ---------------------------------------------------------------------------- */

@@ -239,6 +239,9 @@ typedef struct CgEpiRow {
     LLVMValueRef at[CG_EPI_MAX + 1], result; /* i64 element addresses of operands, of results */
 } CgEpiRow;
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx);
+/* The same for indices that are counted as one, row-major: without a division where no operand is
+ * broadcast over some of them only. */
+CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_idx);
 /* Elements at column col of the anchor's bias, in their compute type; operand is its index. */
 CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
                      uint32_t w, LLVMValueRef mask);

@@ -32,17 +32,18 @@ static bool add_access(CgModule *m, CgEpi *e, ScVal v)
     return cg_access(m, e->f, v, e->type->rank, e->type->dim, &e->access[e->n_access++]);
 }
 
-/* A convolution's bias lies along the channels, dim 1; any other broadcasts. */
+/* A convolution's bias lies along the channels; any other broadcasts. */
 static bool add_bias(CgModule *m, CgEpi *e)
 {
     const ScGraph *g = e->f->sub;
     const ScNode *n = e->anchor;
     int bias = -1;
-    bool channels = n->op->lower.cls == SC_WINDOW;
-    if (channels) {
+    uint32_t channel = 0; /* where the bias lies along one dim only */
+    if (n->op->lower.cls == SC_WINDOW) {
         ScWindow w = {0};
         n->op->window(g, n, &w);
         bias = w.is_conv ? w.bias : -1;
+        channel = w.channels_last ? e->type->rank - 1 : 1;
     } else if (n->op->lower.cls == SC_CONTRACT) {
         ScContract c = {0};
         n->op->contract(g, n, &c);
@@ -51,17 +52,17 @@ static bool add_bias(CgModule *m, CgEpi *e)
     e->bias = -1;
     if (bias < 0 || (uint32_t)bias >= n->n_in || n->in[bias] == SC_ABSENT)
         return true;
-    uint32_t rank = channels ? 1 : e->type->rank;
-    const ScTerm *const *dim = channels ? &e->type->dim[1] : e->type->dim;
+    uint32_t rank = channel ? 1 : e->type->rank;
+    const ScTerm *const *dim = channel ? &e->type->dim[channel] : e->type->dim;
     CgAccess *a = &e->access[e->n_access];
     ((ScVal *)e->value)[e->n_access] = n->in[bias];
     if (!cg_access(m, e->f, n->in[bias], rank, dim, a))
         return false;
-    if (channels) {
+    if (channel) {
+        const ScTerm *stride = a->stride[0];
         a->rank = e->type->rank;
-        a->stride[1] = a->stride[0];
         for (uint32_t d = 0; d < a->rank; d++)
-            a->stride[d] = d == 1 ? a->stride[1] : sc_term(m->cx, 0);
+            a->stride[d] = d == channel ? stride : sc_term(m->cx, 0);
     }
     e->bias = (int32_t)e->n_access++;
     return true;
@@ -110,6 +111,27 @@ CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_
     r.result = cg_int(cg, 0);
     for (uint32_t d = 0; d < n_idx; d++)
         r.result = cg_add_int(cg, r.result, cg_mul_int(cg, idx[d], cg_term(cg, e->stride[d])));
+    return r;
+}
+
+CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_idx)
+{
+    LLVMValueRef idx[SCRT_MAX_RANK];
+    CgEpiRow r = {.n_idx = n_idx};
+    if (!cg_merge(e->m, e->n_access, e->access, 0, n_idx, e->type->dim)) {
+        cg_unflatten(cg, row, n_idx, e->type->dim, idx);
+        return cg_epi_row(cg, e, idx, n_idx);
+    }
+    for (uint32_t i = 0; i < e->n_access; i++) {
+        const CgAccess *a = &e->access[i];
+        const ScTerm *pitch = cg_merged_stride(e->m, a, 0, n_idx, e->type->dim);
+        r.at[i] =
+            cg_add_int(cg, cg_address(cg, a, 0, NULL), cg_mul_int(cg, row, cg_term(cg, pitch)));
+    }
+    r.result = cg_int(cg, 1); /* a row of the result is all that is left of it */
+    for (uint32_t d = n_idx; d < e->type->rank; d++)
+        r.result = cg_mul_int(cg, r.result, cg_term(cg, e->type->dim[d]));
+    r.result = cg_mul_int(cg, row, r.result);
     return r;
 }
 

@@ -92,14 +92,10 @@ static bool may_pack(const CgContract *c)
     return sc_term_const(b->offset, &x) && sc_term_const(c->k, &x) && sc_term_const(c->n, &x);
 }
 
-static bool describe_panels(CgContract *c, ScrtDtype dtype, const CgTarget *t)
+static bool describe_panels(CgModule *m, CgContract *c, ScrtDtype dtype)
 {
     CgPanels *p = &c->panels;
-    p->unit = cg_unit(t, dtype, c->f->trait);
-    p->unit.w = p->unit.way == CG_UNIT_PLAIN ? c->tile.w : p->unit.w;
-    p->nr = c->tile.nr;
-    p->ku = p->unit.way == CG_UNIT_PLAIN ? 1 : 4 * p->unit.w / p->nr;
-    p->size = scrt_dtype_bits(dtype) / 8;
+    cg_panels_init(m, dtype, c->f->trait, &c->tile, p);
     sc_term_const(c->k, &p->k);
     sc_term_const(c->n, &p->n);
     sc_term_const(c->b.offset, &p->offset);
@@ -118,49 +114,12 @@ static bool describe_panels(CgContract *c, ScrtDtype dtype, const CgTarget *t)
     return true;
 }
 
-/* void (ptr packed, ptr panel, i64 units): a chunk of a panel as compute numbers. */
-static LLVMTypeRef unpack_type(CgModule *m)
-{
-    LLVMTypeRef p[3] = {m->t_ptr, m->t_ptr, m->i64};
-    return LLVMFunctionType(m->t_void, p, 3, 0);
-}
-
-static LLVMValueRef unpack_fn(CgModule *m, const CgContract *c)
-{
-    const CgUnit *u = &c->panels.unit;
-    const char *name = sc_printf(m->arena, "unpack_%s_%s%u_%u", scrt_dtype_name(u->dtype),
-                                 cg_unit_name(u), u->facts, c->panels.nr);
-    LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
-    if (fn)
-        return fn;
-    Cg cg;
-    fn = cg_begin_fn(&cg, m, NULL, name, unpack_type(m));
-    const CgTile *t = &c->tile;
-    uint32_t n = c->panels.ku * t->nv;
-    CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
-    LLVMValueRef x[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
-    cg_unit_load(&cg, &c->panels, LLVMGetParam(fn, 0), i.i, x);
-    for (uint32_t j = 0; j < n; j++) {
-        LLVMValueRef at = cg_gep(&cg, cg_vec(t->el, t->w), LLVMGetParam(fn, 1),
-                                 cg_add_int(&cg, first, cg_int(&cg, j)));
-        LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], at), t->size * t->w);
-    }
-    cg_next(&cg, &i);
-    cg_end_fn(&cg);
-    return fn;
-}
-
 static LLVMValueRef packed_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret_off)
 {
     const CgContract *c = j->self;
     (void)ret_off;
     LLVMValueRef src = cg_packed_panel(cg, c, at->outer, at->panel, at->k0);
-    if (cg_storage_type(cg->m, (ScrtDtype)c->panels.unit.dtype) == c->tile.el)
-        return src;
-    LLVMValueRef units = cg_cdiv_int(cg, at->n_k, cg_int(cg, c->panels.ku));
-    LLVMValueRef arg[3] = {src, at->b, units};
-    LLVMBuildCall2(cg->b, unpack_type(cg->m), unpack_fn(cg->m, c), arg, 3, "");
-    return at->b;
+    return cg_panel_values(cg, &c->panels, &c->tile, src, at->n_k, at->b);
 }
 
 /* --- Any other B ----------------------------------------------------------------------------- */
@@ -267,7 +226,7 @@ static void plan_b(CgModule *m, CgContract *c)
     ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
     c->packed = may_pack(c);
     cg_tile_init(m, result, j->rows, j->cols, j->depth, c->packed, &c->tile);
-    c->packed = c->packed && describe_panels(c, t->dtype, &m->target);
+    c->packed = c->packed && describe_panels(m, c, t->dtype);
     j->tile = c->tile;
     j->panel = c->packed ? packed_panel : gathered_panel;
     j->b_bytes = sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
@@ -339,8 +298,8 @@ static bool emit(CgModule *m, CgFunc *f)
     bool known = sc_term_const(c->job.rows, &rows);
     bool few = c->packed && (!known || rows <= CG_STREAM_ROWS);
     bool many = !few || !known;
-    if (many && c->packed && cg_storage_type(m, (ScrtDtype)c->panels.unit.dtype) != c->tile.el)
-        unpack_fn(m, c);
+    if (many && c->packed)
+        cg_panel_prepare(m, &c->panels, &c->tile);
     f->scratch_thread = sc_term(m->cx, 0);
     if (few)
         f->scratch_thread = cg_stream_scratch(m, c);
@@ -355,24 +314,7 @@ static bool emit(CgModule *m, CgFunc *f)
 
 static uint64_t trait(CgModule *m, const CgFunc *f)
 {
-    const ScNode *n = anchor(f->sub);
-    ScView view;
-    ScVal root;
-    if (!cg_view_of(m, f->sub, n->in[1], &view, &root))
-        return 0;
-    for (uint32_t i = 0; i < f->n_in; i++) {
-        ScrtDtype t = sc_type_of(f->sub, f->sub->in[i])->dtype;
-        if (f->sub->in[i] != root || !f->const_in[i] || scrt_dtype_bits(t) != 8 ||
-            !scrt_dtype_is_float(t))
-            continue;
-        ScrtTensor x;
-        if (!cg_const_tensor(m, f->g, f->const_in[i], &x))
-            return 0;
-        uint64_t facts = cg_codes_facts(t, x.data, (size_t)scrt_count(&x));
-        scrt_free(x.data);
-        return facts;
-    }
-    return 0;
+    return cg_operand_facts(m, f, anchor(f->sub)->in[1]);
 }
 
 const CgClass cg_contract = {"contract", trait, emit};

@@ -205,17 +205,3 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
     else
         decode_bits(cg, u, x, ret);
 }
-
-void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
-                  LLVMValueRef ret[4])
-{
-    LLVMValueRef first = cg_mul_int(cg, unit, cg_int(cg, (int64_t)p->ku * p->nr));
-    if (p->unit.way != CG_UNIT_PLAIN) {
-        cg_unit_decode(cg, &p->unit, cg_gep(cg, cg->m->i8, panel, first), ret);
-        return;
-    }
-    for (uint32_t j = 0; j < p->nr / p->unit.w; j++) {
-        LLVMValueRef at = cg_add_int(cg, first, cg_int(cg, j * p->unit.w));
-        ret[j] = cg_load(cg, (ScrtDtype)p->unit.dtype, panel, at, p->unit.w, NULL).v;
-    }
-}

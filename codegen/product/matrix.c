@@ -14,10 +14,7 @@ LLVMValueRef cg_packed_panel(Cg *cg, const CgContract *c, LLVMValueRef outer, LL
             if (!sc_term_is(c->b.stride[i], 0))
                 matrix = cg_add_int(cg, cg_mul_int(cg, matrix, cg_int(cg, p->batch[j++])), idx[i]);
     }
-    LLVMValueRef at = cg_mul_int(cg, matrix, cg_int(cg, cg_matrix_bytes(p)));
-    at = cg_add_int(cg, at, cg_mul_int(cg, panel, cg_int(cg, cg_panel_bytes(p))));
-    at = cg_add_int(cg, at, cg_mul_int(cg, k0, cg_int(cg, (int64_t)p->nr * p->size)));
-    return cg_gep(cg, cg->m->i8, cg_operand(cg, (uint32_t)c->b.operand), at);
+    return cg_panel_at(cg, p, (uint32_t)c->b.operand, matrix, panel, k0);
 }
 
 /* Batch indices and m of a row: where B has no batch, rows run over the batch too. */

@@ -16,13 +16,20 @@ int64_t cg_matrix_bytes(const CgPanels *p)
     return (p->n + p->nr - 1) / p->nr * cg_panel_bytes(p);
 }
 
+static int64_t row_at(const CgPanels *p, int64_t k)
+{
+    if (!p->k_inner)
+        return k * p->k_stride;
+    return k / p->k_inner * p->k_outer + k % p->k_inner * p->k_stride;
+}
+
 /* One unit: rows k0 .. k0 + ku, columns n0 .. n0 + nr. dst is zeroed; place: of each lane. */
 static void pack_unit(const CgPanels *p, const uint32_t *place, const unsigned char *src,
                       int64_t k0, int64_t n0, unsigned char *dst)
 {
     int64_t cols = p->n - n0 < p->nr ? p->n - n0 : p->nr, size = p->size;
     for (int64_t k = k0; k < k0 + p->ku && k < p->k; k++, place += p->nr) {
-        const unsigned char *from = src + (k * p->k_stride + n0 * p->n_stride) * size;
+        const unsigned char *from = src + (row_at(p, k) + n0 * p->n_stride) * size;
         for (int64_t n = 0; n < cols; n++, from += p->n_stride * size) {
             if (size == 1)
                 dst[place[n]] = *from;

@@ -14,39 +14,39 @@ typedef struct Pool {
     bool counted; /* the mean's divisor depends on the position */
 } Pool;
 
-static bool is_float(const Pool *p)
-{
-    return LLVMGetTypeKind(p->w.tile.el) != LLVMIntegerTypeKind;
-}
-
 static bool is_signed(const Pool *p)
 {
     ScrtDtype t = sc_type_of(p->w.f->sub, p->w.node->in[0])->dtype;
     return scrt_dtype_kind(t) == SCRT_KIND_INT;
 }
 
-static LLVMValueRef neutral(const Pool *p)
+LLVMValueRef cg_pool_neutral(LLVMTypeRef el, ScMonoid monoid, bool is_signed)
 {
-    LLVMTypeRef el = p->w.tile.el;
-    ScMonoid monoid = p->w.desc.monoid;
+    bool f = LLVMGetTypeKind(el) != LLVMIntegerTypeKind, max = monoid == SC_MAX;
     if (monoid == SC_SUM || monoid == SC_PROD) {
         double x = monoid == SC_PROD;
-        return is_float(p) ? LLVMConstReal(el, x) : LLVMConstInt(el, (uint64_t)x, 0);
+        return f ? LLVMConstReal(el, x) : LLVMConstInt(el, (uint64_t)x, 0);
     }
-    bool max = monoid == SC_MAX;
-    if (is_float(p))
+    if (f)
         return LLVMConstReal(el, max ? -INFINITY : INFINITY);
     uint32_t bits = LLVMGetIntTypeWidth(el);
-    uint64_t least = is_signed(p) ? UINT64_C(1) << (bits - 1) : 0;
+    uint64_t least = is_signed ? UINT64_C(1) << (bits - 1) : 0;
     return LLVMConstInt(el, max ? least : ~least, 0);
 }
 
-/* A NaN among the elements stays; of equal ones the first stays. */
-static LLVMValueRef combine(Cg *cg, const Pool *p, LLVMValueRef acc, LLVMValueRef x)
+static LLVMValueRef neutral_of(const Pool *p)
+{
+    return cg_pool_neutral(p->w.tile.el, p->w.desc.monoid, is_signed(p));
+}
+
+LLVMValueRef cg_pool_combine(Cg *cg, ScMonoid monoid, bool is_signed, LLVMValueRef acc,
+                             LLVMValueRef x)
 {
     LLVMBuilderRef b = cg->b;
-    ScMonoid monoid = p->w.desc.monoid;
-    bool f = is_float(p), max = monoid == SC_MAX;
+    LLVMTypeRef el = LLVMTypeOf(x);
+    if (LLVMGetTypeKind(el) == LLVMVectorTypeKind)
+        el = LLVMGetElementType(el);
+    bool f = LLVMGetTypeKind(el) != LLVMIntegerTypeKind, max = monoid == SC_MAX;
     if (monoid == SC_SUM)
         return f ? LLVMBuildFAdd(b, acc, x, "") : LLVMBuildAdd(b, acc, x, "");
     if (monoid == SC_PROD)
@@ -55,7 +55,7 @@ static LLVMValueRef combine(Cg *cg, const Pool *p, LLVMValueRef acc, LLVMValueRe
     if (f) {
         better = LLVMBuildFCmp(b, max ? LLVMRealOGT : LLVMRealOLT, x, acc, "");
         better = LLVMBuildOr(b, better, LLVMBuildFCmp(b, LLVMRealUNO, x, x, ""), "");
-    } else if (is_signed(p)) {
+    } else if (is_signed) {
         better = LLVMBuildICmp(b, max ? LLVMIntSGT : LLVMIntSLT, x, acc, "");
     } else {
         better = LLVMBuildICmp(b, max ? LLVMIntUGT : LLVMIntULT, x, acc, "");
@@ -126,7 +126,7 @@ static void position(Cg *cg, const Body *b, LLVMValueRef k, LLVMValueRef col, ui
     LLVMValueRef at =
         cg_add_int(cg, cg_add_int(cg, b->row, off), cg_mul_int(cg, col, cg_int(cg, stride)));
     LLVMValueRef x = strided(cg, t, cg_gep(cg, t->el, b->plane, at), stride, w);
-    cg_set(cg, acc, combine(cg, p, cg_get(cg, vec, acc), x));
+    cg_set(cg, acc, cg_pool_combine(cg, p->w.desc.monoid, is_signed(p), cg_get(cg, vec, acc), x));
     if (count) {
         x = strided(cg, t, cg_gep(cg, t->el, b->count, at), stride, w);
         cg_set(cg, count, LLVMBuildFAdd(cg->b, cg_get(cg, vec, count), x, ""));
@@ -138,7 +138,7 @@ static void pool_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueR
     const Body *b = arg;
     const Pool *p = b->p;
     LLVMTypeRef vec = cg_vec(p->w.tile.el, w);
-    LLVMValueRef acc = cg_var(cg, vec, cg_splat(cg, neutral(p), w));
+    LLVMValueRef acc = cg_var(cg, vec, cg_splat(cg, neutral_of(p), w));
     LLVMValueRef count = p->counted ? cg_var(cg, vec, LLVMConstNull(vec)) : NULL;
     if (p->w.n_kernel <= UNROLL) {
         for (uint32_t k = 0; k < p->w.n_kernel; k++)
@@ -209,7 +209,7 @@ static LLVMValueRef pool_body(CgModule *m, const Pool *p)
     b.plane = cg_gep(&cg, m->i8, b.off, cg_term(&cg, offsets_bytes(m, p)));
     b.count = cg_gep(&cg, m->i8, b.plane, cg_term(&cg, plane_bytes(m, p)));
     cg_window_offsets(&cg, &p->w, sc_term(m->cx, 1), b.off);
-    cg_window_fill(&cg, &p->w, b.plane, plane_elements(m, p), neutral(p));
+    cg_window_fill(&cg, &p->w, b.plane, plane_elements(m, p), neutral_of(p));
     if (p->counted)
         count_plane(&cg, &b);
     CgLoop i = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));

@@ -49,7 +49,8 @@ typedef struct CgPanels CgPanels;
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
                   LLVMValueRef ret[4]);
 
-/* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c) --------- */
+/* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c, panels.c) -
+ */
 
 enum { CG_PACK_BATCH = SCRT_MAX_RANK };
 struct CgPanels { /* plain data: the argument of the packer */
@@ -58,11 +59,26 @@ struct CgPanels { /* plain data: the argument of the packer */
     uint32_t size;   /* bytes of an element */
     uint32_t n_batch;
     int64_t batch[CG_PACK_BATCH], batch_stride[CG_PACK_BATCH]; /* elements of the operand */
-    int64_t k, n, k_stride, n_stride, offset;
+    int64_t k, n, n_stride, offset;
+    /* Row r lies at r / k_inner * k_outer + r % k_inner * k_stride; k_inner 0: r * k_stride. */
+    int64_t k_inner, k_outer, k_stride;
 };
 bool cg_pack_panels(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *out); /* CgPackFn */
 int64_t cg_panel_bytes(const CgPanels *p);  /* of one panel */
 int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
+typedef struct CgTile CgTile;
+/* Chooses unit, nr, ku and size for a tile's columns; facts: of the codes. */
+void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *t, CgPanels *ret);
+/* Where a packed panel begins at row k0, a multiple of ku. */
+LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueRef matrix,
+                         LLVMValueRef panel, LLVMValueRef k0);
+/* n_k rows of a packed panel as compute numbers: the panel itself, or decoded to dst. The function
+ * that decodes is made beforehand, since functions end before the next begins. */
+void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t);
+LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMValueRef src,
+                             LLVMValueRef n_k, LLVMValueRef dst);
+/* Facts of the codes of a constant operand, through views; 0 where nothing is known. */
+uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v);
 
 /* --- The register tile (tile.c) --------------------------------------------------------------- */
 
@@ -71,7 +87,7 @@ int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
 
 enum { CG_TILE_ROWS = 112 }; /* rows of A that a thread holds at a time: at most, about */
 
-typedef struct CgTile {
+struct CgTile {
     LLVMTypeRef el; /* f32, f64 or an integer */
     uint32_t size;  /* its bytes */
     uint32_t w, nv; /* lanes; vectors of a row */
@@ -83,7 +99,7 @@ typedef struct CgTile {
     uint32_t kc;    /* columns of a chunk, a multiple of 4 */
     uint32_t ks;    /* distance of A's rows in elements */
     uint32_t rows;  /* of a block at most: a multiple of mr */
-} CgTile;
+};
 
 /* Chooses a tile for a result of rows x cols summed over depth; extents are terms, NULL cols:
  * as many as wanted. nv_pow2: panels are packed, so nv must divide 4. */

@@ -23,8 +23,8 @@ static uint32_t round_up(uint32_t x, uint32_t to)
     return (x + to - 1) / to * to;
 }
 
-/* Rows of a tile of nv vectors: as many as registers hold, evened out over the rows there are, and
- * a divisor of them if one is tall enough. A symbolic number is most often a power of two. */
+/* Rows of a tile of nv vectors: as many as registers hold, evened out over the rows there are. A
+ * symbolic number is most often a power of two. */
 static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
 {
     uint32_t most = (t->n_reg - nv - 2) / nv; /* a row of B, a broadcast, a product */
@@ -36,9 +36,6 @@ static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
     }
     if (rows <= most)
         return rows ? (uint32_t)rows : 1;
-    for (uint32_t d = most; d * 2 > most && d * nv >= 8; d--)
-        if (rows % d == 0)
-            return d;
     int64_t tiles = (rows + most - 1) / most;
     return (uint32_t)((rows + tiles - 1) / tiles);
 }

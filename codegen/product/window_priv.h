@@ -43,6 +43,12 @@ void cg_window_offsets(Cg *cg, const CgWindow *w, const ScTerm *channels, LLVMVa
 void cg_nest(Cg *cg, uint32_t n, const ScTerm *const *dim, LLVMValueRef *idx, CgLoop *loop);
 void cg_nest_end(Cg *cg, uint32_t n, const CgLoop *loop);
 
+/* A pool's start and step. el: of the elements; acc, x: elements or vectors of them. A NaN among
+ * the elements stays; of equal ones the first stays. */
+LLVMValueRef cg_pool_neutral(LLVMTypeRef el, ScMonoid monoid, bool is_signed);
+LLVMValueRef cg_pool_combine(Cg *cg, ScMonoid monoid, bool is_signed, LLVMValueRef acc,
+                             LLVMValueRef x);
+
 bool cg_emit_conv(CgModule *m, CgFunc *f, const ScNode *n);
 bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n);
 

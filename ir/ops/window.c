@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What slides a window over the spatial extents of [batch, channel, spatial...]: convolution and
- * pools, over one to three spatial extents. Automatic pads are resolved at import. */
+ * pools, over one to three spatial extents. Automatic pads are resolved at import. With
+ * channels_last the input and the result are [batch, spatial..., channel]; weights are the same. */
 #include "ir/ops/ops_priv.h"
 
 enum { X, W, BIAS };
@@ -9,19 +10,38 @@ enum { X, W, BIAS };
 /* The attributes of all rows here; conv has no kernel_shape, its weights say it. */
 typedef struct Attrs {
     const ScAttr *kernel, *strides, *pads, *dilations;
-    bool ceil;
+    bool ceil, last;
 } Attrs;
-enum { C_STRIDES, C_PADS, C_DILATIONS, C_GROUP, C_OUT };
-enum { P_KERNEL, P_STRIDES, P_PADS, P_DILATIONS, P_CEIL, P_COUNT_PAD };
+enum { C_STRIDES, C_PADS, C_DILATIONS, C_GROUP, C_OUT, C_LAST };
+enum { P_KERNEL, P_STRIDES, P_PADS, P_DILATIONS, P_CEIL, P_LAST, P_COUNT_PAD };
 
 static Attrs conv_attrs(const ScAttr *a)
 {
-    return (Attrs){NULL, &a[C_STRIDES], &a[C_PADS], &a[C_DILATIONS], false};
+    return (Attrs){.strides = &a[C_STRIDES],
+                   .pads = &a[C_PADS],
+                   .dilations = &a[C_DILATIONS],
+                   .last = a[C_LAST].i != 0};
 }
 
 static Attrs pool_attrs(const ScAttr *a)
 {
-    return (Attrs){&a[P_KERNEL], &a[P_STRIDES], &a[P_PADS], &a[P_DILATIONS], a[P_CEIL].i != 0};
+    return (Attrs){.kernel = &a[P_KERNEL],
+                   .strides = &a[P_STRIDES],
+                   .pads = &a[P_PADS],
+                   .dilations = &a[P_DILATIONS],
+                   .ceil = a[P_CEIL].i != 0,
+                   .last = a[P_LAST].i != 0};
+}
+
+/* Which extent of a tensor of that rank has the channels; which one is the first spatial one. */
+static uint32_t channel_dim(const Attrs *a, uint32_t rank)
+{
+    return a->last ? rank - 1 : 1;
+}
+
+static uint32_t spatial_dim(const Attrs *a)
+{
+    return a->last ? 1 : 2;
 }
 
 static int64_t value_or_1(const ScAttr *a, uint32_t i)
@@ -70,7 +90,7 @@ static const ScTerm *positions(const ScInfer *in, const Attrs *a, uint32_t n, ui
     if (!sc_holds(in, SC_GUARD_AT_MOST, sc_term(cx, size), padded,
                   "a window and the extent that it moves over")) {
         sc_infer_fail(in, SC_E_SHAPE, "the window, %lld long, does not fit into axis %u",
-                      (long long)size, d + 2);
+                      (long long)size, d + spatial_dim(a));
         return NULL;
     }
     if (!a->ceil)
@@ -81,10 +101,10 @@ static const ScTerm *positions(const ScInfer *in, const Attrs *a, uint32_t n, ui
 
 static bool spatial(const ScInfer *in, const Attrs *a, const int64_t *kernel, const ScTerm **dim)
 {
-    uint32_t n = in->in[X]->rank - 2;
+    uint32_t n = in->in[X]->rank - 2, at = spatial_dim(a);
     for (uint32_t d = 0; d < n; d++) {
         int64_t size = (kernel[d] - 1) * value_or_1(a->dilations, d) + 1;
-        if (!(dim[2 + d] = positions(in, a, n, d, in->in[X]->dim[2 + d], size)))
+        if (!(dim[at + d] = positions(in, a, n, d, in->in[X]->dim[at + d], size)))
             return false;
     }
     return true;
@@ -107,6 +127,7 @@ static void describe(ScCtx *cx, const Attrs *a, uint32_t n, ScWindow *ret)
     ret->bias = -1;
     ret->group = 1;
     ret->hangs = a->ceil;
+    ret->channels_last = a->last;
     for (uint32_t d = 0; d < n; d++) {
         ret->kernel[d] = a->kernel ? a->kernel->is[d] : 0;
         ret->stride[d] = value_or_1(a->strides, d);
@@ -119,6 +140,11 @@ static void describe(ScCtx *cx, const Attrs *a, uint32_t n, ScWindow *ret)
 #define STRIDES   {.name = "strides", .kind = SC_A_INTS, .doc = "1 where not given"}
 #define PADS      {.name = "pads", .kind = SC_A_TERMS, .doc = "before each, after each; 0"}
 #define DILATIONS {.name = "dilations", .kind = SC_A_INTS, .doc = "steps within the window; 1"}
+#define LAST                                                                                       \
+    {.name = "channels_last",                                                                      \
+     .kind = SC_A_INT,                                                                             \
+     .def = SC_INT(0),                                                                             \
+     .doc = "channels are the last extent, not the second"}
 
 /* --- Evaluation ------------------------------------------------------------------------------ */
 
@@ -139,7 +165,7 @@ static Place place(const ScEval *e, const Attrs *a, const int64_t *kernel)
         p.dilation[d] = value_or_1(a->dilations, d);
         p.pad[d] = pads ? sc_eval_term(e, a->pads->ts[d]) : 0;
         p.pad_end[d] = pads ? sc_eval_term(e, a->pads->ts[p.n + d]) : 0;
-        p.extent[d] = e->in[X]->dims[2 + d];
+        p.extent[d] = e->in[X]->dims[spatial_dim(a) + d];
     }
     return p;
 }
@@ -168,6 +194,28 @@ static int64_t product(uint32_t n, const int64_t *x)
     return y;
 }
 
+/* x as doubles, [batch, channel, plane], wherever its channels lie. */
+static const double *planes(ScArena *arena, const ScrtTensor *x, const Attrs *a)
+{
+    const double *from = sc_ops_doubles(arena, x);
+    int64_t c = x->dims[channel_dim(a, x->rank)];
+    int64_t plane = product(x->rank - 2, x->dims + spatial_dim(a)), at = 0;
+    double *to = sc_array(arena, double, (size_t)(x->dims[0] * c * plane));
+    for (int64_t b = 0; b < x->dims[0]; b++)
+        for (int64_t i = 0; i < c; i++)
+            for (int64_t k = 0; k < plane; k++)
+                to[at++] = from[a->last ? (b * plane + k) * c + i : (b * c + i) * plane + k];
+    return to;
+}
+
+/* Where element k of channel c of image b of a result lies. */
+static int64_t stored_at(const ScrtTensor *out, const Attrs *a, int64_t b, int64_t c, int64_t k)
+{
+    int64_t channels = out->dims[channel_dim(a, out->rank)];
+    int64_t plane = product(out->rank - 2, out->dims + spatial_dim(a));
+    return a->last ? (b * plane + k) * channels + c : (b * channels + c) * plane + k;
+}
+
 /* --- Convolution ----------------------------------------------------------------------------- */
 
 static bool infer_conv(ScInfer *in)
@@ -188,11 +236,12 @@ static bool infer_conv(ScInfer *in)
     if (group < 1 || !sc_holds(in, SC_GUARD_DIVIDES, sc_term(in->cx, group), w->dim[0],
                                "group and the output channels"))
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "group must divide the output channels");
-    if (!sc_holds(in, SC_GUARD_EQUAL, x->dim[1], sc_term_scale(in->cx, w->dim[1], group),
+    const ScTerm *channels = x->dim[channel_dim(&a, x->rank)];
+    if (!sc_holds(in, SC_GUARD_EQUAL, channels, sc_term_scale(in->cx, w->dim[1], group),
                   "channels and those of the weights")) {
         sc_infer_fail(in, SC_E_SHAPE, "channels differ");
         sc_note(in->cx, "X's channels, %s, must equal W's second extent, %s, times group, %lld",
-                sc_ops_text(in, x->dim[1]), sc_ops_text(in, w->dim[1]), (long long)group);
+                sc_ops_text(in, channels), sc_ops_text(in, w->dim[1]), (long long)group);
         return false;
     }
     bool bias = in->n_in > BIAS && in->in[BIAS]->kind != SC_TYPE_ABSENT;
@@ -200,7 +249,7 @@ static bool infer_conv(ScInfer *in)
                                                       in->in[BIAS]->dim[0], "weights and bias")))
         return sc_infer_fail(in, SC_E_SHAPE, "the bias must have one element for each of W's");
     dim[0] = x->dim[0];
-    dim[1] = bias ? sc_unified(w->dim[0], in->in[BIAS]->dim[0]) : w->dim[0];
+    dim[channel_dim(&a, x->rank)] = bias ? sc_unified(w->dim[0], in->in[BIAS]->dim[0]) : w->dim[0];
     return spatial(in, &a, kernel, dim) && sc_ops_result(in, dtype, x->rank, dim);
 }
 
@@ -248,17 +297,18 @@ static bool eval_conv(ScEval *e)
     Attrs a = conv_attrs(e->n->attr);
     Place p = place(e, &a, w->dims + 2);
     int64_t channels = w->dims[1], group = sc_attr(e->n, C_GROUP)->i;
-    int64_t each = product(p.n, out->dims + 2), plane = product(p.n, p.extent);
-    int64_t size = channels * product(p.n, p.kernel), m_group = w->dims[0] / group, at = 0;
-    const double *x = sc_ops_doubles(arena, e->in[X]), *v = sc_ops_doubles(arena, w);
+    const int64_t *extent = out->dims + spatial_dim(&a);
+    int64_t each = product(p.n, extent), plane = product(p.n, p.extent);
+    int64_t size = channels * product(p.n, p.kernel), m_group = w->dims[0] / group;
+    const double *x = planes(arena, e->in[X], &a), *v = sc_ops_doubles(arena, w);
     const double *bias =
         e->n->n_in > BIAS && e->in[BIAS] ? sc_ops_doubles(arena, e->in[BIAS]) : NULL;
     for (int64_t b = 0; b < out->dims[0]; b++)
-        for (int64_t m = 0; m < out->dims[1]; m++) {
+        for (int64_t m = 0; m < w->dims[0]; m++) {
             int64_t idx[MAX_SPATIAL] = {0}, first = (b * group + m / m_group) * channels;
-            for (int64_t i = 0; i < each; i++, sc_ops_next(p.n, out->dims + 2, idx)) {
+            for (int64_t i = 0; i < each; i++, sc_ops_next(p.n, extent, idx)) {
                 double y = convolve(&p, x + first * plane, v + m * size, channels, idx);
-                sc_ops_store(&e->out[0], at++, bias ? y + bias[m] : y);
+                sc_ops_store(&e->out[0], stored_at(out, &a, b, m, i), bias ? y + bias[m] : y);
             }
         }
     sc_arena_free(arena);
@@ -287,6 +337,18 @@ static Random draw(ScBuild *b, uint64_t *r)
     return w;
 }
 
+/* Moves the channels of x to its end, or not. */
+static uint32_t channels_anywhere(uint64_t *r, int64_t *x, uint32_t n)
+{
+    uint32_t last = sc_ops_pick(r, 0, 1);
+    int64_t c = x[1];
+    for (uint32_t d = 0; last && d < n; d++)
+        x[1 + d] = x[2 + d];
+    if (last)
+        x[1 + n] = c;
+    return last;
+}
+
 static uint32_t make_conv(ScBuild *b, uint64_t *r, ScVal *ret_out)
 {
     Random p = draw(b, r);
@@ -296,13 +358,14 @@ static uint32_t make_conv(ScBuild *b, uint64_t *r, ScVal *ret_out)
     p.x[1] = w[1] * group;
     for (uint32_t d = 0; d < p.n; d++)
         w[2 + d] = p.kernel[d];
+    uint32_t last = channels_anywhere(r, p.x, p.n);
     ScVal in[3] = {sc_ops_input(b, "x", SCRT_F32, 2 + p.n, p.x),
                    sc_ops_input(b, "w", SCRT_F32, 2 + p.n, w)};
     uint32_t n_in = 2;
     if (sc_ops_pick(r, 0, 1))
         in[n_in++] = sc_ops_input(b, "bias", SCRT_F32, 1, w);
     ScAttr *attr = SC_ATTRS(SC_INTS(p.n, p.stride), SC_TERMS(2 * p.n, p.pad),
-                            SC_INTS(p.n, p.dilation), SC_INT(group));
+                            SC_INTS(p.n, p.dilation), SC_INT(group), {0}, SC_INT(last));
     ret_out[0] = sc_node1(b, &sc_op_conv, attr, n_in, in);
     return 1;
 }
@@ -317,8 +380,9 @@ const ScOp sc_op_conv = {
              PADS,
              DILATIONS,
              {.name = "group", .kind = SC_A_INT, .def = SC_INT(1), .doc = "channels in groups"},
-             SC_OPS_OUT},
-    .n_attr = 5,
+             SC_OPS_OUT,
+             LAST},
+    .n_attr = 6,
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_conv,
     .scale = "a, b, a+b -> a+b",
@@ -339,8 +403,9 @@ static bool infer_pool(ScInfer *in)
     Attrs a = pool_attrs(in->attr);
     if (!check_rank(in) || !check_attrs(in, &a, x->rank - 2))
         return false;
+    uint32_t c = channel_dim(&a, x->rank);
     dim[0] = x->dim[0];
-    dim[1] = x->dim[1];
+    dim[c] = x->dim[c];
     return spatial(in, &a, a.kernel->is, dim) && sc_ops_result(in, x->dtype, x->rank, dim);
 }
 
@@ -400,13 +465,16 @@ static bool eval_pool(ScEval *e, bool mean, bool count_pad)
     ScArena *arena = sc_arena_new();
     Attrs a = pool_attrs(e->n->attr);
     Place p = place(e, &a, a.kernel->is);
-    int64_t each = product(p.n, out->dims + 2), plane = product(p.n, p.extent), at = 0;
-    const double *x = sc_ops_doubles(arena, e->in[X]);
+    const int64_t *extent = out->dims + spatial_dim(&a);
+    int64_t each = product(p.n, extent), plane = product(p.n, p.extent);
+    int64_t channels = out->dims[channel_dim(&a, out->rank)];
+    const double *x = planes(arena, e->in[X], &a);
     double least = scrt_dtype_is_float(out->dtype) ? -INFINITY : out->dtype == SCRT_I8 ? -128 : 0;
-    for (int64_t c = 0; c < out->dims[0] * out->dims[1]; c++) {
+    for (int64_t c = 0; c < out->dims[0] * channels; c++) {
         int64_t idx[MAX_SPATIAL] = {0};
-        for (int64_t i = 0; i < each; i++, sc_ops_next(p.n, out->dims + 2, idx))
-            sc_ops_store(&e->out[0], at++, pool(&p, x + c * plane, idx, least, mean, count_pad));
+        for (int64_t i = 0; i < each; i++, sc_ops_next(p.n, extent, idx))
+            sc_ops_store(&e->out[0], stored_at(out, &a, c / channels, c % channels, i),
+                         pool(&p, x + c * plane, idx, least, mean, count_pad));
     }
     sc_arena_free(arena);
     return true;
@@ -426,11 +494,12 @@ static uint32_t make_pool(ScBuild *b, uint64_t *r, const ScOp *op, ScrtDtype dty
 {
     Random p = draw(b, r);
     p.x[1] = sc_ops_pick(r, 1, 3);
-    ScVal x = sc_ops_input(b, "x", dtype, 2 + p.n, p.x);
     uint32_t ceil = sc_ops_pick(r, 0, 1), count_pad = sc_ops_pick(r, 0, 1);
+    uint32_t last = channels_anywhere(r, p.x, p.n);
+    ScVal x = sc_ops_input(b, "x", dtype, 2 + p.n, p.x);
     ScAttr *attr =
         SC_ATTRS(SC_INTS(p.n, p.kernel), SC_INTS(p.n, p.stride), SC_TERMS(2 * p.n, p.pad),
-                 SC_INTS(p.n, p.dilation), SC_INT(ceil), SC_INT(count_pad));
+                 SC_INTS(p.n, p.dilation), SC_INT(ceil), SC_INT(last), SC_INT(count_pad));
     ret_out[0] = sc_node1(b, op, attr, 1, &x);
     return 1;
 }
@@ -458,8 +527,8 @@ const ScOp sc_op_maxpool = {
     .onnx = {"", "MaxPool", 1},
     .in = "X: num",
     .out = "Y: num",
-    .attr = {KERNEL, STRIDES, PADS, DILATIONS, CEIL},
-    .n_attr = 5,
+    .attr = {KERNEL, STRIDES, PADS, DILATIONS, CEIL, LAST},
+    .n_attr = 6,
     .infer = infer_maxpool,
     .scale = "a -> a",
     .top = sc_ops_top_first,
@@ -480,11 +549,12 @@ const ScOp sc_op_avgpool = {
              PADS,
              DILATIONS,
              CEIL,
+             LAST,
              {.name = "count_include_pad",
               .kind = SC_A_INT,
               .def = SC_INT(0),
               .doc = "pads count as zeros"}},
-    .n_attr = 6,
+    .n_attr = 7,
     .flags = SC_SUMS,
     .infer = infer_pool,
     .scale = "a -> a",

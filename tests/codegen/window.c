@@ -109,6 +109,19 @@ static int64_t out_extent(int64_t x, int64_t before, int64_t after, int64_t size
     return (x + before + after - size) / stride + 1;
 }
 
+/* "n,c,y,x", or with channels last "n,y,x,c". */
+static const char *shape(char *buf, size_t n, bool last, const char *batch, int64_t c,
+                         const int64_t *size)
+{
+    if (last)
+        snprintf(buf, n, "%s,%lld,%lld,%lld", batch, (long long)size[0], (long long)size[1],
+                 (long long)c);
+    else
+        snprintf(buf, n, "%s,%lld,%lld,%lld", batch, (long long)c, (long long)size[0],
+                 (long long)size[1]);
+    return buf;
+}
+
 static int64_t make_conv(Rig *r, const ScOp *op)
 {
     static const char *const type[][3] = {
@@ -118,6 +131,10 @@ static int64_t make_conv(Rig *r, const ScOp *op)
     (void)op;
     const char *const *t = type[rig_draw(r, 0, 5)];
     int64_t group = rig_draw(r, 1, 3), in = rig_draw(r, 1, 4), out = group * rig_draw(r, 1, 20);
+    if (rig_draw(r, 0, 3) == 0) { /* each channel by itself */
+        in = 1;
+        out = group = rig_draw(r, 2, 40);
+    }
     int64_t batch = rig_draw(r, 0, 3), stride[2], pad[4], dil[2], x[2], k[2], y[2];
     for (int i = 0; i < 2; i++) {
         k[i] = rig_draw(r, 1, 5);
@@ -130,22 +147,21 @@ static int64_t make_conv(Rig *r, const ScOp *op)
     }
     rig_blob(r, "w", 4, (int64_t[]){out, in, k[0], k[1]});
     rig_blob(r, "b", 1, &out);
-    int64_t x_channels = in * group;
-    char result[96];
-    snprintf(result, sizeof result, "%s[n,%lld,%lld,%lld]", t[2], (long long)out, (long long)y[0],
-             (long long)y[1]);
+    bool last = rig_draw(r, 0, 1);
+    char result[96], from[96], to[96];
+    shape(from, sizeof from, last, "n", in * group, x);
+    snprintf(result, sizeof result, "%s[%s]", t[2], shape(to, sizeof to, last, "n", out, y));
     rig_parse(r,
-              "graph @g(%%x: %s[n,%lld,%lld,%lld]) -> (%%y) {\n"
+              "graph @g(%%x: %s[%s]) -> (%%y) {\n"
               "  %%w = const @w : %s[%lld,%lld,%lld,%lld]\n"
               "  %%b = const @b : %s[%lld]\n"
               "  %%c = conv %%x, %%w, %%b {strides = [%lld,%lld], pads = [%lld,%lld,%lld,%lld], "
-              "dilations = [%lld,%lld], group = %lld} : %s\n"
+              "dilations = [%lld,%lld], group = %lld, channels_last = %d} : %s\n"
               "  %%y = relu %%c : %s\n}\n",
-              t[0], (long long)x_channels, (long long)x[0], (long long)x[1], t[1], (long long)out,
-              (long long)in, (long long)k[0], (long long)k[1], t[2], (long long)out,
-              (long long)stride[0], (long long)stride[1], (long long)pad[0], (long long)pad[1],
-              (long long)pad[2], (long long)pad[3], (long long)dil[0], (long long)dil[1],
-              (long long)group, result, result);
+              t[0], from, t[1], (long long)out, (long long)in, (long long)k[0], (long long)k[1],
+              t[2], (long long)out, (long long)stride[0], (long long)stride[1], (long long)pad[0],
+              (long long)pad[1], (long long)pad[2], (long long)pad[3], (long long)dil[0],
+              (long long)dil[1], (long long)group, last, result, result);
     rig_inputs(r, "n", batch);
     return in * k[0] * k[1];
 }
@@ -163,13 +179,16 @@ static int64_t make_big(Rig *r, const ScOp *op)
     int64_t in = rig_draw(r, 30, 40), out = rig_draw(r, 120, 130), x = rig_draw(r, 5, 19);
     long long s = rig_draw(r, 1, 2);
     rig_blob(r, "w", 4, (int64_t[]){out, in, 3, 3});
+    bool last = rig_draw(r, 0, 1);
+    int64_t y = (x - 1) / s + 1;
+    char from[96], to[96];
     rig_parse(r,
-              "graph @g(%%x: f32[2,%lld,%lld,%lld]) -> (%%y) {\n"
+              "graph @g(%%x: f32[%s]) -> (%%y) {\n"
               "  %%w = const @w : f8e4m3fn[%lld,%lld,3,3]\n"
               "  %%y = conv %%x, %%w {strides = [%lld,%lld], pads = [1,1,1,1], "
-              "dilations = [1,1]} : f32[2,%lld,%lld,%lld]\n}\n",
-              (long long)in, (long long)x, (long long)x, (long long)out, (long long)in, s, s,
-              (long long)out, (x - 1) / s + 1, (x - 1) / s + 1);
+              "channels_last = %d} : f32[%s]\n}\n",
+              shape(from, sizeof from, last, "2", in, (int64_t[]){x, x}), (long long)out,
+              (long long)in, s, s, last, shape(to, sizeof to, last, "2", out, (int64_t[]){y, y}));
     rig_inputs(r, NULL, 0);
     return in * 9;
 }
@@ -207,12 +226,16 @@ static int64_t make_pool(Rig *r, const ScOp *op)
     static const char *const type[] = {"f8e4m3fn", "f8e5m2", "f16", "f32"};
     const char *t = type[rig_draw(r, 0, 3)];
     int64_t k = rig_draw(r, 1, 6), s = rig_draw(r, 1, 6), x = k + rig_draw(r, 0, 60);
-    long long kk = k, ss = s, xx = x, y = (x - k) / s + 1;
+    int64_t c = rig_draw(r, 1, 20), y = (x - k) / s + 1;
+    bool last = rig_draw(r, 0, 1);
+    char from[96], to[96];
     rig_parse(r,
-              "graph @g(%%x: %s[n,3,%lld,%lld]) -> (%%y) {\n"
+              "graph @g(%%x: %s[%s]) -> (%%y) {\n"
               "  %%y = %s %%x {kernel_shape = [%lld,%lld], strides = [%lld,%lld], "
-              "pads = [0,0,0,0], dilations = [1,1]} : %s[n,3,%lld,%lld]\n}\n",
-              t, xx, xx, op->name, kk, kk, ss, ss, t, y, y);
+              "channels_last = %d} : %s[%s]\n}\n",
+              t, shape(from, sizeof from, last, "n", c, (int64_t[]){x, x}), op->name, (long long)k,
+              (long long)k, (long long)s, (long long)s, last, t,
+              shape(to, sizeof to, last, "n", c, (int64_t[]){y, y}));
     rig_inputs(r, "n", rig_draw(r, 0, 3));
     return k * k;
 }
@@ -271,6 +294,30 @@ START_TEST(report)
 }
 END_TEST
 
+/* Weights are packed and stay in FP8, in whole panels. */
+START_TEST(report_last)
+{
+    Rig r;
+    rig_init(&r, "x86-64-v3", 1);
+    rig_blob(&r, "w", 4, (int64_t[]){16, 8, 3, 3});
+    rig_blob(&r, "d", 4, (int64_t[]){16, 1, 3, 3});
+    rig_parse(&r, "graph @g(%%x: f8e4m3fn[1,14,14,8]) -> (%%z) {\n"
+                  "  %%w = const @w : f8e4m3fn[16,8,3,3]\n"
+                  "  %%y = conv %%x, %%w {channels_last = 1} : f32[1,12,12,16]\n"
+                  "  %%d = const @d : f8e4m3fn[16,1,3,3]\n"
+                  "  %%z = conv %%y, %%d {channels_last = 1, group = 16} : f32[1,10,10,16]\n}\n");
+    rig_compile(&r);
+    const char *what = rig_what(&r, 0);
+    ck_assert_msg(strncmp(what, "conv f8e4m3fn x f8e4m3fn packed: channels last, tile ", 53) == 0,
+                  "%s", what);
+    what = rig_what(&r, 1);
+    ck_assert_msg(strcmp(what, "conv f32 x f8e4m3fn packed: depthwise, vectors of 8 channels") == 0,
+                  "%s", what);
+    ck_assert_uint_le(r.object->n_weights, 16 * 72 + 16 * 12 + 128);
+    rig_free(&r);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("codegen-window");
@@ -285,6 +332,7 @@ int main(void)
     tcase_add_test(t, maxpool_formats);
     tcase_add_test(t, maxpool_nan);
     tcase_add_test(t, report);
+    tcase_add_test(t, report_last);
     suite_add_tcase(s, t);
     return sct_main("codegen-window", s);
 }

@@ -159,7 +159,8 @@ START_TEST(stages_in_order)
     Seen s = {0};
     ScPipeline p = {.after = see, .arg = &s, .verify = true};
     ck_assert_msg(run(cx, &p, 0, NULL), "%s", sct_messages(cx));
-    ck_assert_str_eq(s.stages, "import fold simplify raise scalify quantize settle expand fuse ");
+    ck_assert_str_eq(s.stages,
+                     "import fold simplify raise scalify quantize settle expand layout fuse ");
     s.stages[0] = '\0';
     p.until = "raise";
     ck_assert(run(cx, &p, 0, NULL));

@@ -235,14 +235,14 @@ START_TEST(every_stage_gives_the_same_results)
 END_TEST
 
 typedef struct Keep {
-    ScGraph *expanded;
+    ScGraph *before;
 } Keep;
 
 static void keep(void *arg, const char *stage, const ScGraph *g, double seconds)
 {
     (void)seconds;
-    if (strcmp(stage, "expand") == 0)
-        ((Keep *)arg)->expanded = sc_graph_clone(g);
+    if (strcmp(stage, "layout") == 0)
+        ((Keep *)arg)->before = sc_graph_clone(g);
 }
 
 START_TEST(fuse_keeps_bits_and_repeats)
@@ -255,13 +255,13 @@ START_TEST(fuse_keeps_bits_and_repeats)
         uint64_t r = seed;
         ScPipeline p = {.after = keep, .arg = &k};
         ScGraph *fused = sc_pipeline_run(cx, draw(cx, seed, false), &p);
-        ck_assert_msg(fused && k.expanded, "%s", sct_messages(cx));
+        ck_assert_msg(fused && k.before, "%s", sct_messages(cx));
         ck_assert_msg(sc_verify_kernels(fused), "%s", sct_messages(cx));
-        ScGraph *again = sc_pass_run(cx, sc_pass_find(cx, "fuse"), k.expanded, &env);
+        ScGraph *again = sc_pass_run(cx, sc_pass_find(cx, "fuse"), k.before, &env);
         ck_assert_msg(sc_graph_equal(fused, again, &why), "seed %llu: %s", (unsigned long long)seed,
                       sc_str_get(&why));
         ScrtTensor *in = sct_inputs(fused, &r, -2, 2, 0, NULL), a[3] = {{0}}, b[3] = {{0}};
-        ck_assert(sc_eval(k.expanded, in, a, NULL) && sc_eval(fused, in, b, NULL));
+        ck_assert(sc_eval(k.before, in, a, NULL) && sc_eval(fused, in, b, NULL));
         for (uint32_t i = 0; i < 3; i++) {
             ck_assert_msg(sct_same_bits(&a[i], &b[i]), "seed %llu, output %u",
                           (unsigned long long)seed, i);
@@ -272,7 +272,7 @@ START_TEST(fuse_keeps_bits_and_repeats)
         sc_str_free(&why);
         sc_graph_free(fused);
         sc_graph_free(again);
-        sc_graph_free(k.expanded);
+        sc_graph_free(k.before);
         sc_ctx_free(cx);
     }
 }

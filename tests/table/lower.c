@@ -251,16 +251,16 @@ const char *lower_contract(Case *c)
 
 /* The place in x's spatial extents that tap k of the window at out looks at; -1 in its pads, -2
  * beyond them. */
-static int64_t look(const ScWindow *w, const ScrtTensor *x, const int64_t *out, const int64_t *k)
+static int64_t look(const ScWindow *w, const int64_t *extent, const int64_t *out, const int64_t *k)
 {
     int64_t at = 0, outside = 0;
     for (uint32_t d = 0; d < w->n_spatial; d++) {
         int64_t pad, end, i = out[d] * w->stride[d] + k[d] * w->dilation[d];
         ck_assert(sc_term_const(w->pad_begin[d], &pad) && sc_term_const(w->pad_end[d], &end));
         i -= pad;
-        if (i < 0 || i >= x->dims[2 + d])
-            outside = i >= x->dims[2 + d] + end || outside == -2 ? -2 : -1;
-        at = at * x->dims[2 + d] + i;
+        if (i < 0 || i >= extent[d])
+            outside = i >= extent[d] + end || outside == -2 ? -2 : -1;
+        at = at * extent[d] + i;
     }
     return outside ? outside : at;
 }
@@ -273,29 +273,45 @@ static int64_t product(uint32_t n, const int64_t *x)
     return p;
 }
 
+/* One channel of one image: element `at` of its plane is the tensor's first + at * step. */
+typedef struct Plane {
+    const ScrtTensor *x;
+    const int64_t *extent;
+    int64_t first, step, channels;
+} Plane;
+
+static Plane plane_of(const ScWindow *w, const ScrtTensor *x, int64_t image, int64_t channel)
+{
+    Plane p = {x, x->dims + (w->channels_last ? 1 : 2), 0, 1, x->dims[1]};
+    int64_t size = product(w->n_spatial, p.extent);
+    if (w->channels_last)
+        p.step = p.channels = x->dims[x->rank - 1];
+    p.first = image * p.channels * size + (w->channels_last ? channel : channel * size);
+    return p;
+}
+
 /* Sums one plane of x against one plane of w. */
-static double conv_plane(const ScWindow *w, const ScrtTensor *x, int64_t x0,
-                         const ScrtTensor *weight, int64_t w0, const int64_t *out, double sum)
+static double conv_plane(const ScWindow *w, const Plane *x, const ScrtTensor *weight, int64_t w0,
+                         const int64_t *out, double sum)
 {
     int64_t k[RANK] = {0}, taps = product(w->n_spatial, w->kernel);
     for (int64_t i = 0; i < taps; i++, next(w->n_spatial, w->kernel, k)) {
-        int64_t at = look(w, x, out, k);
+        int64_t at = look(w, x->extent, out, k);
         if (at >= 0)
-            sum += load(x, x0 + at) * load(weight, w0 + i);
+            sum += load(x->x, x->first + at * x->step) * load(weight, w0 + i);
     }
     return sum;
 }
 
-static double pool_plane(const ScWindow *w, const ScrtTensor *x, int64_t x0, const int64_t *out)
+static double pool_plane(const ScWindow *w, const Plane *x, const int64_t *out)
 {
     int64_t k[RANK] = {0}, taps = product(w->n_spatial, w->kernel), used = 0;
     double acc = start_of(w->monoid);
     for (int64_t i = 0; i < taps; i++, next(w->n_spatial, w->kernel, k)) {
-        int64_t at = look(w, x, out, k);
+        int64_t at = look(w, x->extent, out, k);
         used += at >= 0 || (w->count_pad && at == -1);
-        if (at < 0)
-            continue;
-        acc = combine(w->monoid, acc, load(x, x0 + at));
+        if (at >= 0)
+            acc = combine(w->monoid, acc, load(x->x, x->first + at * x->step));
     }
     return !w->mean ? acc : used ? acc / (double)used : 0;
 }
@@ -306,21 +322,22 @@ const char *lower_window(Case *c)
     c->op->window(c->g, c->n, &w);
     const ScrtTensor *x = &c->in[0];
     ScrtTensor got = result_like(&c->out[0]);
+    uint32_t ch = w.channels_last ? got.rank - 1 : 1, sp = w.channels_last ? 1 : 2;
     int64_t idx[RANK] = {0}, n = scrt_count(&got), taps = product(w.n_spatial, w.kernel);
-    int64_t plane = product(w.n_spatial, x->dims + 2), channels = x->dims[1];
     for (int64_t i = 0; i < n; i++, next(got.rank, got.dims, idx)) {
-        int64_t image = idx[0] * channels * plane;
+        Plane p = plane_of(&w, x, idx[0], idx[ch]);
         if (!w.is_conv) {
-            store(c, &got, i, pool_plane(&w, x, image + idx[1] * plane, idx + 2));
+            store(c, &got, i, pool_plane(&w, &p, idx + sp));
             continue;
         }
-        int64_t each = channels / w.group, group = idx[1] / (got.dims[1] / w.group);
+        int64_t each = p.channels / w.group, group = idx[ch] / (got.dims[ch] / w.group);
         double sum = 0;
-        for (int64_t ch = 0; ch < each; ch++)
-            sum = conv_plane(&w, x, image + (group * each + ch) * plane, &c->in[1],
-                             (idx[1] * each + ch) * taps, idx + 2, sum);
+        for (int64_t k = 0; k < each; k++) {
+            p = plane_of(&w, x, idx[0], group * each + k);
+            sum = conv_plane(&w, &p, &c->in[1], (idx[ch] * each + k) * taps, idx + sp, sum);
+        }
         if (w.bias >= 0 && (uint32_t)w.bias < c->n->n_in && c->in[w.bias].data)
-            sum += load(&c->in[w.bias], idx[1]);
+            sum += load(&c->in[w.bias], idx[ch]);
         store(c, &got, i, sum);
     }
     return judge(c, &got, 0);

@@ -13,7 +13,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
 from command import ATTENTION, DIGIT, LEAKY, MNIST, failing, model, run_all, write  # noqa: E402
 from scalec import SCALEC, SOURCE, Model, scalec  # noqa: E402
 
-STAGES = ["import", "fold", "simplify", "raise", "scalify", "quantize", "settle", "expand", "fuse"]
+STAGES = ["import", "fold", "simplify", "raise", "scalify", "quantize", "settle", "expand", "layout", "fuse"]
 
 SUM = """graph @total(%x: f32[4]) -> (%sum) {
   state @acc (%past: f32[4] -> %sum)

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolution with channels last: rows are the positions of the result, columns its channels, k
+ * runs over (position of the window, channel), so the weights are packed panels as a matmul's, and
+ * a row of A is a few runs of x, with zeros where the window reaches into the padding. */
+#include "codegen/product/filter.h"
+
+#include <string.h>
+
+typedef struct Conv {
+    CgFunc *f;
+    const ScNode *node;
+    ScWindow desc;
+    const ScTerm *dim[SCRT_MAX_RANK];    /* [1 + spatial] of the result: batch, extents */
+    const ScTerm *extent[SCRT_MAX_RANK]; /* of x */
+    CgAccess x;                          /* dims [batch, spatial.., channel] */
+    CgFilter filter;
+    const ScTerm *run; /* neighbours in x that are neighbours in k */
+    bool merged;       /* a run is all of the window's last dim */
+    bool rows_flat;    /* a row of A is x at row * pitch */
+    const ScTerm *pitch;
+    CgTile tile;
+    CgEpi *epi;
+    CgJob job;
+} Conv;
+
+/* --- A --------------------------------------------------------------------------------------- */
+
+typedef struct Walk { /* one row of A: where its runs lie */
+    const Conv *c;
+    const CgAt *at;
+    LLVMValueRef idx[SCRT_MAX_RANK]; /* batch, position of the result */
+    LLVMValueRef base;               /* address of the image's first element of the group */
+    LLVMValueRef dst;
+} Walk;
+
+static LLVMValueRef max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), b, a, "");
+}
+
+static LLVMValueRef clamp(Cg *cg, LLVMValueRef x, LLVMValueRef lo, LLVMValueRef hi)
+{
+    return cg_min_int(cg, max_int(cg, x, lo), hi);
+}
+
+/* Index in x along spatial dim d for position k of the window there; *inside becomes false where x
+ * has none. */
+static LLVMValueRef position(Cg *cg, const Walk *w, uint32_t d, LLVMValueRef k,
+                             LLVMValueRef *inside)
+{
+    const ScWindow *s = &w->c->desc;
+    LLVMValueRef i = cg_mul_int(cg, w->idx[1 + d], cg_int(cg, s->stride[d]));
+    i = LLVMBuildSub(cg->b, i, cg_term(cg, s->pad_begin[d]), "");
+    i = cg_add_int(cg, i, cg_mul_int(cg, k, cg_int(cg, s->dilation[d])));
+    if (inside) { /* one comparison: a negative index is a large one */
+        LLVMValueRef in = LLVMBuildICmp(cg->b, LLVMIntULT, i, cg_term(cg, w->c->extent[d]), "");
+        *inside = LLVMBuildAnd(cg->b, *inside, in, "");
+    }
+    return i;
+}
+
+static void zeros(Cg *cg, const Conv *c, LLVMValueRef dst, LLVMValueRef from, LLVMValueRef to)
+{
+    const CgTile *t = &c->tile;
+    CgLoop i = cg_for(cg, from, to, cg_int(cg, t->w)); /* what lies behind is written later */
+    LLVMValueRef s =
+        LLVMBuildStore(cg->b, LLVMConstNull(cg_vec(t->el, t->w)), cg_gep(cg, t->el, dst, i.i));
+    LLVMSetAlignment(s, t->size);
+    cg_next(cg, &i);
+}
+
+/* Run r of the row, as far as the chunk has it: elements [s, e) of the run, of which [lo, hi) are
+ * in x. */
+static void copy_run(Cg *cg, const Walk *w, LLVMValueRef r)
+{
+    const Conv *c = w->c;
+    const ScWindow *d = &c->desc;
+    uint32_t ns = d->n_spatial, outer = ns - c->merged;
+    LLVMValueRef zero = cg_int(cg, 0), run = cg_term(cg, c->run), tap[SCRT_MAX_RANK];
+    LLVMValueRef inside = LLVMConstInt(cg->m->i1, 1, 0), address = w->base;
+    LLVMValueRef begin = cg_mul_int(cg, r, run), left = r;
+    for (uint32_t i = outer; i-- > 0;) {
+        LLVMValueRef n = cg_int(cg, d->kernel[i]);
+        tap[i] = i ? LLVMBuildURem(cg->b, left, n, "") : left;
+        left = i ? LLVMBuildUDiv(cg->b, left, n, "") : left;
+    }
+    for (uint32_t i = 0; i < outer; i++) {
+        LLVMValueRef at = position(cg, w, i, tap[i], &inside);
+        address = cg_add_int(cg, address, cg_mul_int(cg, at, cg_term(cg, c->x.stride[1 + i])));
+    }
+    LLVMValueRef lo = zero, hi = run;
+    if (c->merged) {
+        LLVMValueRef first = position(cg, w, ns - 1, zero, NULL),
+                     channels = cg_term(cg, c->filter.in);
+        LLVMValueRef extent = cg_term(cg, c->extent[ns - 1]);
+        lo = cg_mul_int(cg, LLVMBuildNeg(cg->b, first, ""), channels);
+        hi = cg_mul_int(cg, LLVMBuildSub(cg->b, extent, first, ""), channels);
+        address = cg_add_int(cg, address, cg_mul_int(cg, first, cg_term(cg, c->x.stride[ns])));
+    }
+    LLVMValueRef s = max_int(cg, LLVMBuildSub(cg->b, w->at->k0, begin, ""), zero);
+    LLVMValueRef end = cg_add_int(cg, w->at->k0, w->at->n_k);
+    LLVMValueRef e = cg_min_int(cg, LLVMBuildSub(cg->b, end, begin, ""), run);
+    lo = clamp(cg, lo, s, e);
+    hi = clamp(cg, hi, lo, e);
+    hi = LLVMBuildSelect(cg->b, inside, hi, lo, "");
+    LLVMValueRef dst = cg_gep(cg, c->tile.el, w->dst, LLVMBuildSub(cg->b, begin, w->at->k0, ""));
+    const ScTerm *stride = c->x.stride[ns + 1];
+    zeros(cg, c, dst, s, lo);
+    cg_row_copy(cg, &c->tile, &c->x,
+                cg_add_int(cg, address, cg_mul_int(cg, lo, cg_term(cg, stride))), stride,
+                LLVMBuildSub(cg->b, hi, lo, ""), cg_gep(cg, c->tile.el, dst, lo));
+    zeros(cg, c, dst, hi, e);
+}
+
+static void conv_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst)
+{
+    const Conv *c = j->self;
+    uint32_t ns = c->desc.n_spatial;
+    const ScTerm *stride = c->x.stride[ns + 1];
+    LLVMValueRef group = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.in));
+    group = cg_mul_int(cg, group, cg_term(cg, stride));
+    if (c->rows_flat) {
+        LLVMValueRef from = cg_add_int(cg, cg_term(cg, c->x.offset), group);
+        from = cg_add_int(cg, from, cg_mul_int(cg, row, cg_term(cg, c->pitch)));
+        from = cg_add_int(cg, from, cg_mul_int(cg, at->k0, cg_term(cg, stride)));
+        cg_row_copy(cg, &c->tile, &c->x, from, stride, at->n_k, dst);
+        return;
+    }
+    Walk w = {.c = c, .at = at, .dst = dst};
+    cg_unflatten(cg, row, 1 + ns, c->dim, w.idx);
+    w.base = cg_add_int(cg, cg_address(cg, &c->x, 1, w.idx), group);
+    LLVMValueRef run = cg_term(cg, c->run), end = cg_add_int(cg, at->k0, at->n_k);
+    CgLoop r =
+        cg_for(cg, LLVMBuildUDiv(cg->b, at->k0, run, ""), cg_cdiv_int(cg, end, run), cg_int(cg, 1));
+    copy_run(cg, &w, r.i);
+    cg_next(cg, &r);
+    zeros(cg, c, dst, at->n_k, cg_add_int(cg, at->n_k, cg_int(cg, 1)));
+}
+
+/* --- B, and what becomes of the sums ---------------------------------------------------------- */
+
+static LLVMValueRef conv_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret_off)
+{
+    const Conv *c = j->self;
+    (void)ret_off;
+    return cg_filter_panel(cg, &c->filter, at, at->outer, at->b);
+}
+
+typedef struct Finish {
+    const Conv *c;
+    CgEpiRow row;
+    LLVMValueRef acc, col0, group; /* group: its first channel */
+} Finish;
+
+static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Finish *f = arg;
+    const CgTile *t = &f->c->tile;
+    LLVMValueRef at = cg_gep(cg, t->el, f->acc, LLVMBuildSub(cg->b, i, f->col0, ""));
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, w), at, ""),
+                 channel = cg_add_int(cg, f->group, i);
+    LLVMSetAlignment(x, t->size);
+    if (f->c->desc.bias >= 0) {
+        CgVal y =
+            cg_epi_operand(cg, f->c->epi, &f->row, (uint32_t)f->c->desc.bias, channel, w, mask);
+        x = LLVMBuildFAdd(cg->b, x, y.v, "");
+    }
+    cg_epi_store(cg, f->c->epi, &f->row, channel, x, w, mask);
+}
+
+static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
+{
+    const Conv *c = j->self;
+    Finish f = {.c = c, .acc = acc, .col0 = at->col0};
+    f.group = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.out));
+    f.row = cg_epi_flat_row(cg, c->epi, row, 1 + c->desc.n_spatial);
+    cg_lanes(cg, at->col0, at->col1, c->tile.w, finish_lanes, &f);
+}
+
+/* --- The kernel ------------------------------------------------------------------------------ */
+
+/* Runs, and whether rows of A are rows of x. */
+static void plan_rows(CgModule *m, Conv *c)
+{
+    const ScWindow *d = &c->desc;
+    uint32_t ns = d->n_spatial;
+    bool plain = c->filter.n_kernel == 1;
+    for (uint32_t i = 0; i < ns; i++)
+        plain = plain && d->stride[i] == 1 && sc_term_is(d->pad_begin[i], 0) &&
+                c->dim[1 + i] == c->extent[i];
+    c->rows_flat = plain && cg_merge(m, 1, &c->x, 0, 1 + ns, c->dim);
+    c->pitch = cg_merged_stride(m, &c->x, 0, 1 + ns, c->dim);
+    const ScTerm *step = sc_term_mul(m->cx, c->x.stride[ns + 1], c->filter.in);
+    c->merged = d->dilation[ns - 1] == 1 && c->x.stride[ns] == step;
+    c->run = sc_term_scale(m->cx, c->filter.in, c->merged ? d->kernel[ns - 1] : 1);
+    /* A run of nothing would be met for ever. */
+    c->run = sc_term_max(m->cx, c->run, sc_term(m->cx, 1));
+}
+
+static void plan_job(CgModule *m, Conv *c)
+{
+    ScCtx *cx = m->cx;
+    const ScTerm *rows = sc_term(cx, 1);
+    for (uint32_t i = 0; i <= c->desc.n_spatial; i++)
+        rows = sc_term_mul(cx, rows, c->dim[i]);
+    c->job = (CgJob){
+        .f = c->f,
+        .outer = c->filter.group,
+        .inner = sc_term(cx, 1),
+        .rows = rows,
+        .cols = c->filter.out,
+        .depth = sc_term_scale(cx, c->filter.in, c->filter.n_kernel),
+        .self = c,
+        .a_row = conv_row,
+        .panel = conv_panel,
+        .finish = conv_finish,
+    };
+    ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
+    cg_tile_init(m, result, rows, c->job.cols, c->job.depth, true, &c->tile);
+    c->job.tile = c->tile;
+    c->job.b_bytes = sc_term(cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
+}
+
+static bool plan(CgModule *m, Conv *c)
+{
+    const ScGraph *sub = c->f->sub;
+    const ScType *x = sc_type_of(sub, c->node->in[0]), *y = sc_type_of(sub, c->node->first);
+    c->node->op->window(sub, c->node, &c->desc);
+    if (!cg_type_ok(m, c->node->loc, x->dtype) || !cg_type_ok(m, c->node->loc, y->dtype) ||
+        !cg_access(m, c->f, c->node->in[0], x->rank, x->dim, &c->x))
+        return false;
+    for (uint32_t i = 0; i + 1 < x->rank; i++) {
+        c->dim[i] = y->dim[i];
+        c->extent[i] = x->dim[1 + i];
+    }
+    c->epi = cg_epi_new(m, c->f, c->node);
+    if (!c->epi)
+        return false;
+    plan_rows(m, c);
+    plan_job(m, c);
+    return true;
+}
+
+bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n)
+{
+    Conv *c = sc_new(m->arena, Conv);
+    c->f = f;
+    c->node = n;
+    if (!cg_filter_init(m, f, n, &c->filter))
+        return false;
+    if (c->filter.depthwise)
+        return cg_emit_depthwise(m, f, n, &c->filter);
+    if (!plan(m, c))
+        return false;
+    cg_filter_pack(m, f, &c->tile, &c->filter);
+    f->scratch_thread = cg_job_scratch(m, &c->job);
+    LLVMValueRef body = cg_job_body(m, &c->job);
+    Cg cg;
+    cg_begin_entry(&cg, m, f);
+    cg_job_run(&cg, &c->job, body);
+    cg_end_fn(&cg);
+    const CgTile *t = &c->tile;
+    f->what = sc_printf(m->arena, "conv %s x %s%s: channels last, tile %ux%u, kc %u",
+                        scrt_dtype_name(sc_type_of(f->sub, n->in[0])->dtype),
+                        scrt_dtype_name(c->filter.dtype), c->filter.packed ? " packed" : "", t->mr,
+                        t->nr, t->kc);
+    return true;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Packed panels as kernels read them. */
+#include "codegen/product/product.h"
+
+#include <string.h>
+
+void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *t, CgPanels *ret)
+{
+    *ret = (CgPanels){.unit = cg_unit(&m->target, dtype, facts), .nr = t->nr};
+    if (ret->unit.way == CG_UNIT_PLAIN)
+        ret->unit.w = t->w;
+    ret->ku = ret->unit.way == CG_UNIT_PLAIN ? 1 : 4 * ret->unit.w / t->nr;
+    ret->size = scrt_dtype_bits(dtype) / 8;
+}
+
+void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
+                  LLVMValueRef ret[4])
+{
+    LLVMValueRef first = cg_mul_int(cg, unit, cg_int(cg, (int64_t)p->ku * p->nr));
+    if (p->unit.way != CG_UNIT_PLAIN) {
+        cg_unit_decode(cg, &p->unit, cg_gep(cg, cg->m->i8, panel, first), ret);
+        return;
+    }
+    for (uint32_t j = 0; j < p->nr / p->unit.w; j++) {
+        LLVMValueRef at = cg_add_int(cg, first, cg_int(cg, j * p->unit.w));
+        ret[j] = cg_load(cg, (ScrtDtype)p->unit.dtype, panel, at, p->unit.w, NULL).v;
+    }
+}
+
+LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueRef matrix,
+                         LLVMValueRef panel, LLVMValueRef k0)
+{
+    LLVMValueRef at = cg_mul_int(cg, matrix, cg_int(cg, cg_matrix_bytes(p)));
+    at = cg_add_int(cg, at, cg_mul_int(cg, panel, cg_int(cg, cg_panel_bytes(p))));
+    at = cg_add_int(cg, at, cg_mul_int(cg, k0, cg_int(cg, (int64_t)p->nr * p->size)));
+    return cg_gep(cg, cg->m->i8, cg_operand(cg, operand), at);
+}
+
+/* --- A chunk of a panel as compute numbers --------------------------------------------------- */
+
+/* void (ptr packed, ptr panel, i64 units) */
+static LLVMTypeRef unpack_type(CgModule *m)
+{
+    LLVMTypeRef p[3] = {m->t_ptr, m->t_ptr, m->i64};
+    return LLVMFunctionType(m->t_void, p, 3, 0);
+}
+
+static const char *unpack_name(CgModule *m, const CgPanels *p)
+{
+    const CgUnit *u = &p->unit;
+    return sc_printf(m->arena, "unpack_%s_%s%u_%u", scrt_dtype_name((ScrtDtype)u->dtype),
+                     cg_unit_name(u), u->facts, p->nr);
+}
+
+static bool as_stored(CgModule *m, const CgPanels *p, const CgTile *t)
+{
+    return cg_storage_type(m, (ScrtDtype)p->unit.dtype) == t->el;
+}
+
+void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
+{
+    const char *name = unpack_name(m, p);
+    if (as_stored(m, p, t) || LLVMGetNamedFunction(m->mod, name))
+        return;
+    Cg cg;
+    LLVMValueRef fn = cg_begin_fn(&cg, m, NULL, name, unpack_type(m));
+    uint32_t n = p->ku * t->nv;
+    CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
+    LLVMValueRef x[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
+    cg_unit_load(&cg, p, LLVMGetParam(fn, 0), i.i, x);
+    for (uint32_t j = 0; j < n; j++) {
+        LLVMValueRef at = cg_gep(&cg, cg_vec(t->el, t->w), LLVMGetParam(fn, 1),
+                                 cg_add_int(&cg, first, cg_int(&cg, j)));
+        LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], at), t->size * t->w);
+    }
+    cg_next(&cg, &i);
+    cg_end_fn(&cg);
+}
+
+LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMValueRef src,
+                             LLVMValueRef n_k, LLVMValueRef dst)
+{
+    if (as_stored(cg->m, p, t))
+        return src;
+    LLVMValueRef fn = LLVMGetNamedFunction(cg->m->mod, unpack_name(cg->m, p));
+    LLVMValueRef arg[3] = {src, dst, cg_cdiv_int(cg, n_k, cg_int(cg, p->ku))};
+    LLVMBuildCall2(cg->b, unpack_type(cg->m), fn, arg, 3, "");
+    return dst;
+}
+
+uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v)
+{
+    ScView view;
+    ScVal root;
+    if (!cg_view_of(m, f->sub, v, &view, &root))
+        return 0;
+    for (uint32_t i = 0; i < f->n_in; i++) {
+        ScrtDtype t = sc_type_of(f->sub, f->sub->in[i])->dtype;
+        if (f->sub->in[i] != root || !f->const_in[i] || scrt_dtype_bits(t) != 8 ||
+            !scrt_dtype_is_float(t))
+            continue;
+        ScrtTensor x;
+        if (!cg_const_tensor(m, f->g, f->const_in[i], &x))
+            return 0;
+        uint64_t facts = cg_codes_facts(t, x.data, (size_t)scrt_count(&x));
+        scrt_free(x.data);
+        return facts;
+    }
+    return 0;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walking a window over [batch, spatial.., channel]. */
+#include "codegen/product/slide.h"
+
+enum { UNROLL = 25 }; /* positions of a window that are emitted one by one */
+
+bool cg_slide_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc, CgSlide *ret)
+{
+    const ScType *x = sc_type_of(f->sub, n->in[0]), *y = sc_type_of(f->sub, n->first);
+    *ret = (CgSlide){.f = f, .node = n, .desc = *desc, .n_kernel = 1};
+    if (!cg_type_ok(m, n->loc, x->dtype) || !cg_type_ok(m, n->loc, y->dtype))
+        return false;
+    ret->batch = x->dim[0];
+    ret->channels = y->dim[y->rank - 1];
+    ret->rows = x->dim[0];
+    for (uint32_t i = 0; i < desc->n_spatial; i++) {
+        ret->in[i] = x->dim[1 + i];
+        ret->out[i] = y->dim[1 + i];
+        ret->n_kernel *= (uint32_t)desc->kernel[i];
+        if (i + 1 < desc->n_spatial)
+            ret->rows = sc_term_mul(m->cx, ret->rows, ret->out[i]);
+    }
+    if (!cg_access(m, f, n->in[0], x->rank, x->dim, &ret->x))
+        return false;
+    ret->epi = cg_epi_new(m, f, n);
+    return ret->epi != NULL;
+}
+
+static LLVMValueRef max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), b, a, "");
+}
+
+/* Along dim d: the window begins at `from` = index * stride - pad; those k with 0 <= from + k *
+ * dilation < extent are [lo, hi). */
+static void clip(Cg *cg, const CgSlide *s, uint32_t d, CgSpot *at)
+{
+    const ScWindow *w = &s->desc;
+    LLVMValueRef zero = cg_int(cg, 0), dilation = cg_int(cg, w->dilation[d]);
+    LLVMValueRef from = cg_mul_int(cg, at->idx[1 + d], cg_int(cg, w->stride[d]));
+    from = LLVMBuildSub(cg->b, from, cg_term(cg, w->pad_begin[d]), "");
+    LLVMValueRef before = max_int(cg, LLVMBuildSub(cg->b, zero, from, ""), zero);
+    LLVMValueRef left = LLVMBuildSub(cg->b, cg_term(cg, s->in[d]), from, "");
+    LLVMValueRef size = cg_int(cg, w->kernel[d]);
+    at->lo[d] = cg_cdiv_int(cg, before, dilation);
+    at->hi[d] = cg_min_int(cg, cg_cdiv_int(cg, max_int(cg, left, zero), dilation), size);
+    LLVMValueRef step = cg_mul_int(cg, from, cg_term(cg, s->x.stride[1 + d]));
+    at->first = cg_add_int(cg, at->first, step);
+}
+
+CgSpots cg_spots(Cg *cg, const CgSlide *s, LLVMValueRef row)
+{
+    uint32_t ns = s->desc.n_spatial;
+    const ScTerm *dim[SCRT_MAX_RANK] = {s->batch};
+    CgSpots r = {0};
+    for (uint32_t i = 0; i + 1 < ns; i++)
+        dim[1 + i] = s->out[i];
+    cg_unflatten(cg, row, ns, dim, r.at.idx);
+    r.at.first = cg_address(cg, &s->x, 1, r.at.idx);
+    for (uint32_t d = 0; d + 1 < ns; d++)
+        clip(cg, s, d, &r.at);
+    r.loop = cg_for(cg, cg_int(cg, 0), cg_term(cg, s->out[ns - 1]), cg_int(cg, 1));
+    r.at.idx[ns] = r.loop.i;
+    clip(cg, s, ns - 1, &r.at);
+    return r;
+}
+
+void cg_spots_end(Cg *cg, const CgSpots *s)
+{
+    cg_next(cg, &s->loop);
+}
+
+static LLVMValueRef step(Cg *cg, const CgSlide *s, uint32_t d, LLVMValueRef k)
+{
+    LLVMValueRef by =
+        cg_mul_int(cg, cg_term(cg, s->x.stride[1 + d]), cg_int(cg, s->desc.dilation[d]));
+    return cg_mul_int(cg, k, by);
+}
+
+static void all_positions(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
+{
+    uint32_t ns = s->desc.n_spatial;
+    for (uint32_t tap = 0; tap < s->n_kernel; tap++) {
+        LLVMValueRef address = at->first;
+        int64_t left = tap;
+        for (uint32_t d = ns; d-- > 0; left /= s->desc.kernel[d])
+            address = cg_add_int(cg, address, step(cg, s, d, cg_int(cg, left % s->desc.kernel[d])));
+        see(cg, arg, address, cg_int(cg, tap));
+    }
+}
+
+static void some_positions(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
+{
+    uint32_t ns = s->desc.n_spatial;
+    CgLoop loop[SCRT_MAX_RANK];
+    LLVMValueRef address = at->first, tap = cg_int(cg, 0);
+    for (uint32_t d = 0; d < ns; d++) {
+        loop[d] = cg_for(cg, at->lo[d], at->hi[d], cg_int(cg, 1));
+        address = cg_add_int(cg, address, step(cg, s, d, loop[d].i));
+        tap = cg_add_int(cg, cg_mul_int(cg, tap, cg_int(cg, s->desc.kernel[d])), loop[d].i);
+    }
+    see(cg, arg, address, tap);
+    for (uint32_t d = ns; d-- > 0;)
+        cg_next(cg, &loop[d]);
+}
+
+void cg_slide_window(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
+{
+    if (s->n_kernel > UNROLL) {
+        some_positions(cg, s, at, see, arg);
+        return;
+    }
+    LLVMValueRef inside = LLVMConstInt(cg->m->i1, 1, 0);
+    for (uint32_t d = 0; d < s->desc.n_spatial; d++) {
+        LLVMValueRef size = cg_int(cg, s->desc.kernel[d]);
+        LLVMValueRef n = LLVMBuildSub(cg->b, at->hi[d], at->lo[d], "");
+        inside = LLVMBuildAnd(cg->b, inside, LLVMBuildICmp(cg->b, LLVMIntEQ, n, size, ""), "");
+    }
+    CgIf all = cg_if(cg, inside);
+    all_positions(cg, s, at, see, arg);
+    cg_else(cg, &all);
+    some_positions(cg, s, at, see, arg);
+    cg_endif(cg, &all);
+}
