@@ -86,6 +86,38 @@ static ScVal reshape_to(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *c
     return im_build(n, &sc_op_reshape, IM_SET({"shape", SC_TERMS(rank, dim)}), IM_IN(x));
 }
 
+/* The same where only a run knows which extents are 0 and -1: the shape is computed as ONNX says,
+ * by nodes, and its elements are bound. */
+static bool reshape_late(const ImNode *n, bool allowzero, uint32_t rank, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    const ScType *t = im_type(n, 0);
+    int64_t zeros[SCRT_MAX_RANK] = {0}, ones[1] = {1}, minus[1] = {-1}, axis = 0;
+    ScVal want = im_in(n, 1), none = sc_const_i64(b, 1, zeros), less = sc_const_i64(b, 1, minus);
+    ScVal all = im_build(n, &sc_op_shape, 0, NULL, IM_IN(im_in(n, 0)));
+    if (!allowzero && rank > 0) {
+        ScVal own = all;
+        if (t->rank > rank)
+            own = im_build(n, &sc_op_shape, IM_SET({"end", SC_INT(rank)}), IM_IN(im_in(n, 0)));
+        else if (t->rank < rank)
+            own = im_build(n, &sc_op_concat, IM_SET({"axis", SC_INT(0)}),
+                           IM_IN(all, sc_const_i64(b, rank - t->rank, zeros)));
+        want = sc_op(b, where, sc_op(b, equal, want, none), own, want);
+    }
+    ScVal rest = sc_op(b, equal, want, less);
+    ImSet over[] = {{"axes", SC_INTS(1, &axis)}, {"keepdims", SC_INT(1)}};
+    ScVal count = im_build(n, &sc_op_reduce_prod, 2, over, IM_IN(all));
+    ScVal known = im_build(n, &sc_op_reduce_prod, 2, over,
+                           IM_IN(sc_op(b, where, rest, sc_const_i64(b, 1, ones), want)));
+    want = sc_op(b, where, rest, sc_op(b, div, count, known), want);
+    ScVal bound = im_bind(n, want);
+    if (bound < SC_FIRST)
+        return bound == SC_ABSENT && sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand 1");
+    const ScTerm *dim[SCRT_MAX_RANK];
+    memcpy(dim, sc_built(b, bound)->content, rank * sizeof *dim);
+    return one(reshape_to(n, im_in(n, 0), rank, dim), ret_out);
+}
+
 /* 0 copies the operand's extent (unless allowzero), -1 is what remains. */
 static bool reshape(const ImNode *n, ScVal *ret_out)
 {
@@ -109,6 +141,12 @@ static bool reshape(const ImNode *n, ScVal *ret_out)
     if (rank > SCRT_MAX_RANK)
         return sc_fail(cx, n->loc, SC_E_LIMIT, "rank %u, at most %d", rank, SCRT_MAX_RANK);
 
+    bool signs_known = true;
+    for (uint32_t i = 0; i < rank; i++)
+        signs_known =
+            signs_known && (want[i]->kind == SC_T_CONST || sc_term_range(cx, want[i]).lo >= 0);
+    if (!signs_known)
+        return reshape_late(n, allowzero, rank, ret_out);
     const ScTerm *known = sc_term(cx, 1);
     int infer = -1;
     for (uint32_t i = 0; i < rank; i++) {

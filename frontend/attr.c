@@ -91,21 +91,84 @@ static const ScTerm *const *computed_content(const ImNode *n, uint32_t i, uint32
     return ret;
 }
 
+/* Says where the value was lost: the nearest node up the chain of whose operands all are known. */
+static void note_loss(const ImNode *n, ScVal v)
+{
+    const ScBuild *b = &n->im->b;
+    for (;;) {
+        const ScNode *def = sc_built_def(b, v);
+        ScVal next = SC_ABSENT;
+        for (uint32_t i = 0; def && i < def->n_in; i++)
+            if (def->in[i] >= SC_FIRST && !sc_built(b, def->in[i])->content &&
+                !(sc_built_def(b, def->in[i])->op->flags & SC_CONST_OP))
+                next = def->in[i];
+        if (next == SC_ABSENT || (sc_built_def(b, next)->op->flags & SC_BARRIER)) {
+            if (def && def->loc->n && def->loc->origin[0].name)
+                sc_note(n->im->cx, "%s \"%s\" makes it of values that only a run knows",
+                        def->loc->origin[0].op ? def->loc->origin[0].op : def->op->name,
+                        def->loc->origin[0].name);
+            return;
+        }
+        v = next;
+    }
+}
+
+/* A symbol that no dimension of the model is called. */
+static const ScTerm *fresh_symbol(Import *im, const char *base, uint32_t i)
+{
+    ScStr s = {0};
+    sc_str_addf(&s, "%s.%u", base, i);
+    while (!im_name_symbol(im, sc_intern(im->cx, sc_str_get(&s))))
+        sc_str_add(&s, "_");
+    const ScTerm *t = sc_term_sym(im->cx, sc_str_get(&s));
+    sc_str_free(&s);
+    return t;
+}
+
+ScVal im_bind(const ImNode *n, ScVal v)
+{
+    Import *im = n->im;
+    int64_t count;
+    const ScValue *x = sc_built(&im->b, v);
+    if (!sc_term_const(sc_type_count(im->cx, x->type), &count) || count > SC_MAX_CONTENT)
+        return SC_ABSENT;
+    for (uint32_t i = 0; i < im->n_bound; i++)
+        if (im->bound[i][0] == v)
+            return im->bound[i][1];
+    const ScTerm *as[SC_MAX_CONTENT];
+    const char *base = x->name ? x->name : n->loc->origin[0].name;
+    for (uint32_t i = 0; i < count; i++)
+        as[i] = fresh_symbol(im, base, i);
+    ScVal ret = im_build(n, &sc_op_bind, IM_SET({"as", SC_TERMS((uint32_t)count, as)}), IM_IN(v));
+    if (im->n_bound == sizeof im->bound / sizeof *im->bound)
+        im->n_bound = 0; /* a value that is bound twice costs little */
+    im->bound[im->n_bound][0] = v;
+    im->bound[im->n_bound++][1] = ret;
+    return ret;
+}
+
 const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
 {
-    const ScValue *v = sc_built(&n->im->b, im_in(n, i));
-    int64_t dims[SCRT_MAX_RANK], count = 1;
-    if (v->type->kind == SC_TYPE_POISON)
+    ScVal given = im_in(n, i), at = given;
+    int64_t count;
+    const ScType *t = sc_built(&n->im->b, given)->type;
+    if (t->kind == SC_TYPE_POISON)
         return NULL;
-    if (!v->content || !sc_type_const_dims(v->type, dims)) {
+    bool whole = t->kind == SC_TYPE_TENSOR && (scrt_dtype_kind(t->dtype) == SCRT_KIND_INT ||
+                                               scrt_dtype_kind(t->dtype) == SCRT_KIND_UINT);
+    if (!sc_built(&n->im->b, given)->content && whole) {
         const ScTerm *const *computed = computed_content(n, i, ret_n);
         if (computed)
             return computed;
-        sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u, \"%s\"", i, v->name ? v->name : "");
+        at = im_bind(n, given);
+    }
+    const ScValue *v = sc_built(&n->im->b, at);
+    if (at < SC_FIRST || !v->content || !sc_term_const(sc_type_count(n->im->cx, t), &count)) {
+        const char *name = sc_built(&n->im->b, given)->name;
+        sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u, \"%s\"", i, name ? name : "");
+        note_loss(n, given);
         return NULL;
     }
-    for (uint32_t k = 0; k < v->type->rank; k++)
-        count *= dims[k];
     *ret_n = (uint32_t)count;
     return v->content;
 }
@@ -119,6 +182,7 @@ const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n)
     for (uint32_t k = 0; k < *ret_n; k++)
         if (!sc_term_const(t[k], &ret[k])) {
             sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u must be constant", i);
+            note_loss(n, im_in(n, i));
             return NULL;
         }
     return ret;

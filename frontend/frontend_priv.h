@@ -53,6 +53,8 @@ typedef struct Import {
     ImNames *infos; /* ONNX value name -> 1 + place among outputs, then value_info */
     ImNames *dims;  /* the names that dimensions have */
     ImNames *reads; /* names that a node or an output reads */
+    ScVal bound[64][2]; /* [n_bound] values whose elements were bound, and the binders' results */
+    uint32_t n_bound;
 } Import;
 
 static inline ScDataDirs im_dirs(const Import *im)
@@ -117,7 +119,13 @@ static inline bool im_has(const ImNode *n, uint32_t i)
 }
 const ScType *im_type(const ImNode *n,
                       uint32_t i); /* of operand i; poison and absent have types too */
-/* The elements of integer operand i as terms; SC_E_DYNAMIC and NULL where they depend on data. */
+/* False where the model or the import calls a symbol so; else it is taken from now on. */
+bool im_name_symbol(Import *im, const char *name);
+/* An integer value whose elements symbols of its own are bound to; SC_ABSENT where their number is
+ * not known or large. */
+ScVal im_bind(const ImNode *n, ScVal v);
+/* The elements of integer operand i as terms: of symbols bound to them where they depend on data.
+ * SC_E_DYNAMIC and NULL where that cannot be. */
 const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n);
 /* The same as constants. */
 const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n);

@@ -120,6 +120,11 @@ static const char *given_name(const Onnxpb__Dim *d)
                : d->dim_param;
 }
 
+bool im_name_symbol(Import *im, const char *name)
+{
+    return im_names_define(im->dims, name, 1);
+}
+
 static void collect_dims(Import *im, size_t n, Onnxpb__ValueInfo *const *info)
 {
     for (size_t i = 0; i < n; i++) {

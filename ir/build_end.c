@@ -40,10 +40,54 @@ static bool has_failed(ScBuild *b)
     return poison || p->failed || sc_n_errors(b->cx) != p->errors_before;
 }
 
-/* Marks the nodes that outputs and states reach, and all inputs and states. */
+/* The graph so far as far as questions about its nodes need it. */
+static ScGraph view_of(const ScBuildPriv *p)
+{
+    return (ScGraph){
+        .node = p->node, .value = p->value, .n_node = p->n_node, .n_value = p->n_value};
+}
+
+typedef struct Binders {
+    const ScBuildPriv *p;
+    ScSymbols of; /* symbols that nodes bind, inputs and states apart */
+    bool *live;
+} Binders;
+
+static void add_binder(void *arg, const char *sym, uint32_t node)
+{
+    Binders *b = arg;
+    sc_symbols_add(&b->of, b->p->scratch, sym, node);
+}
+
+static void keep_binder(void *arg, const char *sym)
+{
+    const Binders *b = arg;
+    uint32_t node;
+    if (sc_symbols_find(&b->of, sym, &node))
+        b->live[node] = true;
+}
+
+static Binders find_binders(const ScBuildPriv *p, bool *live)
+{
+    Binders b = {.p = p, .live = live};
+    ScGraph g = view_of(p);
+    for (uint32_t i = 0; i < p->n_node; i++)
+        if (p->node[i].op->flags & SC_BINDS)
+            sc_node_binders(&g, i, add_binder, &b);
+    for (uint32_t i = 0; i < p->guards.n; i++) {
+        sc_term_symbols(p->guards.p[i].a, keep_binder, &b);
+        sc_term_symbols(p->guards.p[i].b, keep_binder, &b);
+    }
+    return b;
+}
+
+/* Marks the nodes that outputs and states reach, all inputs and states, and the binders of symbols
+ * that live nodes and guards need. */
 static bool *mark_live(const ScBuildPriv *p)
 {
     bool *live = sc_array(p->scratch, bool, p->n_node);
+    Binders b = find_binders(p, live);
+    ScGraph g = view_of(p);
     for (uint32_t i = 0; i < p->n_out; i++)
         if (p->out[i].v >= SC_FIRST)
             live[p->value[p->out[i].v].node] = true;
@@ -54,6 +98,8 @@ static bool *mark_live(const ScBuildPriv *p)
         for (uint32_t k = 0; live[i] && k < p->node[i].n_in; k++)
             if (p->node[i].in[k] >= SC_FIRST)
                 live[p->value[p->node[i].in[k]].node] = true;
+        if (live[i] && b.of.n)
+            sc_node_symbols(&g, &p->node[i], keep_binder, &b);
     }
     return live;
 }

@@ -12,13 +12,13 @@
 
 typedef struct Run { /* what all graphs of one evaluation share */
     ScCtx *cx;
-    uint32_t n_env;
-    const ScBinding *env;
+    uint32_t n_env, cap_env;
+    ScBinding *env;           /* grows at binders; each graph forgets its own at its end */
     const ScEvalOptions *opt; /* or NULL */
 } Run;
 
 typedef struct Frame { /* one graph while it runs; the arrays are [n_value] */
-    const Run *run;
+    Run *run;
     const ScGraph *g;
     ScArena *a;
     ScrtTensor *t;
@@ -30,8 +30,8 @@ typedef struct Frame { /* one graph while it runs; the arrays are [n_value] */
     bool silent; /* an expansion: nobody is told of its values */
 } Frame;
 
-static bool run_graph(const Run *run, const ScGraph *g, const ScrtTensor *const *in,
-                      ScrtTensor *ret_out, uint32_t depth, bool silent);
+static bool run_graph(Run *run, const ScGraph *g, const ScrtTensor *const *in, ScrtTensor *ret_out,
+                      uint32_t depth, bool silent);
 
 /* --- Constants ------------------------------------------------------------------------------- */
 
@@ -210,7 +210,7 @@ static bool settle(Frame *f, const ScNode *n, ScVal v, ScrtTensor t, bool owned)
     const ScEvalOptions *o = f->run->opt;
     if (o && o->see && !f->silent)
         o->see(o->arg, f->g, v, &f->t[v], f->depth);
-    if (f->last[v] == f->g->value[v].node)
+    if (f->last[v] == f->g->value[v].node && !(n->op->flags & SC_BINDS))
         release(f, v); /* nobody reads it */
     return true;
 }
@@ -373,6 +373,28 @@ static bool run_node(Frame *f, const ScNode *n)
 
 /* --- Graphs ---------------------------------------------------------------------------------- */
 
+typedef struct Late { /* whether a symbol is bound later */
+    const Run *run;
+    bool late;
+} Late;
+
+static void see_late(void *arg, const char *sym)
+{
+    Late *l = arg;
+    bool known = false;
+    for (uint32_t i = 0; i < l->run->n_env; i++)
+        known |= l->run->env[i].sym == sym;
+    l->late |= !known;
+}
+
+static bool is_late(const Run *run, const ScGuard *g)
+{
+    Late l = {.run = run};
+    sc_term_symbols(g->a, see_late, &l);
+    sc_term_symbols(g->b, see_late, &l);
+    return l.late;
+}
+
 static bool check_guard(Frame *f, const ScGuard *g)
 {
     int64_t a, b;
@@ -389,12 +411,32 @@ static bool check_guard(Frame *f, const ScGuard *g)
     return false;
 }
 
-static bool check_guards(Frame *f)
+/* All whose symbols are known, and were not when the first n_before were bound. */
+static bool check_guards(Frame *f, uint32_t n_before)
 {
-    for (uint32_t i = 0; i < f->g->n_guard; i++)
-        if (!check_guard(f, &f->g->guard[i]))
+    Run before = *f->run;
+    before.n_env = n_before;
+    for (uint32_t i = 0; i < f->g->n_guard; i++) {
+        const ScGuard *g = &f->g->guard[i];
+        if (is_late(f->run, g) || (n_before && !is_late(&before, g)))
+            continue;
+        if (!check_guard(f, g))
             return false;
+    }
     return true;
+}
+
+/* The symbols that n binds to the elements of its result are known from here on. */
+static bool bind_elements(Frame *f, const ScNode *n)
+{
+    Run *run = f->run;
+    uint32_t before = run->n_env;
+    const ScrtTensor *t = &f->t[n->first];
+    for (uint32_t i = 0; i < n->attr[0].n; i++) {
+        ScBinding b = {n->attr[0].ts[i]->sym, scrt_load_int((ScrtDtype)t->dtype, t->data, i)};
+        sc_buf_push(run->env, run->n_env, run->cap_env, b);
+    }
+    return check_guards(f, before);
 }
 
 static bool set_inputs(Frame *f, const ScrtTensor *const *in)
@@ -441,9 +483,14 @@ static bool run_nodes(Frame *f)
             continue;
         if (!(n->op->flags & SC_CONST_OP ? run_const(f, n) : run_node(f, n)))
             return false;
+        if ((n->op->flags & SC_BINDS) && !bind_elements(f, n))
+            return false;
         for (uint32_t k = 0; k < n->n_in; k++)
             if (n->in[k] >= SC_FIRST && f->last[n->in[k]] == i)
                 release(f, n->in[k]);
+        for (uint32_t k = 0; (n->op->flags & SC_BINDS) && k < n->n_out; k++)
+            if (f->last[n->first + k] == i)
+                release(f, n->first + k);
     }
     return true;
 }
@@ -463,8 +510,8 @@ static bool take_all(Frame *f, ScrtTensor *ret_out)
     return ok;
 }
 
-static bool run_graph(const Run *run, const ScGraph *g, const ScrtTensor *const *in,
-                      ScrtTensor *ret_out, uint32_t depth, bool silent)
+static bool run_graph(Run *run, const ScGraph *g, const ScrtTensor *const *in, ScrtTensor *ret_out,
+                      uint32_t depth, bool silent)
 {
     Frame f = {.run = run, .g = g, .a = sc_arena_new(), .depth = depth, .silent = silent};
     f.t = sc_array(f.a, ScrtTensor, g->n_value);
@@ -474,12 +521,14 @@ static bool run_graph(const Run *run, const ScGraph *g, const ScrtTensor *const 
     f.exp = sc_array(f.a, int64_t, g->n_value);
     find_last_uses(&f);
     ScrtTensor *out = sc_array(f.a, ScrtTensor, g->n_out + 1u);
-    bool ok = check_guards(&f) && set_inputs(&f, in) && set_states(&f) && run_nodes(&f) &&
+    const uint32_t n_env = run->n_env;
+    bool ok = check_guards(&f, 0) && set_inputs(&f, in) && set_states(&f) && run_nodes(&f) &&
               take_all(&f, out);
     if (ok)
         memcpy(ret_out, out, g->n_out * sizeof *out);
     for (ScVal v = SC_FIRST; v < g->n_value; v++)
         release(&f, v);
+    run->n_env = n_env;
     sc_arena_free(f.a);
     return ok;
 }
@@ -492,16 +541,13 @@ bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const 
     uint32_t n_env, n_more = opt ? opt->n_env : 0;
     bool ok = sc_bind_dims(g, in, a, &env, &n_env);
     if (ok) {
-        ScBinding *all = sc_array(a, ScBinding, n_env + n_more + 1u);
-        memcpy(all, env, n_env * sizeof *env);
-        for (uint32_t i = 0; i < n_more; i++)
-            all[n_env + i] = opt->env[i];
-        run.env = all;
-        run.n_env = n_env + n_more;
+        for (uint32_t i = 0; i < n_env + n_more; i++)
+            sc_buf_push(run.env, run.n_env, run.cap_env, i < n_env ? env[i] : opt->env[i - n_env]);
         const ScrtTensor **p = sc_array(a, const ScrtTensor *, g->n_in + 1u);
         for (uint32_t i = 0; i < g->n_in; i++)
             p[i] = &in[i];
         ok = run_graph(&run, g, p, ret_out, 0, false);
+        sc_buf_free(run.env);
     }
     sc_arena_free(a);
     return ok;

@@ -311,6 +311,26 @@ ScVal sc_rebalance(ScBuild *b, ScVal x, const ScTerm *t);
 /* A deep copy in an arena of its own. */
 ScGraph *sc_graph_clone(const ScGraph *g);
 
+/* Symbols, and the node that binds each; {0} is empty. */
+typedef struct ScSymbolSlot {
+    const char *sym; /* interned; NULL: free */
+    uint32_t node;
+} ScSymbolSlot;
+typedef struct ScSymbols {
+    ScSymbolSlot *slot;
+    uint32_t n, cap;
+} ScSymbols;
+bool sc_symbols_add(ScSymbols *s, ScArena *a, const char *sym, uint32_t node); /* false: is there */
+bool sc_symbols_find(const ScSymbols *s, const char *sym, uint32_t *ret_node); /* NULL: no answer */
+/* Calls see for each symbol that a node of g binds: an input or a state those of its type and
+ * exponent, others what they name. */
+void sc_node_binders(const ScGraph *g, uint32_t node,
+                     void (*see)(void *arg, const char *sym, uint32_t node), void *arg);
+/* Calls see for each symbol that n needs: in its results' types and exponents, its attributes (but
+ * for those that it binds), and in its nested graphs, unless they bind it themselves. */
+void sc_node_symbols(const ScGraph *g, const ScNode *n, void (*see)(void *arg, const char *sym),
+                     void *arg);
+
 /* Users of each value, in O(n): users of v are use[first[v]] .. use[first[v + 1] - 1]. A graph
  * output or a state's next value counts with node UINT32_MAX. */
 typedef struct ScUse {

@@ -30,6 +30,8 @@ enum {
     SC_CONST_OP = 1 << 12,  /* const: its value is known at compile time */
     SC_SUMS = 1 << 13,      /* matmul, conv, sums: adds up many products or elements */
     SC_INDEX = 1 << 15,     /* iota: element k is k, so kernels compute it where they read it */
+    SC_BINDS = 1 << 16,     /* attribute `as`, the first, names symbols that the node binds: to the
+                             * elements of its operand, or to extents of its results */
     SC_REBALANCES =
         1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
                   * rebalance: `to`, and `saturate` (int, default 0): finite data that would become
@@ -130,6 +132,7 @@ typedef enum ScClass {
     SC_VIEW,     /* strides: see .view */
     SC_CONCAT,   /* operands side by side along an axis: see .concat_axis */
     SC_GATHER,   /* parts of operand 0 that operand 1 names: see .gather_axis */
+    SC_STEP,     /* no kernel: a step of the program between kernels */
     SC_KERNEL,   /* the fused kernel itself */
     SC_SOURCE,   /* input, const, state: no code */
 } ScClass;

@@ -16,11 +16,13 @@ typedef struct Check {
     uint32_t depth;
     bool kernel;     /* the graph of a kernel: guarded outside */
     ScGuards guards; /* the graph's */
+    ScSymbols bound; /* symbols of the graph up to the node looked at, and of those around it */
+    const struct Check *outer;
     bool ok;
 } Check;
 
-static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth,
-                         bool kernel);
+static bool verify_graph(const Check *outer, ScCtx *cx, const ScGraph *g, const char *pass,
+                         uint32_t depth, bool kernel);
 
 /* --- Messages: "after scalify: %y = add: operand 1 ..." -------------------------------------- */
 
@@ -314,7 +316,8 @@ static bool check_subs(Check *c, const ScNode *n)
             return fault(c, n, SC_E_VERIFY, "nested graph %u is missing", i);
         if (c->depth + 1 >= SC_TEXT_DEPTH)
             return fault(c, n, SC_E_VERIFY, "graphs are nested more than %d deep", SC_TEXT_DEPTH);
-        if (!verify_graph(c->cx, n->sub[i], c->pass, c->depth + 1, n->op->lower.cls == SC_KERNEL))
+        if (!verify_graph(c, c->cx, n->sub[i], c->pass, c->depth + 1,
+                          n->op->lower.cls == SC_KERNEL))
             return fault(c, n, SC_E_VERIFY, "nested graph %u is not well formed", i);
     }
     return true;
@@ -417,7 +420,7 @@ static void check_node(Check *c, const ScNode *n)
     }
     if (!check_operands(c, n, s) || !check_attrs(c, n) || !check_subs(c, n))
         return;
-    if ((c->g->flags & SC_G_KERNELS) && cls != SC_KERNEL && cls != SC_SOURCE)
+    if ((c->g->flags & SC_G_KERNELS) && cls != SC_KERNEL && cls != SC_SOURCE && cls != SC_STEP)
         fault(c, n, SC_E_VERIFY, "stands outside the kernels");
     if (n->op->flags & SC_BARRIER)
         return;
@@ -431,6 +434,63 @@ static void check_node(Check *c, const ScNode *n)
         check_kernel(c, n);
     else if (c->g->flags & SC_G_SCALED)
         (void)((n->op->flags & SC_REBALANCES) ? check_rebalance(c, n) : check_signature(c, n, s));
+}
+
+/* --- Symbols --------------------------------------------------------------------------------- */
+
+/* The node that is looked at, while its symbols are. */
+typedef struct Look {
+    Check *c;
+    const ScNode *n; /* NULL: a guard */
+} Look;
+
+static bool is_bound(const Check *c, const char *sym)
+{
+    for (; c; c = c->outer)
+        if (sc_symbols_find(&c->bound, sym, NULL))
+            return true;
+    return false;
+}
+
+static void see_use(void *arg, const char *sym)
+{
+    Look *l = arg;
+    if (l->c->ok && !is_bound(l->c, sym))
+        fault(l->c, l->n, SC_E_VERIFY, "symbol %s is not bound%s", sym,
+              l->n ? " by an input, a state or an earlier node" : ", and a guard needs it");
+}
+
+static void see_binder(void *arg, const char *sym, uint32_t node)
+{
+    Look *l = arg;
+    bool source = l->c->g->node[node].op->flags & SC_BARRIER;
+    if (!source && is_bound(l->c, sym))
+        fault(l->c, l->n, SC_E_VERIFY, "symbol %s is bound twice", sym);
+    sc_symbols_add(&l->c->bound, l->c->a, sym, node);
+}
+
+/* A symbol is bound by an input, a state or exactly one earlier node, of this graph or of one
+ * around it. Kernels are written in symbols of their own. */
+static bool check_symbols(Check *c)
+{
+    const ScGraph *g = c->g;
+    Look l = {.c = c};
+    for (uint32_t i = 0; i < g->n_node && !c->kernel; i++)
+        if (g->node[i].op->flags & SC_BARRIER)
+            sc_node_binders(g, i, see_binder, &l);
+    for (uint32_t i = 0; i < g->n_node && !c->kernel && c->ok; i++) {
+        l.n = &g->node[i];
+        if (l.n->op->flags & SC_BINDS)
+            sc_node_binders(g, i, see_binder, &l);
+        if (l.n->op->lower.cls != SC_KERNEL)
+            sc_node_symbols(g, l.n, see_use, &l);
+    }
+    l.n = NULL;
+    for (uint32_t i = 0; i < g->n_guard && c->ok; i++) {
+        sc_term_symbols(g->guard[i].a, see_use, &l);
+        sc_term_symbols(g->guard[i].b, see_use, &l);
+    }
+    return c->ok;
 }
 
 static bool check_guards(Check *c)
@@ -448,12 +508,14 @@ static bool check_guards(Check *c)
     return true;
 }
 
-static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t depth, bool kernel)
+static bool verify_graph(const Check *outer, ScCtx *cx, const ScGraph *g, const char *pass,
+                         uint32_t depth, bool kernel)
 {
     Check c = {.cx = cx, .g = g, .pass = pass, .depth = depth, .kernel = kernel, .ok = true};
+    c.outer = outer;
     c.a = sc_arena_new();
     if (check_layout(&c) && check_ports(&c) && check_states(&c) && check_has_exponents(&c) &&
-        check_guards(&c))
+        check_guards(&c) && check_symbols(&c))
         for (uint32_t i = 0; i < g->n_node; i++)
             check_node(&c, &g->node[i]);
     sc_guards_free(&c.guards);
@@ -463,5 +525,5 @@ static bool verify_graph(ScCtx *cx, const ScGraph *g, const char *pass, uint32_t
 
 bool sc_verify(const ScGraph *g, const char *pass)
 {
-    return verify_graph(g->cx, g, pass, 0, false);
+    return verify_graph(NULL, g->cx, g, pass, 0, false);
 }

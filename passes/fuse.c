@@ -278,6 +278,15 @@ static void emit_group(Fuse *f, uint32_t id, ScVal *inner)
     kernel_end(&k, root, &inner[root->first]);
 }
 
+/* A step stands between kernels as it is; its operands need buffers. */
+static void emit_step(Fuse *f, const ScNode *n)
+{
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i] != SC_ABSENT)
+            need(f, n->in[i]);
+    sc_copy_node(&f->b, f->g, n, sc_map(f->env, n), &f->env[n->first]);
+}
+
 static ScGraph *emit(ScCtx *cx, const ScGraph *g)
 {
     Fuse f = {.g = g};
@@ -291,6 +300,8 @@ static ScGraph *emit(ScCtx *cx, const ScGraph *g)
     ScVal *inner = sc_array(f.a, ScVal, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++) {
         uint32_t k = f.groups.of[i];
+        if (g->node[i].op->lower.cls == SC_STEP)
+            emit_step(&f, &g->node[i]);
         if (k != UINT32_MAX && f.groups.group[k].root == i)
             emit_group(&f, k, inner);
     }

@@ -217,7 +217,8 @@ ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a)
         ret.of[i] = NO_GROUP;
     for (uint32_t i = g->n_node; i-- > 0;) {
         const ScNode *n = &g->node[i];
-        if (ret.of[i] != NO_GROUP || n->op->lower.cls == SC_SOURCE || sc_is_view(n))
+        if (ret.of[i] != NO_GROUP || n->op->lower.cls == SC_SOURCE || n->op->lower.cls == SC_STEP ||
+            sc_is_view(n))
             continue;
         w.id = ret.n;
         ret.group[ret.n++] = grow(&w, i, a);

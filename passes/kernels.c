@@ -169,7 +169,7 @@ bool sc_verify_kernels(const ScGraph *g)
     bool ok = true;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (n->op->lower.cls == SC_SOURCE)
+        if (n->op->lower.cls == SC_SOURCE || n->op->lower.cls == SC_STEP)
             continue;
         if (n->op->lower.cls != SC_KERNEL)
             ok = sc_fail(g->cx, n->loc, SC_E_VERIFY, "%s is no kernel", n->op->name);

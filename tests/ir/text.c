@@ -55,7 +55,7 @@ static const char *const canonical[] = {
     "  %y = rebalance %6, 0 : f32[batch,512]\n"
     "}\n",
     /* What only a run can decide. */
-    "graph @g(%a: f32[n,m], %b: f32[p,4]) -> (%s) {\n"
+    "graph @g(%a: f32[n,m], %b: f32[p,4], %c: f32[\"my dim\"]) -> (%s) {\n"
     "  guard n meets p : \"extents that meet in a broadcast\" from \"sum\"\n"
     "  guard m meets 4 : \"extents that meet in a broadcast\" from \"sum\"\n"
     "  guard 2*n <= m+8 : \"sizes\" from \"a\", \"b\" (backward)\n"
@@ -64,6 +64,14 @@ static const char *const canonical[] = {
     "  guard n fits \"my dim\" : \"say \\\"x\\\"\"\n"
     "  guard n = p : \"inner dimensions\" from \"dot\"\n"
     "  %s = add %a, %b : f32[bcast(n,p),4] from \"sum\"\n"
+    "}\n",
+    /* Symbols that a node binds. */
+    "graph @g(%x: f32[n,6], %s: i64[2]) -> (%y) {\n"
+    "  guard 0 <= d0 : \"an extent of the result\" from \"view\"\n"
+    "  guard 0 <= d1 : \"an extent of the result\" from \"view\"\n"
+    "  guard 6*n = d0*d1 : \"elements, and those of the shape asked for\" from \"view\"\n"
+    "  %4 = bind %s {as = [d0,d1]} : i64[2]\n"
+    "  %y = reshape %x : f32[d0,d1] from \"view\"\n"
     "}\n",
     /* Scaled inputs, exponents that are terms. */
     "graph @g(%a: f32[4] * 2^p, %b: f32[4] * 2^q) -> (%s) {\n"

@@ -34,6 +34,7 @@ static bool has_descriptor(const ScOp *op)
         return op->concat_axis != NULL;
     case SC_GATHER:
         return op->gather_axis != NULL;
+    case SC_STEP:
     case SC_KERNEL:
     case SC_SOURCE:
         return true;
