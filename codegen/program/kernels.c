@@ -93,7 +93,10 @@ bool cg_kernels(CgModule *m, CgKernels *ret)
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         if (n->op->lower.cls != SC_KERNEL) {
-            if (n->op->lower.cls != SC_SOURCE)
+            if (n->op->lower.cls == SC_STEP)
+                ok = sc_fail(m->cx, n->loc, SC_E_DYNAMIC, "%s: a size that only a run knows",
+                             n->op->name);
+            else if (n->op->lower.cls != SC_SOURCE)
                 ok = sc_fail(m->cx, n->loc, SC_E_LOWER, "%s outside a kernel", n->op->name);
             continue;
         }

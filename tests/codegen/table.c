@@ -50,7 +50,7 @@ static bool compiled(const ScOp *op)
     bool required = false;
     for (uint32_t i = 0; i < op->n_attr; i++)
         required |= op->attr[i].required;
-    return op->lower.cls != SC_SOURCE && op->lower.cls != SC_KERNEL &&
+    return op->lower.cls != SC_SOURCE && op->lower.cls != SC_STEP && op->lower.cls != SC_KERNEL &&
            (op->lower.cls != SC_NO_LOWERING || op->expand) && (op->domain.make || !required);
 }
 
