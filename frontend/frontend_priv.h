@@ -49,10 +49,10 @@ typedef struct Import {
     const char *file;
     const ScImportOptions *opt;
     const Onnxpb__Model *model;
-    ImNames *names; /* ONNX value name -> ScVal */
-    ImNames *infos; /* ONNX value name -> 1 + place among outputs, then value_info */
-    ImNames *dims;  /* the names that dimensions have */
-    ImNames *reads; /* names that a node or an output reads */
+    ImNames *names;     /* ONNX value name -> ScVal */
+    ImNames *infos;     /* ONNX value name -> 1 + place among outputs, then value_info */
+    ImNames *dims;      /* the names that dimensions have */
+    ImNames *reads;     /* names that a node or an output reads */
     ScVal bound[64][2]; /* [n_bound] values whose elements were bound, and the binders' results */
     uint32_t n_bound;
 } Import;
