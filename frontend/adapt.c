@@ -446,10 +446,10 @@ static bool dropout(const ImNode *n, ScVal *ret_out)
     return one(im_in(n, 0), ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
 }
 
-static bool cast(const ImNode *n, ScVal *ret_out)
+static bool cast_like(const ImNode *n, int64_t to, ScVal *ret_out)
 {
     bool ok = true;
-    int64_t to = im_int(n, "to", 0, &ok), saturate = im_int(n, "saturate", 1, &ok);
+    int64_t saturate = im_int(n, "saturate", 1, &ok);
     const char *mode = im_str(n, "round_mode", "up", &ok);
     if (!ok || !ONLY(n, "to", "saturate", "round_mode"))
         return false;
@@ -464,6 +464,45 @@ static bool cast(const ImNode *n, ScVal *ret_out)
                                {"round_mode", SC_INT(round)}),
                         IM_IN(im_in(n, 0))),
                ret_out);
+}
+
+static bool cast(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    int64_t to = im_int(n, "to", 0, &ok);
+    return ok && cast_like(n, to, ret_out);
+}
+
+static bool cast_to_other(const ImNode *n, ScVal *ret_out)
+{
+    return im_arity(n, 2, 2) && cast_like(n, im_type(n, 1)->dtype, ret_out);
+}
+
+/* x sigmoid(alpha x). */
+static bool swish(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    double alpha = im_float(n, "alpha", 1, &ok);
+    if (!ok || !im_arity(n, 1, 1) || !ONLY(n, "alpha"))
+        return false;
+    ScVal beta = sc_const_scalar(&n->im->b, im_type(n, 0)->dtype, alpha);
+    return one(sc_op(&n->im->b, silu, im_in(n, 0), beta), ret_out);
+}
+
+/* x + bias below -lambd, x - bias above lambd, else 0. */
+static bool shrink(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    double bias = im_float(n, "bias", 0, &ok), lambd = im_float(n, "lambd", 0.5, &ok);
+    if (!ok || !im_arity(n, 1, 1) || !ONLY(n, "bias", "lambd"))
+        return false;
+    ScrtDtype t = im_type(n, 0)->dtype, in = scrt_dtype_is_float(t) ? t : SCRT_F64;
+    ScVal x = im_cast(n, im_in(n, 0), in), by = im_scalar(n, in, bias);
+    ScVal low = sc_op(b, less, x, im_scalar(n, in, -lambd));
+    ScVal high = sc_op(b, greater, x, im_scalar(n, in, lambd));
+    ScVal y = sc_op(b, where, high, sc_op(b, sub, x, by), im_scalar(n, in, 0));
+    return one(im_cast(n, sc_op(b, where, low, sc_op(b, add, x, by), y), t), ret_out);
 }
 
 /* --- Rows of elements ------------------------------------------------------------------------- */
@@ -628,6 +667,9 @@ static const ImAdapter adapters[] = {
     {"", "Gelu", 20, 0, gelu, 1},
     {"", "Dropout", 7, 0, dropout, 2},
     {"", "Cast", 6, 0, cast, 1},
+    {"", "CastLike", 15, 0, cast_to_other, 1},
+    {"", "Swish", 24, 0, swish, 1},
+    {"", "Shrink", 9, 0, shrink, 1},
     {"", "Softmax", 1, 0, softmax, 1},
     {"", "LayerNormalization", 1, 0, layernorm, 3},
     {"", "LogSoftmax", 1, 0, log_softmax, 1},
@@ -637,8 +679,10 @@ static const ImAdapter adapters[] = {
 
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset)
 {
-    const ImAdapter *const table[] = {adapters, im_window_adapters, im_reduce_adapters,
-                                      im_parts_adapters, im_index_adapters};
+    const ImAdapter *const table[] = {
+        adapters,           im_window_adapters,   im_reduce_adapters, im_parts_adapters,
+        im_index_adapters,  im_norm_adapters,     im_loss_adapters,   im_quant_adapters,
+        im_resize_adapters, im_attention_adapters};
     for (size_t t = 0; t < sizeof table / sizeof *table; t++)
         for (const ImAdapter *a = table[t]; a->type; a++)
             if (!strcmp(a->type, type) && !strcmp(a->domain, domain) && opset >= a->since &&

@@ -111,7 +111,7 @@ static bool kernel_of_weight(const ImNode *n, Window *w)
     return true;
 }
 
-static bool conv(const ImNode *n, ScVal *ret_out)
+bool im_conv(const ImNode *n, ScVal *ret_out)
 {
     static const char *const known[] = {"auto_pad", "dilations", "group", "kernel_shape",
                                         "pads",     "strides",   NULL};
@@ -180,7 +180,7 @@ static bool global_pool(const ImNode *n, ScVal *ret_out)
 }
 
 const ImAdapter im_window_adapters[] = {
-    {"", "Conv", 1, 0, conv, 1},
+    {"", "Conv", 1, 0, im_conv, 1},
     {"", "MaxPool", 1, 0, maxpool, 2},
     {"", "AveragePool", 1, 0, avgpool, 1},
     {"", "GlobalAveragePool", 1, 0, global_pool, 1},

@@ -95,6 +95,13 @@ extern const ImAdapter im_window_adapters[];
 extern const ImAdapter im_reduce_adapters[];
 extern const ImAdapter im_parts_adapters[];
 extern const ImAdapter im_index_adapters[];
+extern const ImAdapter im_norm_adapters[];
+extern const ImAdapter im_loss_adapters[];
+extern const ImAdapter im_quant_adapters[];
+extern const ImAdapter im_resize_adapters[];
+extern const ImAdapter im_attention_adapters[];
+/* adapt_window.c: Conv, for those that convolve other operands than the node's. */
+bool im_conv(const ImNode *n, ScVal *ret_out);
 
 /* Attributes by name. The readers with a default answer it where there is none, and record
  * SC_E_ATTRIBUTE and set *ok to false where the type is another. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer and batch normalisation. */
+/* Layer, root mean square and batch normalisation. */
 #include "ir/ops/ops_priv.h"
 
 enum { X, SCALE, BIAS, EPS }; /* of layernorm */
@@ -144,6 +144,91 @@ const ScOp sc_op_layernorm = {
     .expand = expand_layernorm,
     .eval = eval_layernorm,
     .domain = {0.125, 4, make_layernorm},
+    .max_ulp = 8,
+};
+
+/* --- rmsnorm --------------------------------------------------------------------------------- */
+
+enum { R_EPS = 2 };
+
+static bool infer_rmsnorm(ScInfer *in)
+{
+    const ScType *x = in->in[X], *eps = in->in[R_EPS];
+    uint32_t axis;
+    if (!sc_axis(in, in->attr[AXIS].i, x->rank, &axis))
+        return false;
+    in->ret[Y] = x;
+    if (in->in[SCALE]->dtype != x->dtype)
+        return sc_infer_fail(in, SC_E_TYPE, "X and scale must agree");
+    if (eps->rank != 0 || eps->dtype != stats_dtype(x->dtype))
+        return sc_infer_fail(in, SC_E_TYPE, "epsilon must be a scalar of type %s",
+                             scrt_dtype_name(stats_dtype(x->dtype)));
+    return sc_ops_fits_result(in, SCALE);
+}
+
+static void expand_rmsnorm(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                           ScVal *ret_out)
+{
+    const ScType *t = sc_type_of(g, n->in[X]);
+    int64_t axis[SCRT_MAX_RANK];
+    uint32_t first = sc_ops_axis(sc_attr(n, AXIS)->i, t->rank), n_axis = t->rank - first;
+    ScrtDtype dtype = t->dtype, stats = stats_dtype(dtype);
+    for (uint32_t i = 0; i < n_axis; i++)
+        axis[i] = first + i;
+    ScAttr *over = SC_ATTRS(SC_INTS(n_axis, axis), SC_INT(1));
+    ScVal x = dtype == stats ? in[X] : sc_op_at(b, cast, SC_ATTRS(SC_DT(stats)), in[X]);
+    ScVal square = sc_op_at(b, reduce_mean, over, sc_op(b, mul, x, x));
+    ScVal inv = sc_op(b, reciprocal, sc_op(b, sqrt, sc_op(b, add, square, in[R_EPS])));
+    ScVal y = sc_op(b, mul, x, inv);
+    y = dtype == stats ? y : sc_op_at(b, cast, SC_ATTRS(SC_DT(dtype)), y);
+    ret_out[0] = sc_op(b, mul, y, in[SCALE]);
+}
+
+static bool eval_rmsnorm(ScEval *e)
+{
+    const ScrtTensor *x = e->in[X];
+    ScArena *a = sc_arena_new();
+    uint32_t axis = sc_ops_axis(sc_attr(e->n, AXIS)->i, x->rank);
+    int64_t n = 1, count = scrt_count(x), idx[SCRT_MAX_RANK] = {0}, stride[SCRT_MAX_RANK];
+    double *v = sc_ops_doubles(a, x), *scale = sc_ops_doubles(a, e->in[SCALE]), mean = 0;
+    double eps = *sc_ops_doubles(a, e->in[R_EPS]);
+    for (uint32_t d = axis; d < x->rank; d++)
+        n *= x->dims[d];
+    sc_ops_strides(e->in[SCALE], x->rank, stride);
+    for (int64_t i = 0; i < count; i++, sc_ops_next(x->rank, x->dims, idx)) {
+        for (int64_t k = i % n ? n : 0; k < n; k++) /* at the beginning of a row */
+            mean = (k ? mean : 0) + v[i + k] * v[i + k] / (double)n;
+        sc_ops_store(&e->out[Y], i,
+                     v[i] / sqrt(mean + eps) * scale[sc_ops_at(x->rank, idx, stride)]);
+    }
+    sc_arena_free(a);
+    return true;
+}
+
+static uint32_t make_rmsnorm(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims), axis = sc_ops_pick(r, 0, rank - 1);
+    ScVal in[] = {sc_ops_input(b, "x", SCRT_F32, rank, dims),
+                  sc_ops_input(b, "scale", SCRT_F32, rank - axis, dims + axis),
+                  sc_ops_input(b, "eps", SCRT_F32, 0, NULL)};
+    ret_out[0] = sc_node1(b, &sc_op_rmsnorm, SC_ATTRS(SC_INT(axis)), 3, in);
+    return 1;
+}
+
+const ScOp sc_op_rmsnorm = {
+    .name = "rmsnorm",
+    .doc = "x over its root mean square, times scale, over the axes from `axis` on",
+    .onnx = {"", "RMSNormalization", 23}, /* epsilon becomes an operand at import */
+    .in = "X: float, scale: float, epsilon: float",
+    .out = "Y: float",
+    .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(-1), .doc = "the first of the axes"}},
+    .n_attr = 1,
+    .infer = infer_rmsnorm,
+    .scale = "a, s, 2a -> s",
+    .expand = expand_rmsnorm,
+    .eval = eval_rmsnorm,
+    .domain = {0.125, 4, make_rmsnorm},
     .max_ulp = 8,
 };
 

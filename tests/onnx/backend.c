@@ -6,8 +6,8 @@
  * the onnx package.
  *
  * The models take shapes, axes and bounds as inputs, which a compiled program must know: where
- * import says that a shape depends on data, integers and single numbers are fixed to the values of
- * the test.
+ * import says that a shape depends on data, integers and short lists of numbers are fixed to the
+ * values of the test.
  *
  * onnx-backend --cases DIR runs folders of the same form that cases.py made: nothing is fixed or
  * refused there, compiled code is tried for each target that runs here, and where a file EXPECT
@@ -78,7 +78,7 @@ static bool has_step(const ScGraph *g)
 }
 
 /* Imports; where a shape depends on data, again with the inputs fixed that are integers, bools or
- * single numbers. */
+ * a few numbers, such as scales. */
 static bool import(Test *t)
 {
     char path[4096];
@@ -102,7 +102,7 @@ static bool import(Test *t)
         ScImportOptions opt = {.fix_name = name, .fix = value};
         for (uint32_t i = 0; i < t->n_in; i++)
             if (!scrt_dtype_is_float((ScrtDtype)t->in[i].tensor.dtype) ||
-                scrt_count(&t->in[i].tensor) == 1) {
+                (t->in[i].tensor.rank <= 1 && scrt_count(&t->in[i].tensor) <= 8)) {
                 name[opt.n_fix] = t->in[i].name;
                 value[opt.n_fix++] = t->in[i].tensor;
             }

@@ -67,12 +67,83 @@ CASES = {
         down = Cast<to = 1>(ri)
         """,
         lambda k: [f32(k, 2 * k + 1), RNG.integers(-5, 5, k)]),
+    "resize": (
+        "(float[n,3,h,w] x) => (float[n,3,p,q] up, float[n,3,p,q] half, float[n,3,p,q] linear, float[n,3,p,q] corners,"
+        " float[n,3,p,q] cubic, float[n,3,p,q] sized)",
+        """
+        twice = Constant<value = float[4] {1.0, 1.0, 2.0, 2.0}>()
+        less = Constant<value = float[4] {1.0, 1.0, 0.5, 1.5}>()
+        up = Resize<coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">(x, , twice)
+        half = Resize<mode = "nearest">(x, , less)
+        linear = Resize<mode = "linear", coordinate_transformation_mode = "pytorch_half_pixel">(x, , less)
+        corners = Resize<mode = "linear", coordinate_transformation_mode = "align_corners">(x, , twice)
+        cubic = Resize<mode = "cubic", cubic_coeff_a = -0.5, exclude_outside = 1>(x, , less)
+        shape = Shape(x)
+        more = Constant<value = int64[4] {0, 0, 3, 1}>()
+        size = Add(shape, more)
+        sized = Resize<mode = "linear">(x, , , size)
+        """,
+        lambda k: [f32(k, 3, 2 * k + 1, k + 3)]),
+    "quantised": (
+        "(float[n,4] x, float[4] s, float[n,c,6,6] im) => (uint8[n,4] q, float[n,4] f, uint8[n,4] d, float ds, uint8 dz,"
+        " int32[n,5] m, int32[n,2,4,4] ci, float[n,2,4,4] qf)",
+        """
+        zero = Constant<value = uint8 {100}>()
+        zeros = Constant<value = int8[4] {1, -2, 3, 0}>()
+        scale = Constant<value = float {0.05}>()
+        b = Constant<value = int8[4,5] {1,-2,3,4,5,-6,7,8,9,10,-11,12,13,14,15,127,-128,1,2,3}>()
+        q = QuantizeLinear(x, scale, zero)
+        p = Abs(s)
+        half = Constant<value = float {0.5}>()
+        positive = Add(p, half)
+        a = QuantizeLinear<axis = 1>(x, positive, zeros)
+        f = DequantizeLinear<axis = 1>(a, positive, zeros)
+        d, ds, dz = DynamicQuantizeLinear(x)
+        m = MatMulInteger(q, b, zero)
+        iq = QuantizeLinear(im, scale, zero)
+        w = Constant<value = int8[2,1,3,3] {1,-2,3,4,5,-6,7,8,9,10,-11,12,13,14,15,127,-128,1}>()
+        ci = ConvInteger(iq, w, zero)
+        wz = Constant<value = int8 {0}>()
+        ws = Constant<value = float[2] {0.02, 0.01}>()
+        wzs = Constant<value = int8[2] {0, 0}>()
+        bias = Constant<value = int32[2] {100, -50}>()
+        qc = QLinearConv(iq, scale, zero, w, ws, wzs, half, zero, bias)
+        qf = DequantizeLinear(qc, half, zero)
+        """,
+        lambda k: [3 * f32(k, 4), f32(4), 3 * f32(k, 1, 6, 6)]),
+    "attention": (
+        "(float[n,l,16] x, float[n,2,past,8] pk, bool[l,t] mask, float[32,4] cos,"
+        " float[32,4] sin, int64[n,l] at) => (float[n,l,u] y, float[n,2,t,8] present, float[n,l,u] z, float[n,l,16] turned)",
+        """
+        turned = RotaryEmbedding<num_heads = 2>(x, cos, sin, at)
+        q = Concat<axis = 2>(x, turned)
+        y = Attention<q_num_heads = 4, kv_num_heads = 2, is_causal = 1>(q, x, turned)
+        z, present, pv = Attention<q_num_heads = 2, kv_num_heads = 2>(x, turned, x, mask, pk, pk)
+        """,
+        lambda k: [f32(k, k + 1, 16), f32(k, 2, 3, 8),
+                   np.arange(k + 4) % 3 != RNG.integers(0, 3, (k + 1, 1)), f32(32, 4), f32(32, 4),
+                   RNG.integers(0, 16, (k, k + 1))]),
+    "norms": (
+        "(float[n,6,w] x, float[6] s, float[6] t, int64[n,w] at) => (float[n,6,w] i, float[n,6,w] m, float[n,6,w] p,"
+        " float[n,6,w] q, float[n,6,w,u] r, float loss, float[n,6,w] log)",
+        """
+        i = InstanceNormalization(x, s, t)
+        g = GroupNormalization<num_groups = 3>(x, s, t)
+        m = MeanVarianceNormalization<axes = [0, 2]>(g)
+        p = LpNormalization<axis = 1, p = 1>(x)
+        q = LpNormalization(x)
+        last = Constant<value = int64[1] {3}>()
+        u = Unsqueeze(x, last)
+        r = LRN<size = 3, alpha = 0.5>(u)
+        loss, log = SoftmaxCrossEntropyLoss<ignore_index = 2>(x, at, s)
+        """,
+        lambda k: [f32(k, 6, k + 2), f32(6), f32(6), RNG.integers(0, 6, (k, k + 2))]),
 }
 
 
 def build(name, path):
     signature, body, _ = CASES[name]
-    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 21]>\n{name} {signature}\n{{{body}}}')
+    model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": 23]>\n{name} {signature}\n{{{body}}}')
     onnx.save(model, path)
 
 

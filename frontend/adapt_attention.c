@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention and the rotation of positions that goes with it, as products, masks and a softmax.
+ * Names of extents: B batch, H heads, L queries, S keys (with the past ones), E width of a head. */
+#include "frontend/frontend_priv.h"
+
+#include <math.h>
+
+typedef struct Attention {
+    const ImNode *n;
+    const ScTerm *heads, *kv_heads, *queries, *keys, *past; /* past NULL: no cache */
+    ScrtDtype t;                                            /* of the scores */
+    bool masked;                                            /* a row may have no key at all */
+    int64_t causal, left, right;                            /* left, right: -1 where unbounded */
+} Attention;
+
+/* x [B, L, heads * E] as [B, heads, L, E]; four axes are that already. */
+static ScVal apart(const ImNode *n, ScVal x, int64_t heads)
+{
+    static const int64_t perm[] = {0, 2, 1, 3};
+    ScCtx *cx = n->im->cx;
+    const ScType *t = sc_built(&n->im->b, x)->type;
+    if (t->rank == 4)
+        return x;
+    const ScTerm *h = sc_term(cx, heads);
+    const ScTerm *dim[] = {t->dim[0], t->dim[1], h, sc_term_fdiv(cx, t->dim[2], h)};
+    return im_transpose(n, im_reshape(n, x, 4, dim), 4, perm);
+}
+
+/* a [B, H, m, k] by b [B, Hkv, k, n]: groups of heads share one of b's. */
+static ScVal product(const Attention *at, ScVal a, ScVal b)
+{
+    const ImNode *n = at->n;
+    ScBuild *bd = &n->im->b;
+    ScCtx *cx = bd->cx;
+    const ScType *ta = sc_built(bd, a)->type, *tb = sc_built(bd, b)->type;
+    if (at->heads == at->kv_heads || ta->rank != 4 || tb->rank != 4)
+        return sc_op(bd, matmul, a, b);
+    const ScTerm *each = sc_term_fdiv(cx, at->heads, at->kv_heads);
+    const ScTerm *da[] = {ta->dim[0], at->kv_heads, each, ta->dim[2], ta->dim[3]};
+    const ScTerm *db[] = {tb->dim[0], at->kv_heads, sc_term(cx, 1), tb->dim[2], tb->dim[3]};
+    const ScTerm *to[] = {ta->dim[0], at->heads, ta->dim[2], tb->dim[3]};
+    ScVal y = sc_op(bd, matmul, im_reshape(n, a, 5, da), im_reshape(n, b, 5, db));
+    return im_reshape(n, y, 4, to);
+}
+
+/* The mask up to all keys: what is missing is not attended to. */
+static ScVal whole_mask(const Attention *at)
+{
+    const ImNode *n = at->n;
+    ScCtx *cx = n->im->cx;
+    const ScType *t = im_type(n, 3);
+    ScVal mask = im_in(n, 3);
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (t->rank == 0 || t->dim[t->rank - 1] == at->keys || sc_term_is(t->dim[t->rank - 1], 1))
+        return mask;
+    const ScTerm *more = sc_term_sub(cx, at->keys, t->dim[t->rank - 1]);
+    for (uint32_t d = 0; d < t->rank; d++)
+        dim[d] = d + 1 < t->rank ? t->dim[d] : more;
+    ScVal none = t->dtype == SCRT_BOOL ? im_cast(n, im_number(n, sc_term(cx, 0)), SCRT_BOOL)
+                                       : im_scalar(n, t->dtype, -INFINITY);
+    ScVal part[] = {mask, im_expand(n, none, t->rank, dim)};
+    return im_concat(n, t->rank - 1, 2, part);
+}
+
+/* The scores where `keep` holds, -inf elsewhere. */
+static ScVal only(const Attention *at, ScVal keep, ScVal s)
+{
+    return sc_op(&at->n->im->b, where, keep, s, im_scalar(at->n, at->t, -INFINITY));
+}
+
+/* Position p = i + offset of query i, [L, 1], or [B, 1, L, 1] where each sample has its own: the
+ * valid keys before the first query. */
+static ScVal query_positions(const Attention *at, ScVal valid)
+{
+    ScBuild *b = &at->n->im->b;
+    ScVal i = im_iota(at->n, at->queries, 1);
+    if (at->past)
+        return sc_op(b, add, i, im_number(at->n, at->past));
+    if (valid == SC_ABSENT)
+        return i;
+    return sc_op(b, add, i, sc_op(b, sub, valid, im_number(at->n, at->queries)));
+}
+
+static ScVal masked(Attention *at, ScVal s)
+{
+    const ImNode *n = at->n;
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    ScVal j = im_iota(n, at->keys, 0), valid = SC_ABSENT;
+    at->masked = im_has(n, 3) || im_has(n, 6) || at->causal || at->left >= 0 || at->right >= 0;
+    if (im_has(n, 6)) {
+        const ScTerm *one = sc_term(cx, 1), *dim[] = {im_type(n, 6)->dim[0], one, one, one};
+        valid = im_reshape(n, im_in(n, 6), 4, dim);
+    }
+    if (im_has(n, 3)) {
+        ScVal mask = whole_mask(at);
+        bool truth = im_type(n, 3)->dtype == SCRT_BOOL;
+        s = truth ? only(at, mask, s) : sc_op(b, add, s, im_cast(n, mask, at->t));
+    }
+    ScVal p = query_positions(at, valid);
+    if (at->causal)
+        s = only(at, sc_op(b, less_or_equal, j, p), s);
+    if (at->left >= 0)
+        s = only(
+            at,
+            sc_op(b, greater_or_equal, j, sc_op(b, sub, p, im_number(n, sc_term(cx, at->left)))),
+            s);
+    if (at->right >= 0)
+        s = only(at,
+                 sc_op(b, less_or_equal, j, sc_op(b, add, p, im_number(n, sc_term(cx, at->right)))),
+                 s);
+    return valid == SC_ABSENT ? s : only(at, sc_op(b, less, j, valid), s);
+}
+
+/* The softmax over the keys; a query that may look at none has weights of 0, by the operator's
+ * definition. */
+static ScVal weights(const Attention *at, ScVal s, ScrtDtype precision)
+{
+    const ImNode *n = at->n;
+    ScBuild *b = &n->im->b;
+    const int64_t last = 3;
+    s = im_cast(n, s, precision);
+    ScVal zero = im_scalar(n, precision, 0), none = SC_ABSENT;
+    if (at->masked) {
+        ScVal most = im_reduce(n, &sc_op_reduce_max, s, 1, &last, true);
+        none = sc_op(b, equal, most, im_scalar(n, precision, -INFINITY));
+        s = sc_op(b, where, none, zero, s);
+    }
+    ScVal w = im_build(n, &sc_op_softmax, IM_SET({"axis", SC_INT(3)}),
+                       IM_IN(s, im_scalar(n, precision, 1)));
+    return at->masked ? sc_op(b, where, none, zero, w) : w;
+}
+
+/* Q, K, V with four axes, K and V with what is past before them. False after sc_fail. */
+static bool operands(Attention *at, ScVal *ret)
+{
+    const ImNode *n = at->n;
+    bool ok = true;
+    int64_t heads = im_int(n, "q_num_heads", 0, &ok), kv = im_int(n, "kv_num_heads", 0, &ok);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint32_t rank = im_type(n, i)->rank;
+        if (rank != 4 && (rank != 3 || heads < 1 || kv < 1))
+            return ok &&
+                   sc_fail(n->im->cx, n->loc, SC_E_RANK,
+                           "operand %u has rank %u, 4 is needed, or 3 with the number of heads", i,
+                           rank);
+        ret[i] = apart(n, im_in(n, i), i ? kv : heads);
+    }
+    if (im_has(n, 4) != im_has(n, 5) || (im_has(n, 4) && im_type(n, 4)->rank != 4))
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "past_key and past_value come together");
+    for (uint32_t i = 1; i < 3 && im_has(n, 4); i++)
+        ret[i] = im_concat(n, 2, 2, (ScVal[]){im_in(n, i + 3), ret[i]});
+    for (uint32_t i = 0; i < 3; i++)
+        ok = ok && ret[i] != SC_POISON;
+    if (!ok)
+        return false;
+    const ScType *q = sc_built(&n->im->b, ret[0])->type, *k = sc_built(&n->im->b, ret[1])->type;
+    at->heads = q->dim[1];
+    at->kv_heads = k->dim[1];
+    at->queries = q->dim[2];
+    at->keys = k->dim[2];
+    at->past = im_has(n, 4) ? im_type(n, 4)->dim[2] : NULL;
+    at->t = q->dtype;
+    return true;
+}
+
+static bool attention(const ImNode *n, ScVal *ret_out)
+{
+    static const int64_t last_two[] = {0, 1, 3, 2}, heads_last[] = {0, 2, 1, 3};
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    bool ok = true;
+    ScVal qkv[3];
+    Attention at = {.n = n};
+    at.causal = im_int(n, "is_causal", 0, &ok);
+    at.left = im_int(n, "left_window_size", -1, &ok);
+    at.right = im_int(n, "right_window_size", -1, &ok);
+    double scale = im_float(n, "scale", 0, &ok), cap = im_float(n, "softcap", 0, &ok);
+    int64_t mode = im_int(n, "qk_matmul_output_mode", 0, &ok);
+    int64_t precision = im_int(n, "softmax_precision", 0, &ok), width;
+    if (!ok || !im_arity(n, 3, 7) ||
+        !IM_ONLY(n, "is_causal", "kv_num_heads", "q_num_heads", "left_window_size",
+                 "right_window_size", "scale", "softcap", "qk_matmul_output_mode",
+                 "softmax_precision") ||
+        !operands(&at, qkv))
+        return false;
+    if (!im_attr(n, "scale")) {
+        if (!sc_term_const(sc_built(b, qkv[0])->type->dim[3], &width))
+            return sc_fail(cx, n->loc, SC_E_DYNAMIC, "the width of a head must be known");
+        scale = 1 / sqrt((double)width);
+    }
+    ScVal s = product(&at, qkv[0], im_transpose(n, qkv[1], 4, last_two)), shown[4];
+    shown[0] = s = sc_op(b, mul, s, im_scalar(n, at.t, scale));
+    if (cap > 0) {
+        ScVal c = im_scalar(n, at.t, cap);
+        s = sc_op(b, mul, sc_op(b, tanh, sc_op(b, div, s, c)), c);
+    }
+    shown[1] = s;
+    shown[2] = s = masked(&at, s);
+    ScrtDtype in = precision ? (ScrtDtype)precision : at.t;
+    if (!scrt_dtype_is_float(in) || mode < 0 || mode > 3)
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"softmax_precision\" %lld, mode %lld",
+                       (long long)precision, (long long)mode);
+    ScVal w = weights(&at, s, in);
+    shown[3] = im_cast(n, w, at.t);
+    ScVal y = product(&at, im_cast(n, w, im_type(n, 2)->dtype), qkv[2]);
+    if (im_type(n, 0)->rank == 3 && y != SC_POISON) {
+        const ScType *t = sc_built(b, y)->type;
+        const ScTerm *dim[] = {t->dim[0], t->dim[2], sc_term_mul(cx, t->dim[1], t->dim[3])};
+        y = im_reshape(n, im_transpose(n, y, 4, heads_last), 3, dim);
+    }
+    ScVal all[] = {im_cast(n, y, at.t), qkv[1], qkv[2], shown[mode]};
+    for (uint32_t i = 0; i < n->n_out; i++)
+        ok = im_answer(all[i], &ret_out[i]) && ok;
+    return ok;
+}
+
+/* --- Rotary embedding ------------------------------------------------------------------------- */
+
+/* cos or sin as [B, 1, L, half] or [1, 1, L, half]: the rows that positions name, or as given. */
+static ScVal table(const ImNode *n, uint32_t i)
+{
+    ScVal v = im_has(n, 3) ? im_gather(n, im_in(n, i), 0, im_in(n, 3)) : im_in(n, i);
+    const ScType *t = sc_built(&n->im->b, v)->type;
+    if (t->kind != SC_TYPE_TENSOR || t->rank != 3)
+        return t->kind == SC_TYPE_TENSOR
+                   ? (sc_fail(n->im->cx, n->loc, SC_E_RANK, "operand %u", i), SC_POISON)
+                   : SC_POISON;
+    const ScTerm *dim[] = {t->dim[0], sc_term(n->im->cx, 1), t->dim[1], t->dim[2]};
+    return im_reshape(n, v, 4, dim);
+}
+
+/* Every second element of the last axis, from first on; or one half of them. */
+static ScVal half_of(const ImNode *n, ScVal x, bool interleaved, int64_t first, const ScTerm *half)
+{
+    ScCtx *cx = n->im->cx;
+    if (!interleaved)
+        return im_slice(n, x, 3, first ? half : sc_term(cx, 0), first ? NULL : half);
+    const ScTerm *from = sc_term(cx, first), *to = sc_term(cx, INT64_MAX);
+    const int64_t axis = 3, step = 2;
+    return sc_op_at(
+        &n->im->b, slice,
+        SC_ATTRS(SC_TERMS(1, &from), SC_TERMS(1, &to), SC_INTS(1, &axis), SC_INTS(1, &step)), x);
+}
+
+/* The pairs (a, b) of the last axis of x [B, H, L, E] turned by an angle for each position. */
+static bool rotary(const ImNode *n, ScVal *ret_out)
+{
+    static const int64_t heads_last[] = {0, 2, 1, 3};
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    bool ok = true;
+    const ScType *t = im_type(n, 0);
+    int64_t heads = im_int(n, "num_heads", 0, &ok), pairs = im_int(n, "interleaved", 0, &ok);
+    int64_t turned = im_int(n, "rotary_embedding_dim", 0, &ok);
+    if (!ok || !im_arity(n, 3, 4) ||
+        !IM_ONLY(n, "interleaved", "num_heads", "rotary_embedding_dim"))
+        return false;
+    if (t->rank != 4 && (t->rank != 3 || heads < 1))
+        return sc_fail(cx, n->loc, SC_E_RANK, "x has rank %u, \"num_heads\" is %lld", t->rank,
+                       (long long)heads);
+    ScVal x = apart(n, im_in(n, 0), heads), cosine = table(n, 1), sine = table(n, 2), part[2];
+    if (x == SC_POISON || cosine == SC_POISON || sine == SC_POISON)
+        return false;
+    const ScType *at = sc_built(b, x)->type;
+    const ScTerm *width = turned ? sc_term(cx, turned) : at->dim[3], *two = sc_term(cx, 2);
+    const ScTerm *half = sc_term_fdiv(cx, width, two), *one = sc_term(cx, 1);
+    const ScTerm *turned_dim[] = {at->dim[0], at->dim[1], at->dim[2], width};
+    const ScTerm *pair_dim[] = {at->dim[0], at->dim[1], at->dim[2], half, one};
+    ScVal whole = turned ? im_slice(n, x, 3, sc_term(cx, 0), width) : x;
+    ScVal u = half_of(n, whole, pairs, 0, half), v = half_of(n, whole, pairs, 1, half);
+    part[0] = sc_op(b, sub, sc_op(b, mul, cosine, u), sc_op(b, mul, sine, v));
+    part[1] = sc_op(b, add, sc_op(b, mul, sine, u), sc_op(b, mul, cosine, v));
+    if (pairs)
+        for (uint32_t i = 0; i < 2; i++)
+            part[i] = im_reshape(n, part[i], 5, pair_dim);
+    ScVal y = im_reshape(n, im_concat(n, pairs ? 4 : 3, 2, part), 4, turned_dim);
+    if (turned)
+        y = im_concat(n, 3, 2, (ScVal[]){y, im_slice(n, x, 3, width, NULL)});
+    if (t->rank == 3)
+        y = im_reshape(n, im_transpose(n, y, 4, heads_last), 3, t->dim);
+    return im_answer(y, ret_out);
+}
+
+const ImAdapter im_attention_adapters[] = {
+    {"", "Attention", 23, 0, attention, 4},
+    {"", "RotaryEmbedding", 23, 0, rotary, 1},
+    {NULL, NULL, 0, 0, NULL, 0},
+};

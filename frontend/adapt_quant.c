@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Quantised tensors as the arithmetic that they stand for. A parameter (a scale or a zero point) is
+ * one for the tensor, one along an axis, or one a block of an axis.
+ *
+ * Products of integers are added up in floats that hold every partial sum exactly: f32 where the
+ * number of products is known to be small enough, else f64. */
+#include "frontend/frontend_priv.h"
+
+#define MAX_PRODUCT (255 * 255) /* of 8-bit integers less their zero points */
+#define F32_EXACT   (1 << 24)   /* integers up to here are f32 */
+
+/* --- Parameters ------------------------------------------------------------------------------- */
+
+/* A parameter of blocks: [.., ceil(D / size), ..] as [.., D, ..]. */
+static ScVal blocks(const ImNode *n, ScVal p, const ScType *x, uint32_t axis, int64_t size)
+{
+    ScCtx *cx = n->im->cx;
+    const ScType *t = sc_built(&n->im->b, p)->type;
+    const ScTerm *wide[SCRT_MAX_RANK + 1], *flat[SCRT_MAX_RANK];
+    for (uint32_t d = 0; d < t->rank; d++) {
+        wide[d + (d > axis)] = t->dim[d];
+        flat[d] = d == axis ? sc_term_scale(cx, t->dim[d], size) : t->dim[d];
+    }
+    wide[axis + 1] = sc_term(cx, 1);
+    p = im_reshape(n, p, t->rank + 1, wide);
+    wide[axis + 1] = sc_term(cx, size);
+    p = im_reshape(n, im_expand(n, p, t->rank + 1, wide), t->rank, flat);
+    return flat[axis] == x->dim[axis] ? p : im_slice(n, p, axis, sc_term(cx, 0), x->dim[axis]);
+}
+
+/* Operand i, a parameter of x, in type t and so that it broadcasts to x. SC_POISON after sc_fail.
+ */
+static ScVal parameter(const ImNode *n, uint32_t i, const ScType *x, ScrtDtype t)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    uint32_t axis = 0;
+    ScVal p = im_in(n, i);
+    const ScType *have = im_type(n, i);
+    int64_t at = im_int(n, "axis", 1, &ok), size = im_int(n, "block_size", 0, &ok);
+    if (!ok)
+        return SC_POISON;
+    if (sc_term_is(sc_type_count(cx, have), 1))
+        return im_cast(n, im_reshape(n, p, 0, NULL), t);
+    if (!im_axis(n, at, x->rank, &axis))
+        return SC_POISON;
+    if (size > 0 && have->rank == x->rank && x->rank < SCRT_MAX_RANK)
+        return im_cast(n, blocks(n, p, x, axis, size), t);
+    if (have->rank != 1) {
+        sc_fail(cx, n->loc, SC_E_RANK, "operand %u has rank %u", i, have->rank);
+        return SC_POISON;
+    }
+    const ScTerm *dim[SCRT_MAX_RANK] = {have->dim[0]};
+    for (uint32_t d = axis + 1; d < x->rank; d++)
+        dim[d - axis] = sc_term(cx, 1);
+    return im_cast(n, im_reshape(n, p, x->rank - axis, dim), t);
+}
+
+/* --- QuantizeLinear, DequantizeLinear --------------------------------------------------------- */
+
+/* round(x) + zero, bounded to integer type `to`; zero may be absent. x is f32 or f64. */
+static ScVal to_integer(const ImNode *n, ScVal x, ScVal zero, ScrtDtype to, ScrtDtype in)
+{
+    ScBuild *b = &n->im->b;
+    int bits = (int)scrt_dtype_bits(to);
+    bool has_sign = scrt_dtype_kind(to) == SCRT_KIND_INT;
+    double top = (double)((1ll << (has_sign ? bits - 1 : bits)) - 1);
+    ScVal y = sc_op(b, round, x);
+    y = zero == SC_ABSENT ? y : sc_op(b, add, y, zero);
+    y = sc_op(b, clip, y, im_scalar(n, in, has_sign ? -top - 1 : 0), im_scalar(n, in, top));
+    return im_cast(n, y, to);
+}
+
+static ScrtDtype at_least_f32(ScrtDtype t)
+{
+    return t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+}
+
+static bool is_whole(ScrtDtype t)
+{
+    return scrt_dtype_kind(t) == SCRT_KIND_INT || scrt_dtype_kind(t) == SCRT_KIND_UINT;
+}
+
+/* The element type that an attribute names; `def` where there is none. */
+static ScrtDtype type_attr(const ImNode *n, const char *name, ScrtDtype def, bool *ok)
+{
+    int64_t t = im_int(n, name, 0, ok);
+    if (t && scrt_dtype_bits((ScrtDtype)t) == 0)
+        *ok = sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is no element type: %lld", name,
+                      (long long)t);
+    return t ? (ScrtDtype)t : def;
+}
+
+static bool quantize(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    if (!im_arity(n, 2, 3) ||
+        !IM_ONLY(n, "axis", "block_size", "output_dtype", "precision", "saturate"))
+        return false;
+    const ScType *x = im_type(n, 0);
+    ScrtDtype scale = im_type(n, 1)->dtype;
+    ScrtDtype to = type_attr(n, "output_dtype", SCRT_U8, &ok);
+    ScrtDtype in = type_attr(n, "precision", scrt_dtype_is_low(scale) ? SCRT_F32 : scale, &ok);
+    int64_t saturate = im_int(n, "saturate", 1, &ok);
+    to = im_has(n, 2) ? im_type(n, 2)->dtype : to;
+    ScVal by = ok ? parameter(n, 1, x, in) : SC_POISON;
+    if (by == SC_POISON)
+        return false;
+    ScVal q = sc_op(b, div, im_cast(n, im_in(n, 0), in), by);
+    if (!is_whole(to)) /* a zero point of floats is 0 */
+        return im_answer(im_build(n, &sc_op_cast,
+                                  IM_SET({"to", SC_DT(to)}, {"saturate", SC_INT(saturate != 0)}),
+                                  IM_IN(q)),
+                         ret_out);
+    ScrtDtype sum = at_least_f32(in);
+    ScVal zero = im_has(n, 2) ? parameter(n, 2, x, sum) : SC_ABSENT;
+    return im_answer(to_integer(n, im_cast(n, q, sum), zero, to, sum), ret_out);
+}
+
+static bool dequantize(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    if (!im_arity(n, 2, 3) || !IM_ONLY(n, "axis", "block_size", "output_dtype"))
+        return false;
+    const ScType *x = im_type(n, 0);
+    ScrtDtype to = type_attr(n, "output_dtype", im_type(n, 1)->dtype, &ok);
+    ScrtDtype in = at_least_f32(im_type(n, 1)->dtype);
+    ScVal scale = ok ? parameter(n, 1, x, in) : SC_POISON, y = im_cast(n, im_in(n, 0), in);
+    if (scale == SC_POISON)
+        return false;
+    if (im_has(n, 2) && is_whole(x->dtype))
+        y = sc_op(b, sub, y, parameter(n, 2, x, in));
+    return im_answer(im_cast(n, sc_op(b, mul, y, scale), to), ret_out);
+}
+
+/* To u8 by the range of x, 0 included: the codes, the scale, the zero point. */
+static bool dynamic_quantize(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    int64_t all[SCRT_MAX_RANK];
+    if (!im_arity(n, 1, 1) || !IM_ONLY(n))
+        return false;
+    const ScType *t = im_type(n, 0);
+    for (uint32_t d = 0; d < t->rank; d++)
+        all[d] = d;
+    ScVal x = im_in(n, 0), zero = im_scalar(n, SCRT_F32, 0), top = im_scalar(n, SCRT_F32, 255);
+    ScVal hi = sc_op(b, max, im_reduce(n, &sc_op_reduce_max, x, t->rank, all, false), zero);
+    ScVal lo = sc_op(b, min, im_reduce(n, &sc_op_reduce_min, x, t->rank, all, false), zero);
+    ScVal range = sc_op(b, sub, hi, lo), none = sc_op(b, equal, range, zero);
+    range = sc_op(b, where, none, im_scalar(n, SCRT_F32, 1), range);
+    ScVal scale = sc_op(b, div, range, top);
+    ScVal point = sc_op(b, clip, sc_op(b, neg, sc_op(b, div, lo, scale)), zero, top);
+    point = sc_op(b, round, point);
+    ScVal y = to_integer(n, sc_op(b, div, x, scale), point, SCRT_U8, SCRT_F32);
+    ScVal got[] = {y, scale, im_cast(n, point, SCRT_U8)};
+    bool ok = true;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        ok = im_answer(got[i], &ret_out[i]) && ok;
+    return ok;
+}
+
+/* --- Products of integers --------------------------------------------------------------------- */
+
+/* The float type that holds sums of so many products exactly. */
+static ScrtDtype sum_type(const ScTerm *count)
+{
+    int64_t c;
+    return sc_term_const(count, &c) && c <= F32_EXACT / MAX_PRODUCT ? SCRT_F32 : SCRT_F64;
+}
+
+/* Operand i of matrices: a number, or one a row of the left matrix, which is a column here. */
+static ScVal of_rows(const ImNode *n, uint32_t i, bool left, ScrtDtype t)
+{
+    const ScType *have = im_type(n, i);
+    ScVal p = im_in(n, i);
+    const ScTerm *column[] = {have->rank ? have->dim[0] : NULL, sc_term(n->im->cx, 1)};
+    if (sc_term_is(sc_type_count(n->im->cx, have), 1))
+        p = im_reshape(n, p, 0, NULL);
+    else if (left && have->rank == 1)
+        p = im_reshape(n, p, 2, column);
+    return im_cast(n, p, t);
+}
+
+/* Operand i less the zero point in operand z, in type t. */
+static ScVal centred(const ImNode *n, uint32_t i, uint32_t z, bool left, ScrtDtype t)
+{
+    ScVal x = im_cast(n, im_in(n, i), t);
+    return im_has(n, z) ? sc_op(&n->im->b, sub, x, of_rows(n, z, left, t)) : x;
+}
+
+static ScrtDtype matmul_type(const ImNode *n)
+{
+    const ScType *a = im_type(n, 0);
+    return a->rank ? sum_type(a->dim[a->rank - 1]) : SCRT_F64;
+}
+
+static bool matmul_integer(const ImNode *n, ScVal *ret_out)
+{
+    if (!im_arity(n, 2, 4) || !IM_ONLY(n))
+        return false;
+    ScrtDtype t = matmul_type(n);
+    ScVal y = sc_op(&n->im->b, matmul, centred(n, 0, 2, true, t), centred(n, 1, 3, false, t));
+    return im_answer(im_cast(n, y, SCRT_I32), ret_out);
+}
+
+/* sum times (scale of a times scale of b over scale of y), rounded to y's integers; the scales are
+ * multiplied in f32. */
+static ScVal requantized(const ImNode *n, ScVal sum, ScVal a, ScVal b, ScVal y, uint32_t zero)
+{
+    ScBuild *bd = &n->im->b;
+    ScVal factor = im_cast(n, sc_op(bd, div, sc_op(bd, mul, a, b), y), SCRT_F64);
+    ScVal point =
+        im_has(n, zero) ? im_cast(n, im_reshape(n, im_in(n, zero), 0, NULL), SCRT_F64) : SC_ABSENT;
+    ScrtDtype to = im_type(n, im_has(n, zero) ? zero : 0)->dtype;
+    sum = sc_op(bd, mul, im_cast(n, sum, SCRT_F64), factor);
+    return to_integer(n, sum, point, to, SCRT_F64);
+}
+
+/* a, its scale and zero point; b, its; y's. */
+static bool qlinear_matmul(const ImNode *n, ScVal *ret_out)
+{
+    if (!im_arity(n, 8, 8) || !IM_ONLY(n))
+        return false;
+    ScrtDtype t = matmul_type(n);
+    ScVal sum = sc_op(&n->im->b, matmul, centred(n, 0, 2, true, t), centred(n, 3, 5, false, t));
+    return im_answer(requantized(n, sum, of_rows(n, 1, true, SCRT_F32),
+                                 of_rows(n, 4, false, SCRT_F32), of_rows(n, 6, false, SCRT_F32), 7),
+                     ret_out);
+}
+
+/* Operand i: a number, or one a channel of [.., channel, spatial...], `after` of them. */
+static ScVal of_channels(const ImNode *n, uint32_t i, uint32_t after, ScrtDtype t)
+{
+    ScCtx *cx = n->im->cx;
+    const ScTerm *dim[SCRT_MAX_RANK] = {sc_type_count(cx, im_type(n, i))};
+    for (uint32_t d = 1; d <= after; d++)
+        dim[d] = sc_term(cx, 1);
+    bool one = sc_term_is(dim[0], 1);
+    return im_cast(n, im_reshape(n, im_in(n, i), one ? 0 : after + 1, dim), t);
+}
+
+/* The convolution of x and w, operands ix and iw, less their zero points. */
+static bool integer_conv(const ImNode *n, const uint32_t *ix, const uint32_t *iw, ScVal *ret)
+{
+    ScCtx *cx = n->im->cx;
+    const ScType *w = im_type(n, iw[0]);
+    if (w->rank < 3)
+        return sc_fail(cx, n->loc, SC_E_RANK, "w has rank %u, at least 3 is needed", w->rank);
+    const ScTerm *products = sc_type_count(cx, w);
+    ScrtDtype t =
+        sum_type(sc_term_is(w->dim[0], 0) ? w->dim[0] : sc_term_fdiv(cx, products, w->dim[0]));
+    ScVal in[2] = {centred(n, ix[0], ix[1], false, t), im_cast(n, im_in(n, iw[0]), t)};
+    if (im_has(n, iw[1])) /* one a filter, which is w's first axis */
+        in[1] = sc_op(&n->im->b, sub, in[1], of_channels(n, iw[1], w->rank - 1, t));
+    ImNode conv = *n;
+    conv.in = in;
+    conv.n_in = 2;
+    return in[0] != SC_POISON && in[1] != SC_POISON && im_conv(&conv, ret);
+}
+
+static bool conv_integer(const ImNode *n, ScVal *ret_out)
+{
+    ScVal y;
+    return im_arity(n, 2, 4) && integer_conv(n, (uint32_t[]){0, 2}, (uint32_t[]){1, 3}, &y) &&
+           im_answer(im_cast(n, y, SCRT_I32), ret_out);
+}
+
+/* x, its scale and zero point; w, its; y's; a bias in units of the product of the scales. */
+static bool qlinear_conv(const ImNode *n, ScVal *ret_out)
+{
+    ScVal y;
+    if (!im_arity(n, 8, 9) || !integer_conv(n, (uint32_t[]){0, 2}, (uint32_t[]){3, 5}, &y))
+        return false;
+    uint32_t after = im_type(n, 3)->rank - 2;
+    if (im_has(n, 8))
+        y = sc_op(&n->im->b, add, im_cast(n, y, SCRT_F64), of_channels(n, 8, after, SCRT_F64));
+    return im_answer(requantized(n, y, of_channels(n, 1, after, SCRT_F32),
+                                 of_channels(n, 4, after, SCRT_F32),
+                                 of_channels(n, 6, after, SCRT_F32), 7),
+                     ret_out);
+}
+
+const ImAdapter im_quant_adapters[] = {
+    {"", "QuantizeLinear", 10, 0, quantize, 1},
+    {"", "DequantizeLinear", 10, 0, dequantize, 1},
+    {"", "DynamicQuantizeLinear", 11, 0, dynamic_quantize, 3},
+    {"", "MatMulInteger", 10, 0, matmul_integer, 1},
+    {"", "QLinearMatMul", 10, 0, qlinear_matmul, 1},
+    {"", "ConvInteger", 10, 0, conv_integer, 1},
+    {"", "QLinearConv", 10, 0, qlinear_conv, 1},
+    {NULL, NULL, 0, 0, NULL, 0},
+};
