@@ -21,5 +21,5 @@ graph @g(%x: f32[n,8]) -> (%y) {
   %gamma = const @gamma : f32[8]
   %beta = const @beta : f32[8]
   %eps = const 1e-05 : f32[]
-  %y = layernorm %x, %gamma, %beta, %eps {axis = 1} : f32[n,8] from "Add_1", "Mul", "Div", "Sqrt", "Add", "Sub", "ReduceMean", "ReduceMean_1", "Pow"
+  %y = layernorm %x, %gamma, %beta, %eps {axis = 1} : f32[n,8] from "Add_1", "Mul", "Div", "Sqrt", "Add", "ReduceMean_1", "Pow", "Sub", "ReduceMean"
 }

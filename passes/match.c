@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "passes/match.h"
+
+#include <math.h>
+
+void match_begin(ScMatch *m)
+{
+    m->b.at = m->n->loc;
+}
+
+bool match_is(ScMatch *m, ScVal v, const ScOp *op, ScNode *ret)
+{
+    if (v < SC_FIRST || sc_built_def(&m->b, v)->op != op)
+        return false;
+    *ret = *sc_built_def(&m->b, v);
+    m->b.at = sc_loc_join(m->b.cx, m->b.at, ret->loc);
+    return true;
+}
+
+const ScType *match_type(const ScMatch *m, ScVal v)
+{
+    return sc_built(&m->b, v)->type;
+}
+
+bool match_near(double x, double c)
+{
+    return fabs(x - c) <= 1e-3 * fabs(c);
+}
+
+bool match_about(const ScMatch *m, ScVal v, double c)
+{
+    double x;
+    return sc_built_splat(&m->b, v, &x) && match_near(x, c);
+}
+
+bool match_with_const(ScMatch *m, ScVal v, const ScOp *op, double c, ScVal *ret)
+{
+    ScNode n;
+    if (!match_is(m, v, op, &n))
+        return false;
+    for (uint32_t i = 0; i < 2; i++)
+        if (match_about(m, n.in[i], c) && ((op->flags & SC_COMMUTES) || i == 1)) {
+            *ret = n.in[1 - i];
+            return true;
+        }
+    return false;
+}
+
+bool match_reduces(ScMatch *m, ScVal v, const ScOp *op, ScVal *ret_x, const ScAttr **ret_axes)
+{
+    ScNode n;
+    if (!match_is(m, v, op, &n) || sc_attr_named(&n, "keepdims")->i == 0)
+        return false;
+    *ret_x = n.in[0];
+    *ret_axes = sc_attr_named(&n, "axes");
+    return (*ret_axes)->kind == SC_A_INTS;
+}
+
+bool match_inverse(ScMatch *m, ScVal v, ScVal *ret)
+{
+    ScNode n;
+    if (match_is(m, v, &sc_op_reciprocal, &n)) {
+        *ret = n.in[0];
+        return true;
+    }
+    if (!match_is(m, v, &sc_op_div, &n) || !match_about(m, n.in[0], 1))
+        return false;
+    *ret = n.in[1];
+    return true;
+}
+
+bool match_used_once(const ScMatch *m, uint32_t i)
+{
+    ScVal v = m->n->in[i];
+    return m->use.first[v + 1] - m->use.first[v] == 1;
+}
+
+void match_product(ScMatch *m, ScVal v, ScProduct *p, uint32_t depth)
+{
+    ScNode n = {0};
+    double c;
+    bool apart = depth < 4 && v != p->whole;
+    if (sc_built_splat(&m->b, v, &c)) {
+        p->c *= c;
+    } else if (apart && match_is(m, v, &sc_op_mul, &n)) {
+        match_product(m, n.in[0], p, depth + 1);
+        match_product(m, n.in[1], p, depth + 1);
+    } else if (apart && v >= SC_FIRST && sc_built_def(&m->b, v)->op == &sc_op_div &&
+               sc_built_splat(&m->b, sc_built_def(&m->b, v)->in[1], &c)) {
+        match_is(m, v, &sc_op_div, &n);
+        p->c /= c;
+        match_product(m, n.in[0], p, depth + 1);
+    } else if (p->n < SC_MAX_FACTORS) {
+        p->factor[p->n++] = v;
+    }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The words that idioms are written in: what a value is, said about the new graph, upward from an
+ * idiom's last node. Each word that looks through a node adds where the node came from to the
+ * location of what will be built. */
+#ifndef SC_MATCH_H
+#define SC_MATCH_H
+
+#include "passes/passes_priv.h"
+
+typedef struct ScMatch {
+    ScBuild b; /* the new graph */
+    const ScGraph *g;
+    ScVal *env;
+    ScUses use;
+    const ScVal *plain; /* [g->n_value] see sc_view_plain_bases */
+    const ScNode *n;    /* the idiom's last node, in the old graph */
+    const ScVal *in;    /* its operands in the new graph */
+} ScMatch;
+
+/* An idiom: what its last node n may become, or SC_POISON. What it took apart stays if somebody
+ * else uses it. */
+typedef struct ScIdiom {
+    const char *what;
+    const ScOp *op; /* of the last node */
+    ScVal (*apply)(ScMatch *m);
+} ScIdiom;
+/* The families, each ended by one without an op. */
+extern const ScIdiom sc_idioms_activations[], sc_idioms_bias[], sc_idioms_gelu[], sc_idioms_norms[],
+    sc_idioms_softmax[];
+
+/* Starts to match, or starts again after a match that came to nothing: the location is n's. */
+void match_begin(ScMatch *m);
+/* v's node is of this row; *ret is a copy of it, for building moves nodes. */
+bool match_is(ScMatch *m, ScVal v, const ScOp *op, ScNode *ret);
+const ScType *match_type(const ScMatch *m, ScVal v);
+/* Numbers as exporters write them: rounded to f16, with few digits. */
+bool match_near(double x, double c);
+/* v is a float constant that is about c everywhere. */
+bool match_about(const ScMatch *m, ScVal v, double c);
+/* v is op of *ret and a constant about c; in either order where op commutes. */
+bool match_with_const(ScMatch *m, ScVal v, const ScOp *op, double c, ScVal *ret);
+/* v reduces *ret_x over axes that stay. */
+bool match_reduces(ScMatch *m, ScVal v, const ScOp *op, ScVal *ret_x, const ScAttr **ret_axes);
+/* v is 1 / *ret. */
+bool match_inverse(ScMatch *m, ScVal v, ScVal *ret);
+/* Old operand i of n has no other use. */
+bool match_used_once(const ScMatch *m, uint32_t i);
+
+#define SC_MAX_FACTORS 8
+
+/* The factors of a product that are no constants, and the product of those that are. `whole` is not
+ * taken apart, though it be a product itself. */
+typedef struct ScProduct {
+    ScVal whole;
+    ScVal factor[SC_MAX_FACTORS];
+    uint32_t n;
+    double c;
+} ScProduct;
+/* Adds the factors of v, nested products and quotients by constants, to p, which begins with c = 1;
+ * depth begins with 0. */
+void match_product(ScMatch *m, ScVal v, ScProduct *p, uint32_t depth);
+
+#endif

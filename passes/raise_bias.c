@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is added to a product or a convolution along its channels is its bias. */
+#include <string.h>
+
+#include "passes/match.h"
+
+/* True where all extents of t, aligned with `to` at the last one, are 1 but that at axis (of `to`),
+ * which is to's. */
+static bool only_axis(const ScType *t, const ScType *to, uint32_t axis)
+{
+    bool there = false;
+    if (t->kind != SC_TYPE_TENSOR || t->rank > to->rank)
+        return false;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        uint32_t at = d + to->rank - t->rank;
+        if (at == axis)
+            there = t->dim[d] == to->dim[at];
+        else if (!sc_term_is(t->dim[d], 1))
+            return false;
+    }
+    return there;
+}
+
+/* The operand of n that is its bias, which it has not; UINT32_MAX where there is none to have. */
+static uint32_t free_bias(ScMatch *m, const ScNode *n)
+{
+    const ScSchema *s = sc_schema(m->b.cx, n->op);
+    uint32_t last = s->n_in - 1;
+    ScClass cls = n->op->lower.cls;
+    if ((cls != SC_CONTRACT && (cls != SC_WINDOW || !n->op->quantizable)) || !s->in[last].optional)
+        return UINT32_MAX;
+    return n->n_in <= last || n->in[last] == SC_ABSENT ? last : UINT32_MAX;
+}
+
+/* The product n again with the addend, of n's extent at axis, as its bias; the caller has asked
+ * free_bias for at. */
+static ScVal with_bias(ScMatch *m, const ScNode *n, uint32_t at, const ScTerm *extent, ScVal addend)
+{
+    ScVal in[SC_MAX_IN];
+    memcpy(in, n->in, n->n_in * sizeof *in);
+    for (uint32_t k = n->n_in; k < at; k++)
+        in[k] = SC_ABSENT;
+    m->b.at = sc_loc_join(m->b.cx, n->loc, m->n->loc);
+    in[at] = sc_reshaped(&m->b, addend, 1, &extent);
+    return sc_node1(&m->b, n->op, n->attr, at + 1, in);
+}
+
+/* x W + b, with b along the last axis; a convolution's along the second. */
+static ScVal bias(ScMatch *m)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        ScVal product = m->in[i], addend = m->in[1 - i];
+        if (product < SC_FIRST || addend < SC_FIRST || !match_used_once(m, i))
+            continue;
+        ScNode n = *sc_built_def(&m->b, product);
+        uint32_t at = free_bias(m, &n);
+        const ScType *t = match_type(m, product);
+        if (at == UINT32_MAX || t != sc_type_of(m->g, m->n->first))
+            continue;
+        uint32_t axis = n.op->lower.cls == SC_WINDOW ? 1 : t->rank - 1;
+        if (t->rank > 0 && only_axis(match_type(m, addend), t, axis))
+            return with_bias(m, &n, at, t->dim[axis], addend);
+    }
+    return SC_POISON;
+}
+
+/* t is the last extents of `to`, after ones, and has as many elements as `extent` says. */
+static bool last_extents(ScMatch *m, const ScType *t, const ScType *to, const ScTerm *extent)
+{
+    if (t->kind != SC_TYPE_TENSOR || t->rank > to->rank || sc_type_count(m->b.cx, t) != extent)
+        return false;
+    const ScTerm *const *last = to->dim + to->rank - t->rank;
+    uint32_t d = 0;
+    while (d < t->rank && sc_term_is(t->dim[d], 1))
+        d++;
+    return d == t->rank || memcmp(t->dim + d, last + d, (t->rank - d) * sizeof *last) == 0;
+}
+
+/* reshape(x W) + b, where the reshape splits the last axis and b has all of the parts. */
+static ScVal reshaped_bias(ScMatch *m)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        ScVal v = m->n->in[i], base = m->plain[v], addend = m->in[1 - i];
+        const ScType *t = sc_type_of(m->g, v), *from = sc_type_of(m->g, base);
+        if (base == v || t != sc_type_of(m->g, m->n->first) || from->rank == 0)
+            continue;
+        bool once = true;
+        for (ScVal up = v; once; up = sc_def(m->g, up)->in[0]) {
+            once = m->use.first[up + 1] - m->use.first[up] == 1;
+            if (up == base)
+                break;
+            once = once && sc_is_view(sc_def(m->g, up));
+        }
+        ScNode n = *sc_built_def(&m->b, m->env[base]);
+        uint32_t at = once && n.op->lower.cls == SC_CONTRACT ? free_bias(m, &n) : UINT32_MAX;
+        const ScTerm *extent = from->dim[from->rank - 1];
+        if (at != UINT32_MAX && last_extents(m, match_type(m, addend), t, extent))
+            return sc_reshaped(&m->b, with_bias(m, &n, at, extent, addend), t->rank, t->dim);
+    }
+    return SC_POISON;
+}
+
+const ScIdiom sc_idioms_bias[] = {
+    {"bias of a product or convolution", &sc_op_add, bias},
+    {"bias of a product, reshaped", &sc_op_add, reshaped_bias},
+    {NULL, NULL, NULL},
+};
