@@ -98,22 +98,27 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const ScStat *)a)->name, ((const ScStat *)b)->name);
 }
 
+const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n)
+{
+    ScStats *s = sc_new(sc_ctx_arena(cx), ScStats);
+    qsort(stat, n, sizeof *stat, by_name);
+    *s = (ScStats){.n = n, .stat = stat, .graph = sc_graph_hash(g)};
+    return s;
+}
+
 const ScStats *sc_calibrate_end(ScCalibrator *c)
 {
-    ScArena *a = sc_ctx_arena(c->cx);
-    ScStat *stat = sc_array(a, ScStat, c->g->n_value);
-    ScStats *s = sc_new(a, ScStats);
+    ScStat *stat = sc_array(sc_ctx_arena(c->cx), ScStat, c->g->n_value);
+    uint32_t n = 0;
     for (ScVal v = SC_FIRST; v < c->g->n_value; v++)
         if (is_measured(c->g, v))
-            stat[s->n++] = (ScStat){
+            stat[n++] = (ScStat){
                 .name = sc_intern(c->cx, c->label[v]),
                 .rms = c->finite[v] ? sqrt(c->sum[v] / (double)c->finite[v]) : 0,
                 .amax = c->amax[v],
                 .n_finite = c->finite[v],
             };
-    qsort(stat, s->n, sizeof *stat, by_name);
-    s->stat = stat;
-    s->graph = sc_graph_hash(c->g);
+    const ScStats *s = sc_stats_of(c->cx, c->g, stat, n);
     sc_arena_free(c->arena);
     return s;
 }

@@ -24,6 +24,8 @@ typedef struct ScRecipe {
 /* A built-in one by name (f32, f16, bf16, fp8, fp8-weights) or a file; NULL with SC_E_RECIPE. What
  * a later version adds is refused by name, never ignored. */
 const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path);
+/* Whether it stores activations in a format with a range so narrow that their size matters. */
+bool sc_recipe_stores_low(const ScRecipe *r);
 void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
 
 /* --- Statistics of sample inputs ------------------------------------------------------------- */
@@ -43,6 +45,13 @@ typedef struct ScCalibrator ScCalibrator;
 ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g);
 bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in);
 const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives as long as cx */
+/* The same without samples, from one run on synthetic inputs. sc_probe_graph: raised with outputs
+ * that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed with scrt_free
+ * even where it fails (SC_E_INPUT: what an input means is not known); sc_probe_stats: what the
+ * outputs of a run say. */
+ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
+bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScrtTensor *ret_in);
+const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *raised, const ScrtTensor *out);
 /* The readable file: a line a value. */
 void sc_stats_print(const ScStats *s, ScStr *out);
 const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text); /* NULL with errors */
@@ -81,12 +90,14 @@ const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 
 /* --- Passes ---------------------------------------------------------------------------------- */
 
-typedef enum ScScales { SC_SCALES_PROPAGATE, SC_SCALES_CALIBRATE } ScScales;
+/* Where exponents come from: estimates alone; statistics of samples; statistics of one run on
+ * synthetic inputs. */
+typedef enum ScScales { SC_SCALES_PROPAGATE, SC_SCALES_CALIBRATE, SC_SCALES_PROBE } ScScales;
 
 typedef struct ScPassEnv {  /* what passes may ask; all may be zero */
     const ScRecipe *recipe; /* NULL: f32 */
     ScScales scales;
-    const ScStats *stats; /* for SC_SCALES_CALIBRATE */
+    const ScStats *stats; /* for all but SC_SCALES_PROPAGATE */
     bool scaled_io;       /* scalify: each input gets an exponent symbol of its own (goldens) */
 } ScPassEnv;
 

@@ -4,8 +4,10 @@
  * constant of that format, whose exponent is the least at which its largest element still fits. Any
  * other operand is rebalanced to the exponent of its storage and cast:
  *
+ *   always      a ceiling that is proven, at the format's largest number, where one is near
  *   propagate   RMS 4: e - 2, where e is scalify's exponent for RMS 1
- *   calibrate   the largest magnitude seen at half the format's range: 2^7 in E4M3, 2^14 in E5M2
+ *   calibrate,  the largest magnitude seen at half the format's range: 2^7 in E4M3, 2^14 in
+ *   probe       E5M2
  *   round=down  RMS 1, as the paper does
  *
  * bf16 has the range of f32 and is stored in the original numbers. The result is brought back to
@@ -16,6 +18,7 @@
 
 #include <fnmatch.h>
 #include <math.h>
+#include <stdlib.h>
 
 typedef struct Pass {
     ScScaler s;
@@ -67,6 +70,22 @@ static int constant_exp(const Pass *p, const ScConstFacts *c, ScrtDtype fmt, con
     return fit(c->amax, scrt_format(fmt)->max);
 }
 
+/* What lies below a provable ceiling is pinned by it and never clips, whatever the inputs are, if
+ * that leaves the bulk of the data above what is subnormal: a softmax over a length that nobody
+ * knows, say. */
+static bool ceiling_exp(const Pass *p, ScVal old, const ScrtFormat *f, int *ret)
+{
+    const ScValue *v = &p->s.g->value[old];
+    int32_t top = p->s.fact[old].top;
+    bool symbolic;
+    int e = sc_scale_const_exp(v->exp, &symbolic);
+    if (top == SC_NO_TOP || abs(top) > 64 * 256 || v->g == SC_NO_G || (symbolic && !(v->amax > 0)))
+        return false;
+    double rms = symbolic ? log2(v->amax) - 3 : v->g / 256.0 + e;
+    *ret = fit(exp2(top / 256.0), f->max);
+    return rms - *ret >= log2(f->min_normal) + 4;
+}
+
 static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt)
 {
     ScCtx *cx = p->s.b.cx;
@@ -76,7 +95,10 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt)
         return sc_term(cx, 0);
     if (p->recipe->round_down)
         return v->exp;
-    if (p->env->scales == SC_SCALES_CALIBRATE && v->amax > 0 && isfinite(v->amax)) {
+    int ceiling;
+    if (ceiling_exp(p, old, f, &ceiling))
+        return sc_term(cx, ceiling);
+    if (p->env->scales != SC_SCALES_PROPAGATE && v->amax > 0 && isfinite(v->amax)) {
         int k, top;
         double m = frexp(v->amax, &k); /* log2 amax to the nearest integer */
         k -= m < 0.70710678118654752;

@@ -212,6 +212,19 @@ const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
     return r;
 }
 
+static bool is_low(ScrtDtype t)
+{
+    return t != SCRT_DTYPE_NONE && scrt_format(t)->exp_bits < 8;
+}
+
+bool sc_recipe_stores_low(const ScRecipe *r)
+{
+    bool low = is_low(r->activation);
+    for (uint32_t i = 0; i < r->n_rule; i++)
+        low = low || is_low(r->rule[i].operand[0]);
+    return low;
+}
+
 void sc_recipe_print(const ScRecipe *r, ScStr *out)
 {
     sc_str_add(out, "name = ");

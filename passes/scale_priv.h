@@ -100,6 +100,9 @@ int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic);
  * SC_E_INPUT. */
 bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in);
 
+/* calibrate.c: the statistics of g from stat [n], which live as long as cx. */
+const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n);
+
 /* --- Growth ---------------------------------------------------------------------------------- */
 
 /* The estimate for the results of node n in 1/256 (SC_NO_G: none), from the operands as rebalanced

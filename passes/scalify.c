@@ -176,7 +176,7 @@ static void source(Pass *p, const ScNode *n)
 
 static bool check_stats(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
-    if (env->scales != SC_SCALES_CALIBRATE)
+    if (env->scales == SC_SCALES_PROPAGATE)
         return true;
     if (!env->stats)
         return sc_fail(cx, NULL, SC_E_CALIBRATION, "no statistics were given");
@@ -197,7 +197,7 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     Pass p = {.env = env, .down = env->recipe && env->recipe->round_down};
     p.s.low_at_0 = true;
     sc_scaler_begin(&p.s, cx, g, source_exp, &p);
-    if (env->scales == SC_SCALES_CALIBRATE)
+    if (env->scales != SC_SCALES_PROPAGATE)
         p.label = sc_labels(g, p.s.scratch);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];

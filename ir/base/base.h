@@ -157,6 +157,8 @@ uint32_t sc_n_errors(const ScCtx *cx);
 uint32_t sc_n_diags(const ScCtx *cx);
 const ScDiag *sc_diag(const ScCtx *cx, uint32_t i);
 void sc_clear_diags(ScCtx *cx);
+/* Drops what was recorded after the first n: for what was tried and has another way. */
+void sc_forget_diags(ScCtx *cx, uint32_t n);
 void sc_set_file(ScCtx *cx, const char *file); /* names the file in errors without a location */
 
 /* "mnist.onnx: error[E0203] in MatMul "fc1/MatMul" (node 17): inner dimensions differ\n    A ..."

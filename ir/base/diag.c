@@ -158,6 +158,13 @@ void sc_clear_diags(ScCtx *cx)
     cx->last = NULL;
 }
 
+void sc_forget_diags(ScCtx *cx, uint32_t n)
+{
+    for (; cx->n_diag > n; cx->n_diag--)
+        --*(cx->diag[cx->n_diag - 1]->warning ? &cx->n_warning : &cx->n_error);
+    cx->last = NULL;
+}
+
 void sc_set_file(ScCtx *cx, const char *file)
 {
     cx->file = file ? sc_intern(cx, file) : NULL;

@@ -6,7 +6,7 @@ import subprocess
 
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 from command import MNIST, SCALEC, failing, model, run_all, write
 from scalec import scalec  # in a folder that command adds
@@ -73,5 +73,35 @@ def patterns_that_match_nothing_are_named(tmp):
     assert "Times" not in p.stderr, p.stderr
 
 
-run_all("tools-scales", [folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+def low_recipes_probe(tmp):
+    """Where nothing better is given; the same twice; a model that cannot be tried so says it."""
+    path, npz = folding_model(tmp)
+    fp8 = ("dump", path, "--recipe", "fp8", "--stage", "settle")
+    probed = scalec(*fp8)
+    assert probed == scalec(*fp8) == scalec(*fp8, "--scales", "probe")
+    assert scalec("compile", path, "--recipe", "fp8", "-o", os.path.join(tmp, "m")) == ""
+    info = subprocess.run([os.path.join(tmp, "m"), "--info"], capture_output=True, text=True).stdout
+    assert "scales: probe" in info, info
+    # weights that amplify what is correlated, so that estimates are far off
+    w = np.ones((64, 64), np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "a"], ["h0"])]
+    nodes += [helper.make_node("MatMul", [f"h{i}", "b"], ["y" if i == 5 else f"h{i + 1}"]) for i in range(6)]
+    far = os.path.join(tmp, "far.onnx")
+    onnx.save(model(nodes, [("x", [4, 64])], [("y", [4, 64])], [("a", w), ("b", w)]), far)
+    np.savez(npz, x=np.random.default_rng(5).standard_normal((4, 64)).astype(np.float32))
+    sqnr = {s: json.loads(scalec("check", far, "--recipe", "fp8", "--scales", s, "--data", npz, "--json"))
+            for s in ("propagate", "probe")}
+    db = {s: next(t["sqnr_db"] for t in v["tensors"] if t["output"]) for s, v in sqnr.items()}
+    assert db["probe"] > db["propagate"] + 6 and db["probe"] > 20, db
+    mystery = helper.make_model(helper.make_graph(
+        [helper.make_node("MatMul", ["x", "a"], ["y"]), helper.make_node("Neg", ["n"], ["z"])], "g",
+        [helper.make_tensor_value_info("x", 1, [4, 64]), helper.make_tensor_value_info("n", 7, [2])],
+        [helper.make_tensor_value_info("y", 1, [4, 64]), helper.make_tensor_value_info("z", 7, [2])],
+        [numpy_helper.from_array(w, "a")]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(mystery, far)
+    p = subprocess.run([SCALEC, "dump", far, "--recipe", "fp8"], capture_output=True, text=True)
+    assert p.returncode == 0 and "warning" in p.stderr and "\"n\"" in p.stderr, p.stderr
+
+
+run_all("tools-scales", [low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])

@@ -83,14 +83,14 @@ const ScStats *scalec_read_stats(ScCtx *cx, const char *path)
  * says what it is, and one that a pass left alone is the same without that pass. */
 static char *info_json(const ScalecModel *m, const ScalecOptions *opt)
 {
+    static const char *const scales[] = {"propagate", "calibrate", "probe"};
     char hash[20];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)m->hash);
     const char *slash = strrchr(m->path, '/');
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
                   slash ? slash + 1 : m->path, "source_fnv1a64", hash, "recipe",
-                  opt->recipe ? opt->recipe : "f32", "scales",
-                  opt->scales == SC_SCALES_CALIBRATE ? "calibrate" : "propagate", "cpu",
+                  opt->recipe ? opt->recipe : "f32", "scales", scales[opt->scales], "cpu",
                   opt->cpu ? opt->cpu : "native", "target", opt->target ? opt->target : "native");
     char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);

@@ -66,7 +66,8 @@ void scalec_samples_close(ScalecSamples *s); /* takes NULL */
 typedef struct ScalecOptions { /* all may be zero */
     const char *recipe;        /* name or file; NULL: f32 */
     ScScales scales;
-    const ScStats *stats; /* for SC_SCALES_CALIBRATE: scalec_calibrate or scalec_read_stats */
+    const ScStats *stats; /* for SC_SCALES_CALIBRATE: scalec_calibrate or scalec_read_stats; for
+                           * SC_SCALES_PROBE: scalec_probe */
     const char *cpu, *target;
     const char *const *disable; /* names of passes */
     uint32_t n_disable;
@@ -87,6 +88,10 @@ ScGraph *scalec_raised(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt
 const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s,
                                 void (*progress)(void *arg, uint32_t done, uint32_t all),
                                 void *arg);
+/* Measures what may be stored low on synthetic inputs: one run of the compiled f32 graph, on this
+ * machine's processor. NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is
+ * left. */
+const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised);
 const ScStats *scalec_read_stats(ScCtx *cx, const char *path);
 
 /* Runs the pipeline; takes m->graph over. NULL with errors. */

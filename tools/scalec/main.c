@@ -91,33 +91,55 @@ static bool has_suffix(const char *path, const char *suffix)
     return n >= k && !strcmp(path + n - k, suffix);
 }
 
-bool cli_statistics(Cli *cli, const ScalecModel *m)
+/* Which source of scales this command line means: by default samples where there are some, a probe
+ * where values are stored low and nothing better is given. */
+static bool choose_scales(Cli *cli, const ScalecModel *m)
 {
     if (cli->calibrate && !cli->scales_given)
         cli->opt.scales = SC_SCALES_CALIBRATE;
-    if (cli->opt.scales != SC_SCALES_CALIBRATE)
-        return true;
-    if (!cli->calibrate)
+    if (cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate)
         return sc_fail(cli->cx, NULL, SC_E_CALIBRATION,
                        "--scales calibrate needs --calibrate FILE");
-    if (has_suffix(cli->calibrate, ".stats")) {
-        cli->opt.stats = scalec_read_stats(cli->cx, cli->calibrate);
-        return cli->opt.stats != NULL;
-    }
-    ScGraph *raised = scalec_raised(cli->cx, m, &cli->opt);
-    ScalecSamples *s = raised ? scalec_samples_open(cli->cx, raised, cli->calibrate) : NULL;
+    if (cli->calibrate || cli->scales_given || (m->graph->flags & SC_G_SCALED))
+        return true;
+    const ScRecipe *r = sc_recipe(cli->cx, cli->opt.recipe ? cli->opt.recipe : "f32");
+    if (r && sc_recipe_stores_low(r))
+        cli->opt.scales = SC_SCALES_PROBE;
+    return r != NULL;
+}
+
+static bool calibrate(Cli *cli, const ScGraph *raised)
+{
+    ScalecSamples *s = scalec_samples_open(cli->cx, raised, cli->calibrate);
     if (s)
         cli->opt.stats = scalec_calibrate(cli->cx, raised, s, cli_progress, cli);
     cli_progress_end();
     scalec_samples_close(s);
+    return cli->opt.stats != NULL;
+}
+
+bool cli_statistics(Cli *cli, const ScalecModel *m)
+{
+    bool ok = choose_scales(cli, m);
+    if (!ok || cli->opt.scales == SC_SCALES_PROPAGATE)
+        return ok;
+    bool probe = cli->opt.scales == SC_SCALES_PROBE;
+    if (!probe && has_suffix(cli->calibrate, ".stats")) {
+        cli->opt.stats = scalec_read_stats(cli->cx, cli->calibrate);
+        return cli->opt.stats != NULL;
+    }
+    ScGraph *raised = scalec_raised(cli->cx, m, &cli->opt);
+    if (raised && probe)
+        cli->opt.stats = scalec_probe(cli->cx, raised);
+    ok = raised && (probe || calibrate(cli, raised));
     sc_graph_free(raised);
-    if (!cli->opt.stats)
-        return false;
-    if (!cli->save_stats)
-        return true;
+    if (ok && !cli->opt.stats) /* a warning says why */
+        cli->opt.scales = SC_SCALES_PROPAGATE;
+    if (!ok || !cli->save_stats || !cli->opt.stats)
+        return ok;
     ScStr text = {0};
     sc_stats_print(cli->opt.stats, &text);
-    bool ok = scalec_write_file(cli->cx, cli->save_stats, sc_str_get(&text), text.n);
+    ok = scalec_write_file(cli->cx, cli->save_stats, sc_str_get(&text), text.n);
     sc_str_free(&text);
     return ok;
 }

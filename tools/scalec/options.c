@@ -74,10 +74,12 @@ static const struct Opt {
     [O_EMIT] = {"emit", "KIND", "exe (default), so, obj, asm or llvm", 0, COMPILE},
     [O_RECIPE] = {"recipe", "R", "f32 (default), f16, bf16, fp8, fp8-weights, or a recipe file", 0,
                   MODEL},
-    [O_SCALES] = {"scales", "S", "propagate (default) or calibrate", 0, MODEL},
+    [O_SCALES] = {"scales", "S", "propagate, probe or calibrate; by default the best that is given",
+                  0, MODEL},
     [O_CALIBRATE] = {"calibrate", "FILE", "sample inputs (.npz, .npy or a folder) or a .stats file",
                      0, MODEL},
-    [O_SAVE_STATS] = {"save-stats", "FILE", "write what --calibrate measured", 0, MODEL},
+    [O_SAVE_STATS] = {"save-stats", "FILE", "write what --calibrate or the probe measured", 0,
+                      MODEL},
     [O_DIM] = {"dim", "NAME=N", "give a symbolic dimension a size; may be repeated", 0, MODEL},
     [O_CPU] = {"cpu", "CPU", "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name", 0,
                COMPILE | DUMP},
@@ -215,12 +217,14 @@ static bool dim_arg(Cli *cli, const char *text)
 
 static bool scales_arg(Cli *cli, const char *text)
 {
+    static const char *const name[] = {"propagate", "calibrate", "probe"};
     cli->scales_given = true;
-    if (!strcmp(text, "propagate") || !strcmp(text, "calibrate")) {
-        cli->opt.scales = *text == 'c' ? SC_SCALES_CALIBRATE : SC_SCALES_PROPAGATE;
-        return true;
-    }
-    cli_misuse(cli, "--scales: \"%s\" is not propagate or calibrate%s", text,
+    for (uint32_t i = 0; i < 3; i++)
+        if (!strcmp(text, name[i])) {
+            cli->opt.scales = (ScScales)i;
+            return true;
+        }
+    cli_misuse(cli, "--scales: \"%s\" is not propagate, probe or calibrate%s", text,
                !strcmp(text, "delayed") || !strcmp(text, "dynamic")
                    ? " (scales measured at run time are not supported by this version)"
                    : "");

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* probe: what calibration measures on samples, measured on synthetic inputs instead. Estimates of
+ * growth drift where weights are not what they assume; one run of the compiled graph on normal
+ * numbers shows it. Here the graph that measures, its inputs, and the statistics from its outputs;
+ * who compiles and runs it stands above this folder.
+ *
+ * Measured are the sites: values that a recipe may store, which are the operands of products, and
+ * in a graph with f16 every value of f16. What lies between them follows by growth.
+ *
+ * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
+ * Integers are drawn from the extent of the axis that they index; integers and bools that are
+ * compared or made floats are masks of ones, those of 8 bits that become floats are drawn from all
+ * of their range, as pixels are. Symbols take nominal sizes: 1 for leading extents, 64 else. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOMINAL 64
+
+/* --- Sites ----------------------------------------------------------------------------------- */
+
+typedef struct Sites {
+    uint32_t n;
+    ScVal *v;     /* [n] the values measured */
+    uint32_t *of; /* [n_value] 1 + the site whose elements the value has, 0: none */
+} Sites;
+
+static bool is_half(const ScGraph *g, ScVal v)
+{
+    const ScType *t = sc_type_of(g, v);
+    return sc_type_is_float(t) && scrt_format(t->dtype)->exp_bits < 8 &&
+           !scrt_dtype_is_low(t->dtype);
+}
+
+/* v, and what is beneath v but for the order of the elements, are one site. */
+static void add_site(const ScGraph *g, ScVal v, Sites *s)
+{
+    ScVal base = v;
+    const ScTerm *count = sc_type_count(g->cx, sc_type_of(g, v));
+    for (const ScNode *n = sc_def(g, base);
+         (n->op->flags & SC_VIEW_OP) && sc_type_count(g->cx, sc_type_of(g, n->in[0])) == count;
+         n = sc_def(g, base))
+        base = n->in[0];
+    if (v < SC_FIRST || !sc_type_is_float(sc_type_of(g, v)) || sc_type_of(g, base)->rank == 0 ||
+        scrt_dtype_is_low(sc_type_of(g, v)->dtype) || (sc_def(g, base)->op->flags & SC_CONST_OP))
+        return;
+    if (!s->of[base]) {
+        s->v[s->n++] = base;
+        s->of[base] = s->n;
+    }
+    for (; v != base; v = sc_def(g, v)->in[0])
+        s->of[v] = s->of[base];
+}
+
+static Sites sites(const ScGraph *g, ScArena *a)
+{
+    Sites s = {.v = sc_array(a, ScVal, g->n_value), .of = sc_array(a, uint32_t, g->n_value)};
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        for (uint32_t k = 0; k < n->n_in && k < 32; k++)
+            if ((n->op->quantizable >> k & 1) && n->in[k] != SC_ABSENT)
+                add_site(g, n->in[k], &s);
+        for (uint32_t k = 0; k < n->n_out; k++)
+            if (is_half(g, n->first + k))
+                add_site(g, n->first + k, &s);
+    }
+    return s;
+}
+
+/* The mean of the squares, and the largest magnitude. */
+static void measure(ScBuild *b, ScVal x, uint32_t site)
+{
+    static const char *const what[2] = {"square", "amax"};
+    uint32_t rank = sc_built(b, x)->type->rank;
+    int64_t axes[SCRT_MAX_RANK];
+    for (uint32_t d = 0; d < rank; d++)
+        axes[d] = d;
+    ScAttr *all = SC_ATTRS(SC_INTS(rank, axes), SC_INT(0));
+    if (sc_built(b, x)->type->dtype != SCRT_F32)
+        x = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x);
+    ScVal result[2] = {sc_op_at(b, reduce_mean, all, sc_op(b, mul, x, x)),
+                       sc_op_at(b, reduce_max, all, sc_op(b, abs, x))};
+    for (uint32_t i = 0; i < 2; i++)
+        sc_output(b, sc_printf(sc_ctx_arena(b->cx), "probe.%u.%s", site, what[i]), result[i]);
+}
+
+ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
+{
+    SC_PASS(cx, g, b, env);
+    Sites s = sites(g, sc_pass_scratch(env));
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->flags & SC_BARRIER)
+            continue;
+        b.at = n->loc;
+        sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
+    }
+    for (uint32_t i = 0; i < s.n; i++) {
+        b.at = sc_def(g, s.v[i])->loc;
+        measure(&b, env[s.v[i]], i);
+    }
+    return sc_pass_end(&b, env);
+}
+
+/* --- Inputs ---------------------------------------------------------------------------------- */
+
+typedef struct Meaning { /* of an input, by its uses */
+    int64_t limit;       /* it indexes an axis of this extent; 0: it does not */
+    bool mask, pixels, unknown;
+} Meaning;
+
+typedef struct Sizes {
+    ScBinding *env;
+    uint32_t n, cap;
+    int64_t value; /* of the next new symbol */
+} Sizes;
+
+static void see_symbol(void *arg, const char *sym)
+{
+    Sizes *s = arg;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->env[i].sym == sym)
+            return;
+    ScBinding b = {.sym = sym, .value = s->value};
+    sc_buf_push(s->env, s->n, s->cap, b);
+}
+
+static Sizes nominal_sizes(const ScGraph *g)
+{
+    Sizes s = {0};
+    for (uint32_t pass = 0; pass < 2; pass++) /* leading extents have their say first */
+        for (uint32_t i = 0; i < g->n_in; i++) {
+            const ScType *t = sc_type_of(g, g->in[i]);
+            s.value = pass ? NOMINAL : 1;
+            for (uint32_t d = pass; d < (pass || t->rank == 0 ? t->rank : 1); d++)
+                sc_term_symbols(t->dim[d], see_symbol, &s);
+        }
+    return s;
+}
+
+/* What a use of value v as operand k of n says; true where the result means the same as v. */
+static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, const Sizes *sizes,
+                Meaning *m)
+{
+    const ScType *x = sc_type_of(g, n->in[k]);
+    const ScType *y = n->n_out > 0 ? sc_type_of(g, n->first) : NULL;
+    int64_t extent;
+    if (sc_type_is_float(x)) {
+        m->mask = m->mask || f[n->first].product;
+        return (n->op->lower.cls == SC_MAP || (n->op->flags & SC_VIEW_OP)) && y &&
+               sc_type_is_float(y);
+    }
+    if (n->op->gather_axis && k == 1) {
+        const ScType *t = sc_type_of(g, n->in[0]);
+        if (sc_term_eval(t->dim[n->op->gather_axis(g, n)], sizes->n, sizes->env, &extent) &&
+            extent > 0 && (m->limit == 0 || extent < m->limit))
+            m->limit = extent;
+        return false;
+    }
+    if (!y || n->op->n_sub > 0)
+        m->unknown = true;
+    else if (sc_type_is_float(y) && scrt_dtype_bits(x->dtype) == 8 && x->dtype != SCRT_BOOL)
+        m->pixels = true;
+    else if (sc_type_is_float(y) || y->dtype == SCRT_BOOL || x->dtype == SCRT_BOOL)
+        m->mask = true;
+    else
+        return true;
+    return false;
+}
+
+static Meaning meaning(const ScGraph *g, const ScFact *f, ScVal input, const Sizes *sizes,
+                       ScArena *a)
+{
+    Meaning m = {0};
+    bool *reached = sc_array(a, bool, g->n_value);
+    reached[input] = true;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        bool on = false;
+        for (uint32_t k = 0; k < n->n_in; k++)
+            if (reached[n->in[k]])
+                on = use(g, f, n, k, sizes, &m) || on;
+        for (uint32_t k = 0; k < n->n_out; k++)
+            reached[n->first + k] = reached[n->first + k] || on;
+    }
+    return m;
+}
+
+static uint64_t next(uint64_t *r)
+{
+    *r ^= *r >> 12;
+    *r ^= *r << 25;
+    *r ^= *r >> 27;
+    return *r * 0x2545f4914f6cdd1du;
+}
+
+static double uniform(uint64_t *r) /* [0, 1) */
+{
+    return (double)(next(r) >> 11) * 0x1p-53;
+}
+
+static double draw(const Meaning *m, ScrtDtype t, uint64_t *r)
+{
+    double x = -6, lo = 0, hi = (double)m->limit;
+    if (scrt_dtype_is_float(t) && !m->mask) { /* about normal: twelve uniforms */
+        for (int i = 0; i < 12; i++)
+            x += uniform(r);
+        return x;
+    }
+    if (m->limit == 0 && !m->pixels)
+        return 1;
+    if (m->limit == 0) {
+        lo = scrt_dtype_kind(t) == SCRT_KIND_UINT ? 0 : -128;
+        hi = lo + 256;
+    }
+    return floor(lo + uniform(r) * (hi - lo));
+}
+
+static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *sizes, ScArena *a,
+                 ScrtTensor *ret)
+{
+    const ScType *t = sc_type_of(g, g->in[i]);
+    const char *name = g->value[g->in[i]].name;
+    uint64_t r = 0x9e3779b97f4a7c15u * (i + 1);
+    *ret = (ScrtTensor){.dtype = t->dtype, .rank = t->rank};
+    for (uint32_t d = 0; d < t->rank; d++)
+        if (!sc_term_eval(t->dim[d], sizes->n, sizes->env, &ret->dims[d]) || ret->dims[d] < 0)
+            return sc_fail(g->cx, NULL, SC_E_INPUT, "input \"%s\" has no nominal size", name);
+    Meaning m = meaning(g, f, g->in[i], sizes, a);
+    ScrtKind kind = scrt_dtype_kind(t->dtype);
+    bool counts = kind == SCRT_KIND_INT || kind == SCRT_KIND_UINT;
+    if (m.unknown || (counts && m.limit == 0 && !m.mask && !m.pixels))
+        return sc_fail(g->cx, NULL, SC_E_INPUT, "what input \"%s\" means is not known", name);
+    if (scrt_tensor_alloc(ret) != SCRT_OK)
+        return sc_fail(g->cx, NULL, SC_E_LIMIT, "not enough memory for input \"%s\"", name);
+    for (int64_t k = 0; k < scrt_count(ret); k++) {
+        double x = draw(&m, t->dtype, &r);
+        if (counts || kind == SCRT_KIND_BOOL)
+            scrt_store_int(t->dtype, ret->data, (size_t)k, (int64_t)x);
+        else
+            scrt_store(t->dtype, ret->data, (size_t)k, x, true);
+    }
+    return true;
+}
+
+bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScrtTensor *ret_in)
+{
+    (void)cx;
+    ScArena *a = sc_arena_new();
+    const ScFact *f = sc_scale_facts(g, a);
+    Sizes sizes = nominal_sizes(g);
+    bool ok = true;
+    for (uint32_t i = 0; i < g->n_in; i++)
+        ret_in[i] = (ScrtTensor){0};
+    for (uint32_t i = 0; ok && i < g->n_in; i++)
+        ok = fill(g, f, i, &sizes, a, &ret_in[i]);
+    sc_buf_free(sizes.env);
+    sc_arena_free(a);
+    return ok;
+}
+
+/* --- Statistics ------------------------------------------------------------------------------ */
+
+const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out)
+{
+    ScArena *a = sc_arena_new();
+    Sites s = sites(g, a);
+    const char *const *label = sc_labels(g, a);
+    ScStat *stat = sc_array(sc_ctx_arena(cx), ScStat, g->n_value);
+    uint32_t n = 0;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        uint32_t k = s.of[v];
+        if (k == 0)
+            continue;
+        double square = scrt_load(SCRT_F32, out[2 * (k - 1)].data, 0);
+        double amax = scrt_load(SCRT_F32, out[2 * (k - 1) + 1].data, 0);
+        if (isfinite(square) && isfinite(amax)) /* overflow says nothing of the rest */
+            stat[n++] = (ScStat){
+                .name = sc_intern(cx, label[v]), .rms = sqrt(square), .amax = amax, .n_finite = 1};
+    }
+    sc_arena_free(a);
+    return sc_stats_of(cx, g, stat, n);
+}

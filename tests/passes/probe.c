@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Probing: what inputs are given by what they mean, and that its statistics are those of the graph.
+ */
+#include "tests/passes/scale_util.h"
+
+static ScCtx *cx;
+
+static void setup(void)
+{
+    cx = sc_ctx_new();
+}
+
+static void teardown(void)
+{
+    sc_ctx_free(cx);
+}
+
+/* ids [n, s] into an embedding of 50 rows, a mask that becomes 0 or -1e9, products between. */
+static ScGraph *tiny(void)
+{
+    uint64_t r = 2;
+    ScBuild b;
+    sc_build_init(&b, cx, "tiny", NULL);
+    const ScTerm *dim[] = {sc_term_sym(cx, "batch"), sc_term_sym(cx, "seq")};
+    ScVal ids = sc_input(&b, "ids", sc_type(cx, SCRT_I64, 2, dim), NULL);
+    ScVal mask = sc_input(&b, "mask", sc_type(cx, SCRT_I64, 2, dim), NULL);
+    ScVal bias = sc_input(&b, "bias", sc_type(cx, SCRT_F32, 2, dim), NULL);
+    ScVal table = st_weight(&b, &r, "table", 2, (int64_t[]){50, 16}, 0.02);
+    ScVal h = sc_op_at(&b, gather, SC_ATTRS(SC_INT(0)), table, ids);
+    sc_set_name(&b, h, "h");
+    ScVal w = st_weight(&b, &r, "w", 2, (int64_t[]){16, 16}, 8);
+    h = sc_op(&b, matmul, h, w);
+    sc_set_name(&b, h, "y");
+    sc_output(&b, sc_intern(cx, "y"), h);
+    ScVal m = sc_op_at(&b, cast, SC_ATTRS(SC_DT(SCRT_F32)), mask);
+    ScVal one = sc_const_scalar(&b, SCRT_F32, 1), low = sc_const_scalar(&b, SCRT_F32, -1e9);
+    m = sc_op(&b, mul, sc_op(&b, sub, one, m), low);
+    ScVal n = sc_op(&b, mul, sc_op(&b, sub, one, bias), low);
+    sc_output(&b, sc_intern(cx, "m"), sc_op(&b, add, m, n));
+    return sc_build_end(&b);
+}
+
+START_TEST(inputs_by_their_meaning)
+{
+    ScGraph *g = tiny();
+    ScrtTensor in[3];
+    bool different = false;
+    ck_assert_msg(sc_probe_inputs(cx, g, in), "%s", st_words(cx));
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(in[i].dims[0], 1);
+        ck_assert_int_eq(in[i].dims[1], 64);
+    }
+    for (size_t k = 0; k < 64; k++) {
+        int64_t id = scrt_load_int(SCRT_I64, in[0].data, k);
+        ck_assert(id >= 0 && id < 50);
+        different = different || id != scrt_load_int(SCRT_I64, in[0].data, 0);
+        ck_assert_int_eq(scrt_load_int(SCRT_I64, in[1].data, k), 1);
+        ck_assert(scrt_load(SCRT_F32, in[2].data, k) == 1);
+    }
+    ck_assert(different);
+    for (int i = 0; i < 3; i++)
+        scrt_free(in[i].data);
+    sc_graph_free(g);
+}
+END_TEST
+
+/* The measuring graph, evaluated, says what calibration on the same inputs says. */
+START_TEST(statistics_are_those_of_a_calibration)
+{
+    ScGraph *g = tiny(), *p = sc_probe_graph(cx, g);
+    ScrtTensor in[3];
+    ck_assert(p && sc_verify(p, "probe"));
+    ck_assert(sc_probe_inputs(cx, g, in));
+    ScrtTensor *out = st_eval(p, in, NULL);
+    const ScStats *s = sc_probe_stats(cx, g, out);
+    ScCalibrator *c = sc_calibrate_begin(cx, g);
+    ck_assert(sc_calibrate_add(c, in));
+    const ScStats *want = sc_calibrate_end(c);
+    ck_assert_uint_eq(s->n, 1);
+    ck_assert_str_eq(s->stat[0].name, "h");
+    ck_assert_uint_eq(s->graph, want->graph);
+    for (uint32_t i = 0; i < want->n; i++)
+        if (strcmp(want->stat[i].name, "h") == 0) {
+            ck_assert(fabs(s->stat[0].rms / want->stat[i].rms - 1) < 1e-5);
+            ck_assert(s->stat[0].amax == want->stat[i].amax);
+        }
+    ScPassEnv env = {.recipe = sc_recipe(cx, "fp8"), .scales = SC_SCALES_PROBE, .stats = s};
+    ScGraph *scaled = st_pass(sc_pass_scalify, g, &env, "scalify");
+    sc_graph_free(scaled);
+    st_free(out, p->n_out);
+    for (int i = 0; i < 3; i++)
+        scrt_free(in[i].data);
+    sc_graph_free(p);
+    sc_graph_free(g);
+}
+END_TEST
+
+/* Pixels of 8 bits; and a number of which nothing is known. */
+START_TEST(pixels_and_mysteries)
+{
+    ScBuild b;
+    ScrtTensor in[1];
+    double least = 255, most = 0;
+    sc_build_init(&b, cx, "pixels", NULL);
+    ScVal x = st_input(&b, "x", SCRT_U8, 2, (int64_t[]){8, 64});
+    sc_output(&b, sc_intern(cx, "y"), sc_op_at(&b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x));
+    ScGraph *g = sc_build_end(&b);
+    ck_assert(sc_probe_inputs(cx, g, in));
+    for (size_t k = 0; k < 512; k++) {
+        double v = (double)scrt_load_int(SCRT_U8, in[0].data, k);
+        least = fmin(least, v);
+        most = fmax(most, v);
+    }
+    ck_assert(least < 20 && most > 235);
+    scrt_free(in[0].data);
+    sc_graph_free(g);
+
+    sc_build_init(&b, cx, "mystery", NULL);
+    x = st_input(&b, "how many", SCRT_I64, 1, (int64_t[]){4});
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, neg, x));
+    g = sc_build_end(&b);
+    ck_assert(!sc_probe_inputs(cx, g, in));
+    st_said(cx, "what input \"how many\" means is not known");
+    scrt_free(in[0].data);
+    sc_graph_free(g);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("probe");
+    TCase *t = tcase_create("probe");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, inputs_by_their_meaning);
+    tcase_add_test(t, statistics_are_those_of_a_calibration);
+    tcase_add_test(t, pixels_and_mysteries);
+    suite_add_tcase(s, t);
+    return sct_main("probe", s);
+}
