@@ -22,11 +22,12 @@ typedef struct ScImportOptions {
     uint32_t n_fix; /* --fix: an input becomes a constant, as a shape computed from it requires */
     const char *const *fix_name;
     const ScrtTensor *fix; /* their data is copied */
+    bool lasts;            /* bytes live as long as the session: weights are not copied */
 } ScImportOptions;
 
-/* file names the model in messages. bytes need not live longer than the call: what the graph keeps
- * of them is copied into the session. NULL with errors in cx: all unsupported operators at once,
- * each with node name, domain and opset. opt may be NULL. */
+/* file names the model in messages. bytes need not live longer than the call, unless opt says that
+ * they do: what the graph keeps of them is copied into the session. NULL with errors in cx: all
+ * unsupported operators at once, each with node name, domain and opset. opt may be NULL. */
 ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
                    const ScImportOptions *opt);
 

@@ -21,9 +21,10 @@
  * size within the limits above. False after sc_fail. */
 bool im_scan(ScCtx *cx, const void *bytes, size_t n);
 
-/* Unpacks bytes that im_scan accepted. Large fields lie in the session and stay; the rest is freed
- * by im_model_free. NULL after sc_fail. */
-Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n);
+/* Unpacks bytes that im_scan accepted. Large raw_data stays where it is (Tensor.raw_at) where bytes
+ * lasts as long as the session; other large fields lie in the session and stay too; the rest is
+ * freed by im_model_free. NULL after sc_fail. */
+Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n, bool lasts);
 void im_model_free(Onnxpb__Model *m);
 
 /* A tensor as a blob of the session; name may be NULL. NULL after sc_fail at loc (NULL: the file).

@@ -510,7 +510,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     sc_set_file(cx, file);
     if (!im_scan(cx, bytes, n))
         return NULL;
-    Onnxpb__Model *m = im_model_unpack(cx, bytes, n);
+    Onnxpb__Model *m = im_model_unpack(cx, bytes, n, opt && opt->lasts);
     if (!m)
         return NULL;
     ImNames names = {0}, infos = {0}, dims = {0}, reads = {0};
@@ -555,7 +555,7 @@ ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, 
                                 ScDataDirs dirs)
 {
     sc_set_file(cx, file);
-    Onnxpb__Model *m = im_scan(cx, bytes, n) ? im_model_unpack(cx, bytes, n) : NULL;
+    Onnxpb__Model *m = im_scan(cx, bytes, n) ? im_model_unpack(cx, bytes, n, false) : NULL;
     if (!m)
         return NULL;
     uint32_t before = sc_n_errors(cx);

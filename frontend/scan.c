@@ -124,6 +124,91 @@ bool im_scan(ScCtx *cx, const void *bytes, size_t n)
     return scan(&s, &onnxpb__model__descriptor, bytes, s.base + n, 0);
 }
 
+/* --- Slimming --------------------------------------------------------------------------------- */
+
+/* Weights are nearly all of a file and need no unpacking: the message is copied without them, with
+ * their places instead. */
+typedef struct Slim {
+    ScCtx *cx;
+    bool
+        lasts; /* the file's bytes live as long as the session; else the weights are copied there */
+    ScStr out;
+} Slim;
+
+enum { RAW_AT = 536870910, RAW_N = 536870911, LENGTH_BYTES = 5 };
+
+static void put_fixed64(ScStr *out, uint32_t field, uint64_t x)
+{
+    unsigned char b[5 + 8];
+    uint32_t tag = field << 3 | 1, n = 0; /* the field numbers take five bytes */
+    for (; n < 5; n++, tag >>= 7)
+        b[n] = (unsigned char)((tag & 0x7f) | (n < 4 ? 0x80 : 0));
+    memcpy(b + n, &x, 8);
+    sc_str_addn(out, (const char *)b, sizeof b);
+}
+
+static void put_place(Slim *s, const uint8_t *p, uint64_t n)
+{
+    const void *at = s->lasts ? p : sc_memdup(sc_ctx_arena(s->cx), p, n);
+    put_fixed64(&s->out, RAW_AT, (uintptr_t)at);
+    put_fixed64(&s->out, RAW_N, n);
+}
+
+static bool is_raw(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f)
+{
+    return d == &onnxpb__tensor__descriptor && f && !strcmp(f->name, "raw_data");
+}
+
+static void put_message(Slim *s, const ProtobufCMessageDescriptor *d, const uint8_t *at,
+                        const uint8_t *body, const uint8_t *end);
+
+/* Bytes that im_scan accepted: whatever is read here is there. */
+static void slim(Slim *s, const ProtobufCMessageDescriptor *d, const uint8_t *p, const uint8_t *end)
+{
+    while (p < end) {
+        const uint8_t *at = p, *body;
+        uint64_t tag = 0, len = 0;
+        varint(&p, end, &tag);
+        const ProtobufCFieldDescriptor *f =
+            protobuf_c_message_descriptor_get_field(d, (unsigned)(tag >> 3));
+        bool message = (tag & 7) == 2 && f && f->type == PROTOBUF_C_TYPE_MESSAGE;
+        body = p;
+        if ((tag & 7) == 0 || (tag & 7) == 2)
+            varint(&p, end, &len);
+        if ((tag & 7) == 2)
+            body = p, p += len;
+        else if ((tag & 7) != 0)
+            p += (tag & 7) == 1 ? 8 : 4;
+        if (message)
+            put_message(s, f->descriptor, at, body, p);
+        else if ((tag & 7) == 2 && len >= IM_LARGE && is_raw(d, f))
+            put_place(s, body, len);
+        else if (d != &onnxpb__tensor__descriptor || (tag >> 3 != RAW_AT && tag >> 3 != RAW_N))
+            sc_str_addn(&s->out, (const char *)at, (size_t)(p - at));
+    }
+}
+
+/* A field that is a message: its tag, the new length in as many bytes as any length has, and what
+ * is left of it. */
+static void put_message(Slim *s, const ProtobufCMessageDescriptor *d, const uint8_t *at,
+                        const uint8_t *body, const uint8_t *end)
+{
+    static const char room[LENGTH_BYTES];
+    size_t tag = 0;
+    while (at[tag] & 0x80)
+        tag++;
+    sc_str_addn(&s->out, (const char *)at, tag + 1);
+    sc_str_addn(&s->out, room, sizeof room);
+    size_t from = s->out.n;
+    slim(s, d, body, end);
+    uint64_t len = s->out.n - from;
+    for (size_t i = 0; i < LENGTH_BYTES; i++, len >>= 7)
+        s->out.s[from - LENGTH_BYTES + i] =
+            (char)((len & 0x7f) | (i + 1 < LENGTH_BYTES ? 0x80 : 0));
+}
+
+/* --- Unpacking -------------------------------------------------------------------------------- */
+
 /* Unpacking with two homes: what is large goes into the session's arena, where a blob may point at
  * it for good; the rest is malloc'd and freed with the message. A header in front says which. */
 enum { HEADER = 16 };
@@ -148,10 +233,13 @@ static void unpack_free(void *cx, void *data)
         free(p - HEADER);
 }
 
-Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n)
+Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n, bool lasts)
 {
     ProtobufCAllocator alloc = {unpack_alloc, unpack_free, cx};
-    Onnxpb__Model *m = onnxpb__model__unpack(&alloc, n, bytes);
+    Slim s = {.cx = cx, .lasts = lasts};
+    slim(&s, &onnxpb__model__descriptor, bytes, (const uint8_t *)bytes + n);
+    Onnxpb__Model *m = onnxpb__model__unpack(&alloc, s.out.n, (const uint8_t *)sc_str_get(&s.out));
+    sc_str_free(&s.out);
     if (!m)
         sc_fail(cx, NULL, SC_E_ONNX, "a field has another type than ONNX gives it");
     return m;

@@ -221,14 +221,14 @@ static const void *from_field(const Source *s, const Onnxpb__Tensor *t, ScrtDtyp
 
 static const void *from_raw(const Source *s, const Onnxpb__Tensor *t, size_t bytes)
 {
-    if (t->raw_data.len != bytes) {
+    size_t n = t->has_raw_at ? t->raw_n : t->raw_data.len;
+    if (n != bytes) {
         sc_fail(s->cx, s->loc, SC_E_ONNX, "tensor \"%s\" has %zu bytes of data for a shape of %zu",
-                s->name, t->raw_data.len, bytes);
+                s->name, n, bytes);
         return NULL;
     }
-    /* From this size on the bytes lie in the session already: see scan.c. */
-    return bytes >= IM_LARGE ? t->raw_data.data
-                             : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
+    return t->has_raw_at ? (const void *)(uintptr_t)t->raw_at
+                         : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
 }
 
 const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char *name,
@@ -257,7 +257,7 @@ const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char
     }
     bool fp6 = dtype == SCRT_F6E2M3 || dtype == SCRT_F6E3M2;
     const void *data = t->has_data_location && t->data_location == 1 ? external(&s, dirs, t, bytes)
-                       : t->has_raw_data                             ? from_raw(&s, t, bytes)
+                       : t->has_raw_data || t->has_raw_at            ? from_raw(&s, t, bytes)
                        : fp6 ? fp6_from_field(&s, t, dtype, (size_t)count, bytes)
                              : from_field(&s, t, dtype, bytes);
     return data ? sc_blob(cx, name, dtype, shape.rank, shape.dims, data) : NULL;

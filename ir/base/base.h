@@ -73,6 +73,13 @@ const char *sc_intern(ScCtx *cx, const char *s);
 const char *sc_intern_n(ScCtx *cx, const char *s, size_t n);
 /* Equal bytes are equal pointers: for anything of plain data, aligned to 16. */
 const void *sc_intern_bytes(ScCtx *cx, const void *p, size_t n);
+/* Calls end(arg) when the session ends, the last one given first; what it frees may be used until
+ * then. */
+void sc_at_end(ScCtx *cx, void (*end)(void *arg), void *arg);
+/* [n] bytes of a file that are mapped for reading until the session ends. sc_forget: of bytes that
+ * lie there the pages may leave memory until they are read again; nothing for other bytes. */
+void sc_note_mapped(ScCtx *cx, const void *p, size_t n);
+void sc_forget(ScCtx *cx, const void *p, size_t n);
 /* A slot for an upper floor's per-session cache: made zeroed on first use, n bytes, found by key.
  */
 void *sc_ctx_slot(ScCtx *cx, const void *key, size_t bytes);

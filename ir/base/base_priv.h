@@ -24,6 +24,18 @@ typedef struct ScRead { /* a file that was read */
     const char *path; /* interned */
 } ScRead;
 
+typedef struct ScAtEnd {
+    void (*end)(void *arg);
+    void *arg;
+    struct ScAtEnd *next;
+} ScAtEnd;
+
+typedef struct ScMapped {
+    const char *p;
+    size_t n;
+    struct ScMapped *next;
+} ScMapped;
+
 struct ScCtx {
     ScArena *arena;
 
@@ -35,6 +47,9 @@ struct ScCtx {
 
     ScRead *read;
     uint32_t n_read, read_cap;
+
+    ScAtEnd *at_end;  /* the last one first */
+    ScMapped *mapped; /* the last one first */
 
     const ScTerm *poison; /* the term "overflow!", once made */
 

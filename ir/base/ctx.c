@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 ScCtx *sc_ctx_new(void)
 {
@@ -17,12 +19,41 @@ void sc_ctx_free(ScCtx *cx)
 {
     if (!cx)
         return;
+    for (const ScAtEnd *e = cx->at_end; e; e = e->next)
+        e->end(e->arg);
     sc_buf_free(cx->diag);
     free(cx->interned);
     free(cx->slot);
     sc_buf_free(cx->read);
     sc_arena_free(cx->arena);
     free(cx);
+}
+
+void sc_at_end(ScCtx *cx, void (*end)(void *arg), void *arg)
+{
+    ScAtEnd *e = sc_new(cx->arena, ScAtEnd);
+    *e = (ScAtEnd){end, arg, cx->at_end};
+    cx->at_end = e;
+}
+
+void sc_note_mapped(ScCtx *cx, const void *p, size_t n)
+{
+    ScMapped *m = sc_new(cx->arena, ScMapped);
+    *m = (ScMapped){p, n, cx->mapped};
+    cx->mapped = m;
+}
+
+void sc_forget(ScCtx *cx, const void *p, size_t n)
+{
+    const ScMapped *m = cx->mapped;
+    const char *begin = p;
+    while (m && !(begin >= m->p && begin < m->p + m->n))
+        m = m->next;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (0 - (uintptr_t)begin) & (page - 1);
+    if (!m || n > (size_t)(m->p + m->n - begin) || n < skip + page)
+        return;
+    /* Only whole pages; and the mapping is private and was never written to, so they come back. */
+    madvise((void *)(uintptr_t)(begin + skip), (n - skip) & ~(page - 1), MADV_DONTNEED);
 }
 
 ScArena *sc_ctx_arena(ScCtx *cx)

@@ -46,13 +46,13 @@ static void load_block(const Side *s, size_t first, size_t n, bool to_f64, doubl
     const void *data = s->data;
     switch (s->t) {
     case SCRT_F64:
-        EACH(((const double *)data)[first + i]);
+        EACH(((const ScrtAnyF64 *)data)[first + i]);
     case SCRT_F32:
-        EACH(((const float *)data)[first + i]);
+        EACH(((const ScrtAnyF32 *)data)[first + i]);
     case SCRT_F16:
-        EACH(scrt_value_of((ScrtFormat)SCRT_FORMAT_F16, ((const uint16_t *)data)[first + i]));
+        EACH(scrt_value_of((ScrtFormat)SCRT_FORMAT_F16, ((const ScrtAnyU16 *)data)[first + i]));
     case SCRT_BF16:
-        EACH(scrt_value_of((ScrtFormat)SCRT_FORMAT_BF16, ((const uint16_t *)data)[first + i]));
+        EACH(scrt_value_of((ScrtFormat)SCRT_FORMAT_BF16, ((const ScrtAnyU16 *)data)[first + i]));
     case SCRT_F8E4M3FN:
     case SCRT_F8E4M3FNUZ:
     case SCRT_F8E5M2:
@@ -61,14 +61,14 @@ static void load_block(const Side *s, size_t first, size_t n, bool to_f64, doubl
         EACH(s->value[((const uint8_t *)data)[first + i]]);
     case SCRT_I64:
         if (!to_f64) {
-            EACH(odd_from_signed(((const int64_t *)data)[first + i]));
+            EACH(odd_from_signed(((const ScrtAnyI64 *)data)[first + i]));
         }
-        EACH((double)((const int64_t *)data)[first + i]);
+        EACH((double)((const ScrtAnyI64 *)data)[first + i]);
     case SCRT_U64:
         if (!to_f64) {
-            EACH(round_to_odd(((const uint64_t *)data)[first + i], false));
+            EACH(round_to_odd(((const ScrtAnyU64 *)data)[first + i], false));
         }
-        EACH((double)((const uint64_t *)data)[first + i]);
+        EACH((double)((const ScrtAnyU64 *)data)[first + i]);
     default:
         EACH(scrt_load(s->t, data, first + i));
     }

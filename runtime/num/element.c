@@ -18,11 +18,11 @@ static uint64_t get(uint32_t bits, const void *data, size_t i)
     case 8:
         return byte[i];
     case 16:
-        return ((const uint16_t *)data)[i];
+        return ((const ScrtAnyU16 *)data)[i];
     case 32:
-        return ((const uint32_t *)data)[i];
+        return ((const ScrtAnyU32 *)data)[i];
     default:
-        return ((const uint64_t *)data)[i];
+        return ((const ScrtAnyU64 *)data)[i];
     }
 }
 

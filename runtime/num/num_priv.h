@@ -163,4 +163,12 @@ SCRT_INLINE uint64_t scrt_clamp_uint(uint32_t bits, double x)
     return x >= 2.0 * (double)((uint64_t)1 << (bits - 1)) ? max : x > 0 ? (uint64_t)x : 0;
 }
 
+/* Elements as they are read: constants point into model files, where nothing is aligned. */
+typedef uint16_t ScrtAnyU16 __attribute__((aligned(1), may_alias));
+typedef uint32_t ScrtAnyU32 __attribute__((aligned(1), may_alias));
+typedef uint64_t ScrtAnyU64 __attribute__((aligned(1), may_alias));
+typedef int64_t ScrtAnyI64 __attribute__((aligned(1), may_alias));
+typedef float ScrtAnyF32 __attribute__((aligned(1), may_alias));
+typedef double ScrtAnyF64 __attribute__((aligned(1), may_alias));
+
 #endif
