@@ -40,7 +40,6 @@ struct CgFunc {
 };
 
 typedef struct CgClass {
-    const char *name; /* the kernel's class attribute */
     /* Facts of constant operands' data that the code depends on; NULL: none. */
     uint64_t (*trait)(CgModule *m, const CgFunc *f);
     bool (*emit)(CgModule *m, CgFunc *f); /* false after sc_fail */

@@ -122,20 +122,38 @@ typedef struct ScEval {
 int64_t sc_eval_term(const ScEval *e,
                      const ScTerm *t); /* 0 and an error in cx if it has no value */
 
-/* How elements of one loop class are computed. */
+/* How elements of one loop class are computed: see classes.def. */
 typedef enum ScClass {
-    SC_NO_LOWERING,
-    SC_MAP,      /* one scalar body an element, operands broadcast */
-    SC_REDUCE,   /* body `pre` on each element, combined by a monoid over axes, then `post` */
-    SC_CONTRACT, /* matmul, gemm: see .contract */
-    SC_WINDOW,   /* conv, pools: see .window */
-    SC_VIEW,     /* strides: see .view */
-    SC_CONCAT,   /* operands side by side along an axis: see .concat_axis */
-    SC_GATHER,   /* parts of operand 0 that operand 1 names: see .gather_axis */
-    SC_STEP,     /* no kernel: a step of the program between kernels */
-    SC_KERNEL,   /* the fused kernel itself */
-    SC_SOURCE,   /* input, const, state: no code */
+#define SC_CLASS(id, name, facts, descriptor, meaning) SC_##id,
+#include "ir/classes.def"
+#undef SC_CLASS
+    SC_N_CLASS,
 } ScClass;
+
+/* What fuse and codegen are told of a class. */
+enum {
+    SC_LEADS = 1 << 0,    /* one such node makes the kernel */
+    SC_EPILOGUE = 1 << 1, /* and MAP nodes may stand beside and after it, over its result's space */
+    SC_FED = 1 << 2,      /* nodes of the kernel may compute its operands */
+    SC_OVER_VIEWS = 1 << 3, /* views may stand on its operands in the kernel, */
+    SC_OVER_INDEX = 1 << 4, /* and on iota */
+};
+enum {
+    SC_EPILOGUE_MAX = 32, /* of a kernel with a leader: values that its MAP nodes read from outside,
+                           * and results */
+};
+typedef struct ScClassFacts {
+    const char *name, *meaning;
+    uint32_t facts;
+} ScClassFacts;
+extern const ScClassFacts sc_class[SC_N_CLASS];
+static inline bool sc_class_is(ScClass c, uint32_t facts)
+{
+    return (sc_class[c].facts & facts) == facts;
+}
+ScClass sc_class_named(const char *name); /* SC_N_CLASS where there is none */
+/* The node of a kernel's graph that leads it, or NULL: see SC_LEADS. */
+const ScNode *sc_leader(const ScGraph *sub);
 
 typedef enum ScMonoid { SC_SUM, SC_MAX, SC_MIN, SC_PROD } ScMonoid;
 
@@ -295,6 +313,9 @@ const ScOp *const *sc_op_rows(ScCtx *cx, uint32_t *ret_n);
 const ScOp *sc_op_find(ScCtx *cx, const char *name); /* or NULL */
 /* The row that is ONNX domain::type at this opset, or NULL. */
 const ScOp *sc_op_onnx(ScCtx *cx, const char *domain, const char *type, int opset);
+
+/* The row has the descriptor that its class needs. */
+bool sc_op_described(const ScOp *op);
 
 /* The index of an attribute, or -1. */
 int sc_attr_index(const ScOp *op, const char *name);

@@ -7,7 +7,6 @@
  * the view's elements in a buffer, it becomes a kernel of its own. Inside a kernel nothing has a
  * name or a location, so that equal kernels look equal; the kernel's node carries the locations of
  * all it was made of. */
-#include <string.h>
 
 #include "passes/passes_priv.h"
 
@@ -40,11 +39,11 @@ static void annotate(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
 
 /* --- One kernel ------------------------------------------------------------------------------ */
 
-static void kernel_begin(Fuse *f, Kernel *k, const char *cls)
+static void kernel_begin(Fuse *f, Kernel *k, ScClass cls)
 {
-    *k = (Kernel){.f = f, .cls = cls};
-    k->indexes = strcmp(cls, "map") == 0 || strcmp(cls, "reduce") == 0 || strcmp(cls, "view") == 0;
-    sc_build_init(&k->b, f->b.cx, cls, NULL);
+    *k = (Kernel){.f = f, .cls = sc_class[cls].name};
+    k->indexes = sc_class_is(cls, SC_OVER_INDEX);
+    sc_build_init(&k->b, f->b.cx, k->cls, NULL);
     sc_build_guarded_outside(&k->b);
     sc_build_flags(&k->b, f->g->flags);
 }
@@ -162,7 +161,7 @@ static bool store(Fuse *f, ScVal v, const Chain *chain)
         sc_copy_node(&f->b, f->g, n, NULL, &f->env[v]);
     } else if (sc_is_view(n) || is_index(f->g, v)) {
         Kernel k;
-        kernel_begin(f, &k, "view");
+        kernel_begin(f, &k, SC_VIEW);
         ScVal inside = kernel_view(&k, chain);
         kernel_end(&k, n, &inside);
     }
@@ -241,7 +240,7 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
         annotate(&k->b, f->g, v, out);
         return out;
     }
-    if (group->cls != SC_WINDOW && group->cls != SC_CONCAT) {
+    if (sc_class_is(group->cls, SC_OVER_VIEWS)) {
         Chain chain;
         resolve(f, v, k->indexes, &chain);
         return kernel_view(k, &chain);
@@ -250,20 +249,11 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
     return kernel_input(k, v);
 }
 
-static const char *class_name(ScClass cls)
-{
-    static const char *const name[] = {
-        [SC_MAP] = "map",       [SC_REDUCE] = "reduce", [SC_CONTRACT] = "contract",
-        [SC_WINDOW] = "window", [SC_CONCAT] = "concat", [SC_GATHER] = "gather",
-    };
-    return name[cls];
-}
-
 static void emit_group(Fuse *f, uint32_t id, ScVal *inner)
 {
     const ScGroup *group = &f->groups.group[id];
     Kernel k;
-    kernel_begin(f, &k, class_name(group->cls));
+    kernel_begin(f, &k, group->cls);
     for (uint32_t i = 0; i < group->n; i++) {
         const ScNode *n = &f->g->node[group->member[i]];
         ScVal *in = sc_array(f->a, ScVal, n->n_in);

@@ -37,8 +37,7 @@ typedef struct Grow {
 
 static bool is_anchor(const ScNode *n)
 {
-    ScClass c = n->op->lower.cls;
-    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT || c == SC_GATHER;
+    return sc_class_is(n->op->lower.cls, SC_LEADS);
 }
 
 static const ScType *type_of(const Grow *w, uint32_t node)
@@ -46,13 +45,14 @@ static const ScType *type_of(const Grow *w, uint32_t node)
     return w->g->value[w->g->node[node].first].type;
 }
 
-/* Every use is by a member that is no anchor. */
+/* Every use is by a member that may read what the kernel computes. */
 static bool hidden(const Grow *w, uint32_t node)
 {
     ScVal v = w->g->node[node].first;
     for (uint32_t i = w->use.first[v]; i < w->use.first[v + 1]; i++) {
         uint32_t user = w->use.use[i].node;
-        if (user == UINT32_MAX || w->of[user] != w->id || is_anchor(&w->g->node[user]))
+        if (user == UINT32_MAX || w->of[user] != w->id ||
+            !sc_class_is(w->g->node[user].op->lower.cls, SC_FED))
             return false;
     }
     return true;
@@ -91,6 +91,34 @@ static bool join_reduce(Grow *w, const ScNode *n, const ScType *t)
     return true;
 }
 
+static bool reads(const ScVal *v, uint32_t n, ScVal what)
+{
+    uint32_t i = 0;
+    while (i < n && v[i] != what)
+        i++;
+    return i < n;
+}
+
+/* The elementwise members and node read few enough values from outside for an epilogue. */
+static bool epilogue_fits(const Grow *w, uint32_t node)
+{
+    ScVal out[SC_EPILOGUE_MAX];
+    uint32_t n_out = 1; /* the kernel's result */
+    for (uint32_t i = 0; i <= w->n; i++) {
+        const ScNode *n = &w->g->node[i < w->n ? w->member[i] : node];
+        for (uint32_t k = 0; k < n->n_in && !is_anchor(n); k++) {
+            ScVal v = n->in[k];
+            uint32_t def = v < SC_FIRST ? UINT32_MAX : w->g->value[v].node;
+            if (v < SC_FIRST || def == node || w->of[def] == w->id || reads(out, n_out - 1, v))
+                continue;
+            if (n_out == SC_EPILOGUE_MAX)
+                return false;
+            out[n_out++ - 1] = v;
+        }
+    }
+    return true;
+}
+
 /* Whether node may join, and what the group is afterwards. */
 static bool join(Grow *w, uint32_t node)
 {
@@ -102,12 +130,13 @@ static bool join(Grow *w, uint32_t node)
     if (n->op->lower.cls == SC_REDUCE)
         return join_reduce(w, n, t);
     if (is_anchor(n)) {
-        if (w->anchor || w->low || !sc_type_same_shape(t, w->space))
+        if (w->anchor || w->low || !sc_class_is(n->op->lower.cls, SC_EPILOGUE) ||
+            !sc_type_same_shape(t, w->space) || !epilogue_fits(w, node))
             return false;
         w->anchor = n;
         return true;
     }
-    if (n->op->lower.cls != SC_MAP)
+    if (n->op->lower.cls != SC_MAP || (w->anchor && !epilogue_fits(w, node)))
         return false;
     if (sc_type_same_shape(t, w->space) || (w->low && sc_type_same_shape(t, w->low)))
         return true;

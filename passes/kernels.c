@@ -1,25 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Checks the contract between fuse and codegen, clause by clause: see README.md. */
-#include <string.h>
-
 #include "passes/passes_priv.h"
 
 typedef struct Check {
     const ScGraph *g;   /* the graph of kernels */
     const ScNode *n;    /* the kernel */
     const ScGraph *sub; /* its nested graph */
-    const char *cls;
-    uint32_t n_of[SC_SOURCE + 1]; /* nodes of each loop class */
-    uint32_t n_index;             /* nodes of row iota */
-    const ScType *space, *low;    /* see fuse_group.c; low NULL where there is none */
+    ScClass cls;
+    uint32_t n_of[SC_N_CLASS]; /* nodes of each loop class */
+    uint32_t n_lead;           /* nodes that lead */
+    uint32_t n_index;          /* nodes of row iota */
+    const ScType *space, *low; /* see fuse_group.c; low NULL where there is none */
 } Check;
 
 #define BROKEN(c, ...) sc_fail((c)->g->cx, (c)->n->loc, SC_E_VERIFY, "kernel: " __VA_ARGS__)
-
-static bool is_anchor(ScClass c)
-{
-    return c == SC_CONTRACT || c == SC_WINDOW || c == SC_CONCAT || c == SC_GATHER;
-}
 
 /* Operands and results of the kernel are the inputs and outputs of what is in it. */
 static bool check_ports(const Check *c)
@@ -49,8 +43,10 @@ static bool find_space(Check *c)
         ScClass cls = n->op->lower.cls;
         c->n_of[cls]++;
         c->n_index += (n->op->flags & SC_INDEX) != 0;
-        if (is_anchor(cls))
+        if (sc_class_is(cls, SC_LEADS)) {
             c->space = sc_type_of(c->sub, n->first);
+            c->n_lead++;
+        }
         if (cls == SC_REDUCE && c->n_of[cls] == 1) {
             c->space = sc_type_of(c->sub, n->in[0]);
             c->low = sc_type_of(c->sub, n->first);
@@ -64,41 +60,33 @@ static bool find_space(Check *c)
 /* The class's own demand on how many nodes of each class there are. */
 static bool check_counts(const Check *c)
 {
-    static const struct {
-        const char *name;
-        ScClass cls;
-    } one[] = {{"contract", SC_CONTRACT},
-               {"window", SC_WINDOW},
-               {"concat", SC_CONCAT},
-               {"gather", SC_GATHER}};
     const uint32_t *n = c->n_of;
-    if (c->n_index > 0 && strcmp(c->cls, "map") && strcmp(c->cls, "reduce") &&
-        strcmp(c->cls, "view"))
-        return BROKEN(c, "iota stands in a %s", c->cls);
-    uint32_t anchors = n[SC_CONTRACT] + n[SC_WINDOW] + n[SC_CONCAT] + n[SC_GATHER];
-    for (uint32_t i = 0; i < sizeof one / sizeof *one; i++)
-        if (strcmp(c->cls, one[i].name) == 0)
-            return (n[one[i].cls] == 1 && anchors == 1 && n[SC_REDUCE] == 0) ||
-                   BROKEN(c, "%s has another loop beside its own", c->cls);
-    if (strcmp(c->cls, "view") == 0)
-        return (n[SC_VIEW] + c->n_index > 0 && anchors + n[SC_MAP] + n[SC_REDUCE] == 0) ||
+    const char *name = sc_attr(c->n, 0)->s;
+    if (c->cls == SC_N_CLASS || sc_class[c->cls].facts == 0)
+        return BROKEN(c, "there is no class \"%s\"", name);
+    if (c->n_index > 0 && !sc_class_is(c->cls, SC_OVER_INDEX))
+        return BROKEN(c, "iota stands in a %s", name);
+    bool epilogue = sc_class_is(c->cls, SC_EPILOGUE);
+    if (sc_class_is(c->cls, SC_LEADS))
+        return (n[c->cls] == 1 && c->n_lead == 1 &&
+                n[SC_REDUCE] + (epilogue ? 0 : n[SC_MAP]) == 0) ||
+               BROKEN(c, "%s has another loop beside its own", name);
+    if (c->cls == SC_VIEW)
+        return (n[SC_VIEW] + c->n_index > 0 && c->n_lead + n[SC_MAP] + n[SC_REDUCE] == 0) ||
                BROKEN(c, "view computes something");
-    if (strcmp(c->cls, "map") == 0)
-        return (n[SC_MAP] > 0 && anchors + n[SC_REDUCE] == 0) || BROKEN(c, "map has another loop");
-    if (strcmp(c->cls, "reduce") == 0)
-        return (n[SC_REDUCE] > 0 && anchors == 0) || BROKEN(c, "reduce has another loop");
-    return BROKEN(c, "there is no class \"%s\"", c->cls);
+    return (n[c->cls] > 0 && c->n_lead + (c->cls == SC_MAP ? n[SC_REDUCE] : 0) == 0) ||
+           BROKEN(c, "%s has another loop", name);
 }
 
-/* A view stands on an input, through views only, and not in front of a window. */
+/* A view stands on an input, through views only, where the class lets it. */
 static bool check_view(const Check *c, const ScNode *n)
 {
     const ScNode *under = sc_def(c->sub, n->in[0]);
     bool input = under->op->lower.cls == SC_SOURCE && !(under->op->flags & SC_CONST_OP);
     if (!input && !sc_is_view(under))
         return BROKEN(c, "a view stands on what the kernel computes");
-    if (c->n_of[SC_WINDOW] + c->n_of[SC_CONCAT] > 0)
-        return BROKEN(c, "a view stands in a %s", c->cls);
+    if (!sc_class_is(c->cls, SC_OVER_VIEWS))
+        return BROKEN(c, "a view stands in a %s", sc_class[c->cls].name);
     uint32_t chain[SC_MAX_VIEWS], k = 0;
     ScVal base = n->first;
     ScView view;
@@ -139,7 +127,7 @@ static bool check_node(const Check *c, const ScNode *n)
     if (n->op->lower.cls == SC_MAP)
         return sc_type_same_shape(t, c->space) || (c->low && sc_type_same_shape(t, c->low)) ||
                BROKEN(c, "%s works on another iteration space", n->op->name);
-    for (uint32_t i = 0; is_anchor(n->op->lower.cls) && i < n->n_in; i++) {
+    for (uint32_t i = 0; sc_class_is(n->op->lower.cls, SC_LEADS) && i < n->n_in; i++) {
         ScClass under = n->in[i] == SC_ABSENT ? SC_SOURCE : sc_def(c->sub, n->in[i])->op->lower.cls;
         if (under != SC_SOURCE && under != SC_VIEW)
             return BROKEN(c, "%s reads what the kernel computes", n->op->name);
@@ -147,16 +135,38 @@ static bool check_node(const Check *c, const ScNode *n)
     return true;
 }
 
+/* What the elementwise nodes beside a leader read and the kernel's results are few enough. */
+static bool check_epilogue(const Check *c)
+{
+    ScArena *a = sc_arena_new();
+    bool *seen = sc_array(a, bool, c->sub->n_value);
+    uint32_t n = c->sub->n_out;
+    for (uint32_t i = 0; i < c->sub->n_node; i++) {
+        const ScNode *m = &c->sub->node[i];
+        for (uint32_t k = 0; k < m->n_in && m->op->lower.cls == SC_MAP; k++) {
+            ScVal v = m->in[k];
+            ScClass under = v < SC_FIRST ? SC_MAP : sc_def(c->sub, v)->op->lower.cls;
+            n += (under == SC_SOURCE || under == SC_VIEW) && !seen[v];
+            seen[v] = true;
+        }
+    }
+    sc_arena_free(a);
+    return !sc_class_is(c->cls, SC_LEADS) || n <= SC_EPILOGUE_MAX ||
+           BROKEN(c, "%u operands and results of an epilogue, more than %d", n, SC_EPILOGUE_MAX);
+}
+
 static bool check_kernel(const ScGraph *g, const ScNode *n)
 {
-    Check c = {.g = g, .n = n, .sub = n->sub[0], .cls = sc_attr(n, 0)->s};
-    if (!check_ports(&c) || !find_space(&c) || !check_counts(&c))
+    Check c = {.g = g, .n = n, .sub = n->sub[0], .cls = sc_class_named(sc_attr(n, 0)->s)};
+    if (!check_ports(&c) || !find_space(&c) || !check_counts(&c) || !check_epilogue(&c))
         return false;
     for (uint32_t i = 0; i < c.sub->n_node; i++)
         if (!check_node(&c, &c.sub->node[i]))
             return false;
     for (uint32_t i = 0; i < c.sub->n_out; i++) {
         const ScType *t = sc_type_of(c.sub, c.sub->out[i]);
+        if (sc_class_is(c.cls, SC_LEADS) && !sc_class_is(c.cls, SC_EPILOGUE))
+            break; /* results are as the node says */
         if (c.n_of[SC_VIEW] != c.sub->n_node - c.n_of[SC_SOURCE] &&
             !sc_type_same_shape(t, c.space) && !(c.low && sc_type_same_shape(t, c.low)))
             return BROKEN(&c, "result %u is not of the iteration space", i);

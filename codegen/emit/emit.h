@@ -233,10 +233,10 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor); /* NULL after s
 /* True where the dims from n_idx on may be one column: no operand is broadcast over some of them
  * only. True whenever it is one dim or none. */
 bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx);
-enum { CG_EPI_MAX = 32 }; /* operands and results of an epilogue */
 typedef struct CgEpiRow {
     uint32_t n_idx;
-    LLVMValueRef at[CG_EPI_MAX + 1], result; /* i64 element addresses of operands, of results */
+    LLVMValueRef at[SC_EPILOGUE_MAX + 1],
+        result; /* i64 element addresses of operands, of results */
 } CgEpiRow;
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx);
 /* The same for indices that are counted as one, row-major: without a division where no operand is

@@ -25,9 +25,9 @@ static bool add_access(CgModule *m, CgEpi *e, ScVal v)
         if (value[i] == v)
             return true;
     }
-    if (e->n_access + e->f->n_out >= CG_EPI_MAX)
+    if (e->n_access + e->f->n_out >= SC_EPILOGUE_MAX)
         return sc_fail(m->cx, e->f->node->loc, SC_E_LOWER, "more than %d operands of an epilogue",
-                       CG_EPI_MAX);
+                       SC_EPILOGUE_MAX);
     value[e->n_access] = v;
     return cg_access(m, e->f, v, e->type->rank, e->type->dim, &e->access[e->n_access++]);
 }
@@ -76,8 +76,8 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
     e->f = f;
     e->anchor = anchor;
     e->type = sc_type_of(g, anchor->first);
-    e->access = sc_array(m->arena, CgAccess, CG_EPI_MAX + 1);
-    e->value = sc_array(m->arena, ScVal, CG_EPI_MAX + 1);
+    e->access = sc_array(m->arena, CgAccess, SC_EPILOGUE_MAX + 1);
+    e->value = sc_array(m->arena, ScVal, SC_EPILOGUE_MAX + 1);
     const ScNode **node = sc_array(m->arena, const ScNode *, g->n_node);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];

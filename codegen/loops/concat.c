@@ -64,17 +64,9 @@ static LLVMValueRef emit_part(CgModule *m, CgFunc *f, Part *p, uint32_t i)
     return body;
 }
 
-static const ScNode *find_anchor(const ScGraph *g)
-{
-    const ScNode *n = g->node;
-    while (n->op->lower.cls != SC_CONCAT)
-        n++;
-    return n;
-}
-
 static bool emit(CgModule *m, CgFunc *f)
 {
-    const ScNode *n = find_anchor(f->sub);
+    const ScNode *n = sc_leader(f->sub);
     const CgEpi *epi = cg_epi_new(m, f, n);
     if (!epi)
         return false;
@@ -102,4 +94,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_concat = {"concat", NULL, emit};
+const CgClass cg_concat = {NULL, emit};

@@ -93,9 +93,7 @@ static bool emit(CgModule *m, CgFunc *f)
 {
     Gather k = {0};
     Cg cg;
-    const ScNode *n = f->sub->node;
-    while (n->op->lower.cls != SC_GATHER)
-        n++;
+    const ScNode *n = sc_leader(f->sub);
     k.epi = cg_epi_new(m, f, n);
     if (!k.epi || !prepare(m, f, n, &k))
         return false;
@@ -110,4 +108,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_gather = {"gather", NULL, emit};
+const CgClass cg_gather = {NULL, emit};

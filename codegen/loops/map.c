@@ -146,4 +146,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_map = {"map", NULL, emit};
+const CgClass cg_map = {NULL, emit};

@@ -53,4 +53,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_view = {"view", NULL, emit};
+const CgClass cg_view = {NULL, emit};

@@ -10,14 +10,6 @@
 
 /* --- What is to be computed ------------------------------------------------------------------ */
 
-static const ScNode *anchor(const ScGraph *sub)
-{
-    for (uint32_t i = 0; i < sub->n_node; i++)
-        if (sub->node[i].op->lower.cls == SC_CONTRACT)
-            return &sub->node[i];
-    return NULL;
-}
-
 /* The space of an operand is the result's batch, then its own one or two dims. The access gets the
  * dims [batch.., first, second] of the comment above; a missing one has stride 0. */
 static bool operand_access(CgModule *m, CgContract *c, uint32_t operand, bool trans, bool is_a,
@@ -280,7 +272,7 @@ static bool emit(CgModule *m, CgFunc *f)
 {
     CgContract *c = sc_new(m->arena, CgContract);
     c->f = f;
-    c->node = anchor(f->sub);
+    c->node = sc_leader(f->sub);
     extents(m, c);
     for (uint32_t i = 0; i < 2; i++)
         if (!cg_type_ok(m, c->node->loc, sc_type_of(f->sub, c->node->in[i])->dtype))
@@ -314,7 +306,7 @@ static bool emit(CgModule *m, CgFunc *f)
 
 static uint64_t trait(CgModule *m, const CgFunc *f)
 {
-    return cg_operand_facts(m, f, anchor(f->sub)->in[1]);
+    return cg_operand_facts(m, f, sc_leader(f->sub)->in[1]);
 }
 
-const CgClass cg_contract = {"contract", trait, emit};
+const CgClass cg_contract = {trait, emit};

@@ -7,16 +7,14 @@
 #include <assert.h>
 #include <string.h>
 
-static const CgClass *const classes[] = {&cg_map,    &cg_reduce, &cg_contract, &cg_window,
-                                         &cg_concat, &cg_gather, &cg_view};
-
 static const CgClass *class_of(const ScNode *n)
 {
-    for (uint32_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        if (strcmp(classes[i]->name, sc_attr(n, 0)->s) == 0)
-            return classes[i];
-    }
-    return NULL;
+    static const CgClass *const emitter[SC_N_CLASS + 1] = {
+        [SC_MAP] = &cg_map,       [SC_REDUCE] = &cg_reduce, [SC_CONTRACT] = &cg_contract,
+        [SC_WINDOW] = &cg_window, [SC_CONCAT] = &cg_concat, [SC_VIEW] = &cg_view,
+        [SC_GATHER] = &cg_gather,
+    };
+    return emitter[sc_class_named(sc_attr(n, 0)->s)];
 }
 
 static const char *origins(ScArena *a, const ScLoc *loc)

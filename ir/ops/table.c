@@ -11,6 +11,43 @@ const ScOp *const sc_op_table[] = {
 #include "ir/ops.def"
 #undef SC_OP
 };
+
+const ScClassFacts sc_class[SC_N_CLASS] = {
+#define SC_CLASS(id, name, facts, descriptor, meaning) {name, meaning, facts},
+#include "ir/classes.def"
+#undef SC_CLASS
+};
+
+ScClass sc_class_named(const char *name)
+{
+    uint32_t c = 0;
+    while (c < SC_N_CLASS && strcmp(sc_class[c].name, name) != 0)
+        c++;
+    return (ScClass)c;
+}
+
+const ScNode *sc_leader(const ScGraph *sub)
+{
+    for (uint32_t i = 0; i < sub->n_node; i++)
+        if (sc_class_is(sub->node[i].op->lower.cls, SC_LEADS))
+            return &sub->node[i];
+    return NULL;
+}
+
+bool sc_op_described(const ScOp *op)
+{
+    switch (op->lower.cls) {
+#define SC_CLASS(id, name, facts, descriptor, meaning)                                             \
+    case SC_##id:                                                                                  \
+        return op->descriptor != NULL;
+#include "ir/classes.def"
+#undef SC_CLASS
+    case SC_N_CLASS:
+        break;
+    }
+    return false;
+}
+
 const uint32_t sc_op_count = sizeof sc_op_table / sizeof *sc_op_table;
 
 typedef struct Rows {

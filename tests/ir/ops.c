@@ -395,13 +395,7 @@ START_TEST(every_row_is_well_formed)
         ck_assert_msg(op->doc && op->infer, "%s", op->name);
         ck_assert_msg(op->lower.cls || op->expand || op->eval, "%s has no meaning", op->name);
         ck_assert_msg(!op->lower.post || op->lower.cls == SC_REDUCE, "%s", op->name);
-        ck_assert_msg(op->lower.cls != SC_MAP || op->lower.body, "%s", op->name);
-        ck_assert_msg(op->lower.cls != SC_REDUCE || op->reduce, "%s", op->name);
-        ck_assert_msg(op->lower.cls != SC_CONTRACT || op->contract, "%s", op->name);
-        ck_assert_msg(op->lower.cls != SC_WINDOW || op->window, "%s", op->name);
-        ck_assert_msg(op->lower.cls != SC_VIEW || op->view, "%s", op->name);
-        ck_assert_msg(op->lower.cls != SC_CONCAT || op->concat_axis, "%s", op->name);
-        ck_assert_msg(op->lower.cls != SC_GATHER || op->gather_axis, "%s", op->name);
+        ck_assert_msg(sc_op_described(op), "%s", op->name);
         if (op->onnx.type)
             ck_assert_ptr_eq(sc_op_onnx(cx, op->onnx.domain, op->onnx.type, op->onnx.since), op);
     }

@@ -53,6 +53,8 @@ START_TEST(each_clause)
            "contract has another loop beside its own");
     broken("f32[4,4]", "contract", "f32[4,4]", "      %r = exp %a : f32[4,4]\n",
            "contract has another loop beside its own");
+    broken("f32[4,4]", "kernel", "f32[4,4]", "      %r = exp %a : f32[4,4]\n",
+           "there is no class \"kernel\"");
     broken("f32[4,4]", "map", "f32[4,4]",
            "      %1 = exp %a : f32[4,4]\n      %2 = transpose %1 : f32[4,4]\n"
            "      %r = exp %2 : f32[4,4]\n",
@@ -70,6 +72,32 @@ START_TEST(each_clause)
            "      %1 = const 1 : f32[]\n      %2 = exp %1 : f32[]\n"
            "      %3 = matmul %a, %a : f32[4,4]\n      %r = add %3, %2 : f32[4,4]\n",
            "exp works on another iteration space");
+}
+END_TEST
+
+/* What an epilogue reads is limited, and fuse keeps to it: factors that are too many for the
+ * product's kernel go into one after it. */
+START_TEST(many_factors)
+{
+    ScCtx *cx = sc_ctx_new();
+    ScStr s = {0};
+    sc_str_addf(&s, "graph @g(%%x: f32[4,8], %%w: f32[8,6]");
+    for (int i = 0; i < 40; i++)
+        sc_str_addf(&s, ", %%f%d: f32[6]", i);
+    sc_str_addf(&s, ") -> (%%p40) {\n  %%p0 = matmul %%x, %%w : f32[4,6]\n");
+    for (int i = 0; i < 40; i++)
+        sc_str_addf(&s, "  %%p%d = mul %%p%d, %%f%d : f32[4,6]\n", i + 1, i, i);
+    sc_str_addf(&s, "}\n");
+    ScGraph *g = sct_graph(cx, sc_str_get(&s)), *k = sc_pass_fuse(cx, g, NULL);
+    ck_assert_msg(k && sc_verify_kernels(k), "%s", sct_messages(cx));
+    uint32_t kernels = 0;
+    for (uint32_t i = 0; i < k->n_node; i++)
+        kernels += k->node[i].op->lower.cls == SC_KERNEL;
+    ck_assert_uint_eq(kernels, 2);
+    sc_graph_free(k);
+    sc_graph_free(g);
+    sc_str_free(&s);
+    sc_ctx_free(cx);
 }
 END_TEST
 
@@ -118,6 +146,7 @@ int main(void)
     Suite *s = suite_create("passes-kernels");
     TCase *t = tcase_create("kernels");
     tcase_add_test(t, each_clause);
+    tcase_add_test(t, many_factors);
     tcase_add_test(t, everything_is_a_kernel);
     tcase_add_test(t, fold_leaves_fresh_rows);
     suite_add_tcase(s, t);

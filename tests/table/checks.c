@@ -14,34 +14,6 @@ static bool may_be_float(ScOperandClass cls)
     return cls == SC_IS_FLOAT || cls == SC_IS_NUM || cls == SC_IS_ANY;
 }
 
-/* The descriptor that a class needs is there. */
-static bool has_descriptor(const ScOp *op)
-{
-    switch (op->lower.cls) {
-    case SC_NO_LOWERING: /* else it is for shapes only, and folds away */
-        return op->expand != NULL || op->eval != NULL;
-    case SC_MAP:
-        return op->lower.body != NULL;
-    case SC_REDUCE:
-        return op->reduce != NULL;
-    case SC_CONTRACT:
-        return op->contract != NULL;
-    case SC_WINDOW:
-        return op->window != NULL;
-    case SC_VIEW:
-        return op->view != NULL;
-    case SC_CONCAT:
-        return op->concat_axis != NULL;
-    case SC_GATHER:
-        return op->gather_axis != NULL;
-    case SC_STEP:
-    case SC_KERNEL:
-    case SC_SOURCE:
-        return true;
-    }
-    return false;
-}
-
 static const char *check_parts(const ScOp *op, const ScSchema *s)
 {
     bool any_float = false;
@@ -49,11 +21,11 @@ static const char *check_parts(const ScOp *op, const ScSchema *s)
         return say("%s: its doc is not one line", op->name);
     if (!op->infer)
         return say("%s: has no inference", op->name);
-    if (!has_descriptor(op))
+    if (!sc_op_described(op))
         return say("%s: has not the descriptor of its class", op->name);
     if (op->lower.cls == SC_KERNEL || op->lower.cls == SC_SOURCE)
         return NULL;
-    if (!op->eval && !op->expand)
+    if (!op->eval && !op->expand) /* with neither it would be for shapes only, and fold away */
         return say("%s: has no evaluation", op->name);
     for (uint32_t i = 0; i < s->n_in; i++)
         any_float |= may_be_float(s->in[i].cls);

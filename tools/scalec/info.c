@@ -7,23 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *class_name(const ScOp *op)
-{
-    static const char *const names[] = {
-        [SC_NO_LOWERING] = "expanded", [SC_MAP] = "map",       [SC_REDUCE] = "reduce",
-        [SC_CONTRACT] = "contract",    [SC_WINDOW] = "window", [SC_VIEW] = "view",
-        [SC_CONCAT] = "concat",        [SC_GATHER] = "gather", [SC_KERNEL] = "kernel",
-        [SC_SOURCE] = "source"};
-    return names[op->lower.cls];
-}
-
 static json_t *op_json(const ScOp *op)
 {
     return json_pack("{s:s, s:s, s:s?, s:s?, s:i, s:i, s:s, s:s, s:s?, s:s, s:b, s:b, s:b}", "name",
                      op->name, "doc", op->doc, "domain", op->onnx.domain, "onnx", op->onnx.type,
                      "since", op->onnx.since, "until", op->onnx.until, "in", op->in, "out", op->out,
-                     "scale", op->scale, "class", class_name(op), "expansion", op->expand != NULL,
-                     "gradient", op->grad != NULL, "quantizable", op->quantizable != 0);
+                     "scale", op->scale, "class", sc_class[op->lower.cls].name, "expansion",
+                     op->expand != NULL, "gradient", op->grad != NULL, "quantizable",
+                     op->quantizable != 0);
 }
 
 int cmd_ops(Cli *cli)
@@ -45,7 +36,7 @@ int cmd_ops(Cli *cli)
             snprintf(onnx, sizeof onnx, "%s%s%s (%d%s)", op->onnx.domain,
                      *op->onnx.domain ? "::" : "", op->onnx.type, op->onnx.since,
                      op->onnx.until ? "-" : "+");
-        printf("%-16s %-24s %-9s %-28s %s\n", op->name, onnx, class_name(op),
+        printf("%-16s %-24s %-9s %-28s %s\n", op->name, onnx, sc_class[op->lower.cls].name,
                op->scale ? op->scale : "-", op->doc);
     }
     if (cli->json) {
