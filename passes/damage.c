@@ -4,8 +4,8 @@
  * through the graph. Values are matched by name, outputs by place; a cast or rebalance without a
  * name is the stored form of its operand and is compared with what that is compared with.
  *
- * Damage is the noise that arose in a value: its noise-to-signal power minus the largest of its
- * operands'. So a layer that only passes on what came before ranks low. */
+ * Two numbers tell a stored value's own rounding from what came before: it is compared with its own
+ * operand as well. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -15,6 +15,7 @@
 typedef struct Sum { /* over all samples, of one value */
     uint64_t n, finite, under, saturated, compared;
     double sq, amax, signal, noise;
+    double source, rounding; /* powers of the operand and of what rounding it made */
 } Sum;
 
 struct ScDamage {
@@ -24,6 +25,7 @@ struct ScDamage {
     ScVal *twin;    /* [g->n_value] value of ref, or SC_ABSENT */
     ScVal *stored;  /* [g->n_value] the value whose stored form this is; itself otherwise */
     bool *ref_kept; /* [ref->n_value] */
+    bool *rounds;   /* [g->n_value] a cast to fewer bits */
     bool *kept;     /* [g->n_value] operands of conversions into storage */
     double **ref_x; /* [ref->n_value] the present sample, from malloc */
     double **x;     /* [g->n_value] */
@@ -97,6 +99,7 @@ ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref)
                     .arena = a,
                     .twin = sc_array(a, ScVal, g->n_value),
                     .stored = sc_array(a, ScVal, g->n_value),
+                    .rounds = sc_array(a, bool, g->n_value),
                     .kept = sc_array(a, bool, g->n_value),
                     .x = sc_array(a, double *, g->n_value),
                     .sum = sc_array(a, Sum, g->n_value)};
@@ -107,6 +110,8 @@ ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref)
         if (def && is_stored_form(def) && is_float(g, v) && is_float(g, def->in[0])) {
             d->stored[v] = d->stored[def->in[0]];
             d->kept[def->in[0]] = true;
+            d->rounds[v] = scrt_dtype_bits(sc_type_of(g, v)->dtype) <
+                           scrt_dtype_bits(sc_type_of(g, def->in[0])->dtype);
         }
     }
     if (ref) {
@@ -186,6 +191,11 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint3
     for (int64_t i = 0; i < n; i++) {
         double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i);
         measure(&d->sum[v], f, x, source ? ldexp(source[i], -e) : x);
+        if (source && isfinite(source[i]) && d->rounds[v]) {
+            double off = ldexp(x, e) - source[i];
+            d->sum[v].source += source[i] * source[i];
+            d->sum[v].rounding += off * off;
+        }
         if (want)
             compare(&d->sum[v], x, e, want[i]);
     }
@@ -239,14 +249,15 @@ static void measure_constant(ScDamage *d, ScVal v)
         measure(&d->sum[v], f, x, ldexp(want, -e));
         compare(&d->sum[v], x, e, want);
     }
+    d->rounds[v] = true;
+    d->sum[v].source = d->sum[v].signal;
+    d->sum[v].rounding = d->sum[v].noise;
     scrt_free(data.data);
 }
 
-static double noise_to_signal(const Sum *s)
+static double decibels(double signal, double noise)
 {
-    if (s->compared == 0 || s->noise == 0)
-        return 0;
-    return s->signal > 0 ? s->noise / s->signal : INFINITY;
+    return noise == 0 ? (double)INFINITY : 10 * log10(signal / noise);
 }
 
 static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
@@ -254,10 +265,6 @@ static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
     const Sum *s = &d->sum[v];
     const ScValue *val = &d->g->value[v];
     const ScNode *def = sc_def(d->g, v);
-    double before = 0, nsr = noise_to_signal(s);
-    for (uint32_t i = 0; i < def->n_in; i++)
-        if (is_float(d->g, def->in[i]))
-            before = fmax(before, noise_to_signal(&d->sum[def->in[i]]));
     ScVal origin = d->stored[v];
     const char *name = val->name ? val->name : d->g->value[origin].name;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
@@ -273,18 +280,10 @@ static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
         .amax = s->amax,
         .underflow = s->n ? (double)s->under / (double)s->n : 0,
         .saturated = s->n ? (double)s->saturated / (double)s->n : 0,
-        .sqnr = s->compared == 0 ? (double)NAN : -10 * log10(nsr),
-        .damage = nsr > before ? nsr - before : 0,
+        .sqnr = s->compared == 0 ? (double)NAN : decibels(s->signal, s->noise),
+        .rounding = d->rounds[v] ? decibels(s->source, s->rounding) : (double)NAN,
         .outside = narrow && rms > 0 && (rms < 16 * f->min_normal || s->saturated > 0),
     };
-}
-
-static int by_damage(const void *a, const void *b)
-{
-    const ScReport *x = a, *y = b;
-    if (x->damage != y->damage)
-        return x->damage > y->damage ? -1 : 1;
-    return x->v < y->v ? -1 : x->v > y->v;
 }
 
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n)
@@ -300,7 +299,6 @@ const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n)
         if (d->sum[v].n > 0)
             r[n++] = report(d, label, v);
     }
-    qsort(r, n, sizeof *r, by_damage);
     sc_arena_free(d->arena);
     *ret_n = n;
     return r;

@@ -73,7 +73,8 @@ typedef struct ScReport {
     double saturated;  /* share of elements at the largest magnitude of a low precision format */
     double sqnr;       /* dB against the reference, infinite where equal, minus infinite where a
                         * number became none; NaN: no reference */
-    double damage;     /* noise to signal that arose here: own minus the largest of the operands' */
+    double rounding;   /* dB of what is stored in fewer bits against its own operand (a constant
+                        * against its blob): the rounding here alone; NaN: not stored so */
     bool outside;      /* stored narrow, and some saturate or much of the data is subnormal: its RMS
                         * lies below 2^4 times the least normal number */
 } ScReport;
@@ -84,9 +85,15 @@ typedef struct ScDamage ScDamage;
 ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref);
 /* Runs one sample through the evaluator; false with errors in cx. */
 bool sc_damage_add(ScDamage *d, const ScrtTensor *in);
-/* The reports of all float values, of constants only those in low precision (beside their blob),
- * most damage first, then in graph order; frees d. They live as long as cx. */
+/* The reports of all float values, of constants only those in low precision (beside their blob), in
+ * graph order; frees d. They live as long as cx. */
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
+
+/* The storage sites of g: values rounded to fewer bits that are operands of products. [*ret_n] in
+ * a. The same graph with an input more for each, in this order: a bool, true where that site keeps
+ * its operand's f32 (exponents and the rest of the arithmetic are those of g). NULL with errors. */
+const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
+ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
 
 /* --- Passes ---------------------------------------------------------------------------------- */
 

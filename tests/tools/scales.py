@@ -103,5 +103,40 @@ def low_recipes_probe(tmp):
     assert p.returncode == 0 and "warning" in p.stderr and "\"n\"" in p.stderr, p.stderr
 
 
-run_all("tools-scales", [low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+def check_ranks_by_what_is_gained(tmp):
+    """The first site is worth what it says: kept in f32 by a recipe, the output gains that."""
+    rng = np.random.default_rng(8)
+    w = [rng.standard_normal((32, 32)).astype(np.float32) for _ in range(3)]
+    w[1] = np.sign(w[1]) * np.float32(0.25)  # codes of E4M3 hold it exactly
+    nodes = [helper.make_node("MatMul", ["x", "a"], ["h1"], "first"), helper.make_node("Relu", ["h1"], ["h2"], "r"),
+             helper.make_node("MatMul", ["h2", "b"], ["h3"], "exact"),
+             helper.make_node("MatMul", ["h3", "c"], ["y"], "last")]
+    path, npz = os.path.join(tmp, "m.onnx"), os.path.join(tmp, "x.npz")
+    onnx.save(model(nodes, [("x", [64, 32])], [("y", [64, 32])], list(zip("abc", w))), path)
+    np.savez(npz, x=rng.standard_normal((64, 32)).astype(np.float32))
+    args = ("check", path, "--data", npz, "--json", "--recipe")
+
+    def table(recipe, *more):
+        t = json.loads(scalec(*args, recipe, *more))["tensors"]
+        return t, next(x["sqnr_db"] for x in t if x["output"])
+    t, low = table("fp8")
+    sites = [x for x in t if x["site"]]
+    assert len(sites) == 6 and all(x["gain_measured"] for x in sites)
+    assert [x["gain_db"] for x in sites] == sorted((x["gain_db"] for x in sites), reverse=True)
+    exact = next(x for x in sites if x["name"] == "b")
+    assert exact["gain_db"] == 0 and exact["rounding_db"] is None, exact
+    assert all(abs(x["rounding_db"] - 31.5) < 2 for x in sites if x["name"] != "b"), sites
+    last = next(x for x in sites if x["name"] == "c")
+    recipe = write(os.path.join(tmp, "r.txt"),
+                   'activation = f8e4m3fn\nweight = f8e4m3fn\nlayer "last" weight=f32\n')
+    assert abs(table(recipe)[1] - low - last["gain_db"]) < 0.3, (table(recipe)[1], low, last)
+    t, _ = table("fp8", "--budget", "0")
+    assert not any(x["gain_measured"] for x in t if x["site"])
+    assert "~" in scalec(*args[:4], "--recipe", "fp8", "--budget", "0")
+    for other in ("f16", "fp8-weights"):
+        t, _ = table(other)
+        assert all(x["gain_measured"] for x in t if x["site"]), other
+
+
+run_all("tools-scales", [check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])

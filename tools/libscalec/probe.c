@@ -1,55 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scales from one run: compiles the f32 graph with outputs that measure, runs it in this process on
  * synthetic inputs and reads the statistics. */
-#include "tools/libscalec/scalec.h"
+#include "tools/libscalec/trial.h"
 
 #include <stdlib.h>
 
-/* The measuring graph as an object for this machine. */
-static ScObject *compile(ScCtx *cx, const ScGraph *raised)
-{
-    static const char *const idle[] = {"scalify", "settle"};
-    ScPipeline p = {.disable = idle, .n_disable = 2};
-    ScGraph *g = sc_probe_graph(cx, raised);
-    g = g ? sc_pipeline_run(cx, g, &p) : NULL;
-    ScCodegenOptions opt = {.symbol = "probe", .embed_limit = UINT64_MAX};
-    ScObject *o = g ? sc_codegen(cx, g, &opt, SC_EMIT_OBJ) : NULL;
-    sc_graph_free(g);
-    return o;
-}
-
-static bool run(ScCtx *cx, const ScrtModel *m, const ScObject *o, const ScrtTensor *in,
-                ScrtTensor *out)
-{
-    ScrtSession *s = NULL;
-    ScrtOptions opt = {.weights = o->weights};
-    ScrtStatus st = scrt_open(m, &opt, &s);
-    if (st != SCRT_OK)
-        return sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_status_text(st));
-    bool ok = scrt_run(s, in, out) == SCRT_OK || sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_error(s));
-    scrt_close(s);
-    return ok;
-}
-
 static const ScStats *probe(ScCtx *cx, const ScGraph *raised)
 {
+    Trial t = {0};
     ScrtTensor *in = calloc(raised->n_in + 1, sizeof *in), *out = NULL;
+    const ScStats *stats = NULL;
     if (!in)
         abort();
-    bool ok = sc_probe_inputs(cx, raised, in);
-    ScObject *o = ok ? compile(cx, raised) : NULL;
-    ScLoaded *l = o ? sc_load(cx, o) : NULL;
-    const ScrtModel *m = l ? sc_loaded_model(l) : NULL;
-    if (m && !(out = calloc(m->n_out + 1, sizeof *out)))
+    bool ok = sc_probe_inputs(cx, raised, in) && trial_open(cx, sc_probe_graph(cx, raised), &t);
+    if (ok && !(out = calloc(t.model->n_out + 1, sizeof *out)))
         abort();
-    ok = m && run(cx, m, o, in, out);
-    const ScStats *stats = ok ? sc_probe_stats(cx, raised, out) : NULL;
-    for (uint32_t i = 0; m && i < m->n_out; i++)
-        scrt_free(out[i].data);
-    for (uint32_t i = 0; i < raised->n_in; i++)
-        scrt_free(in[i].data);
-    sc_unload(l);
-    sc_object_free(o);
+    if (ok && trial_run(cx, &t, in, out))
+        stats = sc_probe_stats(cx, raised, out);
+    if (out)
+        trial_free(out, t.model->n_out);
+    trial_free(in, raised->n_in);
+    trial_close(&t);
     free(in);
     free(out);
     return stats;

@@ -92,6 +92,19 @@ const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples 
  * machine's processor. NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is
  * left. */
 const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised);
+/* What the outputs gain where one storage site of low alone keeps its f32. */
+typedef struct ScalecGain {
+    ScVal v;       /* of low */
+    double gain;   /* dB of the outputs' mean SQNR */
+    bool measured; /* by runs of a compiled program; else a first-order estimate from roundings */
+} ScalecGain;
+/* For each site, the largest first: runs on all samples, one site after the other, until `seconds`
+ * have passed. report: of low, from sc_damage_end. Warns where nothing can be run. The result lives
+ * as long as cx. */
+const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
+                               const ScReport *report, uint32_t n_report, double seconds,
+                               void (*progress)(void *arg, uint32_t done, uint32_t all), void *arg,
+                               uint32_t *ret_n);
 const ScStats *scalec_read_stats(ScCtx *cx, const char *path);
 
 /* Runs the pipeline; takes m->graph over. NULL with errors. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scalec check: the low-precision graph beside the f32 one on samples, tensors ranked by the noise
- * that arose at them, and what reaches the outputs. */
+/* scalec check: the low-precision graph beside the f32 one on samples. Of each storage site: the
+ * rounding there alone, the error that has piled up, and what the outputs gain where this site
+ * alone stays in f32, by which they are ranked; of all tensors, what they look like. */
 #include "tools/scalec/cli.h"
 
 #include <jansson.h>
@@ -8,12 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The graph as quantize and settle left it, and the graph that scalify received. */
-typedef struct Pair {
-    ScGraph *low, *plain;
-} Pair;
+#define BUDGET 60 /* seconds for the runs that measure gains */
 
-static bool build_pair(Cli *cli, ScalecModel *m, Pair *ret)
+typedef struct Line { /* of the table */
+    const ScReport *r;
+    const ScalecGain *gain; /* NULL: no storage site */
+} Line;
+
+/* The graph as quantize and settle left it, and the graph that scalify received. */
+typedef struct Check {
+    ScGraph *low, *plain;
+    uint32_t n, n_sample, n_site, n_measured;
+    Line *line; /* [n] sites by gain, then the rest in graph order */
+} Check;
+
+static bool build_pair(Cli *cli, ScalecModel *m, Check *ret)
 {
     cli->opt.until = "settle";
     ret->plain = scalec_raised(cli->cx, m, &cli->opt);
@@ -21,23 +31,37 @@ static bool build_pair(Cli *cli, ScalecModel *m, Pair *ret)
     return ret->low != NULL;
 }
 
-static const ScReport *measure(Cli *cli, const Pair *p, uint32_t *ret_n, uint32_t *ret_samples)
+static const ScReport *measure(Cli *cli, Check *c, ScalecSamples *s, uint32_t *ret_n)
 {
-    ScalecSamples *s = scalec_samples_open(cli->cx, p->low, cli->data);
-    ScDamage *d = s ? sc_damage_begin(cli->cx, p->low, p->plain) : NULL;
+    ScDamage *d = sc_damage_begin(cli->cx, c->low, c->plain);
     const ScrtTensor *in;
-    bool ok = d != NULL;
-    *ret_samples = s ? scalec_samples_count(s) : 0;
-    for (uint32_t i = 0; ok && i < *ret_samples; i++) {
+    bool ok =
+        c->n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data);
+    for (uint32_t i = 0; ok && i < c->n_sample; i++) {
         ok = scalec_samples_get(s, i, &in) && sc_damage_add(d, in);
-        cli_progress(cli, i + 1, *ret_samples);
+        cli_progress(cli, i + 1, c->n_sample);
     }
     cli_progress_end();
-    if (ok && *ret_samples == 0)
-        ok = sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data);
-    const ScReport *r = d ? sc_damage_end(d, ret_n) : NULL;
-    scalec_samples_close(s);
+    const ScReport *r = sc_damage_end(d, ret_n);
     return ok ? r : NULL;
+}
+
+static void rank(Cli *cli, Check *c, const ScReport *r, const ScalecGain *gain)
+{
+    bool *site = sc_array(sc_ctx_arena(cli->cx), bool, c->low->n_value);
+    uint32_t at = 0;
+    c->line = sc_array(sc_ctx_arena(cli->cx), Line, c->n + 1);
+    for (uint32_t i = 0; i < c->n_site; i++) {
+        for (uint32_t k = 0; k < c->n && !site[gain[i].v]; k++)
+            if (r[k].v == gain[i].v) {
+                c->line[at++] = (Line){&r[k], &gain[i]};
+                site[gain[i].v] = true;
+            }
+        c->n_measured += gain[i].measured;
+    }
+    for (uint32_t k = 0; k < c->n; k++)
+        if (!site[r[k].v])
+            c->line[at++] = (Line){&r[k], NULL};
 }
 
 static const char *exponent_text(const ScReport *r, ScStr *s)
@@ -55,25 +79,40 @@ static bool is_output(const ScGraph *g, ScVal v)
     return false;
 }
 
-static void print_table(const Cli *cli, const Pair *p, const ScReport *r, uint32_t n,
-                        uint32_t samples)
+static const char *decibels(double x, char text[32])
 {
-    uint32_t shown = cli->top && cli->top < n ? cli->top : n;
-    printf("%s, recipe %s, %u samples; worst first\n\n", cli->args.item[0], cli->opt.recipe,
-           samples);
-    printf("%-32s %-12s %5s %9s %9s %8s %8s %8s %9s\n", "tensor", "type", "exp", "log2 RMS", "amax",
-           "under %", "satur %", "SQNR dB", "from here");
-    for (uint32_t i = 0; i < shown; i++) {
-        ScStr e = {0};
-        printf("%-32s %-12s %5s %9.2f %9.4g %8.3f %8.3f %8.1f %9.2g%s\n", r[i].name,
-               scrt_dtype_name(r[i].type->dtype), exponent_text(&r[i], &e), log2(r[i].rms),
-               r[i].amax, 100 * r[i].underflow, 100 * r[i].saturated, r[i].sqnr, r[i].damage,
-               r[i].outside ? "  outside its format's range" : "");
-        sc_str_free(&e);
-    }
-    for (uint32_t i = 0; i < n; i++)
-        if (is_output(p->low, r[i].v))
-            printf("\noutput %s: SQNR %.1f dB\n", r[i].name, r[i].sqnr);
+    snprintf(text, 32, isnan(x) ? "-" : "%.1f", x);
+    return text;
+}
+
+static void print_line(const Line *l)
+{
+    ScStr e = {0};
+    char rounding[32], sqnr[32], gain[32] = "-";
+    const ScReport *r = l->r;
+    if (l->gain)
+        snprintf(gain, sizeof gain, "%s%.2f", l->gain->measured ? "" : "~", l->gain->gain);
+    printf("%-32s %-9s %5s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s%s\n", r->name,
+           scrt_dtype_name(r->type->dtype), exponent_text(r, &e), log2(r->rms), r->amax,
+           100 * r->underflow, 100 * r->saturated, decibels(r->rounding, rounding),
+           decibels(r->sqnr, sqnr), gain, r->outside ? "  outside its format's range" : "");
+    sc_str_free(&e);
+}
+
+static void print_table(const Cli *cli, const Check *c)
+{
+    uint32_t shown = cli->top && cli->top < c->n ? cli->top : c->n;
+    printf("%s, recipe %s, %u samples\n%u storage sites first, by what the outputs gain where one "
+           "alone stays in f32: %u measured%s\n\n",
+           cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_site, c->n_measured,
+           c->n_measured < c->n_site ? ", the rest (~) estimated" : "");
+    printf("%-32s %-9s %5s %8s %9s %7s %7s %8s %8s %8s\n", "tensor", "type", "exp", "log2 RMS",
+           "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB");
+    for (uint32_t i = 0; i < shown; i++)
+        print_line(&c->line[i]);
+    for (uint32_t i = 0; i < c->n; i++)
+        if (is_output(c->low, c->line[i].r->v))
+            printf("\noutput %s: SQNR %.1f dB\n", c->line[i].r->name, c->line[i].r->sqnr);
 }
 
 /* JSON has no infinities; null stands for a number that is none. */
@@ -82,50 +121,72 @@ static json_t *number(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-static void print_json(const Cli *cli, const Pair *p, const ScReport *r, uint32_t n,
-                       uint32_t samples)
+static json_t *line_json(const Check *c, const Line *l)
+{
+    const ScReport *r = l->r;
+    ScStr e = {0};
+    json_t *from = json_array();
+    for (uint32_t k = 0; r->loc && k < r->loc->n; k++)
+        json_array_append_new(from, json_string(r->loc->origin[k].name));
+    json_t *o =
+        json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "name",
+                  r->name, "from", from, "dtype", scrt_dtype_name(r->type->dtype), "exponent",
+                  exponent_text(r, &e), "rms", number(r->rms), "amax", number(r->amax), "underflow",
+                  number(r->underflow), "saturated", number(r->saturated), "rounding_db",
+                  number(r->rounding), "sqnr_db", number(r->sqnr), "outside", r->outside, "output",
+                  is_output(c->low, r->v), "site", l->gain != NULL);
+    if (o && l->gain) {
+        json_object_set_new(o, "gain_db", number(l->gain->gain));
+        json_object_set_new(o, "gain_measured", json_boolean(l->gain->measured));
+    }
+    sc_str_free(&e);
+    return o;
+}
+
+static void print_json(const Cli *cli, const Check *c)
 {
     json_t *list = json_array();
-    for (uint32_t i = 0; i < n; i++) {
-        ScStr e = {0};
-        json_t *from = json_array();
-        for (uint32_t k = 0; r[i].loc && k < r[i].loc->n; k++)
-            json_array_append_new(from, json_string(r[i].loc->origin[k].name));
-        json_array_append_new(
-            list, json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b}", "name",
-                            r[i].name, "from", from, "dtype", scrt_dtype_name(r[i].type->dtype),
-                            "exponent", exponent_text(&r[i], &e), "rms", number(r[i].rms), "amax",
-                            number(r[i].amax), "underflow", number(r[i].underflow), "saturated",
-                            number(r[i].saturated), "sqnr_db", number(r[i].sqnr), "damage",
-                            number(r[i].damage), "outside", r[i].outside, "output",
-                            is_output(p->low, r[i].v)));
-        sc_str_free(&e);
-    }
+    for (uint32_t i = 0; i < c->n; i++)
+        json_array_append_new(list, line_json(c, &c->line[i]));
     json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", cli->args.item[0], "recipe",
-                          cli->opt.recipe, "samples", (int)samples, "tensors", list);
+                          cli->opt.recipe, "samples", (int)c->n_sample, "tensors", list);
     if (o)
         json_dumpf(o, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(o);
 }
 
+static bool check(Cli *cli, ScalecModel *m, Check *c)
+{
+    bool ok = cli_statistics(cli, m) && build_pair(cli, m, c);
+    ScalecSamples *s = ok ? scalec_samples_open(cli->cx, c->low, cli->data) : NULL;
+    c->n_sample = s ? scalec_samples_count(s) : 0;
+    const ScReport *r = s ? measure(cli, c, s, &c->n) : NULL;
+    if (r) {
+        double budget = cli->budget_given ? cli->budget : BUDGET;
+        const ScalecGain *gain =
+            scalec_gains(cli->cx, c->low, s, r, c->n, budget, cli_progress, cli, &c->n_site);
+        cli_progress_end();
+        rank(cli, c, r, gain);
+        (cli->json ? print_json : print_table)(cli, c);
+    }
+    scalec_samples_close(s);
+    return r != NULL;
+}
+
 int cmd_check(Cli *cli)
 {
     ScalecModel m;
-    Pair p = {0};
-    uint32_t n = 0, samples = 0;
+    Check c = {0};
     if (!cli->data)
         return cli_misuse(cli, "on what? --data PATH");
     if (!cli->opt.recipe || !strcmp(cli->opt.recipe, "f32"))
         return cli_misuse(cli, "what beside f32? --recipe R, one that stores something low");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    bool ok = cli_statistics(cli, &m) && build_pair(cli, &m, &p);
-    const ScReport *r = ok ? measure(cli, &p, &n, &samples) : NULL;
-    if (r)
-        (cli->json ? print_json : print_table)(cli, &p, r, n, samples);
-    sc_graph_free(p.low);
-    sc_graph_free(p.plain);
+    bool ok = check(cli, &m, &c);
+    sc_graph_free(c.low);
+    sc_graph_free(c.plain);
     sc_graph_free(m.graph);
-    return r ? cli_done(cli) : cli_failed(cli);
+    return ok ? cli_done(cli) : cli_failed(cli);
 }

@@ -21,9 +21,9 @@ typedef struct Cli {
     const char *output, *emit, *stage, *format, *calibrate, *save_stats, *data, *dump_after;
     const char *state_load, *state_save, *dtype;
     ScalecOptions opt;
-    bool json, evaluate, time_passes, bench, profile, eval_each, scales_given;
+    bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given;
     uint32_t threads, top, repeat;
-    double rtol, atol;
+    double rtol, atol, budget; /* budget: seconds for what check measures */
     CliList input, disable, dim_name;
     int64_t *dim_value;
     uint32_t n_dim_value, cap_dim_value;

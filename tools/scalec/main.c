@@ -75,7 +75,7 @@ void cli_progress(void *arg, uint32_t done, uint32_t all)
     if (!isatty(STDERR_FILENO) || t - progress_begin < 2 || t - progress_last < 0.1)
         return;
     progress_last = t;
-    fprintf(stderr, "\rscalec %s: sample %u of %u ", cli->command, done, all);
+    fprintf(stderr, "\rscalec %s: %u of %u ", cli->command, done, all);
 }
 
 void cli_progress_end(void)

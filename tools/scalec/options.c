@@ -19,8 +19,8 @@ static const struct Command {
     {"run", "MODEL [-i name=x.npy]...",
      "compile in memory and run, or compare with expected outputs", RUN, 1, 1},
     {"dump", "MODEL", "print the graph at any stage of the pipeline", DUMP, 1, 1},
-    {"check", "MODEL --data PATH", "run low precision beside f32 and rank the tensors by damage",
-     CHECK, 1, 1},
+    {"check", "MODEL --data PATH",
+     "run low precision beside f32 and rank what is stored by its cost", CHECK, 1, 1},
     {"ops", "", "the operators that are supported, from the op table", OPS, 0, 0},
     {"explain", "E0203", "what an error means", EXPLAIN, 1, 1},
 };
@@ -51,6 +51,7 @@ typedef enum OptId {
     O_DATA,
     O_RTOL,
     O_ATOL,
+    O_BUDGET,
     O_BENCH,
     O_PROFILE,
     O_REPEAT,
@@ -105,6 +106,7 @@ static const struct Opt {
                 0, RUN | CHECK | COMPILE | DUMP},
     [O_RTOL] = {"rtol", "X", "relative tolerance (1e-3)", 0, RUN | COMPILE | DUMP},
     [O_ATOL] = {"atol", "X", "absolute tolerance (1e-5)", 0, RUN},
+    [O_BUDGET] = {"budget", "SECONDS", "how long to try sites one by one; 60 by default", 0, CHECK},
     [O_BENCH] = {"bench", NULL, "time it; with --json: median_ms", 0, RUN},
     [O_PROFILE] = {"profile", NULL, "time each kernel", 0, RUN},
     [O_REPEAT] = {"repeat", "N", "run N times, states moving on", 0, RUN},
@@ -314,6 +316,8 @@ static bool set(Cli *cli, OptId id, const char *arg)
         return real_arg(cli, name, arg, &cli->rtol);
     else if (id == O_ATOL)
         return real_arg(cli, name, arg, &cli->atol);
+    else if (id == O_BUDGET)
+        return (cli->budget_given = real_arg(cli, name, arg, &cli->budget));
     else if (!count_arg(cli, name, arg, id == O_EMBED ? UINT64_MAX : 1u << 20, &v))
         return false;
     else if (id == O_EMBED)

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The graph with switches: all off it is the low one, all on the plain one, one on in between. */
+#include "tests/passes/scale_util.h"
+
+static ScCtx *cx;
+
+static void setup(void)
+{
+    cx = sc_ctx_new();
+}
+
+static void teardown(void)
+{
+    sc_ctx_free(cx);
+}
+
+/* Two layers; the second weight has an outlier. */
+static ScGraph *net(void)
+{
+    uint64_t r = 11;
+    ScBuild b;
+    sc_build_init(&b, cx, "net", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, 16});
+    ScVal h =
+        sc_op(&b, relu, sc_op(&b, matmul, x, st_weight(&b, &r, "w1", 2, (int64_t[]){16, 32}, 0.1)));
+    float *w = sc_array(sc_ctx_arena(cx), float, 32 * 8);
+    for (int i = 0; i < 32 * 8; i++)
+        w[i] = (float)(st_normal(&r) * 1e-5);
+    w[3] = 1;
+    ScVal w2 = sc_const(&b, sc_blob(cx, sc_intern(cx, "w2"), SCRT_F32, 2, (int64_t[]){32, 8}, w),
+                        SCRT_F32, NULL);
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, h, w2));
+    return sc_build_end(&b);
+}
+
+/* Noise to signal of switched's output against want, with the switches in bits on. */
+static double noise(const ScGraph *s, ScrtTensor *in, uint32_t n_site, uint32_t bits,
+                    const ScrtTensor *want)
+{
+    double sum = 0, all = 0;
+    for (uint32_t i = 0; i < n_site; i++)
+        *(bool *)in[1 + i].data = bits >> i & 1;
+    ScrtTensor *out = st_eval(s, in, NULL);
+    for (int64_t i = 0; i < scrt_count(want); i++) {
+        double x = scrt_load(SCRT_F32, want->data, (size_t)i);
+        double y = scrt_load(SCRT_F32, out[0].data, (size_t)i);
+        sum += (x - y) * (x - y);
+        all += x * x;
+    }
+    st_free(out, s->n_out);
+    return sum / all;
+}
+
+START_TEST(switches)
+{
+    static const char *const recipe[] = {"fp8", "fp8-weights", "f16"};
+    for (int k = 0; k < 3; k++) {
+        uint64_t r = 6;
+        uint32_t n;
+        ScArena *a = sc_arena_new();
+        ScPassEnv env = {.recipe = sc_recipe(cx, recipe[k])};
+        ScGraph *g = net(), *s = st_pass(sc_pass_scalify, g, &env, "scalify");
+        ScGraph *q = st_pass(sc_pass_quantize, s, &env, "quantize");
+        ScGraph *low = st_pass(sc_pass_settle, q, &env, "settle");
+        ScGraph *sw = sc_switched_graph(cx, low);
+        ck_assert_msg(sw && sc_verify(sw, "switched"), "%s", st_words(cx));
+        const ScVal *site = sc_storage_sites(low, a, &n);
+        ck_assert_uint_eq(n, k == 1 ? 2 : 4);
+        ck_assert_uint_eq(sw->n_in, 1 + n);
+        for (uint32_t i = 0; i < n; i++)
+            ck_assert_uint_lt(scrt_dtype_bits(sc_type_of(low, site[i])->dtype), 32);
+        ScrtTensor *in = st_inputs(sw, &r), *plain = st_eval(g, in, NULL);
+        ScrtTensor *stored = st_eval(low, in, NULL);
+        double none = noise(sw, in, n, 0, plain), least = none;
+        ck_assert(noise(sw, in, n, 0, stored) < 1e-12);
+        ck_assert(noise(sw, in, n, (1u << n) - 1, plain) < 1e-12);
+        for (uint32_t i = 0; i < n; i++)
+            least = fmin(least, noise(sw, in, n, 1u << i, plain));
+        ck_assert(least < none);
+        st_free(in, sw->n_in);
+        st_free(plain, 1);
+        st_free(stored, 1);
+        ScGraph *all[] = {g, s, q, low, sw};
+        for (int i = 0; i < 5; i++)
+            sc_graph_free(all[i]);
+        sc_arena_free(a);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("switch");
+    TCase *t = tcase_create("switch");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, switches);
+    suite_add_tcase(s, t);
+    return sct_main("switch", s);
+}

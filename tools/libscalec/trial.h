@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A graph compiled for this machine and run in this process, to learn something about it. */
+#ifndef SCALEC_TRIAL_H
+#define SCALEC_TRIAL_H
+
+#include "tools/libscalec/scalec.h"
+
+typedef struct Trial {
+    ScObject *object;
+    ScLoaded *loaded;
+    ScrtSession *session;
+    const ScrtModel *model;
+} Trial;
+
+/* Runs what is left of the pipeline on g, which it takes over (NULL is absorbed), but for passes
+ * that would change what scales are there, and opens a session. False with errors; to be closed
+ * either way. */
+bool trial_open(ScCtx *cx, ScGraph *g, Trial *ret);
+/* out [n_out], each data freed with trial_free. False with SC_E_RUN. */
+bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out);
+void trial_free(ScrtTensor *t, uint32_t n);
+void trial_close(Trial *t);
+
+#endif
