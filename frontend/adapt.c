@@ -478,33 +478,6 @@ static bool cast_to_other(const ImNode *n, ScVal *ret_out)
     return im_arity(n, 2, 2) && cast_like(n, im_type(n, 1)->dtype, ret_out);
 }
 
-/* x sigmoid(alpha x). */
-static bool swish(const ImNode *n, ScVal *ret_out)
-{
-    bool ok = true;
-    double alpha = im_float(n, "alpha", 1, &ok);
-    if (!ok || !im_arity(n, 1, 1) || !ONLY(n, "alpha"))
-        return false;
-    ScVal beta = sc_const_scalar(&n->im->b, im_type(n, 0)->dtype, alpha);
-    return one(sc_op(&n->im->b, silu, im_in(n, 0), beta), ret_out);
-}
-
-/* x + bias below -lambd, x - bias above lambd, else 0. */
-static bool shrink(const ImNode *n, ScVal *ret_out)
-{
-    ScBuild *b = &n->im->b;
-    bool ok = true;
-    double bias = im_float(n, "bias", 0, &ok), lambd = im_float(n, "lambd", 0.5, &ok);
-    if (!ok || !im_arity(n, 1, 1) || !ONLY(n, "bias", "lambd"))
-        return false;
-    ScrtDtype t = im_type(n, 0)->dtype, in = scrt_dtype_is_float(t) ? t : SCRT_F64;
-    ScVal x = im_cast(n, im_in(n, 0), in), by = im_scalar(n, in, bias);
-    ScVal low = sc_op(b, less, x, im_scalar(n, in, -lambd));
-    ScVal high = sc_op(b, greater, x, im_scalar(n, in, lambd));
-    ScVal y = sc_op(b, where, high, sc_op(b, sub, x, by), im_scalar(n, in, 0));
-    return one(im_cast(n, sc_op(b, where, low, sc_op(b, add, x, by), y), t), ret_out);
-}
-
 /* --- Rows of elements ------------------------------------------------------------------------- */
 
 /* Before opset 13 the extents from the axis on count as one row. */
@@ -668,8 +641,6 @@ static const ImAdapter adapters[] = {
     {"", "Dropout", 7, 0, dropout, 2},
     {"", "Cast", 6, 0, cast, 1},
     {"", "CastLike", 15, 0, cast_to_other, 1},
-    {"", "Swish", 24, 0, swish, 1},
-    {"", "Shrink", 9, 0, shrink, 1},
     {"", "Softmax", 1, 0, softmax, 1},
     {"", "LayerNormalization", 1, 0, layernorm, 3},
     {"", "LogSoftmax", 1, 0, log_softmax, 1},
@@ -680,9 +651,10 @@ static const ImAdapter adapters[] = {
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset)
 {
     const ImAdapter *const table[] = {
-        adapters,           im_window_adapters,   im_reduce_adapters, im_parts_adapters,
-        im_index_adapters,  im_norm_adapters,     im_loss_adapters,   im_quant_adapters,
-        im_resize_adapters, im_attention_adapters};
+        adapters,           im_window_adapters,    im_reduce_adapters, im_parts_adapters,
+        im_index_adapters,  im_norm_adapters,      im_loss_adapters,   im_quant_adapters,
+        im_resize_adapters, im_attention_adapters, im_einsum_adapters, im_grid_adapters,
+        im_gate_adapters};
     for (size_t t = 0; t < sizeof table / sizeof *table; t++)
         for (const ImAdapter *a = table[t]; a->type; a++)
             if (!strcmp(a->type, type) && !strcmp(a->domain, domain) && opset >= a->since &&

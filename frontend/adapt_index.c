@@ -161,6 +161,37 @@ static bool hardmax(const ImNode *n, ScVal *ret_out)
     return im_answer(im_reshape(n, y, t->rank, t->dim), ret_out);
 }
 
+/* --- ReverseSequence -------------------------------------------------------------------------- */
+
+/* The first len[b] steps of sample b backward, the rest as they are: rows of x are gathered, which
+ * are its first two axes, the times and the samples. */
+static bool reverse_sequence(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    bool ok = true;
+    int64_t time = im_int(n, "time_axis", 0, &ok), sample = im_int(n, "batch_axis", 1, &ok);
+    if (!im_arity(n, 2, 2) || !ok || !IM_ONLY(n, "batch_axis", "time_axis"))
+        return false;
+    const ScType *t = im_type(n, 0), *lengths = im_type(n, 1);
+    if (t->rank < 2 || time + sample != 1 || time < 0 || sample < 0 || lengths->rank != 1)
+        return sc_fail(cx, n->loc, SC_E_AXIS, "\"time_axis\" %lld, \"batch_axis\" %lld, rank %u",
+                       (long long)time, (long long)sample, t->rank);
+    const ScTerm *rows[SCRT_MAX_RANK] = {sc_term_mul(cx, t->dim[0], t->dim[1])};
+    const ScTerm *len_dim[] = {lengths->dim[0], sc_term(cx, 1)};
+    for (uint32_t d = 2; d < t->rank; d++)
+        rows[d - 1] = t->dim[d];
+    ScVal len = im_reshape(n, im_cast(n, im_in(n, 1), SCRT_I64), sample ? 1 : 2, len_dim);
+    ScVal step = im_iota(n, t->dim[time], time ? 0 : 1);
+    ScVal who = im_iota(n, t->dim[sample], sample ? 0 : 1);
+    ScVal back = sc_op(b, sub, sc_op(b, sub, len, step), im_number(n, sc_term(cx, 1)));
+    step = sc_op(b, where, sc_op(b, less, step, len), back, step);
+    ScVal wide = im_number(n, t->dim[1]);
+    ScVal row = time ? sc_op(b, add, sc_op(b, mul, who, wide), step)
+                     : sc_op(b, add, sc_op(b, mul, step, wide), who);
+    return im_answer(im_gather(n, im_reshape(n, im_in(n, 0), t->rank - 1, rows), 0, row), ret_out);
+}
+
 /* --- The rest --------------------------------------------------------------------------------- */
 
 static bool size(const ImNode *n, ScVal *ret_out)
@@ -171,8 +202,12 @@ static bool size(const ImNode *n, ScVal *ret_out)
 }
 
 const ImAdapter im_index_adapters[] = {
-    {"", "Range", 11, 0, range, 1},     {"", "Trilu", 14, 0, trilu, 1},
-    {"", "EyeLike", 9, 0, eye_like, 1}, {"", "OneHot", 9, 0, one_hot, 1},
-    {"", "Hardmax", 1, 0, hardmax, 1},  {"", "Size", 1, 0, size, 1},
+    {"", "Range", 11, 0, range, 1},
+    {"", "Trilu", 14, 0, trilu, 1},
+    {"", "EyeLike", 9, 0, eye_like, 1},
+    {"", "OneHot", 9, 0, one_hot, 1},
+    {"", "Hardmax", 1, 0, hardmax, 1},
+    {"", "Size", 1, 0, size, 1},
+    {"", "ReverseSequence", 10, 0, reverse_sequence, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

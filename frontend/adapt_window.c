@@ -179,11 +179,89 @@ static bool global_pool(const ImNode *n, ScVal *ret_out)
     return ret_out[0] != SC_POISON;
 }
 
+/* x to the power p, without its sign; and the root that undoes it. */
+static ScVal power(const ImNode *n, ScVal x, double p)
+{
+    ScBuild *b = &n->im->b;
+    x = p == 1 ? sc_op(b, abs, x) : x;
+    return p == 1   ? x
+           : p == 2 ? sc_op(b, mul, x, x)
+                    : sc_op(b, pow, sc_op(b, abs, x), im_scalar(n, im_type(n, 0)->dtype, p));
+}
+
+static ScVal root(const ImNode *n, ScVal x, double p)
+{
+    ScBuild *b = &n->im->b;
+    return p == 1   ? x
+           : p == 2 ? sc_op(b, sqrt, x)
+                    : sc_op(b, pow, x, im_scalar(n, im_type(n, 0)->dtype, 1 / p));
+}
+
+/* p was a float in the first version. */
+static bool norm_order(const ImNode *n, double *ret)
+{
+    bool ok = true;
+    *ret = n->opset < 2 ? im_float(n, "p", 2, &ok) : (double)im_int(n, "p", 2, &ok);
+    return ok && (*ret > 0 || sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"p\" is %g", *ret));
+}
+
+/* The root of sums of powers: sums are convolutions with ones, each channel a sample of its own. */
+static bool lp_pool(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    Window w;
+    double p;
+    int64_t ceil_mode = im_int(n, "ceil_mode", 0, &ok);
+    if (!ok || !im_arity(n, 1, 1) || !norm_order(n, &p) || !window(n, &w) ||
+        !IM_ONLY(n, "auto_pad", "dilations", "ceil_mode", "kernel_shape", "pads", "strides", "p") ||
+        !ones_or(n, "kernel_shape", w.n, w.kernel) || !pads(n, im_type(n, 0), &w))
+        return false;
+    const ScType *t = im_type(n, 0);
+    const ScTerm *flat[SCRT_MAX_RANK], *taps[SCRT_MAX_RANK], *one = sc_term(cx, 1);
+    flat[0] = sc_term_mul(cx, t->dim[0], t->dim[1]);
+    flat[1] = taps[0] = taps[1] = one;
+    for (uint32_t i = 0; i < w.n; i++) {
+        flat[2 + i] = t->dim[2 + i];
+        taps[2 + i] = sc_term(cx, w.kernel[i]);
+        if (ceil_mode)
+            w.pads[w.n + i] = sc_term_addc(cx, w.pads[w.n + i], w.stride[i] - 1);
+    }
+    ScVal x = im_reshape(n, power(n, im_in(n, 0), p), t->rank, flat);
+    ScVal y =
+        im_build(n, &sc_op_conv,
+                 IM_SET({"strides", SC_INTS(w.n, w.stride)}, {"pads", SC_TERMS(2 * w.n, w.pads)},
+                        {"dilations", SC_INTS(w.n, w.dilation)}, {"group", SC_INT(1)}),
+                 IM_IN(x, im_expand(n, im_scalar(n, t->dtype, 1), t->rank, taps)));
+    if (y == SC_POISON)
+        return false;
+    for (uint32_t i = 0; i < t->rank; i++)
+        flat[i] = i < 2 ? t->dim[i] : sc_built(&n->im->b, y)->type->dim[i];
+    return im_answer(root(n, im_reshape(n, y, t->rank, flat), p), ret_out);
+}
+
+static bool global_lp_pool(const ImNode *n, ScVal *ret_out)
+{
+    int64_t axes[SCRT_MAX_RANK];
+    uint32_t rank = im_type(n, 0)->rank;
+    double p;
+    if (!im_arity(n, 1, 1) || !norm_order(n, &p) || !IM_ONLY(n, "p"))
+        return false;
+    if (rank < 3)
+        return sc_fail(n->im->cx, n->loc, SC_E_RANK, "x has rank %u, at least 3 is needed", rank);
+    for (uint32_t i = 2; i < rank; i++)
+        axes[i - 2] = i;
+    ScVal sum = im_reduce(n, &sc_op_reduce_sum, power(n, im_in(n, 0), p), rank - 2, axes, true);
+    return im_answer(root(n, sum, p), ret_out);
+}
+
 const ImAdapter im_window_adapters[] = {
     {"", "Conv", 1, 0, im_conv, 1},
     {"", "MaxPool", 1, 0, maxpool, 2},
     {"", "AveragePool", 1, 0, avgpool, 1},
     {"", "GlobalAveragePool", 1, 0, global_pool, 1},
     {"", "GlobalMaxPool", 1, 0, global_pool, 1},
+    {"", "LpPool", 1, 0, lp_pool, 1},
+    {"", "GlobalLpPool", 1, 0, global_lp_pool, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

@@ -101,6 +101,9 @@ extern const ImAdapter im_loss_adapters[];
 extern const ImAdapter im_quant_adapters[];
 extern const ImAdapter im_resize_adapters[];
 extern const ImAdapter im_attention_adapters[];
+extern const ImAdapter im_einsum_adapters[];
+extern const ImAdapter im_grid_adapters[];
+extern const ImAdapter im_gate_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's. */
 bool im_conv(const ImNode *n, ScVal *ret_out);
 

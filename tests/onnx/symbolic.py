@@ -123,6 +123,24 @@ CASES = {
         lambda k: [f32(k, k + 1, 16), f32(k, 2, 3, 8),
                    np.arange(k + 4) % 3 != RNG.integers(0, 3, (k + 1, 1)), f32(32, 4), f32(32, 4),
                    RNG.integers(0, 16, (k, k + 1))]),
+    "contracted": (
+        "(float[n,l,4,8] q, float[n,s,4,8] k, float[n,3,h,w] im, float[n,p,p,2] grid, float[n,2,3] theta, int64[n] lens)"
+        " => (float[n,4,l,s] y, float[n,t] z, float[l,t] o, float[n,3,p,p] a, float[n,3,p,p] b, float[n,3,p,p] c,"
+        " float[n,5,6,2] g, float[n,l,4,8] back, float[n,3,e,f] lp)",
+        """
+        y = Einsum<equation = "blhd,bshd->bhls">(q, k)
+        z = Einsum<equation = "...ij -> ...">(im)
+        o = Einsum<equation = "nlhd, nshd, nshd -> ls">(q, k, k)
+        a = GridSample(im, grid)
+        b = GridSample<mode = "nearest", padding_mode = "border", align_corners = 1>(im, grid)
+        c = GridSample<mode = "cubic", padding_mode = "reflection">(im, grid)
+        size = Constant<value = int64[4] {2, 3, 5, 6}>()
+        g = AffineGrid(theta, size)
+        back = ReverseSequence<time_axis = 1, batch_axis = 0>(q, lens)
+        lp = LpPool<kernel_shape = [2, 3], strides = [2, 1], pads = [0, 1, 1, 1], p = 3>(im)
+        """,
+        lambda k: [f32(2, k, 4, 8), f32(2, k + 1, 4, 8), f32(2, 3, k + 2, k), 1.5 * f32(2, k, k, 2), f32(2, 2, 3),
+                   RNG.integers(1, k + 1, 2)]),
     "norms": (
         "(float[n,6,w] x, float[6] s, float[6] t, int64[n,w] at) => (float[n,6,w] i, float[n,6,w] m, float[n,6,w] p,"
         " float[n,6,w] q, float[n,6,w,u] r, float loss, float[n,6,w] log)",
