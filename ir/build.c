@@ -235,12 +235,12 @@ ScVal sc_const(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, const ScTerm *ex
     return sc_const_shaped(b, blob, dtype, blob->rank, blob->dims, exp);
 }
 
-/* The elements of a small integer constant as terms, or NULL. */
+/* The elements of a small constant of integers or truth values as terms, or NULL. */
 static const ScTerm *const *const_content(ScCtx *cx, const ScBlob *blob, ScrtDtype dtype)
 {
     ScrtKind kind = scrt_dtype_kind(dtype);
-    bool integer = kind == SCRT_KIND_INT || kind == SCRT_KIND_UINT;
-    if (!integer || blob->dtype != dtype || !blob->data || blob->count > SC_MAX_CONTENT)
+    bool whole = kind == SCRT_KIND_INT || kind == SCRT_KIND_UINT || kind == SCRT_KIND_BOOL;
+    if (!whole || blob->dtype != dtype || !blob->data || blob->count > SC_MAX_CONTENT)
         return NULL;
     const ScTerm *t[SC_MAX_CONTENT];
     for (size_t i = 0; i < blob->count; i++)

@@ -144,7 +144,8 @@ static ScVal known_content(ScBuild *b, ScVal v)
     size_t bytes;
     ScrtKind kind = scrt_dtype_kind(value.type->dtype);
     if (v < SC_FIRST || !value.content || !bytes_of(value.type, &bytes) ||
-        (kind != SCRT_KIND_INT && kind != SCRT_KIND_UINT) || sc_built_blob(b, v))
+        (kind != SCRT_KIND_INT && kind != SCRT_KIND_UINT && kind != SCRT_KIND_BOOL) ||
+        sc_built_blob(b, v))
         return v;
     sc_type_const_dims(value.type, dim);
     ScrtTensor t = {.dtype = value.type->dtype, .rank = value.type->rank};

@@ -12,10 +12,11 @@ bool sc_ops_result(ScInfer *in, ScrtDtype dtype, uint32_t rank, const ScTerm *co
     return true;
 }
 
-static bool is_int(const ScType *t)
+/* Integers, and truth values as 0 and 1, are followed as terms. */
+static bool has_content(const ScType *t)
 {
     return scrt_dtype_kind(t->dtype) == SCRT_KIND_INT ||
-           scrt_dtype_kind(t->dtype) == SCRT_KIND_UINT;
+           scrt_dtype_kind(t->dtype) == SCRT_KIND_UINT || t->dtype == SCRT_BOOL;
 }
 
 /* The index, in an operand's own row-major order, of what it contributes to element i of a result
@@ -41,7 +42,7 @@ bool sc_ops_content(ScInfer *in, ScTermFn *f)
     const ScType *t = in->ret[0];
     const ScTerm *x[SC_MAX_IN];
     size_t n = 1;
-    if (!is_int(t) || in->n_in > SC_MAX_IN || !sc_type_const_dims(t, dims))
+    if (!has_content(t) || in->n_in > SC_MAX_IN || !sc_type_const_dims(t, dims))
         return true;
     for (uint32_t d = 0; d < t->rank; d++)
         n = n > SC_CONTENT_MAX ? n : n * (size_t)dims[d];
@@ -63,7 +64,7 @@ bool sc_ops_content(ScInfer *in, ScTermFn *f)
 
 bool sc_ops_same_content(ScInfer *in)
 {
-    if (is_int(in->ret[0]))
+    if (has_content(in->ret[0]))
         in->ret_content[0] = in->content[0];
     return true;
 }

@@ -5,6 +5,52 @@
 
 /* --- Comparisons ----------------------------------------------------------------------------- */
 
+/* Exporters ask of extents whether they are -1, to keep them: what ranges decide is known. */
+static const ScTerm *truth(ScCtx *cx, bool known, bool value)
+{
+    return known ? sc_term(cx, value) : NULL;
+}
+
+static const ScTerm *equal_term(ScCtx *cx, const ScTerm *const *x)
+{
+    ScRange r = sc_term_range(cx, sc_term_sub(cx, x[0], x[1]));
+    bool same = x[0] == x[1];
+    return truth(cx, same || r.lo > 0 || r.hi < 0, same);
+}
+
+static const ScTerm *less_term(ScCtx *cx, const ScTerm *const *x)
+{
+    ScRange r = sc_term_range(cx, sc_term_sub(cx, x[1], x[0]));
+    return truth(cx, r.lo > 0 || r.hi <= 0, r.lo > 0);
+}
+
+static const ScTerm *less_or_equal_term(ScCtx *cx, const ScTerm *const *x)
+{
+    ScRange r = sc_term_range(cx, sc_term_sub(cx, x[1], x[0]));
+    return truth(cx, r.lo >= 0 || r.hi < 0, r.lo >= 0);
+}
+
+static const ScTerm *greater_term(ScCtx *cx, const ScTerm *const *x)
+{
+    return less_term(cx, (const ScTerm *[]){x[1], x[0]});
+}
+
+static const ScTerm *greater_or_equal_term(ScCtx *cx, const ScTerm *const *x)
+{
+    return less_or_equal_term(cx, (const ScTerm *[]){x[1], x[0]});
+}
+
+#define INFER(row)                                                                                 \
+    static bool infer_##row(ScInfer *in)                                                           \
+    {                                                                                              \
+        return sc_infer_compare(in) && sc_ops_content(in, row##_term);                             \
+    }
+INFER(equal)
+INFER(less)
+INFER(less_or_equal)
+INFER(greater)
+INFER(greater_or_equal)
+
 static double equal_float(const ScEval *e, const double *x)
 {
     (void)e;
@@ -35,7 +81,7 @@ const ScOp sc_op_equal = {
     .in = "A: any, B: any",
     .out = "C: bool",
     .flags = SC_COMMUTES,
-    .infer = sc_infer_compare,
+    .infer = infer_equal,
     .scale = "a... -> _",
     .lower = {SC_MAP, body_equal},
     .eval = eval_equal,
@@ -70,7 +116,7 @@ const ScOp sc_op_less = {
     .onnx = {"", "Less", 7},
     .in = "A: num, B: num",
     .out = "C: bool",
-    .infer = sc_infer_compare,
+    .infer = infer_less,
     .scale = "a... -> _",
     .lower = {SC_MAP, body_less},
     .eval = eval_less,
@@ -104,7 +150,7 @@ const ScOp sc_op_less_or_equal = {
     .onnx = {"", "LessOrEqual", 12},
     .in = "A: num, B: num",
     .out = "C: bool",
-    .infer = sc_infer_compare,
+    .infer = infer_less_or_equal,
     .scale = "a... -> _",
     .lower = {SC_MAP, body_less_or_equal},
     .eval = eval_less_or_equal,
@@ -138,7 +184,7 @@ const ScOp sc_op_greater = {
     .onnx = {"", "Greater", 7},
     .in = "A: num, B: num",
     .out = "C: bool",
-    .infer = sc_infer_compare,
+    .infer = infer_greater,
     .scale = "a... -> _",
     .lower = {SC_MAP, body_greater},
     .eval = eval_greater,
@@ -172,13 +218,22 @@ const ScOp sc_op_greater_or_equal = {
     .onnx = {"", "GreaterOrEqual", 12},
     .in = "A: num, B: num",
     .out = "C: bool",
-    .infer = sc_infer_compare,
+    .infer = infer_greater_or_equal,
     .scale = "a... -> _",
     .lower = {SC_MAP, body_greater_or_equal},
     .eval = eval_greater_or_equal,
 };
 
 /* --- Choice ---------------------------------------------------------------------------------- */
+
+static const ScTerm *where_term(ScCtx *cx, const ScTerm *const *x)
+{
+    int64_t holds;
+    (void)cx;
+    if (x[1] == x[2])
+        return x[1];
+    return sc_term_const(x[0], &holds) ? x[holds ? 1 : 2] : NULL;
+}
 
 static bool infer_where(ScInfer *in)
 {
@@ -190,7 +245,7 @@ static bool infer_where(ScInfer *in)
         return false;
     const ScType *both = sc_type(in->cx, in->in[1]->dtype, rank, dim);
     return sc_broadcast(in, in->in[0], both, &rank, dim) &&
-           sc_ops_result(in, both->dtype, rank, dim);
+           sc_ops_result(in, both->dtype, rank, dim) && sc_ops_content(in, where_term);
 }
 
 static double where_float(const ScEval *e, const double *x)

@@ -17,6 +17,15 @@
     {                                                                                              \
         return sc_ops_map(e, NULL, value_##row);                                                   \
     }
+#define INFER(row, term)                                                                           \
+    static const ScTerm *row##_term(ScCtx *cx, const ScTerm *const *x)                             \
+    {                                                                                              \
+        return (term);                                                                             \
+    }                                                                                              \
+    static bool infer_##row(ScInfer *in)                                                           \
+    {                                                                                              \
+        return sc_infer_broadcast(in) && sc_ops_content(in, row##_term);                           \
+    }
 #define ROW(row, meaning, type)                                                                    \
     {.name = #row,                                                                                 \
      .doc = meaning,                                                                               \
@@ -24,17 +33,20 @@
      .in = "A: bool, B: bool",                                                                     \
      .out = "C: bool",                                                                             \
      .flags = SC_COMMUTES,                                                                         \
-     .infer = sc_infer_broadcast,                                                                  \
+     .infer = infer_##row,                                                                         \
      .lower = {SC_MAP, body_##row},                                                                \
      .eval = eval_##row}
 
 LOGIC(and, AND, x[0] && x[1])
+INFER(and, sc_term_min(cx, x[0], x[1]))
 const ScOp sc_op_and = ROW(and, "whether both hold", "And");
 
 LOGIC(or, OR, x[0] || x[1])
+INFER(or, sc_term_max(cx, x[0], x[1]))
 const ScOp sc_op_or = ROW(or, "whether one holds", "Or");
 
 LOGIC(xor, XOR, !x[0] != !x[1])
+INFER(xor, sc_term(cx, x[0] != x[1]))
 const ScOp sc_op_xor = ROW(xor, "whether exactly one holds", "Xor");
 
 static void body_not(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
@@ -54,13 +66,23 @@ static bool eval_not(ScEval *e)
     return sc_ops_map(e, NULL, value_not);
 }
 
+static const ScTerm *not_term(ScCtx *cx, const ScTerm *const *x)
+{
+    return sc_term_sub(cx, sc_term(cx, 1), x[0]);
+}
+
+static bool infer_not(ScInfer *in)
+{
+    return sc_infer_same(in) && sc_ops_content(in, not_term);
+}
+
 const ScOp sc_op_not = {
     .name = "not",
     .doc = "whether x does not hold",
     .onnx = {"", "Not", 1},
     .in = "X: bool",
     .out = "Y: bool",
-    .infer = sc_infer_same,
+    .infer = infer_not,
     .lower = {SC_MAP, body_not},
     .eval = eval_not,
 };

@@ -8,6 +8,12 @@
 
 enum { TO, SATURATE, ROUND_MODE };
 
+static const ScTerm *truth_term(ScCtx *cx, const ScTerm *const *x)
+{
+    ScRange r = sc_term_range(cx, x[0]);
+    return r.lo > 0 || r.hi < 0 || sc_term_is(x[0], 0) ? sc_term(cx, !sc_term_is(x[0], 0)) : NULL;
+}
+
 static bool infer_cast(ScInfer *in)
 {
     if (in->attr[TO].dtype == SCRT_STRING || in->in[0]->dtype == SCRT_STRING)
@@ -16,7 +22,8 @@ static bool infer_cast(ScInfer *in)
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "round_mode %lld is not 0, 1 or 2",
                              (long long)in->attr[ROUND_MODE].i);
     in->ret[0] = sc_type_with(in->cx, in->in[0], in->attr[TO].dtype);
-    return sc_ops_same_content(in);
+    bool to_bool = in->attr[TO].dtype == SCRT_BOOL && in->in[0]->dtype != SCRT_BOOL;
+    return to_bool ? sc_ops_content(in, truth_term) : sc_ops_same_content(in);
 }
 
 static bool eval_cast(ScEval *e)

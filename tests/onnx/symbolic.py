@@ -25,7 +25,7 @@ CASES = {
     "parts": (
         "(float[a,b] x, float[n,4,h,w] c) => (float[p,q] head, float[p,q] tail, float[p,q] tiled, float[n,1,p,q] deep,"
         " float[n,p,h,w] flat, float[a,p] constant, float[a,p] edge, float[a,p] reflected, float[a,p] wrapped,"
-        " float[a,p] cut)",
+        " float[a,p] cut, float[a,b] expanded)",
         """
         sizes = Constant<value = int64[2] {2, 1}>()
         rep = Constant<value = int64[2] {2, 3}>()
@@ -41,6 +41,12 @@ CASES = {
         reflected = Pad<mode = "reflect">(x, pads)
         wrapped = Pad<mode = "wrap">(x, pads)
         cut = Pad(x, less)
+        extents = Shape(x)
+        keep = Constant<value = int64[2] {-1, -1}>()
+        is_kept = Equal(extents, keep)
+        not_kept = Not(is_kept)
+        wanted = Where(not_kept, extents, keep)
+        expanded = Expand(x, wanted)
         """,
         lambda k: [f32(k, 2 * k), f32(k, 4, k + 1, 3)]),
     "positions": (
