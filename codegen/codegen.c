@@ -37,14 +37,11 @@ static void report(ScObject *o, const CgKernels *k)
     o->kernel = r;
 }
 
-static void take_weights(ScObject *o, const ScStr *w)
+static void take_weights(ScObject *o, CgWeights *w)
 {
-    char *p = sc_alloc(o->arena, w->n + 64);
-    p += (0 - (uintptr_t)p) & 63;
-    if (w->n)
-        memcpy(p, w->s, w->n);
-    o->weights = p;
+    o->weights = w->p;
     o->n_weights = w->n;
+    w->p = NULL;
 }
 
 /* The constant factor of an extent, 1 or more. */
@@ -87,7 +84,7 @@ static bool generate(CgModule *m, ScObject *o, ScEmit emit)
         .info = m->opt->info ? m->opt->info : "{}",
     };
     if (!check_sizes(m, m->g, NULL) || !cg_kernels(m, &k) || !cg_pack_operands(m, &k) ||
-        !cg_plan(m, &k, &s, &plan))
+        !cg_plan(m, &k, &s, &plan) || !cg_weights_write(m))
         return false;
     parts.embed = m->weights.n <= m->opt->embed_limit;
     parts.shapes = cg_emit_shapes(m, &s, &plan);
@@ -125,6 +122,8 @@ ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, S
 
 void sc_object_free(ScObject *o)
 {
-    if (o)
-        sc_arena_free(o->arena);
+    if (!o)
+        return;
+    scrt_free(o->weights);
+    sc_arena_free(o->arena);
 }

@@ -15,6 +15,10 @@ typedef struct ScCodegenOptions {
     const char *info;   /* JSON for ScrtModel.info; NULL: "{}" */
     uint64_t
         embed_limit; /* weights up to this many bytes are put into the object; else a sidecar */
+    /* Opens an empty file for more weights than that, for reading and writing; codegen closes it.
+     * -1 with errno set where it cannot be opened. NULL: they stay in memory. */
+    int (*weights_file)(void *arg);
+    void *arg;
     bool fault_tail; /* debug builds: kernels ignore their tail, for the test that this is caught */
 } ScCodegenOptions;
 
@@ -29,7 +33,7 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
     ScEmit emit;
     void *bytes; /* the object, or text */
     size_t n;
-    void *weights; /* packed constants, aligned to 64 */
+    void *weights; /* packed constants, aligned to 64; NULL: in the file that was opened for them */
     size_t n_weights;
     bool embedded; /* weights are in the object */
     const char *symbol;
@@ -37,6 +41,7 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
     uint32_t n_kernel;
     const ScKernelReport *kernel;
     uint64_t features; /* SCRT_CPU_ bits needed */
+    const char *weights_path; /* for the caller: where the file with the weights is; or NULL */
     ScArena *arena;
 } ScObject;
 

@@ -8,11 +8,6 @@
 #include <llvm-c/Transforms/PassBuilder.h>
 #include <string.h>
 
-struct CgPacked { /* one entry of the weights */
-    uint64_t hash, offset;
-    size_t n;
-};
-
 /* No vectoriser, no unroller, no inliner of its own mind: vectors and accumulators are explicit.
  * What remains turns variables into registers, merges equal loads and address arithmetic, and
  * hoists what loops do not change. */
@@ -79,8 +74,7 @@ void cg_module_done(CgModule *m)
     if (m->ctx)
         LLVMContextDispose(m->ctx);
     sc_buf_free(m->term);
-    sc_buf_free(m->packed);
-    sc_str_free(&m->weights);
+    cg_weights_done(&m->weights);
     sc_arena_free(m->arena);
 }
 
@@ -127,36 +121,26 @@ uint32_t cg_term_index(CgModule *m, const ScTerm *t)
     return m->n_term - 1;
 }
 
-uint64_t cg_pack(CgModule *m, const void *bytes, size_t n)
+bool cg_const_check(CgModule *m, const ScGraph *g, const ScNode *n, int64_t *ret_exp)
 {
-    static const char zero[64];
-    uint64_t hash = sc_hash(SC_HASH, bytes, n);
-    for (uint32_t i = 0; i < m->n_packed; i++) {
-        const struct CgPacked *p = &m->packed[i];
-        if (p->hash == hash && p->n == n && memcmp(m->weights.s + p->offset, bytes, n) == 0)
-            return p->offset;
-    }
-    sc_str_addn(&m->weights, zero, (0 - m->weights.n) & 63);
-    struct CgPacked entry = {hash, m->weights.n, n};
-    sc_str_addn(&m->weights, bytes, n);
-    sc_buf_push(m->packed, m->n_packed, m->cap_packed, entry);
-    return entry.offset;
+    const ScValue *v = &g->value[n->first];
+    const ScBlob *blob = sc_attr(n, 0)->blob;
+    *ret_exp = 0;
+    if (v->exp && !sc_term_const(v->exp, ret_exp))
+        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant with a symbolic exponent");
+    if (!sc_type_const_dims(v->type, NULL))
+        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant with a symbolic shape");
+    if (!blob->data && blob->count)
+        return sc_fail(m->cx, n->loc, SC_E_BLOB, "@%s", blob->name);
+    return true;
 }
 
 bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor *ret)
 {
-    const ScValue *v = &g->value[n->first];
-    int64_t exp = 0;
-    if (v->exp && !sc_term_const(v->exp, &exp))
-        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant with a symbolic exponent");
-    if (!sc_type_const_dims(v->type, NULL))
-        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant with a symbolic shape");
-    const ScBlob *blob = sc_attr(n, 0)->blob;
-    if (!blob->data && blob->count)
-        return sc_fail(m->cx, n->loc, SC_E_BLOB, "@%s", blob->name);
-    if (!sc_blob_tensor(blob, v->type, exp, ret))
-        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant of this type");
-    return true;
+    int64_t exp;
+    return cg_const_check(m, g, n, &exp) &&
+           (sc_blob_tensor(sc_attr(n, 0)->blob, sc_type_of(g, n->first), exp, ret) ||
+            sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant of this type"));
 }
 
 /* --- Emission -------------------------------------------------------------------------------- */

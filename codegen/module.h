@@ -4,21 +4,13 @@
 #define SC_CODEGEN_MODULE_H
 
 #include "codegen/target.h"
+#include "codegen/weights.h"
 
 #include <llvm-c/Core.h>
 #include <llvm-c/TargetMachine.h>
 
 typedef struct CgModule CgModule;
 typedef struct CgFunc CgFunc;
-
-/* Makes the packed form of a constant operand: appends bytes to out. t is the operand's tensor as
- * stored (row-major, of the operand's dtype). arg: CgPack.arg. */
-typedef bool (*CgPackFn)(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *out);
-typedef struct CgPack {
-    CgPackFn fn;     /* NULL: raw, as stored */
-    const void *arg; /* plain data in the module's arena, compared as bytes */
-    size_t n_arg;
-} CgPack;
 
 /* A compiled kernel body: equal kernels (nested graph, which operands are constants, trait) share
  * one. The emitter of its class fills what is marked `out`. */
@@ -63,9 +55,7 @@ struct CgModule {
     const ScTerm **term;
     uint32_t n_term, cap_term;
 
-    ScStr weights; /* the packed constants so far; each entry aligned to 64 */
-    struct CgPacked *packed;
-    uint32_t n_packed, cap_packed;
+    CgWeights weights;
 };
 
 /* False with errors in cx; either way cg_module_done. */
@@ -81,8 +71,8 @@ bool cg_emit_module(CgModule *m, ScEmit emit, ScArena *a, void **ret, size_t *re
 /* Index of a term in the table; t is not constant. */
 uint32_t cg_term_index(CgModule *m, const ScTerm *t);
 
-/* Appends bytes to the weights, aligned to 64, and answers their offset; equal bytes share. */
-uint64_t cg_pack(CgModule *m, const void *bytes, size_t n);
+/* A `const` node of any graph can be stored: *ret_exp is its exponent. False after sc_fail. */
+bool cg_const_check(CgModule *m, const ScGraph *g, const ScNode *n, int64_t *ret_exp);
 /* Data of a `const` node of any graph, rounded to its type: made with scrt_alloc, the caller frees
  * data with scrt_free. False after sc_fail. */
 bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor *ret);

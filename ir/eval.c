@@ -33,32 +33,6 @@ typedef struct Frame { /* one graph while it runs; the arrays are [n_value] */
 static bool run_graph(Run *run, const ScGraph *g, const ScrtTensor *const *in, ScrtTensor *ret_out,
                       uint32_t depth, bool silent);
 
-/* --- Constants ------------------------------------------------------------------------------- */
-
-bool sc_blob_tensor(const ScBlob *b, const ScType *t, int64_t exp, ScrtTensor *ret)
-{
-    ScrtTensor r = {.dtype = t->dtype, .rank = t->rank};
-    size_t bytes;
-    if (!b->data || t->rank > SCRT_MAX_RANK || !sc_type_const_dims(t, r.dims) ||
-        scrt_count(&r) != (int64_t)b->count || scrt_tensor_alloc(&r) != SCRT_OK)
-        return false;
-    if (b->dtype == t->dtype && exp == 0 && scrt_bytes(t->dtype, b->count, &bytes)) {
-        memcpy(r.data, b->data, bytes);
-    } else if (scrt_dtype_is_float(t->dtype)) {
-        int shift = (int)(exp > 100000 ? -100000 : exp < -100000 ? 100000 : -exp);
-        for (size_t i = 0; i < b->count; i++) {
-            double x = scrt_load(b->dtype, b->data, i);
-            /* Finite data stays finite, so that a mask does; infinity has to be said. */
-            bool saturate = isfinite(x) || scrt_dtype_is_low(t->dtype);
-            scrt_store(t->dtype, r.data, i, ldexp(x, shift), saturate);
-        }
-    } else {
-        scrt_convert(b->count, t->dtype, r.data, b->dtype, b->data, true, SCRT_NEAREST);
-    }
-    *ret = r;
-    return true;
-}
-
 /* --- Shapes ---------------------------------------------------------------------------------- */
 
 static void tensor_text(const ScrtTensor *t, ScStr *out)

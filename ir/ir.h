@@ -395,7 +395,10 @@ bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const 
 /* The symbols that the dims of in bind; false with SC_E_INPUT in cx where they do not fit. */
 bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, ScArena *a, ScBinding **ret,
                   uint32_t *ret_n);
-/* A constant's data: round_dtype(blob * 2^-exp), made with scrt_alloc. exp may be NULL. */
+/* A constant's data: round_dtype(blob * 2^-exp), into room for as many elements of dtype. Finite
+ * data stays finite. */
+void sc_blob_store(const ScBlob *b, ScrtDtype dtype, int64_t exp, void *dst);
+/* The same as a tensor, made with scrt_alloc; false without memory, or where t is not b's shape. */
 bool sc_blob_tensor(const ScBlob *b, const ScType *t, int64_t exp, ScrtTensor *ret);
 
 #endif

@@ -115,25 +115,57 @@ static uint64_t mix(uint64_t h, uint64_t word)
 
 /* Four chains, so that the latency of a multiplication is not the limit. Words are little endian,
  * as is every target. */
-uint64_t scrt_hash(const void *data, size_t n)
+static void mix_block(uint64_t *h, const unsigned char *p)
 {
-    enum { CHAINS = 4 };
+    uint64_t w[4];
+    memcpy(w, p, sizeof w);
+    for (int i = 0; i < 4; i++)
+        h[i] = mix(h[i], w[i]);
+}
+
+ScrtHash scrt_hash_begin(void)
+{
+    return (ScrtHash){.h = {1, 2, 3, 4}};
+}
+
+void scrt_hash_add(ScrtHash *hash, const void *data, size_t n)
+{
     const unsigned char *p = data;
-    uint64_t h[CHAINS] = {1, 2, 3, 4}, w[CHAINS];
-    size_t left = n;
-    for (; left >= sizeof w; left -= sizeof w, p += sizeof w) {
-        memcpy(w, p, sizeof w);
-        for (int i = 0; i < CHAINS; i++)
-            h[i] = mix(h[i], w[i]);
+    size_t block = sizeof hash->rest, have = hash->n % block;
+    hash->n += n;
+    if (have) {
+        size_t more = n < block - have ? n : block - have;
+        memcpy(hash->rest + have, p, more);
+        p += more;
+        n -= more;
+        if (have + more < block)
+            return;
+        mix_block(hash->h, hash->rest);
     }
+    for (; n >= block; n -= block, p += block)
+        mix_block(hash->h, p);
+    if (n)
+        memcpy(hash->rest, p, n);
+}
+
+uint64_t scrt_hash_end(const ScrtHash *hash)
+{
+    uint64_t h[4], all = mix(0, hash->n);
+    size_t left = hash->n % sizeof hash->rest;
+    memcpy(h, hash->h, sizeof h);
     if (left) {
-        memset(w, 0, sizeof w);
-        memcpy(w, p, left);
-        for (int i = 0; i < CHAINS; i++)
-            h[i] = mix(h[i], w[i]);
+        unsigned char last[sizeof hash->rest] = {0};
+        memcpy(last, hash->rest, left);
+        mix_block(h, last);
     }
-    uint64_t all = mix(0, n);
-    for (int i = 0; i < CHAINS; i++)
+    for (int i = 0; i < 4; i++)
         all = mix(all, h[i]);
     return all;
+}
+
+uint64_t scrt_hash(const void *data, size_t n)
+{
+    ScrtHash hash = scrt_hash_begin();
+    scrt_hash_add(&hash, data, n);
+    return scrt_hash_end(&hash);
 }

@@ -226,6 +226,14 @@ ScrtStatus scrt_tensor_alloc(ScrtTensor *t);
 
 /* The hash of ScrtModel.weights_hash: any change within 8 aligned bytes changes it. */
 uint64_t scrt_hash(const void *data, size_t n);
+/* The same in pieces. */
+typedef struct ScrtHash {
+    uint64_t h[4], n;
+    unsigned char rest[32]; /* [n % 32] not yet mixed in */
+} ScrtHash;
+ScrtHash scrt_hash_begin(void);
+void scrt_hash_add(ScrtHash *hash, const void *data, size_t n);
+uint64_t scrt_hash_end(const ScrtHash *hash);
 
 #ifdef __cplusplus
 }

@@ -24,6 +24,7 @@ static const struct Floor {
     {"codegen/cpus.def", 6},
     {"codegen/target", 6},
     {"codegen/module", 6},
+    {"codegen/weights", 6},
     {"codegen/emit/", 7},
     {"codegen/loops/", 8},
     {"codegen/product/", 9},

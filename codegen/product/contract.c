@@ -223,8 +223,7 @@ static void plan_b(CgModule *m, CgContract *c)
     j->panel = c->packed ? packed_panel : gathered_panel;
     j->b_bytes = sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
     if (c->packed)
-        c->f->pack[c->b.operand] = (CgPack){
-            cg_pack_panels, sc_memdup(m->arena, &c->panels, sizeof c->panels), sizeof c->panels};
+        c->f->pack[c->b.operand] = cg_panels_pack(m, &c->panels);
 }
 
 static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)

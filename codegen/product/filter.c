@@ -66,8 +66,7 @@ void cg_filter_pack(CgModule *m, CgFunc *f, const CgTile *t, CgFilter *w)
     cg_panels_init(m, w->dtype, f->trait, t, &w->panels);
     w->packed = may_pack(f, w);
     if (w->packed) {
-        f->pack[w->access.operand] = (CgPack){
-            cg_pack_panels, sc_memdup(m->arena, &w->panels, sizeof w->panels), sizeof w->panels};
+        f->pack[w->access.operand] = cg_panels_pack(m, &w->panels);
         cg_panel_prepare(m, &w->panels, t);
     }
 }

@@ -30,6 +30,10 @@ static void pack_unit(const CgPanels *p, const uint32_t *place, const unsigned c
     int64_t cols = p->n - n0 < p->nr ? p->n - n0 : p->nr, size = p->size;
     for (int64_t k = k0; k < k0 + p->ku && k < p->k; k++, place += p->nr) {
         const unsigned char *from = src + (row_at(p, k) + n0 * p->n_stride) * size;
+        if (p->n_stride == 1 && p->unit.way == CG_UNIT_PLAIN) { /* in the order of memory */
+            memcpy(dst + (k - k0) * p->nr * size, from, (size_t)(cols * size));
+            continue;
+        }
         for (int64_t n = 0; n < cols; n++, from += p->n_stride * size) {
             if (size == 1)
                 dst[place[n]] = *from;
@@ -39,18 +43,26 @@ static void pack_unit(const CgPanels *p, const uint32_t *place, const unsigned c
     }
 }
 
-bool cg_pack_panels(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *out)
+static int64_t n_matrix(const CgPanels *p)
 {
-    (void)m;
+    int64_t n = 1;
+    for (uint32_t i = 0; i < p->n_batch; i++)
+        n *= p->batch[i];
+    return n;
+}
+
+size_t cg_panels_bytes(const CgPanels *p)
+{
+    return (size_t)(n_matrix(p) * cg_matrix_bytes(p));
+}
+
+void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
+{
     CgPanels p;
     memcpy(&p, arg, sizeof p);
-    int64_t n_batch = 1, unit = (int64_t)p.ku * p.nr * p.size;
-    for (uint32_t i = 0; i < p.n_batch; i++)
-        n_batch *= p.batch[i];
-    size_t bytes = (size_t)(n_batch * cg_matrix_bytes(&p));
-    unsigned char *panels = calloc(bytes ? bytes : 1, 1), *dst = panels;
+    int64_t n_batch = n_matrix(&p), unit = (int64_t)p.ku * p.nr * p.size;
     uint32_t *place = malloc((size_t)p.ku * p.nr * sizeof *place);
-    if (!panels || !place)
+    if (!place)
         abort();
     for (uint32_t i = 0; i < p.ku * p.nr; i++)
         place[i] = cg_unit_place(&p.unit, i);
@@ -60,11 +72,16 @@ bool cg_pack_panels(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *ou
             at += left % p.batch[i] * p.batch_stride[i];
         const unsigned char *src = (const unsigned char *)t->data + at * p.size;
         for (int64_t n0 = 0; n0 < p.n; n0 += p.nr)
-            for (int64_t k0 = 0; k0 < p.k; k0 += p.ku, dst += unit)
-                pack_unit(&p, place, src, k0, n0, dst);
+            for (int64_t k0 = 0; k0 < p.k; k0 += p.ku, out += unit)
+                pack_unit(&p, place, src, k0, n0, out);
     }
-    sc_str_addn(out, (const char *)panels, bytes);
     free(place);
-    free(panels);
-    return true;
+}
+
+CgPack cg_panels_pack(CgModule *m, const CgPanels *p)
+{
+    return (CgPack){.fn = cg_pack_panels,
+                    .arg = sc_memdup(m->arena, p, sizeof *p),
+                    .n_arg = sizeof *p,
+                    .bytes = cg_panels_bytes(p)};
 }

@@ -63,7 +63,9 @@ struct CgPanels { /* plain data: the argument of the packer */
     /* Row r lies at r / k_inner * k_outer + r % k_inner * k_stride; k_inner 0: r * k_stride. */
     int64_t k_inner, k_outer, k_stride;
 };
-bool cg_pack_panels(CgModule *m, const ScrtTensor *t, const void *arg, ScStr *out); /* CgPackFn */
+void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out); /* CgPackFn */
+size_t cg_panels_bytes(const CgPanels *p);                                     /* of all matrices */
+CgPack cg_panels_pack(CgModule *m, const CgPanels *p);
 int64_t cg_panel_bytes(const CgPanels *p);  /* of one panel */
 int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
 typedef struct CgTile CgTile;

@@ -110,27 +110,6 @@ bool cg_kernels(CgModule *m, CgKernels *ret)
     return ok;
 }
 
-static bool pack_operand(CgModule *m, const CgFunc *f, uint32_t i, const ScNode *c,
-                         uint64_t *ret_offset)
-{
-    ScrtTensor t;
-    size_t bytes;
-    if (!cg_const_tensor(m, m->g, c, &t))
-        return false;
-    bool ok = scrt_tensor_bytes(&t, &bytes);
-    if (ok && f->pack[i].fn) {
-        ScStr packed = {0};
-        ok = f->pack[i].fn(m, &t, f->pack[i].arg, &packed);
-        if (ok)
-            *ret_offset = cg_pack(m, sc_str_get(&packed), packed.n);
-        sc_str_free(&packed);
-    } else if (ok) {
-        *ret_offset = cg_pack(m, t.data, bytes);
-    }
-    scrt_free(t.data);
-    return ok;
-}
-
 bool cg_pack_operands(CgModule *m, const CgKernels *all)
 {
     for (uint32_t i = 0; i < all->n; i++) {
@@ -139,7 +118,7 @@ bool cg_pack_operands(CgModule *m, const CgKernels *all)
         for (uint32_t j = 0; j < k->node->n_in; j++) {
             const ScNode *c = sc_def(m->g, k->node->in[j]);
             bool direct = c->op->flags & SC_CONST_OP && !k->f->alias;
-            if (direct && !pack_operand(m, k->f, j, c, &k->weights[j]))
+            if (direct && !cg_weights_enter(m, m->g, c, &k->f->pack[j], &k->weights[j]))
                 return false;
         }
     }

@@ -178,7 +178,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgSymbols *s, const Cg
     if (!state_parts(&x, &state_dims, &state_init))
         return false;
     if (p->embed) /* NULL would ask for a file, so none are one byte */
-        weights = bytes(&x, sc_str_get(&m->weights), m->weights.n ? m->weights.n : 1, 64);
+        weights = bytes(&x, m->weights.p, m->weights.n ? m->weights.n : 1, 64);
     LLVMValueRef f[] = {
         u32(&x, SCRT_ABI),
         u32(&x, g->n_in),
@@ -195,7 +195,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgSymbols *s, const Cg
         kernel_infos(&x, k),
         u64(&x, m->target.bits),
         u64(&x, m->weights.n),
-        u64(&x, scrt_hash(sc_str_get(&m->weights), m->weights.n)),
+        u64(&x, m->weights.hash),
         weights,
         p->shapes,
         state_dims,
@@ -244,7 +244,7 @@ const char *cg_header(CgModule *m, ScArena *a, const char *symbol)
         comment_port(&s, a, "out", i, output_name(m, i), sc_type_of(g, g->out[i]));
     for (uint32_t i = 0; i < g->n_state; i++)
         comment_port(&s, a, "state", i, g->state[i].name, sc_type_of(g, g->state[i].past));
-    sc_str_addf(&s, " *\n * %zu bytes of weights. */\n", m->weights.n);
+    sc_str_addf(&s, " *\n * %llu bytes of weights. */\n", (unsigned long long)m->weights.n);
     sc_str_addf(&s, "#ifndef SCALEC_MODEL_%s\n#define SCALEC_MODEL_%s\n\n", symbol, symbol);
     sc_str_addf(&s, "#include \"scrt.h\"\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     sc_str_addf(&s, "extern const ScrtModel %s;\n\n", symbol);

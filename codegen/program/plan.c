@@ -139,15 +139,12 @@ static bool place_constant(Plan *x, ScVal v)
 {
     CgModule *m = x->m;
     const ScNode *n = sc_def(m->g, v);
-    ScrtTensor t;
-    size_t bytes;
+    uint64_t offset;
     if (!(n->op->flags & SC_CONST_OP) || x->p->place[v].kind != CG_NOWHERE)
         return true;
-    if (!cg_const_tensor(m, m->g, n, &t))
+    if (!cg_weights_enter(m, m->g, n, NULL, &offset))
         return false;
-    if (scrt_tensor_bytes(&t, &bytes))
-        x->p->place[v] = (CgPlace){CG_WEIGHT, cg_pack(m, t.data, bytes)};
-    scrt_free(t.data);
+    x->p->place[v] = (CgPlace){CG_WEIGHT, offset};
     return true;
 }
 

@@ -399,6 +399,24 @@ const ScTerm *sc_term_log2(ScCtx *cx, const ScTerm *a)
     return sc_term_make(cx, SC_T_LOG2, false, 0, 1, &a, NULL);
 }
 
+/* Where x meets min(x,c), c > 1, they are equal or x is 1 and so is the other: their common extent
+ * is x. Exported causal masks, sliced to min(n,1024), would otherwise double a term in each layer.
+ */
+static uint32_t drop_capped(uint32_t n, const ScTerm **arg)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const ScTerm *t = arg[i];
+        bool capped = false;
+        if (t->kind == SC_T_MIN && t->n == 1 && t->has_c && t->c > 1)
+            for (uint32_t k = 0; k < n && !capped; k++)
+                capped = k != i && arg[k] == t->arg[0];
+        if (!capped)
+            arg[kept++] = t; /* what is overwritten was dropped: its own x is another's place */
+    }
+    return kept;
+}
+
 const ScTerm *sc_term_bcast(ScCtx *cx, const ScTerm *a, const ScTerm *b)
 {
     if (!a || !b)
@@ -425,6 +443,7 @@ const ScTerm *sc_term_bcast(ScCtx *cx, const ScTerm *a, const ScTerm *b)
         if (k == na)
             arg[n++] = t;
     }
+    n = drop_capped(n, arg);
     qsort(arg, n, sizeof *arg, cmp_terms);
     const ScTerm *t = n == 1 ? arg[0] : sc_term_make(cx, SC_T_BCAST, false, 0, n, arg, NULL);
     free(arg);

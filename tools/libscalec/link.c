@@ -134,16 +134,6 @@ static char *header_path(ScArena *a, const char *path)
     return sc_printf(a, "%.*s.h", n, path);
 }
 
-/* What lies beside an artefact: weights that are not in it, and its header. */
-static bool write_beside(ScCtx *cx, ScArena *a, const ScObject *o, ScalecOutput kind,
-                         const char *path)
-{
-    return (o->embedded || o->n_weights == 0 ||
-            scalec_write_file(cx, sc_printf(a, "%s.weights", path), o->weights, o->n_weights)) &&
-           (kind == SCALEC_EXE ||
-            scalec_write_file(cx, header_path(a, path), o->header, strlen(o->header)));
-}
-
 /* The file that a linked result becomes: a link is followed, a device or a folder is refused, for
  * renaming would replace it. */
 static const char *link_target(ScCtx *cx, ScArena *a, const char *path)
@@ -160,6 +150,28 @@ static const char *link_target(ScCtx *cx, ScArena *a, const char *path)
             : S_ISDIR(st.st_mode) ? strerror(EISDIR)
                                   : "it is no regular file");
     return NULL;
+}
+
+/* Weights that are not in the artefact: the file that they were packed into gets its name. */
+static bool write_weights(ScCtx *cx, ScArena *a, const ScObject *o, const char *path)
+{
+    const char *name = sc_printf(a, "%s.weights", path), *to;
+    if (o->embedded || o->n_weights == 0)
+        return true;
+    if (!o->weights_path)
+        return scalec_write_file(cx, name, o->weights, o->n_weights);
+    to = scalec_may_write(cx, name) ? link_target(cx, a, name) : NULL;
+    return to && (rename(o->weights_path, to) == 0 ||
+                  sc_fail(cx, NULL, SC_E_WRITE, "%s: %s", name, strerror(errno)));
+}
+
+/* What lies beside an artefact: weights that are not in it, and its header. */
+static bool write_beside(ScCtx *cx, ScArena *a, const ScObject *o, ScalecOutput kind,
+                         const char *path)
+{
+    return write_weights(cx, a, o, path) &&
+           (kind == SCALEC_EXE ||
+            scalec_write_file(cx, header_path(a, path), o->header, strlen(o->header)));
 }
 
 /* The folder is made beside the result, so that moving it there is one rename. What lies beside the
@@ -194,4 +206,11 @@ bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *p
                            scalec_write_file(cx, path, o->bytes, o->n);
     sc_arena_free(a);
     return ok;
+}
+
+void scalec_object_free(ScObject *o)
+{
+    if (o && o->weights_path) /* where it became a file of its own, nothing has this name */
+        scrt_temporary_remove(o->weights_path);
+    sc_object_free(o);
 }

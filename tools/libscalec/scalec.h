@@ -78,6 +78,8 @@ typedef struct ScalecOptions { /* all may be zero */
     uint64_t embed_limit;      /* 0: 64 MiB */
     const char *symbol;        /* C identifier; NULL: model_NAME, from the graph's */
     bool fault_tail;           /* see codegen.h */
+    const char *output;        /* where scalec_write will write: weights above the limit are
+                                * packed into a file beside it. NULL: into memory */
     const ScrtTensor *eval_in; /* --eval-each: inputs to run every stage on */
     double eval_rtol;
 } ScalecOptions;
@@ -124,5 +126,7 @@ typedef enum ScalecOutput {
     SCALEC_LLVM
 } ScalecOutput;
 bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *path);
+/* Frees what scalec_compile gave, and a file of weights that scalec_write did not take. */
+void scalec_object_free(ScObject *o);
 
 #endif

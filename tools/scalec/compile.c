@@ -78,10 +78,12 @@ int cmd_compile(Cli *cli)
         return cli_misuse(cli, "where to? -o OUT");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
+    if (kinds[k].emit == SC_EMIT_OBJ)
+        cli->opt.output = cli->output;
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     ScObject *o = ok ? scalec_compile(cli->cx, &m, &cli->opt, kinds[k].emit) : NULL;
     ok = hooks_end(cli, samples, o != NULL) && scalec_write(cli->cx, o, kinds[k].out, cli->output);
-    sc_object_free(o);
+    scalec_object_free(o);
     sc_graph_free(m.graph);
     return ok ? cli_done(cli) : cli_failed(cli);
 }

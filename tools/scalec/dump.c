@@ -47,7 +47,7 @@ static bool list_kernels(Cli *cli, const ScGraph *g, ScStr *out)
         sc_str_addf(out, "; %s from %s: %s\n", o->kernel[i].name, o->kernel[i].from,
                     o->kernel[i].what);
     sc_str_addf(out, "; weights: %zu bytes\n", o->n_weights);
-    sc_object_free(o);
+    scalec_object_free(o);
     return true;
 }
 

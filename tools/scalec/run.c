@@ -78,7 +78,7 @@ static void close_runner(Runner *r)
     scrt_close(r->session);
     if (r->loaded)
         sc_unload(r->loaded);
-    sc_object_free(r->object);
+    scalec_object_free(r->object);
     sc_graph_free(r->g);
 }
 
