@@ -40,7 +40,7 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
     const char *header; /* C header text that declares the symbol and documents the signature */
     uint32_t n_kernel;
     const ScKernelReport *kernel;
-    uint64_t features; /* SCRT_CPU_ bits needed */
+    uint64_t features;        /* SCRT_CPU_ bits needed */
     const char *weights_path; /* for the caller: where the file with the weights is; or NULL */
     ScArena *arena;
 } ScObject;
