@@ -625,7 +625,7 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
     return ok && ret_out[0] != SC_POISON;
 }
 
-static const ImAdapter adapters[] = {
+const ImAdapter im_basic_adapters[] = {
     {"", "Constant", 1, 0, constant, 1},
     {"", "ConstantOfShape", 9, 0, constant_of_shape, 1},
     {"", "Reshape", 1, 0, reshape, 1},
@@ -647,18 +647,3 @@ static const ImAdapter adapters[] = {
     {"", "BatchNormalization", 7, 0, batchnorm, 5},
     {NULL, NULL, 0, 0, NULL, 0},
 };
-
-const ImAdapter *im_adapter(const char *domain, const char *type, int opset)
-{
-    const ImAdapter *const table[] = {
-        adapters,           im_window_adapters,    im_reduce_adapters, im_parts_adapters,
-        im_index_adapters,  im_norm_adapters,      im_loss_adapters,   im_quant_adapters,
-        im_resize_adapters, im_attention_adapters, im_einsum_adapters, im_grid_adapters,
-        im_gate_adapters};
-    for (size_t t = 0; t < sizeof table / sizeof *table; t++)
-        for (const ImAdapter *a = table[t]; a->type; a++)
-            if (!strcmp(a->type, type) && !strcmp(a->domain, domain) && opset >= a->since &&
-                (!a->until || opset <= a->until))
-                return a;
-    return NULL;
-}

@@ -74,7 +74,7 @@ static bool diagonal(const ImNode *n, Operand *o)
             uint32_t k = 0;
             if (o->label[i] != o->label[j])
                 continue;
-            if (!sc_term_const(o->dim[i], &d) || o->dim[i] != o->dim[j])
+            if (!sc_term_const(o->dim[i], &d) || o->dim[i] != o->dim[j] || d > INT32_MAX)
                 return sc_fail(cx, n->loc, SC_E_DYNAMIC,
                                "a diagonal of extents that are not known");
             for (uint32_t a = 0; a < o->rank; a++)

@@ -137,7 +137,7 @@ static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType 
     ScBuild *b = &n->im->b;
     int reach = is(r->mode, "cubic") ? 2 : 1;
     double squeeze = r->antialias && a->scale > 0 && a->scale < 1 ? a->scale : 1;
-    int first = (int)floor(-reach / squeeze) + 1, taps = 2 - 2 * first;
+    int first = (int)floor(fmax(-reach / squeeze, -MAX_TAPS)) + 1, taps = 2 - 2 * first;
     bool divide = squeeze < 1 || r->exclude;
     if (taps > MAX_TAPS || (r->antialias && a->scale == 0)) {
         sc_fail(b->cx, n->loc, SC_E_UNSUPPORTED, "Resize with antialias and %s",
@@ -202,7 +202,7 @@ static const ScTerm *scaled(const ImNode *n, const ScTerm *in, double scale)
         sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "a scale of %g", scale);
         return NULL;
     }
-    if (sc_term_const(in, &c))
+    if (sc_term_const(in, &c) && (double)c * scale < INT64_MAX / 2)
         return sc_term(cx, (int64_t)floor((double)c * scale));
     for (int64_t by = 1; by <= 64; by++)
         if (scale * (double)by == floor(scale * (double)by))

@@ -131,6 +131,39 @@ bool im_conv(const ImNode *n, ScVal *ret_out)
     return ret_out[0] != SC_POISON;
 }
 
+/* A depthwise convolution of what lies before each position: the state, or zeros, comes before x;
+ * its last positions are the next state. */
+static bool causal_conv(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    bool ok = true;
+    int64_t channels, taps;
+    const char *gate = im_str(n, "activation", "none", &ok);
+    bool silu = !strcmp(gate, "silu") || !strcmp(gate, "swish");
+    if (!ok || !im_arity(n, 2, 4) || !IM_ONLY(n, "activation"))
+        return false;
+    const ScType *t = im_type(n, 0), *w = im_type(n, 1);
+    if ((!silu && strcmp(gate, "none")) || t->rank != 3 || w->rank != 3 ||
+        !sc_term_const(w->dim[0], &channels) || !sc_term_const(w->dim[2], &taps) || taps < 1)
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE,
+                       "\"activation\" is \"%s\", the ranks are %u and %u", gate, t->rank, w->rank);
+    const ScTerm *before = sc_term(cx, taps - 1), *dim[] = {t->dim[0], t->dim[1], before};
+    const ScTerm *no_pads[] = {sc_term(cx, 0), sc_term(cx, 0)};
+    ScVal past = im_has(n, 3) ? im_in(n, 3) : im_expand(n, im_scalar(n, t->dtype, 0), 3, dim);
+    ScVal whole = taps == 1 ? im_in(n, 0) : im_concat(n, 2, 2, (ScVal[]){past, im_in(n, 0)});
+    ScVal in[] = {whole, im_in(n, 1), im_in(n, 2)};
+    const int64_t one = 1;
+    ScVal y = im_build(n, &sc_op_conv,
+                       IM_SET({"strides", SC_INTS(1, &one)}, {"pads", SC_TERMS(2, no_pads)},
+                              {"dilations", SC_INTS(1, &one)}, {"group", SC_INT(channels)}),
+                       im_has(n, 2) ? 3 : 2, in);
+    y = silu ? sc_op(b, silu, y, im_scalar(n, t->dtype, 1)) : y;
+    if (n->n_out > 1)
+        ret_out[1] = im_slice(n, whole, 2, t->dim[2], NULL);
+    return im_answer(y, ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
+}
+
 static bool pool(const ImNode *n, const ScOp *op, const char *extra, ScVal *ret_out)
 {
     const char *const known[] = {"auto_pad", "dilations", "ceil_mode", "kernel_shape",
@@ -257,6 +290,7 @@ static bool global_lp_pool(const ImNode *n, ScVal *ret_out)
 
 const ImAdapter im_window_adapters[] = {
     {"", "Conv", 1, 0, im_conv, 1},
+    {"", "CausalConvWithState", 27, 0, causal_conv, 2},
     {"", "MaxPool", 1, 0, maxpool, 2},
     {"", "AveragePool", 1, 0, avgpool, 1},
     {"", "GlobalAveragePool", 1, 0, global_pool, 1},

@@ -31,6 +31,14 @@ typedef struct ScImportOptions {
 ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
                    const ScImportOptions *opt);
 
+/* Operators that no row is by itself: import says them by other rows. */
+typedef struct ScImportOp {
+    const char *domain, *type;
+    int since, until; /* opsets; until 0: to the newest known */
+} ScImportOp;
+/* The i-th of them; false where there are no more. */
+bool sc_import_op(ScCtx *cx, uint32_t i, ScImportOp *ret);
+
 /* The model's initializers and Constant tensors by name, for a text graph that names them as its
  * source. */
 typedef struct ScInitializers ScInitializers;

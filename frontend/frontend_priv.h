@@ -92,6 +92,7 @@ typedef struct ImAdapter {
 } ImAdapter;
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset);
 /* The adapters of a family each; they end with a NULL type. */
+extern const ImAdapter im_basic_adapters[];
 extern const ImAdapter im_window_adapters[];
 extern const ImAdapter im_reduce_adapters[];
 extern const ImAdapter im_parts_adapters[];

@@ -134,6 +134,81 @@ const ScOp sc_op_bit_shift = {
     .domain = {.make = make_bit_shift},
 };
 
+/* --- bit_cast -------------------------------------------------------------------------------- */
+
+enum { TO };
+
+/* Bodies hold narrow floats as f32, which have other bits: only f32 and f64 are seen as integers.
+ */
+static bool infer_bit_cast(ScInfer *in)
+{
+    ScrtDtype from = in->in[0]->dtype, to = in->attr[TO].dtype;
+    bool wide = scrt_dtype_bits(from) >= 32;
+    if (scrt_dtype_bits(from) != scrt_dtype_bits(to))
+        return sc_infer_fail(in, SC_E_TYPE, "%s has not as many bits as %s", scrt_dtype_name(from),
+                             scrt_dtype_name(to));
+    if (from != to && !wide && (scrt_dtype_is_float(from) || scrt_dtype_is_float(to)))
+        return sc_infer_fail(in, SC_E_UNSUPPORTED, "the bits of %s as %s", scrt_dtype_name(from),
+                             scrt_dtype_name(to));
+    in->ret[0] = sc_type_with(in->cx, in->in[0], to);
+    return true;
+}
+
+static bool eval_bit_cast(ScEval *e)
+{
+    size_t bytes;
+    if (scrt_tensor_bytes(e->in[0], &bytes))
+        memcpy(e->out[0].data, e->in[0]->data, bytes);
+    return true;
+}
+
+static void body_bit_cast(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
+{
+    ScrtDtype to = sc_attr(n, TO)->dtype;
+    ScXType from = (ScXType)b->ins[in[0]].type;
+    if (from == SC_XF && !scrt_dtype_is_float(to))
+        ret_out[0] = SC_X1(b, BITS, in[0]);
+    else if (from != SC_XF && scrt_dtype_is_float(to))
+        ret_out[0] = SC_X1(b, FLOAT, in[0]);
+    else if (from == SC_XB && to != SCRT_BOOL)
+        ret_out[0] = SC_SELECT(b, in[0], sc_x_int(b, 1), sc_x_int(b, 0));
+    else if (from == SC_XI && to == SCRT_BOOL)
+        ret_out[0] = SC_X1(b, NOT, SC_X2(b, EQ, in[0], sc_x_int(b, 0)));
+    else
+        ret_out[0] = in[0];
+}
+
+static uint32_t make_bit_cast(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    static const ScrtDtype pair[][2] = {
+        {SCRT_F32, SCRT_I32}, {SCRT_I16, SCRT_U16}, {SCRT_I8, SCRT_U8}, {SCRT_BOOL, SCRT_U8}};
+    const ScrtDtype *t = pair[sc_ops_pick(r, 0, 3)];
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims);
+    ScVal x = sc_ops_input(b, "x", t[0], rank, dims);
+    ret_out[0] = sc_op_at(b, bit_cast, SC_ATTRS(SC_DT(t[1])), x);
+    return 1;
+}
+
+const ScOp sc_op_bit_cast = {
+    .name = "bit_cast",
+    .doc = "the bits of x as another type of as many bits",
+    .onnx = {"", "BitCast", 26},
+    .in = "input: any",
+    .out = "output: any",
+    .attr = {{.name = "to",
+              .kind = SC_A_DTYPE,
+              .required = true,
+              .doc = "the element type",
+              .text = SC_TEXT_DTYPE}},
+    .n_attr = 1,
+    .infer = infer_bit_cast,
+    .scale = "0 -> 0",
+    .lower = {SC_MAP, body_bit_cast},
+    .eval = eval_bit_cast,
+    .domain = {.make = make_bit_cast},
+};
+
 /* --- mod ------------------------------------------------------------------------------------- */
 
 enum { FMOD };

@@ -73,6 +73,7 @@ def statuses(tmp):
     for command in ("compile", "run", "dump", "check", "ops", "explain"):
         assert "usage" in scalec(command, "--help")
     rows = json.loads(scalec("ops", "--json"))
+    assert [r["onnx"] for r in rows].count("Split") == 1 and [r["onnx"] for r in rows].count("Gemm") == 1
     assert any(r["name"] == "matmul" and r["scale"].startswith("a, b") for r in rows)
 
 

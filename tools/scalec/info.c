@@ -3,6 +3,8 @@
  */
 #include "tools/scalec/cli.h"
 
+#include "frontend/frontend.h"
+
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,20 @@ static json_t *op_json(const ScOp *op)
                      "scale", op->scale, "class", sc_class[op->lower.cls].name, "expansion",
                      op->expand != NULL, "gradient", op->grad != NULL, "quantizable",
                      op->quantizable != 0);
+}
+
+static json_t *import_json(const ScImportOp *op)
+{
+    return json_pack("{s:n, s:s, s:s, s:s, s:i, s:i}", "name", "doc",
+                     "import says it by other rows", "domain", op->domain, "onnx", op->type,
+                     "since", op->since, "until", op->until);
+}
+
+static void onnx_text(const char *domain, const char *type, int since, int until, char *ret,
+                      size_t size)
+{
+    snprintf(ret, size, "%s%s%s (%d%s)", domain, *domain ? "::" : "", type, since,
+             until ? "-" : "+");
 }
 
 int cmd_ops(Cli *cli)
@@ -33,11 +49,20 @@ int cmd_ops(Cli *cli)
             continue;
         }
         if (op->onnx.type)
-            snprintf(onnx, sizeof onnx, "%s%s%s (%d%s)", op->onnx.domain,
-                     *op->onnx.domain ? "::" : "", op->onnx.type, op->onnx.since,
-                     op->onnx.until ? "-" : "+");
+            onnx_text(op->onnx.domain, op->onnx.type, op->onnx.since, op->onnx.until, onnx,
+                      sizeof onnx);
         printf("%-16s %-24s %-9s %-28s %s\n", op->name, onnx, sc_class[op->lower.cls].name,
                op->scale ? op->scale : "-", op->doc);
+    }
+    ScImportOp import;
+    for (uint32_t i = 0; sc_import_op(cli->cx, i, &import); i++) {
+        if (cli->json) {
+            json_array_append_new(list, import_json(&import));
+            continue;
+        }
+        char onnx[64];
+        onnx_text(import.domain, import.type, import.since, import.until, onnx, sizeof onnx);
+        printf("%-16s %-24s %-9s %-28s %s\n", "-", onnx, "-", "-", "import says it by other rows");
     }
     if (cli->json) {
         json_dumpf(list, stdout, JSON_INDENT(1));
