@@ -52,6 +52,14 @@ const ScOp sc_op_leaky_relu = {
     .eval = eval_leaky_relu,
 };
 
+/* Of x about 1; what is left of the negative half is small. */
+static void grow_swish(const ScGrow *g)
+{
+    if (g->ret[0] != SC_NO_G)
+        g->ret[0] -= 179;
+    g->ret_lean[0] = SC_LEANS;
+}
+
 /* --- gelu ------------------------------------------------------------------------------------ */
 
 enum { X, BETA };
@@ -129,7 +137,7 @@ const ScOp sc_op_gelu = {
     .infer = infer_gelu,
     .scale = "a, -a -> a",
     .top = sc_ops_top_first,
-    .grow = {-0.7f},
+    .growth = grow_swish,
     .expand = expand_gelu,
     .eval = eval_gelu,
     .domain = {-0.5, 2, make_gelu}, /* far below 0, 1 + erf cancels */
@@ -180,7 +188,7 @@ const ScOp sc_op_silu = {
     .infer = infer_silu,
     .scale = "a, -a -> a",
     .top = sc_ops_top_first,
-    .grow = {-0.7f},
+    .growth = grow_swish,
     .expand = expand_silu,
     .eval = eval_silu,
     .domain = {-2, 2, make_silu},

@@ -137,6 +137,20 @@ void sc_ops_grow(const ScGrow *g, ScCount n, int halves)
     g->ret_shift[0] = halves < 0 ? sc_term_scale(cx, bits, -1) : bits;
 }
 
+/* So much of the power is left in any case: neighbours in an image are seldom independent. */
+#define LEFT 0x1p-4
+
+void sc_ops_grow_mean(const ScGrow *g, ScCount n)
+{
+    double lean = g->lean[0] / 255.0, left = lean + (1 - lean) / n.c;
+    if (n.sym)
+        sc_ops_grow(g, n, lean >= 0.5 ? 0 : -1);
+    else if (g->ret[0] != SC_NO_G)
+        g->ret[0] += sc_log2_256(left < LEFT ? LEFT : left) / 2;
+    if (g->ret_lean[0] == 0)
+        g->ret_lean[0] = (uint8_t)(255 * lean / left);
+}
+
 double sc_ops_exp2(int32_t x256)
 {
     int32_t whole = x256 >= 0 ? x256 / 256 : -((255 - x256) / 256);
@@ -188,6 +202,7 @@ void sc_ops_grow_gate(const ScGrow *g)
 {
     if (g->in[0] != SC_NO_G)
         g->ret[0] = g->in[0] - 205; /* 0.8 bits, of x about 1 */
+    g->ret_lean[0] = SC_LEANS;
 }
 
 void sc_ops_grow_bend(const ScGrow *g)

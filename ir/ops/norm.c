@@ -305,6 +305,17 @@ static uint32_t make_batchnorm(ScBuild *b, uint64_t *r, ScVal *ret_out)
     return 1;
 }
 
+/* The statistics are those of x: the result is as large as the scale. A mean of nothing but zeros
+ * was never measured, and then the result is as large as x makes it. */
+static void grow_batchnorm(const ScGrow *g)
+{
+    if (g->in[3] != SC_NO_G || g->in[0] == SC_NO_G || g->in[1] == SC_NO_G || g->in[4] == SC_NO_G)
+        return;
+    g->ret[0] = g->in[0] + g->in[1] - g->in[4] / 2;
+    sc_ops_grow_bias(g, 2);
+    g->ret_lean[0] = g->nonneg[1] ? g->lean[0] : 0;
+}
+
 const ScOp sc_op_batchnorm = {
     .name = "batchnorm",
     .doc = "(x - mean) / sqrt(var + epsilon) * scale + B, each one a channel",
@@ -313,6 +324,7 @@ const ScOp sc_op_batchnorm = {
     .out = "Y: float",
     .infer = infer_batchnorm,
     .scale = "a, s, s, a, 2a, 2a -> s",
+    .growth = grow_batchnorm,
     .expand = expand_batchnorm,
     .eval = eval_batchnorm,
     .domain = {0.125, 4, make_batchnorm},

@@ -88,6 +88,10 @@ void sc_ops_count(ScCtx *cx, ScCount *n, const ScTerm *extent); /* n times exten
 /* Adds halves/2 * log2 n to result 0's estimate, for symbolic extents to its exponent. A sum of n
  * independent terms has n times their variance: 1. Terms of one sign: 2. */
 void sc_ops_grow(const ScGrow *g, ScCount n, int halves);
+/* The same for the mean of n elements: 1/n of the power of what has no sign is left, and all of
+ * what leans to one side; of a symbolic number, by whichever is more. */
+void sc_ops_grow_mean(const ScGrow *g, ScCount n);
+#define SC_LEANS 250              /* of 255: x gate(x), which is nearly all of one sign */
 double sc_ops_exp2(int32_t x256); /* 2^(x256 / 256), the same on every machine */
 /* What `a...` gives where the operands are added, and where one of them is picked; operands without
  * an estimate (no floats, `any`) do not count. */

@@ -199,11 +199,9 @@ static bool eval_mean(ScEval *e)
     return true;
 }
 
-/* The mean of n independent terms has 1/n of their variance; of terms of one sign it is as large
- * as they are. */
 static void grow_mean(const ScGrow *g)
 {
-    sc_ops_grow(g, reduced_count(g->g, g->n), g->nonneg[0] ? 0 : -1);
+    sc_ops_grow_mean(g, reduced_count(g->g, g->n));
 }
 
 static void post_mean(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)

@@ -26,6 +26,7 @@ static void grow_kept(const ScGrow *g)
 {
     if (g->in[0] != SC_NO_G)
         g->ret[0] = g->in[0] - 77;
+    g->ret_lean[0] = g->lean[0] > 128 ? g->lean[0] : 128;
 }
 
 static double elu(const ScEval *e, const double *x)

@@ -437,7 +437,7 @@ static void grow_avgpool(const ScGrow *g)
     ScCount k = {1, NULL};
     for (uint32_t i = 0; i < kernel->n; i++)
         k.c *= (double)kernel->is[i];
-    sc_ops_grow(g, k, g->nonneg[X] ? 0 : -1);
+    sc_ops_grow_mean(g, k);
 }
 
 /* One position: the largest element inside x, at least top; or the mean, whose divisor counts what
