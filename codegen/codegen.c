@@ -73,29 +73,37 @@ static bool check_sizes(CgModule *m, const ScGraph *g, const ScLoc *loc)
     return true;
 }
 
+static bool embeds(const CgModule *m)
+{
+    return m->weights.n <= m->opt->embed_limit;
+}
+
+static bool write_model(CgModule *m, const CgKernels *k, CgModelParts *parts)
+{
+    CgPlan plan = {0};
+    CgProgram program = {0};
+    bool ok = cg_plan(m, k, &plan) && cg_weights_write(m) && cg_program(m, k, &plan, &program);
+    parts->embed = embeds(m);
+    ok = ok && cg_emit_model(m, k, &program, parts);
+    cg_program_done(&program);
+    cg_plan_done(&plan);
+    return ok;
+}
+
 static bool generate(CgModule *m, ScObject *o, ScEmit emit)
 {
     CgKernels k;
-    CgPlan plan;
-    CgSymbols s = cg_symbols(m);
     CgModelParts parts = {
         .symbol = m->opt->symbol ? m->opt->symbol : identifier(m->arena, m->g->name),
         .name = m->g->name ? m->g->name : "",
         .info = m->opt->info ? m->opt->info : "{}",
     };
     if (!check_sizes(m, m->g, NULL) || !cg_kernels(m, &k) || !cg_pack_operands(m, &k) ||
-        !cg_plan(m, &k, &s, &plan) || !cg_weights_write(m))
-        return false;
-    parts.embed = m->weights.n <= m->opt->embed_limit;
-    parts.shapes = cg_emit_shapes(m, &s, &plan);
-    if (!parts.shapes)
-        return false;
-    parts.run = cg_emit_run(m, &k, &s, &plan);
-    if (!cg_emit_model(m, &k, &s, &parts) || !cg_optimize(m) ||
+        !write_model(m, &k, &parts) || !cg_optimize(m) ||
         !cg_emit_module(m, emit, o->arena, &o->bytes, &o->n))
         return false;
     o->emit = emit;
-    o->embedded = parts.embed;
+    o->embedded = embeds(m);
     o->symbol = sc_strdup(o->arena, parts.symbol);
     o->header = cg_header(m, o->arena, parts.symbol);
     o->features = m->target.bits;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The LLVM module: set-up, the light pass list, emission; the term table and the packed constants.
- */
+/* The LLVM module: set-up, the light pass list, emission; the packed constants. */
 #include "codegen/module.h"
 
 #include <llvm-c/Analysis.h>
@@ -73,7 +72,6 @@ void cg_module_done(CgModule *m)
         LLVMDisposeTargetMachine(m->tm);
     if (m->ctx)
         LLVMContextDispose(m->ctx);
-    sc_buf_free(m->term);
     cg_weights_done(&m->weights);
     sc_arena_free(m->arena);
 }
@@ -109,17 +107,7 @@ LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type)
     return fn;
 }
 
-/* --- Terms and constants --------------------------------------------------------------------- */
-
-uint32_t cg_term_index(CgModule *m, const ScTerm *t)
-{
-    for (uint32_t i = 0; i < m->n_term; i++) {
-        if (m->term[i] == t)
-            return i;
-    }
-    sc_buf_push(m->term, m->n_term, m->cap_term, t);
-    return m->n_term - 1;
-}
+/* --- Constants --------------------------------------------------------------------- */
 
 bool cg_const_check(CgModule *m, const ScGraph *g, const ScNode *n, int64_t *ret_exp)
 {

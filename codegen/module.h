@@ -28,7 +28,10 @@ struct CgFunc {
     CgPack *pack;                 /* out: [n_in], for constant operands only; zeroed: raw */
     const ScTerm *scratch;        /* out: bytes of scratch shared by the threads; NULL: none */
     const ScTerm *scratch_thread; /* out: bytes of scratch for each thread; NULL: none */
-    const char *what;             /* out: class, variants, tile, in words; in the module's arena */
+    const ScTerm **term;          /* out: [n_term] its parameters, in order */
+    uint32_t n_term, cap_term;
+    uint32_t index;   /* of ScrtEntry.fn */
+    const char *what; /* out: class, variants, tile, in words; in the module's arena */
 };
 
 typedef struct CgClass {
@@ -51,9 +54,7 @@ struct CgModule {
     LLVMTypeRef t_body;  /* void (ptr args, i64 begin, i64 end, i32 thread): ScrtBody */
     LLVMTypeRef t_entry; /* void (ptr args) */
 
-    /* Terms that emitted code reads from the table that run fills after the symbols are bound. */
-    const ScTerm **term;
-    uint32_t n_term, cap_term;
+    uint32_t n_fn; /* kernels' functions emitted so far */
 
     CgWeights weights;
 };
@@ -67,9 +68,6 @@ void cg_attribute(CgModule *m, LLVMValueRef fn, const char *name);
 /* Runs the pass list; then the module as an object or text, in a. False after sc_fail. */
 bool cg_optimize(CgModule *m);
 bool cg_emit_module(CgModule *m, ScEmit emit, ScArena *a, void **ret, size_t *ret_n);
-
-/* Index of a term in the table; t is not constant. */
-uint32_t cg_term_index(CgModule *m, const ScTerm *t);
 
 /* A `const` node of any graph can be stored: *ret_exp is its exponent. False after sc_fail. */
 bool cg_const_check(CgModule *m, const ScGraph *g, const ScNode *n, int64_t *ret_exp);

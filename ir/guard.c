@@ -7,21 +7,7 @@
 
 bool sc_guard_holds(ScGuardKind kind, int64_t a, int64_t b)
 {
-    switch (kind) {
-    case SC_GUARD_EQUAL:
-        return a == b;
-    case SC_GUARD_DIFFER:
-        return a != b;
-    case SC_GUARD_AT_MOST:
-        return a <= b;
-    case SC_GUARD_DIVIDES:
-        return a == 0 ? b == 0 : a == -1 || b % a == 0;
-    case SC_GUARD_MEET:
-        return a == b || a == 1 || b == 1;
-    case SC_GUARD_FITS:
-        return a == b || a == 1;
-    }
-    return false;
+    return scrt_guard_holds(kind, a, b);
 }
 
 /* --- Deciding -------------------------------------------------------------------------------- */

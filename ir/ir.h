@@ -154,12 +154,13 @@ typedef struct ScState {
 /* What the rule of some node needs of two terms and nothing proves: checked while the program runs,
  * as soon as their symbols are bound and before any kernel relies on it. */
 typedef enum ScGuardKind {
-    SC_GUARD_EQUAL,   /* a = b */
-    SC_GUARD_DIFFER,  /* a != b */
-    SC_GUARD_AT_MOST, /* a <= b */
-    SC_GUARD_DIVIDES, /* b is a multiple of a; 0 divides 0 alone */
-    SC_GUARD_MEET,    /* a = b, or one of them is 1: extents that meet in a broadcast */
-    SC_GUARD_FITS,    /* a = b, or a = 1: an extent that is repeated to b */
+    SC_GUARD_EQUAL = SCRT_GUARD_EQUAL,     /* a = b */
+    SC_GUARD_DIFFER = SCRT_GUARD_DIFFER,   /* a != b */
+    SC_GUARD_AT_MOST = SCRT_GUARD_AT_MOST, /* a <= b */
+    SC_GUARD_DIVIDES = SCRT_GUARD_DIVIDES, /* b is a multiple of a; 0 divides 0 alone */
+    SC_GUARD_MEET =
+        SCRT_GUARD_MEET, /* a = b, or one of them is 1: extents that meet in a broadcast */
+    SC_GUARD_FITS = SCRT_GUARD_FITS, /* a = b, or a = 1: an extent that is repeated to b */
 } ScGuardKind;
 #define SC_GUARD_KINDS 6
 

@@ -100,11 +100,11 @@ static int take_option(Cli *c, int option)
 
 static int unknown_symbol(const Cli *c, const char *argument)
 {
-    const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     char names[400] = "none";
-    for (uint32_t k = 0; k < m->n_sym; k++) {
+    for (uint32_t k = 0; k < e->n_sym; k++) {
         size_t n = k ? strlen(names) : 0;
-        snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", m->sym[k]);
+        snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", e->sym[k]);
     }
     return cli_fail(c, USAGE, "--dim %.100s: the model has no symbol of that name; it has: %s",
                     argument, names);
@@ -119,8 +119,8 @@ static int check_dims(const Cli *c)
             return cli_fail(c, USAGE, "--dim takes NAME=NUMBER, not '%.100s'", c->dim[i]);
         size_t n = (size_t)(equals - c->dim[i]);
         bool known = false;
-        for (uint32_t k = 0; k < c->model->n_sym; k++)
-            known |= strlen(c->model->sym[k]) == n && memcmp(c->model->sym[k], c->dim[i], n) == 0;
+        for (uint32_t k = 0; k < c->entry->n_sym; k++)
+            known |= strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], c->dim[i], n) == 0;
         if (!known)
             return unknown_symbol(c, c->dim[i]);
     }
@@ -135,9 +135,9 @@ static int check_options(const Cli *c)
             !scrt_ends_with(c->output, ".safetensors"))
             return cli_fail(c, USAGE, "-o %.300s: the name must end in .npz, .npy or .safetensors",
                             c->output);
-        if (scrt_ends_with(c->output, ".npy") && c->model->n_out != 1)
+        if (scrt_ends_with(c->output, ".npy") && c->entry->n_out != 1)
             return cli_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
-                            c->output, c->model->n_out);
+                            c->output, c->entry->n_out);
     } else if (c->output && (c->top || c->profile)) {
         return cli_fail(c, USAGE, "-o - fills standard output, so --top and --profile cannot");
     }
@@ -181,7 +181,7 @@ static int parse(Cli *c, int argc, char **argv)
 
 static int fail_cpu(const Cli *c)
 {
-    uint64_t lacks = c->model->features & ~scrt_cpu_features();
+    uint64_t lacks = c->entry->features & ~scrt_cpu_features();
     char list[512] = "";
     for (uint32_t b = 0; b < 64; b++) {
         size_t n = strlen(list);
@@ -275,7 +275,7 @@ static bool same_file(const char *a, const char *b)
 /* An output would replace an input; a state that is saved where it was loaded moves on. */
 static int check_outputs(const Cli *c)
 {
-    for (uint32_t i = 0; i < c->model->n_in; i++)
+    for (uint32_t i = 0; i < c->entry->n_in; i++)
         for (int k = 0; k < 2; k++) {
             const char *out = k ? c->state_save : c->output;
             if (out && c->source[i] && same_file(out, c->source[i]))
@@ -288,22 +288,22 @@ static int check_outputs(const Cli *c)
 
 static int save_outputs(const Cli *c)
 {
-    const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     ScrtIoError err;
     bool single =
-        scrt_ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && m->n_out == 1);
+        scrt_ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && e->n_out == 1);
     if (single)
         return scrt_npy_write(c->output, &c->out[0], &err) == SCRT_OK
                    ? DONE
                    : cli_fail(c, FAULT, "%s", err.text);
-    ScrtNamed *item = scrt_alloc(m->n_out * sizeof *item);
+    ScrtNamed *item = scrt_alloc(e->n_out * sizeof *item);
     if (!item)
         return cli_fail(c, FAULT, "out of memory");
-    for (uint32_t i = 0; i < m->n_out; i++)
-        item[i] = (ScrtNamed){(char *)m->out[i].name, c->out[i]};
+    for (uint32_t i = 0; i < e->n_out; i++)
+        item[i] = (ScrtNamed){(char *)e->out[i].name, c->out[i]};
     ScrtStatus s = scrt_ends_with(c->output, ".safetensors")
-                       ? scrt_safetensors_write(c->output, item, m->n_out, &err)
-                       : scrt_npz_write(c->output, item, m->n_out, &err);
+                       ? scrt_safetensors_write(c->output, item, e->n_out, &err)
+                       : scrt_npz_write(c->output, item, e->n_out, &err);
     scrt_free(item);
     return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
 }
@@ -317,11 +317,11 @@ static int run_once(Cli *c)
         status = save_outputs(c);
     if (status != DONE)
         return status;
-    for (uint32_t i = 0; i < c->model->n_out; i++) {
+    for (uint32_t i = 0; i < c->entry->n_out; i++) {
         if (c->top)
-            print_top(c->model->out[i].name, &c->out[i], c->top);
+            print_top(c->entry->out[i].name, &c->out[i], c->top);
         else if (!c->output)
-            print_tensor(c->model->out[i].name, &c->out[i]);
+            print_tensor(c->entry->out[i].name, &c->out[i]);
     }
     if (c->profile)
         print_profile(c);
@@ -371,11 +371,11 @@ static void *zeroed(size_t bytes)
 
 static bool make_room(Cli *c, int argc)
 {
-    const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     c->input = zeroed(2 * (size_t)argc * sizeof *c->input);
-    c->in = zeroed(m->n_in * sizeof *c->in);
-    c->out = zeroed(m->n_out * sizeof *c->out);
-    c->source = zeroed(m->n_in * sizeof *c->source);
+    c->in = zeroed(e->n_in * sizeof *c->in);
+    c->out = zeroed(e->n_out * sizeof *c->out);
+    c->source = zeroed(e->n_in * sizeof *c->source);
     if (!c->input || !c->in || !c->out || !c->source)
         return false;
     c->dim = c->input + argc;
@@ -384,9 +384,9 @@ static bool make_room(Cli *c, int argc)
 
 static void release(Cli *c)
 {
-    for (uint32_t i = 0; c->in && i < c->model->n_in; i++)
+    for (uint32_t i = 0; c->in && i < c->entry->n_in; i++)
         scrt_free(c->in[i].data);
-    for (uint32_t i = 0; c->out && i < c->model->n_out; i++)
+    for (uint32_t i = 0; c->out && i < c->entry->n_out; i++)
         scrt_free(c->out[i].data);
     scrt_free(c->in);
     scrt_free(c->out);
@@ -404,6 +404,7 @@ int scrt_main_with(const ScrtModel *model, int argc, char **argv, ScrtRunFn run,
 {
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     Cli c = {.model = model,
+             .entry = model->abi == SCRT_ABI ? model->entry : NULL,
              .program = slash      ? slash + 1
                         : argc > 0 ? argv[0]
                                    : model->name,

@@ -31,12 +31,12 @@ static double quantile(const double *sorted, int n, double q)
 static void print_kernels_json(const Cli *c)
 {
     fputs(", \"kernels\": [", stdout);
-    for (uint32_t i = 0; i < c->model->n_kernel; i++) {
+    for (uint32_t i = 0; i < c->entry->n_kernel; i++) {
         uint64_t runs, ns = scrt_profile(c->session, i, &runs);
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
-        print_json_string(stdout, c->model->kernel[i].name);
+        print_json_string(stdout, c->entry->kernel[i].name);
         fputs(", \"from\": ", stdout);
-        print_json_string(stdout, c->model->kernel[i].from);
+        print_json_string(stdout, c->entry->kernel[i].from);
         printf(", \"runs\": %llu, \"ms\": %.6g}", (unsigned long long)runs, (double)ns * 1e-6);
     }
     fputc(']', stdout);
@@ -47,9 +47,9 @@ static void print_json(const Cli *c, const double *ms, int n, double mean)
     fputs("{\"model\": ", stdout);
     print_json_string(stdout, c->model->name);
     fputs(", \"inputs\": {", stdout);
-    for (uint32_t i = 0; i < c->model->n_in; i++) {
+    for (uint32_t i = 0; i < c->entry->n_in; i++) {
         fputs(i ? ", " : "", stdout);
-        print_json_string(stdout, c->model->in[i].name);
+        print_json_string(stdout, c->entry->in[i].name);
         fputs(": ", stdout);
         print_dims(stdout, &c->in[i]);
     }
@@ -64,9 +64,9 @@ static void print_json(const Cli *c, const double *ms, int n, double mean)
 
 static void print_words(const Cli *c, const double *ms, int n, double mean)
 {
-    for (uint32_t i = 0; i < c->model->n_in; i++) {
+    for (uint32_t i = 0; i < c->entry->n_in; i++) {
         fputs("input ", stdout);
-        print_text(stdout, c->model->in[i].name);
+        print_text(stdout, c->entry->in[i].name);
         printf(": %s", scrt_dtype_name((ScrtDtype)c->in[i].dtype));
         print_dims(stdout, &c->in[i]);
         puts(c->made_up ? ", random" : "");

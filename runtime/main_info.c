@@ -19,27 +19,30 @@ static void print_ports(const char *title, const ScrtPort *p, uint32_t n)
         print_port(&p[i]);
 }
 
-static void print_signature(const ScrtModel *m)
+static void print_signature(const Cli *c)
 {
-    print_ports("inputs", m->in, m->n_in);
-    print_ports("outputs", m->out, m->n_out);
+    const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
+    print_ports("inputs", e->in, e->n_in);
+    print_ports("outputs", e->out, e->n_out);
     print_ports("states", m->state, m->n_state);
 }
 
 void print_help(const Cli *c)
 {
     const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     fputs("usage: ", stdout);
     print_text(stdout, c->program);
     fputs(" [options]\n\nRuns the model ", stdout);
     print_text(stdout, m->name);
     puts(" once.\n");
-    print_signature(m);
+    print_signature(c);
     fputs("\n"
           "  -i NAME=FILE        an input: .npy, or a tensor as ONNX .pb; - is standard input\n"
           "  -i FILE.npz         several inputs, by name\n",
           stdout);
-    if (m->n_in == 1)
+    if (e->n_in == 1)
         puts("  -i FILE             the input");
     fputs("  -o FILE             the outputs: .npz, or .npy where there is one; without it they\n"
           "                      are printed\n"
@@ -171,9 +174,9 @@ static const char *weights_place(const ScrtModel *m)
 
 static void print_made_dims(const Cli *c)
 {
-    for (uint32_t i = 0; i < c->model->n_in; i++) {
+    for (uint32_t i = 0; i < c->entry->n_in; i++) {
         fputs(i ? ", " : "", stdout);
-        print_text(stdout, c->model->in[i].name);
+        print_text(stdout, c->entry->in[i].name);
         fputc(' ', stdout);
         print_dims(stdout, &c->in[i]);
     }
@@ -182,20 +185,21 @@ static void print_made_dims(const Cli *c)
 static void print_info_words(const Cli *c)
 {
     const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     Json j = {.at = m->info};
     print_text(stdout, m->name);
     putchar('\n');
-    print_signature(m);
+    print_signature(c);
     skip_space(&j);
     if (*j.at == '{' && !print_members(&j))
         puts("(the rest of what the compiler noted is not understood)");
     printf("weights: %llu bytes, %s\n", (unsigned long long)m->weights_size, weights_place(m));
     fputs("processor features:", stdout);
     for (uint32_t b = 0; b < 64; b++)
-        if (m->features >> b & 1)
+        if (e->features >> b & 1)
             printf(" %s", scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
-    puts(m->features ? "" : " none beyond the baseline");
-    printf("kernels: %u\n", m->n_kernel);
+    puts(e->features ? "" : " none beyond the baseline");
+    printf("kernels: %u\n", e->n_kernel);
     if (c->ran) {
         printf("peak memory: %llu bytes beside the weights, with ",
                (unsigned long long)scrt_peak_bytes(c->session));
@@ -221,29 +225,30 @@ static void print_ports_json(const char *key, const ScrtPort *p, uint32_t n)
 static void print_info_json(const Cli *c)
 {
     const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     fputs("{\"model\": ", stdout);
     print_json_string(stdout, m->name);
     printf(", \"info\": %s", m->info);
-    print_ports_json("inputs", m->in, m->n_in);
-    print_ports_json("outputs", m->out, m->n_out);
+    print_ports_json("inputs", e->in, e->n_in);
+    print_ports_json("outputs", e->out, e->n_out);
     print_ports_json("states", m->state, m->n_state);
     printf(", \"weights_bytes\": %llu, \"weights_embedded\": %s, \"features\": [",
            (unsigned long long)m->weights_size, m->weights ? "true" : "false");
     const char *comma = "";
     for (uint32_t b = 0; b < 64; b++)
-        if (m->features >> b & 1) {
+        if (e->features >> b & 1) {
             fputs(comma, stdout);
             print_json_string(stdout, scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
             comma = ", ";
         }
     printf("], \"kernels\": [");
-    for (uint32_t i = 0; i < m->n_kernel; i++) {
+    for (uint32_t i = 0; i < e->n_kernel; i++) {
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
-        print_json_string(stdout, m->kernel[i].name);
+        print_json_string(stdout, e->kernel[i].name);
         fputs(", \"from\": ", stdout);
-        print_json_string(stdout, m->kernel[i].from);
+        print_json_string(stdout, e->kernel[i].from);
         fputs(", \"what\": ", stdout);
-        print_json_string(stdout, m->kernel[i].what);
+        print_json_string(stdout, e->kernel[i].what);
         putchar('}');
     }
     putchar(']');

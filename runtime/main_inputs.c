@@ -47,7 +47,7 @@ bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text
  * model's. */
 static int check_head(const Cli *c, uint32_t i, const ScrtTensor *t, const char *path)
 {
-    const ScrtPort *p = &c->model->in[i];
+    const ScrtPort *p = &c->entry->in[i];
     if (t->dtype == SCRT_DTYPE_NONE) /* reading it says why */
         return DONE;
     if (!scrt_dtype_adopts(t->dtype, p->dtype))
@@ -74,7 +74,7 @@ static int check_head(const Cli *c, uint32_t i, const ScrtTensor *t, const char 
 static int take(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path)
 {
     ScrtIoError err;
-    const ScrtPort *p = &c->model->in[i];
+    const ScrtPort *p = &c->entry->in[i];
     if (c->in[i].data)
         return cli_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s", p->name,
                         c->source[i], path);
@@ -87,12 +87,12 @@ static int take(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const c
     return DONE;
 }
 
-static void list_inputs(const ScrtModel *m, char *buf, size_t room)
+static void list_inputs(const ScrtEntry *e, char *buf, size_t room)
 {
     buf[0] = '\0';
-    for (uint32_t i = 0; i < m->n_in; i++) {
+    for (uint32_t i = 0; i < e->n_in; i++) {
         size_t n = strlen(buf);
-        snprintf(buf + n, room - n, "%s%s", i ? ", " : "", m->in[i].name);
+        snprintf(buf + n, room - n, "%s%s", i ? ", " : "", e->in[i].name);
     }
 }
 
@@ -100,7 +100,7 @@ static void list_inputs(const ScrtModel *m, char *buf, size_t room)
 static int fail_names(const Cli *c, const ScrtTensorFile *f, const char *path)
 {
     char names[400], holds[400] = "";
-    list_inputs(c->model, names, sizeof names);
+    list_inputs(c->entry, names, sizeof names);
     for (uint32_t k = 0; k < scrt_tensors_count(f); k++) {
         size_t n = strlen(holds);
         snprintf(holds + n, sizeof holds - n, "%s%s", k ? ", " : "", scrt_tensors_item(f, k)->name);
@@ -114,11 +114,11 @@ static int fail_names(const Cli *c, const ScrtTensorFile *f, const char *path)
  * The only tensor of a file is the only input, whatever its name. */
 static int take_by_name(Cli *c, const ScrtTensorFile *f, const char *path)
 {
-    const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     int status = DONE;
     uint32_t found = 0;
-    for (uint32_t i = 0; i < m->n_in && status == DONE; i++) {
-        int64_t k = scrt_tensors_find(f, m->in[i].name);
+    for (uint32_t i = 0; i < e->n_in && status == DONE; i++) {
+        int64_t k = scrt_tensors_find(f, e->in[i].name);
         if (k < 0)
             continue;
         found++;
@@ -126,32 +126,32 @@ static int take_by_name(Cli *c, const ScrtTensorFile *f, const char *path)
     }
     if (found > 0)
         return status;
-    if (m->n_in == 1 && scrt_tensors_count(f) == 1)
+    if (e->n_in == 1 && scrt_tensors_count(f) == 1)
         return take(c, 0, f, 0, path);
     if (!scrt_tensors_single(f))
         return fail_names(c, f, path);
     char names[400];
-    list_inputs(m, names, sizeof names);
+    list_inputs(e, names, sizeof names);
     return cli_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", path, path,
                     names);
 }
 
 static int take_named(Cli *c, uint32_t i, const ScrtTensorFile *f, const char *path)
 {
-    int64_t k = scrt_tensors_find(f, c->model->in[i].name);
+    int64_t k = scrt_tensors_find(f, c->entry->in[i].name);
     if (k < 0 && scrt_tensors_count(f) != 1)
         return fail_names(c, f, path);
     return take(c, i, f, k < 0 ? 0 : (uint32_t)k, path);
 }
 
 /* The input of the longest name that NAME=FILE begins with, as names may hold '='; -1: none. */
-static int64_t input_of(const ScrtModel *m, const char *argument)
+static int64_t input_of(const ScrtEntry *e, const char *argument)
 {
     int64_t best = -1;
-    for (uint32_t i = 0; i < m->n_in; i++) {
-        size_t n = strlen(m->in[i].name);
-        if (strncmp(argument, m->in[i].name, n) == 0 && argument[n] == '=' &&
-            (best < 0 || n > strlen(m->in[best].name)))
+    for (uint32_t i = 0; i < e->n_in; i++) {
+        size_t n = strlen(e->in[i].name);
+        if (strncmp(argument, e->in[i].name, n) == 0 && argument[n] == '=' &&
+            (best < 0 || n > strlen(e->in[best].name)))
             best = i;
     }
     return best;
@@ -159,20 +159,20 @@ static int64_t input_of(const ScrtModel *m, const char *argument)
 
 static int load_argument(Cli *c, const char *argument)
 {
-    int64_t i = input_of(c->model, argument);
-    const char *path = i < 0 ? argument : argument + strlen(c->model->in[i].name) + 1;
+    int64_t i = input_of(c->entry, argument);
+    const char *path = i < 0 ? argument : argument + strlen(c->entry->in[i].name) + 1;
     const char *equals = strchr(argument, '=');
     ScrtTensorFile *f;
     ScrtIoError err;
     if (i < 0 && equals && access(argument, F_OK) != 0) {
         char names[400];
-        list_inputs(c->model, names, sizeof names);
+        list_inputs(c->entry, names, sizeof names);
         return cli_fail(c, USAGE, "-i %.300s: the model has no input '%.*s'; it has: %s", argument,
                         equals - argument < 100 ? (int)(equals - argument) : 100, argument, names);
     }
     if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
         return i < 0 ? cli_fail(c, FAULT, "%s", err.text)
-                     : cli_fail(c, FAULT, "input '%.100s': %s", c->model->in[i].name, err.text);
+                     : cli_fail(c, FAULT, "input '%.100s': %s", c->entry->in[i].name, err.text);
     int status = i < 0 ? take_by_name(c, f, path) : take_named(c, (uint32_t)i, f, path);
     scrt_tensors_close(f);
     return status;
@@ -180,15 +180,15 @@ static int load_argument(Cli *c, const char *argument)
 
 int load_inputs(Cli *c)
 {
-    const ScrtModel *m = c->model;
+    const ScrtEntry *e = c->entry;
     int status = DONE;
     for (int i = 0; i < c->n_input && status == DONE; i++)
         status = load_argument(c, c->input[i]);
-    for (uint32_t i = 0; i < m->n_in && status == DONE; i++)
+    for (uint32_t i = 0; i < e->n_in && status == DONE; i++)
         if (!c->in[i].data)
             status =
                 cli_fail(c, USAGE, "input '%.100s', %s[%.200s], is missing: -i NAME=FILE.npy",
-                         m->in[i].name, scrt_dtype_name((ScrtDtype)m->in[i].dtype), m->in[i].dims);
+                         e->in[i].name, scrt_dtype_name((ScrtDtype)e->in[i].dtype), e->in[i].dims);
     return status;
 }
 
@@ -222,8 +222,8 @@ static int dim_value(const Cli *c, const ScrtPort *p, uint32_t i, int64_t *ret)
         return DONE;
     *ret = 1;
     bool symbol = false;
-    for (uint32_t k = 0; k < c->model->n_sym; k++)
-        symbol |= strlen(c->model->sym[k]) == n && memcmp(c->model->sym[k], text, n) == 0;
+    for (uint32_t k = 0; k < c->entry->n_sym; k++)
+        symbol |= strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], text, n) == 0;
     if (!symbol)
         return cli_fail(c, USAGE, "input '%.100s' has the dimension '%.*s': give the input with -i",
                         p->name, n < 100 ? (int)n : 100, text);
@@ -237,8 +237,8 @@ int make_inputs(Cli *c)
 {
     uint64_t state = 1;
     c->made_up = true;
-    for (uint32_t i = 0; i < c->model->n_in; i++) {
-        const ScrtPort *p = &c->model->in[i];
+    for (uint32_t i = 0; i < c->entry->n_in; i++) {
+        const ScrtPort *p = &c->entry->in[i];
         ScrtTensor *t = &c->in[i];
         t->dtype = p->dtype;
         t->rank = p->rank;

@@ -281,7 +281,7 @@ static int by_time(const void *a, const void *b)
 
 void print_profile(const Cli *c)
 {
-    uint32_t n = c->model->n_kernel;
+    uint32_t n = c->entry->n_kernel;
     Spent *spent = scrt_alloc(n * sizeof *spent);
     uint64_t all = 0;
     if (!spent) {
@@ -296,7 +296,7 @@ void print_profile(const Cli *c)
     qsort(spent, n, sizeof *spent, by_time);
     printf("%-8s %10s %6s %8s  %s\n", "kernel", "ms/run", "share", "runs", "what, and from where");
     for (uint32_t i = 0; i < n; i++) {
-        const ScrtKernelInfo *k = &c->model->kernel[spent[i].kernel];
+        const ScrtKernelInfo *k = &c->entry->kernel[spent[i].kernel];
         double ms = (double)spent[i].ns * 1e-6;
         printf(
             "%-8s %10.4f %5.1f%% %8llu  ", k->name, spent[i].runs ? ms / (double)spent[i].runs : 0,

@@ -11,6 +11,7 @@ enum { DONE = 0, FAULT = 1, USAGE = 2 }; /* exit statuses */
 
 typedef struct Cli { /* the command line, and what it was turned into */
     const ScrtModel *model;
+    const ScrtEntry *entry;
     const char *program;
     const char **input, **dim; /* [n_input], [n_dim] arguments of -i and --dim */
     int n_input, n_dim;

@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define SCRT_ABI      1  /* changes when a structure below changes */
+#define SCRT_ABI      2  /* changes when a structure below changes */
 #define SCRT_MAX_RANK 16 /* more is refused at import */
 
 typedef enum ScrtStatus {
@@ -84,51 +84,128 @@ typedef struct ScrtFns {
      * except the last; returns when all have ended. Which pieces there are depends on n, grain and
      * the number of threads only. */
     void (*parallel)(void *pool, ScrtBody body, void *arg, int64_t n, int64_t grain);
-    /* Called around kernel k where a profile is wanted; NULL otherwise. */
-    void (*enter)(void *profile, uint32_t kernel);
-    void (*leave)(void *profile, uint32_t kernel);
     /* Rare scalar functions from libm, which no kernel inlines: fn is a ScrtLibm1, a ScrtLibm2. */
     double (*libm1)(uint32_t fn, double x);
     double (*libm2)(uint32_t fn, double x, double y);
 } ScrtFns;
 
-typedef struct ScrtCall {
+typedef struct ScrtCall { /* what every kernel is given, beside its operands */
     const ScrtFns *fns;
-    void *pool, *profile;
-    const unsigned char *weights; /* the packed constants, aligned to 64 */
-    const int64_t *sym;           /* [n_sym] */
-    void *const *in;              /* [n_in] data */
-    void *const *out;             /* [n_out] data, of the sizes that shapes answered */
-    void *const *state;           /* [n_state] the states as they are */
-    void *const *next;            /* [n_state] where their next values go; never the same memory */
-    unsigned char *work;          /* work bytes aligned to 64, contents undefined */
-    uint32_t n_thread;            /* the pool's; bodies get thread < n_thread */
+    void *pool;
+    uint32_t n_thread; /* the pool's; bodies get thread < n_thread */
 } ScrtCall;
 
+/* A kernel: args are the call, its parameters (int64_t: extents, strides, exponents), scratch,
+ * scratch of the threads, then operands and results, each a pointer. */
+typedef void (*ScrtKernel)(void *const *args);
+enum { SCRT_ARG_CALL, SCRT_ARG_PARAMS, SCRT_ARG_PLACES };
+
+/* --- The program ---
+ *
+ * What is code is kernels. What stands between them is data: steps that the runtime walks, over
+ *
+ *   values   int64_t numbers: 0 is 0, 1 the number of threads, then the symbols (2 and up) and
+ *            what was evaluated from them; each is written before it is read
+ *   buffers  memory: 0 the weights; the inputs, the outputs, the states as they are, their next
+ *            values, one after another; then segments of workspace
+ *   places   where operands lie: a buffer, and bytes into it
+ *
+ * Entry.bind are the steps of the inputs' dims alone: they are walked when a dim has changed.
+ * Entry.run are walked in every run. */
+typedef struct ScrtPlace {
+    uint32_t buffer, value; /* of the place's buffer; value 0 where offset says it all */
+    int64_t offset;         /* bytes: offset + the value */
+} ScrtPlace;
+
+typedef enum ScrtStepKind {
+    SCRT_END,
+    SCRT_KERNEL,       /* a kernel, b function, c first place, d places, e first parameter */
+    SCRT_BIND_EXTENT,  /* value a = dim c of input b */
+    SCRT_BIND_ELEMENT, /* value a = element c of the integers of type d at place b */
+    SCRT_EVAL,         /* words a .. a + b - 1; an overflow ends the run */
+    SCRT_GUARD,        /* a kind, values b and c: where it does not hold the run ends */
+    SCRT_ALLOC,        /* buffer a, an output or a segment, gets value b bytes */
+    SCRT_COPY,         /* from place a to place b, value c bytes; they do not overlap */
+} ScrtStepKind;
+
+typedef struct ScrtStep {
+    uint32_t kind;          /* ScrtStepKind */
+    uint32_t who;           /* of ScrtEntry.who: whose step this is, for messages */
+    uint32_t a, b, c, d, e; /* as the kind says; 0 otherwise */
+} ScrtStep;
+
+bool scrt_guard_holds(uint32_t kind, int64_t a, int64_t b); /* a ScrtGuardKind */
+typedef enum ScrtGuardKind {
+    SCRT_GUARD_EQUAL,   /* a = b */
+    SCRT_GUARD_DIFFER,  /* a != b */
+    SCRT_GUARD_AT_MOST, /* a <= b */
+    SCRT_GUARD_DIVIDES, /* b is a multiple of a; 0 divides 0 alone */
+    SCRT_GUARD_MEET,    /* a = b, or one of them is 1 */
+    SCRT_GUARD_FITS,    /* a = b, or a = 1 */
+} ScrtGuardKind;
+
+/* Terms are postfix: a word, and the number that it takes. Operations take their operands from the
+ * top of a stack and leave their result there. */
+typedef enum ScrtWord {
+    SCRT_W_CONST, /* n: pushes n */
+    SCRT_W_VALUE, /* n: pushes value n */
+    SCRT_W_STORE, /* n: pops into value n */
+    SCRT_W_ADD,
+    SCRT_W_MUL,
+    SCRT_W_FDIV, /* floor(a / b); by 0 ends the run, as an overflow does */
+    SCRT_W_CDIV, /* ceil(a / b) */
+    SCRT_W_MOD,  /* a - b * floor(a / b) */
+    SCRT_W_MIN,
+    SCRT_W_MAX,
+    SCRT_W_LOG2,  /* floor(log2 max(a, 1)) */
+    SCRT_W_BCAST, /* b where a is 1, else a */
+} ScrtWord;
+enum { SCRT_STACK = 8 }; /* no more is ever on the stack */
+
+typedef struct ScrtWho {
+    const char *node;  /* ONNX nodes, comma separated */
+    const char *what;  /* of a guard: what a and b are: "inner dimensions" */
+    const char *a, *b; /* of a guard: the terms: "n-1" */
+    const char *where; /* of a guard: what its symbols are: "n is dimension 1 of input 'x'"; "" */
+    uint32_t input;    /* where node is NULL: the input that does not have the dims of its type */
+} ScrtWho;
+
+#define SCRT_LATE (UINT32_C(1) << 31) /* beside a value that is known in a run only */
+
+/* One of the graphs in a model: what it takes, gives and does. */
+typedef struct ScrtEntry {
+    const char *name; /* "main" where there is one */
+    uint32_t n_in, n_out, n_sym, n_kernel;
+    const ScrtPort *in, *out;
+    const char *const *sym; /* [n_sym] names of the symbols that inputs' dims bind */
+    const ScrtKernelInfo *kernel;
+    const uint32_t *const *out_dims; /* [n_out][rank] values, SCRT_LATE added where a run tells */
+    uint32_t n_value;
+    uint32_t n_segment;         /* of workspace */
+    uint32_t n_arg;             /* places of a kernel, at most */
+    const ScrtStep *bind, *run; /* each up to an SCRT_END */
+    const int64_t *word;
+    const ScrtPlace *place;
+    const ScrtKernel *fn;
+    const ScrtWho *who;
+    uint64_t features; /* what the code needs: 1 << SCRT_CPU_... */
+} ScrtEntry;
+
 typedef struct ScrtModel {
-    uint32_t abi, n_in, n_out, n_state, n_sym, n_kernel;
+    uint32_t abi, n_entry, n_state;
     const char *name;
     const char *info; /* JSON: options, recipe, source's hash, version, bytes of weights, ... */
-    const ScrtPort *in, *out, *state;
-    const char *const *sym; /* names of the symbols */
-    const ScrtKernelInfo *kernel;
-    uint64_t features; /* what the code needs: 1 << SCRT_CPU_... */
-    uint64_t weights_size;
-    uint64_t weights_hash;        /* scrt_hash of the weights, checked when they come from a file */
-    const unsigned char *weights; /* in this object, or NULL: a file has them */
-    /* Binds the symbols from the inputs' dims, in [n_in][rank] each; checks every guard; answers
-     * the outputs' dims and the bytes of workspace for n_thread threads, UINT64_MAX where the sizes
-     * overflow. The ranks have been checked, and no dim is negative. 0, or 1 + the index of the
-     * input that does not fit. A session calls it anew only when a dim has changed. */
-    uint32_t (*shapes)(const int64_t *const *in_dims, uint32_t n_thread, int64_t *ret_sym,
-                       int64_t *const *ret_out_dims, uint64_t *ret_work);
+    const ScrtEntry *entry;
+    const ScrtPort *state; /* states, which all entries share */
     /* The dims of state i, and the value it has after a reset: NULL means zero. */
     const int64_t *const *state_dims;
     const unsigned char *const *state_init;
-    void (*run)(const ScrtCall *call);
+    uint64_t weights_size;
+    uint64_t weights_hash;        /* scrt_hash of the weights, checked when they come from a file */
+    const unsigned char *weights; /* in this object, or NULL: a file has them */
 } ScrtModel;
 
-/* Processor features, the bits of ScrtModel.features: SCRT_CPU(enumerator, LLVM's name, bit). */
+/* Processor features, the bits of ScrtEntry.features: SCRT_CPU(enumerator, LLVM's name, bit). */
 typedef enum ScrtCpu {
 #define SCRT_CPU(id, text, bit) SCRT_CPU_##id = (bit),
 #include "cpu.def"
@@ -144,6 +221,7 @@ const char *scrt_cpu_name(uint32_t bit); /* LLVM's name; NULL for no feature */
 typedef struct ScrtSession ScrtSession;
 
 typedef struct ScrtOptions {
+    uint32_t entry;    /* of the model */
     uint32_t n_thread; /* 0: one for each processor this process may use */
     bool profile;      /* measure each kernel: see scrt_profile */
     /* For a model whose object holds no weights: weights_size bytes in memory aligned to 64, which
@@ -155,22 +233,24 @@ typedef struct ScrtOptions {
 
 /* Makes a session: checks the ABI and the processor, maps the weights, makes the threads, resets
  * the states. options may be NULL. On failure *ret is untouched; the status says it all: for
- * SCRT_E_CPU, model->features & ~scrt_cpu_features() is what lacks. One session may be used by one
+ * SCRT_E_CPU, entry->features & ~scrt_cpu_features() is what lacks. One session may be used by one
  * thread at a time; sessions share nothing. The model, and the weights in memory, outlive it. */
 ScrtStatus scrt_open(const ScrtModel *model, const ScrtOptions *options, ScrtSession **ret);
 void scrt_close(ScrtSession *s); /* takes NULL */
 const ScrtModel *scrt_model(const ScrtSession *s);
+const ScrtEntry *scrt_entry(const ScrtSession *s);
 
 /* Binds the shapes: given the inputs' dtypes and dims (data is not read), fills out[n_out] with
- * dtypes and dims and leaves data alone. */
+ * dtypes and dims and leaves data alone. A dim that only a run knows is -1. */
 ScrtStatus scrt_shapes(ScrtSession *s, const ScrtTensor *in, ScrtTensor *ret_out);
 
 /* Runs the model once and then moves every state on. in: [n_in], read only; data may be NULL where
  * there are no elements. out: [n_out], dtypes and dims are filled in; where out[i].data is NULL the
  * runtime allocates it and the caller frees it with scrt_free, else it must hold the bytes that
- * scrt_shapes answers, aligned to 64 or to its element, and overlap no input. On failure no state
- * moves, out is untouched and nothing stays allocated. The caller's floating-point environment does
- * not matter and is the same afterwards. */
+ * scrt_shapes answers, aligned to 64 or to its element, and overlap no input; where scrt_shapes
+ * answers -1 it holds the bytes that out[i].dims say, and SCRT_E_ARGUMENT tells of too few. On
+ * failure no state moves, out is untouched and nothing stays allocated. The caller's floating-point
+ * environment does not matter and is the same afterwards. */
 ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out);
 
 /* The last failure of this session in words, with names and numbers; "" if there was none. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A session: the memory around a compiled model. What depends on the shapes alone (symbols,
- * outputs' dims and sizes, workspace) is kept from one run to the next and asked for again only
+/* A session: the memory around a compiled model. What depends on the inputs' shapes alone (symbols,
+ * outputs' dims and sizes) is kept from one run to the next, and Entry.bind is walked again only
  * when a dim has changed, so a run of known shapes allocates nothing but the outputs the caller
- * leaves to it. States are double-buffered: the kernels read `now`, write `next`, and the two are
+ * leaves to it. States are double-buffered: the kernels read one, write the other, and the two are
  * swapped. */
 #include "runtime/num/num.h"
-#include "runtime/scrt_priv.h"
+#include "runtime/session_priv.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -16,35 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-typedef struct Profile {
-    uint64_t since;
-    struct {
-        uint64_t ns, runs;
-    } kernel[];
-} Profile;
-
-struct ScrtSession {
-    const ScrtModel *model;
-    ScrtPool *pool;
-    Profile *profile; /* NULL: not wanted */
-    const unsigned char *weights;
-    void *mapping; /* of the sidecar file, or NULL */
-
-    bool bound;         /* the four below are those of in_dims */
-    int64_t **in_dims;  /* [n_in][rank] */
-    int64_t **out_dims; /* [n_out][rank] */
-    size_t *out_bytes;  /* [n_out] */
-    int64_t *sym;       /* [n_sym] */
-    uint64_t need;      /* bytes of workspace */
-
-    unsigned char *work;
-    size_t work_bytes;
-    void **now, **next; /* [n_state] */
-    void **in, **out;   /* [n_in], [n_out] data, during a run */
-    size_t state_bytes, peak;
-    char error[384];
-};
-
 const char *scrt_error(const ScrtSession *s)
 {
     return s->error;
@@ -53,6 +24,11 @@ const char *scrt_error(const ScrtSession *s)
 const ScrtModel *scrt_model(const ScrtSession *s)
 {
     return s->model;
+}
+
+const ScrtEntry *scrt_entry(const ScrtSession *s)
+{
+    return s->entry;
 }
 
 uint64_t scrt_peak_bytes(const ScrtSession *s)
@@ -65,8 +41,7 @@ uint32_t scrt_threads(const ScrtSession *s)
     return scrt_pool_size(s->pool);
 }
 
-static ScrtStatus __attribute__((format(printf, 3, 4))) fail(ScrtSession *s, ScrtStatus status,
-                                                             const char *fmt, ...)
+ScrtStatus scrt_fail(ScrtSession *s, ScrtStatus status, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -80,19 +55,6 @@ static ScrtStatus __attribute__((format(printf, 3, 4))) fail(ScrtSession *s, Scr
 static void fn_parallel(void *pool, ScrtBody body, void *arg, int64_t n, int64_t grain)
 {
     scrt_pool_run(pool, body, arg, n, grain);
-}
-
-static void fn_enter(void *profile, uint32_t kernel)
-{
-    (void)kernel;
-    ((Profile *)profile)->since = scrt_now_ns();
-}
-
-static void fn_leave(void *profile, uint32_t kernel)
-{
-    Profile *p = profile;
-    p->kernel[kernel].ns += scrt_now_ns() - p->since;
-    p->kernel[kernel].runs++;
 }
 
 static double fn_libm1(uint32_t fn, double x)
@@ -115,8 +77,7 @@ static double fn_libm2(uint32_t fn, double x, double y)
     return table[fn](x, y);
 }
 
-static const ScrtFns plain_fns = {SCRT_ABI, fn_parallel, NULL, NULL, fn_libm1, fn_libm2};
-static const ScrtFns profile_fns = {SCRT_ABI, fn_parallel, fn_enter, fn_leave, fn_libm1, fn_libm2};
+static const ScrtFns fns = {SCRT_ABI, fn_parallel, fn_libm1, fn_libm2};
 
 /* --- Making a session --- */
 
@@ -141,11 +102,11 @@ static ScrtStatus map_weights(ScrtSession *s, const ScrtOptions *o)
 {
     const ScrtModel *m = s->model;
     if (m->weights || m->weights_size == 0) {
-        s->weights = m->weights;
+        s->buffer[0] = (void *)m->weights;
         return SCRT_OK;
     }
     if (o && o->weights) {
-        s->weights = o->weights;
+        s->buffer[0] = (void *)o->weights;
         return (uintptr_t)o->weights % 64 == 0 ? SCRT_OK : SCRT_E_ARGUMENT;
     }
     int fd = o && o->weights_file ? open(o->weights_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
@@ -161,7 +122,7 @@ static ScrtStatus map_weights(ScrtSession *s, const ScrtOptions *o)
     if (p == MAP_FAILED)
         return SCRT_E_MEMORY;
     s->mapping = p;
-    s->weights = p;
+    s->buffer[0] = p;
     return scrt_hash(p, m->weights_size) == m->weights_hash ? SCRT_OK : SCRT_E_WEIGHTS;
 }
 
@@ -176,30 +137,27 @@ static void *carve(unsigned char **at, size_t *bytes, size_t n)
 }
 
 /* Lays out the session's small arrays behind it. Called twice: to count, and to carve. */
-static size_t lay_out(ScrtSession *s, const ScrtModel *m, unsigned char *room)
+static size_t lay_out(ScrtSession *s, const ScrtModel *m, const ScrtEntry *e, unsigned char *room)
 {
     unsigned char **at = room ? &room : NULL;
     size_t bytes = 0;
     ScrtSession nowhere;
     if (!s)
         s = &nowhere;
-    s->in_dims = carve(at, &bytes, m->n_in);
-    s->out_dims = carve(at, &bytes, m->n_out);
-    s->out_bytes = carve(at, &bytes, m->n_out);
-    s->sym = carve(at, &bytes, m->n_sym);
-    s->now = carve(at, &bytes, m->n_state);
-    s->next = carve(at, &bytes, m->n_state);
-    s->in = carve(at, &bytes, m->n_in);
-    s->out = carve(at, &bytes, m->n_out);
-    for (uint32_t i = 0; i < m->n_in; i++) {
-        int64_t *dims = carve(at, &bytes, m->in[i].rank);
+    s->first_out = 1 + e->n_in;
+    s->first_state = s->first_out + e->n_out;
+    s->first_next = s->first_state + m->n_state;
+    s->first_segment = s->first_next + m->n_state;
+    s->buffer = carve(at, &bytes, s->first_segment + e->n_segment);
+    s->value = carve(at, &bytes, e->n_value);
+    s->arg = carve(at, &bytes, SCRT_ARG_PLACES + e->n_arg);
+    s->room = carve(at, &bytes, e->n_segment);
+    s->made = carve(at, &bytes, (e->n_out + 7) / 8);
+    s->in_dims = carve(at, &bytes, e->n_in);
+    for (uint32_t i = 0; i < e->n_in; i++) {
+        int64_t *dims = carve(at, &bytes, e->in[i].rank);
         if (at)
             s->in_dims[i] = dims;
-    }
-    for (uint32_t i = 0; i < m->n_out; i++) {
-        int64_t *dims = carve(at, &bytes, m->out[i].rank);
-        if (at)
-            s->out_dims[i] = dims;
     }
     return bytes;
 }
@@ -213,9 +171,10 @@ static ScrtStatus make_states(ScrtSession *s)
         state_tensor(m, i, &t);
         if (!scrt_tensor_bytes(&t, &bytes))
             return SCRT_E_ABI;
-        s->now[i] = scrt_alloc(bytes);
-        s->next[i] = scrt_alloc(bytes);
-        if (!s->now[i] || !s->next[i])
+        void **now = &s->buffer[s->first_state + i], **next = &s->buffer[s->first_next + i];
+        *now = scrt_alloc(bytes);
+        *next = scrt_alloc(bytes);
+        if (!*now || !*next)
             return SCRT_E_MEMORY;
         s->state_bytes += 2 * bytes;
     }
@@ -226,7 +185,7 @@ static ScrtStatus make_states(ScrtSession *s)
 
 static ScrtStatus make_profile(ScrtSession *s)
 {
-    size_t bytes = sizeof(Profile) + s->model->n_kernel * sizeof s->profile->kernel[0];
+    size_t bytes = s->entry->n_kernel * sizeof *s->profile;
     s->profile = scrt_alloc(bytes);
     if (!s->profile)
         return SCRT_E_MEMORY;
@@ -234,22 +193,40 @@ static ScrtStatus make_profile(ScrtSession *s)
     return SCRT_OK;
 }
 
+static ScrtStatus make_pool(ScrtSession *s, uint32_t n_thread)
+{
+    ScrtStatus st = scrt_pool_new(n_thread, &s->pool);
+    if (st != SCRT_OK)
+        return st;
+    s->call = (ScrtCall){&fns, s->pool, scrt_pool_size(s->pool)};
+    s->arg[SCRT_ARG_CALL] = &s->call;
+    s->value[1] = scrt_pool_size(s->pool);
+    return SCRT_OK;
+}
+
 ScrtStatus scrt_open(const ScrtModel *m, const ScrtOptions *options, ScrtSession **ret)
 {
     if (!m || !ret)
         return SCRT_E_ARGUMENT;
-    if (m->abi != SCRT_ABI || !ranks_are_sane(m->in, m->n_in) ||
-        !ranks_are_sane(m->out, m->n_out) || !ranks_are_sane(m->state, m->n_state))
+    if (m->abi != SCRT_ABI)
         return SCRT_E_ABI;
-    if ((m->features & ~scrt_cpu_features()) || !scrt_cpu_enable(m->features))
+    uint32_t which = options ? options->entry : 0;
+    if (which >= m->n_entry)
+        return SCRT_E_ARGUMENT;
+    const ScrtEntry *e = &m->entry[which];
+    if (!ranks_are_sane(e->in, e->n_in) || !ranks_are_sane(e->out, e->n_out) ||
+        !ranks_are_sane(m->state, m->n_state))
+        return SCRT_E_ABI;
+    if ((e->features & ~scrt_cpu_features()) || !scrt_cpu_enable(e->features))
         return SCRT_E_CPU;
 
-    size_t bytes = sizeof(ScrtSession) + lay_out(NULL, m, NULL);
+    size_t bytes = sizeof(ScrtSession) + lay_out(NULL, m, e, NULL);
     ScrtSession *s = scrt_alloc(bytes);
     if (!s)
         return SCRT_E_MEMORY;
     memset(s, 0, bytes);
-    lay_out(s, m, (unsigned char *)(s + 1));
+    lay_out(s, m, e, (unsigned char *)(s + 1));
+    s->entry = e;
     s->model = m;
     ScrtStatus st = map_weights(s, options);
     if (st == SCRT_OK)
@@ -257,7 +234,7 @@ ScrtStatus scrt_open(const ScrtModel *m, const ScrtOptions *options, ScrtSession
     if (st == SCRT_OK && options && options->profile)
         st = make_profile(s);
     if (st == SCRT_OK)
-        st = scrt_pool_new(options ? options->n_thread : 0, &s->pool);
+        st = make_pool(s, options ? options->n_thread : 0);
     if (st != SCRT_OK) {
         scrt_close(s);
         return st;
@@ -271,21 +248,18 @@ void scrt_close(ScrtSession *s)
     if (!s)
         return;
     scrt_pool_free(s->pool);
-    for (uint32_t i = 0; i < s->model->n_state; i++) {
-        scrt_free(s->now[i]);
-        scrt_free(s->next[i]);
-    }
+    uint32_t end = s->first_segment + s->entry->n_segment;
+    for (uint32_t i = s->first_state; i < end; i++) /* states, next ones, segments */
+        scrt_free(s->buffer[i]);
     if (s->mapping)
         munmap(s->mapping, s->model->weights_size);
-    scrt_free(s->work);
     scrt_free(s->profile);
     scrt_free(s);
 }
 
 /* --- Shapes --- */
 
-/* "[3,784]", cut off where it does not fit. */
-static const char *show_dims(char *buf, size_t n, const int64_t *dims, uint32_t rank)
+const char *scrt_show_dims(char *buf, size_t n, const int64_t *dims, uint32_t rank)
 {
     size_t at = 0;
     for (uint32_t i = 0; i <= rank && at < n; i++) {
@@ -298,27 +272,28 @@ static const char *show_dims(char *buf, size_t n, const int64_t *dims, uint32_t 
 
 static ScrtStatus check_input(ScrtSession *s, uint32_t i, const ScrtTensor *t)
 {
-    const ScrtPort *p = &s->model->in[i];
+    const ScrtPort *p = &s->entry->in[i];
     const char *is = scrt_dtype_name((ScrtDtype)t->dtype);
     char dims[160];
     if (t->dtype != p->dtype)
-        return fail(s, SCRT_E_DTYPE, "input '%.100s' is %s, the model takes %s", p->name,
-                    is ? is : "of no known type", scrt_dtype_name((ScrtDtype)p->dtype));
+        return scrt_fail(s, SCRT_E_DTYPE, "input '%.100s' is %s, the model takes %s", p->name,
+                         is ? is : "of no known type", scrt_dtype_name((ScrtDtype)p->dtype));
     if (t->rank != p->rank)
-        return fail(s, SCRT_E_SHAPE, "input '%.100s' has %u dimensions, the model takes [%.100s]",
-                    p->name, t->rank, p->dims);
+        return scrt_fail(s, SCRT_E_SHAPE,
+                         "input '%.100s' has %u dimensions, the model takes [%.100s]", p->name,
+                         t->rank, p->dims);
     size_t bytes;
     if (!scrt_tensor_bytes(t, &bytes))
-        return fail(s, SCRT_E_SHAPE, "input '%.100s' cannot have the shape %s", p->name,
-                    show_dims(dims, sizeof dims, t->dims, t->rank));
+        return scrt_fail(s, SCRT_E_SHAPE, "input '%.100s' cannot have the shape %s", p->name,
+                         scrt_show_dims(dims, sizeof dims, t->dims, t->rank));
     return SCRT_OK;
 }
 
 static bool same_dims(const ScrtSession *s, const ScrtTensor *in)
 {
-    const ScrtModel *m = s->model;
-    for (uint32_t i = 0; i < m->n_in; i++) {
-        if (in[i].dtype != m->in[i].dtype || in[i].rank != m->in[i].rank)
+    const ScrtEntry *e = s->entry;
+    for (uint32_t i = 0; i < e->n_in; i++) {
+        if (in[i].dtype != e->in[i].dtype || in[i].rank != e->in[i].rank)
             return false;
         for (uint32_t k = 0; k < in[i].rank; k++)
             if (in[i].dims[k] != s->in_dims[i][k])
@@ -327,52 +302,29 @@ static bool same_dims(const ScrtSession *s, const ScrtTensor *in)
     return true;
 }
 
-static void output_tensor(const ScrtSession *s, uint32_t i, ScrtTensor *t)
+/* Before a run the dims that only a run knows are -1. */
+static void output_tensor(const ScrtSession *s, uint32_t i, bool ran, ScrtTensor *t)
 {
-    t->dtype = s->model->out[i].dtype;
-    t->rank = s->model->out[i].rank;
+    const uint32_t *dim = s->entry->out_dims[i];
+    t->dtype = s->entry->out[i].dtype;
+    t->rank = s->entry->out[i].rank;
     for (uint32_t k = 0; k < t->rank; k++)
-        t->dims[k] = s->out_dims[i][k];
+        t->dims[k] = ran || !(dim[k] & SCRT_LATE) ? s->value[dim[k] & ~SCRT_LATE] : -1;
 }
 
-static ScrtStatus size_outputs(ScrtSession *s)
-{
-    const ScrtModel *m = s->model;
-    for (uint32_t i = 0; i < m->n_out; i++) {
-        ScrtTensor t;
-        output_tensor(s, i, &t);
-        if (!scrt_tensor_bytes(&t, &s->out_bytes[i]))
-            return fail(s, SCRT_E_MEMORY, "output '%.100s' would be too large", m->out[i].name);
-    }
-    if (s->need > PTRDIFF_MAX)
-        return fail(s, SCRT_E_MEMORY, "the workspace for these inputs would be too large");
-    return SCRT_OK;
-}
-
-/* Brings everything that depends on the shapes up to in's. */
+/* Brings everything that depends on the inputs' shapes up to in's. */
 static ScrtStatus bind_shapes(ScrtSession *s, const ScrtTensor *in)
 {
     if (s->bound && same_dims(s, in))
         return SCRT_OK;
-    const ScrtModel *m = s->model;
-    char dims[160];
     s->bound = false;
-    for (uint32_t i = 0; i < m->n_in; i++) {
+    for (uint32_t i = 0; i < s->entry->n_in; i++) {
         ScrtStatus st = check_input(s, i, &in[i]);
         if (st != SCRT_OK)
             return st;
         memcpy(s->in_dims[i], in[i].dims, in[i].rank * sizeof in[i].dims[0]);
     }
-    uint32_t bad = m->shapes((const int64_t *const *)s->in_dims, scrt_pool_size(s->pool), s->sym,
-                             s->out_dims, &s->need);
-    if (bad && bad <= m->n_in)
-        return fail(s, SCRT_E_SHAPE, "input '%.100s' has the shape %s, the model takes [%.100s]",
-                    m->in[bad - 1].name,
-                    show_dims(dims, sizeof dims, in[bad - 1].dims, in[bad - 1].rank),
-                    m->in[bad - 1].dims);
-    if (bad)
-        return fail(s, SCRT_E_SHAPE, "the shapes of the inputs do not fit each other");
-    ScrtStatus st = size_outputs(s);
+    ScrtStatus st = scrt_walk(s, s->entry->bind);
     s->bound = st == SCRT_OK;
     return st;
 }
@@ -382,80 +334,40 @@ ScrtStatus scrt_shapes(ScrtSession *s, const ScrtTensor *in, ScrtTensor *ret_out
     ScrtStatus st = bind_shapes(s, in);
     if (st != SCRT_OK)
         return st;
-    for (uint32_t i = 0; i < s->model->n_out; i++)
-        output_tensor(s, i, &ret_out[i]);
+    for (uint32_t i = 0; i < s->entry->n_out; i++)
+        output_tensor(s, i, false, &ret_out[i]);
     return SCRT_OK;
 }
 
 /* --- Running --- */
 
-static ScrtStatus grow_work(ScrtSession *s)
-{
-    if (s->need <= s->work_bytes)
-        return SCRT_OK;
-    scrt_free(s->work); /* its contents mean nothing between runs */
-    s->work_bytes = 0;
-    s->work = scrt_alloc((size_t)s->need);
-    if (!s->work)
-        return fail(s, SCRT_E_MEMORY, "out of memory: %llu bytes of workspace",
-                    (unsigned long long)s->need);
-    s->work_bytes = (size_t)s->need;
-    return SCRT_OK;
-}
-
-static ScrtStatus find_outputs(ScrtSession *s, const ScrtTensor *out)
-{
-    const ScrtModel *m = s->model;
-    for (uint32_t i = 0; i < m->n_out; i++) {
-        s->out[i] = out[i].data ? out[i].data : scrt_alloc(s->out_bytes[i]);
-        if (s->out[i])
-            continue;
-        while (i-- > 0)
-            if (!out[i].data)
-                scrt_free(s->out[i]);
-        return fail(s, SCRT_E_MEMORY, "out of memory for the outputs");
-    }
-    return SCRT_OK;
-}
-
 static ScrtStatus find_inputs(ScrtSession *s, const ScrtTensor *in)
 {
-    for (uint32_t i = 0; i < s->model->n_in; i++) {
-        s->in[i] = in[i].data;
+    for (uint32_t i = 0; i < s->entry->n_in; i++) {
+        s->buffer[1 + i] = in[i].data;
         if (!in[i].data && scrt_count(&in[i]) != 0)
-            return fail(s, SCRT_E_ARGUMENT, "input '%.100s' has no data", s->model->in[i].name);
+            return scrt_fail(s, SCRT_E_ARGUMENT, "input '%.100s' has no data",
+                             s->entry->in[i].name);
     }
     return SCRT_OK;
 }
 
-static void call_model(ScrtSession *s)
+static ScrtStatus walk_run(ScrtSession *s, const ScrtTensor *out)
 {
-    const ScrtCall call = {
-        .fns = s->profile ? &profile_fns : &plain_fns,
-        .pool = s->pool,
-        .profile = s->profile,
-        .weights = s->weights,
-        .sym = s->sym,
-        .in = s->in,
-        .out = s->out,
-        .state = s->now,
-        .next = s->next,
-        .work = s->work,
-        .n_thread = scrt_pool_size(s->pool),
-    };
+    s->out = out;
+    s->made_bytes = 0;
+    for (uint32_t i = 0; i < s->entry->n_out; i++)
+        s->made[i] = false;
     ScrtFpEnv was = scrt_fp_enter();
-    s->model->run(&call);
+    ScrtStatus st = scrt_walk(s, s->entry->run);
     scrt_fp_leave(was);
-}
-
-static void note_peak(ScrtSession *s, const ScrtTensor *out)
-{
-    size_t bytes = s->work_bytes + s->state_bytes;
-    for (uint32_t i = 0; i < s->model->n_out; i++)
-        if (!out[i].data)
-            bytes += s->out_bytes[i];
-    if (bytes > s->peak)
+    for (uint32_t i = 0; i < s->entry->n_out && st != SCRT_OK; i++)
+        if (s->made[i])
+            scrt_free(s->buffer[s->first_out + i]);
+    size_t bytes = s->work_bytes + s->state_bytes + s->made_bytes;
+    if (st == SCRT_OK && bytes > s->peak)
         s->peak = bytes;
+    return st;
 }
 
 ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out)
@@ -464,19 +376,17 @@ ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out)
     if (st == SCRT_OK)
         st = find_inputs(s, in);
     if (st == SCRT_OK)
-        st = grow_work(s);
-    if (st == SCRT_OK)
-        st = find_outputs(s, out);
+        st = walk_run(s, out);
     if (st != SCRT_OK)
         return st;
-    note_peak(s, out);
-    call_model(s);
-    void **swap = s->now;
-    s->now = s->next;
-    s->next = swap;
-    for (uint32_t i = 0; i < s->model->n_out; i++) {
-        output_tensor(s, i, &out[i]);
-        out[i].data = s->out[i];
+    for (uint32_t i = 0; i < s->model->n_state; i++) {
+        void *was = s->buffer[s->first_state + i];
+        s->buffer[s->first_state + i] = s->buffer[s->first_next + i];
+        s->buffer[s->first_next + i] = was;
+    }
+    for (uint32_t i = 0; i < s->entry->n_out; i++) {
+        output_tensor(s, i, true, &out[i]);
+        out[i].data = s->buffer[s->first_out + i];
     }
     return SCRT_OK;
 }
@@ -492,9 +402,9 @@ void scrt_state_reset(ScrtSession *s)
         state_tensor(m, i, &t);
         scrt_tensor_bytes(&t, &bytes); /* was checked when the session was made */
         if (m->state_init[i])
-            memcpy(s->now[i], m->state_init[i], bytes);
+            memcpy(s->buffer[s->first_state + i], m->state_init[i], bytes);
         else
-            memset(s->now[i], 0, bytes);
+            memset(s->buffer[s->first_state + i], 0, bytes);
     }
 }
 
@@ -503,7 +413,7 @@ ScrtStatus scrt_state_get(const ScrtSession *s, uint32_t i, ScrtTensor *ret)
     if (i >= s->model->n_state)
         return SCRT_E_ARGUMENT;
     state_tensor(s->model, i, ret);
-    ret->data = s->now[i];
+    ret->data = s->buffer[s->first_state + i];
     return SCRT_OK;
 }
 
@@ -513,16 +423,16 @@ ScrtStatus scrt_state_set(ScrtSession *s, uint32_t i, const ScrtTensor *t)
     size_t bytes;
     char is[160], want[160];
     if (scrt_state_get(s, i, &own) != SCRT_OK || !scrt_tensor_bytes(&own, &bytes))
-        return fail(s, SCRT_E_ARGUMENT, "the model has %u states, none numbered %u",
-                    s->model->n_state, i);
+        return scrt_fail(s, SCRT_E_ARGUMENT, "the model has %u states, none numbered %u",
+                         s->model->n_state, i);
     const char *name = s->model->state[i].name;
     if (t->dtype != own.dtype)
-        return fail(s, SCRT_E_STATE, "state '%.100s' has another element type", name);
+        return scrt_fail(s, SCRT_E_STATE, "state '%.100s' has another element type", name);
     if (t->rank != own.rank || memcmp(t->dims, own.dims, own.rank * sizeof own.dims[0]) != 0)
-        return fail(s, SCRT_E_STATE, "state '%.60s' has the shape %s, not %s", name,
-                    show_dims(want, sizeof want, own.dims, own.rank),
-                    t->rank > SCRT_MAX_RANK ? "one of so high a rank"
-                                            : show_dims(is, sizeof is, t->dims, t->rank));
+        return scrt_fail(s, SCRT_E_STATE, "state '%.60s' has the shape %s, not %s", name,
+                         scrt_show_dims(want, sizeof want, own.dims, own.rank),
+                         t->rank > SCRT_MAX_RANK ? "one of so high a rank"
+                                                 : scrt_show_dims(is, sizeof is, t->dims, t->rank));
     if (bytes)
         memcpy(own.data, t->data, bytes);
     return SCRT_OK;
@@ -530,8 +440,8 @@ ScrtStatus scrt_state_set(ScrtSession *s, uint32_t i, const ScrtTensor *t)
 
 uint64_t scrt_profile(const ScrtSession *s, uint32_t i, uint64_t *ret_runs)
 {
-    bool have = s->profile && i < s->model->n_kernel;
+    bool have = s->profile && i < s->entry->n_kernel;
     if (ret_runs)
-        *ret_runs = have ? s->profile->kernel[i].runs : 0;
-    return have ? s->profile->kernel[i].ns : 0;
+        *ret_runs = have ? s->profile[i].runs : 0;
+    return have ? s->profile[i].ns : 0;
 }

@@ -96,16 +96,27 @@ static LLVMValueRef argument(Cg *cg, uint32_t i)
                         entry_load(cg, cg->m->t_ptr, cg->args, i * sizeof(void *)));
 }
 
+/* Index of a parameter; t is not constant. */
+static uint32_t term_index(CgFunc *f, const ScTerm *t)
+{
+    for (uint32_t i = 0; i < f->n_term; i++) {
+        if (f->term[i] == t)
+            return i;
+    }
+    sc_buf_push(f->term, f->n_term, f->cap_term, t);
+    return f->n_term - 1;
+}
+
 LLVMValueRef cg_term(Cg *cg, const ScTerm *t)
 {
     int64_t c;
     if (sc_term_const(t, &c))
         return cg_int(cg, c);
-    uint32_t i = cg_term_index(cg->m, t);
+    uint32_t i = term_index(cg->f, t);
     LLVMValueRef v = cached(cg, CACHE_TERM, i);
     if (v)
         return v;
-    LLVMValueRef table = argument(cg, CG_ARG_TERMS);
+    LLVMValueRef table = argument(cg, CG_ARG_PARAMS);
     return remember(cg, CACHE_TERM, i, entry_load(cg, cg->m->i64, table, i * sizeof(int64_t)));
 }
 

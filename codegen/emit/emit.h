@@ -12,11 +12,11 @@ typedef struct Cg Cg;
 
 /* What a kernel's args pointer points to: an array of pointers. */
 enum {
-    CG_ARG_CALL,           /* const ScrtCall * */
-    CG_ARG_TERMS,          /* const int64_t *, the term table */
-    CG_ARG_SCRATCH,        /* CgFunc.scratch bytes, aligned to 64 */
-    CG_ARG_SCRATCH_THREAD, /* thread t's are at t * scratch_thread rounded up to 64 */
-    CG_ARG_OPERANDS,       /* then operands, then results */
+    CG_ARG_CALL = SCRT_ARG_CALL,      /* const ScrtCall * */
+    CG_ARG_PARAMS = SCRT_ARG_PARAMS,  /* const int64_t *: CgFunc.term */
+    CG_ARG_SCRATCH = SCRT_ARG_PLACES, /* CgFunc.scratch bytes, aligned to 64 */
+    CG_ARG_SCRATCH_THREAD,            /* thread t's are at t * scratch_thread rounded up to 64 */
+    CG_ARG_OPERANDS,                  /* then operands, then results */
 };
 
 struct Cg {

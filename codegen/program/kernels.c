@@ -79,7 +79,11 @@ static CgFunc *function_for(CgModule *m, CgKernels *all, uint32_t i, CgFunc *f,
         if (hash[j] == hash[i] && all->k[j].f && same(all->k[j].f, f))
             return all->k[j].f;
     }
-    return c->emit(m, f) ? f : NULL;
+    if (!c->emit(m, f))
+        return NULL;
+    f->index = m->n_fn;
+    m->n_fn += !f->alias;
+    return f;
 }
 
 bool cg_kernels(CgModule *m, CgKernels *ret)

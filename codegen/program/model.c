@@ -9,7 +9,7 @@
 
 typedef struct Parts {
     CgModule *m;
-    const CgSymbols *s;
+    const CgProgram *p;
     uint32_t n; /* numbers the constants */
 } Parts;
 
@@ -106,10 +106,10 @@ static LLVMValueRef ports(Parts *x, char which)
 
 static LLVMValueRef symbol_names(Parts *x)
 {
-    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, x->s->n + 1);
-    for (uint32_t i = 0; i < x->s->n; i++)
-        v[i] = text(x, x->s->sym[i].name);
-    return list(x, v, x->s->n);
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, x->p->n_sym + 1);
+    for (uint32_t i = 0; i < x->p->n_sym; i++)
+        v[i] = text(x, x->p->sym[i]);
+    return list(x, v, x->p->n_sym);
 }
 
 static LLVMValueRef kernel_infos(Parts *x, const CgKernels *k)
@@ -157,59 +157,149 @@ static bool state_parts(Parts *x, LLVMValueRef *ret_dims, LLVMValueRef *ret_init
     return true;
 }
 
-/* --- The model ------------------------------------------------------------------------------- */
+/* --- The program ----------------------------------------------------------------------------- */
 
-static void check_layout(CgModule *m, LLVMTypeRef t)
+/* Steps, words and places hold no addresses: they are bytes, in the order of the processors that
+ * code is made for. */
+static LLVMValueRef plain(Parts *x, const void *p, size_t n)
 {
-    LLVMTargetDataRef layout = LLVMGetModuleDataLayout(m->mod);
-    assert(LLVMABISizeOfType(layout, t) == sizeof(ScrtModel));
-    assert(LLVMOffsetOfElement(layout, t, 6) == offsetof(ScrtModel, name));
-    assert(LLVMOffsetOfElement(layout, t, 13) == offsetof(ScrtModel, features));
-    assert(LLVMOffsetOfElement(layout, t, 20) == offsetof(ScrtModel, run));
-    (void)layout;
-    (void)t;
+    return n ? bytes(x, p, n, 8) : null(x);
 }
 
-bool cg_emit_model(CgModule *m, const CgKernels *k, const CgSymbols *s, const CgModelParts *p)
+static LLVMValueRef words(Parts *x)
+{
+    const CgStream *bind = &x->p->stream[CG_BIND], *run = &x->p->stream[CG_RUN];
+    uint32_t n = bind->n_word + run->n_word;
+    int64_t *all = sc_array(x->m->arena, int64_t, n + 1);
+    if (bind->n_word)
+        memcpy(all, bind->word, bind->n_word * sizeof *all);
+    if (run->n_word)
+        memcpy(all + bind->n_word, run->word, run->n_word * sizeof *all);
+    return plain(x, all, n * sizeof *all);
+}
+
+static LLVMValueRef steps(Parts *x, CgStage stage)
+{
+    const CgStream *s = &x->p->stream[stage];
+    return plain(x, s->step, s->n_step * sizeof *s->step);
+}
+
+static LLVMValueRef functions(Parts *x, const CgKernels *k)
+{
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, x->m->n_fn + 1);
+    for (uint32_t i = 0; i < k->n; i++) {
+        if (!k->k[i].f->alias)
+            v[k->k[i].f->index] = k->k[i].f->entry;
+    }
+    return list(x, v, x->m->n_fn);
+}
+
+static LLVMValueRef text_or_null(Parts *x, const char *s)
+{
+    return s ? text(x, s) : null(x);
+}
+
+static LLVMValueRef whos(Parts *x)
+{
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, x->p->n_who + 1);
+    for (uint32_t i = 0; i < x->p->n_who; i++) {
+        const ScrtWho *w = &x->p->who[i];
+        LLVMValueRef f[] = {text_or_null(x, w->node),  text_or_null(x, w->what),
+                            text_or_null(x, w->a),     text_or_null(x, w->b),
+                            text_or_null(x, w->where), u32(x, w->input)};
+        v[i] = LLVMConstStructInContext(x->m->ctx, f, sizeof f / sizeof *f, 0);
+    }
+    return list(x, v, x->p->n_who);
+}
+
+static LLVMValueRef out_dims(Parts *x)
+{
+    const ScGraph *g = x->m->g;
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, g->n_out + 1);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        v[i] = plain(x, x->p->out_dims[i], sc_type_of(g, g->out[i])->rank * sizeof(uint32_t));
+    return list(x, v, g->n_out);
+}
+
+static LLVMValueRef structure(Parts *x, LLVMValueRef *f, uint32_t n, size_t bytes_in_c)
+{
+    LLVMValueRef v = LLVMConstStructInContext(x->m->ctx, f, n, 0);
+    LLVMTargetDataRef layout = LLVMGetModuleDataLayout(x->m->mod);
+    assert(LLVMABISizeOfType(layout, LLVMTypeOf(v)) == bytes_in_c);
+    (void)layout, (void)bytes_in_c;
+    return v;
+}
+
+static LLVMValueRef entry(Parts *x, const CgKernels *k)
+{
+    const ScGraph *g = x->m->g;
+    const CgProgram *p = x->p;
+    LLVMValueRef f[] = {
+        text(x, "main"),
+        u32(x, g->n_in),
+        u32(x, g->n_out),
+        u32(x, p->n_sym),
+        u32(x, k->n),
+        ports(x, 'i'),
+        ports(x, 'o'),
+        symbol_names(x),
+        kernel_infos(x, k),
+        out_dims(x),
+        u32(x, p->n_value),
+        u32(x, p->n_segment),
+        u32(x, p->n_arg),
+        u32(x, 0), /* alignment */
+        steps(x, CG_BIND),
+        steps(x, CG_RUN),
+        words(x),
+        plain(x, p->place, p->n_place * sizeof *p->place),
+        functions(x, k),
+        whos(x),
+        u64(x, x->m->target.bits),
+    };
+    return structure(x, f, sizeof f / sizeof *f, sizeof(ScrtEntry));
+}
+
+/* --- The model ------------------------------------------------------------------------------- */
+
+bool cg_emit_model(CgModule *m, const CgKernels *k, const CgProgram *p, const CgModelParts *parts)
 {
     const ScGraph *g = m->g;
-    Parts x = {.m = m, .s = s};
+    Parts x = {.m = m, .p = p};
     LLVMValueRef state_dims = null(&x), state_init = null(&x), weights = null(&x);
     if (!state_parts(&x, &state_dims, &state_init))
         return false;
-    if (p->embed) /* NULL would ask for a file, so none are one byte */
+    if (parts->embed) /* NULL would ask for a file, so none are one byte */
         weights = bytes(&x, m->weights.p, m->weights.n ? m->weights.n : 1, 64);
+    LLVMValueRef entries[] = {entry(&x, k)};
     LLVMValueRef f[] = {
         u32(&x, SCRT_ABI),
-        u32(&x, g->n_in),
-        u32(&x, g->n_out),
+        u32(&x, 1),
         u32(&x, g->n_state),
-        u32(&x, s->n),
-        u32(&x, k->n),
-        text(&x, p->name),
-        text(&x, p->info),
-        ports(&x, 'i'),
-        ports(&x, 'o'),
+        u32(&x, 0), /* alignment */
+        text(&x, parts->name),
+        text(&x, parts->info),
+        list(&x, entries, 1),
         ports(&x, 's'),
-        symbol_names(&x),
-        kernel_infos(&x, k),
-        u64(&x, m->target.bits),
+        state_dims,
+        state_init,
         u64(&x, m->weights.n),
         u64(&x, m->weights.hash),
         weights,
-        p->shapes,
-        state_dims,
-        state_init,
-        p->run,
     };
-    LLVMValueRef init = LLVMConstStructInContext(m->ctx, f, sizeof f / sizeof *f, 0);
-    check_layout(m, LLVMTypeOf(init));
-    LLVMValueRef model = LLVMAddGlobal(m->mod, LLVMTypeOf(init), p->symbol);
+    LLVMValueRef init = structure(&x, f, sizeof f / sizeof *f, sizeof(ScrtModel));
+    LLVMValueRef model = LLVMAddGlobal(m->mod, LLVMTypeOf(init), parts->symbol);
     LLVMSetInitializer(model, init);
     LLVMSetGlobalConstant(model, 1);
     LLVMSetAlignment(model, 16);
     return true;
 }
+
+_Static_assert(offsetof(ScrtEntry, in) == 24 && offsetof(ScrtEntry, n_value) == 64 &&
+                   offsetof(ScrtEntry, bind) == 80 && offsetof(ScrtEntry, features) == 128,
+               "the constant above is laid out as ScrtEntry is");
+_Static_assert(offsetof(ScrtModel, name) == 16 && offsetof(ScrtModel, weights) == 80,
+               "and as ScrtModel is");
 
 /* --- The header ------------------------------------------------------------------------------ */
 

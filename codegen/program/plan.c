@@ -8,13 +8,9 @@
 #include <assert.h>
 #include <string.h>
 
-enum {
-    NOMINAL = 64,
-    MAX_SIZES = 64, /* leaves of a slot's size beyond which it takes no other sizes */
-};
+enum { NOMINAL = 64 };
 
 typedef struct Slot {
-    const ScTerm *bytes;
     double nominal;
     bool busy;
 } Slot;
@@ -26,71 +22,13 @@ typedef struct Plan {
     ScVal *root;    /* [n_value] whose buffer it is: itself but for aliases */
     uint32_t *last; /* [n_value] the last kernel that reads the root's buffer, + 1 */
     Slot *slot;
-    ScBinding *env;
-    uint32_t n_env;
+    ScBinding *env; /* symbols met so far, at their nominal value */
+    uint32_t n_env, cap_env;
 } Plan;
 
 const ScTerm *cg_bytes(CgModule *m, const ScType *t)
 {
     return sc_term_scale(m->cx, sc_type_count(m->cx, t), scrt_dtype_bits(t->dtype) / 8);
-}
-
-/* --- Symbols --------------------------------------------------------------------------------- */
-
-CgSymbols cg_symbols(CgModule *m)
-{
-    const ScGraph *g = m->g;
-    uint32_t cap = 0;
-    for (uint32_t i = 0; i < g->n_in; i++)
-        cap += sc_type_of(g, g->in[i])->rank;
-    CgSymbols s = {.sym = sc_array(m->arena, CgSymbol, cap + 1)};
-    for (uint32_t i = 0; i < g->n_in; i++) {
-        const ScType *t = sc_type_of(g, g->in[i]);
-        for (uint32_t d = 0; d < t->rank; d++) {
-            bool known = t->dim[d]->kind != SC_T_SYM;
-            for (uint32_t k = 0; k < s.n && !known; k++)
-                known = s.sym[k].name == t->dim[d]->sym;
-            if (!known)
-                s.sym[s.n++] = (CgSymbol){t->dim[d]->sym, i, d};
-        }
-    }
-    return s;
-}
-
-typedef struct Seen {
-    const CgSymbols *s;
-    const char *unbound;
-    uint32_t input;
-    bool any;
-} Seen;
-
-static void see(void *arg, const char *sym)
-{
-    Seen *seen = arg;
-    for (uint32_t i = 0; i < seen->s->n; i++) {
-        if (seen->s->sym[i].name != sym)
-            continue;
-        if (!seen->any)
-            seen->input = seen->s->sym[i].input;
-        seen->any = true;
-        return;
-    }
-    seen->unbound = sym;
-}
-
-bool cg_bound(CgModule *m, const CgSymbols *s, const ScLoc *loc, const ScTerm *t)
-{
-    Seen seen = {.s = s};
-    sc_term_symbols(t, see, &seen);
-    return !seen.unbound ||
-           sc_fail(m->cx, loc, SC_E_DYNAMIC, "no input has the extent %s by itself", seen.unbound);
-}
-
-uint32_t cg_blame(const CgSymbols *s, const ScTerm *t)
-{
-    Seen seen = {.s = s};
-    sc_term_symbols(t, see, &seen);
-    return seen.input;
 }
 
 /* --- Liveness -------------------------------------------------------------------------------- */
@@ -170,9 +108,20 @@ static bool place_constants(Plan *x)
 
 /* --- Slots ----------------------------------------------------------------------------------- */
 
-static double nominal(const Plan *x, const ScTerm *t)
+static void see_symbol(void *arg, const char *sym)
+{
+    Plan *x = arg;
+    for (uint32_t i = 0; i < x->n_env; i++) {
+        if (x->env[i].sym == sym)
+            return;
+    }
+    sc_buf_push(x->env, x->n_env, x->cap_env, ((ScBinding){sym, NOMINAL}));
+}
+
+static double nominal(Plan *x, const ScTerm *t)
 {
     int64_t n;
+    sc_term_symbols(t, see_symbol, x);
     return sc_term_eval(t, x->n_env, x->env, &n) ? (double)n : 1e18;
 }
 
@@ -183,19 +132,18 @@ static uint32_t take_slot(Plan *x, const ScTerm *bytes)
     uint32_t best = UINT32_MAX;
     for (uint32_t i = 0; i < x->p->n_slot; i++) {
         const Slot *s = &x->slot[i];
-        if (s->busy || (s->bytes->size > MAX_SIZES && s->bytes != bytes))
+        if (s->busy)
             continue;
         double have = s->nominal, old = best == UINT32_MAX ? 0 : x->slot[best].nominal;
         if (best == UINT32_MAX || (have >= want ? old < want || have < old : have > old))
             best = i;
     }
-    if (best == UINT32_MAX) {
+    if (best == UINT32_MAX)
         best = x->p->n_slot++;
-        x->slot[best] = (Slot){bytes, want, true};
-        return best;
-    }
+    CgSlot *all = &x->p->slot[best];
+    if (all->n == 0 || all->bytes[all->n - 1] != bytes)
+        sc_buf_push(all->bytes, all->n, all->cap, bytes);
     Slot *s = &x->slot[best];
-    s->bytes = sc_term_max(x->m->cx, s->bytes, bytes);
     s->nominal = want > s->nominal ? want : s->nominal;
     s->busy = true;
     return best;
@@ -225,33 +173,16 @@ static void assign_slots(Plan *x)
     }
 }
 
-static void scratch_sizes(Plan *x)
-{
-    CgModule *m = x->m;
-    const ScTerm *zero = sc_term(m->cx, 0);
-    x->p->scratch = x->p->scratch_thread = zero;
-    for (uint32_t i = 0; i < x->k->n; i++) {
-        const CgFunc *f = x->k->k[i].f;
-        if (f->scratch)
-            x->p->scratch = sc_term_max(m->cx, x->p->scratch, cg_round64(m, f->scratch));
-        if (f->scratch_thread)
-            x->p->scratch_thread =
-                sc_term_max(m->cx, x->p->scratch_thread, cg_round64(m, f->scratch_thread));
-    }
-}
-
-bool cg_plan(CgModule *m, const CgKernels *k, const CgSymbols *s, CgPlan *ret)
+bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret)
 {
     const ScGraph *g = m->g;
-    Plan x = {.m = m, .k = k, .p = ret, .n_env = s->n};
+    Plan x = {.m = m, .k = k, .p = ret};
     *ret = (CgPlan){.place = sc_array(m->arena, CgPlace, g->n_value),
+                    .slot = sc_array(m->arena, CgSlot, g->n_value),
                     .copy = sc_array(m->arena, CgCopy, g->n_out + g->n_state + 1)};
     x.root = sc_array(m->arena, ScVal, g->n_value);
     x.last = sc_array(m->arena, uint32_t, g->n_value);
     x.slot = sc_array(m->arena, Slot, g->n_value);
-    x.env = sc_array(m->arena, ScBinding, s->n + 1);
-    for (uint32_t i = 0; i < s->n; i++)
-        x.env[i] = (ScBinding){s->sym[i].name, NOMINAL};
     find_roots(&x);
     place_sources(&x);
     for (uint32_t i = 0; i < g->n_out; i++)
@@ -263,11 +194,14 @@ bool cg_plan(CgModule *m, const CgKernels *k, const CgSymbols *s, CgPlan *ret)
     if (!place_constants(&x))
         return false;
     assign_slots(&x);
-    scratch_sizes(&x);
-    ret->slot = sc_array(m->arena, const ScTerm *, ret->n_slot + 1);
-    for (uint32_t i = 0; i < ret->n_slot; i++)
-        ret->slot[i] = x.slot[i].bytes;
+    sc_buf_free(x.env);
     for (ScVal v = SC_FIRST; v < g->n_value; v++)
         ret->place[v] = ret->place[x.root[v]];
     return true;
+}
+
+void cg_plan_done(CgPlan *p)
+{
+    for (uint32_t i = 0; i < p->n_slot; i++)
+        sc_buf_free(p->slot[i].bytes);
 }

@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From kernels to a model: which kernels there are, where their values live, and the functions and
- * the constant that make up a ScrtModel. codegen.c runs them in this order. */
+/* From kernels to a program: which kernels there are (kernels.c), where their values live (plan.c),
+ * terms as values (values.c), the steps that the runtime walks (steps.c), and the constant that
+ * holds it all (model.c). codegen.c runs them in this order. */
 #ifndef SC_CODEGEN_PROGRAM_H
 #define SC_CODEGEN_PROGRAM_H
 
 #include "codegen/emit/emit.h"
-
-/* --- Symbols: which input dim binds which ---------------------------------------------------- */
-
-typedef struct CgSymbol {
-    const char *name;
-    uint32_t input, dim;
-} CgSymbol;
-
-typedef struct CgSymbols {
-    uint32_t n;
-    CgSymbol *sym;
-} CgSymbols;
-CgSymbols cg_symbols(CgModule *m);
-/* False after sc_fail where t has a symbol that no input binds. */
-bool cg_bound(CgModule *m, const CgSymbols *s, const ScLoc *loc, const ScTerm *t);
-/* The input that binds the first symbol of t, or 0. */
-uint32_t cg_blame(const CgSymbols *s, const ScTerm *t);
 
 /* --- Kernels --------------------------------------------------------------------------------- */
 
@@ -64,45 +48,85 @@ typedef struct CgCopy { /* after the last kernel */
     CgPlace to;
 } CgCopy;
 
+typedef struct CgSlot {   /* of the workspace, as large as the largest value that it ever holds */
+    const ScTerm **bytes; /* [n] of its values, multiples of 64 */
+    uint32_t n, cap;
+} CgSlot;
+
 typedef struct CgPlan {
     CgPlace *place; /* [n_value] */
     uint32_t n_slot;
-    const ScTerm **slot; /* [n_slot] bytes, a multiple of 64: one after another in the workspace */
-    const ScTerm *scratch, *scratch_thread; /* then these, the latter for each thread */
+    CgSlot *slot; /* [n_slot] */
     uint32_t n_copy;
     CgCopy *copy;
 } CgPlan;
-bool cg_plan(CgModule *m, const CgKernels *k, const CgSymbols *s, CgPlan *ret);
+bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret); /* either way cg_plan_done */
+void cg_plan_done(CgPlan *p);
 const ScTerm *cg_bytes(CgModule *m, const ScType *t); /* of a value */
 
-/* --- Terms as code --------------------------------------------------------------------------- */
+/* --- The program ----------------------------------------------------------------------------- */
 
-typedef struct CgTerms {
-    Cg *cg;
-    const CgSymbols *sym;
-    LLVMValueRef *value;    /* [sym->n] i64 */
-    bool checked;           /* note overflows and divisions by 0 in `bad` */
-    LLVMValueRef bad;       /* i1 */
-    uint32_t n, cap, cap_v; /* terms already emitted */
-    const ScTerm **term;
-    LLVMValueRef *done;
-    uint32_t n_v;
-} CgTerms;
-LLVMValueRef cg_emit_term(CgTerms *t, const ScTerm *term);
-void cg_terms_done(CgTerms *t);
+typedef enum CgStage {          /* when a number is known */
+                       CG_BIND, /* from the inputs' dims: ScrtEntry.bind */
+                       CG_RUN,  /* in a run only */
+                       CG_STAGES,
+} CgStage;
+
+typedef struct CgStream { /* the steps of a stage so far, and their words */
+    ScrtStep *step;
+    int64_t *word;
+    uint32_t n_step, cap_step, n_word, cap_word;
+    uint32_t n_evaluated; /* words that steps so far evaluate */
+} CgStream;
+
+typedef struct CgProgram {
+    CgModule *m;
+    CgStream stream[CG_STAGES];
+    uint32_t n_value; /* 0 is 0, 1 the number of threads, then the inputs' symbols */
+    uint32_t n_sym;
+    const char **sym;      /* [n_sym] that inputs' dims bind */
+    const char **origin;   /* [n_sym] "dimension 1 of input 'x'" */
+    struct CgKnown *known; /* terms and their values */
+    uint32_t n_known, cap_known;
+    ScrtPlace *place;
+    ScrtWho *who;
+    uint32_t n_place, cap_place, n_who, cap_who;
+    uint32_t n_segment, n_arg; /* see ScrtEntry */
+    uint32_t **out_dims;       /* [n_out][rank] */
+    const ScLoc *loc;          /* of what is written now, for errors */
+    uint32_t at_who;           /* the same for the steps */
+    bool failed;               /* reported */
+} CgProgram;
+
+typedef struct CgNum { /* a number of the program */
+    uint32_t value;
+    CgStage stage;
+} CgNum;
+
+enum { CG_VALUE_ZERO, CG_VALUE_THREADS, CG_VALUE_FIRST };
+uint32_t cg_new_value(CgProgram *p);
+bool cg_is_known(const CgProgram *p, const ScTerm *t);
+void cg_bind_symbol(CgProgram *p, const char *sym, uint32_t value, CgStage stage);
+/* The value of a term, whose words are written where they were not yet. A symbol that nothing
+ * binds is an error at p->loc. */
+CgNum cg_value_of(CgProgram *p, const ScTerm *t);
+uint32_t cg_value(CgProgram *p, const ScTerm *t);
+CgNum cg_value_op(CgProgram *p, ScrtWord op, CgNum a, CgNum b); /* a new value */
+/* The first of n values that lie one after another and are those of term[]. */
+uint32_t cg_params(CgProgram *p, uint32_t n, const ScTerm *const *term);
+
+/* Writes the program; false with errors in cx. Either way cg_program_done. */
+bool cg_program(CgModule *m, const CgKernels *k, const CgPlan *plan, CgProgram *ret);
+void cg_program_done(CgProgram *p);
 
 /* --- The model ------------------------------------------------------------------------------- */
 
-LLVMValueRef cg_emit_shapes(CgModule *m, const CgSymbols *s, const CgPlan *p);
-LLVMValueRef cg_emit_run(CgModule *m, const CgKernels *k, const CgSymbols *s, const CgPlan *p);
-
 typedef struct CgModelParts {
     const char *symbol, *name, *info;
-    LLVMValueRef shapes, run;
     bool embed;
 } CgModelParts;
 /* Adds the constant ScrtModel. */
-bool cg_emit_model(CgModule *m, const CgKernels *k, const CgSymbols *s, const CgModelParts *p);
+bool cg_emit_model(CgModule *m, const CgKernels *k, const CgProgram *p, const CgModelParts *parts);
 /* C header text in a. */
 const char *cg_header(CgModule *m, ScArena *a, const char *symbol);
 /* "batch,784" */

@@ -115,14 +115,28 @@ START_TEST(equal_kernels_share_code)
 }
 END_TEST
 
-static uint64_t workspace(const ScrtModel *model, int64_t n)
+static ScrtSession *open_session(const SctModel *m)
 {
-    int64_t sym[1], out[4] = {0};
-    uint64_t work;
-    const int64_t *in[] = {&n};
-    int64_t *outs[] = {out};
-    ck_assert_uint_eq(model->shapes(in, 2, sym, outs, &work), 0);
-    return work;
+    ScrtSession *s = NULL;
+    ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded), &(ScrtOptions){.n_thread = 2}, &s),
+                     SCRT_OK);
+    return s;
+}
+
+/* Bytes that a run takes beside its input x: f32[n] and its output. */
+static uint64_t workspace(const SctModel *m, int64_t n)
+{
+    ScrtSession *s = open_session(m);
+    ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {n}}, out = {0};
+    size_t bytes = 0;
+    ck_assert_int_eq(scrt_tensor_alloc(&in), SCRT_OK);
+    ck_assert_msg(scrt_run(s, &in, &out) == SCRT_OK, "%s", scrt_error(s));
+    ck_assert(scrt_tensor_bytes(&out, &bytes));
+    uint64_t peak = scrt_peak_bytes(s) - bytes;
+    scrt_free(in.data);
+    scrt_free(out.data);
+    scrt_close(s);
+    return peak;
 }
 
 /* A chain of reductions over columns keeps two of its rows at a time, whatever their number. */
@@ -140,9 +154,13 @@ START_TEST(buffers_are_shared)
                              "  %7 = exp %9 : f32[4*n]\n"
                              "}\n",
                              "native", NULL);
-    uint64_t work = workspace(sc_loaded_model(m.loaded), 1024);
-    ck_assert_uint_le(work, 6 * 4096 + 4 * 64);
-    ck_assert_uint_eq(workspace(sc_loaded_model(m.loaded), INT64_C(1) << 60), UINT64_MAX);
+    ck_assert_uint_le(workspace(&m, 1024), 6 * 4096 + 4 * 64);
+    ScrtSession *s = open_session(&m);
+    ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {INT64_C(1) << 60}}, out;
+    ck_assert_int_eq(scrt_shapes(s, &in, &out), SCRT_E_MEMORY);
+    ck_assert_msg(strstr(scrt_error(s), "the sizes for these inputs would be too large"), "%s",
+                  scrt_error(s));
+    scrt_close(s);
     ScBinding env = {sc_intern(m.cx, "n"), 50};
     sct_compare(&m, 3, 0, 0.01, 1, &env, (SctBound){.rel = 1e-5, .abs = 1e-6});
     sct_close(&m);
@@ -175,13 +193,24 @@ END_TEST
 
 /* --- Shapes ---------------------------------------------------------------------------------- */
 
-static uint32_t shapes(const SctModel *m, const int64_t *a, const int64_t *b)
+/* What the model says of inputs of these dims: "" where they fit. */
+static const char *shapes(const SctModel *m, const int64_t *a, const int64_t *b)
 {
-    int64_t sym[4], out[4] = {0};
-    uint64_t work;
-    const int64_t *in[] = {a, b};
-    int64_t *outs[] = {out, out, out};
-    return sc_loaded_model(m->loaded)->shapes(in, 1, sym, outs, &work);
+    static char text[512];
+    ScrtSession *s = open_session(m);
+    const ScrtEntry *e = scrt_entry(s);
+    ScrtTensor in[2] = {0}, out[3];
+    const int64_t *dims[] = {a, b};
+    for (uint32_t i = 0; i < e->n_in; i++) {
+        in[i].dtype = e->in[i].dtype;
+        in[i].rank = e->in[i].rank;
+        memcpy(in[i].dims, dims[i], in[i].rank * sizeof in[i].dims[0]);
+    }
+    ScrtStatus st = scrt_shapes(s, in, out);
+    ck_assert(st == SCRT_OK || st == SCRT_E_SHAPE);
+    snprintf(text, sizeof text, "%s", st == SCRT_OK ? "" : scrt_error(s));
+    scrt_close(s);
+    return text;
 }
 #define DIMS(...) ((int64_t[]){__VA_ARGS__})
 
@@ -193,17 +222,23 @@ START_TEST(shapes_are_checked)
                              "  %c = mul %1, %2 : f32[n,m]\n"
                              "}\n",
                              "native", NULL);
-    ck_assert_uint_eq(shapes(&m, DIMS(5, 3), DIMS(7, 5)), 0);
-    ck_assert_uint_eq(shapes(&m, DIMS(5, 4), DIMS(7, 5)), 1);
-    ck_assert_uint_eq(shapes(&m, DIMS(5, 3), DIMS(7, 6)), 2);
+    ck_assert_str_eq(shapes(&m, DIMS(5, 3), DIMS(7, 5)), "");
+    ck_assert_str_eq(shapes(&m, DIMS(5, 4), DIMS(7, 5)),
+                     "input 'a' has the shape [5,4], the model takes [n,3]");
+    ck_assert_str_eq(shapes(&m, DIMS(5, 3), DIMS(7, 6)),
+                     "input 'b' has the shape [7,6], the model takes [m,n]");
     sct_close(&m);
     m = sct_compile("graph @g(%a: f32[n], %b: f32[m]) -> (%c) {\n"
-                    "  %c = mul %a, %b : f32[bcast(m,n)]\n"
+                    "  %c = mul %a, %b : f32[bcast(m,n)] from \"times\"\n"
                     "}\n",
                     "native", NULL);
-    ck_assert_uint_eq(shapes(&m, DIMS(5), DIMS(5)), 0);
-    ck_assert_uint_eq(shapes(&m, DIMS(1), DIMS(5)), 0);
-    ck_assert_uint_ne(shapes(&m, DIMS(4), DIMS(5)), 0);
+    ck_assert_str_eq(shapes(&m, DIMS(5), DIMS(5)), "");
+    ck_assert_str_eq(shapes(&m, DIMS(1), DIMS(5)), "");
+    const char *says = shapes(&m, DIMS(4), DIMS(5));
+    ck_assert_msg(strstr(says, "\"times\": ") && strstr(says, "n = 4") && strstr(says, "m = 5") &&
+                      strstr(says, "must be equal, or one of them 1") &&
+                      strstr(says, "n is dimension 0 of input 'a'"),
+                  "%s", says);
     sct_close(&m);
 }
 END_TEST

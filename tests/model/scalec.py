@@ -25,7 +25,7 @@ class Tensor(ctypes.Structure):
 
 
 class Options(ctypes.Structure):
-    _fields_ = [("n_thread", ctypes.c_uint32), ("profile", ctypes.c_bool), ("weights", ctypes.c_void_p),
+    _fields_ = [("entry", ctypes.c_uint32), ("n_thread", ctypes.c_uint32), ("profile", ctypes.c_bool), ("weights", ctypes.c_void_p),
                 ("weights_file", ctypes.c_char_p)]
 
 
@@ -34,12 +34,19 @@ class Port(ctypes.Structure):
                 ("dims", ctypes.c_char_p)]
 
 
+class Entry(ctypes.Structure):
+    """The leading fields of ScrtEntry."""
+    _fields_ = [("name", ctypes.c_char_p)] + [
+        (n, ctypes.c_uint32) for n in ("n_in", "n_out", "n_sym", "n_kernel")] + [
+        ("inp", ctypes.POINTER(Port)), ("out", ctypes.POINTER(Port))]
+
+
 class ModelHead(ctypes.Structure):
-    """The leading fields of ScrtModel, as far as weights_size."""
-    _fields_ = [(n, ctypes.c_uint32) for n in ("abi", "n_in", "n_out", "n_state", "n_sym", "n_kernel")] + [
-        ("name", ctypes.c_char_p), ("info", ctypes.c_char_p), ("inp", ctypes.POINTER(Port)),
-        ("out", ctypes.POINTER(Port)), ("state", ctypes.POINTER(Port)), ("sym", ctypes.c_void_p),
-        ("kernel", ctypes.c_void_p), ("features", ctypes.c_uint64), ("weights_size", ctypes.c_uint64)]
+    """ScrtModel, as far as weights_size."""
+    _fields_ = [(n, ctypes.c_uint32) for n in ("abi", "n_entry", "n_state")] + [
+        ("name", ctypes.c_char_p), ("info", ctypes.c_char_p), ("entry", ctypes.POINTER(Entry)),
+        ("state", ctypes.POINTER(Port)), ("state_dims", ctypes.c_void_p), ("state_init", ctypes.c_void_p),
+        ("weights_size", ctypes.c_uint64)]
 
 
 class Model:
@@ -51,6 +58,7 @@ class Model:
         self.lib.scrt_free.argtypes = [ctypes.c_void_p]
         self.address = ctypes.addressof(ctypes.c_char.in_dll(self.lib, symbol))
         self.head = ModelHead.from_address(self.address)
+        self.entry = self.head.entry[0]
         self.session = ctypes.c_void_p()
         opt = Options(n_thread=threads)
         st = self.lib.scrt_open(ctypes.c_void_p(self.address), ctypes.byref(opt), ctypes.byref(self.session))
@@ -64,7 +72,7 @@ class Model:
             t.dtype, t.rank, t.data = CODES[a.dtype], a.ndim, a.ctypes.data
             for i, d in enumerate(a.shape):
                 t.dims[i] = d
-        outs = (Tensor * self.head.n_out)()
+        outs = (Tensor * self.entry.n_out)()
         st = self.lib.scrt_run(self.session, ins, outs)
         if st != OK:
             raise RuntimeError(f"scrt_run: status {st}: {self.lib.scrt_error(self.session).decode()}")
@@ -80,7 +88,7 @@ class Model:
         """A function that runs the model on x again and again with nothing of Python's but the call."""
         out = self.run(x)
         x = np.ascontiguousarray(x)
-        ins, outs = (Tensor * 1)(), (Tensor * self.head.n_out)()
+        ins, outs = (Tensor * 1)(), (Tensor * self.entry.n_out)()
         ins[0].dtype, ins[0].rank, ins[0].data = CODES[x.dtype], x.ndim, x.ctypes.data
         for i, d in enumerate(x.shape):
             ins[0].dims[i] = d

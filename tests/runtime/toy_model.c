@@ -7,33 +7,27 @@
 #include <string.h>
 
 _Alignas(64) const float toy_weights[16] = {0.5f, 1.5f, 2.5f};
-unsigned toy_shapes_calls;
 
 enum { COLUMNS = 3 };
 
-static uint32_t shapes(const int64_t *const *in_dims, uint32_t n_thread, int64_t *ret_sym,
-                       int64_t *const *ret_out_dims, uint64_t *ret_work)
-{
-    (void)n_thread;
-    toy_shapes_calls++;
-    int64_t batch = in_dims[0][0];
-    if (in_dims[0][1] != COLUMNS || batch > TOY_MOST)
-        return 1;
-    ret_sym[0] = batch;
-    ret_out_dims[0][0] = batch;
-    ret_out_dims[0][1] = COLUMNS;
-    *ret_work = (uint64_t)batch * sizeof(double);
-    return 0;
-}
+/* Buffers: weights, x, k, y, total, s, steps, next s, next steps, workspace. */
+enum { W, X, K, Y, TOTAL, S, STEPS, NEXT_S, NEXT_STEPS, WORK };
+enum { ZERO, THREADS, BATCH, COLS, THREE, MOST, WORK_BYTES, Y_BYTES, TOTAL_BYTES, N_VALUE };
+
+static const ScrtPlace place[] = {
+    {X, 0, 0},     {K, 0, 0},      {S, 0, 0},          {W, 0, 0},     {Y, 0, 0},
+    {WORK, 0, 0},  {X, 0, 0},      {S, 0, 0},          {STEPS, 0, 0}, {WORK, 0, 0},
+    {TOTAL, 0, 0}, {NEXT_S, 0, 0}, {NEXT_STEPS, 0, 0},
+};
 
 /* y = (x + s + w) * k, and each row's sum into the workspace, which is then added up in order. */
 static void rows(void *arg, int64_t begin, int64_t end, uint32_t thread)
 {
     (void)thread;
-    const ScrtCall *c = arg;
-    const float *x = c->in[0], *s = c->state[0], *w = (const float *)c->weights;
-    float k = (float)*(const int64_t *)c->in[1], *y = c->out[0];
-    double *sum = (double *)c->work;
+    void *const *p = (void *const *)arg + SCRT_ARG_PLACES;
+    const float *x = p[0], *s = p[2], *w = p[3];
+    float k = (float)*(const int64_t *)p[1], *y = p[4];
+    double *sum = p[5];
     for (int64_t r = begin; r < end; r++) {
         sum[r] = 0;
         for (int i = 0; i < COLUMNS; i++) {
@@ -43,31 +37,54 @@ static void rows(void *arg, int64_t begin, int64_t end, uint32_t thread)
     }
 }
 
-static void run(const ScrtCall *c)
+static void all_rows(void *const *arg)
 {
-    int64_t n = c->sym[0];
-    const float *x = c->in[0];
-    float *next = c->next[0];
-    if (c->fns->enter)
-        c->fns->enter(c->profile, 0);
-    c->fns->parallel(c->pool, rows, (void *)c, n, 16);
-    if (c->fns->leave)
-        c->fns->leave(c->profile, 0);
+    const ScrtCall *c = arg[SCRT_ARG_CALL];
+    c->fns->parallel(c->pool, rows, (void *)arg, *(const int64_t *)arg[SCRT_ARG_PARAMS], 16);
+}
 
-    if (c->fns->enter)
-        c->fns->enter(c->profile, 1);
+static void sums(void *const *arg)
+{
+    void *const *p = arg + SCRT_ARG_PLACES;
+    int64_t n = *(const int64_t *)arg[SCRT_ARG_PARAMS];
+    const float *x = p[0];
+    float *next = p[5];
     double total = 0;
     for (int64_t r = 0; r < n; r++)
-        total += ((double *)c->work)[r];
-    *(float *)c->out[1] = (float)total;
-    memcpy(next, c->state[0], COLUMNS * sizeof *next);
+        total += ((double *)p[3])[r];
+    *(float *)p[4] = (float)total;
+    memcpy(next, p[1], COLUMNS * sizeof *next);
     for (int64_t r = 0; r < n; r++)
         for (int i = 0; i < COLUMNS; i++)
             next[i] += x[COLUMNS * r + i];
-    *(int64_t *)c->next[1] = *(const int64_t *)c->state[1] + 1;
-    if (c->fns->leave)
-        c->fns->leave(c->profile, 1);
+    *(int64_t *)p[6] = *(const int64_t *)p[2] + 1;
 }
+
+#define CONSTANT(n, value) SCRT_W_CONST, (n), SCRT_W_STORE, (value)
+#define PRODUCT(n, value)  SCRT_W_VALUE, BATCH, SCRT_W_CONST, (n), SCRT_W_MUL, SCRT_W_STORE, (value)
+static const int64_t word[] = {
+    CONSTANT(COLUMNS, THREE), CONSTANT(TOY_MOST, MOST),      CONSTANT(4, TOTAL_BYTES),
+    PRODUCT(8, WORK_BYTES),   PRODUCT(4 * COLUMNS, Y_BYTES),
+};
+enum { N_WORD = sizeof word / sizeof *word };
+
+static const ScrtStep bind_steps[] = {
+    {.kind = SCRT_BIND_EXTENT, .a = BATCH, .b = 0, .c = 0},
+    {.kind = SCRT_BIND_EXTENT, .a = COLS, .b = 0, .c = 1},
+    {.kind = SCRT_EVAL, .who = 1, .a = 0, .b = N_WORD},
+    {.kind = SCRT_GUARD, .who = 2, .a = SCRT_GUARD_EQUAL, .b = COLS, .c = THREE},
+    {.kind = SCRT_GUARD, .who = 3, .a = SCRT_GUARD_AT_MOST, .b = BATCH, .c = MOST},
+    {.kind = SCRT_END},
+};
+
+static const ScrtStep run_steps[] = {
+    {.kind = SCRT_ALLOC, .a = WORK, .b = WORK_BYTES},
+    {.kind = SCRT_ALLOC, .a = Y, .b = Y_BYTES},
+    {.kind = SCRT_ALLOC, .a = TOTAL, .b = TOTAL_BYTES},
+    {.kind = SCRT_KERNEL, .a = 0, .b = 0, .c = 0, .d = 6, .e = BATCH},
+    {.kind = SCRT_KERNEL, .a = 1, .b = 1, .c = 6, .d = 7, .e = BATCH},
+    {.kind = SCRT_END},
+};
 
 void toy_reference(int64_t n, const float *x, int64_t k, const float *s, float *ret_y,
                    float *ret_total, float *ret_s)
@@ -88,26 +105,47 @@ void toy_reference(int64_t n, const float *x, int64_t k, const float *s, float *
 
 static const int64_t s_dims[] = {COLUMNS}, five = 5;
 
-const ScrtModel toy = {
-    .abi = SCRT_ABI,
+const ScrtEntry toy_entry = {
+    .name = "main",
     .n_in = 2,
     .n_out = 2,
-    .n_state = 2,
     .n_sym = 1,
     .n_kernel = 2,
-    .name = "toy",
-    .info = "{\"options\": {\"recipe\": \"f32\", \"cpu\": \"x86-64\"}, \"nodes\": [1, 2], "
-            "\"note\": \"a \\\"quoted\\\" word\"}",
     .in = (const ScrtPort[]){{"x", SCRT_F32, 2, "batch,3"}, {"k", SCRT_I64, 0, ""}},
     .out = (const ScrtPort[]){{"y", SCRT_F32, 2, "batch,3"}, {"total", SCRT_F32, 0, ""}},
-    .state = (const ScrtPort[]){{"s", SCRT_F32, 1, "3"}, {"steps", SCRT_I64, 0, ""}},
     .sym = (const char *const[]){"batch"},
     .kernel =
         (const ScrtKernelInfo[]){{"k0", "add0, mul0", "map f32"}, {"k1", "sum0", "reduce f32"}},
-    .weights_size = sizeof toy_weights,
-    .weights = (const unsigned char *)toy_weights,
-    .shapes = shapes,
+    .out_dims = (const uint32_t *const[]){(const uint32_t[]){BATCH, THREE}, NULL},
+    .n_value = N_VALUE,
+    .n_segment = 1,
+    .n_arg = 7,
+    .bind = bind_steps,
+    .run = run_steps,
+    .word = word,
+    .place = place,
+    .fn = (const ScrtKernel[]){all_rows, sums},
+    .who = (const ScrtWho[]){{0},
+                             {.node = "Add \"add0\""},
+                             {.input = 0},
+                             {.node = "Add \"add0\"",
+                              .what = "rows",
+                              .a = "batch",
+                              .b = "1048576",
+                              .where = "batch is dimension 0 of input 'x'"}},
+};
+
+const ScrtModel toy = {
+    .abi = SCRT_ABI,
+    .n_entry = 1,
+    .n_state = 2,
+    .name = "toy",
+    .info = "{\"options\": {\"recipe\": \"f32\", \"cpu\": \"x86-64\"}, \"nodes\": [1, 2], "
+            "\"note\": \"a \\\"quoted\\\" word\"}",
+    .entry = &toy_entry,
+    .state = (const ScrtPort[]){{"s", SCRT_F32, 1, "3"}, {"steps", SCRT_I64, 0, ""}},
     .state_dims = (const int64_t *const[]){s_dims, NULL},
     .state_init = (const unsigned char *const[]){NULL, (const unsigned char *)&five},
-    .run = run,
+    .weights_size = sizeof toy_weights,
+    .weights = (const unsigned char *)toy_weights,
 };

@@ -14,9 +14,8 @@
 enum { TOY_MOST = 1 << 20 };
 
 extern const ScrtModel toy;
+extern const ScrtEntry toy_entry; /* toy's only one */
 extern const float toy_weights[16];
-/* How often toy.shapes was called in this process. */
-extern unsigned toy_shapes_calls;
 
 /* y, total and the next states for n rows by the shortest code, for comparison. */
 void toy_reference(int64_t n, const float *x, int64_t k, const float *s, float *ret_y,

@@ -48,7 +48,7 @@ static double noise_of(const ScrtTensor *got, const ScrtTensor *want)
 static bool run_all(Gains *x, bool reference, double *ret)
 {
     const ScrtTensor *in;
-    uint32_t n_out = x->trial.model->n_out;
+    uint32_t n_out = x->trial.model->entry->n_out;
     double sum = 0;
     for (uint32_t i = 0; i < x->n_sample; i++) {
         if (!scalec_samples_get(x->samples, i, &in))
@@ -116,7 +116,7 @@ static void end(Gains *x)
 {
     for (uint32_t i = 0; i < x->n_sample; i++) {
         if (x->trial.model)
-            trial_free(x->want[i], x->trial.model->n_out);
+            trial_free(x->want[i], x->trial.model->entry->n_out);
         free(x->want[i]);
     }
     trial_close(&x->trial);

@@ -13,12 +13,12 @@ static const ScStats *probe(ScCtx *cx, const ScGraph *raised)
     if (!in)
         abort();
     bool ok = sc_probe_inputs(cx, raised, in) && trial_open(cx, sc_probe_graph(cx, raised), &t);
-    if (ok && !(out = calloc(t.model->n_out + 1, sizeof *out)))
+    if (ok && !(out = calloc(t.model->entry->n_out + 1, sizeof *out)))
         abort();
     if (ok && trial_run(cx, &t, in, out))
         stats = sc_probe_stats(cx, raised, out);
     if (out)
-        trial_free(out, t.model->n_out);
+        trial_free(out, t.model->entry->n_out);
     trial_free(in, raised->n_in);
     trial_close(&t);
     free(in);

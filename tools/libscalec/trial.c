@@ -23,7 +23,7 @@ bool trial_open(ScCtx *cx, ScGraph *g, Trial *ret)
 
 bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out)
 {
-    memset(out, 0, t->model->n_out * sizeof *out);
+    memset(out, 0, t->model->entry->n_out * sizeof *out);
     scrt_state_reset(t->session);
     return scrt_run(t->session, in, out) == SCRT_OK ||
            sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_error(t->session));

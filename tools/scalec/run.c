@@ -56,10 +56,11 @@ static bool open_compiled(Runner *r)
     ScrtStatus st = scrt_open(m, &opt, &r->session);
     if (st != SCRT_OK)
         return sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_status_text(st));
-    r->n_in = m->n_in;
-    r->n_out = m->n_out;
-    r->in = (ScrtPort *)m->in;
-    r->out = (ScrtPort *)m->out;
+    const ScrtEntry *e = scrt_entry(r->session);
+    r->n_in = e->n_in;
+    r->n_out = e->n_out;
+    r->in = (ScrtPort *)e->in;
+    r->out = (ScrtPort *)e->out;
     return true;
 }
 
@@ -236,13 +237,9 @@ static int run_main(Runner *r)
     }
     if (!cli->evaluate)
         return scrt_main(sc_loaded_model(r->loaded), n, (char **)argv);
-    ScrtModel ports = {.abi = SCRT_ABI,
-                       .name = r->g->name,
-                       .in = r->in,
-                       .out = r->out,
-                       .n_in = r->n_in,
-                       .n_out = r->n_out};
-    return scrt_main_with(&ports, n, (char **)argv, evaluate, r);
+    ScrtEntry ports = {.in = r->in, .out = r->out, .n_in = r->n_in, .n_out = r->n_out};
+    ScrtModel model = {.abi = SCRT_ABI, .name = r->g->name, .n_entry = 1, .entry = &ports};
+    return scrt_main_with(&model, n, (char **)argv, evaluate, r);
 }
 
 int cmd_run(Cli *cli)

@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program as the runtime walks it: symbols are bound, sizes evaluated and guarded as far as
+ * the inputs' dims tell them; a run then allocates, runs the kernels one after another, copies. */
+#include "codegen/program/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SHOWN_ORIGINS = 3 };
+
+typedef struct Writer {
+    CgProgram *p;
+    CgModule *m;
+    const CgKernels *k;
+    const CgPlan *plan;
+    ScrtPlace *slot; /* [n_slot] */
+    ScrtPlace scratch, scratch_thread;
+    ScGuards guards;
+} Writer;
+
+/* --- Who, for messages ----------------------------------------------------------------------- */
+
+/* MatMul "fc1", Add "bias" */
+static const char *node_text(ScArena *a, const ScLoc *loc)
+{
+    ScStr s = {0};
+    for (uint32_t i = 0; i < loc->n && i < SHOWN_ORIGINS; i++) {
+        const ScOrigin *o = &loc->origin[i];
+        sc_str_addf(&s, "%s%s%s\"%s\"", i ? ", " : "", o->op ? o->op : "", o->op ? " " : "",
+                    o->name ? o->name : "");
+    }
+    if (loc->n > SHOWN_ORIGINS)
+        sc_str_addf(&s, " and %u more", loc->n - SHOWN_ORIGINS);
+    const char *text = sc_strdup(a, sc_str_get(&s));
+    sc_str_free(&s);
+    return text;
+}
+
+static uint32_t add_who(CgProgram *p, ScrtWho who)
+{
+    sc_buf_push(p->who, p->n_who, p->cap_who, who);
+    return p->n_who - 1;
+}
+
+static const char *term_text(ScArena *a, const ScTerm *t)
+{
+    ScStr s = {0};
+    sc_term_print(t, &s);
+    const char *text = sc_strdup(a, sc_str_get(&s));
+    sc_str_free(&s);
+    return text;
+}
+
+typedef struct Where {
+    const CgProgram *p;
+    ScStr text;
+    const char *seen[8];
+    uint32_t n;
+} Where;
+
+static void see_symbol(void *arg, const char *sym)
+{
+    Where *w = arg;
+    for (uint32_t i = 0; i < w->n; i++)
+        if (w->seen[i] == sym)
+            return;
+    for (uint32_t i = 0; i < w->p->n_sym && w->n < 8; i++)
+        if (w->p->sym[i] == sym) {
+            sc_str_addf(&w->text, "%s%s is %s", w->n ? "; " : "", sym, w->p->origin[i]);
+            w->seen[w->n++] = sym;
+        }
+}
+
+static ScrtWho who_of_guard(CgProgram *p, const ScGuard *g)
+{
+    ScArena *a = p->m->arena;
+    Where w = {.p = p};
+    sc_term_symbols(g->a, see_symbol, &w);
+    sc_term_symbols(g->b, see_symbol, &w);
+    const char *where = sc_strdup(a, sc_str_get(&w.text));
+    sc_str_free(&w.text);
+    return (ScrtWho){node_text(a, g->loc), g->what, term_text(a, g->a),
+                     term_text(a, g->b),   where,   0};
+}
+
+/* --- Steps ----------------------------------------------------------------------------------- */
+
+/* Words written since the last step are evaluated by one of their own. */
+static void flush(CgProgram *p, CgStage stage)
+{
+    CgStream *s = &p->stream[stage];
+    if (s->n_word == s->n_evaluated)
+        return;
+    uint32_t who = 0;
+    if (p->loc && p->loc->n)
+        who = add_who(p, (ScrtWho){.node = node_text(p->m->arena, p->loc)});
+    ScrtStep eval = {
+        .kind = SCRT_EVAL, .who = who, .a = s->n_evaluated, .b = s->n_word - s->n_evaluated};
+    s->n_evaluated = s->n_word;
+    sc_buf_push(s->step, s->n_step, s->cap_step, eval);
+}
+
+static void step(CgProgram *p, CgStage stage, ScrtStep x)
+{
+    CgStream *s = &p->stream[stage];
+    flush(p, stage);
+    sc_buf_push(s->step, s->n_step, s->cap_step, x);
+}
+
+/* What is written from now on is blamed on loc. */
+static void blame(CgProgram *p, const ScLoc *loc)
+{
+    if (loc == p->loc)
+        return;
+    flush(p, CG_BIND);
+    flush(p, CG_RUN);
+    p->loc = loc;
+}
+
+static uint32_t add_place(CgProgram *p, ScrtPlace x)
+{
+    sc_buf_push(p->place, p->n_place, p->cap_place, x);
+    return p->n_place - 1;
+}
+
+/* --- Symbols --------------------------------------------------------------------------------- */
+
+static void bind_inputs(Writer *w)
+{
+    CgProgram *p = w->p;
+    const ScGraph *g = w->m->g;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < g->n_in; i++)
+        most += sc_type_of(g, g->in[i])->rank;
+    p->sym = sc_array(w->m->arena, const char *, most + 1);
+    p->origin = sc_array(w->m->arena, const char *, most + 1);
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const ScType *t = sc_type_of(g, g->in[i]);
+        const char *name = g->value[g->in[i]].name;
+        for (uint32_t d = 0; d < t->rank; d++) {
+            if (t->dim[d]->kind != SC_T_SYM || cg_is_known(p, t->dim[d]))
+                continue;
+            uint32_t v = cg_new_value(p);
+            cg_bind_symbol(p, t->dim[d]->sym, v, CG_BIND);
+            step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_EXTENT, .a = v, .b = i, .c = d});
+            p->sym[p->n_sym] = t->dim[d]->sym;
+            p->origin[p->n_sym++] =
+                sc_printf(w->m->arena, "dimension %u of input '%s'", d, name ? name : "");
+        }
+    }
+}
+
+/* Every input has the extents that its type says. */
+static void check_inputs(Writer *w)
+{
+    CgProgram *p = w->p;
+    const ScGraph *g = w->m->g;
+    uint32_t next = 0; /* the symbol that is bound next, in this order */
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const ScType *t = sc_type_of(g, g->in[i]);
+        uint32_t who = 0;
+        blame(p, sc_def(g, g->in[i])->loc);
+        for (uint32_t d = 0; d < t->rank; d++) {
+            if (next < p->n_sym && t->dim[d]->kind == SC_T_SYM && t->dim[d]->sym == p->sym[next]) {
+                next++;
+                continue;
+            }
+            uint32_t want = cg_value(p, t->dim[d]);
+            who = who ? who : add_who(p, (ScrtWho){.input = i});
+            uint32_t is = cg_new_value(p);
+            step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_EXTENT, .a = is, .b = i, .c = d});
+            step(p, CG_BIND,
+                 (ScrtStep){
+                     .kind = SCRT_GUARD, .who = who, .a = SCRT_GUARD_EQUAL, .b = is, .c = want});
+        }
+    }
+}
+
+/* --- Guards ---------------------------------------------------------------------------------- */
+
+static void need(Writer *w, ScGuardKind kind, const ScTerm *a, const ScTerm *b, const ScLoc *loc,
+                 const char *what)
+{
+    ScGuard g = {kind, a, b, loc, what};
+    if (sc_guard_decide(w->m->cx, kind, a, b) != SC_ALWAYS)
+        sc_guards_add(&w->guards, &g);
+}
+
+/* Extents that meet in a broadcast are equal, or 1. */
+static void need_broadcast(Writer *w, const ScTerm *t, const ScLoc *loc)
+{
+    for (uint32_t i = 0; i < t->n; i++) {
+        need_broadcast(w, t->arg[i], loc);
+        if (t->kind == SC_T_BCAST)
+            need(w, SC_GUARD_FITS, t->arg[i], t, loc, "extents that meet in a broadcast");
+    }
+}
+
+/* Indices are clamped to an axis, which must then have an element, unless there are no indices. */
+static void need_gather(Writer *w, const ScGraph *g, const ScNode *n, const ScLoc *loc)
+{
+    ScCtx *cx = w->m->cx;
+    const ScTerm *extent = sc_type_of(g, n->in[0])->dim[n->op->gather_axis(g, n)];
+    const ScTerm *count = sc_type_count(cx, sc_type_of(g, n->in[1]));
+    need(w, SC_GUARD_AT_MOST, sc_term_min(cx, count, sc_term(cx, 1)), extent, loc,
+         "elements of the axis that is gathered from");
+}
+
+/* What values need of their extents, inside kernels too. */
+static void need_extents(Writer *w, const ScGraph *g, const ScLoc *loc)
+{
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        const ScNode *n = sc_def(g, v);
+        const ScType *t = sc_type_of(g, v);
+        const ScLoc *at = loc ? loc : n->loc;
+        for (uint32_t d = 0; d < t->rank; d++) {
+            need(w, SC_GUARD_AT_MOST, sc_term(w->m->cx, 0), t->dim[d], at, "an extent");
+            need_broadcast(w, t->dim[d], at);
+        }
+        if (n->first == v && n->op->lower.cls == SC_GATHER)
+            need_gather(w, g, n, at);
+        if (n->first == v && n->op->lower.cls == SC_KERNEL)
+            need_extents(w, n->sub[0], n->loc);
+    }
+}
+
+static void write_guards(Writer *w)
+{
+    CgProgram *p = w->p;
+    const ScGraph *g = w->m->g;
+    for (uint32_t i = 0; i < g->n_guard; i++)
+        sc_guards_add(&w->guards, &g->guard[i]);
+    need_extents(w, g, NULL);
+    for (uint32_t i = 0; i < w->guards.n; i++) {
+        const ScGuard *x = &w->guards.p[i];
+        blame(p, x->loc);
+        CgNum a = cg_value_of(p, x->a), b = cg_value_of(p, x->b);
+        step(p, a.stage > b.stage ? a.stage : b.stage,
+             (ScrtStep){.kind = SCRT_GUARD,
+                        .who = add_who(p, who_of_guard(p, x)),
+                        .a = x->kind,
+                        .b = a.value,
+                        .c = b.value});
+    }
+}
+
+/* --- The workspace --------------------------------------------------------------------------- */
+
+typedef struct Size { /* a value and a constant, of bytes */
+    CgNum n;
+    int64_t c;
+} Size;
+
+static Size add_size(CgProgram *p, Size a, Size b)
+{
+    CgNum n = !a.n.value ? b.n : !b.n.value ? a.n : cg_value_op(p, SCRT_W_ADD, a.n, b.n);
+    return (Size){n, a.c + b.c};
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The largest of n terms. */
+static Size largest(CgProgram *p, uint32_t n, const ScTerm *const *term)
+{
+    uint32_t *value = sc_array(p->m->arena, uint32_t, n + 1), k = 0;
+    int64_t most = 0, c;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!sc_term_const(term[i], &c))
+            value[k++] = cg_value(p, term[i]);
+        else if (c > most)
+            most = c;
+    }
+    if (k == 0)
+        return (Size){{0}, most};
+    if (most)
+        value[k++] = cg_value(p, sc_term(p->m->cx, most));
+    qsort(value, k, sizeof *value, by_number);
+    CgNum max = {value[0], CG_BIND};
+    for (uint32_t i = 1; i < k; i++)
+        if (value[i] != value[i - 1])
+            max = cg_value_op(p, SCRT_W_MAX, max, (CgNum){value[i], CG_BIND});
+    return (Size){max, 0};
+}
+
+static void next_place(CgProgram *p, uint32_t segment, Size *end, Size bytes, ScrtPlace *ret)
+{
+    *ret = (ScrtPlace){segment, end->n.value, end->c};
+    *end = add_size(p, *end, bytes);
+}
+
+/* Slots, then scratch, one after another in one segment. */
+static void lay_out_work(Writer *w)
+{
+    CgProgram *p = w->p;
+    const ScGraph *g = w->m->g;
+    uint32_t segment = 1 + g->n_in + g->n_out + 2 * g->n_state + p->n_segment++;
+    const ScTerm **shared = sc_array(w->m->arena, const ScTerm *, w->k->n + 1);
+    const ScTerm **each = sc_array(w->m->arena, const ScTerm *, w->k->n + 1);
+    Size end = {0};
+    blame(p, NULL);
+    for (uint32_t i = 0; i < w->plan->n_slot; i++) {
+        const CgSlot *s = &w->plan->slot[i];
+        next_place(p, segment, &end, largest(p, s->n, s->bytes), &w->slot[i]);
+    }
+    for (uint32_t i = 0; i < w->k->n; i++) {
+        const CgFunc *f = w->k->k[i].f;
+        const ScTerm *none = sc_term(w->m->cx, 0);
+        shared[i] = f->scratch ? cg_round64(w->m, f->scratch) : none;
+        each[i] = f->scratch_thread ? cg_round64(w->m, f->scratch_thread) : none;
+    }
+    next_place(p, segment, &end, largest(p, w->k->n, shared), &w->scratch);
+    Size of_one = largest(p, w->k->n, each);
+    CgNum threads = {CG_VALUE_THREADS, CG_BIND};
+    CgNum one = of_one.n.value ? of_one.n : cg_value_of(p, sc_term(w->m->cx, of_one.c));
+    if (one.value)
+        one = cg_value_op(p, SCRT_W_MUL, one, threads);
+    next_place(p, segment, &end, (Size){one, 0}, &w->scratch_thread);
+    CgNum c = cg_value_of(p, sc_term(w->m->cx, end.c));
+    end = add_size(p, (Size){end.n, 0}, (Size){c, 0});
+    step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = segment, .b = end.n.value});
+}
+
+/* --- A run ----------------------------------------------------------------------------------- */
+
+static ScrtPlace locate(const Writer *w, CgPlace at)
+{
+    const ScGraph *g = w->m->g;
+    uint32_t in = 1, out = in + g->n_in, state = out + g->n_out, next = state + g->n_state;
+    uint32_t i = (uint32_t)at.index;
+    switch (at.kind) {
+    case CG_IN:
+        return (ScrtPlace){in + i, 0, 0};
+    case CG_OUT:
+        return (ScrtPlace){out + i, 0, 0};
+    case CG_STATE:
+        return (ScrtPlace){state + i, 0, 0};
+    case CG_NEXT:
+        return (ScrtPlace){next + i, 0, 0};
+    case CG_WORK:
+        return w->slot[i];
+    default: /* the weights */
+        return (ScrtPlace){0, 0, (int64_t)at.index};
+    }
+}
+
+/* All values must be addressable, not only those that the runtime allocates. */
+static void check_sizes(Writer *w)
+{
+    const ScGraph *g = w->m->g;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        blame(w->p, sc_def(g, v)->loc);
+        cg_value(w->p, cg_bytes(w->m, sc_type_of(g, v)));
+    }
+}
+
+static void allocate_outputs(Writer *w)
+{
+    CgProgram *p = w->p;
+    const ScGraph *g = w->m->g;
+    p->out_dims = sc_array(w->m->arena, uint32_t *, g->n_out + 1);
+    for (uint32_t i = 0; i < g->n_out; i++) {
+        const ScType *t = sc_type_of(g, g->out[i]);
+        p->out_dims[i] = sc_array(w->m->arena, uint32_t, t->rank + 1);
+        for (uint32_t d = 0; d < t->rank; d++) {
+            CgNum x = cg_value_of(p, t->dim[d]);
+            p->out_dims[i][d] = x.value | (x.stage == CG_RUN ? SCRT_LATE : 0);
+        }
+        uint32_t bytes = cg_value(p, cg_bytes(w->m, t));
+        step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = 1 + g->n_in + i, .b = bytes});
+    }
+}
+
+static void call_kernel(Writer *w, uint32_t index)
+{
+    CgProgram *p = w->p;
+    const CgKernel *k = &w->k->k[index];
+    const ScNode *n = k->node;
+    if (k->f->alias)
+        return;
+    blame(p, n->loc);
+    ScrtStep s = {.kind = SCRT_KERNEL, .a = index, .b = k->f->index, .c = p->n_place};
+    add_place(p, w->scratch);
+    add_place(p, w->scratch_thread);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        bool constant = sc_def(w->m->g, n->in[i])->op->flags & SC_CONST_OP;
+        add_place(p, constant ? (ScrtPlace){0, 0, (int64_t)k->weights[i]}
+                              : locate(w, w->plan->place[n->in[i]]));
+    }
+    for (uint32_t i = 0; i < n->n_out; i++)
+        add_place(p, locate(w, w->plan->place[n->first + i]));
+    s.d = p->n_place - s.c;
+    s.e = cg_params(p, k->f->n_term, k->f->term);
+    p->n_arg = s.d > p->n_arg ? s.d : p->n_arg;
+    step(p, CG_RUN, s);
+}
+
+static void copy_results(Writer *w)
+{
+    CgProgram *p = w->p;
+    for (uint32_t i = 0; i < w->plan->n_copy; i++) {
+        const CgCopy *c = &w->plan->copy[i];
+        uint32_t bytes = cg_value(p, cg_bytes(w->m, sc_type_of(w->m->g, c->from)));
+        uint32_t from = add_place(p, locate(w, w->plan->place[c->from]));
+        uint32_t to = add_place(p, locate(w, c->to));
+        step(p, CG_RUN, (ScrtStep){.kind = SCRT_COPY, .a = from, .b = to, .c = bytes});
+    }
+}
+
+bool cg_program(CgModule *m, const CgKernels *k, const CgPlan *plan, CgProgram *ret)
+{
+    *ret = (CgProgram){.m = m, .n_value = CG_VALUE_FIRST};
+    Writer w = {.p = ret, .m = m, .k = k, .plan = plan};
+    w.slot = sc_array(m->arena, ScrtPlace, plan->n_slot + 1);
+    add_who(ret, (ScrtWho){0});
+    bind_inputs(&w);
+    check_inputs(&w);
+    write_guards(&w);
+    check_sizes(&w);
+    lay_out_work(&w);
+    allocate_outputs(&w);
+    for (uint32_t i = 0; i < k->n; i++)
+        call_kernel(&w, i);
+    copy_results(&w);
+    for (CgStage s = 0; s < CG_STAGES; s++)
+        step(ret, s, (ScrtStep){.kind = SCRT_END});
+    for (uint32_t i = 0; i < ret->stream[CG_RUN].n_step; i++) { /* one list of words, in the end */
+        ScrtStep *x = &ret->stream[CG_RUN].step[i];
+        x->a += x->kind == SCRT_EVAL ? ret->stream[CG_BIND].n_word : 0;
+    }
+    sc_guards_free(&w.guards);
+    return !ret->failed;
+}
+
+void cg_program_done(CgProgram *p)
+{
+    for (CgStage s = 0; s < CG_STAGES; s++) {
+        sc_buf_free(p->stream[s].step);
+        sc_buf_free(p->stream[s].word);
+    }
+    sc_buf_free(p->place);
+    sc_buf_free(p->who);
+}

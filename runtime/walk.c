@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The walker: a program's steps, one after another. It decides nothing; what a step means is said
+ * in scrt.h. Programs are trusted as code is, but the numbers in them come from outside: extents
+ * may be anything, so every sum and product is checked. */
+#include "runtime/num/num.h"
+#include "runtime/session_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* --- Terms --- */
+
+static bool floor_div(int64_t a, int64_t b, int64_t *ret)
+{
+    if (b == 0 || (a == INT64_MIN && b == -1))
+        return false;
+    *ret = a / b - (a % b != 0 && (a < 0) != (b < 0));
+    return true;
+}
+
+static bool binary(ScrtWord op, int64_t a, int64_t b, int64_t *ret)
+{
+    switch (op) {
+    case SCRT_W_ADD:
+        return !__builtin_add_overflow(a, b, ret);
+    case SCRT_W_MUL:
+        return !__builtin_mul_overflow(a, b, ret);
+    case SCRT_W_FDIV:
+        return floor_div(a, b, ret);
+    case SCRT_W_CDIV:
+        if (!floor_div(a, b, ret))
+            return false;
+        *ret += a % b != 0;
+        return true;
+    case SCRT_W_MOD:
+        if (!floor_div(a, b, ret))
+            return false;
+        *ret = a - b * *ret;
+        return true;
+    case SCRT_W_MIN:
+        *ret = a < b ? a : b;
+        return true;
+    case SCRT_W_MAX:
+        *ret = a > b ? a : b;
+        return true;
+    default: /* SCRT_W_BCAST */
+        *ret = a == 1 ? b : a;
+        return true;
+    }
+}
+
+static bool eval(int64_t *value, const int64_t *word, uint32_t n)
+{
+    int64_t stack[SCRT_STACK], *top = stack;
+    for (const int64_t *end = word + n; word < end; word++) {
+        switch ((ScrtWord)*word) {
+        case SCRT_W_CONST:
+            *top++ = *++word;
+            break;
+        case SCRT_W_VALUE:
+            *top++ = value[*++word];
+            break;
+        case SCRT_W_STORE:
+            value[*++word] = *--top;
+            break;
+        case SCRT_W_LOG2:
+            top[-1] = top[-1] < 1 ? 0 : 63 - __builtin_clzll((uint64_t)top[-1]);
+            break;
+        default:
+            top--;
+            if (!binary((ScrtWord)*word, top[-1], top[0], &top[-1]))
+                return false;
+        }
+    }
+    return true;
+}
+
+static ScrtStatus fail_eval(ScrtSession *s, const ScrtStep *p)
+{
+    const char *node = s->entry->who[p->who].node;
+    return scrt_fail(s, SCRT_E_MEMORY, "%s%.300s%s", node ? node : "", node ? ": " : "",
+                     "the sizes for these inputs would be too large");
+}
+
+/* --- Guards --- */
+
+bool scrt_guard_holds(uint32_t kind, int64_t a, int64_t b)
+{
+    switch ((ScrtGuardKind)kind) {
+    case SCRT_GUARD_EQUAL:
+        return a == b;
+    case SCRT_GUARD_DIFFER:
+        return a != b;
+    case SCRT_GUARD_AT_MOST:
+        return a <= b;
+    case SCRT_GUARD_DIVIDES:
+        return a == 0 ? b == 0 : a == -1 || b % a == 0;
+    case SCRT_GUARD_MEET:
+        return a == b || a == 1 || b == 1;
+    case SCRT_GUARD_FITS:
+        return a == b || a == 1;
+    }
+    return false;
+}
+
+/* "n-1 = 4", or "64" where the term is the number. */
+static void show_term(char buf[128], const char *term, int64_t x)
+{
+    char number[32];
+    snprintf(number, sizeof number, "%lld", (long long)x);
+    if (strcmp(term, number) == 0)
+        snprintf(buf, 128, "%s", number);
+    else
+        snprintf(buf, 128, "%.80s = %s", term, number);
+}
+
+static ScrtStatus fail_guard(ScrtSession *s, const ScrtStep *p)
+{
+    static const char *const words[][2] = {
+        [SCRT_GUARD_EQUAL] = {" and ", " must be equal"},
+        [SCRT_GUARD_DIFFER] = {" and ", " must differ"},
+        [SCRT_GUARD_AT_MOST] = {" must be at most ", ""},
+        [SCRT_GUARD_DIVIDES] = {" must divide ", ""},
+        [SCRT_GUARD_MEET] = {" and ", " must be equal, or one of them 1"},
+        [SCRT_GUARD_FITS] = {" must be 1 or ", ""},
+    };
+    const ScrtWho *w = &s->entry->who[p->who];
+    char a[128], b[128], dims[160];
+    if (!w->node) {
+        const ScrtPort *in = &s->entry->in[w->input];
+        return scrt_fail(
+            s, SCRT_E_SHAPE, "input '%.100s' has the shape %s, the model takes [%.100s]", in->name,
+            scrt_show_dims(dims, sizeof dims, s->in_dims[w->input], in->rank), in->dims);
+    }
+    show_term(a, w->a, s->value[p->b]);
+    show_term(b, w->b, s->value[p->c]);
+    return scrt_fail(s, SCRT_E_SHAPE, "%.120s: %s: %s%s%s%s%s%.120s%s", w->node, w->what, a,
+                     words[p->a][0], b, words[p->a][1], *w->where ? " (" : "", w->where,
+                     *w->where ? ")" : "");
+}
+
+/* --- Memory --- */
+
+static ScrtStatus grow_segment(ScrtSession *s, uint32_t i, uint64_t bytes)
+{
+    void **at = &s->buffer[s->first_segment + i];
+    if (*at && bytes <= s->room[i])
+        return SCRT_OK;
+    scrt_free(*at); /* its contents mean nothing before they are written */
+    s->work_bytes -= s->room[i];
+    s->room[i] = 0;
+    *at = bytes <= PTRDIFF_MAX ? scrt_alloc((size_t)bytes) : NULL;
+    if (!*at)
+        return scrt_fail(s, SCRT_E_MEMORY, "out of memory: %llu bytes of workspace",
+                         (unsigned long long)bytes);
+    s->room[i] = (size_t)bytes;
+    s->work_bytes += s->room[i];
+    return SCRT_OK;
+}
+
+/* Whether the extents of output i are known before a run: then the caller has asked for them. */
+static bool size_is_known(const ScrtSession *s, uint32_t i)
+{
+    for (uint32_t k = 0; k < s->entry->out[i].rank; k++)
+        if (s->entry->out_dims[i][k] & SCRT_LATE)
+            return false;
+    return true;
+}
+
+static ScrtStatus find_output(ScrtSession *s, uint32_t i, uint64_t bytes)
+{
+    const ScrtTensor *t = &s->out[i];
+    const char *name = s->entry->out[i].name;
+    size_t have;
+    void **at = &s->buffer[s->first_out + i];
+    *at = t->data;
+    if (*at && !size_is_known(s, i) && (!scrt_tensor_bytes(t, &have) || have < bytes))
+        return scrt_fail(s, SCRT_E_ARGUMENT, "output '%.100s' has %llu bytes, more than its room",
+                         name, (unsigned long long)bytes);
+    if (*at)
+        return SCRT_OK;
+    *at = bytes <= PTRDIFF_MAX ? scrt_alloc((size_t)bytes) : NULL;
+    if (!*at)
+        return scrt_fail(s, SCRT_E_MEMORY, "out of memory for output '%.100s': %llu bytes", name,
+                         (unsigned long long)bytes);
+    s->made[i] = true;
+    s->made_bytes += (size_t)bytes;
+    return SCRT_OK;
+}
+
+/* --- Steps --- */
+
+static void *at(const ScrtSession *s, uint32_t place)
+{
+    const ScrtPlace *p = &s->entry->place[place];
+    uintptr_t base = (uintptr_t)s->buffer[p->buffer]; /* may be NULL where there are no elements */
+    return (void *)(base + (uintptr_t)(p->offset + s->value[p->value]));
+}
+
+static void run_kernel(ScrtSession *s, const ScrtStep *p)
+{
+    void **arg = s->arg;
+    arg[SCRT_ARG_PARAMS] = &s->value[p->e];
+    for (uint32_t i = 0; i < p->d; i++)
+        arg[SCRT_ARG_PLACES + i] = at(s, p->c + i);
+    if (!s->profile) {
+        s->entry->fn[p->b](arg);
+        return;
+    }
+    uint64_t since = scrt_now_ns();
+    s->entry->fn[p->b](arg);
+    s->profile[p->a].ns += scrt_now_ns() - since;
+    s->profile[p->a].runs++;
+}
+
+ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *p)
+{
+    int64_t *value = s->value;
+    ScrtStatus st = SCRT_OK;
+    for (; st == SCRT_OK; p++) {
+        switch ((ScrtStepKind)p->kind) {
+        case SCRT_END:
+            return SCRT_OK;
+        case SCRT_KERNEL:
+            run_kernel(s, p);
+            break;
+        case SCRT_BIND_EXTENT:
+            value[p->a] = s->in_dims[p->b][p->c];
+            break;
+        case SCRT_BIND_ELEMENT:
+            value[p->a] = scrt_load_int((ScrtDtype)p->d, at(s, p->b), p->c);
+            break;
+        case SCRT_EVAL:
+            if (!eval(value, s->entry->word + p->a, p->b))
+                st = fail_eval(s, p);
+            break;
+        case SCRT_GUARD:
+            if (!scrt_guard_holds(p->a, value[p->b], value[p->c]))
+                st = fail_guard(s, p);
+            break;
+        case SCRT_ALLOC:
+            st = p->a < s->first_segment
+                     ? find_output(s, p->a - s->first_out, (uint64_t)value[p->b])
+                     : grow_segment(s, p->a - s->first_segment, (uint64_t)value[p->b]);
+            break;
+        case SCRT_COPY:
+            if (value[p->c])
+                memcpy(at(s, p->b), at(s, p->a), (size_t)value[p->c]);
+            break;
+        }
+    }
+    return st;
+}
