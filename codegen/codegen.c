@@ -90,16 +90,15 @@ static bool write_model(CgModule *m, const CgKernels *k, CgModelParts *parts)
     return ok;
 }
 
-static bool generate(CgModule *m, ScObject *o, ScEmit emit)
+static bool generate(CgModule *m, CgKernels *k, ScObject *o, ScEmit emit)
 {
-    CgKernels k;
     CgModelParts parts = {
         .symbol = m->opt->symbol ? m->opt->symbol : identifier(m->arena, m->g->name),
         .name = m->g->name ? m->g->name : "",
         .info = m->opt->info ? m->opt->info : "{}",
     };
-    if (!check_sizes(m, m->g, NULL) || !cg_kernels(m, &k) || !cg_pack_operands(m, &k) ||
-        !write_model(m, &k, &parts) || !cg_optimize(m) ||
+    if (!check_sizes(m, m->g, NULL) || !cg_kernels(m, k) || !cg_pack_operands(m, k) ||
+        !write_model(m, k, &parts) || !cg_optimize(m) ||
         !cg_emit_module(m, emit, o->arena, &o->bytes, &o->n))
         return false;
     o->emit = emit;
@@ -108,7 +107,7 @@ static bool generate(CgModule *m, ScObject *o, ScEmit emit)
     o->header = cg_header(m, o->arena, parts.symbol);
     o->features = m->target.bits;
     take_weights(o, &m->weights);
-    report(o, &k);
+    report(o, k);
     return true;
 }
 
@@ -120,7 +119,9 @@ ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, S
     ScArena *a = sc_arena_new();
     ScObject *o = sc_new(a, ScObject);
     o->arena = a;
-    bool ok = cg_module_init(&m, cx, g, opt ? opt : &defaults) && generate(&m, o, emit);
+    CgKernels k = {0};
+    bool ok = cg_module_init(&m, cx, g, opt ? opt : &defaults) && generate(&m, &k, o, emit);
+    cg_kernels_done(&k);
     cg_module_done(&m);
     if (ok && sc_n_errors(cx) == errors)
         return o;

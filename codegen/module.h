@@ -12,12 +12,13 @@
 typedef struct CgModule CgModule;
 typedef struct CgFunc CgFunc;
 
-/* A compiled kernel body: equal kernels (nested graph, which operands are constants, trait) share
+/* A compiled kernel body: equal kernels (formal graph, which operands are constants, trait) share
  * one. The emitter of its class fills what is marked `out`. */
 struct CgFunc {
     const ScGraph *g;   /* the graph of kernels */
     const ScNode *node; /* the first kernel node with this body: for messages */
-    const ScGraph *sub; /* its nested graph */
+    const ScGraph *sub; /* its nested graph, in formal symbols: see program/formal.c */
+    uint64_t hash;      /* of sub */
     const char *name;   /* "k3" */
     uint32_t n_in, n_out;
     const ScNode *const *const_in; /* [n_in] the `const` node of g that is this operand, or NULL */
@@ -53,8 +54,6 @@ struct CgModule {
     LLVMTypeRef t_void, t_ptr, i1, i8, i16, i32, i64, f16, f32, f64;
     LLVMTypeRef t_body;  /* void (ptr args, i64 begin, i64 end, i32 thread): ScrtBody */
     LLVMTypeRef t_entry; /* void (ptr args) */
-
-    uint32_t n_fn; /* kernels' functions emitted so far */
 
     CgWeights weights;
 };

@@ -125,6 +125,15 @@ static ScX power(ScBody *b, ScX e)
     return sc_x(b, SC_X_FLOAT, sc_x(b, SC_X_SHL, biased, sc_x_int(b, wide ? 52 : 23), 0), 0, 0);
 }
 
+/* Whether e is a term that is never beyond limit, either way. */
+static bool is_normal_power(const ScBody *b, ScX e, int64_t limit)
+{
+    if (b->ins[e].op != SC_X_TERM || !b->g)
+        return false;
+    ScRange r = sc_term_range(b->g->cx, b->term[b->ins[e].i]);
+    return r.lo >= -limit && r.hi <= limit;
+}
+
 /* One factor where 2^e is a normal number. Otherwise equal parts: a product before the last that
  * is subnormal or infinite, and so inexact, then has a final result that rounds to 0 or is
  * infinite, because each part is beyond 2^-42: no number is rounded twice. Three parts reach from
@@ -143,6 +152,8 @@ ScX sc_x_ldexp(ScBody *b, ScX x, ScX e)
         }
         return x;
     }
+    if (is_normal_power(b, e, one))
+        return sc_x(b, SC_X_MUL, x, power(b, e), 0);
     ScX zero = sc_x_int(b, 0);
     ScX least = sc_x_int(b, -limit), most = sc_x_int(b, limit);
     e = sc_x(b, SC_X_MIN, sc_x(b, SC_X_MAX, e, least, 0), most, 0);

@@ -35,7 +35,7 @@ static bool same(const CgFunc *a, const CgFunc *b)
         if (!a->const_in[i] != !b->const_in[i])
             return false;
     }
-    return sc_graph_equal(a->sub, b->sub, NULL);
+    return a->hash == b->hash && sc_graph_equal(a->sub, b->sub, NULL);
 }
 
 static bool check_types(CgModule *m, const CgFunc *f)
@@ -48,13 +48,14 @@ static bool check_types(CgModule *m, const CgFunc *f)
     return true;
 }
 
-static CgFunc *describe(CgModule *m, const ScNode *n, const char *name)
+static CgFunc *describe(CgModule *m, const ScNode *n, const ScGraph *sub, const char *name)
 {
     CgFunc *f = sc_new(m->arena, CgFunc);
     const ScNode **c = sc_array(m->arena, const ScNode *, n->n_in + 1);
-    *f = (CgFunc){.g = m->g, .node = n, .sub = n->sub[0], .name = name, .const_in = c};
+    *f = (CgFunc){.g = m->g, .node = n, .sub = sub, .name = name, .const_in = c};
     f->n_in = n->n_in;
     f->n_out = n->n_out;
+    f->hash = sc_graph_hash(sub);
     f->pack = sc_array(m->arena, CgPack, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScNode *def = sc_def(m->g, n->in[i]);
@@ -63,9 +64,8 @@ static CgFunc *describe(CgModule *m, const ScNode *n, const char *name)
     return f;
 }
 
-/* The function for kernel i: an earlier equal one, or f itself, emitted. */
-static CgFunc *function_for(CgModule *m, CgKernels *all, uint32_t i, CgFunc *f,
-                            uint64_t const *hash)
+/* The function for a kernel: an earlier equal one, or f itself, emitted. */
+static CgFunc *function_for(CgModule *m, const CgKernels *all, CgFunc *f)
 {
     const CgClass *c = class_of(f->node);
     if (!c) {
@@ -75,43 +75,60 @@ static CgFunc *function_for(CgModule *m, CgKernels *all, uint32_t i, CgFunc *f,
     if (!check_types(m, f))
         return NULL;
     f->trait = c->trait ? c->trait(m, f) : 0;
-    for (uint32_t j = 0; j < i; j++) {
-        if (hash[j] == hash[i] && all->k[j].f && same(all->k[j].f, f))
-            return all->k[j].f;
+    for (uint32_t i = 0; i < all->n_fn; i++) {
+        if (same(all->fn[i], f))
+            return all->fn[i];
     }
-    if (!c->emit(m, f))
-        return NULL;
-    f->index = m->n_fn;
-    m->n_fn += !f->alias;
-    return f;
+    return c->emit(m, f) ? f : NULL;
+}
+
+static bool add_kernel(CgModule *m, CgKernels *all, const ScNode *n)
+{
+    CgKernel *k = &all->k[all->n];
+    k->node = n;
+    k->name = sc_printf(m->arena, "k%u", all->n++);
+    k->from = origins(m->arena, n->loc);
+    ScGraph *sub = cg_formal(m, n->sub[0], &k->formal);
+    if (!sub)
+        return false;
+    CgFunc *f = describe(m, n, sub, k->name);
+    k->f = function_for(m, all, f);
+    if (k->f != f) {
+        sc_graph_free(sub);
+        return k->f;
+    }
+    f->index = all->n_fn;
+    all->sub[all->n_fn] = sub;
+    all->fn[all->n_fn++] = f;
+    return true;
 }
 
 bool cg_kernels(CgModule *m, CgKernels *ret)
 {
     const ScGraph *g = m->g;
     bool ok = true;
-    *ret = (CgKernels){.k = sc_array(m->arena, CgKernel, g->n_node + 1)};
-    uint64_t *hash = sc_array(m->arena, uint64_t, g->n_node + 1);
+    *ret = (CgKernels){.k = sc_array(m->arena, CgKernel, g->n_node + 1),
+                       .fn = sc_array(m->arena, CgFunc *, g->n_node + 1),
+                       .sub = sc_array(m->arena, ScGraph *, g->n_node + 1)};
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (n->op->lower.cls != SC_KERNEL) {
-            if (n->op->lower.cls == SC_STEP)
-                ok = sc_fail(m->cx, n->loc, SC_E_DYNAMIC, "%s: a size that only a run knows",
-                             n->op->name);
-            else if (n->op->lower.cls != SC_SOURCE)
-                ok = sc_fail(m->cx, n->loc, SC_E_LOWER, "%s outside a kernel", n->op->name);
-            continue;
-        }
-        CgKernel *k = &ret->k[ret->n];
-        k->node = n;
-        k->name = sc_printf(m->arena, "k%u", ret->n);
-        k->from = origins(m->arena, n->loc);
-        hash[ret->n] = sc_graph_hash(n->sub[0]);
-        k->f = function_for(m, ret, ret->n, describe(m, n, k->name), hash);
-        ok = ok && k->f;
-        ret->n++;
+        if (n->op->lower.cls == SC_KERNEL)
+            ok = add_kernel(m, ret, n) && ok;
+        else if (n->op->lower.cls == SC_STEP)
+            ok = sc_fail(m->cx, n->loc, SC_E_DYNAMIC, "%s: a size that only a run knows",
+                         n->op->name);
+        else if (n->op->lower.cls != SC_SOURCE)
+            ok = sc_fail(m->cx, n->loc, SC_E_LOWER, "%s outside a kernel", n->op->name);
     }
     return ok;
+}
+
+void cg_kernels_done(CgKernels *k)
+{
+    for (uint32_t i = 0; i < k->n_fn; i++) {
+        sc_buf_free(k->fn[i]->term);
+        sc_graph_free(k->sub[i]);
+    }
 }
 
 bool cg_pack_operands(CgModule *m, const CgKernels *all)

@@ -186,12 +186,11 @@ static LLVMValueRef steps(Parts *x, CgStage stage)
 
 static LLVMValueRef functions(Parts *x, const CgKernels *k)
 {
-    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, x->m->n_fn + 1);
-    for (uint32_t i = 0; i < k->n; i++) {
-        if (!k->k[i].f->alias)
-            v[k->k[i].f->index] = k->k[i].f->entry;
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, k->n_fn + 1);
+    for (uint32_t i = 0; i < k->n_fn; i++) {
+        v[i] = k->fn[i]->alias ? null(x) : k->fn[i]->entry;
     }
-    return list(x, v, x->m->n_fn);
+    return list(x, v, k->n_fn);
 }
 
 static LLVMValueRef text_or_null(Parts *x, const char *s)

@@ -9,8 +9,22 @@
 
 /* --- Kernels --------------------------------------------------------------------------------- */
 
+typedef struct CgFormal { /* [n] the formal symbols of a kernel */
+    uint32_t n;
+    const char **name;     /* "p3" */
+    const ScTerm **term;   /* the same as a term */
+    const ScTerm **actual; /* what the kernel is given for it */
+    const char **sym;      /* actual's name where it is a symbol, else NULL */
+} CgFormal;
+/* A kernel's nested graph in formal symbols, without exponents: the caller's. NULL with errors in
+ * cx. The lists of ret are in m's arena. */
+ScGraph *cg_formal(CgModule *m, const ScGraph *sub, CgFormal *ret);
+/* A term of formal symbols as the program says it. */
+const ScTerm *cg_actual(CgModule *m, const CgFormal *f, const ScTerm *t);
+
 typedef struct CgKernel { /* a kernel node of the graph */
     const ScNode *node;
+    CgFormal formal;
     CgFunc *f;         /* equal kernels share it */
     const char *name;  /* "k3" */
     const char *from;  /* ONNX nodes, comma separated */
@@ -20,9 +34,13 @@ typedef struct CgKernel { /* a kernel node of the graph */
 typedef struct CgKernels {
     uint32_t n;
     CgKernel *k;
+    CgFunc **fn;   /* [n_fn] the functions that they share */
+    ScGraph **sub; /* [n_fn] their graphs */
+    uint32_t n_fn;
 } CgKernels;
-/* Emits every kernel's code. False with errors in cx. */
+/* Emits every kernel's code. False with errors in cx; either way cg_kernels_done. */
 bool cg_kernels(CgModule *m, CgKernels *ret);
+void cg_kernels_done(CgKernels *k);
 /* Packs the constant operands of kernels, as their code wants them. */
 bool cg_pack_operands(CgModule *m, const CgKernels *k);
 

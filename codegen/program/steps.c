@@ -292,6 +292,11 @@ static void next_place(CgProgram *p, uint32_t segment, Size *end, Size bytes, Sc
     *end = add_size(p, *end, bytes);
 }
 
+static const ScTerm *scratch(CgModule *m, const CgKernel *k, const ScTerm *bytes)
+{
+    return bytes ? cg_actual(m, &k->formal, cg_round64(m, bytes)) : sc_term(m->cx, 0);
+}
+
 /* Slots, then scratch, one after another in one segment. */
 static void lay_out_work(Writer *w)
 {
@@ -307,10 +312,9 @@ static void lay_out_work(Writer *w)
         next_place(p, segment, &end, largest(p, s->n, s->bytes), &w->slot[i]);
     }
     for (uint32_t i = 0; i < w->k->n; i++) {
-        const CgFunc *f = w->k->k[i].f;
-        const ScTerm *none = sc_term(w->m->cx, 0);
-        shared[i] = f->scratch ? cg_round64(w->m, f->scratch) : none;
-        each[i] = f->scratch_thread ? cg_round64(w->m, f->scratch_thread) : none;
+        const CgKernel *k = &w->k->k[i];
+        shared[i] = scratch(w->m, k, k->f->scratch);
+        each[i] = scratch(w->m, k, k->f->scratch_thread);
     }
     next_place(p, segment, &end, largest(p, w->k->n, shared), &w->scratch);
     Size of_one = largest(p, w->k->n, each);
@@ -393,7 +397,10 @@ static void call_kernel(Writer *w, uint32_t index)
     for (uint32_t i = 0; i < n->n_out; i++)
         add_place(p, locate(w, w->plan->place[n->first + i]));
     s.d = p->n_place - s.c;
-    s.e = cg_params(p, k->f->n_term, k->f->term);
+    const ScTerm **param = sc_array(w->m->arena, const ScTerm *, k->f->n_term + 1);
+    for (uint32_t i = 0; i < k->f->n_term; i++)
+        param[i] = cg_actual(w->m, &k->formal, k->f->term[i]);
+    s.e = cg_params(p, k->f->n_term, param);
     p->n_arg = s.d > p->n_arg ? s.d : p->n_arg;
     step(p, CG_RUN, s);
 }
