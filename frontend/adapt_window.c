@@ -96,14 +96,13 @@ static bool kernel_of_weight(const ImNode *n, Window *w)
     uint32_t got;
     const ScType *t = im_type(n, 1);
     const int64_t *is = im_ints(n, "kernel_shape", &got, &ok);
-    int64_t dims[SCRT_MAX_RANK];
     if (!ok)
         return false;
-    if (t->rank != w->n + 2 || !sc_type_const_dims(t, dims))
-        return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "w must have rank %u and known extents",
-                       w->n + 2);
+    if (t->rank != w->n + 2)
+        return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "w must have rank %u", w->n + 2);
     for (uint32_t i = 0; i < w->n; i++) {
-        w->kernel[i] = dims[i + 2];
+        if (!sc_term_const(t->dim[i + 2], &w->kernel[i]))
+            return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "w's extent %u must be a number", i + 2);
         if (w->kernel[i] < 1 || w->kernel[i] > INT32_MAX ||
             (is && (got != w->n || is[i] != w->kernel[i])))
             return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is not that of w");

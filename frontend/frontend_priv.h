@@ -27,6 +27,10 @@ bool im_scan(ScCtx *cx, const void *bytes, size_t n);
 Onnxpb__Model *im_model_unpack(ScCtx *cx, const void *bytes, size_t n, bool lasts);
 void im_model_free(Onnxpb__Model *m);
 
+/* The model with its functions inlined, in the session's memory but for what it shares with m: m
+ * itself where it has none. NULL after sc_fail. */
+const Onnxpb__Model *im_inline(ScCtx *cx, const Onnxpb__Model *m);
+
 /* A tensor as a blob of the session; name may be NULL. NULL after sc_fail at loc (NULL: the file).
  */
 const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char *name,
@@ -38,7 +42,8 @@ typedef struct ImNames {
         const char *name;
         ScVal v;
     } *slot;
-    uint32_t n, cap; /* cap is a power of two */
+    uint32_t n, cap;             /* cap is a power of two */
+    const struct ImNames *outer; /* of the scope around, or NULL: where reading goes on */
 } ImNames;
 bool im_names_define(ImNames *m, const char *name, ScVal v); /* false where it is there already */
 bool im_names_get(const ImNames *m, const char *name, ScVal *ret);
@@ -56,6 +61,7 @@ typedef struct Import {
     ImNames *reads;     /* names that a node or an output reads */
     ScVal bound[64][2]; /* [n_bound] values whose elements were bound, and the binders' results */
     uint32_t n_bound;
+    uint32_t n_unrolled; /* nodes of loops that were written out */
 } Import;
 
 static inline ScDataDirs im_dirs(const Import *im)
@@ -107,6 +113,11 @@ extern const ImAdapter im_grid_adapters[];
 extern const ImAdapter im_gate_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's. */
 bool im_conv(const ImNode *n, ScVal *ret_out);
+extern const ImAdapter im_control_adapters[];
+/* Imports a graph nested in n in place, in a scope of its own: in are its inputs, [g->n_input];
+ * ret_out its first n_out outputs. False after sc_fail. */
+bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t n_out,
+             ScVal *ret_out);
 
 /* Attributes by name. The readers with a default answer it where there is none, and record
  * SC_E_ATTRIBUTE and set *ok to false where the type is another. */

@@ -42,6 +42,16 @@ static int opset_of(const Import *im, const char *domain)
     return 0;
 }
 
+/* Of a node: its function's, where it comes from one. */
+static int opset_of_node(const Import *im, const Onnxpb__Node *n)
+{
+    const char *domain = domain_of(n->domain);
+    if (!n->has_opset)
+        return opset_of(im, domain);
+    int64_t top = *domain ? INT16_MAX : IM_MAX_OPSET;
+    return n->opset < 0 ? 0 : (int)(n->opset < top ? n->opset : top);
+}
+
 /* An operator set in a range that can be, and a warning where it is newer than what is known. */
 static bool check_opset(Import *im, const Onnxpb__OperatorSetId *o)
 {
@@ -66,8 +76,6 @@ static bool check_versions(Import *im)
     if (m->ir_version > IM_MAX_IR)
         sc_warn(im->cx, NULL, SC_E_NEWER, "file format %lld is read as %d",
                 (long long)m->ir_version, IM_MAX_IR);
-    if (m->n_functions)
-        return sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "the model defines functions of its own");
     if (m->n_opset_import > IM_MAX_DOMAINS)
         return sc_fail(im->cx, NULL, SC_E_LIMIT, "%zu operator sets, at most %u", m->n_opset_import,
                        IM_MAX_DOMAINS);
@@ -95,14 +103,16 @@ static const ScLoc *node_loc(Import *im, const Onnxpb__Node *n, size_t index)
 }
 
 /* Every node that nothing here imports, each an error of its own. */
-static bool check_supported(Import *im)
+static bool check_supported(Import *im, const Onnxpb__Graph *g)
 {
-    const Onnxpb__Graph *g = im->model->graph;
     bool ok = true;
     for (size_t i = 0; i < g->n_node; i++) {
         const Onnxpb__Node *n = g->node[i];
         const char *domain = domain_of(n->domain), *type = text(n->op_type);
-        int opset = opset_of(im, domain);
+        int opset = opset_of_node(im, n);
+        for (size_t k = 0; k < n->n_attribute; k++)
+            if (n->attribute[k]->g)
+                ok = check_supported(im, n->attribute[k]->g) && ok;
         if (im_adapter(domain, type, opset) || sc_op_onnx(im->cx, domain, type, opset))
             continue;
         ok = sc_fail(im->cx, node_loc(im, n, i), SC_E_UNSUPPORTED, "%s of domain \"%s\", opset %d",
@@ -260,9 +270,8 @@ static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v)
 
 /* An initializer is a constant. Before format 4 every initializer was listed as an input too; since
  * then such an input may be overridden by the caller, which a compiled program does not offer. */
-static bool import_initializers(Import *im)
+static bool import_initializers(Import *im, const Onnxpb__Graph *g)
 {
-    const Onnxpb__Graph *g = im->model->graph;
     for (size_t i = 0; i < g->n_initializer; i++) {
         const Onnxpb__Tensor *t = g->initializer[i];
         const char *name = sc_intern(im->cx, text(t->name));
@@ -413,7 +422,7 @@ static bool operands(Import *im, const Onnxpb__Node *pb, const ScLoc *loc, ScVal
 static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
 {
     const char *domain = domain_of(pb->domain), *type = text(pb->op_type);
-    ImNode n = {.im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = opset_of(im, domain)};
+    ImNode n = {.im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = opset_of_node(im, pb)};
     const ImAdapter *adapter = im_adapter(domain, type, n.opset);
     const ScOp *row = sc_op_onnx(im->cx, domain, type, n.opset);
     uint32_t n_out = (uint32_t)pb->n_output, max_out = adapter ? adapter->max_out : SC_MAX_OUT;
@@ -437,6 +446,39 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     for (uint32_t i = 0; ok && i < n_out; i++)
         ok = out[i] != SC_POISON && (!*pb->output[i] || define(im, n.loc, pb->output[i], out[i]));
     free(in);
+    return ok;
+}
+
+static bool body_outputs(Import *im, const ScLoc *loc, const Onnxpb__Graph *g, uint32_t n_out,
+                         ScVal *ret_out)
+{
+    for (uint32_t i = 0; i < n_out; i++) {
+        const char *name = sc_intern(im->cx, text(g->output[i]->name));
+        if (!im_names_get(im->names, name, &ret_out[i]))
+            return sc_fail(im->cx, loc, SC_E_NAME, "output \"%s\" of a nested graph", name);
+    }
+    return true;
+}
+
+bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t n_out,
+             ScVal *ret_out)
+{
+    Import *im = n->im;
+    ImNames scope = {.outer = im->names}, *outer = im->names;
+    const ScLoc *at = im->b.at;
+    im->names = &scope;
+    bool ok = import_initializers(im, g);
+    for (size_t i = 0; ok && i < g->n_input; i++)
+        if (!im_names_define(&scope, sc_intern(im->cx, text(g->input[i]->name)), in[i]))
+            ok = sc_fail(im->cx, n->loc, SC_E_NAME, "\"%s\" is defined twice",
+                         text(g->input[i]->name));
+    const uint32_t *order = ok ? im_order(im, g) : NULL;
+    for (size_t i = 0; order && ok && i < g->n_node; i++)
+        ok = import_node(im, g->node[order[i]], order[i]);
+    ok = ok && order && body_outputs(im, n->loc, g, n_out, ret_out);
+    im->names = outer;
+    im->b.at = at;
+    im_names_free(&scope);
     return ok;
 }
 
@@ -494,8 +536,8 @@ static bool import_outputs(Import *im)
 static bool import_graph(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
-    if (!check_versions(im) || !check_supported(im) || !import_initializers(im) ||
-        !import_inputs(im))
+    if (!check_versions(im) || !check_supported(im, im->model->graph) ||
+        !import_initializers(im, im->model->graph) || !import_inputs(im))
         return false;
     const uint32_t *order = im_order(im, g);
     for (size_t i = 0; order && i < g->n_node; i++)
@@ -513,11 +555,16 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     Onnxpb__Model *m = im_model_unpack(cx, bytes, n, opt && opt->lasts);
     if (!m)
         return NULL;
+    const Onnxpb__Model *whole = im_inline(cx, m);
+    if (!whole) {
+        im_model_free(m);
+        return NULL;
+    }
     ImNames names = {0}, infos = {0}, dims = {0}, reads = {0};
     Import im = {.cx = cx,
                  .file = sc_intern(cx, file),
                  .opt = opt,
-                 .model = m,
+                 .model = whole,
                  .names = &names,
                  .infos = &infos,
                  .dims = &dims,
@@ -560,7 +607,8 @@ ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, 
         return NULL;
     uint32_t before = sc_n_errors(cx);
     ScInitializers *s = sc_new(sc_ctx_arena(cx), ScInitializers);
-    const Onnxpb__Graph *g = m->graph;
+    const Onnxpb__Model *whole = im_inline(cx, m);
+    const Onnxpb__Graph *g = whole ? whole->graph : NULL;
     if (g) {
         s->blob = sc_array(sc_ctx_arena(cx), const ScBlob *, g->n_initializer + g->n_node);
         for (size_t i = 0; i < g->n_initializer; i++)

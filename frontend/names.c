@@ -43,11 +43,14 @@ bool im_names_define(ImNames *m, const char *name, ScVal v)
 
 bool im_names_get(const ImNames *m, const char *name, ScVal *ret)
 {
-    uint32_t i = m->cap ? find(m, name) : 0;
-    if (!m->cap || !m->slot[i].name)
-        return false;
-    *ret = m->slot[i].v;
-    return true;
+    for (; m; m = m->outer) {
+        uint32_t i = m->cap ? find(m, name) : 0;
+        if (!m->cap || !m->slot[i].name)
+            continue;
+        *ret = m->slot[i].v;
+        return true;
+    }
+    return false;
 }
 
 void im_names_free(ImNames *m)

@@ -53,8 +53,8 @@ def write(name, model, inputs, want, words):
 
 
 def case(name, nodes, inputs=None, consts=None, want=None, dims=None, opset=17, ir=8, words=None, outputs="y",
-         declare=None):
-    """One folder. declare: an element type and extents for the first output; dims: the extents that the model says of an input (numbers, names, None), else those of its array;
+         declare=None, functions=(), domains=()):
+    """One folder. functions and domains: of the model's own. declare: an element type and extents for the first output; dims: the extents that the model says of an input (numbers, names, None), else those of its array;
     want: expected outputs; words: of the error that the model must end in."""
     assert name not in made, name
     made.add(name)
@@ -66,7 +66,8 @@ def case(name, nodes, inputs=None, consts=None, want=None, dims=None, opset=17, 
         [onnx.ValueInfoProto(name=k) for k in outputs.split()],
         [v if isinstance(v, onnx.TensorProto) else numpy_helper.from_array(np.asarray(v), k) for k, v in consts.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)] + list(domains), ir_version=ir,
+                              functions=functions)
     if want is None and not words:
         found = ReferenceEvaluator(model).run(None, inputs)
         want = dict(zip((o.name for o in graph.output), map(np.asarray, found)))
@@ -294,9 +295,139 @@ def declarations():
     case("declared-extent", node("Relu", "x"), x, declare=(f32, [2, 4]), words="declared as f32[2,4]")
 
 
+# --- Extents that are not proven ---------------------------------------------------------------------------------
+
+
+def guards():
+    x, w = ramp(3, 4), ramp(4, 5, by=0.3)
+    dims = {"x": ["n", "k"]}
+    case("guard-inner", node("MatMul", "x w"), {"x": x}, {"w": w}, dims=dims)
+    case("guard-inner-differs", node("MatMul", "x w"), {"x": ramp(3, 3)}, {"w": w}, dims=dims, words="k = 4 is needed")
+    case("guard-gemm", node("Gemm", "x w c"), {"x": x}, {"w": w, "c": ramp(5)}, dims=dims)
+    case("guard-broadcast", node("Add", "x c"), {"x": x}, {"c": ramp(4)}, dims=dims)
+    case("guard-broadcast-one", node("Add", "x c"), {"x": ramp(3, 1)}, {"c": ramp(4)}, dims=dims)
+    case("guard-broadcast-differs", node("Add", "x c"), {"x": ramp(3, 3)}, {"c": ramp(4)}, dims=dims, words="is needed")
+    two = {"x": ["n", "k"], "z": ["m", "k"]}
+    case("guard-symbols", node("Mul", "x z"), {"x": x, "z": ramp(1, 4)}, dims=two)
+    case("guard-symbols-differ", node("Mul", "x z"), {"x": x, "z": ramp(2, 4)}, dims=two, words="is needed")
+    case("guard-concat", node("Concat", "x z", axis=1), {"x": x, "z": ramp(3, 2)}, dims={"x": ["n", 4], "z": ["m", "l"]})
+    case("guard-concat-differs", node("Concat", "x z", axis=1), {"x": x, "z": ramp(2, 2)},
+         dims={"x": ["n", 4], "z": ["m", "l"]}, words="side by side")
+    image = {"x": ramp(1, 3, 6, 6, by=0.1), "w": ramp(2, 3, 3, 3, by=0.1)}
+    case("guard-conv", node("Conv", "x w"), image, dims={"x": ["n", "c", "h", "w"], "w": ["o", 3, 3, 3]})
+    case("guard-prelu", node("PRelu", "x s"), {"x": x}, {"s": ramp(4)}, dims=dims)
+    case("guard-batchnorm", node("BatchNormalization", "x a b c d"), {"x": x},
+         {"a": ramp(4), "b": ramp(4), "c": ramp(4), "d": abs(ramp(4)) + 1}, dims=dims)
+    case("guard-layernorm", node("LayerNormalization", "x a"), {"x": x}, {"a": ramp(4)}, dims=dims)
+    case("guard-expand", node("Expand", "x s"), {"x": x}, {"s": ints(2, 3, 4)}, dims=dims)
+    case("guard-expand-differs", node("Expand", "x s"), {"x": x}, {"s": ints(5, 4)}, dims=dims, words="is needed")
+    case("guard-reshape", node("Reshape", "x s"), {"x": x}, {"s": ints(2, 6)}, dims=dims)
+    case("guard-reshape-differs", node("Reshape", "x s"), {"x": x}, {"s": ints(2, 5)}, dims=dims, words="is needed")
+    case("guard-reshape-uneven", node("Reshape", "x s"), {"x": x}, {"s": ints(-1, 5)}, dims=dims, words="must divide")
+    like = [node("Shape", "z", "s"), node("Reshape", "x s")]
+    case("guard-reshape-like", like, {"x": x, "z": ramp(6, 2)}, dims={"x": ["n", "k"], "z": ["p", "q"]})
+    case("guard-reshape-like-differs", like, {"x": x, "z": ramp(5, 2)}, dims={"x": ["n", "k"], "z": ["p", "q"]},
+         words="is needed")
+    thin = {"x": ramp(1, 3, 1)}
+    case("guard-squeeze", node("Squeeze", "x a"), thin, {"a": ints(0)}, dims={"x": ["n", 3, "m"]})
+    case("guard-squeeze-all", node("Squeeze", "x"), thin, dims={"x": ["n", 3, 1]}, words="n != 1 is needed")
+    case("guard-squeeze-declared", node("Squeeze", "x"), thin, dims={"x": ["n", 3, 1]}, declare=(TensorProto.FLOAT, [3]))
+    case("guard-gather", node("Gather", "x i"), {"x": ramp(0, 2), "i": ints(0)}, dims={"x": ["n", 2]},
+         words="no element to pick")
+
+
+def slices():
+    x = ramp(7, 2)
+    top, low = 2**63 - 1, -(2**63)
+    for i, (start, end, step) in enumerate(((-9, top, 1), (0, -9, 1), (-3, top, 1), (5, 2, 1), (9, top, 1), (0, top, top),
+                                            (-1, low, -1), (top, low, -2), (6, low + 1, low), (-9, low, -1), (2, -20, -1),
+                                            (0, 2**31 - 1, 2**31 - 1), (-1, -(2**31), -(2**31)))):
+        case(f"slice-{i}", node("Slice", "x a b c d"), {"x": x},
+             {"a": ints(start), "b": ints(end), "c": ints(0), "d": ints(step)}, dims={"x": ["n", 2]},
+             want={"y": x[slice(*(None if abs(v) > 100 else v for v in (start, end)), max(-100, min(step, 100)))]
+                   if (start, end) != (-9, low) else x[:1]})  # ONNX clamps to the first
+    # bounds that are terms: n - 9 from the start, the last n - 4, and both downward
+    size = [node("Shape", "x", "s"), node("Gather", "s z", "n"), node("Sub", "n k", "t")]
+    for k in (4, 7, 9, 20):
+        t = 7 - k
+        for name, bounds, want in (("start", "t b", x[t:]), ("end", "z t", x[:t])):
+            case(f"slice-term-{name}-{k}", size + [node("Slice", f"x {bounds} z")], {"x": x},
+                 {"z": ints(0), "k": ints(k), "b": ints(top)}, dims={"x": ["n", 2]}, want={"y": want})
+
+
+# --- Control flow and functions ----------------------------------------------------------------------------------
+
+
+def body(nodes, inputs="", outputs="", init=()):
+    values = [[onnx.ValueInfoProto(name=k) for k in names.split()] for names in (inputs, outputs)]
+    return helper.make_graph(nodes, "b", *values, [numpy_helper.from_array(a, k) for k, a in init])
+
+
+def control():
+    x, dims = ramp(3, 2), {"x": ["n", 2]}
+    yes = body([node("Relu", "x", "t")], outputs="t")
+    no = body([node("Neg", "x", "e")], outputs="e")
+    for c in (True, False):
+        case(f"if-{c}", node("If", "c", then_branch=yes, else_branch=no), {"c": np.array(c), "x": x}, dims=dims)
+        case(f"if-constant-{c}", node("If", "c", then_branch=yes, else_branch=no), {"x": x}, {"c": np.array(c)}, dims=dims)
+    # what PyTorch writes for squeeze(0)
+    nodes = [node("Shape", "x", "s"), node("Gather", "s z", "d"), node("Equal", "d one", "c"),
+             node("If", "c", then_branch=body([node("Squeeze", "x z", "t")], outputs="t"),
+                  else_branch=body([node("Identity", "x", "e")], outputs="e"))]
+    consts = {"z": ints(0), "one": ints(1)}
+    case("if-rank-1", nodes, {"x": ramp(1, 2)}, consts)
+    case("if-rank-2", nodes, {"x": x}, consts)
+    case("if-rank-unknown", nodes, {"x": x}, consts, dims=dims, words="condition is not known")
+    turn = body([node("Add", "v x", "w"), node("Identity", "k", "more"), node("Cast", "i", "f", to=1),
+                 node("Mul", "w f", "part")], "i k v", "more w part")
+    case("loop", node("Loop", "m k0 x", "y z", body=turn), {"x": x}, {"m": np.array(3), "k0": np.array(True)}, dims=dims,
+         outputs="y z", want={"y": 4 * x, "z": np.stack([0 * x, 3 * x, 8 * x])})
+    grows = body([node("Concat", "v x", "w", axis=0), node("Less", "i two", "more")], "i k v", "more w")
+    case("loop-exit", node("Loop", "m k0 x", body=grows), {"x": x},
+         {"m": np.array(100), "k0": np.array(True), "two": np.array(2)}, dims=dims)
+    case("loop-data", node("Loop", "m k0 x", "y z", body=turn), {"x": x, "m": np.array(3)}, {"k0": np.array(True)},
+         outputs="y z", words='Loop "y"')
+    step = body([node("Add", "s p", "t"), node("Relu", "t", "q")], "s p", "t q")
+    for i, (axis, down, out, up) in enumerate(((0, 0, 0, 0), (1, 1, 1, 0), (1, 0, 0, 1))):
+        z = ramp(3, 4) if axis else ramp(4, 3)
+        found = []
+        state = ramp(3)
+        parts = list(np.moveaxis(z, axis, 0))
+        for p in parts[::-1] if down else parts:
+            state = state + p
+            found.append(np.maximum(state, 0))
+        case(f"scan-{i}", node("Scan", "s x", "y z", body=step, num_scan_inputs=1, scan_input_axes=[axis],
+                               scan_input_directions=[down], scan_output_axes=[out], scan_output_directions=[up]),
+             {"s": ramp(3), "x": z}, outputs="y z",
+             want={"y": state, "z": np.stack(found[::-1] if up else found, axis=out)})
+    own = [helper.make_opsetid("own", 1)]
+    leaky = node("LeakyRelu", "t")
+    leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="alpha", type=onnx.AttributeProto.FLOAT))
+    lin = helper.make_function("own", "Lin", ["x", "w"], ["y"], [node("MatMul", "x w", "t"), leaky],
+                               [helper.make_opsetid("", 17)], ["alpha"])
+    two = helper.make_function("own", "Two", ["x", "w"], ["y", "z"],
+                               [node("Lin", "x w", "a", domain="own", alpha=0.5), node("Lin", "a w", domain="own"),
+                                node("Relu", "a", "z")], [helper.make_opsetid("", 17)] + own)
+    w = ramp(2, 2, by=0.3)
+
+    def calls(v):
+        a = v @ w
+        a = np.where(a < 0, a * F32(0.5), a)
+        y = a @ w
+        return np.where(y < 0, y * F32(0.01), y), np.maximum(a, 0)
+
+    first, b = calls(x)
+    case("functions", [node("Two", "x w", "a b", domain="own"), node("Two", "a w", "y c", domain="own")], {"x": x},
+         {"w": w}, dims=dims, outputs="y b", functions=[lin, two], domains=own, want={"y": calls(first)[0], "b": b})
+    again = helper.make_function("own", "Again", ["x"], ["y"], [node("Again", "x", domain="own")], own)
+    case("functions-cycle", node("Again", "x", domain="own"), {"x": x}, functions=[again], domains=own,
+         words="functions call each other")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
-    for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations):
+    for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
+                 control):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
