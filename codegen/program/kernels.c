@@ -108,16 +108,15 @@ bool cg_kernels(CgModule *m, CgKernels *ret)
     const ScGraph *g = m->g;
     bool ok = true;
     *ret = (CgKernels){.k = sc_array(m->arena, CgKernel, g->n_node + 1),
+                       .of = sc_array(m->arena, uint32_t, g->n_node + 1),
                        .fn = sc_array(m->arena, CgFunc *, g->n_node + 1),
                        .sub = sc_array(m->arena, ScGraph *, g->n_node + 1)};
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
+        ret->of[i] = ret->n;
         if (n->op->lower.cls == SC_KERNEL)
             ok = add_kernel(m, ret, n) && ok;
-        else if (n->op->lower.cls == SC_STEP)
-            ok = sc_fail(m->cx, n->loc, SC_E_DYNAMIC, "%s: a size that only a run knows",
-                         n->op->name);
-        else if (n->op->lower.cls != SC_SOURCE)
+        else if (n->op->lower.cls != SC_SOURCE && !(n->op->flags & SC_BINDS))
             ok = sc_fail(m->cx, n->loc, SC_E_LOWER, "%s outside a kernel", n->op->name);
     }
     return ok;

@@ -20,7 +20,7 @@ typedef struct Plan {
     const CgKernels *k;
     CgPlan *p;
     ScVal *root;    /* [n_value] whose buffer it is: itself but for aliases */
-    uint32_t *last; /* [n_value] the last kernel that reads the root's buffer, + 1 */
+    uint32_t *last; /* [n_value] the last node that reads the root's buffer, + 1 */
     Slot *slot;
     ScBinding *env; /* symbols met so far, at their nominal value */
     uint32_t n_env, cap_env;
@@ -33,19 +33,26 @@ const ScTerm *cg_bytes(CgModule *m, const ScType *t)
 
 /* --- Liveness -------------------------------------------------------------------------------- */
 
+/* Whether node i of the graph has its operand's buffer for a result. */
+static bool is_alias(const Plan *x, uint32_t i)
+{
+    const ScNode *n = &x->m->g->node[i];
+    return n->op->flags & SC_BINDS ||
+           (n->op->lower.cls == SC_KERNEL && x->k->k[x->k->of[i]].f->alias);
+}
+
 static void find_roots(Plan *x)
 {
     const ScGraph *g = x->m->g;
     for (ScVal v = 0; v < g->n_value; v++)
         x->root[v] = v;
-    for (uint32_t i = 0; i < x->k->n; i++) {
-        const CgKernel *k = &x->k->k[i];
-        if (k->f->alias)
-            x->root[k->node->first] = x->root[k->node->in[0]];
-        for (uint32_t j = 0; j < k->node->n_in; j++) {
-            if (!k->f->alias)
-                x->last[x->root[k->node->in[j]]] = i + 1;
-        }
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        bool alias = is_alias(x, i);
+        if (alias)
+            x->root[n->first] = x->root[n->in[0]];
+        for (uint32_t j = 0; j < n->n_in && (!alias || n->op->flags & SC_BINDS); j++)
+            x->last[x->root[n->in[j]]] = i + 1;
     }
 }
 
@@ -86,7 +93,8 @@ static bool place_constant(Plan *x, ScVal v)
     return true;
 }
 
-/* Constants that kernels read through an alias, or that are outputs, are stored as they are. */
+/* Constants that kernels read through an alias, that are outputs or whose elements are bound are
+ * stored as they are. */
 static bool place_constants(Plan *x)
 {
     const ScGraph *g = x->m->g;
@@ -94,11 +102,12 @@ static bool place_constants(Plan *x)
         if (!place_constant(x, x->root[x->p->copy[i].from]))
             return false;
     }
-    for (uint32_t i = 0; i < x->k->n; i++) {
-        const ScNode *n = x->k->k[i].node;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
         for (uint32_t j = 0; j < n->n_in; j++) {
             ScVal r = x->root[n->in[j]];
-            bool through = r != n->in[j] && sc_def(g, r)->op->flags & SC_CONST_OP;
+            bool binds = n->op->flags & SC_BINDS;
+            bool through = (binds || r != n->in[j]) && sc_def(g, r)->op->flags & SC_CONST_OP;
             if (through && !place_constant(x, r))
                 return false;
         }
@@ -129,10 +138,10 @@ static double nominal(Plan *x, const ScTerm *t)
 static uint32_t take_slot(Plan *x, const ScTerm *bytes)
 {
     double want = nominal(x, bytes);
-    uint32_t best = UINT32_MAX;
+    uint32_t best = UINT32_MAX, level = cg_level(x->p, bytes);
     for (uint32_t i = 0; i < x->p->n_slot; i++) {
         const Slot *s = &x->slot[i];
-        if (s->busy)
+        if (s->busy || x->p->slot[i].level != level)
             continue;
         double have = s->nominal, old = best == UINT32_MAX ? 0 : x->slot[best].nominal;
         if (best == UINT32_MAX || (have >= want ? old < want || have < old : have > old))
@@ -141,6 +150,7 @@ static uint32_t take_slot(Plan *x, const ScTerm *bytes)
     if (best == UINT32_MAX)
         best = x->p->n_slot++;
     CgSlot *all = &x->p->slot[best];
+    all->level = level;
     if (all->n == 0 || all->bytes[all->n - 1] != bytes)
         sc_buf_push(all->bytes, all->n, all->cap, bytes);
     Slot *s = &x->slot[best];
@@ -158,9 +168,11 @@ static void release(Plan *x, ScVal root, uint32_t done)
 static void assign_slots(Plan *x)
 {
     const ScGraph *g = x->m->g;
-    for (uint32_t i = 0; i < x->k->n; i++) {
-        const ScNode *n = x->k->k[i].node;
-        for (uint32_t j = 0; j < n->n_out && !x->k->k[i].f->alias; j++) {
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->lower.cls == SC_SOURCE)
+            continue;
+        for (uint32_t j = 0; j < n->n_out && !is_alias(x, i); j++) {
             ScVal v = n->first + j;
             const ScTerm *bytes = cg_round64(x->m, cg_bytes(x->m, sc_type_of(g, v)));
             if (x->p->place[v].kind == CG_NOWHERE)
@@ -173,6 +185,43 @@ static void assign_slots(Plan *x)
     }
 }
 
+/* --- Symbols that only a run knows ----------------------------------------------------------- */
+
+static void find_late(CgPlan *p, const ScGraph *g)
+{
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (!(n->op->flags & SC_BINDS))
+            continue;
+        const ScAttr *as = sc_attr(n, 0);
+        p->n_level++;
+        for (uint32_t k = 0; k < as->n; k++)
+            sc_buf_push(p->late, p->n_late, p->cap_late, ((CgLate){as->ts[k]->sym, p->n_level}));
+    }
+}
+
+typedef struct Level {
+    const CgPlan *p;
+    uint32_t most;
+} Level;
+
+static void see_late(void *arg, const char *sym)
+{
+    Level *l = arg;
+    for (uint32_t i = 0; i < l->p->n_late; i++) {
+        if (l->p->late[i].sym == sym && l->p->late[i].level > l->most)
+            l->most = l->p->late[i].level;
+    }
+}
+
+uint32_t cg_level(const CgPlan *p, const ScTerm *t)
+{
+    Level l = {.p = p};
+    if (p->n_late)
+        sc_term_symbols(t, see_late, &l);
+    return l.most;
+}
+
 bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret)
 {
     const ScGraph *g = m->g;
@@ -183,6 +232,7 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret)
     x.root = sc_array(m->arena, ScVal, g->n_value);
     x.last = sc_array(m->arena, uint32_t, g->n_value);
     x.slot = sc_array(m->arena, Slot, g->n_value);
+    find_late(ret, g);
     find_roots(&x);
     place_sources(&x);
     for (uint32_t i = 0; i < g->n_out; i++)
@@ -204,4 +254,5 @@ void cg_plan_done(CgPlan *p)
 {
     for (uint32_t i = 0; i < p->n_slot; i++)
         sc_buf_free(p->slot[i].bytes);
+    sc_buf_free(p->late);
 }

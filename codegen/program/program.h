@@ -34,6 +34,7 @@ typedef struct CgKernel { /* a kernel node of the graph */
 typedef struct CgKernels {
     uint32_t n;
     CgKernel *k;
+    uint32_t *of;  /* [n_node] which one a node of row `kernel` is */
     CgFunc **fn;   /* [n_fn] the functions that they share */
     ScGraph **sub; /* [n_fn] their graphs */
     uint32_t n_fn;
@@ -69,18 +70,28 @@ typedef struct CgCopy { /* after the last kernel */
 typedef struct CgSlot {   /* of the workspace, as large as the largest value that it ever holds */
     const ScTerm **bytes; /* [n] of its values, multiples of 64 */
     uint32_t n, cap;
+    uint32_t level; /* of all of them */
 } CgSlot;
+
+typedef struct CgLate { /* a symbol that no input's dims bind */
+    const char *sym;
+    uint32_t level; /* 1 and up: the nodes that bind, in order */
+} CgLate;
 
 typedef struct CgPlan {
     CgPlace *place; /* [n_value] */
     uint32_t n_slot;
     CgSlot *slot; /* [n_slot] */
+    uint32_t n_late, cap_late, n_level;
+    CgLate *late;
     uint32_t n_copy;
     CgCopy *copy;
 } CgPlan;
 bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret); /* either way cg_plan_done */
 void cg_plan_done(CgPlan *p);
 const ScTerm *cg_bytes(CgModule *m, const ScType *t); /* of a value */
+/* When all symbols of t are bound: 0, from the inputs' dims; k: after the k-th node that binds. */
+uint32_t cg_level(const CgPlan *p, const ScTerm *t);
 
 /* --- The program ----------------------------------------------------------------------------- */
 
@@ -102,8 +113,9 @@ typedef struct CgProgram {
     CgStream stream[CG_STAGES];
     uint32_t n_value; /* 0 is 0, 1 the number of threads, then the inputs' symbols */
     uint32_t n_sym;
-    const char **sym;      /* [n_sym] that inputs' dims bind */
-    const char **origin;   /* [n_sym] "dimension 1 of input 'x'" */
+    const char **sym;    /* [n_origin] all that are bound, first the n_sym of inputs' dims */
+    const char **origin; /* [n_origin] "dimension 1 of input 'x'" */
+    uint32_t n_origin;
     struct CgKnown *known; /* terms and their values */
     uint32_t n_known, cap_known;
     ScrtPlace *place;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program as the runtime walks it: symbols are bound, sizes evaluated and guarded as far as
- * the inputs' dims tell them; a run then allocates, runs the kernels one after another, copies. */
+ * the inputs' dims tell them; a run then allocates, runs the kernels one after another, copies.
+ * Where a node binds symbols half way, what waited for them follows at once: guards, sizes, memory
+ * in a segment of its own. That is a level. */
 #include "codegen/program/program.h"
 
 #include <stdlib.h>
@@ -13,9 +15,11 @@ typedef struct Writer {
     CgModule *m;
     const CgKernels *k;
     const CgPlan *plan;
-    ScrtPlace *slot; /* [n_slot] */
-    ScrtPlace scratch, scratch_thread;
+    ScrtPlace *slot;                     /* [n_slot] */
+    ScrtPlace *scratch, *scratch_thread; /* [1 + n_level] */
     ScGuards guards;
+    uint32_t *guard_level, *value_level; /* [guards.n], [n_value] of the graph: of its bytes */
+    uint32_t level;                      /* that is written */
 } Writer;
 
 /* --- Who, for messages ----------------------------------------------------------------------- */
@@ -64,7 +68,7 @@ static void see_symbol(void *arg, const char *sym)
     for (uint32_t i = 0; i < w->n; i++)
         if (w->seen[i] == sym)
             return;
-    for (uint32_t i = 0; i < w->p->n_sym && w->n < 8; i++)
+    for (uint32_t i = 0; i < w->p->n_origin && w->n < 8; i++)
         if (w->p->sym[i] == sym) {
             sc_str_addf(&w->text, "%s%s is %s", w->n ? "; " : "", sym, w->p->origin[i]);
             w->seen[w->n++] = sym;
@@ -129,7 +133,7 @@ static void bind_inputs(Writer *w)
 {
     CgProgram *p = w->p;
     const ScGraph *g = w->m->g;
-    uint32_t most = 0;
+    uint32_t most = w->plan->n_late;
     for (uint32_t i = 0; i < g->n_in; i++)
         most += sc_type_of(g, g->in[i])->rank;
     p->sym = sc_array(w->m->arena, const char *, most + 1);
@@ -148,6 +152,7 @@ static void bind_inputs(Writer *w)
                 sc_printf(w->m->arena, "dimension %u of input '%s'", d, name ? name : "");
         }
     }
+    p->n_origin = p->n_sym;
 }
 
 /* Every input has the extents that its type says. */
@@ -224,15 +229,30 @@ static void need_extents(Writer *w, const ScGraph *g, const ScLoc *loc)
     }
 }
 
-static void write_guards(Writer *w)
+static void collect_guards(Writer *w)
 {
-    CgProgram *p = w->p;
     const ScGraph *g = w->m->g;
     for (uint32_t i = 0; i < g->n_guard; i++)
         sc_guards_add(&w->guards, &g->guard[i]);
     need_extents(w, g, NULL);
+    w->guard_level = sc_array(w->m->arena, uint32_t, w->guards.n + 1);
     for (uint32_t i = 0; i < w->guards.n; i++) {
         const ScGuard *x = &w->guards.p[i];
+        uint32_t a = cg_level(w->plan, x->a), b = cg_level(w->plan, x->b);
+        w->guard_level[i] = a > b ? a : b;
+    }
+    w->value_level = sc_array(w->m->arena, uint32_t, g->n_value);
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        w->value_level[v] = cg_level(w->plan, cg_bytes(w->m, sc_type_of(g, v)));
+}
+
+static void write_guards(Writer *w)
+{
+    CgProgram *p = w->p;
+    for (uint32_t i = 0; i < w->guards.n; i++) {
+        const ScGuard *x = &w->guards.p[i];
+        if (w->guard_level[i] != w->level)
+            continue;
         blame(p, x->loc);
         CgNum a = cg_value_of(p, x->a), b = cg_value_of(p, x->b);
         step(p, a.stage > b.stage ? a.stage : b.stage,
@@ -264,7 +284,7 @@ static int by_number(const void *a, const void *b)
 }
 
 /* The largest of n terms. */
-static Size largest(CgProgram *p, uint32_t n, const ScTerm *const *term)
+static Size largest(CgProgram *p, CgStage stage, uint32_t n, const ScTerm *const *term)
 {
     uint32_t *value = sc_array(p->m->arena, uint32_t, n + 1), k = 0;
     int64_t most = 0, c;
@@ -279,10 +299,10 @@ static Size largest(CgProgram *p, uint32_t n, const ScTerm *const *term)
     if (most)
         value[k++] = cg_value(p, sc_term(p->m->cx, most));
     qsort(value, k, sizeof *value, by_number);
-    CgNum max = {value[0], CG_BIND};
+    CgNum max = {value[0], stage};
     for (uint32_t i = 1; i < k; i++)
         if (value[i] != value[i - 1])
-            max = cg_value_op(p, SCRT_W_MAX, max, (CgNum){value[i], CG_BIND});
+            max = cg_value_op(p, SCRT_W_MAX, max, (CgNum){value[i], stage});
     return (Size){max, 0};
 }
 
@@ -292,40 +312,48 @@ static void next_place(CgProgram *p, uint32_t segment, Size *end, Size bytes, Sc
     *end = add_size(p, *end, bytes);
 }
 
-static const ScTerm *scratch(CgModule *m, const CgKernel *k, const ScTerm *bytes)
+/* Scratch of the kernels whose scratch this level can size: shared, or of each thread. */
+static Size scratch(Writer *w, CgStage stage, bool of_thread)
 {
-    return bytes ? cg_actual(m, &k->formal, cg_round64(m, bytes)) : sc_term(m->cx, 0);
+    const ScTerm **bytes = sc_array(w->m->arena, const ScTerm *, w->k->n + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < w->k->n; i++) {
+        const CgKernel *k = &w->k->k[i];
+        const ScTerm *t = of_thread ? k->f->scratch_thread : k->f->scratch;
+        if (!t)
+            continue;
+        bytes[n] = cg_actual(w->m, &k->formal, cg_round64(w->m, t));
+        n += cg_level(w->plan, bytes[n]) == w->level;
+    }
+    return largest(w->p, stage, n, bytes);
 }
 
-/* Slots, then scratch, one after another in one segment. */
+static CgNum whole(Writer *w, Size s)
+{
+    CgNum c = cg_value_of(w->p, sc_term(w->m->cx, s.c));
+    return add_size(w->p, (Size){s.n, 0}, (Size){c, 0}).n;
+}
+
+/* The slots of this level, then scratch, one after another in a segment. */
 static void lay_out_work(Writer *w)
 {
     CgProgram *p = w->p;
     const ScGraph *g = w->m->g;
+    CgStage stage = w->level ? CG_RUN : CG_BIND;
     uint32_t segment = 1 + g->n_in + g->n_out + 2 * g->n_state + p->n_segment++;
-    const ScTerm **shared = sc_array(w->m->arena, const ScTerm *, w->k->n + 1);
-    const ScTerm **each = sc_array(w->m->arena, const ScTerm *, w->k->n + 1);
     Size end = {0};
     blame(p, NULL);
     for (uint32_t i = 0; i < w->plan->n_slot; i++) {
         const CgSlot *s = &w->plan->slot[i];
-        next_place(p, segment, &end, largest(p, s->n, s->bytes), &w->slot[i]);
+        if (s->level == w->level)
+            next_place(p, segment, &end, largest(p, stage, s->n, s->bytes), &w->slot[i]);
     }
-    for (uint32_t i = 0; i < w->k->n; i++) {
-        const CgKernel *k = &w->k->k[i];
-        shared[i] = scratch(w->m, k, k->f->scratch);
-        each[i] = scratch(w->m, k, k->f->scratch_thread);
-    }
-    next_place(p, segment, &end, largest(p, w->k->n, shared), &w->scratch);
-    Size of_one = largest(p, w->k->n, each);
-    CgNum threads = {CG_VALUE_THREADS, CG_BIND};
-    CgNum one = of_one.n.value ? of_one.n : cg_value_of(p, sc_term(w->m->cx, of_one.c));
-    if (one.value)
-        one = cg_value_op(p, SCRT_W_MUL, one, threads);
-    next_place(p, segment, &end, (Size){one, 0}, &w->scratch_thread);
-    CgNum c = cg_value_of(p, sc_term(w->m->cx, end.c));
-    end = add_size(p, (Size){end.n, 0}, (Size){c, 0});
-    step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = segment, .b = end.n.value});
+    next_place(p, segment, &end, scratch(w, stage, false), &w->scratch[w->level]);
+    CgNum each = whole(w, scratch(w, stage, true));
+    if (each.value)
+        each = cg_value_op(p, SCRT_W_MUL, each, (CgNum){CG_VALUE_THREADS, CG_BIND});
+    next_place(p, segment, &end, (Size){each, 0}, &w->scratch_thread[w->level]);
+    step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = segment, .b = whole(w, end).value});
 }
 
 /* --- A run ----------------------------------------------------------------------------------- */
@@ -356,6 +384,8 @@ static void check_sizes(Writer *w)
 {
     const ScGraph *g = w->m->g;
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        if (w->value_level[v] != w->level)
+            continue;
         blame(w->p, sc_def(g, v)->loc);
         cg_value(w->p, cg_bytes(w->m, sc_type_of(g, v)));
     }
@@ -365,9 +395,10 @@ static void allocate_outputs(Writer *w)
 {
     CgProgram *p = w->p;
     const ScGraph *g = w->m->g;
-    p->out_dims = sc_array(w->m->arena, uint32_t *, g->n_out + 1);
     for (uint32_t i = 0; i < g->n_out; i++) {
         const ScType *t = sc_type_of(g, g->out[i]);
+        if (w->value_level[g->out[i]] != w->level)
+            continue;
         p->out_dims[i] = sc_array(w->m->arena, uint32_t, t->rank + 1);
         for (uint32_t d = 0; d < t->rank; d++) {
             CgNum x = cg_value_of(p, t->dim[d]);
@@ -376,6 +407,23 @@ static void allocate_outputs(Writer *w)
         uint32_t bytes = cg_value(p, cg_bytes(w->m, t));
         step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = 1 + g->n_in + i, .b = bytes});
     }
+}
+
+/* All that the symbols bound so far tell, and that those before did not. */
+static void write_level(Writer *w)
+{
+    write_guards(w);
+    check_sizes(w);
+    lay_out_work(w);
+    allocate_outputs(w);
+}
+
+/* Where a kernel's scratch lies: in the segment whose level sizes it. */
+static ScrtPlace scratch_of(const Writer *w, const CgKernel *k, bool of_thread)
+{
+    const ScTerm *t = of_thread ? k->f->scratch_thread : k->f->scratch;
+    uint32_t level = t ? cg_level(w->plan, cg_actual(w->m, &k->formal, cg_round64(w->m, t))) : 0;
+    return of_thread ? w->scratch_thread[level] : w->scratch[level];
 }
 
 static void call_kernel(Writer *w, uint32_t index)
@@ -387,8 +435,8 @@ static void call_kernel(Writer *w, uint32_t index)
         return;
     blame(p, n->loc);
     ScrtStep s = {.kind = SCRT_KERNEL, .a = index, .b = k->f->index, .c = p->n_place};
-    add_place(p, w->scratch);
-    add_place(p, w->scratch_thread);
+    add_place(p, scratch_of(w, k, false));
+    add_place(p, scratch_of(w, k, true));
     for (uint32_t i = 0; i < n->n_in; i++) {
         bool constant = sc_def(w->m->g, n->in[i])->op->flags & SC_CONST_OP;
         add_place(p, constant ? (ScrtPlace){0, 0, (int64_t)k->weights[i]}
@@ -403,6 +451,43 @@ static void call_kernel(Writer *w, uint32_t index)
     s.e = cg_params(p, k->f->n_term, param);
     p->n_arg = s.d > p->n_arg ? s.d : p->n_arg;
     step(p, CG_RUN, s);
+}
+
+/* The symbols that n names become the elements of its operand. */
+static void bind_elements(Writer *w, const ScNode *n)
+{
+    CgProgram *p = w->p;
+    const ScAttr *as = sc_attr(n, 0);
+    const char *name = w->m->g->value[n->in[0]].name;
+    uint32_t from = add_place(p, locate(w, w->plan->place[n->in[0]]));
+    blame(p, n->loc);
+    for (uint32_t i = 0; i < as->n; i++) {
+        uint32_t v = cg_new_value(p);
+        cg_bind_symbol(p, as->ts[i]->sym, v, CG_RUN);
+        step(p, CG_RUN,
+             (ScrtStep){.kind = SCRT_BIND_ELEMENT,
+                        .a = v,
+                        .b = from,
+                        .c = i,
+                        .d = sc_type_of(w->m->g, n->in[0])->dtype});
+        p->sym[p->n_origin] = as->ts[i]->sym;
+        p->origin[p->n_origin++] =
+            sc_printf(w->m->arena, "element %u of '%s'", i, name ? name : "");
+    }
+    w->level++;
+    write_level(w);
+}
+
+static void write_run(Writer *w)
+{
+    const ScGraph *g = w->m->g;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->flags & SC_BINDS)
+            bind_elements(w, n);
+        else if (n->op->lower.cls == SC_KERNEL)
+            call_kernel(w, w->k->of[i]);
+    }
 }
 
 static void copy_results(Writer *w)
@@ -422,15 +507,15 @@ bool cg_program(CgModule *m, const CgKernels *k, const CgPlan *plan, CgProgram *
     *ret = (CgProgram){.m = m, .n_value = CG_VALUE_FIRST};
     Writer w = {.p = ret, .m = m, .k = k, .plan = plan};
     w.slot = sc_array(m->arena, ScrtPlace, plan->n_slot + 1);
+    w.scratch = sc_array(m->arena, ScrtPlace, plan->n_level + 1);
+    w.scratch_thread = sc_array(m->arena, ScrtPlace, plan->n_level + 1);
+    ret->out_dims = sc_array(m->arena, uint32_t *, m->g->n_out + 1);
     add_who(ret, (ScrtWho){0});
     bind_inputs(&w);
     check_inputs(&w);
-    write_guards(&w);
-    check_sizes(&w);
-    lay_out_work(&w);
-    allocate_outputs(&w);
-    for (uint32_t i = 0; i < k->n; i++)
-        call_kernel(&w, i);
+    collect_guards(&w);
+    write_level(&w);
+    write_run(&w);
     copy_results(&w);
     for (CgStage s = 0; s < CG_STAGES; s++)
         step(ret, s, (ScrtStep){.kind = SCRT_END});
