@@ -17,6 +17,7 @@ typedef struct ScRecipe {
     const char *name;
     ScrtDtype activation; /* of quantizable operands that are no constants; F32: leave alone */
     ScrtDtype weight;     /* of quantizable operands that are constants */
+    bool per_channel;     /* weights with an exponent for each output channel, not one for all */
     bool round_down;      /* the paper's rules instead of growth: see SCALES */
     uint32_t n_rule;
     const ScRecipeRule *rule;

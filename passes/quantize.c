@@ -49,8 +49,7 @@ static bool has_f32_range(const ScrtFormat *f)
     return f->exp_bits >= 8;
 }
 
-/* The least e with amax * 2^-e <= max: nothing is clipped, and no smaller one could say so. */
-static int fit(double amax, double max)
+int sc_fit_exp(double amax, double max)
 {
     int e;
     frexp(amax / max, &e);
@@ -67,7 +66,7 @@ static int constant_exp(const Pass *p, const ScConstFacts *c, ScrtDtype fmt, con
         return 0;
     if (p->recipe->round_down)
         return sc_scale_const_exp(exp, NULL);
-    return fit(c->amax, scrt_format(fmt)->max);
+    return sc_fit_exp(c->amax, scrt_format(fmt)->max);
 }
 
 /* What lies below a provable ceiling is pinned by it and never clips, whatever the inputs are, if
@@ -82,7 +81,7 @@ static bool ceiling_exp(const Pass *p, ScVal old, const ScrtFormat *f, int *ret)
     if (top == SC_NO_TOP || abs(top) > 64 * 256 || v->g == SC_NO_G || (symbolic && !(v->amax > 0)))
         return false;
     double rms = symbolic ? log2(v->amax) - 3 : v->g / 256.0 + e;
-    *ret = fit(exp2(top / 256.0), f->max);
+    *ret = sc_fit_exp(exp2(top / 256.0), f->max);
     return rms - *ret >= log2(f->min_normal) + 4;
 }
 
@@ -108,8 +107,9 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt)
     return sc_term_addc(cx, v->exp, -2);
 }
 
-/* Operand i of n in format fmt, or SC_ABSENT where it stays as it is. */
-static ScVal store(Pass *p, const ScNode *n, uint32_t i)
+/* Operand i of n in the recipe's format, or SC_ABSENT where it stays as it is. A weight by channels
+ * may set in's bias too, and *ret_factor. */
+static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScVal *in, ScVal *ret_factor)
 {
     ScScaler *s = &p->s;
     ScVal old = n->in[i];
@@ -137,6 +137,9 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i)
     }
     if (c->not_finite)
         return SC_ABSENT;
+    if (p->recipe->per_channel && !p->recipe->round_down && !has_f32_range(scrt_format(fmt)) &&
+        sc_channel_weight(s, n, i, fmt, in, ret_factor))
+        return in[i];
     ScVal low = sc_scale_const(s, def, fmt, sc_term(s->b.cx, constant_exp(p, c, fmt, v->exp)));
     sc_scale_annotate(s, low, old);
     return low;
@@ -160,6 +163,17 @@ static ScNode summed_in_f32(Pass *p, const ScNode *n, const ScVal *in)
     return ret;
 }
 
+/* The product by channels, times what the channels were divided by: it stands for old value v. */
+static ScVal times(ScScaler *s, ScVal x, ScVal factor, ScVal v)
+{
+    const ScTerm *e = sc_scale_exp(s, x);
+    ScVal y = sc_op(&s->b, mul, x, factor);
+    sc_set_exp(&s->b, y, e);
+    if (!s->is_out[v])
+        sc_set_name(&s->b, y, s->g->value[v].name);
+    return y;
+}
+
 /* Low-precision operands are multiplied and added up in f32; a result of another type comes back to
  * it, and whatever meets them on the way there (a bias) is f32 too. */
 static void node(Pass *p, const ScNode *n)
@@ -168,9 +182,13 @@ static void node(Pass *p, const ScNode *n)
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
     ScVal *data = sc_array(s->scratch, ScVal, n->n_in + 1);
     uint32_t stored = 0;
+    ScVal factor = SC_ABSENT;
     s->b.at = n->loc;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = SC_ABSENT;
     for (uint32_t i = 0; i < n->n_in; i++) {
-        in[i] = store(p, n, i);
+        if (in[i] == SC_ABSENT) /* not a bias that a weight has brought along */
+            in[i] = store(p, n, i, in, &factor);
         stored += in[i] != SC_ABSENT;
     }
     if (stored == 0) {
@@ -190,7 +208,11 @@ static void node(Pass *p, const ScNode *n)
         sc_set_exp(&s->b, in[i], e);
     }
     ScNode wide = summed_in_f32(p, n, in);
+    s->unnamed = factor != SC_ABSENT;
     sc_scale_node(s, &wide, in, data, &s->env[n->first]);
+    s->unnamed = false;
+    if (factor != SC_ABSENT)
+        s->env[n->first] = times(s, s->env[n->first], factor, n->first);
     for (uint32_t i = 0; i < n->n_out; i++) {
         ScVal v = n->first + i, *now = &s->env[v];
         const ScValue *was = &s->g->value[v];
@@ -215,7 +237,7 @@ static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
 
 ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
-    static const ScRecipe f32 = {"f32", SCRT_F32, SCRT_F32, false, 0, NULL};
+    static const ScRecipe f32 = {.name = "f32", .activation = SCRT_F32, .weight = SCRT_F32};
     Pass p = {.env = env, .recipe = env->recipe ? env->recipe : &f32};
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
     p.met = sc_array(p.s.scratch, bool, p.recipe->n_rule + 1);

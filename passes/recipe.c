@@ -5,6 +5,7 @@
  *   name = careful
  *   activation = f8e4m3fn
  *   weight = f8e4m3fn
+ *   scale = channel
  *   round = growth
  *   layer "head.*" activation=f32 weight=f32
  *
@@ -149,6 +150,13 @@ static bool read_line(Reader *r, ScRecipe *ret, ScRecipeRule **rule, uint32_t *c
     } else if (strcmp(key, "weight") == 0) {
         if (!read_format(r, &ret->weight))
             return false;
+    } else if (strcmp(key, "scale") == 0) {
+        if (!equals(r))
+            return false;
+        const char *w = word(r);
+        ret->per_channel = strcmp(w, "channel") == 0;
+        if (!ret->per_channel && strcmp(w, "tensor") != 0)
+            return fail(r, "scale is tensor or channel, not", w);
     } else if (strcmp(key, "round") == 0) {
         if (!equals(r))
             return false;
@@ -232,8 +240,9 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
         sc_str_add(out, r->name);
     else
         sc_str_quote(out, r->name);
-    sc_str_addf(out, "\nactivation = %s\nweight = %s\nround = %s\n", scrt_dtype_name(r->activation),
-                scrt_dtype_name(r->weight), r->round_down ? "down" : "growth");
+    sc_str_addf(out, "\nactivation = %s\nweight = %s\nscale = %s\nround = %s\n",
+                scrt_dtype_name(r->activation), scrt_dtype_name(r->weight),
+                r->per_channel ? "channel" : "tensor", r->round_down ? "down" : "growth");
     for (uint32_t i = 0; i < r->n_rule; i++) {
         sc_str_add(out, "layer ");
         sc_str_quote(out, r->rule[i].pattern);

@@ -207,7 +207,7 @@ static void build(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_out)
         sub[i] = sc_graph_clone(n->sub[i]);
     sc_node(&s->b, n->op, n->attr, sub, n->n_in, in, n->n_out, ret_out);
     for (uint32_t i = 0; i < n->n_out; i++)
-        if (!s->is_out[n->first + i])
+        if (!s->unnamed && !s->is_out[n->first + i])
             sc_set_name(&s->b, ret_out[i], s->g->value[n->first + i].name);
 }
 

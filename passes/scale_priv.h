@@ -64,6 +64,7 @@ typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
      * their operands are taken at 0. */
     bool low_at_0;
     uint8_t *lean;      /* [n_value] see ScGrow; sc_growth fills it in */
+    bool unnamed;       /* what is built gets no names: something else will stand for it */
     const bool *is_out; /* [n_value] a graph output: its name goes to what becomes the output */
 } ScScaler;
 
@@ -102,6 +103,17 @@ bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in);
 
 /* calibrate.c: the statistics of g from stat [n], which live as long as cx. */
 const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n);
+
+/* --- Stored weights -------------------------------------------------------------------------- */
+
+/* quantize.c: the least e with amax * 2^-e <= max: nothing is clipped, and no smaller one could say
+ * so. */
+int sc_fit_exp(double amax, double max);
+/* channels.c: weight i of product n in format fmt with an exponent for each output channel: sets
+ * in[i], and its bias in in where it has one; *ret_factor is what the result is to be multiplied
+ * by. False, and nothing set, where that cannot be or would change nothing. */
+bool sc_channel_weight(ScScaler *s, const ScNode *n, uint32_t i, ScrtDtype fmt, ScVal *in,
+                       ScVal *ret_factor);
 
 /* --- Growth ---------------------------------------------------------------------------------- */
 

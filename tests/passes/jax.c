@@ -9,7 +9,8 @@
 static ScCtx *cx;
 static uint32_t n_equal, n_data;
 
-static const ScRecipe down = {"down", SCRT_F32, SCRT_F32, true, 0, NULL};
+static const ScRecipe down = {
+    .name = "down", .activation = SCRT_F32, .weight = SCRT_F32, .round_down = true};
 
 typedef struct Row {
     const char *primitive;

@@ -194,7 +194,8 @@ START_TEST(narrow_values_keep_their_exponents)
     for (size_t m = 0; m < 3; m++)
         for (size_t k = 0; k < 2 * sizeof low / sizeof *low; k++) {
             uint64_t r = 9;
-            ScRecipe recipe = {"r", k % 2 ? SCRT_F32 : low[k / 2], low[k / 2], false, 0, NULL};
+            ScRecipe recipe = {
+                .name = "r", .activation = k % 2 ? SCRT_F32 : low[k / 2], .weight = low[k / 2]};
             ScPassEnv env = {.recipe = &recipe};
             ScGraph *g = deep(model[m]), *q = lowered(g, &env);
             ScrtTensor *x = st_inputs(ref, &r), *want = st_eval(ref, x, NULL), in = x[0];
@@ -226,6 +227,88 @@ START_TEST(narrow_values_keep_their_exponents)
             sc_graph_free(q);
         }
     sc_graph_free(ref);
+}
+END_TEST
+
+/* --- Channels -------------------------------------------------------------------------------- */
+
+/* Decibels of the worst column of a result [rows, 24]. */
+static double worst_column(const ScrtTensor *want, const ScrtTensor *got)
+{
+    double worst = INFINITY;
+    for (int64_t c = 0; c < 24; c++) {
+        double signal = 0, noise = 0;
+        for (int64_t i = c; i < scrt_count(want); i += 24) {
+            double x = scrt_load(SCRT_F32, want->data, (size_t)i);
+            double y = scrt_load(SCRT_F32, got->data, (size_t)i);
+            signal += x * x;
+            noise += (x - y) * (x - y);
+        }
+        worst = fmin(worst, 10 * log10(signal / noise));
+    }
+    return worst;
+}
+
+/* x times a matrix whose columns are 2^0 to 2^-23 large, as matmul, as gemm with a bias, as a
+ * convolution and as a depthwise one, each to [rows, 24]. */
+static ScGraph *columns(int how)
+{
+    uint64_t r = 7;
+    ScBuild b;
+    bool depthwise = how == 3;
+    int64_t k = depthwise ? 1 : 24, dims[] = {24, 24}, one[] = {24, k, 1, 1}, channel = 24,
+            ones[] = {1, 1};
+    float *w = sc_array(sc_ctx_arena(cx), float, (size_t)(24 * k));
+    float *bias = sc_array(sc_ctx_arena(cx), float, 24);
+    sc_build_init(&b, cx, "columns", NULL);
+    for (int64_t i = 0; i < 24 * k; i++) {
+        int64_t c = how == 0 ? i % 24 : i / k;
+        w[i] = (float)(ldexp(st_normal(&r) + 3, -(int)c));
+        bias[c] = ldexpf(0.5f, -(int)c);
+    }
+    const ScBlob *bb = sc_blob(cx, sc_intern(cx, "bias"), SCRT_F32, 1, &channel, bias);
+    const ScBlob *wb =
+        sc_blob(cx, sc_intern(cx, "w"), SCRT_F32, how < 2 ? 2 : 4, how < 2 ? dims : one, w);
+    ScVal x = st_input(&b, "x", SCRT_F32, how < 2 ? 2 : 4,
+                       how < 2 ? (int64_t[]){64, 24} : (int64_t[]){64, 24, 1, 1});
+    ScVal wv = sc_const(&b, wb, SCRT_F32, NULL), bv = sc_const(&b, bb, SCRT_F32, NULL), y;
+    const ScTerm *zero = sc_term(cx, 0), *pads[] = {zero, zero, zero, zero};
+    if (how == 0)
+        y = sc_op(&b, matmul, x, wv);
+    else if (how == 1)
+        y = sc_op_at(&b, gemm, SC_ATTRS(SC_INT(0), SC_INT(1)), x, wv, bv);
+    else
+        y = sc_op_at(&b, conv,
+                     SC_ATTRS(SC_INTS(2, ones), SC_TERMS(4, pads), SC_INTS(2, ones),
+                              SC_INT(depthwise ? 24 : 1)),
+                     x, wv, bv);
+    sc_set_name(&b, y, "y");
+    sc_output(&b, sc_intern(cx, "z"), sc_op(&b, relu, sc_op(&b, neg, sc_op(&b, neg, y))));
+    sc_output(&b, sc_intern(cx, "y"), y);
+    return sc_build_end(&b);
+}
+
+START_TEST(each_channel_has_its_exponent)
+{
+    for (int channels = 0; channels < 2; channels++) {
+        uint64_t r = 3;
+        ScRecipe recipe = {
+            .name = "r", .activation = SCRT_F32, .weight = SCRT_F8E4M3FN, .per_channel = channels};
+        ScPassEnv env = {.recipe = &recipe};
+        ScGraph *g = columns(_i), *q = lowered(g, &env);
+        ScrtTensor *in = st_inputs(g, &r), *want = st_eval(g, in, NULL),
+                   *got = st_eval(q, in, NULL);
+        double db = worst_column(&want[1], &got[1]);
+        if (channels)
+            ck_assert_msg(db > 24, "the worst channel has %.1f dB", db);
+        else
+            ck_assert_msg(db < 3, "without, the worst channel has %.1f dB", db);
+        st_free(in, 1);
+        st_free(want, 2);
+        st_free(got, 2);
+        sc_graph_free(q);
+        sc_graph_free(g);
+    }
 }
 END_TEST
 
@@ -337,9 +420,10 @@ START_TEST(recipe_files)
     ck_assert_msg(r != NULL, "%s", st_words(cx));
     ScStr text = {0};
     sc_recipe_print(r, &text);
-    ck_assert_str_eq(sc_str_get(&text),
-                     "name = careful\nactivation = f8e5m2\nweight = f8e4m3fn\nround = growth\n"
-                     "layer \"head/*\" activation=f32 weight=f16\n");
+    ck_assert_str_eq(
+        sc_str_get(&text),
+        "name = careful\nactivation = f8e5m2\nweight = f8e4m3fn\nscale = tensor\nround = growth\n"
+        "layer \"head/*\" activation=f32 weight=f16\n");
     path = write_recipe(sc_str_get(&text));
     ScStr again = {0};
     sc_recipe_print(sc_recipe(cx, path), &again);
@@ -481,6 +565,7 @@ int main(void)
     tcase_add_test(t, statistics_round_trip);
     tcase_add_test(t, statistics_that_do_not_parse);
     tcase_add_test(t, calibrated_activations_are_pinned_by_amax);
+    tcase_add_loop_test(t, each_channel_has_its_exponent, 0, 4);
     tcase_add_test(t, recipe_files);
     tcase_add_test(t, recipes_that_are_refused);
     tcase_add_test(t, weights_without_data);

@@ -138,5 +138,33 @@ def check_ranks_by_what_is_gained(tmp):
         assert all(x["gain_measured"] for x in t if x["site"]), other
 
 
-run_all("tools-scales", [check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+def channels_have_exponents_of_their_own(tmp):
+    """Compiled: a depthwise convolution and a matmul whose channels differ by 2^20."""
+    rng = np.random.default_rng(12)
+    size = np.float32(2.) ** -np.arange(0, 24, dtype=np.float32)
+    w = ((rng.standard_normal((24, 1, 3, 3)) + 2) * size[:, None, None, None]).astype(np.float32)
+    m = (rng.standard_normal((24, 24)) * size).astype(np.float32)
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c"], "conv", group=24, pads=[1] * 4, kernel_shape=[3, 3]),
+             helper.make_node("Relu", ["c"], ["y"], "relu"),
+             helper.make_node("MatMul", ["v", "m"], ["z"], "matmul")]
+    path, npz, out = (os.path.join(tmp, f) for f in ("m.onnx", "x.npz", "o.npz"))
+    onnx.save(model(nodes, [("x", [1, 24, 9, 9]), ("v", [5, 24])], [("y", [1, 24, 9, 9]), ("z", [5, 24])],
+                    [("w", w), ("b", size.copy()), ("m", m)]), path)
+    np.savez(npz, x=normal(1, 24, 9, 9), v=normal(5, 24))
+    recipe = write(os.path.join(tmp, "r.txt"), "weight = f8e4m3fn\nscale = channel\n")
+
+    def outputs(*options):
+        scalec("run", path, "-i", npz, "-o", out, *options)
+        with np.load(out) as o:
+            return o["y"][0].reshape(24, -1).astype(float), o["z"].T.astype(float)
+
+    def worst(got, want):
+        return min(10 * np.log10((a ** 2).sum() / ((a - b) ** 2).sum()) for a, b in zip(want, got))
+    want, tensor, channel = outputs(), outputs("--recipe", "fp8-weights"), outputs("--recipe", recipe)
+    for k in range(2):
+        assert worst(tensor[k], want[k]) < 6 and worst(channel[k], want[k]) > 22, (
+            k, worst(tensor[k], want[k]), worst(channel[k], want[k]))
+
+
+run_all("tools-scales", [channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])
