@@ -126,9 +126,15 @@ bool cg_const_check(CgModule *m, const ScGraph *g, const ScNode *n, int64_t *ret
 bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor *ret)
 {
     int64_t exp;
-    return cg_const_check(m, g, n, &exp) &&
-           (sc_blob_tensor(sc_attr(n, 0)->blob, sc_type_of(g, n->first), exp, ret) ||
-            sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant of this type"));
+    const ScBlob *blob = sc_attr(n, 0)->blob;
+    size_t bytes;
+    if (!cg_const_check(m, g, n, &exp))
+        return false;
+    if (!sc_blob_tensor(blob, sc_type_of(g, n->first), exp, ret))
+        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant of this type");
+    if (scrt_bytes(blob->dtype, blob->count, &bytes))
+        sc_forget(m->cx, blob->data, bytes);
+    return true;
 }
 
 /* --- Emission -------------------------------------------------------------------------------- */

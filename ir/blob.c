@@ -86,6 +86,8 @@ const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t ran
     *same = s;
     if (key.name && !*first_of_name(cx, key.name))
         *first_of_name(cx, key.name) = b;
+    if (data)
+        sc_forget(cx, data, bytes);
     return b;
 }
 

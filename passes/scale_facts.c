@@ -11,15 +11,19 @@
 #include "passes/scale_priv.h"
 
 #include <math.h>
+#include <string.h>
 
 #define MASK_SIZE 0x1p13
 #define NOTHING   (-(1 << 20)) /* the ceiling of zeros */
 
 static double element(const ScBlob *b, size_t i)
 {
-    if (b->dtype == SCRT_F32) /* nearly all of them, and there may be a billion */
-        return ((const float *)b->data)[i];
-    return scrt_load(b->dtype, b->data, i);
+    float x;
+    if (b->dtype != SCRT_F32)
+        return scrt_load(b->dtype, b->data, i);
+    /* Nearly all of them, and there may be a billion; in a file, where nothing is aligned. */
+    memcpy(&x, (const char *)b->data + i * sizeof x, sizeof x);
+    return x;
 }
 
 /* Counts different values up to 3; seen holds the first two. */
@@ -74,8 +78,12 @@ const ScConstFacts *sc_const_facts(ScCtx *cx, const ScBlob *blob)
     if (!blob->data && blob->count > 0)
         return NULL;
     ScConstFacts *c = sc_ctx_slot(cx, sc_intern_bytes(cx, key, sizeof key), sizeof *c);
-    if (!c->measured)
+    size_t bytes;
+    if (!c->measured) {
         *c = measure(blob);
+        if (scrt_bytes(blob->dtype, blob->count, &bytes))
+            sc_forget(cx, blob->data, bytes);
+    }
     return c;
 }
 

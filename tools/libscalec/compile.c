@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a loaded model to a rewritten graph or an object. */
-#include "tools/libscalec/scalec.h"
+#include "tools/libscalec/beside.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,45 +101,8 @@ static char *info_json(const ScalecModel *m, const ScalecOptions *opt)
     return text;
 }
 
-/* The file that will become the artefact's weights, beside it under a temporary name. */
-typedef struct Beside {
-    const char *output;
-    char *path; /* NULL: none was asked for */
-} Beside;
-
-/* Whether the artefact will be a file, beside which others may lie. */
-static bool becomes_file(const char *output)
-{
-    struct stat st;
-    return output && strcmp(output, "-") != 0 && (stat(output, &st) != 0 || S_ISREG(st.st_mode));
-}
-
-static int open_beside(void *arg)
-{
-    Beside *b = arg;
-    size_t n = strlen(b->output) + sizeof ".weights.XXXXXX";
-    b->path = malloc(n);
-    if (!b->path)
-        return -1;
-    snprintf(b->path, n, "%s.weights.XXXXXX", b->output);
-    int fd = mkostemp(b->path, O_CLOEXEC);
-    mode_t mask = umask(0);
-    umask(mask);
-    if (fd >= 0 && fchmod(fd, 0666 & ~mask) == 0) {
-        scrt_temporary(b->path);
-        return fd;
-    }
-    int why = errno;
-    if (fd >= 0)
-        close(fd);
-    free(b->path);
-    b->path = NULL;
-    errno = why;
-    return -1;
-}
-
 /* Gives the file's name to the object, or removes the file. */
-static void settle_beside(Beside *b, ScObject *o)
+static void settle_beside(ScalecBeside *b, ScObject *o)
 {
     if (o && b->path)
         o->weights_path = sc_strdup(o->arena, b->path);
@@ -156,13 +119,13 @@ ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, Sc
     if (g && !info) /* a name that is no UTF-8 */
         sc_fail(cx, NULL, SC_E_FILE, "the model's file name cannot be written as JSON");
     if (info) {
-        Beside beside = {.output = opt->output};
+        ScalecBeside beside = {.output = opt->output};
         ScCodegenOptions cg = {.cpu = opt->cpu,
                                .target = opt->target,
                                .symbol = opt->symbol,
                                .info = info,
                                .embed_limit = opt->embed_limit ? opt->embed_limit : EMBED_LIMIT,
-                               .weights_file = becomes_file(opt->output) ? open_beside : NULL,
+                               .weights_file = scalec_beside_opener(&beside),
                                .arg = &beside,
                                .fault_tail = opt->fault_tail};
         o = sc_codegen(cx, g, &cg, emit);

@@ -109,7 +109,7 @@ static bool begin(Gains *x, const ScGraph *low, ScalecSamples *s, uint32_t n_sit
         abort();
     for (uint32_t i = 0; i < n_site; i++)
         x->in[low->n_in + i] = (ScrtTensor){.dtype = SCRT_BOOL, .data = &x->keep[i]};
-    return trial_open(x->cx, sc_switched_graph(x->cx, low), &x->trial);
+    return trial_open(x->cx, sc_switched_graph(x->cx, low), NULL, &x->trial);
 }
 
 static void end(Gains *x)

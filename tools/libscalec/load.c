@@ -162,6 +162,8 @@ static ScGraph *load_text(ScCtx *cx, const char *path, const char *text)
     return g;
 }
 
+#define PIECE ((size_t)4 << 20)
+
 /* --- Loading ---------------------------------------------------------------------------------- */
 
 /* No ModelProto begins with white space, a comment or a letter of these two words: its first byte
@@ -189,6 +191,18 @@ static ScGraph *load_onnx(ScCtx *cx, const char *path, const char *bytes, size_t
     return g;
 }
 
+/* FNV-1a 64 of the bytes, of which only a piece is in memory at a time. */
+static uint64_t hash_file(ScCtx *cx, const ScrtFile *file)
+{
+    uint64_t h = SC_HASH;
+    for (size_t at = 0, n; at < file->n; at += n) {
+        n = file->n - at < PIECE ? file->n - at : PIECE;
+        h = sc_hash(h, file->data + at, n);
+        sc_forget(cx, file->data + at, n);
+    }
+    return h;
+}
+
 static void close_file(void *file)
 {
     scrt_file_close(file);
@@ -208,8 +222,7 @@ bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const 
                            .dim_name = dim_name,
                            .dim_value = dim_value,
                            .lasts = true};
-    uint64_t hash = sc_hash(SC_HASH, file->data, file->n);
-    sc_forget(cx, file->data, file->n);
+    uint64_t hash = hash_file(cx, file);
     ScGraph *g = NULL;
     const char *text = (const char *)file->data;
     if (!is_text(text))

@@ -5,14 +5,15 @@
 
 #include <stdlib.h>
 
-static const ScStats *probe(ScCtx *cx, const ScGraph *raised)
+static const ScStats *probe(ScCtx *cx, const ScGraph *raised, const char *output)
 {
     Trial t = {0};
     ScrtTensor *in = calloc(raised->n_in + 1, sizeof *in), *out = NULL;
     const ScStats *stats = NULL;
     if (!in)
         abort();
-    bool ok = sc_probe_inputs(cx, raised, in) && trial_open(cx, sc_probe_graph(cx, raised), &t);
+    bool ok =
+        sc_probe_inputs(cx, raised, in) && trial_open(cx, sc_probe_graph(cx, raised), output, &t);
     if (ok && !(out = calloc(t.model->entry->n_out + 1, sizeof *out)))
         abort();
     if (ok && trial_run(cx, &t, in, out))
@@ -26,10 +27,10 @@ static const ScStats *probe(ScCtx *cx, const ScGraph *raised)
     return stats;
 }
 
-const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised)
+const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output)
 {
     uint32_t before = sc_n_diags(cx);
-    const ScStats *s = probe(cx, raised);
+    const ScStats *s = probe(cx, raised, output);
     if (s)
         return s;
     const ScDiag *why = before < sc_n_diags(cx) ? sc_diag(cx, sc_n_diags(cx) - 1) : NULL;

@@ -91,9 +91,9 @@ const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples 
                                 void (*progress)(void *arg, uint32_t done, uint32_t all),
                                 void *arg);
 /* Measures what may be stored low on synthetic inputs: one run of the compiled f32 graph, on this
- * machine's processor. NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is
- * left. */
-const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised);
+ * machine's processor, its weights in a file beside output where that is not NULL, else in memory.
+ * NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is left. */
+const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output);
 /* What the outputs gain where one storage site of low alone keeps its f32. */
 typedef struct ScalecGain {
     ScVal v;       /* of low */

@@ -10,12 +10,14 @@ typedef struct Trial {
     ScLoaded *loaded;
     ScrtSession *session;
     const ScrtModel *model;
+    void *mapped; /* the weights, where they are in a file */
 } Trial;
 
 /* Runs what is left of the pipeline on g, which it takes over (NULL is absorbed), but for passes
- * that would change what scales are there, and opens a session. False with errors; to be closed
- * either way. */
-bool trial_open(ScCtx *cx, ScGraph *g, Trial *ret);
+ * that would change what scales are there, and opens a session. Large weights lie in a file beside
+ * output, which has no name by then, or in memory where that is NULL. False with errors; to be
+ * closed either way. */
+bool trial_open(ScCtx *cx, ScGraph *g, const char *output, Trial *ret);
 /* out [n_out], each data freed with trial_free. False with SC_E_RUN. */
 bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out);
 void trial_free(ScrtTensor *t, uint32_t n);

@@ -130,7 +130,7 @@ bool cli_statistics(Cli *cli, const ScalecModel *m)
     }
     ScGraph *raised = scalec_raised(cli->cx, m, &cli->opt);
     if (raised && probe)
-        cli->opt.stats = scalec_probe(cli->cx, raised);
+        cli->opt.stats = scalec_probe(cli->cx, raised, cli->opt.output);
     ok = raised && (probe || calibrate(cli, raised));
     sc_graph_free(raised);
     if (ok && !cli->opt.stats) /* a warning says why */
