@@ -196,4 +196,21 @@ def safetensors(tmp):
     assert "Input3" in failing("run", MNIST, "-i", src)
 
 
-run_all("tools-files", (inputs_stay, no_regular_file, archives, safetensors))
+def cut_short(tmp):
+    """A mapped model that is cut while it is read ends the command with a message, not by a signal."""
+    path = os.path.join(tmp, "large.onnx")
+    w = np.random.default_rng(1).standard_normal((4096, 8192), np.float32)
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    onnx.save(model([node], [("x", [1, 4096])], [("y", [1, 8192])], [("w", w)]), path)
+    p = subprocess.Popen([SCALEC, "compile", path, "-o", os.path.join(tmp, "exe")], stderr=subprocess.PIPE, text=True)
+    while p.poll() is None:
+        with open(f"/proc/{p.pid}/maps") as f:
+            if path in f.read():
+                os.truncate(path, 4096)
+                break
+    _, err = p.communicate(timeout=60)
+    assert p.returncode == 1 and "cut short" in err, (p.returncode, err)
+    assert os.listdir(tmp) == ["large.onnx"], os.listdir(tmp)
+
+
+run_all("tools-files", (inputs_stay, no_regular_file, archives, safetensors, cut_short))

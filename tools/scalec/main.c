@@ -2,6 +2,7 @@
 /* scalec: finds the subcommand, prints diagnostics, and what several subcommands share. */
 #include "tools/scalec/cli.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -157,9 +158,20 @@ static int dispatch(Cli *cli)
     return EXIT_USAGE;
 }
 
+/* Large files are mapped; where one is cut short meanwhile there is nothing left to read. */
+static void on_cut_file(int signal_number)
+{
+    static const char text[] = "scalec: a file was cut short while it was read\n";
+    (void)signal_number;
+    scrt_temporaries_remove();
+    ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(n < 0 ? EXIT_BUG : EXIT_INPUT);
+}
+
 int main(int argc, char **argv)
 {
     int status;
+    signal(SIGBUS, on_cut_file);
     if (argc >= 2 &&
         (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))) {
         cli_usage(stdout);
