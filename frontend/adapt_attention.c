@@ -87,7 +87,8 @@ static ScVal masked(Attention *at, ScVal s)
     ScBuild *b = &n->im->b;
     ScCtx *cx = b->cx;
     ScVal j = im_iota(n, at->keys, 0), valid = SC_ABSENT;
-    at->masked = im_has(n, 3) || im_has(n, 6) || at->causal || at->left >= 0 || at->right >= 0;
+    /* key 0 lies before every query, whatever is causal or bounded to the right */
+    at->masked = im_has(n, 3) || im_has(n, 6) || at->left >= 0;
     if (im_has(n, 6)) {
         const ScTerm *one = sc_term(cx, 1), *dim[] = {im_type(n, 6)->dim[0], one, one, one};
         valid = im_reshape(n, im_in(n, 6), 4, dim);

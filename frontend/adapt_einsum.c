@@ -254,7 +254,7 @@ static bool read_equation(const ImNode *n, Operand *in, uint8_t *out, uint32_t *
         const ScType *t = im_type(n, i);
         uint32_t dots = dots_of(p, t->rank);
         in[i].v = im_in(n, i);
-        memcpy(in[i].dim, t->dim, t->rank * sizeof *in[i].dim);
+        im_dims(t, in[i].dim);
         if (!read_labels(n, &p, dots, in[i].label, &in[i].rank))
             return false;
         most = dots > most ? dots : most;

@@ -114,7 +114,7 @@ static ScVal sampled(const Sample *s, const ScType *grid)
     const ScTerm *wide[2 + MAX_SPACE];
     ScVal rows = im_cast(n, as_rows(s), s->t), sum = SC_ABSENT;
     uint32_t rank = grid->rank, all = 1;
-    memcpy(wide, grid->dim, (rank - 1) * sizeof *wide);
+    im_dims(grid, wide);
     wide[rank - 1] = sc_term(b->cx, 1);
     for (uint32_t a = 0; a < s->space; a++)
         all *= s->taps;

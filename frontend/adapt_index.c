@@ -192,6 +192,51 @@ static bool reverse_sequence(const ImNode *n, ScVal *ret_out)
     return im_answer(im_gather(n, im_reshape(n, im_in(n, 0), t->rank - 1, rows), 0, row), ret_out);
 }
 
+/* --- Windows of signals ----------------------------------------------------------------------- */
+
+/* a0 - a1 cos(2 pi i / m) + a2 cos(4 pi i / m) for i < size, of m = size, or size - 1 where the
+ * window is not periodic. */
+static bool cosine_window(const ImNode *n, double a0, double a1, double a2, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    if (!im_arity(n, 1, 1) || !IM_ONLY(n, "output_datatype", "periodic"))
+        return false;
+    int64_t to = im_int(n, "output_datatype", SCRT_F32, &ok),
+            periodic = im_int(n, "periodic", 1, &ok);
+    const ScTerm *size = ok ? im_content1(n, 0) : NULL;
+    if (!size)
+        return false;
+    if (scrt_dtype_bits((ScrtDtype)to) == 0)
+        return sc_fail(b->cx, n->loc, SC_E_ATTRIBUTE, "\"output_datatype\" is %lld", (long long)to);
+    ScVal m = im_cast(n, im_number(n, sc_term_addc(b->cx, size, periodic ? 0 : -1)), SCRT_F64);
+    ScVal turn =
+        sc_op(b, mul, im_cast(n, im_iota(n, size, 0), SCRT_F64), im_scalar(n, SCRT_F64, 2 * M_PI));
+    turn = sc_op(b, div, turn, m);
+    ScVal y = sc_op(b, mul, sc_op(b, cos, turn), im_scalar(n, SCRT_F64, a1));
+    y = sc_op(b, sub, im_scalar(n, SCRT_F64, a0), y);
+    if (a2 != 0) {
+        ScVal twice = sc_op(b, cos, sc_op(b, add, turn, turn));
+        y = sc_op(b, add, y, sc_op(b, mul, twice, im_scalar(n, SCRT_F64, a2)));
+    }
+    return im_answer(im_cast(n, y, (ScrtDtype)to), ret_out);
+}
+
+static bool hann(const ImNode *n, ScVal *ret_out)
+{
+    return cosine_window(n, 0.5, 0.5, 0, ret_out);
+}
+
+static bool hamming(const ImNode *n, ScVal *ret_out)
+{
+    return cosine_window(n, 25.0 / 46, 21.0 / 46, 0, ret_out);
+}
+
+static bool blackman(const ImNode *n, ScVal *ret_out)
+{
+    return cosine_window(n, 0.42, 0.5, 0.08, ret_out);
+}
+
 /* --- The rest --------------------------------------------------------------------------------- */
 
 static bool size(const ImNode *n, ScVal *ret_out)
@@ -208,6 +253,9 @@ const ImAdapter im_index_adapters[] = {
     {"", "OneHot", 9, 0, one_hot, 1},
     {"", "Hardmax", 1, 0, hardmax, 1},
     {"", "Size", 1, 0, size, 1},
+    {"", "HannWindow", 17, 0, hann, 1},
+    {"", "HammingWindow", 17, 0, hamming, 1},
+    {"", "BlackmanWindow", 17, 0, blackman, 1},
     {"", "ReverseSequence", 10, 0, reverse_sequence, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

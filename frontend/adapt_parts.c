@@ -95,7 +95,7 @@ static bool tile(const ImNode *n, ScVal *ret_out)
         return false;
     if (n_times != t->rank || t->rank == SCRT_MAX_RANK)
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "%u repeats for rank %u", n_times, t->rank);
-    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    im_dims(t, dim);
     ScVal x = im_in(n, 0);
     for (uint32_t d = 0; d < t->rank; d++)
         x = repeat(n, x, t->rank, dim, d, times[d]);
@@ -277,7 +277,7 @@ static bool pad(const ImNode *n, ScVal *ret_out)
         return false;
     ScVal x = im_in(n, 0);
     ScVal value = im_has(n, 2) ? im_reshape(n, im_in(n, 2), 0, NULL) : im_scalar(n, t->dtype, c);
-    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    im_dims(t, dim);
     for (uint32_t d = 0; d < t->rank; d++)
         x = pad_axis(n, mode, x, value, t->rank, dim, d, pads[d], pads[t->rank + d]);
     return im_answer(x, ret_out);
@@ -302,7 +302,7 @@ static bool center_crop_pad(const ImNode *n, ScVal *ret_out)
         return sc_fail(cx, n->loc, SC_E_SHAPE, "%u extents for %u axes", len,
                        axes ? n_axes : t->rank);
     ScVal x = im_in(n, 0), zero = im_scalar(n, t->dtype, 0);
-    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    im_dims(t, dim);
     for (uint32_t i = 0; i < len; i++) {
         int64_t have, to;
         if (!im_axis(n, axes ? axes[i] : i, t->rank, &at))

@@ -202,7 +202,7 @@ static const ScTerm *scaled(const ImNode *n, const ScTerm *in, double scale)
         sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "a scale of %g", scale);
         return NULL;
     }
-    if (sc_term_const(in, &c) && (double)c * scale < INT64_MAX / 2)
+    if (sc_term_const(in, &c) && (double)c * scale < 0x1p62)
         return sc_term(cx, (int64_t)floor((double)c * scale));
     for (int64_t by = 1; by <= 64; by++)
         if (scale * (double)by == floor(scale * (double)by))
@@ -330,7 +330,7 @@ static bool resized(const Resize *r, uint32_t first, ScVal *ret_out)
         return false;
     const ScType *t = im_type(r->n, 0);
     const ScTerm *dim[SCRT_MAX_RANK];
-    memcpy(dim, t->dim, t->rank * sizeof *dim);
+    im_dims(t, dim);
     ScVal x = im_in(r->n, 0);
     for (uint32_t i = 0; i < n_axis; i++) {
         const ScType *now = sc_type(r->n->im->cx, t->dtype, t->rank, dim);

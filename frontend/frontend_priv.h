@@ -193,6 +193,9 @@ bool im_axis(const ImNode *n, int64_t axis, uint32_t rank, uint32_t *ret);
 /* SC_E_ARITY unless the node has lo to hi operands, the first lo of which are there. */
 bool im_arity(const ImNode *n, uint32_t lo, uint32_t hi);
 
+/* The extents of t, copied to ret. */
+void im_dims(const ScType *t, const ScTerm **ret);
+
 /* Each answers its operand where there is nothing to do. */
 ScVal im_cast(const ImNode *n, ScVal x, ScrtDtype to);
 ScVal im_reshape(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim);

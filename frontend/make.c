@@ -25,6 +25,12 @@ bool im_arity(const ImNode *n, uint32_t lo, uint32_t hi)
                          lo, hi);
 }
 
+void im_dims(const ScType *t, const ScTerm **ret)
+{
+    for (uint32_t d = 0; d < t->rank; d++)
+        ret[d] = t->dim[d];
+}
+
 ScVal im_cast(const ImNode *n, ScVal x, ScrtDtype to)
 {
     if (sc_built(&n->im->b, x)->type->dtype == to)
