@@ -19,6 +19,9 @@ typedef struct Check {
     ScSymbols bound; /* symbols of the graph up to the node looked at, and of those around it */
     const struct Check *outer;
     bool ok;
+    bool prints;        /* no fault that the printer would stumble over */
+    const char *said;   /* the last message */
+    const char **under; /* [n_node] what to say under the node's line; NULL where there is none */
 } Check;
 
 static bool verify_graph(const Check *outer, ScCtx *cx, const ScGraph *g, const char *pass,
@@ -59,6 +62,7 @@ static bool fault(Check *c, const ScNode *n, ScDiagId id, const char *fmt, ...)
     sc_str_add(&s, text);
     sc_fail(c->cx, n ? n->loc : NULL, id, "%s", sc_str_get(&s));
     sc_str_free(&s);
+    c->said = sc_strdup(c->a, text);
     c->ok = false;
     return false;
 }
@@ -414,12 +418,15 @@ static void check_node(Check *c, const ScNode *n)
 {
     const ScSchema *s = sc_schema(c->cx, n->op);
     ScClass cls = n->op->lower.cls;
+    c->said = NULL;
     if (!s) {
-        fault(c, n, SC_E_VERIFY, "its row is not well formed");
+        c->prints = fault(c, n, SC_E_VERIFY, "its row is not well formed");
         return;
     }
-    if (!check_operands(c, n, s) || !check_attrs(c, n) || !check_subs(c, n))
+    if (!check_operands(c, n, s) || !check_attrs(c, n) || !check_subs(c, n)) {
+        c->prints = false;
         return;
+    }
     if ((c->g->flags & SC_G_KERNELS) && cls != SC_KERNEL && cls != SC_SOURCE && cls != SC_STEP)
         fault(c, n, SC_E_VERIFY, "stands outside the kernels");
     if (n->op->flags & SC_BARRIER)
@@ -508,16 +515,70 @@ static bool check_guards(Check *c)
     return true;
 }
 
+/* Lines of the program around a fault that are printed. */
+enum { AROUND = 4 };
+
+/* The message that stands under a line, or NULL. A line of a node begins with its first result. */
+static const char *under(const Check *c, const char *line, size_t n)
+{
+    for (uint32_t i = 0; i < c->g->n_node; i++) {
+        const char *name = c->under[i] ? c->label[c->g->node[i].first] : NULL;
+        size_t k = name ? strlen(name) : 0;
+        if (name && n > k + 4 && !strncmp(line, "  %", 3) && !strncmp(line + 3, name, k) &&
+            (line[3 + k] == ' ' || line[3 + k] == ','))
+            return c->under[i];
+    }
+    return NULL;
+}
+
+/* The program as a note: the lines around each fault, with the message under its line. */
+static void show(Check *c)
+{
+    ScStr text = {0}, out = {0};
+    if (!c->label)
+        c->label = sc_labels(c->g, c->a);
+    sc_print(c->g, 0, &text);
+    const char **line = sc_array(c->a, const char *, text.n + 1), *p = sc_str_get(&text);
+    uint32_t n = 0, last = 0;
+    for (; *p; p += strcspn(p, "\n") + 1)
+        line[n++] = p;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!under(c, line[i], strcspn(line[i], "\n")))
+            continue;
+        uint32_t from = i > last + AROUND ? i - AROUND : last,
+                 to = i + AROUND + 1 < n ? i + AROUND + 1 : n;
+        sc_str_add(&out, from > last ? "\n..." : "");
+        for (uint32_t k = from; k < to; k++) {
+            const char *said = under(c, line[k], strcspn(line[k], "\n"));
+            sc_str_addf(&out, "\n%.*s", (int)strcspn(line[k], "\n"), line[k]);
+            if (said)
+                sc_str_addf(&out, "\n  ^ %s", said);
+        }
+        i = to > 0 ? to - 1 : i;
+        last = to;
+    }
+    sc_note(c->cx, "the program%s%s", sc_str_get(&out), last < n ? "\n..." : "");
+    sc_str_free(&text);
+    sc_str_free(&out);
+}
+
 static bool verify_graph(const Check *outer, ScCtx *cx, const ScGraph *g, const char *pass,
                          uint32_t depth, bool kernel)
 {
     Check c = {.cx = cx, .g = g, .pass = pass, .depth = depth, .kernel = kernel, .ok = true};
     c.outer = outer;
+    c.prints = true;
     c.a = sc_arena_new();
+    c.under = sc_array(c.a, const char *, g->n_node + 1u);
     if (check_layout(&c) && check_ports(&c) && check_states(&c) && check_has_exponents(&c) &&
-        check_guards(&c) && check_symbols(&c))
-        for (uint32_t i = 0; i < g->n_node; i++)
+        check_guards(&c) && check_symbols(&c)) {
+        for (uint32_t i = 0; i < g->n_node; i++) {
             check_node(&c, &g->node[i]);
+            c.under[i] = c.said;
+        }
+        if (!c.ok && c.prints && !outer)
+            show(&c);
+    }
     sc_guards_free(&c.guards);
     sc_arena_free(c.a);
     return c.ok;

@@ -384,6 +384,11 @@ START_TEST(rebalance_says_its_exponent)
                          "after scalify: %r = rebalance: has exponent p, rebalances "
                          "to p+q") != NULL,
                   "%s", sct_messages(cx));
+    const char *line = strstr(sct_messages(cx), "note: the program\n");
+    line = line ? strstr(line, "  %r = rebalance") : NULL; /* and under it what is wrong */
+    line = line ? strchr(line, '\n') : NULL;
+    const char *said = line ? strstr(line, "^ has exponent p, rebalances to p+q") : NULL;
+    ck_assert_msg(said && said <= line + 16, "%s", sct_messages(cx));
     sc_graph_free(g);
     sc_ctx_free(cx);
 }
