@@ -84,7 +84,7 @@ static bool write_model(CgModule *m, const CgKernels *k, CgModelParts *parts)
     CgProgram program = {0};
     bool ok = cg_plan(m, k, &plan) && cg_weights_write(m) && cg_program(m, k, &plan, &program);
     parts->embed = embeds(m);
-    ok = ok && cg_emit_model(m, k, &program, parts);
+    ok = ok && cg_emit_model(m, k, &plan, &program, parts);
     cg_program_done(&program);
     cg_plan_done(&plan);
     return ok;

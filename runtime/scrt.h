@@ -197,9 +197,10 @@ typedef struct ScrtModel {
     const char *info; /* JSON: options, recipe, source's hash, version, bytes of weights, ... */
     const ScrtEntry *entry;
     const ScrtPort *state; /* states, which all entries share */
-    /* The dims of state i, and the value it has after a reset: NULL means zero. */
+    /* The dims of state i, and where in the weights the value lies that it has after a reset: -1
+     * means zero. */
     const int64_t *const *state_dims;
-    const unsigned char *const *state_init;
+    const int64_t *state_init;
     uint64_t weights_size;
     uint64_t weights_hash;        /* scrt_hash of the weights, checked when they come from a file */
     const unsigned char *weights; /* in this object, or NULL: a file has them */

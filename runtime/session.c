@@ -401,8 +401,9 @@ void scrt_state_reset(ScrtSession *s)
         size_t bytes = 0;
         state_tensor(m, i, &t);
         scrt_tensor_bytes(&t, &bytes); /* was checked when the session was made */
-        if (m->state_init[i])
-            memcpy(s->buffer[s->first_state + i], m->state_init[i], bytes);
+        if (m->state_init[i] >= 0)
+            memcpy(s->buffer[s->first_state + i],
+                   (const unsigned char *)s->buffer[0] + m->state_init[i], bytes);
         else
             memset(s->buffer[s->first_state + i], 0, bytes);
     }

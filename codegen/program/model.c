@@ -124,36 +124,24 @@ static LLVMValueRef kernel_infos(Parts *x, const CgKernels *k)
 
 /* --- States ---------------------------------------------------------------------------------- */
 
-static bool state_parts(Parts *x, LLVMValueRef *ret_dims, LLVMValueRef *ret_init)
+static bool state_dims(Parts *x, LLVMValueRef *ret)
 {
     CgModule *m = x->m;
     const ScGraph *g = m->g;
     LLVMValueRef *dims = sc_array(m->arena, LLVMValueRef, g->n_state + 1);
-    LLVMValueRef *init = sc_array(m->arena, LLVMValueRef, g->n_state + 1);
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScState *s = &g->state[i];
         const ScType *t = sc_type_of(g, s->past);
         const ScTerm *exp = g->value[s->past].exp;
-        int64_t d[SCRT_MAX_RANK], e = 0;
+        int64_t d[SCRT_MAX_RANK], e;
         if (!sc_type_const_dims(t, d) || (exp && !sc_term_const(exp, &e)))
             return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_DYNAMIC, "state %s", s->name);
         LLVMValueRef v[SCRT_MAX_RANK];
         for (uint32_t k = 0; k < t->rank; k++)
             v[k] = u64(x, (uint64_t)d[k]);
         dims[i] = list(x, v, t->rank);
-        init[i] = null(x);
-        if (!s->init)
-            continue;
-        ScrtTensor tensor;
-        size_t n;
-        if (!s->init->data || !sc_blob_tensor(s->init, t, e, &tensor))
-            return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_BLOB, "state %s", s->name);
-        if (scrt_tensor_bytes(&tensor, &n))
-            init[i] = bytes(x, tensor.data, n, 64);
-        scrt_free(tensor.data);
     }
-    *ret_dims = list(x, dims, g->n_state);
-    *ret_init = list(x, init, g->n_state);
+    *ret = list(x, dims, g->n_state);
     return true;
 }
 
@@ -261,12 +249,13 @@ static LLVMValueRef entry(Parts *x, const CgKernels *k)
 
 /* --- The model ------------------------------------------------------------------------------- */
 
-bool cg_emit_model(CgModule *m, const CgKernels *k, const CgProgram *p, const CgModelParts *parts)
+bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const CgProgram *p,
+                   const CgModelParts *parts)
 {
     const ScGraph *g = m->g;
     Parts x = {.m = m, .p = p};
-    LLVMValueRef state_dims = null(&x), state_init = null(&x), weights = null(&x);
-    if (!state_parts(&x, &state_dims, &state_init))
+    LLVMValueRef dims = null(&x), weights = null(&x);
+    if (!state_dims(&x, &dims))
         return false;
     if (parts->embed) /* NULL would ask for a file, so none are one byte */
         weights = bytes(&x, m->weights.p, m->weights.n ? m->weights.n : 1, 64);
@@ -280,8 +269,8 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgProgram *p, const Cg
         text(&x, parts->info),
         list(&x, entries, 1),
         ports(&x, 's'),
-        state_dims,
-        state_init,
+        dims,
+        plain(&x, plan->state_init, g->n_state * sizeof *plan->state_init),
         u64(&x, m->weights.n),
         u64(&x, m->weights.hash),
         weights,

@@ -115,6 +115,31 @@ static bool place_constants(Plan *x)
     return true;
 }
 
+/* A state's initial data lies in the weights, as a constant of the state's type would. */
+static bool place_states(Plan *x)
+{
+    CgModule *m = x->m;
+    for (uint32_t i = 0; i < m->g->n_state; i++) {
+        const ScState *s = &m->g->state[i];
+        uint64_t offset;
+        x->p->state_init[i] = -1;
+        if (!s->init)
+            continue;
+        ScAttr *blob = sc_array(m->arena, ScAttr, 2);
+        blob[0] = (ScAttr){.kind = SC_A_BLOB, .blob = s->init};
+        ScNode *n = sc_new(m->arena, ScNode);
+        *n = (ScNode){.op = &sc_op_const,
+                      .loc = sc_def(m->g, s->past)->loc,
+                      .attr = blob,
+                      .n_out = 1,
+                      .first = s->past};
+        if (!cg_weights_enter(m, m->g, n, NULL, &offset))
+            return false;
+        x->p->state_init[i] = (int64_t)offset;
+    }
+    return true;
+}
+
 /* --- Slots ----------------------------------------------------------------------------------- */
 
 static void see_symbol(void *arg, const char *sym)
@@ -228,6 +253,7 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret)
     Plan x = {.m = m, .k = k, .p = ret};
     *ret = (CgPlan){.place = sc_array(m->arena, CgPlace, g->n_value),
                     .slot = sc_array(m->arena, CgSlot, g->n_value),
+                    .state_init = sc_array(m->arena, int64_t, g->n_state + 1),
                     .copy = sc_array(m->arena, CgCopy, g->n_out + g->n_state + 1)};
     x.root = sc_array(m->arena, ScVal, g->n_value);
     x.last = sc_array(m->arena, uint32_t, g->n_value);
@@ -241,7 +267,7 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret)
         deliver(&x, g->state[i].next, (CgPlace){CG_NEXT, i});
     for (uint32_t i = 0; i < ret->n_copy; i++)
         x.last[x.root[ret->copy[i].from]] = UINT32_MAX; /* until the end */
-    if (!place_constants(&x))
+    if (!place_constants(&x) || !place_states(&x))
         return false;
     assign_slots(&x);
     sc_buf_free(x.env);

@@ -86,6 +86,7 @@ typedef struct CgPlan {
     CgLate *late;
     uint32_t n_copy;
     CgCopy *copy;
+    int64_t *state_init; /* [n_state] in the weights; -1: zero */
 } CgPlan;
 bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret); /* either way cg_plan_done */
 void cg_plan_done(CgPlan *p);
@@ -156,7 +157,8 @@ typedef struct CgModelParts {
     bool embed;
 } CgModelParts;
 /* Adds the constant ScrtModel. */
-bool cg_emit_model(CgModule *m, const CgKernels *k, const CgProgram *p, const CgModelParts *parts);
+bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const CgProgram *p,
+                   const CgModelParts *parts);
 /* C header text in a. */
 const char *cg_header(CgModule *m, ScArena *a, const char *symbol);
 /* "batch,784" */

@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <string.h>
 
-_Alignas(64) const float toy_weights[16] = {0.5f, 1.5f, 2.5f};
+_Alignas(64) const float toy_weights[16] = {
+    0.5f, 1.5f, 2.5f, 0, 0x5p-149f, /* 5 as an int64_t */
+};
 
 enum { COLUMNS = 3 };
 
@@ -103,7 +105,7 @@ void toy_reference(int64_t n, const float *x, int64_t k, const float *s, float *
     *ret_total = (float)total;
 }
 
-static const int64_t s_dims[] = {COLUMNS}, five = 5;
+static const int64_t s_dims[] = {COLUMNS};
 
 const ScrtEntry toy_entry = {
     .name = "main",
@@ -145,7 +147,7 @@ const ScrtModel toy = {
     .entry = &toy_entry,
     .state = (const ScrtPort[]){{"s", SCRT_F32, 1, "3"}, {"steps", SCRT_I64, 0, ""}},
     .state_dims = (const int64_t *const[]){s_dims, NULL},
-    .state_init = (const unsigned char *const[]){NULL, (const unsigned char *)&five},
+    .state_init = (const int64_t[]){-1, 16},
     .weights_size = sizeof toy_weights,
     .weights = (const unsigned char *)toy_weights,
 };
