@@ -41,11 +41,20 @@ static bool undecided(const ImNode *n, const char *what, const ScTerm *by)
 
 /* --- If -------------------------------------------------------------------------------------- */
 
+static bool is_scalar(const ImNode *n, ScVal v)
+{
+    int64_t count;
+    return sc_term_const(sc_type_count(n->im->cx, sc_built(&n->im->b, v)->type), &count) &&
+           count == 1;
+}
+
 /* What is known of a condition, and, where it compares two integers, what it depends on. */
 static ScDecision truth(const ImNode *n, ScVal v, const ScTerm **ret_by)
 {
     const ScBuild *b = &n->im->b;
     bool flipped = false;
+    if (!is_scalar(n, v))
+        return SC_PERHAPS;
     for (const ScNode *def; (def = sc_built_def(b, v)) && def->n_in >= 1; v = def->in[0]) {
         if (def->op == &sc_op_equal) {
             const ScTerm *const *x = sc_built(b, def->in[0])->content;
@@ -79,13 +88,6 @@ static int declared_rank(const Onnxpb__ValueInfo *v)
 {
     const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
     return t && t->shape ? (int)t->shape->n_dim : -1;
-}
-
-static bool is_scalar(const ImNode *n, ScVal v)
-{
-    int64_t count;
-    return sc_term_const(sc_type_count(n->im->cx, sc_built(&n->im->b, v)->type), &count) &&
-           count == 1;
 }
 
 /* The branch whose results have the ranks that the model declares for this node's, where the other
@@ -268,6 +270,9 @@ static bool loop(const ImNode *n, ScVal *ret_out)
     if (im_has(n, 0)) {
         uint32_t len;
         const ScTerm *const *c = sc_built(&n->im->b, im_in(n, 0))->content;
+        if (!is_scalar(n, im_in(n, 0)))
+            return sc_fail(n->im->cx, n->loc, SC_E_SHAPE,
+                           "the number of turns must be one element");
         if (c && c[0]->kind != SC_T_CONST)
             return undecided(n, "the number of turns is not known", c[0]);
         const int64_t *m = im_const_ints(n, 0, &len);

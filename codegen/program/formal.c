@@ -30,11 +30,15 @@ static void see_symbol(void *arg, const char *sym)
 }
 
 /* The formal symbol of what the program calls actual; sym: its name there, NULL where it is none.
- */
+ * What is no extent and may be negative is no extent inside either. */
 static const ScTerm *add_formal(Make *k, const char *sym, const ScTerm *actual)
 {
     CgFormal *f = k->f;
-    const char *name = sc_intern(k->m->cx, sc_printf(k->m->arena, "p%u", f->n));
+    bool any = sym && sc_term_range(k->m->cx, actual).lo < 0;
+    const char *name = sc_intern(k->m->cx, any ? sc_printf(k->m->arena, "i%u", f->n)
+                                               : sc_printf(k->m->arena, "p%u", f->n));
+    if (any)
+        sc_sym_bound(k->m->cx, name, (ScRange){INT64_MIN, INT64_MAX});
     f->name[f->n] = name;
     f->actual[f->n] = actual;
     f->sym[f->n] = sym;

@@ -355,6 +355,26 @@ def slices():
                  {"z": ints(0), "k": ints(k), "b": ints(top)}, dims={"x": ["n", 2]}, want={"y": want})
 
 
+# --- Sizes that are inputs ---------------------------------------------------------------------------------------
+
+
+def sizes():
+    x, dims = ramp(4, 6), {"x": ["n", 6]}
+    for i, (shape, words) in enumerate((((-1, 4), None), ((0, 6), None), ((3, 8), None), ((5, 5), "is needed"),
+                                        ((-1, -1), "is needed"), ((0, 0), None))):
+        case(f"size-reshape-{i}", node("Reshape", "x s"), {"x": x, "s": ints(*shape)}, dims=dims, words=words)
+    one = ramp(4, 1)
+    for i, (shape, words) in enumerate((((2, 1, 3), None), ((2, 4, 3), None), ((2, 5, 3), "is needed"), ((-1, 4, 3), "is needed"))):
+        case(f"size-expand-{i}", node("Expand", "x s"), {"x": one, "s": ints(*shape)}, dims={"x": ["n", 1]}, words=words)
+    for i, (start, end) in enumerate(((0, 2), (-1, 9), (-9, -1), (3, 1), (2**63 - 1, 2**63 - 1), (-(2**63), 2**63 - 1))):
+        case(f"size-slice-{i}", node("Slice", "x a b"), {"x": x, "a": ints(start), "b": ints(end)}, dims=dims,
+             want={"y": x[slice(*(max(-50, min(v, 50)) for v in (start, end)))]})
+    case("size-fill", node("ConstantOfShape", "s"), {"s": ints(2, 3)})
+    case("size-fill-negative", node("ConstantOfShape", "s"), {"s": ints(-1, 3)}, words="is needed")
+    joined = [node("Concat", "b m", "s", axis=0), node("Reshape", "x s", "t"), node("Relu", "t")]
+    case("size-joined", joined, {"x": x, "b": ints(2)}, {"m": ints(-1)}, dims=dims)
+
+
 # --- Control flow and functions ----------------------------------------------------------------------------------
 
 
@@ -427,7 +447,7 @@ def control():
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 control):
+                 sizes, control):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
