@@ -19,6 +19,7 @@ typedef struct ScCodegenOptions {
      * -1 with errno set where it cannot be opened. NULL: they stay in memory. */
     int (*weights_file)(void *arg);
     void *arg;
+    const char *weights_name; /* of that file's artefact, for messages; or NULL */
     bool fault_tail; /* debug builds: kernels ignore their tail, for the test that this is caught */
 } ScCodegenOptions;
 

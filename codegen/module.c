@@ -47,7 +47,7 @@ bool cg_module_init(CgModule *m, ScCtx *cx, const ScGraph *g, const ScCodegenOpt
     LLVMTargetRef target;
     char *message = NULL;
     if (LLVMGetTargetFromTriple(m->target.triple, &target, &message)) {
-        sc_fail(cx, NULL, SC_E_TARGET, "%s", message);
+        sc_fail_file(cx, NULL, SC_E_TARGET, "%s", message);
         LLVMDisposeMessage(message);
         return false;
     }

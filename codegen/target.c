@@ -219,7 +219,7 @@ static bool unknown_cpu(ScCtx *cx, const char *cpu)
     ScStr s = {0};
     for (uint32_t i = 0; i < sizeof cpu_names / sizeof *cpu_names; i++)
         sc_str_addf(&s, ", %s", cpu_names[i]);
-    sc_fail(cx, NULL, SC_E_TARGET, "processor \"%s\"", cpu);
+    sc_fail_file(cx, NULL, SC_E_TARGET, "processor \"%s\"", cpu);
     sc_note(cx, "known are native%s", s.s);
     sc_str_free(&s);
     return false;
@@ -234,12 +234,12 @@ bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
     const char *triple = opt->target ? opt->target : CG_TRIPLE;
     const char *cpu = opt->cpu ? opt->cpu : "native";
     if (strncmp(triple, "x86_64-", 7) != 0 || !strstr(triple, "linux"))
-        return sc_fail(cx, NULL, SC_E_TARGET, "target \"%s\": code is made for x86_64 Linux only",
-                       triple);
+        return sc_fail_file(cx, NULL, SC_E_TARGET,
+                            "target \"%s\": code is made for x86_64 Linux only", triple);
     LLVMTargetRef target;
     char *message = NULL;
     if (LLVMGetTargetFromTriple(triple, &target, &message)) {
-        sc_fail(cx, NULL, SC_E_TARGET, "target \"%s\": %s", triple, message);
+        sc_fail_file(cx, NULL, SC_E_TARGET, "target \"%s\": %s", triple, message);
         LLVMDisposeMessage(message);
         return false;
     }
@@ -248,7 +248,7 @@ bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
         return unknown_cpu(cx, cpu);
     uint64_t bits = native ? host_features() : named_features(target, triple, cpu);
     if (!has_all(bits, BIT(SSSE3) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT)))
-        return sc_fail(cx, NULL, SC_E_TARGET, "processor \"%s\": x86-64-v2 is the least", cpu);
+        return sc_fail_file(cx, NULL, SC_E_TARGET, "processor \"%s\": x86-64-v2 is the least", cpu);
     *ret = (CgTarget){
         .triple = sc_strdup(a, triple),
         .cpu = "x86-64", /* the features below and no others */

@@ -121,7 +121,8 @@ static bool open_window(CgModule *m, int fd, const CgEntry *e, Window *ret)
     ret->n_map = (size_t)(e->offset + e->bytes - begin);
     ret->map = mmap(NULL, ret->n_map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)begin);
     if (ret->map == MAP_FAILED)
-        return sc_fail(m->cx, NULL, SC_E_WRITE, "the weights: %s", strerror(errno));
+        return sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
+                            strerror(errno));
     ret->at = (unsigned char *)ret->map + (e->offset - begin);
     return true;
 }
@@ -165,12 +166,14 @@ static bool allocate(CgModule *m, int *ret_fd)
         *ret_fd = opt->weights_file(opt->arg);
         /* Room is asked for now: a full disk would be a signal later. */
         int why = *ret_fd < 0 ? errno : posix_fallocate(*ret_fd, 0, (off_t)w->n);
-        return why == 0 || sc_fail(m->cx, NULL, SC_E_WRITE, "the weights: %s", strerror(why));
+        return why == 0 || sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
+                                        strerror(why));
     }
     w->p = scrt_alloc(w->n + 1); /* aligned to 64 */
     if (w->p)
         memset(w->p, 0, w->n + 1);
-    return w->p || sc_fail(m->cx, NULL, SC_E_WRITE, "the weights: not enough memory");
+    return w->p ||
+           sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: not enough memory");
 }
 
 bool cg_weights_write(CgModule *m)

@@ -21,26 +21,11 @@ const ImAdapter *im_adapter(const char *domain, const char *type, int opset)
     return NULL;
 }
 
-/* A row is this operator in some version. */
-static bool has_row(ScCtx *cx, const ImAdapter *a)
+const ImAdapter *im_adapter_at(uint32_t i)
 {
-    uint32_t n;
-    const ScOp *const *row = sc_op_rows(cx, &n);
-    for (uint32_t i = 0; i < n; i++)
-        if (row[i]->onnx.type && !strcmp(row[i]->onnx.type, a->type) &&
-            !strcmp(row[i]->onnx.domain, a->domain))
-            return true;
-    return false;
-}
-
-bool sc_import_op(ScCtx *cx, uint32_t i, ScImportOp *ret)
-{
-    uint32_t k = 0;
     for (size_t f = 0; f < sizeof family / sizeof *family; f++)
         for (const ImAdapter *a = family[f]; a->type; a++)
-            if (!has_row(cx, a) && k++ == i) {
-                *ret = (ScImportOp){a->domain, a->type, a->since, a->until};
-                return true;
-            }
-    return false;
+            if (i-- == 0)
+                return a;
+    return NULL;
 }

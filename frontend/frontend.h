@@ -4,7 +4,7 @@
 #ifndef SC_FRONTEND_H
 #define SC_FRONTEND_H
 
-#include "ir/ir.h"
+#include "ir/op.h"
 
 /* Where external data may lie once links are followed: beneath the model's folder, or beneath that
  * of the file that the model's path is a link to (a cache of downloads keeps all files in one
@@ -19,7 +19,8 @@ typedef struct ScImportOptions {
     uint32_t n_dim; /* --dim: a symbol of the model's inputs takes a value */
     const char *const *dim_name;
     const int64_t *dim_value;
-    uint32_t n_fix; /* --fix: an input becomes a constant, as a shape computed from it requires */
+    bool every_node; /* E0104 lists the nodes, not the operators alone */
+    uint32_t n_fix;  /* --fix: an input becomes a constant, as a shape computed from it requires */
     const char *const *fix_name;
     const ScrtTensor *fix; /* their data is copied */
     bool lasts;            /* bytes live as long as the session: weights are not copied */
@@ -27,17 +28,32 @@ typedef struct ScImportOptions {
 
 /* file names the model in messages. bytes need not live longer than the call, unless opt says that
  * they do: what the graph keeps of them is copied into the session. NULL with errors in cx: all
- * unsupported operators at once, each with node name, domain and opset. opt may be NULL. */
+ * unsupported operators in one error, each with its opset, how many nodes it has and the first
+ * one's name. opt may be NULL. */
 ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
                    const ScImportOptions *opt);
 
-/* Operators that no row is by itself: import says them by other rows. */
-typedef struct ScImportOp {
+/* An operator of a model. */
+typedef struct ScModelOp {
+    const char *domain, *type; /* interned; "" is ai.onnx */
+    int opset;                 /* of its domain */
+    bool known;                /* at that opset */
+    uint32_t n;                /* its nodes, those of nested graphs too */
+    uint32_t place;            /* among the operators as they come in the model */
+    const char *first;         /* the first node's name */
+} ScModelOp;
+/* The operators of a model, the most frequent first: [*ret_n], the session's. NULL with errors
+ * where the bytes are no model. */
+const ScModelOp *sc_model_ops(ScCtx *cx, const char *file, const void *bytes, size_t n,
+                              uint32_t *ret_n);
+
+/* An ONNX operator that is imported. */
+typedef struct ScImported {
     const char *domain, *type;
-    int since, until; /* opsets; until 0: to the newest known */
-} ScImportOp;
-/* The i-th of them; false where there are no more. */
-bool sc_import_op(ScCtx *cx, uint32_t i, ScImportOp *ret);
+    int since, until; /* opsets; until 0: to the newest */
+    const ScOp *row;  /* that it becomes, NULL: several, or none of its name */
+} ScImported;
+const ScImported *sc_imported_ops(ScCtx *cx, uint32_t *ret_n); /* by name, the session's */
 
 /* The model's initializers and Constant tensors by name, for a text graph that names them as its
  * source. */

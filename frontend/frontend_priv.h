@@ -69,6 +69,15 @@ static inline ScDataDirs im_dirs(const Import *im)
     return im->opt ? im->opt->dirs : (ScDataDirs){0};
 }
 
+const char *im_domain(const char *domain); /* "" for ai.onnx */
+/* The version of a node's domain: its function's, or that which the model imports, the newest known
+ * for a newer one; 0: none. */
+int im_opset(const Onnxpb__Model *m, const Onnxpb__Node *n);
+const char *im_node_name(const Onnxpb__Node *n); /* or its first output's */
+const char *im_node_op(const Onnxpb__Node *n);
+/* False after an error that names every operator which nothing here imports. */
+bool im_check_supported(Import *im);
+
 /* The node that is being imported. */
 typedef struct ImNode {
     Import *im;
@@ -97,6 +106,7 @@ typedef struct ImAdapter {
     uint32_t max_out; /* results it can answer; more are refused */
 } ImAdapter;
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset);
+const ImAdapter *im_adapter_at(uint32_t i); /* all of them; NULL past the last */
 /* The adapters of a family each; they end with a NULL type. */
 extern const ImAdapter im_basic_adapters[];
 extern const ImAdapter im_window_adapters[];

@@ -25,29 +25,29 @@ static const char *text(const char *s)
     return s ? s : "";
 }
 
-static const char *domain_of(const char *domain)
+const char *im_domain(const char *domain)
 {
     return !domain || !strcmp(domain, "ai.onnx") ? "" : domain;
 }
 
 /* The version of a domain that the model imports; 0 where it imports none. What came after the
  * newest version known here is read as that one: check_versions warns. */
-static int opset_of(const Import *im, const char *domain)
+static int opset_of(const Onnxpb__Model *m, const char *domain)
 {
-    for (size_t i = 0; i < im->model->n_opset_import; i++) {
-        int64_t v = im->model->opset_import[i]->version;
-        if (!strcmp(domain_of(im->model->opset_import[i]->domain), domain))
+    for (size_t i = 0; i < m->n_opset_import; i++) {
+        int64_t v = m->opset_import[i]->version;
+        if (!strcmp(im_domain(m->opset_import[i]->domain), domain))
             return *domain || v < IM_MAX_OPSET ? (int)v : IM_MAX_OPSET;
     }
     return 0;
 }
 
 /* Of a node: its function's, where it comes from one. */
-static int opset_of_node(const Import *im, const Onnxpb__Node *n)
+int im_opset(const Onnxpb__Model *m, const Onnxpb__Node *n)
 {
-    const char *domain = domain_of(n->domain);
+    const char *domain = im_domain(n->domain);
     if (!n->has_opset)
-        return opset_of(im, domain);
+        return opset_of(m, domain);
     int64_t top = *domain ? INT16_MAX : IM_MAX_OPSET;
     return n->opset < 0 ? 0 : (int)(n->opset < top ? n->opset : top);
 }
@@ -55,7 +55,7 @@ static int opset_of_node(const Import *im, const Onnxpb__Node *n)
 /* An operator set in a range that can be, and a warning where it is newer than what is known. */
 static bool check_opset(Import *im, const Onnxpb__OperatorSetId *o)
 {
-    const char *domain = domain_of(o->domain);
+    const char *domain = im_domain(o->domain);
     if (o->version < 1 || o->version > INT16_MAX)
         return sc_fail(im->cx, NULL, SC_E_OPSET, "version %lld of \"%s\"; known are 1 to %d",
                        (long long)o->version, text(o->domain), IM_MAX_OPSET);
@@ -93,32 +93,22 @@ static bool check_versions(Import *im)
     return true;
 }
 
+const char *im_node_name(const Onnxpb__Node *n)
+{
+    return n->name && *n->name ? n->name : n->n_output ? text(n->output[0]) : "";
+}
+
+const char *im_node_op(const Onnxpb__Node *n)
+{
+    return text(n->op_type);
+}
+
 static const ScLoc *node_loc(Import *im, const Onnxpb__Node *n, size_t index)
 {
-    const char *name = n->name && *n->name ? n->name : n->n_output ? text(n->output[0]) : "";
-    ScOrigin o = {.name = sc_intern(im->cx, name),
+    ScOrigin o = {.name = sc_intern(im->cx, im_node_name(n)),
                   .op = sc_intern(im->cx, text(n->op_type)),
                   .index = (int32_t)index};
     return sc_loc(im->cx, im->file, 0, SC_FORWARD, 1, &o);
-}
-
-/* Every node that nothing here imports, each an error of its own. */
-static bool check_supported(Import *im, const Onnxpb__Graph *g)
-{
-    bool ok = true;
-    for (size_t i = 0; i < g->n_node; i++) {
-        const Onnxpb__Node *n = g->node[i];
-        const char *domain = domain_of(n->domain), *type = text(n->op_type);
-        int opset = opset_of_node(im, n);
-        for (size_t k = 0; k < n->n_attribute; k++)
-            if (n->attribute[k]->g)
-                ok = check_supported(im, n->attribute[k]->g) && ok;
-        if (im_adapter(domain, type, opset) || sc_op_onnx(im->cx, domain, type, opset))
-            continue;
-        ok = sc_fail(im->cx, node_loc(im, n, i), SC_E_UNSUPPORTED, "%s of domain \"%s\", opset %d",
-                     type, *domain ? domain : "ai.onnx", opset);
-    }
-    return ok;
 }
 
 /* --- Inputs and initializers ------------------------------------------------------------------ */
@@ -421,8 +411,9 @@ static bool operands(Import *im, const Onnxpb__Node *pb, const ScLoc *loc, ScVal
 
 static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
 {
-    const char *domain = domain_of(pb->domain), *type = text(pb->op_type);
-    ImNode n = {.im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = opset_of_node(im, pb)};
+    const char *domain = im_domain(pb->domain), *type = text(pb->op_type);
+    ImNode n = {
+        .im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = im_opset(im->model, pb)};
     const ImAdapter *adapter = im_adapter(domain, type, n.opset);
     const ScOp *row = sc_op_onnx(im->cx, domain, type, n.opset);
     uint32_t n_out = (uint32_t)pb->n_output, max_out = adapter ? adapter->max_out : SC_MAX_OUT;
@@ -536,7 +527,7 @@ static bool import_outputs(Import *im)
 static bool import_graph(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
-    if (!check_versions(im) || !check_supported(im, im->model->graph) ||
+    if (!check_versions(im) || !im_check_supported(im) ||
         !import_initializers(im, im->model->graph) || !import_inputs(im))
         return false;
     const uint32_t *order = im_order(im, g);

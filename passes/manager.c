@@ -320,6 +320,29 @@ static double now_seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Fails with the names that there are. */
+static bool no_such(ScCtx *cx, const char *kind, const char *name, uint32_t n_step,
+                    const ScStep *step)
+{
+    bool stages = strcmp(kind, "stage") == 0;
+    ScStr names = {0};
+    sc_str_add(&names, stages ? "import" : "");
+    for (uint32_t i = 0; i < n_step; i++) {
+        const char *is = stages                   ? step[i].stage
+                         : step[i].pass->required ? NULL
+                                                  : step[i].pass->name;
+        bool seen = !is;
+        for (uint32_t k = 0; k < i && !seen; k++)
+            seen = !stages && step[k].pass == step[i].pass;
+        if (!seen)
+            sc_str_addf(&names, "%s%s", names.n ? ", " : "", is);
+    }
+    sc_fail_file(cx, NULL, SC_E_PASS, "there is no %s \"%s\"", kind, name);
+    sc_note(cx, stages ? "stages are %s" : "what may be left out: %s", sc_str_get(&names));
+    sc_str_free(&names);
+    return false;
+}
+
 /* Every name of the list is a pass of these steps that may be left out. */
 static bool check_names(ScCtx *cx, const ScPipeline *p, uint32_t n_step, const ScStep *step)
 {
@@ -327,15 +350,15 @@ static bool check_names(ScCtx *cx, const ScPipeline *p, uint32_t n_step, const S
     for (uint32_t i = 0; i < n_step; i++)
         until = until || (step[i].stage && strcmp(step[i].stage, p->until) == 0);
     if (!until)
-        return sc_fail(cx, NULL, SC_E_PASS, "there is no stage \"%s\"", p->until);
+        return no_such(cx, "stage", p->until, n_step, step);
     for (uint32_t k = 0; k < p->n_disable; k++) {
         const ScPass *found = NULL;
         for (uint32_t i = 0; i < n_step && !found; i++)
             found = strcmp(step[i].pass->name, p->disable[k]) == 0 ? step[i].pass : NULL;
         if (!found)
-            return sc_fail(cx, NULL, SC_E_PASS, "there is no pass \"%s\"", p->disable[k]);
+            return no_such(cx, "pass", p->disable[k], n_step, step);
         if (found->required)
-            return sc_fail(cx, NULL, SC_E_PASS, "%s cannot be left out", found->name);
+            return sc_fail_file(cx, NULL, SC_E_PASS, "%s cannot be left out", found->name);
     }
     return true;
 }

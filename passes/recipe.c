@@ -203,14 +203,14 @@ const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
             return &builtin[i];
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (strcmp(later[i][0], name_or_path) == 0) {
-            sc_fail(cx, NULL, SC_E_RECIPE, "%s %s", later[i][0], later[i][1]);
+            sc_fail_file(cx, NULL, SC_E_RECIPE, "%s %s", later[i][0], later[i][1]);
             return NULL;
         }
     ScrtFile file;
     ScrtIoError why;
     if (scrt_file_open(name_or_path, MAX_FILE, &file, &why) != SCRT_OK) {
-        sc_fail(cx, NULL, SC_E_RECIPE, "no recipe is called '%s', and as a file: %s", name_or_path,
-                why.text);
+        sc_fail_file(cx, NULL, SC_E_RECIPE, "no recipe is called '%s', and as a file: %s",
+                     name_or_path, why.text);
         sc_note(cx, "recipes are f32, f16, bf16, fp8, fp8-weights, or a file");
         return NULL;
     }

@@ -315,7 +315,8 @@ const char *cg_header(CgModule *m, ScArena *a, const char *symbol)
 {
     const ScGraph *g = m->g;
     ScStr s = {0};
-    sc_str_add(&s, "/* Compiled by scalec. Link with libscrt.a; scrt.h says how to run it.\n *\n");
+    sc_str_add(&s, "/* Compiled by scalec; scrt.h says how to run it. Link with\n"
+                   " *     -lscrt -lm -pthread\n *\n");
     for (uint32_t i = 0; i < g->n_in; i++)
         comment_port(&s, a, "in", i, input_name(m, i), sc_type_of(g, g->in[i]));
     for (uint32_t i = 0; i < g->n_out; i++)

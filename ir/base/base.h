@@ -54,6 +54,10 @@ void sc_str_name(ScStr *s, const char *name);
 void sc_str_quote(ScStr *s, const char *text);
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void sc_str_json(ScStr *s, const char *text);
+/* Text of a model for a message: one of more than 200 bytes keeps its ends, with its length
+ * between.
+ */
+void sc_str_short(ScStr *s, const char *text, size_t n);
 /* Reads what sc_str_name or sc_str_quote wrote at *p, moves *p past it and adds the plain text to
  * out. False, *p at the fault, if there is no name, a quote is not closed or an escape is unknown.
  */

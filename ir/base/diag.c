@@ -45,12 +45,27 @@ static bool is_recorded(const ScCtx *cx, bool warning, const ScLoc *loc, ScDiagI
     return false;
 }
 
+/* The text without the middles of its longest words: names come from models. */
+static ScStr without_middles(const char *text)
+{
+    ScStr s = {0};
+    while (*text) {
+        size_t space = strspn(text, " \n"), word = strcspn(text + space, " \n");
+        sc_str_addn(&s, text, space);
+        sc_str_short(&s, text + space, word);
+        text += space + word;
+    }
+    return s;
+}
+
 static void record(ScCtx *cx, bool warning, const ScLoc *loc, ScDiagId id, const char *fmt,
                    va_list ap)
 {
-    ScStr text = {0};
-    sc_str_addv(&text, fmt, ap);
+    ScStr whole = {0};
+    sc_str_addv(&whole, fmt, ap);
+    ScStr text = without_middles(sc_str_get(&whole));
     const char *detail = sc_str_get(&text);
+    sc_str_free(&whole);
     cx->last = NULL;
     if (!is_recorded(cx, warning, loc, id, detail)) {
         uint32_t *n = warning ? &cx->n_warning : &cx->n_error;
@@ -115,10 +130,13 @@ void sc_detail(ScCtx *cx, const char *label, const char *name, const char *text)
         return;
     if (d->n_row == cx->row_cap)
         d->row = grown(cx->arena, d->row, d->n_row, &cx->row_cap, sizeof *d->row);
-    const char **row = d->row[d->n_row++];
-    row[0] = sc_intern(cx, label);
-    row[1] = sc_intern(cx, name);
-    row[2] = sc_intern(cx, text);
+    const char **row = d->row[d->n_row++], *const cell[] = {label, name, text};
+    for (int i = 0; i < 3; i++) {
+        ScStr s = {0};
+        sc_str_short(&s, cell[i], strlen(cell[i]));
+        row[i] = sc_intern(cx, sc_str_get(&s));
+        sc_str_free(&s);
+    }
 }
 
 void sc_note(ScCtx *cx, const char *fmt, ...)
@@ -203,12 +221,16 @@ static size_t clean_length(const char *s)
 
 static void add_origin(ScStr *out, const ScOrigin *o)
 {
-    if (o->op)
-        add_clean(out, o->op);
-    if (o->name && *o->name) {
+    ScStr op = {0}, name = {0};
+    sc_str_short(&op, o->op ? o->op : "", o->op ? strlen(o->op) : 0);
+    sc_str_short(&name, o->name ? o->name : "", o->name ? strlen(o->name) : 0);
+    add_clean(out, sc_str_get(&op));
+    if (name.n) {
         sc_str_add(out, o->op ? " " : "");
-        sc_str_quote(out, o->name);
+        sc_str_quote(out, sc_str_get(&name));
     }
+    sc_str_free(&op);
+    sc_str_free(&name);
     if (o->index >= 0)
         sc_str_addf(out, " (node %d)", o->index);
 }

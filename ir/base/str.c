@@ -185,6 +185,23 @@ static size_t utf8_length(const unsigned char *p)
     return n;
 }
 
+void sc_str_short(ScStr *s, const char *text, size_t n)
+{
+    enum { MOST = 200, END = 80 };
+    size_t head = END, tail = n - END;
+    if (n <= MOST) {
+        sc_str_addn(s, text, n);
+        return;
+    }
+    while (head > 0 && (text[head] & 0xc0) == 0x80) /* whole characters of UTF-8 */
+        head--;
+    while (tail < n && (text[tail] & 0xc0) == 0x80)
+        tail++;
+    sc_str_addn(s, text, head);
+    sc_str_addf(s, "...[%zu bytes]...", n);
+    sc_str_addn(s, text + tail, n - tail);
+}
+
 void sc_str_json(ScStr *s, const char *text)
 {
     sc_str_add(s, "\"");

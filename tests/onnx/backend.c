@@ -78,7 +78,7 @@ static bool import(Test *t)
     snprintf(path, sizeof path, "%s/model.onnx", t->dir);
     if (t->own) {
         ScalecModel m = {0};
-        bool ok = scalec_load(t->cx, path, 0, NULL, NULL, &m);
+        bool ok = scalec_load(t->cx, path, NULL, &m);
         t->g = m.graph;
         return ok;
     }

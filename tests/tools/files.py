@@ -2,6 +2,8 @@
 """Files as they come: none is lost, none is waited for, none fills memory."""
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -132,7 +134,7 @@ def archives(tmp):
     scalec("run", MNIST, "-i", npz)
     scalec("dump", MNIST, "--calibrate", npz, "--recipe", "fp8")
     np.savez(npz, one=digit, two=digit)
-    for args in (["run", MNIST, "-i", npz], ["check", MNIST, "--data", npz]):
+    for args in (["run", MNIST, "-i", npz], ["check", MNIST, "--recipe", "fp8", "--data", npz]):
         err = failing(*args)
         assert "one" in err and "two" in err and "Input3" in err, err
     np.savez(npz, digit)
@@ -213,4 +215,51 @@ def cut_short(tmp):
     assert os.listdir(tmp) == ["large.onnx"], os.listdir(tmp)
 
 
-run_all("tools-files", (inputs_stay, no_regular_file, archives, safetensors, cut_short))
+def outputs_stay_whole(tmp):
+    """Whatever goes wrong, the old output is whole, nothing is left beside it, and the message names it."""
+    exe, slow = os.path.join(tmp, "exe"), os.path.join(tmp, "slow")
+    scalec("compile", MNIST, "--embed-limit", 100, "-o", exe)
+    os.mkdir(slow)
+    write(os.path.join(slow, "cc"), f"#!/bin/sh\n>{slow}/began\nsleep 30\n")
+    os.chmod(os.path.join(slow, "cc"), 0o755)
+    there = {f: open(os.path.join(tmp, f), "rb").read() for f in ("exe", "exe.weights")}
+
+    def unchanged():
+        assert sorted(os.listdir(tmp)) == ["exe", "exe.weights", "slow"], os.listdir(tmp)
+        assert all(open(os.path.join(tmp, f), "rb").read() == b for f, b in there.items())
+    for args in (["compile", MNIST, "--embed-limit", "100", "--recipe", "fp8"], ["compile", MNIST, "--emit", "obj"],
+                 ["compile", MNIST, "--emit", "asm"], ["dump", MNIST]):
+        p = subprocess.run([SCALEC, *args, "-o", exe], capture_output=True, text=True, timeout=60,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
+        assert p.returncode == 1 and "too large" in p.stderr, (args, p.stderr)
+        assert p.stderr.startswith(exe) or "exe" in p.stderr, p.stderr
+        unchanged()
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        p = subprocess.Popen([SCALEC, "compile", MNIST, "-o", exe], stderr=subprocess.PIPE,
+                             env={**os.environ, "PATH": slow + ":" + os.environ["PATH"]})
+        for _ in range(400):
+            if os.path.exists(os.path.join(slow, "began")):
+                break
+            time.sleep(0.05)
+        os.unlink(os.path.join(slow, "began"))
+        p.send_signal(sign)
+        assert p.wait(timeout=20) == -sign, p.stderr.read()
+        unchanged()
+    full = os.path.join(tmp, "full")
+    write(full, "")
+    scalec("compile", MNIST, "--embed-limit", 100, "-o", exe, env={**os.environ, "TMPDIR": full})
+    os.unlink(full)
+    unchanged()
+    pair = [subprocess.Popen([SCALEC, "compile", MNIST, "--recipe", r, "--embed-limit", "100", "-o", exe])
+            for r in ("f32", "fp8", "f16")]
+    assert [p.wait(timeout=100) for p in pair] == [0, 0, 0]
+    subprocess.run([exe, "-i", DIGIT], check=True, capture_output=True)
+    assert sorted(os.listdir(tmp)) == ["exe", "exe.weights", "slow"], os.listdir(tmp)
+    so = os.path.join(tmp, "m5.so")
+    scalec("compile", MNIST, "--emit", "so", "-o", so)
+    names = subprocess.run(["nm", "-D", "--defined-only", so], capture_output=True, text=True, check=True).stdout
+    names = {line.split()[-1] for line in names.strip().split("\n")}
+    assert "m5" in names and all(n == "m5" or n.startswith("scrt_") for n in names), names
+
+
+run_all("tools-files", (inputs_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))

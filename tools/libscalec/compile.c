@@ -83,18 +83,26 @@ const ScStats *scalec_read_stats(ScCtx *cx, const char *path)
     return s;
 }
 
+/* Where the scales come from: a program whose values are all stored as in the model has none. */
+static const char *scales_text(ScCtx *cx, const ScalecOptions *opt)
+{
+    static const char *const name[] = {"propagate", "calibrate", "probe"};
+    const ScRecipe *r = sc_recipe(cx, opt->recipe ? opt->recipe : "f32");
+    bool low = r && (r->n_rule || r->activation != SCRT_F32 || r->weight != SCRT_F32);
+    return low ? name[opt->scales] : "none";
+}
+
 /* How it was made, for --info: keys in this order. Not the passes that were left out: an object
  * says what it is, and one that a pass left alone is the same without that pass. */
-static char *info_json(const ScalecModel *m, const ScalecOptions *opt)
+static char *info_json(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt)
 {
-    static const char *const scales[] = {"propagate", "calibrate", "probe"};
     char hash[20];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)m->hash);
     const char *slash = strrchr(m->path, '/');
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
                   slash ? slash + 1 : m->path, "source_fnv1a64", hash, "recipe",
-                  opt->recipe ? opt->recipe : "f32", "scales", scales[opt->scales], "cpu",
+                  opt->recipe ? opt->recipe : "f32", "scales", scales_text(cx, opt), "cpu",
                   opt->cpu ? opt->cpu : "native", "target", opt->target ? opt->target : "native");
     char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
@@ -114,7 +122,7 @@ static void settle_beside(ScalecBeside *b, ScObject *o)
 ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit)
 {
     ScGraph *g = scalec_rewrite(cx, m, opt);
-    char *info = g ? info_json(m, opt) : NULL;
+    char *info = g ? info_json(cx, m, opt) : NULL;
     ScObject *o = NULL;
     if (g && !info) /* a name that is no UTF-8 */
         sc_fail(cx, NULL, SC_E_FILE, "the model's file name cannot be written as JSON");
@@ -127,6 +135,7 @@ ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, Sc
                                .embed_limit = opt->embed_limit ? opt->embed_limit : EMBED_LIMIT,
                                .weights_file = scalec_beside_opener(&beside),
                                .arg = &beside,
+                               .weights_name = opt->output,
                                .fault_tail = opt->fault_tail};
         o = sc_codegen(cx, g, &cg, emit);
         settle_beside(&beside, o);

@@ -208,32 +208,28 @@ static void close_file(void *file)
     scrt_file_close(file);
 }
 
-bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const *dim_name,
-                 const int64_t *dim_value, ScalecModel *ret)
+bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret)
 {
+    ScImportOptions import = opt ? *opt : (ScImportOptions){0};
     ScrtFile *file = sc_new(sc_ctx_arena(cx), ScrtFile);
     if (!scalec_open(cx, path, file))
         return false;
     sc_at_end(cx, close_file, file);
     if (file->mapped)
         sc_note_mapped(cx, file->data, file->n);
-    ScImportOptions opt = {.dirs = dirs_of(cx, path),
-                           .n_dim = n_dim,
-                           .dim_name = dim_name,
-                           .dim_value = dim_value,
-                           .lasts = true};
-    uint64_t hash = hash_file(cx, file);
+    import.dirs = dirs_of(cx, path);
+    import.lasts = true;
     ScGraph *g = NULL;
     const char *text = (const char *)file->data;
     if (!is_text(text))
-        g = load_onnx(cx, path, text, file->n, &opt);
-    else if (n_dim > 0)
+        g = load_onnx(cx, path, text, file->n, &import);
+    else if (import.n_dim > 0)
         sc_fail(cx, NULL, SC_E_TEXT,
                 "--dim is for ONNX models; a text graph says its sizes itself");
     else
         g = load_text(cx, path, text);
     if (g)
-        *ret = (ScalecModel){g, hash, sc_intern(cx, path)};
+        *ret = (ScalecModel){g, hash_file(cx, file), sc_intern(cx, path)};
     return g != NULL;
 }
 

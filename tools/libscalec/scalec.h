@@ -22,9 +22,8 @@ typedef struct ScalecModel {
 
 /* Loads an ONNX file or a text graph ("-": standard input), told apart by content. Named constants
  * of a text graph come from the file of its `source` line, beside the text, and from PATH.npz.
- * n_dim symbols take the values given. */
-bool scalec_load(ScCtx *cx, const char *path, uint32_t n_dim, const char *const *dim_name,
-                 const int64_t *dim_value, ScalecModel *ret);
+ * opt (NULL: none) as for sc_import; its dir is set here. */
+bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret);
 
 /* Writes a text graph, then tail (comments), to path ("-": standard output), and to PATH.npz the
  * named constants that no model file has (folded ones), if there are any and path is a file. */
@@ -118,6 +117,10 @@ ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, Sc
  * looked for in $SCALEC_LIBDIR, then beside this program, then where they were installed; obj comes
  * with a header (model.o: model.h). Weights above the embed limit go to PATH.weights. All to
  * temporary names, then renamed. */
+/* For a program's main: SIGINT, SIGTERM and SIGHUP end cc where it runs and remove what is
+ * temporary before they end the process. */
+void scalec_end_on_signals(void);
+
 typedef enum ScalecOutput {
     SCALEC_EXE,
     SCALEC_SO,

@@ -4,7 +4,6 @@
  * alone stays in f32, by which they are ranked; of all tensors, what they look like. */
 #include "tools/scalec/cli.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,8 +150,7 @@ static void print_json(const Cli *cli, const Check *c)
     json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", cli->args.item[0], "recipe",
                           cli->opt.recipe, "samples", (int)c->n_sample, "tensors", list);
     if (o)
-        json_dumpf(o, stdout, JSON_INDENT(1));
-    putchar('\n');
+        cli_print_json(o);
     json_decref(o);
 }
 

@@ -6,6 +6,8 @@
 
 #include "tools/libscalec/scalec.h"
 
+#include <jansson.h>
+
 /* Exit statuses, for scripts. */
 enum { EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_DIFFER = 3, EXIT_BUG = 70 };
 
@@ -22,6 +24,8 @@ typedef struct Cli {
     const char *state_load, *state_save, *dtype;
     ScalecOptions opt;
     bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given;
+    bool internal, all, print_link, verbose;
+    bool usage; /* the command line is at fault, as only the model shows */
     uint32_t threads, top, repeat;
     double rtol, atol, budget; /* budget: seconds for what check measures */
     CliList input, disable, dim_name;
@@ -33,8 +37,14 @@ typedef struct Cli {
 /* Parses argv[1..] for cli->command. False after a message on standard error; *ret_status says how
  * to exit (0 after --help). */
 bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status);
-bool cli_is_command(const char *name);
-void cli_usage(FILE *f); /* all subcommands */
+/* The options that go together, and those that do not. False after a message. */
+bool cli_check(const Cli *cli);
+bool cli_is_stats(const char *path); /* of statistics, by its name */
+void cli_print_json(const json_t *j);
+const char *cli_nearest_command(const char *word); /* NULL: none is near */
+void cli_usage(FILE *f);                           /* all subcommands */
+void cli_man_page(void); /* from the table of options, on standard output */
+void cli_bash_completion(void);
 void cli_free(Cli *cli);
 
 /* A usage error on standard error; answers EXIT_USAGE. */

@@ -3,6 +3,7 @@
 #include "tools/scalec/cli.h"
 #include "tools/scalec/hooks.h"
 
+#include <dlfcn.h>
 #include <string.h>
 
 /* --- Hooks ------------------------------------------------------------------------------------ */
@@ -25,8 +26,6 @@ bool hooks_begin(Cli *cli, const ScalecModel *m, ScalecSamples **ret_samples)
     cli->opt.arg = cli;
     if (!cli->eval_each)
         return true;
-    if (!cli->data)
-        return sc_fail(cli->cx, NULL, SC_E_INPUT, "--eval-each needs inputs: --data PATH");
     *ret_samples = scalec_samples_open(cli->cx, m->graph, cli->data);
     cli->opt.eval_rtol = cli->rtol;
     return *ret_samples && scalec_samples_get(*ret_samples, 0, &cli->opt.eval_in);
@@ -36,6 +35,9 @@ bool hooks_end(Cli *cli, ScalecSamples *samples, bool ok)
 {
     scalec_samples_close(samples);
     cli->opt.eval_in = NULL;
+    if (ok && cli->dump_after && cli->dumped.n == 0)
+        ok = sc_fail_file(cli->cx, NULL, SC_E_PASS, "--dump-after: there was no stage \"%s\"",
+                          cli->dump_after);
     return (!ok || cli->dumped.n == 0 ||
             scalec_write_file(cli->cx, "-", cli->dumped.s, cli->dumped.n)) &&
            ok;
@@ -63,19 +65,50 @@ static bool is_identifier(const char *s)
     return n > 0 && s[n] == '\0';
 }
 
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* A word of C, or a name of its library: no name for a model. */
+static bool is_taken(const char *name)
+{
+    static const char words[] =
+        " auto bool break case char const continue default do double else enum extern float for "
+        "goto if inline int long main register restrict return short signed sizeof static struct "
+        "switch typedef union unsigned void volatile while class new this true false ";
+    char padded[64];
+    snprintf(padded, sizeof padded, " %.60s ", name);
+    return strstr(words, padded) || dlsym(RTLD_DEFAULT, name);
+}
+
+/* The model's name in C, after the file that it goes to: out/m5.o -> m5. What cannot be one gets
+ * "model_" in front, and _ for what is no letter or digit. */
+static const char *symbol_of(Cli *cli, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strchr(*name == '.' ? name + 1 : name, '.');
+    size_t n = dot ? (size_t)(dot - name) : strlen(name);
+    char *id = sc_printf(sc_ctx_arena(cli->cx), "model_%.*s", (int)n, name), *own = id + 6;
+    for (char *p = own; *p; p++)
+        if (!is_letter(*p) && !(*p >= '0' && *p <= '9'))
+            *p = '_';
+    return is_letter(*own) && !is_taken(own) ? own : id;
+}
+
 int cmd_compile(Cli *cli)
 {
     size_t k = 0;
     ScalecModel m;
     ScalecSamples *samples = NULL;
-    while (cli->emit && k < sizeof kinds / sizeof *kinds && strcmp(kinds[k].name, cli->emit))
+    while (cli->emit && strcmp(kinds[k].name, cli->emit)) /* one of them: the options see to it */
         k++;
-    if (k == sizeof kinds / sizeof *kinds)
-        return cli_misuse(cli, "--emit: \"%s\" is not exe, so, obj, asm or llvm", cli->emit);
     if (cli->opt.symbol && !is_identifier(cli->opt.symbol))
         return cli_misuse(cli, "--symbol: \"%s\" is no C identifier", cli->opt.symbol);
     if (!cli->output)
         return cli_misuse(cli, "where to? -o OUT");
+    if (!cli->opt.symbol)
+        cli->opt.symbol = symbol_of(cli, cli->output);
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     if (kinds[k].emit == SC_EMIT_OBJ)

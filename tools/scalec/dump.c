@@ -67,8 +67,6 @@ int cmd_dump(Cli *cli)
     const char *path = cli->output ? cli->output : "-";
     ScalecModel m;
     ScalecSamples *samples = NULL;
-    if (strcmp(format, "text") && strcmp(format, "dot") && strcmp(format, "json"))
-        return cli_misuse(cli, "--format: \"%s\" is not text, dot or json", format);
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     cli->opt.until = cli->stage;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scalec: finds the subcommand, prints diagnostics, and what several subcommands share. */
-#include "tools/scalec/cli.h"
+#include "tools/scalec/options.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -31,14 +31,23 @@ static bool is_bug(const ScDiag *d)
            (d->id == SC_E_LLVM || (!text && (d->id == SC_E_VERIFY || d->id == SC_E_EXPONENT)));
 }
 
+/* What the command line asks for and nobody has: a processor, a pass, a stage, a recipe. */
+static bool is_usage(const Cli *cli, const ScDiag *d)
+{
+    return !d->warning && (d->id == SC_E_TARGET || d->id == SC_E_PASS ||
+                           (d->id == SC_E_RECIPE && access(cli->opt.recipe, F_OK) != 0));
+}
+
 int cli_failed(Cli *cli)
 {
-    bool bug = sc_n_errors(cli->cx) == 0;
+    bool bug = sc_n_errors(cli->cx) == 0, usage = cli->usage;
     print_diags(cli);
-    for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++)
+    for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++) {
         bug = bug || is_bug(sc_diag(cli->cx, i));
+        usage = usage || is_usage(cli, sc_diag(cli->cx, i));
+    }
     if (!bug)
-        return EXIT_INPUT;
+        return usage ? EXIT_USAGE : EXIT_INPUT;
     fprintf(stderr,
             "scalec: this is a bug of scalec %s. Please report the lines above, the command and, "
             "if you can, the model.\n",
@@ -54,8 +63,15 @@ int cli_done(Cli *cli)
 
 bool cli_load(Cli *cli, ScalecModel *ret)
 {
-    return scalec_load(cli->cx, cli->args.item[0], cli->dim_name.n, cli->dim_name.item,
-                       cli->dim_value, ret);
+    ScImportOptions opt = {.n_dim = cli->dim_name.n,
+                           .dim_name = cli->dim_name.item,
+                           .dim_value = cli->dim_value,
+                           .every_node = cli->verbose || cli->json};
+    if (scalec_load(cli->cx, cli->args.item[0], &opt, ret))
+        return true;
+    for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++) /* loading takes no inputs but --dim */
+        cli->usage |= sc_diag(cli->cx, i)->id == SC_E_INPUT;
+    return false;
 }
 
 static double now(void)
@@ -86,9 +102,10 @@ void cli_progress_end(void)
     progress_begin = progress_last = 0;
 }
 
-static bool has_suffix(const char *path, const char *suffix)
+bool cli_is_stats(const char *path)
 {
-    size_t n = strlen(path), k = strlen(suffix);
+    static const char suffix[] = ".stats";
+    size_t n = strlen(path), k = sizeof suffix - 1;
     return n >= k && !strcmp(path + n - k, suffix);
 }
 
@@ -98,9 +115,6 @@ static bool choose_scales(Cli *cli, const ScalecModel *m)
 {
     if (cli->calibrate && !cli->scales_given)
         cli->opt.scales = SC_SCALES_CALIBRATE;
-    if (cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate)
-        return sc_fail(cli->cx, NULL, SC_E_CALIBRATION,
-                       "--scales calibrate needs --calibrate FILE");
     if (cli->calibrate || cli->scales_given || (m->graph->flags & SC_G_SCALED))
         return true;
     const ScRecipe *r = sc_recipe(cli->cx, cli->opt.recipe ? cli->opt.recipe : "f32");
@@ -122,10 +136,14 @@ static bool calibrate(Cli *cli, const ScGraph *raised)
 bool cli_statistics(Cli *cli, const ScalecModel *m)
 {
     bool ok = choose_scales(cli, m);
+    if (ok && cli->opt.scales == SC_SCALES_PROPAGATE && cli->save_stats) {
+        cli->usage = true;
+        return sc_fail_file(cli->cx, NULL, SC_E_CALIBRATION, "--save-stats: nothing is measured");
+    }
     if (!ok || cli->opt.scales == SC_SCALES_PROPAGATE)
         return ok;
     bool probe = cli->opt.scales == SC_SCALES_PROBE;
-    if (!probe && has_suffix(cli->calibrate, ".stats")) {
+    if (!probe && cli_is_stats(cli->calibrate)) {
         cli->opt.stats = scalec_read_stats(cli->cx, cli->calibrate);
         return cli->opt.stats != NULL;
     }
@@ -168,31 +186,64 @@ static void on_cut_file(int signal_number)
     _exit(n < 0 ? EXIT_BUG : EXIT_INPUT);
 }
 
-int main(int argc, char **argv)
+void cli_print_json(const json_t *j)
+{
+    json_dumpf(j, stdout, JSON_INDENT(1) | JSON_ENCODE_ANY);
+    putchar('\n');
+}
+
+static int no_command(const char *word)
+{
+    const char *near = cli_nearest_command(word);
+    fprintf(stderr, "scalec: there is no command \"%s\"%s%s%s; see scalec --help\n", word,
+            near ? "; " : "", near ? near : "", near ? " is near" : "");
+    return EXIT_USAGE;
+}
+
+/* scalec help [COMMAND], and what the table of options is made into for man and the shell. */
+static int help(int argc, char **argv)
+{
+    const CliCommand *c = argc > 2 ? cli_find_command(argv[2]) : NULL;
+    if (argc > 2 && !strcmp(argv[2], "--man"))
+        cli_man_page();
+    else if (argc > 2 && !strcmp(argv[2], "--bash"))
+        cli_bash_completion();
+    else if (c)
+        cli_command_help(c);
+    else if (argc > 2)
+        return no_command(argv[2]);
+    else
+        cli_usage(stdout);
+    return 0;
+}
+
+static int run_command(int argc, char **argv)
 {
     int status;
-    signal(SIGBUS, on_cut_file);
-    if (argc >= 2 &&
-        (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))) {
-        cli_usage(stdout);
-        return 0;
-    }
-    if (argc >= 2 && !strcmp(argv[1], "--version")) {
-        printf("scalec %s\n", SCALEC_VERSION);
-        return 0;
-    }
-    if (argc < 2 || !cli_is_command(argv[1])) {
-        if (argc >= 2)
-            fprintf(stderr, "scalec: there is no command \"%s\"\n", argv[1]);
-        cli_usage(stderr);
-        return EXIT_USAGE;
-    }
     Cli cli = {.cx = sc_ctx_new(), .command = argv[1]};
-    argv[1] = argv[0];
     if (cli_parse(&cli, argc - 1, argv + 1, &status))
         status = dispatch(&cli);
     cli_free(&cli);
     sc_ctx_free(cli.cx);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    const char *word = argc >= 2 ? argv[1] : "";
+    int status = EXIT_USAGE;
+    scalec_end_on_signals();
+    signal(SIGBUS, on_cut_file);
+    if (argc < 2)
+        cli_usage(stderr);
+    else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))
+        status = help(argc, argv);
+    else if (!strcmp(word, "--version") || !strcmp(word, "version"))
+        status = printf("scalec %s\n", SCALEC_VERSION) < 0;
+    else if (cli_find_command(word))
+        status = run_command(argc, argv);
+    else
+        status = no_command(word);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         fprintf(stderr, "scalec: standard output could not be written\n");
         return status ? status : EXIT_INPUT;

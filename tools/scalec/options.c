@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Options: a row says who takes it, what it takes and what it means. */
-#include "tools/scalec/cli.h"
+#include "tools/scalec/options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { COMPILE = 1, RUN = 2, DUMP = 4, CHECK = 8, OPS = 16, EXPLAIN = 32, MODEL = 15 };
 
-static const struct Command {
-    const char *name, *args, *doc;
-    uint32_t bit, min_args, max_args;
-} commands[] = {
+const CliCommand cli_commands[] = {
     {"compile", "MODEL -o OUT", "compile to an executable, shared object, object or text", COMPILE,
-     1, 1},
-    {"run", "MODEL [-i name=x.npy]...",
-     "compile in memory and run, or compare with expected outputs", RUN, 1, 1},
-    {"dump", "MODEL", "print the graph at any stage of the pipeline", DUMP, 1, 1},
+     1, 1, "scalec compile mnist.onnx --recipe fp8 -o mnist"},
+    {"run", "MODEL [-i NAME=FILE]...",
+     "compile in memory and run, or compare with expected outputs", RUN, 1, 1,
+     "scalec run mnist.onnx -i digit.npy --top 3"},
+    {"dump", "MODEL", "print the graph at any stage of the pipeline", DUMP, 1, 1,
+     "scalec dump mnist.onnx --recipe fp8 --stage scalify"},
     {"check", "MODEL --data PATH",
-     "run low precision beside f32 and rank what is stored by its cost", CHECK, 1, 1},
-    {"ops", "", "the operators that are supported, from the op table", OPS, 0, 0},
-    {"explain", "E0203", "what an error means", EXPLAIN, 1, 1},
+     "run low precision beside f32 and rank what is stored by its cost", CHECK, 1, 1,
+     "scalec check mnist.onnx --recipe fp8 --data samples.npz"},
+    {"ops", "[MODEL]", "the operators that are supported, or those of a model", OPS, 0, 1,
+     "scalec ops resnet.onnx"},
+    {"explain", "E0203", "what an error means", EXPLAIN, 0, 1, "scalec explain E0203"},
 };
-enum { N_COMMANDS = sizeof commands / sizeof *commands };
+const uint32_t cli_n_commands = sizeof cli_commands / sizeof *cli_commands;
 
 typedef enum OptId {
     O_OUTPUT,
@@ -61,29 +61,30 @@ typedef enum OptId {
     O_FORMAT,
     O_DTYPE,
     O_JSON,
+    O_INTERNAL,
+    O_ALL,
+    O_PRINT_LINK,
+    O_VERBOSE,
     O_HELP,
     N_OPTS,
 } OptId;
 
-static const struct Opt {
-    const char *name, *arg, *doc; /* arg NULL: takes none; doc NULL: not shown */
-    char letter;
-    uint32_t who;
-} opts[N_OPTS] = {
+const CliOption cli_options[] = {
     [O_OUTPUT] = {"output", "OUT", "file to write; - is standard output", 'o',
                   COMPILE | RUN | DUMP},
-    [O_EMIT] = {"emit", "KIND", "exe (default), so, obj, asm or llvm", 0, COMPILE},
+    [O_EMIT] = {"emit", "KIND", "exe (default), so, obj, asm or llvm", 0, COMPILE,
+                .choice = "exe so obj asm llvm"},
     [O_RECIPE] = {"recipe", "R", "f32 (default), f16, bf16, fp8, fp8-weights, or a recipe file", 0,
-                  MODEL},
+                  MODEL, .hint = "f32 f16 bf16 fp8 fp8-weights"},
     [O_SCALES] = {"scales", "S", "propagate, probe or calibrate; by default the best that is given",
-                  0, MODEL},
+                  0, MODEL, .choice = "propagate probe calibrate"},
     [O_CALIBRATE] = {"calibrate", "FILE", "sample inputs (.npz, .npy or a folder) or a .stats file",
                      0, MODEL},
     [O_SAVE_STATS] = {"save-stats", "FILE", "write what --calibrate or the probe measured", 0,
                       MODEL},
     [O_DIM] = {"dim", "NAME=N", "give a symbolic dimension a size; may be repeated", 0, MODEL},
     [O_CPU] = {"cpu", "CPU", "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name", 0,
-               COMPILE | DUMP},
+               COMPILE | DUMP, .hint = "native x86-64-v2 x86-64-v3 x86-64-v4"},
     [O_TARGET] = {"target", "TRIPLE", "LLVM target triple; the host's by default", 0,
                   COMPILE | DUMP},
     [O_DISABLE] = {"disable", "PASS", "leave a pass out; may be repeated", 0, MODEL},
@@ -116,49 +117,74 @@ static const struct Opt {
         {"stage", "STAGE",
          "import, fold, simplify, raise, scalify, quantize, settle, expand or fuse (default)", 0,
          DUMP},
-    [O_FORMAT] = {"format", "F", "text (default), dot or json", 0, DUMP},
+    [O_FORMAT] = {"format", "F", "text (default), dot or json", 0, DUMP, .choice = "text dot json"},
     [O_DTYPE] = {"dtype", "T", "only operators that take this element type", 0, OPS},
     [O_JSON] = {"json", NULL, "print JSON for programs", 0, RUN | CHECK | OPS | COMPILE | DUMP},
+    [O_INTERNAL] = {"internal", NULL, "the compiler's own rows as well", 0, OPS},
+    [O_ALL] = {"all", NULL, "every error and warning", 0, EXPLAIN},
+    [O_PRINT_LINK] = {"print-link", NULL, "say how a program is linked with the result", 0,
+                      COMPILE},
+    [O_VERBOSE] = {"verbose", NULL, "every node that is not supported, not the operators alone",
+                   'v', MODEL | OPS},
     [O_HELP] = {"help", NULL, "this text", 'h', ~0u},
 };
+const uint32_t cli_n_options = N_OPTS;
+_Static_assert(sizeof cli_options / sizeof *cli_options == N_OPTS, "an option without a row");
 
-static const struct Command *find_command(const char *name)
+const CliCommand *cli_find_command(const char *name)
 {
-    for (int i = 0; i < N_COMMANDS; i++)
-        if (!strcmp(commands[i].name, name))
-            return &commands[i];
+    for (uint32_t i = 0; i < cli_n_commands; i++)
+        if (!strcmp(cli_commands[i].name, name))
+            return &cli_commands[i];
     return NULL;
 }
 
-bool cli_is_command(const char *name)
-{
-    return find_command(name) != NULL;
-}
+/* --- Slips of the pen ------------------------------------------------------------------------- */
 
-void cli_usage(FILE *f)
-{
-    fprintf(f, "usage: scalec COMMAND [OPTION]...\n\n");
-    for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(f, "  %-8s %s\n", commands[i].name, commands[i].doc);
-    fprintf(
-        f, "\nscalec COMMAND --help says more. MODEL is an ONNX file or a text graph, - is "
-           "standard input."
-           "\nExit status: 0 done, 1 the input is at fault, 2 usage, 3 results differ, 70 a bug of "
-           "scalec.\n");
-}
+enum { MAX_WORD = 32 };
 
-static void command_help(const struct Command *c)
+/* Letters to put in, take out, change, or swap with the next, to make a from b. */
+static uint32_t distance(const char *a, const char *b)
 {
-    printf("usage: scalec %s %s [OPTION]...\n%s\n\n", c->name, c->args, c->doc);
-    for (int i = 0; i < N_OPTS; i++) {
-        char left[64];
-        if (!opts[i].doc || !(opts[i].who & c->bit))
-            continue;
-        snprintf(left, sizeof left, "%c%c%s --%s%s%s", opts[i].letter ? '-' : ' ',
-                 opts[i].letter ? opts[i].letter : ' ', opts[i].letter ? "," : " ", opts[i].name,
-                 opts[i].arg ? " " : "", opts[i].arg ? opts[i].arg : "");
-        printf("  %-26s %s\n", left, opts[i].doc);
+    uint32_t row[3][MAX_WORD + 1] = {0};
+    size_t n = strlen(b);
+    if (n > MAX_WORD || strlen(a) > MAX_WORD)
+        return UINT32_MAX;
+    for (uint32_t k = 0; k <= n; k++)
+        row[0][k] = k;
+    for (uint32_t i = 1; a[i - 1]; i++) {
+        uint32_t *now = row[i % 3];
+        const uint32_t *last = row[(i + 2) % 3], *before = row[(i + 1) % 3];
+        now[0] = i;
+        for (uint32_t k = 1; k <= n; k++) {
+            uint32_t best = last[k - 1] + (a[i - 1] != b[k - 1]);
+            best = last[k] + 1 < best ? last[k] + 1 : best;
+            best = now[k - 1] + 1 < best ? now[k - 1] + 1 : best;
+            if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] &&
+                before[k - 2] + 1 < best)
+                best = before[k - 2] + 1;
+            now[k] = best;
+        }
     }
+    return row[strlen(a) % 3][n];
+}
+
+/* A beginning counts as near, else a third of the letters may differ. */
+const char *cli_nearest(const char *word, const char *(*name)(uint32_t i), uint32_t n)
+{
+    const char *best = NULL;
+    size_t length = strlen(word);
+    uint32_t least = (uint32_t)length / 3 + 1;
+    for (uint32_t i = 0; i < n; i++) {
+        const char *is = name(i);
+        bool begins = length > 1 && !strncmp(word, is, length);
+        uint32_t d = begins ? 0 : distance(word, is);
+        if (d < least || (d == least && !best && d <= length / 3)) {
+            least = d;
+            best = is;
+        }
+    }
+    return best;
 }
 
 int cli_misuse(const Cli *cli, const char *fmt, ...)
@@ -217,20 +243,11 @@ static bool dim_arg(Cli *cli, const char *text)
     return true;
 }
 
-static bool scales_arg(Cli *cli, const char *text)
+static ScScales scales_of(const char *text)
 {
-    static const char *const name[] = {"propagate", "calibrate", "probe"};
-    cli->scales_given = true;
-    for (uint32_t i = 0; i < 3; i++)
-        if (!strcmp(text, name[i])) {
-            cli->opt.scales = (ScScales)i;
-            return true;
-        }
-    cli_misuse(cli, "--scales: \"%s\" is not propagate, probe or calibrate%s", text,
-               !strcmp(text, "delayed") || !strcmp(text, "dynamic")
-                   ? " (scales measured at run time are not supported by this version)"
-                   : "");
-    return false;
+    return *text == 'c'     ? SC_SCALES_CALIBRATE
+           : text[3] == 'b' ? SC_SCALES_PROBE
+                            : SC_SCALES_PROPAGATE;
 }
 
 static const char **text_slot(Cli *cli, OptId id)
@@ -290,14 +307,53 @@ static bool *flag_slot(Cli *cli, OptId id)
         return &cli->profile;
     case O_JSON:
         return &cli->json;
+    case O_INTERNAL:
+        return &cli->internal;
+    case O_ALL:
+        return &cli->all;
+    case O_PRINT_LINK:
+        return &cli->print_link;
+    case O_VERBOSE:
+        return &cli->verbose;
     default:
         return NULL;
     }
 }
 
+/* The words of a choice as a sentence has them: "a, b or c". */
+static void say_choice(const char *choice, char *buf, size_t room)
+{
+    size_t n = 0;
+    buf[0] = '\0';
+    for (const char *p = choice; *p && n < room;) {
+        int k = (int)strcspn(p, " ");
+        const char *comma = p == choice ? "" : strchr(p, ' ') ? ", " : " or ";
+        n += (size_t)snprintf(buf + n, room - n, "%s%.*s", comma, k, p);
+        p += k + (p[k] == ' ');
+    }
+}
+
+static bool is_choice(const char *choice, const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *p = choice; *p; p += strspn(p, " ")) {
+        size_t k = strcspn(p, " ");
+        if (k == n && !memcmp(p, text, n))
+            return true;
+        p += k;
+    }
+    return false;
+}
+
 static bool set(Cli *cli, OptId id, const char *arg)
 {
-    const char *name = opts[id].name, **text = text_slot(cli, id);
+    char words[200];
+    if (cli_options[id].choice && !is_choice(cli_options[id].choice, arg)) {
+        say_choice(cli_options[id].choice, words, sizeof words);
+        cli_misuse(cli, "--%s: \"%s\" is not %s", cli_options[id].name, arg, words);
+        return false;
+    }
+    const char *name = cli_options[id].name, **text = text_slot(cli, id);
     bool *flag = flag_slot(cli, id);
     uint64_t v = 0;
     if (text)
@@ -305,7 +361,7 @@ static bool set(Cli *cli, OptId id, const char *arg)
     else if (flag)
         *flag = true;
     else if (id == O_SCALES)
-        return scales_arg(cli, arg);
+        cli->scales_given = true, cli->opt.scales = scales_of(arg);
     else if (id == O_DIM)
         return dim_arg(cli, arg);
     else if (id == O_DISABLE)
@@ -331,51 +387,168 @@ static bool set(Cli *cli, OptId id, const char *arg)
     return true;
 }
 
+/* --- What goes together ----------------------------------------------------------------------- */
+
+static bool misuse(const Cli *cli, bool wrong, const char *why)
+{
+    return wrong && cli_misuse(cli, "%s", why) != 0;
+}
+
+/* Whatever would be ignored is refused: its giver believes in it. */
+bool cli_check(const Cli *cli)
+{
+    bool run = !strcmp(cli->command, "run"), compile = !strcmp(cli->command, "compile");
+    bool other = cli->scales_given && cli->opt.scales != SC_SCALES_CALIBRATE;
+    bool given = cli->input.n || cli->output || cli->top || cli->bench || cli->profile ||
+                 cli->repeat || cli->state_load || cli->state_save;
+    return !(misuse(cli, cli->calibrate && other,
+                    "--calibrate measures scales, which only --scales calibrate uses") ||
+             misuse(cli, cli->save_stats && cli->calibrate && cli_is_stats(cli->calibrate),
+                    "--save-stats: nothing is measured, --calibrate gives statistics already") ||
+             misuse(cli, cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate,
+                    "--scales calibrate needs --calibrate FILE") ||
+             misuse(cli, cli->eval_each && !cli->data, "--eval-each needs inputs: --data PATH") ||
+             misuse(cli, compile && cli->data && !cli->eval_each,
+                    "--data is for --eval-each here; --calibrate FILE measures scales") ||
+             misuse(cli, run && cli->data && given,
+                    "--data compares with expected outputs, and goes with none of -i, -o, --top, "
+                    "--bench, --profile, --repeat and states"));
+}
+
+/* --- Parsing ---------------------------------------------------------------------------------- */
+
+static const char *option_name(uint32_t i)
+{
+    return cli_options[i].name;
+}
+
+static const char *command_name(uint32_t i)
+{
+    return cli_commands[i].name;
+}
+
+const char *cli_nearest_command(const char *word)
+{
+    return cli_nearest(word, command_name, cli_n_commands);
+}
+
+/* Why there is no such option here: it is another command's, or a slip. */
+static void fail_option(const Cli *cli, const char *name)
+{
+    ScStr who = {0};
+    const char *near = cli_nearest(name, option_name, N_OPTS);
+    for (uint32_t k = 0; k < cli_n_commands; k++)
+        for (uint32_t i = 0; i < N_OPTS; i++)
+            if (!strcmp(cli_options[i].name, name) && (cli_options[i].who & cli_commands[k].bit))
+                sc_str_addf(&who, "%s%s", who.n ? ", " : "", cli_commands[k].name);
+    if (who.n)
+        cli_misuse(cli, "--%s is an option of %s", name, sc_str_get(&who));
+    else if (near)
+        cli_misuse(cli, "there is no option --%s; --%s is near", name, near);
+    else
+        cli_misuse(cli, "there is no option --%s", name);
+    sc_str_free(&who);
+}
+
+/* The option of a long name (letter 0) or of a letter that command c takes; N_OPTS where there is
+ * none. */
+static OptId find_option(const CliCommand *c, const char *name, size_t n, char letter)
+{
+    for (uint32_t i = 0; i < N_OPTS; i++) {
+        const CliOption *o = &cli_options[i];
+        if ((o->who & c->bit) &&
+            (letter ? o->letter == letter : strlen(o->name) == n && !memcmp(o->name, name, n)))
+            return (OptId)i;
+    }
+    return N_OPTS;
+}
+
+typedef struct Words { /* the command line that is being read */
+    char **at, **end;
+} Words;
+
+/* The value of an option: what stands behind it in its word, or the next word. NULL after a
+ * message.
+ */
+static const char *take_value(const Cli *cli, OptId id, const char *behind, Words *w)
+{
+    if (behind)
+        return behind;
+    if (w->at < w->end)
+        return *w->at++;
+    cli_misuse(cli, "--%s needs a value: %s", cli_options[id].name, cli_options[id].arg);
+    return NULL;
+}
+
+static bool take_long(Cli *cli, const CliCommand *c, const char *word, Words *w, bool *help)
+{
+    size_t n = strcspn(word, "=");
+    OptId id = find_option(c, word, n, 0);
+    if (id == N_OPTS) {
+        fail_option(cli, sc_intern_n(cli->cx, word, n));
+        return false;
+    }
+    const char *behind = word[n] ? word + n + 1 : NULL;
+    if (!cli_options[id].arg && behind) {
+        cli_misuse(cli, "--%s takes no value", cli_options[id].name);
+        return false;
+    }
+    *help |= id == O_HELP;
+    const char *value = cli_options[id].arg ? take_value(cli, id, behind, w) : NULL;
+    return id == O_HELP || ((value || !cli_options[id].arg) && set(cli, id, value));
+}
+
+static bool take_letters(Cli *cli, const CliCommand *c, const char *word, Words *w, bool *help)
+{
+    for (; *word; word++) {
+        OptId id = find_option(c, NULL, 0, *word);
+        if (id == N_OPTS) {
+            cli_misuse(cli, "there is no option -%c", *word);
+            return false;
+        }
+        *help |= id == O_HELP;
+        if (cli_options[id].arg) {
+            const char *value = take_value(cli, id, word[1] ? word + 1 : NULL, w);
+            return value && set(cli, id, value);
+        }
+        if (id != O_HELP && !set(cli, id, NULL))
+            return false;
+    }
+    return true;
+}
+
 bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
 {
-    const struct Command *c = find_command(cli->command);
-    struct option longs[N_OPTS + 1] = {0};
-    char shorts[2 * N_OPTS + 2] = "";
-    int n = 0, k = 0, got;
-    for (int i = 0; i < N_OPTS; i++) {
-        if (!(opts[i].who & c->bit))
-            continue;
-        longs[n++] = (struct option){opts[i].name, opts[i].arg ? required_argument : no_argument,
-                                     NULL, 256 + i};
-        if (opts[i].letter) {
-            shorts[k++] = opts[i].letter;
-            if (opts[i].arg)
-                shorts[k++] = ':';
-        }
-    }
+    const CliCommand *c = cli_find_command(cli->command);
+    Words w = {argv + 1, argv + argc};
+    bool help = false, ok = true, options = true;
     *ret_status = EXIT_USAGE;
     cli->rtol = 1e-3;
     cli->atol = 1e-5;
-    while ((got = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-        int id = got - 256;
-        for (int i = 0; got < 256 && i < N_OPTS; i++)
-            if (opts[i].letter == got && (opts[i].who & c->bit))
-                id = i;
-        if (id < 0) /* getopt has said why */
-            return false;
-        if (id == O_HELP) {
-            command_help(c);
-            *ret_status = 0;
-            return false;
-        }
-        if (!set(cli, (OptId)id, optarg))
-            return false;
+    while (ok && !help && w.at < w.end) {
+        const char *word = *w.at++;
+        if (!options || word[0] != '-' || !word[1])
+            sc_buf_push(cli->args.item, cli->args.n, cli->args.cap, word);
+        else if (!strcmp(word, "--"))
+            options = false;
+        else
+            ok = word[1] == '-' ? take_long(cli, c, word + 2, &w, &help)
+                                : take_letters(cli, c, word + 1, &w, &help);
     }
-    for (int i = optind; i < argc; i++)
-        sc_buf_push(cli->args.item, cli->args.n, cli->args.cap, argv[i]);
+    if (help) {
+        cli_command_help(c);
+        *ret_status = 0;
+    }
+    if (help || !ok)
+        return false;
     if (cli->args.n < c->min_args || cli->args.n > c->max_args) {
-        cli_misuse(cli, c->max_args ? "one argument is needed: %s" : "no arguments are taken%s",
+        cli_misuse(cli, cli->args.n ? "one argument is taken: %s" : "one argument is needed: %s",
                    c->args);
         return false;
     }
     cli->opt.disable = cli->disable.item;
     cli->opt.n_disable = cli->disable.n;
-    return true;
+    return cli_check(cli);
 }
 
 void cli_free(Cli *cli)

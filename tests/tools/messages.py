@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the command line says: faults of the command itself, operators, errors, help."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+sys.path.insert(0, os.path.dirname(__file__))
+from command import DIGIT, LEAKY, MNIST, failing, model, run_all, write  # noqa: E402
+from scalec import SCALEC, scalec  # noqa: E402
+
+
+def faults_of_the_command(tmp):
+    """Status 2, in our words, with what is near or known."""
+    out, stats = os.path.join(tmp, "out"), write(os.path.join(tmp, "s.stats"), "")
+    for args, words in (
+            (("complie", MNIST), "compile is near"), (("frobnicate",), 'no command "frobnicate"'),
+            (("help", "frobnicate"), "no command"), (("dump", MNIST, "--recip", "fp8"), "--recipe is near"),
+            (("dump", MNIST, "--threads", "2"), "--threads is an option of run"),
+            (("dump", MNIST, "--xyzzy"), "no option --xyzzy"), (("dump", MNIST, "-q"), "no option -q"),
+            (("dump", MNIST, "--recipe"), "--recipe needs a value"), (("dump", MNIST, "--json=1"), "takes no value"),
+            (("dump", MNIST, MNIST), "one argument is taken"), (("dump",), "one argument is needed"),
+            (("dump", MNIST, "--stage", "foo"), "stages are import, fold"),
+            (("dump", MNIST, "--dump-after", "x"), "--dump-after is an option of"),
+            (("compile", MNIST, "-o", out, "--dump-after", "x"), 'no stage "x"'),
+            (("dump", MNIST, "--disable", "foo"), "what may be left out"),
+            (("dump", MNIST, "--disable", "fuse"), "cannot be left out"),
+            (("dump", MNIST, "--recipe", "fp9"), "recipes are f32"),
+            (("compile", MNIST, "-o", out, "--cpu", "pentium9"), "known are native"),
+            (("compile", MNIST, "-o", out, "--target", "riscv64-linux-gnu"), "E0402"),
+            (("dump", MNIST, "--format", "svg"), "is not text, dot or json"),
+            (("compile", MNIST, "-o", out, "--emit", "elf"), "is not exe, so, obj, asm or llvm"),
+            (("dump", LEAKY, "--dim", "batch=3"), '"batch_size"'), (("dump", MNIST, "--dim", "n"), "is not NAME=N"),
+            (("ops", "--dtype", "f9"), "no element type"), (("explain", "E9999"), "--all lists them"),
+            (("explain",), "--all"), (("compile", MNIST), "-o OUT"),
+            (("dump", MNIST, "--calibrate", DIGIT, "--scales", "propagate"), "only --scales calibrate"),
+            (("dump", MNIST, "--save-stats", out), "nothing is measured"),
+            (("dump", MNIST, "--calibrate", stats, "--save-stats", out), "nothing is measured"),
+            (("dump", MNIST, "--scales", "calibrate"), "needs --calibrate"),
+            (("compile", MNIST, "-o", out, "--data", DIGIT), "--eval-each"),
+            (("compile", MNIST, "-o", out, "--eval-each"), "--data PATH"),
+            (("run", MNIST, "--data", DIGIT, "-o", out), "goes with none of")):
+        err = failing(*args, status=2)
+        assert words in err and MNIST + ":" not in err.replace("error", "", 1) or "batch_size" in words, (args, err)
+        assert not os.path.exists(out)
+
+
+def file_at_fault(tmp):
+    """A message begins with the file that it is about."""
+    absent, text = os.path.join(tmp, "absent", "x"), write(os.path.join(tmp, "bad.npz"), "PK")
+    for args, path in ((("dump", MNIST, "-o", absent), absent), (("compile", MNIST, "-o", absent), absent),
+                       (("compile", MNIST, "--emit", "obj", "-o", absent), absent),
+                       (("check", MNIST, "--recipe", "fp8", "--data", text), text),
+                       (("dump", MNIST, "--recipe", "fp8", "--calibrate", absent), absent),
+                       (("dump", MNIST, "--recipe", "fp8", "--calibrate", DIGIT, "--save-stats", absent), absent)):
+        err = failing(*args)
+        assert err.startswith(path + ": error["), err
+
+
+def unsupported_operators(tmp):
+    """All in one message, each once; the nodes on demand; `ops MODEL` says it before anything else."""
+    kinds = ["Det", "Det", "Einsuum", "NonZeroo", "Gridd", "Det"]
+    nodes = [helper.make_node("Relu", ["x"], ["r"])]
+    nodes += [helper.make_node(k, ["r"], [f"y{i}"], name=f"node{i}") for i, k in enumerate(kinds)]
+    nodes.append(helper.make_node("Fancy", ["r"], ["f"], name="fancy", domain="my.own"))
+    m = model(nodes, [("x", [2, 2])], [("y0", [])])
+    path = os.path.join(tmp, "five.onnx")
+    onnx.save(m, path)
+    err = failing("dump", path)
+    assert err.count("E0104") == 1 and "5 of 6" in err and 'Det, opset 17 (3 nodes, first "node0")' in err, err
+    assert all(k in err for k in kinds) and "my.own::Fancy" in err and "node5" not in err, err
+    assert all(f"node{i}" in failing("dump", path, "-v") for i in range(6))
+    rows = json.loads(failing("dump", path, "--json"))["rows"]
+    assert {"label": "Det", "name": "node5", "text": "node 6"} in rows, rows
+    nodes = [helper.make_node("T%03d" % (i % 150), ["x"], [f"y{i}"]) for i in range(300)]
+    onnx.save(model(nodes, [("x", [2, 2])], [("y0", [])]), path)
+    err = failing("dump", path)
+    assert "150 of 150" in err and "T149" in err, err
+    onnx.save(m, path)
+    p = subprocess.run([SCALEC, "ops", path], capture_output=True, text=True)
+    assert p.returncode == 1 and "1 of 6 operators are covered" in p.stdout and p.stderr == "", p
+    table = json.loads(subprocess.run([SCALEC, "ops", path, "--json"], capture_output=True, text=True).stdout)
+    assert [(r["onnx"], r["nodes"], r["covered"]) for r in table[:1]] == [("Det", 3, False)], table
+    text = scalec("ops", MNIST)
+    assert "Conv" in text and "f32" in text and "the model can be compiled" in text, text
+    name = "A" * 100000 + "Z" * 100000
+    onnx.save(model([helper.make_node(name, ["x"], ["y"], name=name)], [("x", [2])], [("y", [2])]), path)
+    err = failing("dump", path)
+    assert len(err) < 2000 and "200000 bytes" in err and "AAA" in err and "ZZZ" in err, err
+    onnx.save(model([helper.make_node("MatMul", ["x", "x"], ["y"], name=name)], [("x", [2, 3])], [("y", [2])]), path)
+    err = failing("dump", path)
+    assert len(err) < 2000 and "200000 bytes" in err, err
+
+
+def operators(tmp):
+    """`ops` lists what users know; --internal the rest; --dtype filters; --json has both."""
+    text = scalec("ops")
+    assert "\nMatMul " in text and "\nrebalance" not in text and "\nrebalance" in scalec("ops", "--internal")
+    only = scalec("ops", "--dtype", "bool")
+    assert "\nAnd " in only and "\nMatMul " not in only
+    rows = json.loads(scalec("ops", "--json"))
+    assert any(r["name"] == "rebalance" and r["internal"] for r in rows)
+    assert any(r["onnx"] == "MatMul" and not r["internal"] and r["types"] for r in rows)
+
+
+def helps(tmp):
+    assert "--recipe" in scalec("help", "compile") and scalec("help", "compile") == scalec("compile", "--help")
+    assert scalec("help") == scalec("--help") and scalec("version") == scalec("--version")
+    every = scalec("explain", "--all")
+    assert "E0104: " in every and "E0503: " in every and "example:" in scalec("run", "-h")
+    man = os.path.join(tmp, "scalec.1")
+    write(man, scalec("help", "--man"))
+    assert ".SS scalec compile" in open(man).read() and "\\-\\-recipe" in open(man).read()
+    script = write(os.path.join(tmp, "c.bash"), scalec("help", "--bash") + """
+complete_for() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _scalec; echo "${COMPREPLY[@]}"; }
+complete_for scalec com
+complete_for scalec compile --emit l
+complete_for scalec run m.onnx --be
+""")
+    got = subprocess.run(["bash", script], capture_output=True, text=True, check=True).stdout
+    assert got.split() == ["compile", "llvm", "--bench"], got
+    assert all(len(line) <= 96 for line in scalec("compile", "--help").split("\n"))
+
+
+def no_c_compiler(tmp):
+    p = subprocess.run([SCALEC, "compile", MNIST, "-o", os.path.join(tmp, "x")], capture_output=True, text=True,
+                       env={**os.environ, "PATH": tmp})
+    assert p.returncode == 1 and "install one" in p.stderr and "--emit obj" in p.stderr, p.stderr
+
+
+def information(tmp):
+    """`--info` says what is so: no scales where nothing is stored low."""
+    exe = os.path.join(tmp, "m")
+    for args, scales in ((("--recipe", "f32", "--calibrate", DIGIT), "none"), (("--recipe", "fp8", "--scales", "propagate"), "propagate"), (("--recipe", "fp8"), "probe"),
+                         (("--recipe", "fp8", "--calibrate", DIGIT), "calibrate")):
+        scalec("compile", MNIST, *args, "-o", exe)
+        info = json.loads(subprocess.run([exe, "--info", "--json"], capture_output=True, check=True).stdout)
+        assert info["info"]["scales"] == scales, info["info"]
+
+
+run_all("tools-messages", (faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
+                           information))
