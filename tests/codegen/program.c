@@ -45,6 +45,7 @@ START_TEST(layers_share_kernels)
                     "}\n",
                     "native", NULL);
     ck_assert_uint_eq(functions(&m), 2);
+    env[0].sym = sc_intern(m.cx, "n");
     sct_compare(&m, 3, -4, 4, 1, env, exact);
     sct_close(&m);
 }
