@@ -7,23 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool one(ScVal v, ScVal *ret_out)
-{
-    ret_out[0] = v;
-    return v != SC_POISON;
-}
-
-#define ONLY(n, ...) im_only_attrs((n), (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
-
-/* An axis in [-rank, rank) brought to [0, rank). */
-static bool axis_of(const ImNode *n, int64_t axis, uint32_t rank, uint32_t *ret)
-{
-    if (axis < -(int64_t)rank || axis >= (int64_t)rank)
-        return sc_fail(n->im->cx, n->loc, SC_E_AXIS, "%lld for rank %u", (long long)axis, rank);
-    *ret = (uint32_t)(axis < 0 ? axis + rank : axis);
-    return true;
-}
-
 /* --- Constants -------------------------------------------------------------------------------- */
 
 static bool constant(const ImNode *n, ScVal *ret_out)
@@ -56,7 +39,7 @@ static bool constant(const ImNode *n, ScVal *ret_out)
     } else {
         return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is not supported here", kind);
     }
-    return one(sc_const(&n->im->b, blob, blob->dtype, NULL), ret_out);
+    return im_answer(sc_const(&n->im->b, blob, blob->dtype, NULL), ret_out);
 }
 
 static bool constant_of_shape(const ImNode *n, ScVal *ret_out)
@@ -65,7 +48,7 @@ static bool constant_of_shape(const ImNode *n, ScVal *ret_out)
     const Onnxpb__Attribute *a = im_attr(n, "value");
     uint32_t rank;
     const ScTerm *const *dim = im_content(n, 0, &rank);
-    if (!dim || !ONLY(n, "value"))
+    if (!dim || !IM_ONLY(n, "value"))
         return false;
     const ScBlob *blob = a && a->t ? im_tensor(cx, n->loc, (ScDataDirs){0}, NULL, a->t)
                                    : sc_blob_scalar(cx, SCRT_F32, 0);
@@ -75,16 +58,11 @@ static bool constant_of_shape(const ImNode *n, ScVal *ret_out)
         return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"value\" must have one element");
     blob = sc_blob(cx, NULL, blob->dtype, 0, NULL, blob->data);
     ScVal v = sc_const(&n->im->b, blob, blob->dtype, NULL);
-    return one(im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(rank, dim)}), IM_IN(v)),
-               ret_out);
+    return im_answer(im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(rank, dim)}), IM_IN(v)),
+                     ret_out);
 }
 
 /* --- Shapes ----------------------------------------------------------------------------------- */
-
-static ScVal reshape_to(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim)
-{
-    return im_build(n, &sc_op_reshape, IM_SET({"shape", SC_TERMS(rank, dim)}), IM_IN(x));
-}
 
 /* The same where only a run knows which extents are 0 and -1: the shape is computed as ONNX says,
  * by nodes, and its elements are bound. */
@@ -115,7 +93,7 @@ static bool reshape_late(const ImNode *n, bool allowzero, uint32_t rank, ScVal *
         return bound == SC_ABSENT && sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand 1");
     const ScTerm *dim[SCRT_MAX_RANK];
     memcpy(dim, sc_built(b, bound)->content, rank * sizeof *dim);
-    return one(reshape_to(n, im_in(n, 0), rank, dim), ret_out);
+    return im_answer(im_reshape(n, im_in(n, 0), rank, dim), ret_out);
 }
 
 /* 0 copies the operand's extent (unless allowzero), -1 is what remains. */
@@ -136,7 +114,7 @@ static bool reshape(const ImNode *n, ScVal *ret_out)
         want = im_content(n, 1, &rank);
     }
     int64_t allowzero = im_int(n, "allowzero", 0, &ok);
-    if (!ok || !want || !ONLY(n, "allowzero", "shape"))
+    if (!ok || !want || !IM_ONLY(n, "allowzero", "shape"))
         return false;
     if (rank > SCRT_MAX_RANK)
         return sc_fail(cx, n->loc, SC_E_LIMIT, "rank %u, at most %d", rank, SCRT_MAX_RANK);
@@ -173,7 +151,7 @@ static bool reshape(const ImNode *n, ScVal *ret_out)
             return false;
         dim[infer] = sc_term_fdiv(cx, count, known);
     }
-    return one(reshape_to(n, im_in(n, 0), rank, dim), ret_out);
+    return im_answer(im_reshape(n, im_in(n, 0), rank, dim), ret_out);
 }
 
 /* axes: an attribute before opset 13, an operand since. NULL and *ok true where there are none. */
@@ -210,14 +188,14 @@ static bool squeeze(const ImNode *n, ScVal *ret_out)
     bool ok = true;
     uint32_t n_axes;
     const int64_t *axes = axes_of(n, 13, &n_axes, &ok);
-    if (!ok || !ONLY(n, "axes"))
+    if (!ok || !IM_ONLY(n, "axes"))
         return false;
     if (!axes)
         axes = squeezed_axes(n, &n_axes);
-    return one(im_build(n, &sc_op_squeeze,
-                        IM_SET({"axes", axes ? SC_INTS(n_axes, axes) : (ScAttr){0}}),
-                        IM_IN(im_in(n, 0))),
-               ret_out);
+    return im_answer(im_build(n, &sc_op_squeeze,
+                              IM_SET({"axes", axes ? SC_INTS(n_axes, axes) : (ScAttr){0}}),
+                              IM_IN(im_in(n, 0))),
+                     ret_out);
 }
 
 static bool unsqueeze(const ImNode *n, ScVal *ret_out)
@@ -227,13 +205,13 @@ static bool unsqueeze(const ImNode *n, ScVal *ret_out)
     const ScTerm *dim[SCRT_MAX_RANK];
     const ScType *t = im_type(n, 0);
     const int64_t *axes = axes_of(n, 13, &n_axes, &ok);
-    if (!ok || !ONLY(n, "axes"))
+    if (!ok || !IM_ONLY(n, "axes"))
         return false;
     if (!axes || n_axes + t->rank > SCRT_MAX_RANK)
         return sc_fail(n->im->cx, n->loc, SC_E_LIMIT, "rank %u, at most %d", n_axes + t->rank,
                        SCRT_MAX_RANK);
     for (uint32_t i = 0; i < n_axes; i++) {
-        if (!axis_of(n, axes[i], t->rank + n_axes, &a))
+        if (!im_axis(n, axes[i], t->rank + n_axes, &a))
             return false;
         if (fresh[a])
             return sc_fail(n->im->cx, n->loc, SC_E_AXIS, "%u is named twice", a);
@@ -241,7 +219,7 @@ static bool unsqueeze(const ImNode *n, ScVal *ret_out)
     }
     for (uint32_t i = 0, k = 0; i < t->rank + n_axes; i++)
         dim[i] = fresh[i] ? sc_term(n->im->cx, 1) : t->dim[k++];
-    return one(reshape_to(n, im_in(n, 0), t->rank + n_axes, dim), ret_out);
+    return im_answer(im_reshape(n, im_in(n, 0), t->rank + n_axes, dim), ret_out);
 }
 
 /* Without a permutation the axes are reversed. */
@@ -251,14 +229,14 @@ static bool transpose(const ImNode *n, ScVal *ret_out)
     uint32_t len, rank = im_type(n, 0)->rank;
     const int64_t *perm = im_ints(n, "perm", &len, &ok);
     int64_t reversed[SCRT_MAX_RANK];
-    if (!ok || !ONLY(n, "perm"))
+    if (!ok || !IM_ONLY(n, "perm"))
         return false;
     for (uint32_t i = 0; !perm && i < rank; i++)
         reversed[i] = rank - 1 - i;
-    return one(im_build(n, &sc_op_transpose,
-                        IM_SET({"perm", perm ? SC_INTS(len, perm) : SC_INTS(rank, reversed)}),
-                        IM_IN(im_in(n, 0))),
-               ret_out);
+    return im_answer(im_build(n, &sc_op_transpose,
+                              IM_SET({"perm", perm ? SC_INTS(len, perm) : SC_INTS(rank, reversed)}),
+                              IM_IN(im_in(n, 0))),
+                     ret_out);
 }
 
 static bool expand(const ImNode *n, ScVal *ret_out)
@@ -268,7 +246,7 @@ static bool expand(const ImNode *n, ScVal *ret_out)
     const ScTerm *const *want = im_content(n, 1, &rank);
     const ScType *t = im_type(n, 0);
     const ScTerm *dim[SCRT_MAX_RANK];
-    if (!want || !ONLY(n))
+    if (!want || !IM_ONLY(n))
         return false;
     uint32_t full = rank > t->rank ? rank : t->rank;
     if (full > SCRT_MAX_RANK)
@@ -280,7 +258,7 @@ static bool expand(const ImNode *n, ScVal *ret_out)
             return false;
         dim[i] = sc_term_bcast(cx, x, w);
     }
-    return one(
+    return im_answer(
         im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(full, dim)}), IM_IN(im_in(n, 0))),
         ret_out);
 }
@@ -310,15 +288,15 @@ static bool slice(const ImNode *n, ScVal *ret_out)
     }
     if (old)
         whole[0] = im_ints(n, "axes", &len[2], &ok);
-    if (!ok || (old ? !ONLY(n, "starts", "ends", "axes") : !ONLY(n)))
+    if (!ok || (old ? !IM_ONLY(n, "starts", "ends", "axes") : !IM_ONLY(n)))
         return false;
-    return one(im_build(n, &sc_op_slice,
-                        IM_SET({"starts", SC_TERMS(len[0], bound[0])},
-                               {"ends", SC_TERMS(len[1], bound[1])},
-                               {"axes", whole[0] ? SC_INTS(len[2], whole[0]) : (ScAttr){0}},
-                               {"steps", whole[1] ? SC_INTS(len[3], whole[1]) : (ScAttr){0}}),
-                        IM_IN(im_in(n, 0))),
-               ret_out);
+    return im_answer(im_build(n, &sc_op_slice,
+                              IM_SET({"starts", SC_TERMS(len[0], bound[0])},
+                                     {"ends", SC_TERMS(len[1], bound[1])},
+                                     {"axes", whole[0] ? SC_INTS(len[2], whole[0]) : (ScAttr){0}},
+                                     {"steps", whole[1] ? SC_INTS(len[3], whole[1]) : (ScAttr){0}}),
+                              IM_IN(im_in(n, 0))),
+                     ret_out);
 }
 
 /* --- Products --------------------------------------------------------------------------------- */
@@ -328,11 +306,6 @@ static ScVal times(const ImNode *n, ScVal x, double factor)
     ScBuild *b = &n->im->b;
     return factor == 1 ? x
                        : sc_op(b, mul, x, sc_const_scalar(b, sc_built(b, x)->type->dtype, factor));
-}
-
-static ScVal cast_to(const ImNode *n, ScVal x, ScrtDtype to)
-{
-    return im_build(n, &sc_op_cast, IM_SET({"to", SC_DT(to)}), IM_IN(x));
 }
 
 static bool is_whole(ScrtDtype t)
@@ -355,7 +328,7 @@ static bool gemm(const ImNode *n, ScVal *ret_out)
     bool ok = true;
     double alpha = im_float(n, "alpha", 1, &ok), beta = im_float(n, "beta", 1, &ok);
     int64_t ta = im_int(n, "transA", 0, &ok), tb = im_int(n, "transB", 0, &ok);
-    if (!ok || !ONLY(n, "alpha", "beta", "transA", "transB", n->opset < 7 ? "broadcast" : NULL))
+    if (!ok || !IM_ONLY(n, "alpha", "beta", "transA", "transB", n->opset < 7 ? "broadcast" : NULL))
         return false;
     if (n->n_in < 2 || n->n_in > 3)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
@@ -366,10 +339,10 @@ static bool gemm(const ImNode *n, ScVal *ret_out)
                  in[2] == SC_ABSENT ? 2 : 3, in);
     ScrtDtype t = im_type(n, 0)->dtype;
     bool wide = is_whole(t) && (!fits_integer(t, alpha) || !fits_integer(t, beta));
-    y = times(n, wide ? cast_to(n, y, SCRT_F64) : y, alpha);
+    y = times(n, wide ? im_cast(n, y, SCRT_F64) : y, alpha);
     if (c != SC_ABSENT && in[2] == SC_ABSENT)
-        y = sc_op(&n->im->b, add, y, times(n, wide ? cast_to(n, c, SCRT_F64) : c, beta));
-    return one(wide ? cast_to(n, y, t) : y, ret_out);
+        y = sc_op(&n->im->b, add, y, times(n, wide ? im_cast(n, c, SCRT_F64) : c, beta));
+    return im_answer(wide ? im_cast(n, y, t) : y, ret_out);
 }
 
 /* --- Pointwise -------------------------------------------------------------------------------- */
@@ -382,12 +355,12 @@ static bool power(const ImNode *n, ScVal *ret_out)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands, 2 are needed", n->n_in);
     ScVal x = im_in(n, 0), y = im_in(n, 1);
     ScrtDtype t = im_type(n, 0)->dtype;
-    if (!ONLY(n))
+    if (!IM_ONLY(n))
         return false;
     if (!is_whole(t))
-        return one(sc_node1(&n->im->b, &sc_op_pow, NULL, 2, n->in), ret_out);
-    ScVal z = sc_op(&n->im->b, pow, cast_to(n, x, SCRT_F64), cast_to(n, y, SCRT_F64));
-    return one(cast_to(n, z, t), ret_out);
+        return im_answer(sc_node1(&n->im->b, &sc_op_pow, NULL, 2, n->in), ret_out);
+    ScVal z = sc_op(&n->im->b, pow, im_cast(n, x, SCRT_F64), im_cast(n, y, SCRT_F64));
+    return im_answer(im_cast(n, z, t), ret_out);
 }
 
 /* Before opset 11 the bounds were attributes. */
@@ -397,11 +370,11 @@ static bool clip(const ImNode *n, ScVal *ret_out)
     bool ok = true;
     ScrtDtype t = im_type(n, 0)->dtype;
     double lo = im_float(n, "min", 0, &ok), hi = im_float(n, "max", 0, &ok);
-    if (!ok || !ONLY(n, "min", "max", "consumed_inputs"))
+    if (!ok || !IM_ONLY(n, "min", "max", "consumed_inputs"))
         return false;
     ScVal in[3] = {im_in(n, 0), im_attr(n, "min") ? sc_const_scalar(b, t, lo) : SC_ABSENT,
                    im_attr(n, "max") ? sc_const_scalar(b, t, hi) : SC_ABSENT};
-    return one(sc_node1(b, &sc_op_clip, NULL, 3, in), ret_out);
+    return im_answer(sc_node1(b, &sc_op_clip, NULL, 3, in), ret_out);
 }
 
 /* The temperature, 1, is an operand here. */
@@ -409,10 +382,10 @@ static bool gelu(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
     const char *form = im_str(n, "approximate", "none", &ok);
-    if (!ok || !ONLY(n, "approximate"))
+    if (!ok || !IM_ONLY(n, "approximate"))
         return false;
     ScVal beta = sc_const_scalar(&n->im->b, im_type(n, 0)->dtype, 1);
-    return one(
+    return im_answer(
         im_build(n, &sc_op_gelu, IM_SET({"approximate", SC_STR(form)}), IM_IN(im_in(n, 0), beta)),
         ret_out);
 }
@@ -432,7 +405,7 @@ static bool dropout(const ImNode *n, ScVal *ret_out)
     ScBuild *b = &n->im->b;
     bool ok = true;
     im_int(n, "seed", 0, &ok);
-    if (!ok || !ONLY(n, "ratio", "seed", "is_test", n->opset < 6 ? "consumed_inputs" : NULL))
+    if (!ok || !IM_ONLY(n, "ratio", "seed", "is_test", n->opset < 6 ? "consumed_inputs" : NULL))
         return false;
     const ScType *x = im_type(n, 0);
     if (im_has(n, 2) && !is_constant(n, 2, 0) && !is_constant(n, 1, 0))
@@ -443,7 +416,7 @@ static bool dropout(const ImNode *n, ScVal *ret_out)
     if (n->n_out > 1)
         ret_out[1] = im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(x->rank, x->dim)}),
                               IM_IN(sc_const_scalar(b, SCRT_BOOL, 1)));
-    return one(im_in(n, 0), ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
+    return im_answer(im_in(n, 0), ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
 }
 
 static bool cast_like(const ImNode *n, int64_t to, ScVal *ret_out)
@@ -451,7 +424,7 @@ static bool cast_like(const ImNode *n, int64_t to, ScVal *ret_out)
     bool ok = true;
     int64_t saturate = im_int(n, "saturate", 1, &ok);
     const char *mode = im_str(n, "round_mode", "up", &ok);
-    if (!ok || !ONLY(n, "to", "saturate", "round_mode"))
+    if (!ok || !IM_ONLY(n, "to", "saturate", "round_mode"))
         return false;
     if (scrt_dtype_bits((ScrtDtype)to) == 0)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"to\" is no element type: %lld",
@@ -459,11 +432,12 @@ static bool cast_like(const ImNode *n, int64_t to, ScVal *ret_out)
     int64_t round = to != SCRT_F8E8M0 || !strcmp(mode, "nearest") ? SCRT_NEAREST
                     : !strcmp(mode, "down")                       ? SCRT_DOWN
                                                                   : SCRT_UP;
-    return one(im_build(n, &sc_op_cast,
-                        IM_SET({"to", SC_DT((ScrtDtype)to)}, {"saturate", SC_INT(saturate != 0)},
-                               {"round_mode", SC_INT(round)}),
-                        IM_IN(im_in(n, 0))),
-               ret_out);
+    return im_answer(
+        im_build(n, &sc_op_cast,
+                 IM_SET({"to", SC_DT((ScrtDtype)to)}, {"saturate", SC_INT(saturate != 0)},
+                        {"round_mode", SC_INT(round)}),
+                 IM_IN(im_in(n, 0))),
+        ret_out);
 }
 
 static bool cast(const ImNode *n, ScVal *ret_out)
@@ -490,17 +464,17 @@ static bool softmax_like(const ImNode *n, const ScOp *op, ScVal *ret_out)
     const ScType *t = im_type(n, 0);
     ScVal x = im_in(n, 0);
     int64_t given = im_int(n, "axis", n->opset < 13 ? 1 : -1, &ok);
-    if (!ok || !ONLY(n, "axis") || !axis_of(n, given, rank, &axis))
+    if (!ok || !IM_ONLY(n, "axis") || !im_axis(n, given, rank, &axis))
         return false;
     const ScTerm *flat[2] = {sc_term(cx, 1), sc_term(cx, 1)};
     for (uint32_t i = 0; i < rank; i++)
         flat[i >= axis] = sc_term_mul(cx, flat[i >= axis], t->dim[i]);
     bool flatten = n->opset < 13 && axis + 1 < rank;
     if (flatten)
-        x = reshape_to(n, x, 2, flat);
+        x = im_reshape(n, x, 2, flat);
     ScVal beta = sc_const_scalar(b, t->dtype, 1);
     ScVal y = im_build(n, op, IM_SET({"axis", SC_INT(flatten ? 1 : axis)}), IM_IN(x, beta));
-    return one(flatten ? reshape_to(n, y, rank, t->dim) : y, ret_out);
+    return im_answer(flatten ? im_reshape(n, y, rank, t->dim) : y, ret_out);
 }
 
 static bool softmax(const ImNode *n, ScVal *ret_out)
@@ -559,7 +533,7 @@ static bool batchnorm_training(const ImNode *n, ScVal in[6], ScVal *ret_out)
     for (uint32_t d = 0; d < x->rank; d++)
         dim[d] = d == 1 ? x->dim[1] : sc_term(n->im->cx, 1);
     ScVal mean = channel_mean(n, in[0], x->rank);
-    ScVal d = sc_op(b, sub, in[0], reshape_to(n, mean, x->rank, dim));
+    ScVal d = sc_op(b, sub, in[0], im_reshape(n, mean, x->rank, dim));
     ScVal var = channel_mean(n, sc_op(b, mul, d, d), x->rank);
     ScVal all[5] = {SC_ABSENT, running(n, in[3], mean, momentum), running(n, in[4], var, momentum),
                     mean, var};
@@ -568,7 +542,7 @@ static bool batchnorm_training(const ImNode *n, ScVal in[6], ScVal *ret_out)
     all[0] = sc_node1(b, &sc_op_batchnorm, NULL, 6, in);
     for (uint32_t i = 0; i < n->n_out; i++) {
         ScrtDtype t = i == 0 ? x->dtype : im_type(n, i % 2 ? 3 : 4)->dtype;
-        ret_out[i] = t == sc_built(b, all[i])->type->dtype ? all[i] : cast_to(n, all[i], t);
+        ret_out[i] = t == sc_built(b, all[i])->type->dtype ? all[i] : im_cast(n, all[i], t);
         ok = ok && ret_out[i] != SC_POISON;
     }
     return ok;
@@ -581,7 +555,7 @@ static bool batchnorm(const ImNode *n, ScVal *ret_out)
     bool ok = true;
     double eps = im_float(n, "epsilon", 1e-5, &ok);
     int64_t training = im_int(n, "training_mode", 0, &ok), spatial = im_int(n, "spatial", 1, &ok);
-    if (!ok || !ONLY(n, "epsilon", "momentum", "training_mode", n->opset < 9 ? "spatial" : NULL))
+    if (!ok || !IM_ONLY(n, "epsilon", "momentum", "training_mode", n->opset < 9 ? "spatial" : NULL))
         return false;
     if (!spatial)
         return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "BatchNormalization with spatial = 0");
@@ -592,14 +566,14 @@ static bool batchnorm(const ImNode *n, ScVal *ret_out)
     ScVal in[6] = {0};
     ScrtDtype t = im_type(n, 0)->dtype, all = common_float(n, 0, 5);
     for (uint32_t i = 0; i < 5; i++)
-        in[i] = im_type(n, i)->dtype == all ? im_in(n, i) : cast_to(n, im_in(n, i), all);
+        in[i] = im_type(n, i)->dtype == all ? im_in(n, i) : im_cast(n, im_in(n, i), all);
     in[5] = sc_const_scalar(&n->im->b, all, eps);
     if (training)
         return batchnorm_training(n, in, ret_out);
     if (n->n_out > 1)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u results of inference", n->n_out);
     ScVal y = sc_node1(&n->im->b, &sc_op_batchnorm, NULL, 6, in);
-    return one(t == all ? y : cast_to(n, y, t), ret_out);
+    return im_answer(t == all ? y : im_cast(n, y, t), ret_out);
 }
 
 static bool layernorm(const ImNode *n, ScVal *ret_out)
@@ -609,7 +583,7 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
     const ScType *t = im_type(n, 0);
     double eps = im_float(n, "epsilon", 1e-5, &ok);
     int64_t axis = im_int(n, "axis", -1, &ok), stash = im_int(n, "stash_type", SCRT_F32, &ok);
-    if (!ok || !ONLY(n, "axis", "epsilon", "stash_type"))
+    if (!ok || !IM_ONLY(n, "axis", "epsilon", "stash_type"))
         return false;
     if (stash != SCRT_F32)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
@@ -617,11 +591,11 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
     ScVal in[4] = {[3] = sc_const_scalar(b, all == SCRT_F64 ? SCRT_F64 : SCRT_F32, eps)};
     for (uint32_t i = 0; i < 3; i++)
         in[i] = !im_has(n, i) || im_type(n, i)->dtype == all ? im_in(n, i)
-                                                             : cast_to(n, im_in(n, i), all);
+                                                             : im_cast(n, im_in(n, i), all);
     ScAttr attr[SC_MAX_ATTR] = {SC_INT(axis)};
     ok = sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
     if (ok && t->dtype != all)
-        ret_out[0] = cast_to(n, ret_out[0], t->dtype);
+        ret_out[0] = im_cast(n, ret_out[0], t->dtype);
     return ok && ret_out[0] != SC_POISON;
 }
 
