@@ -25,7 +25,12 @@ enum {
     STATE_LOAD,
     STATE_SAVE,
     REPEAT,
-    WEIGHTS
+    WEIGHTS,
+    DATA,
+    RTOL,
+    ATOL,
+    LABELS,
+    VERSION
 };
 
 static const struct option long_options[] = {
@@ -43,6 +48,11 @@ static const struct option long_options[] = {
     {"state-save", required_argument, NULL, STATE_SAVE},
     {"repeat", required_argument, NULL, REPEAT},
     {"weights", required_argument, NULL, WEIGHTS},
+    {"data", required_argument, NULL, DATA},
+    {"rtol", required_argument, NULL, RTOL},
+    {"atol", required_argument, NULL, ATOL},
+    {"labels", required_argument, NULL, LABELS},
+    {"version", no_argument, NULL, VERSION},
     {0},
 };
 
@@ -51,6 +61,15 @@ static int number_option(const Cli *c, const char *name, int64_t *ret)
     if (parse_number(optarg, 1, ret))
         return DONE;
     return cli_fail(c, USAGE, "--%s takes a number of at least 1, not '%.100s'", name, optarg);
+}
+
+static int real_option(const Cli *c, const char *name, double *ret)
+{
+    char *end;
+    *ret = strtod(optarg, &end);
+    if (end != optarg && !*end && *ret >= 0)
+        return DONE;
+    return cli_fail(c, USAGE, "--%s takes a number of at least 0, not '%.100s'", name, optarg);
 }
 
 static int take_option(Cli *c, int option)
@@ -92,8 +111,21 @@ static int take_option(Cli *c, int option)
         return DONE;
     case REPEAT:
         return number_option(c, "repeat", &c->repeat);
-    default:
+    case WEIGHTS:
         c->weights = optarg;
+        return DONE;
+    case DATA:
+        c->data = optarg;
+        return DONE;
+    case RTOL:
+        return real_option(c, "rtol", &c->rtol);
+    case ATOL:
+        return real_option(c, "atol", &c->atol);
+    case LABELS:
+        c->labels = optarg;
+        return DONE;
+    default:
+        c->version = true;
         return DONE;
     }
 }
@@ -143,10 +175,20 @@ static int check_options(const Cli *c)
     }
     if (c->weights && (c->model->weights || !c->model->weights_size))
         return cli_fail(c, USAGE, "--weights: this executable holds its weights itself");
-    if (c->json && !c->bench && !c->info)
-        return cli_fail(c, USAGE, "--json goes with --bench or --info");
-    if (c->n_dim && !c->bench && !c->info)
-        return cli_fail(c, USAGE, "--dim goes with --bench or --info; inputs bring their own dims");
+    if (c->json && (c->top || c->data))
+        return cli_fail(c, USAGE, "--json goes with neither --top nor --data");
+    if (c->json && c->output && strcmp(c->output, "-") == 0)
+        return cli_fail(c, USAGE, "-o - fills standard output, so --json cannot");
+    if (c->n_dim && !c->bench && !c->info && !c->profile)
+        return cli_fail(
+            c, USAGE, "--dim goes with --bench, --profile or --info; inputs bring their own dims");
+    if (c->data && (c->n_input || c->output || c->top || c->bench || c->profile || c->repeat ||
+                    c->info || c->state_load || c->state_save))
+        return cli_fail(c, USAGE,
+                        "--data compares with expected outputs, and goes with none of -i, "
+                        "-o, --top, --bench, --profile, --repeat, --info and states");
+    if (c->labels && !c->top)
+        return cli_fail(c, USAGE, "--labels goes with --top");
     if (c->n_dim && c->n_input)
         return cli_fail(c, USAGE,
                         "--dim and -i cannot be given together: inputs bring their own dims");
@@ -174,7 +216,7 @@ static int parse(Cli *c, int argc, char **argv)
     if (status == DONE && optind < argc)
         return cli_fail(c, USAGE, "'%.300s' is no option; inputs are given as -i NAME=FILE",
                         argv[optind]);
-    return status == DONE && !c->help ? check_options(c) : status;
+    return status == DONE && !c->help && !c->version ? check_options(c) : status;
 }
 
 /* --- The session --- */
@@ -252,7 +294,7 @@ static int save_state(Cli *c)
 
 /* --- Running --- */
 
-static int run_model(Cli *c)
+int run_model(Cli *c)
 {
     ScrtIoError err = {""};
     if (c->run)
@@ -308,6 +350,26 @@ static int save_outputs(const Cli *c)
     return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
 }
 
+static void print_outputs(const Cli *c)
+{
+    bool json = c->json && !c->output, plain = !c->output && !c->json && !c->top && !c->made_up;
+    if (json)
+        fputs("{\"outputs\": [", stdout);
+    for (uint32_t i = 0; i < c->entry->n_out; i++) {
+        const char *name = c->entry->out[i].name;
+        if (json && i)
+            fputs(", ", stdout);
+        if (json)
+            print_json_tensor(name, &c->out[i]);
+        else if (c->top)
+            print_top(c, name, &c->out[i], c->top);
+        else if (plain)
+            print_tensor(name, &c->out[i]);
+    }
+    if (json)
+        puts("]}");
+}
+
 static int run_once(Cli *c)
 {
     int status = run_model(c);
@@ -317,15 +379,18 @@ static int run_once(Cli *c)
         status = save_outputs(c);
     if (status != DONE)
         return status;
-    for (uint32_t i = 0; i < c->entry->n_out; i++) {
-        if (c->top)
-            print_top(c->entry->out[i].name, &c->out[i], c->top);
-        else if (!c->output)
-            print_tensor(c->entry->out[i].name, &c->out[i]);
-    }
+    print_outputs(c);
     if (c->profile)
         print_profile(c);
     return DONE;
+}
+
+static int load_labels(Cli *c)
+{
+    ScrtIoError err;
+    if (scrt_file_read(c->labels, &c->label, &err) == SCRT_OK)
+        return DONE;
+    return cli_fail(c, FAULT, "%s", err.text);
 }
 
 /* What the model is; with a run for its peak memory, where it can run here and now. */
@@ -346,6 +411,10 @@ static int execute(Cli *c)
         print_help(c);
         return DONE;
     }
+    if (c->version) {
+        print_version(c);
+        return DONE;
+    }
     if (c->info)
         return inform(c);
     if (c->run &&
@@ -355,7 +424,12 @@ static int execute(Cli *c)
     if (status == DONE)
         status = load_state(c);
     if (status == DONE)
-        status = c->bench && !c->n_input ? make_inputs(c) : load_inputs(c);
+        if (status == DONE && c->data)
+            return run_data(c);
+    if (status == DONE && c->labels)
+        status = load_labels(c);
+    if (status == DONE) /* a measurement needs no inputs of anybody's */
+        status = (c->bench || c->profile) && !c->n_input ? make_inputs(c) : load_inputs(c);
     if (status == DONE)
         status = check_outputs(c);
     if (status != DONE)
@@ -382,12 +456,24 @@ static bool make_room(Cli *c, int argc)
     return true;
 }
 
+void free_tensors(Cli *c)
+{
+    for (uint32_t i = 0; c->in && i < c->entry->n_in; i++) {
+        scrt_free(c->in[i].data);
+        c->in[i].data = NULL;
+        c->source[i] = NULL;
+    }
+    for (uint32_t i = 0; c->out && i < c->entry->n_out; i++) {
+        scrt_free(c->out[i].data);
+        c->out[i].data = NULL;
+    }
+}
+
 static void release(Cli *c)
 {
-    for (uint32_t i = 0; c->in && i < c->entry->n_in; i++)
-        scrt_free(c->in[i].data);
-    for (uint32_t i = 0; c->out && i < c->entry->n_out; i++)
-        scrt_free(c->out[i].data);
+    if (c->source)
+        free_tensors(c);
+    scrt_file_close(&c->label);
     scrt_free(c->in);
     scrt_free(c->out);
     scrt_free(c->source);
@@ -397,6 +483,7 @@ static void release(Cli *c)
 
 int scrt_main(const ScrtModel *model, int argc, char **argv)
 {
+    scrt_end_on_signals(NULL);
     return scrt_main_with(model, argc, argv, NULL, NULL);
 }
 
@@ -408,6 +495,8 @@ int scrt_main_with(const ScrtModel *model, int argc, char **argv, ScrtRunFn run,
              .program = slash      ? slash + 1
                         : argc > 0 ? argv[0]
                                    : model->name,
+             .rtol = 1e-3,
+             .atol = 1e-5,
              .run = run,
              .self = self};
     if (model->abi != SCRT_ABI)

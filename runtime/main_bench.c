@@ -54,9 +54,9 @@ static void print_json(const Cli *c, const double *ms, int n, double mean)
         print_dims(stdout, &c->in[i]);
     }
     printf("}, \"threads\": %u, \"runs\": %d, \"median_ms\": %.6g, \"min_ms\": %.6g, "
-           "\"mean_ms\": %.6g, \"p90_ms\": %.6g, \"peak_bytes\": %llu",
-           scrt_threads(c->session), n, quantile(ms, n, 0.5), ms[0], mean, quantile(ms, n, 0.9),
-           (unsigned long long)scrt_peak_bytes(c->session));
+           "\"mean_ms\": %.6g, \"p10_ms\": %.6g, \"p90_ms\": %.6g, \"peak_bytes\": %llu",
+           scrt_threads(c->session), n, quantile(ms, n, 0.5), ms[0], mean, quantile(ms, n, 0.1),
+           quantile(ms, n, 0.9), (unsigned long long)scrt_peak_bytes(c->session));
     if (c->profile)
         print_kernels_json(c);
     puts("}");
@@ -71,9 +71,9 @@ static void print_words(const Cli *c, const double *ms, int n, double mean)
         print_dims(stdout, &c->in[i]);
         puts(c->made_up ? ", random" : "");
     }
-    printf("median %.6g ms, least %.6g, mean %.6g, 90%% within %.6g (%d runs, %u thread%s)\n",
-           quantile(ms, n, 0.5), ms[0], mean, quantile(ms, n, 0.9), n, scrt_threads(c->session),
-           scrt_threads(c->session) == 1 ? "" : "s");
+    printf("median %.6g ms, p10 %.6g, p90 %.6g, least %.6g, mean %.6g (%d runs, %u thread%s)\n",
+           quantile(ms, n, 0.5), quantile(ms, n, 0.1), quantile(ms, n, 0.9), ms[0], mean, n,
+           scrt_threads(c->session), scrt_threads(c->session) == 1 ? "" : "s");
     if (c->profile)
         print_profile(c);
 }

@@ -39,8 +39,9 @@ void print_help(const Cli *c)
     puts(" once.\n");
     print_signature(c);
     fputs("\n"
-          "  -i NAME=FILE        an input: .npy, or a tensor as ONNX .pb; - is standard input\n"
-          "  -i FILE.npz         several inputs, by name\n",
+          "  -i NAME=FILE        an input: .npy, .npz, .safetensors or an ONNX .pb; - is standard "
+          "input\n"
+          "  -i FILE.npz         several inputs, by name; .safetensors too\n",
           stdout);
     if (e->n_in == 1)
         puts("  -i FILE             the input");
@@ -58,11 +59,14 @@ void print_help(const Cli *c)
         puts("  --weights FILE      the weights, instead of the file beside the executable");
     fputs("  --bench             measures the time of a run, on random inputs if none are given\n"
           "  --dim NAME=NUMBER   a size of such inputs; 1 where nothing is said\n"
-          "  --profile           the time of each kernel\n"
+          "  --profile           the time of each kernel, on such inputs if none are given\n"
+          "  --data DIR          runs the sets of an ONNX test_data_set and compares: --rtol X\n"
+          "                      (1e-3), --atol X (1e-5)\n"
           "  --info              how it was made, what it needs\n"
-          "  --json              of --bench and --info, for programs\n"
+          "  --json              outputs, --bench and --info for programs\n"
+          "  --version           of the compiler that made it\n"
           "  -h, --help          this\n\n"
-          "exit status: 0 done, 1 an input or a file is at fault, 2 usage\n",
+          "exit status: 0 done, 1 an input or a file is at fault, 2 usage, 3 outputs differ\n",
           stdout);
 }
 
@@ -163,6 +167,61 @@ static bool print_members(Json *j)
     }
     j->at++;
     return true;
+}
+
+/* Moves to the value of a member of the object at j. */
+static bool find_member(Json *j, const char *key)
+{
+    const char *is;
+    size_t n;
+    skip_space(j);
+    if (*j->at++ != '{')
+        return false;
+    for (skip_space(j); take_string(j, &is, &n); skip_space(j)) {
+        skip_space(j);
+        if (*j->at++ != ':')
+            return false;
+        skip_space(j);
+        if (n == strlen(key) && memcmp(is, key, n) == 0)
+            return true;
+        for (int depth = 0; *j->at && (depth > 0 || !strchr(",}", *j->at));) {
+            if (*j->at == '"') {
+                if (!take_string(j, &is, &n))
+                    return false;
+                continue;
+            }
+            depth += (*j->at == '[' || *j->at == '{') - (*j->at == ']' || *j->at == '}');
+            j->at++;
+        }
+        if (*j->at++ != ',')
+            return false;
+        skip_space(j);
+    }
+    return false;
+}
+
+bool input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi)
+{
+    Json j = {.at = m->info};
+    long long x, y;
+    if (!find_member(&j, "ranges") || !find_member(&j, input) ||
+        sscanf(j.at, "[%lld,%lld]", &x, &y) != 2 || y <= x)
+        return false;
+    *lo = x;
+    *hi = y;
+    return true;
+}
+
+void print_version(const Cli *c)
+{
+    Json j = {.at = c->model->info};
+    const char *text;
+    size_t n;
+    print_text(stdout, c->model->name);
+    fputs(", compiled by scalec ", stdout);
+    if (find_member(&j, "scalec") && take_string(&j, &text, &n))
+        print_raw(text, n);
+    putchar('\n');
 }
 
 /* --- The information --- */

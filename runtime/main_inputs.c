@@ -70,8 +70,7 @@ static int check_head(const Cli *c, uint32_t i, const ScrtTensor *t, const char 
 
 /* --- Files --- */
 
-/* Gives input i tensor k of the file: its head is checked before its elements are read. */
-static int take(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path)
+int take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path)
 {
     ScrtIoError err;
     const ScrtPort *p = &c->entry->in[i];
@@ -122,12 +121,12 @@ static int take_by_name(Cli *c, const ScrtTensorFile *f, const char *path)
         if (k < 0)
             continue;
         found++;
-        status = take(c, i, f, (uint32_t)k, path);
+        status = take_tensor(c, i, f, (uint32_t)k, path);
     }
     if (found > 0)
         return status;
     if (e->n_in == 1 && scrt_tensors_count(f) == 1)
-        return take(c, 0, f, 0, path);
+        return take_tensor(c, 0, f, 0, path);
     if (!scrt_tensors_single(f))
         return fail_names(c, f, path);
     char names[400];
@@ -141,7 +140,7 @@ static int take_named(Cli *c, uint32_t i, const ScrtTensorFile *f, const char *p
     int64_t k = scrt_tensors_find(f, c->entry->in[i].name);
     if (k < 0 && scrt_tensors_count(f) != 1)
         return fail_names(c, f, path);
-    return take(c, i, f, k < 0 ? 0 : (uint32_t)k, path);
+    return take_tensor(c, i, f, k < 0 ? 0 : (uint32_t)k, path);
 }
 
 /* The input of the longest name that NAME=FILE begins with, as names may hold '='; -1: none. */
@@ -251,9 +250,14 @@ int make_inputs(Cli *c)
         if (s != SCRT_OK)
             return cli_fail(c, FAULT, "input '%.100s': %s", p->name, scrt_status_text(s));
         bool is_float = scrt_dtype_is_float((ScrtDtype)t->dtype);
+        int64_t lo = 0, hi = 2;
+        bool known = !is_float && input_range(c->model, p->name, &lo, &hi);
         for (int64_t k = 0, n = scrt_count(t); k < n; k++)
             scrt_store((ScrtDtype)t->dtype, t->data, (size_t)k,
-                       is_float ? normal(&state) : (double)(k & 1), true);
+                       is_float ? normal(&state)
+                       : known  ? (double)(lo + (int64_t)(draw(&state) % (uint64_t)(hi - lo)))
+                                : (double)(k & 1),
+                       true);
     }
     return DONE;
 }

@@ -191,6 +191,32 @@ void print_tensor(const char *name, const ScrtTensor *t)
     putchar('\n');
 }
 
+void print_json_tensor(const char *name, const ScrtTensor *t)
+{
+    bool complex_number = scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_COMPLEX;
+    bool is_float = scrt_dtype_is_float((ScrtDtype)t->dtype);
+    fputs("{\"name\": ", stdout);
+    print_json_string(stdout, name);
+    printf(", \"type\": \"%s\", \"dims\": ", scrt_dtype_name((ScrtDtype)t->dtype));
+    print_dims(stdout, t);
+    fputs(", \"data\": [", stdout);
+    for (int64_t i = 0, n = scrt_count(t); i < n; i++) {
+        char text[ELEMENT];
+        if (is_float) /* all digits that tell a value from the next */
+            show_float(text, sizeof text, scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i),
+                       t->dtype == SCRT_F64 ? 17 : 9);
+        else
+            show_element(text, t, (size_t)i);
+        bool none = strstr(text, "nan") || strstr(text, "inf");
+        fputs(i ? ", " : "", stdout);
+        if (scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_BOOL)
+            fputs(text[0] == 'T' ? "true" : "false", stdout);
+        else
+            printf(complex_number && !none ? "\"%s\"" : "%s", none ? "null" : text);
+    }
+    fputs("]}", stdout);
+}
+
 /* --- The largest --- */
 
 static bool precedes(double x, double y) /* x before y in descending order, NaN first */
@@ -218,8 +244,22 @@ static int64_t largest(const ScrtTensor *t, size_t at, int64_t n, int64_t k, int
     return have;
 }
 
+/* Line i of the file of --labels. */
+static void print_label(const Cli *c, int64_t i)
+{
+    const char *at = (const char *)c->label.data, *end = at ? at + c->label.n : at;
+    for (; at < end && i > 0; i--) {
+        const char *line = memchr(at, '\n', (size_t)(end - at));
+        at = line ? line + 1 : end;
+    }
+    if (at < end)
+        fputs("  ", stdout);
+    for (; at < end && *at != '\n'; at++)
+        fputc((unsigned char)*at < 0x20 || *at == 0x7f ? ' ' : *at, stdout);
+}
+
 /* "  7    12.5", or with all indices where one index does not tell the place: "  2,0,7    12.5". */
-static void print_ranked(const ScrtTensor *t, size_t at, int64_t i, bool all)
+static void print_ranked(const Cli *c, const ScrtTensor *t, size_t at, int64_t i, bool all)
 {
     char text[ELEMENT], place[24 * SCRT_MAX_RANK] = "";
     int64_t rest = i;
@@ -237,10 +277,13 @@ static void print_ranked(const ScrtTensor *t, size_t at, int64_t i, bool all)
         snprintf(place + end, 24, "%lld", (long long)i);
     }
     show_element(text, t, at + (size_t)i);
-    printf("  %6s  %s\n", place + end, text);
+    printf("  %6s  %s", place + end, text);
+    if (!all)
+        print_label(c, i);
+    putchar('\n');
 }
 
-void print_top(const char *name, const ScrtTensor *t, int64_t k)
+void print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t k)
 {
     int64_t n = scrt_count(t);
     print_title(name, t);
@@ -259,7 +302,7 @@ void print_top(const char *name, const ScrtTensor *t, int64_t k)
         if (n > row)
             printf("row %lld\n", (long long)(at / row));
         for (int64_t i = 0; i < have; i++)
-            print_ranked(t, (size_t)at, index[i], t->rank > 2);
+            print_ranked(c, t, (size_t)at, index[i], t->rank > 2);
     }
     scrt_free(index);
 }

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { DONE = 0, FAULT = 1, USAGE = 2 }; /* exit statuses */
+enum { DONE = 0, FAULT = 1, USAGE = 2, DIFFER = 3 }; /* exit statuses */
 
 typedef struct Cli { /* the command line, and what it was turned into */
     const ScrtModel *model;
@@ -15,9 +15,11 @@ typedef struct Cli { /* the command line, and what it was turned into */
     const char *program;
     const char **input, **dim; /* [n_input], [n_dim] arguments of -i and --dim */
     int n_input, n_dim;
-    const char *output, *weights, *state_load, *state_save;
+    const char *output, *weights, *state_load, *state_save, *data, *labels;
+    double rtol, atol;
+    ScrtFile label;               /* of --labels */
     int64_t threads, top, repeat; /* 0: not given */
-    bool help, info, bench, json, profile;
+    bool help, version, info, bench, json, profile;
 
     ScrtRunFn run; /* instead of a session; NULL: scrt_run */
     void *self;
@@ -40,18 +42,29 @@ void show_dims(char *buf, size_t room, const ScrtTensor *t);
 void print_tensor(const char *name, const ScrtTensor *t);
 /* The n largest elements with their indices: of each row where there are at most two dimensions,
  * else of all. A NaN counts as larger than any number, of equals the first comes first. */
-void print_top(const char *name, const ScrtTensor *t, int64_t n);
+void print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t n);
 void print_profile(const Cli *c);
+/* {"name": ..., "type": ..., "dims": ..., "data": [...]}: all elements; null for what JSON lacks.
+ */
+void print_json_tensor(const char *name, const ScrtTensor *t);
 
 void print_help(const Cli *c);
+void print_version(const Cli *c);
+/* What the compiler noted of an integer input: its elements lie in [lo, hi). */
+bool input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi);
 int print_info(const Cli *c); /* its peak memory is that of c->session, where there is one */
 
 /* Every input from the files of -i. */
 int load_inputs(Cli *c);
-/* Every input at the dims of --dim, 1 where nothing is said: normal random floats, integers 0 and 1
- * by turns. */
+/* Gives input i tensor k of the file: its head is checked before its elements are read. */
+int take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path);
+/* Every input at the dims of --dim, 1 where nothing is said: normal random floats, integers from
+ * the range that the compiler noted, else 0 and 1 by turns. */
 int make_inputs(Cli *c);
+int run_model(Cli *c);
 int run_bench(Cli *c);
+int run_data(Cli *c);
+void free_tensors(Cli *c); /* inputs and outputs */
 
 /* dims[i] of port, as its signature says: true with a number, or false with the symbol's (or the
  * expression's) text in ret_text. */

@@ -48,6 +48,7 @@ typedef enum OptId {
     O_EVALUATE,
     O_THREADS,
     O_TOP,
+    O_LABELS,
     O_DATA,
     O_RTOL,
     O_ATOL,
@@ -103,13 +104,14 @@ const CliOption cli_options[] = {
     [O_EVALUATE] = {"evaluate", NULL, "use the evaluator instead of compiled code", 0, RUN},
     [O_THREADS] = {"threads", "N", "threads to run on; one for each processor by default", 0, RUN},
     [O_TOP] = {"top", "N", "show the N largest elements, or the N worst tensors", 0, RUN | CHECK},
+    [O_LABELS] = {"labels", "FILE", "with --top: line i names element i", 0, RUN},
     [O_DATA] = {"data", "PATH", "sample inputs; a test_data_set folder also has expected outputs",
                 0, RUN | CHECK | COMPILE | DUMP},
     [O_RTOL] = {"rtol", "X", "relative tolerance (1e-3)", 0, RUN | COMPILE | DUMP},
     [O_ATOL] = {"atol", "X", "absolute tolerance (1e-5)", 0, RUN},
     [O_BUDGET] = {"budget", "SECONDS", "how long to try sites one by one; 60 by default", 0, CHECK},
-    [O_BENCH] = {"bench", NULL, "time it; with --json: median_ms", 0, RUN},
-    [O_PROFILE] = {"profile", NULL, "time each kernel", 0, RUN},
+    [O_BENCH] = {"bench", NULL, "time it, on made-up inputs if none are given", 0, RUN},
+    [O_PROFILE] = {"profile", NULL, "time each kernel, on such inputs if none are given", 0, RUN},
     [O_REPEAT] = {"repeat", "N", "run N times, states moving on", 0, RUN},
     [O_STATE_LOAD] = {"state-load", "FILE", "states to begin with (.npz)", 0, RUN},
     [O_STATE_SAVE] = {"state-save", "FILE", "where the states go at the end (.npz)", 0, RUN},
@@ -271,6 +273,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->dump_after;
     case O_SYMBOL:
         return &cli->opt.symbol;
+    case O_LABELS:
+        return &cli->labels;
     case O_DATA:
         return &cli->data;
     case O_STATE_LOAD:

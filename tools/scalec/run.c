@@ -4,7 +4,6 @@
 #include "tools/scalec/cli.h"
 #include "tools/scalec/hooks.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,105 +82,6 @@ static void close_runner(Runner *r)
     sc_graph_free(r->g);
 }
 
-static void free_tensors(ScrtTensor *t, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++)
-        scrt_free(t[i].data);
-}
-
-/* --- Comparing -------------------------------------------------------------------------------- */
-
-typedef struct Difference {
-    int64_t bad, count, worst_at; /* elements beyond the tolerance; the worst one's index */
-    double worst, got, want;      /* |got - want| - atol - rtol |want| is largest there */
-} Difference;
-
-static Difference compare(const Cli *cli, const ScrtTensor *got, const ScrtTensor *want)
-{
-    Difference d = {.count = scrt_count(want), .worst = -INFINITY};
-    for (int64_t i = 0; i < d.count; i++) {
-        double x = scrt_load((ScrtDtype)got->dtype, got->data, (size_t)i);
-        double y = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)i);
-        bool same = x == y || (isnan(x) && isnan(y));
-        double over = same ? -INFINITY : fabs(x - y) - cli->atol - cli->rtol * fabs(y);
-        bool beyond = !same && !(over <= 0);
-        d.bad += beyond;
-        if (beyond && !(over <= d.worst)) {
-            d.worst = over;
-            d.worst_at = i;
-            d.got = x;
-            d.want = y;
-        }
-    }
-    return d;
-}
-
-static bool same_shape(const ScrtTensor *a, const ScrtTensor *b)
-{
-    bool same = a->dtype == b->dtype && a->rank == b->rank;
-    for (uint32_t i = 0; same && i < a->rank; i++)
-        same = a->dims[i] == b->dims[i];
-    return same;
-}
-
-/* Runs set i; counts the outputs that differ. */
-static bool compare_set(Runner *r, ScalecSamples *s, uint32_t i, uint32_t *differ,
-                        uint32_t *compared)
-{
-    const ScrtTensor *in, *want;
-    ScrtTensor *out = calloc(r->n_out + 1, sizeof *out);
-    uint32_t n_want = 0;
-    bool ok = out && scalec_samples_get(s, i, &in) && run_once(r, in, out);
-    if (ok)
-        n_want = scalec_samples_expected(s, i, &want);
-    for (uint32_t k = 0; ok && k < n_want; k++) {
-        if (!want[k].data)
-            continue;
-        ++*compared;
-        if (!same_shape(&out[k], &want[k])) {
-            printf("set %u, output %s: its type or shape is not the expected one\n", i,
-                   r->out[k].name);
-            ++*differ;
-            continue;
-        }
-        Difference d = compare(r->cli, &out[k], &want[k]);
-        if (d.bad) {
-            printf("set %u, output %s: %lld of %lld elements differ; worst at %lld: %.9g, expected "
-                   "%.9g\n",
-                   i, r->out[k].name, (long long)d.bad, (long long)d.count, (long long)d.worst_at,
-                   d.got, d.want);
-            ++*differ;
-        }
-    }
-    if (out)
-        free_tensors(out, r->n_out);
-    free(out);
-    return ok;
-}
-
-/* --data: expected outputs are compared; without any, that is said. */
-static int run_data(Runner *r, const ScGraph *ports)
-{
-    Cli *cli = r->cli;
-    ScalecSamples *s = scalec_samples_open(cli->cx, ports, cli->data);
-    uint32_t differ = 0, compared = 0, n = s ? scalec_samples_count(s) : 0;
-    bool ok = s != NULL;
-    for (uint32_t i = 0; ok && i < n; i++) {
-        ok = compare_set(r, s, i, &differ, &compared);
-        cli_progress(cli, i + 1, n);
-    }
-    cli_progress_end();
-    scalec_samples_close(s);
-    if (ok && compared == 0)
-        ok = sc_fail(cli->cx, NULL, SC_E_INPUT, "%s holds no expected outputs (output_0.pb)",
-                     cli->data);
-    if (!ok)
-        return cli_failed(cli);
-    printf("%u of %u outputs agree within rtol %g and atol %g\n", compared - differ, compared,
-           cli->rtol, cli->atol);
-    return differ ? EXIT_DIFFER : cli_done(cli);
-}
-
 /* --- Running ---------------------------------------------------------------------------------- */
 
 static ScrtStatus evaluate(void *self, const ScrtTensor *in, ScrtTensor *out, ScrtIoError *err)
@@ -200,13 +100,15 @@ static ScrtStatus evaluate(void *self, const ScrtTensor *in, ScrtTensor *out, Sc
 static int run_main(Runner *r)
 {
     const Cli *cli = r->cli;
-    char number[3][16];
+    char number[5][32];
     const char *argv[64] = {"scalec run"};
     int n = 1;
     struct {
         const char *name, *value;
     } text[] = {
-        {"-o", cli->output}, {"--state-load", cli->state_load}, {"--state-save", cli->state_save}};
+        {"-o", cli->output},   {"--state-load", cli->state_load}, {"--state-save", cli->state_save},
+        {"--data", cli->data}, {"--labels", cli->labels},
+    };
     struct {
         const char *name;
         uint32_t value;
@@ -214,21 +116,28 @@ static int run_main(Runner *r)
     struct {
         const char *name;
         bool on;
-    } flag[] = {
-        {"--bench", cli->bench}, {"--profile", cli->profile}, {"--json", cli->json && cli->bench}};
+    } flag[] = {{"--bench", cli->bench}, {"--profile", cli->profile}, {"--json", cli->json}};
+    static const char *const tolerance[] = {"--rtol", "--atol"};
+    const double limit[] = {cli->rtol, cli->atol};
     if (cli->input.n > 16)
         return cli_misuse(cli, "more than 16 inputs: put them into one .npz");
     for (uint32_t i = 0; i < cli->input.n; i++) {
         argv[n++] = "-i";
         argv[n++] = cli->input.item[i];
     }
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++)
         if (text[i].value) {
             argv[n++] = text[i].name;
             argv[n++] = text[i].value;
         }
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(number[3 + i], sizeof number[0], "%.17g", limit[i]);
+        argv[n++] = tolerance[i];
+        argv[n++] = number[3 + i];
+    }
+    for (size_t i = 0; i < 3; i++) {
         if (count[i].value) {
-            snprintf(number[i], sizeof number[i], "%u", count[i].value);
+            snprintf(number[i], sizeof number[0], "%u", count[i].value);
             argv[n++] = count[i].name;
             argv[n++] = number[i];
         }
@@ -255,7 +164,6 @@ int cmd_run(Cli *cli)
         sc_graph_free(m.graph);
         return cli_failed(cli);
     }
-    ScGraph *ports = sc_graph_clone(m.graph);
     cli->opt.embed_limit = UINT64_MAX;
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     if (ok && cli->evaluate)
@@ -267,12 +175,9 @@ int cmd_run(Cli *cli)
         graph_ports(&r);
     if (!ok)
         status = cli_failed(cli);
-    else if (cli->data)
-        status = run_data(&r, ports);
     else
         status = run_main(&r);
     close_runner(&r);
-    sc_graph_free(ports);
     sc_graph_free(m.graph);
     return status;
 }

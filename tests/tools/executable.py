@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled executable as a tool of its own: proofs, labels, JSON, measurements without inputs."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from onnx import numpy_helper
+
+sys.path.insert(0, os.path.dirname(__file__))
+from command import DIGIT, MNIST, run_all, write  # noqa: E402
+from scalec import scalec  # noqa: E402
+
+
+def tool(tmp):
+    exe = os.path.join(tmp, "exe")
+    scalec("compile", MNIST, "-o", exe)
+
+    def run(*args, status=0):
+        p = subprocess.run([exe, *args], capture_output=True, text=True)
+        assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
+        return p.stdout if status in (0, 3) else p.stderr
+    return run
+
+
+def proves_itself(tmp):
+    """--data: 0 where all agrees, 3 where not, without the compiler."""
+    run, want = tool(tmp), os.path.join(tmp, "want.npy")
+    folder = os.path.join(tmp, "set", "test_data_set_0")
+    os.makedirs(folder)
+    scalec("run", MNIST, "-i", DIGIT, "-o", want)
+    y = np.load(want)
+
+    def save(name, a, label):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(numpy_helper.from_array(a, label).SerializeToString())
+    save("input_0.pb", np.load(DIGIT), "Input3")
+    assert "no expected outputs" in run("--data", folder, status=1)
+    save("output_0.pb", y, "Plus214_Output_0")
+    for path in (folder, os.path.dirname(folder)):
+        assert "1 of 1 outputs agree" in run("--data", path)
+    save("output_0.pb", y + np.float32(0.5), "Plus214_Output_0")
+    out = run("--data", folder, status=3)
+    assert "10 of 10 elements differ" in out and "0 of 1 outputs agree" in out, out
+    assert "1 of 1" in run("--data", folder, "--atol", "1")
+    save("output_0.pb", y[0], "Plus214_Output_0")
+    assert "is f32[1,10], expected f32[10]" in run("--data", folder, status=3)
+    assert "holds no set" in run("--data", tmp, status=1)
+
+
+def measures_without_inputs(tmp):
+    run = tool(tmp)
+    assert "ms/run" in run("--profile")
+    times = json.loads(run("--bench", "--json"))
+    assert times["min_ms"] <= times["p10_ms"] <= times["median_ms"] <= times["p90_ms"], times
+    assert "p10" in run("--bench") and "compiled by scalec" in run("--version")
+
+
+def prints_for_programs_and_people(tmp):
+    run, want = tool(tmp), os.path.join(tmp, "want.npy")
+    run("-i", DIGIT, "-o", want)
+    (y,) = json.loads(run("-i", DIGIT, "--json"))["outputs"]
+    assert (y["type"], y["dims"]) == ("f32", [1, 10])
+    np.testing.assert_array_equal(np.array(y["data"], np.float32), np.load(want)[0])
+    names = write(os.path.join(tmp, "names"), "\n".join(f"digit {i}" for i in range(10)))
+    assert "30.4" in run("-i", DIGIT, "--top", "2") and "  digit 3\n" in run("-i", DIGIT, "--top", "2", "--labels", names)
+    assert "  digit 3\n" in scalec("run", MNIST, "-i", DIGIT, "--top", "2", "--labels", names)
+
+
+run_all("tools-executable", (proves_itself, measures_without_inputs, prints_for_programs_and_people))
