@@ -37,17 +37,24 @@ def folded(tmp):
     return path
 
 
+# Runs a command from a process that is small itself: a child's peak of memory begins with its parent's.
+MEASURE = """
+import resource, subprocess, sys, time
+begin = time.monotonic()
+p = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+spent = time.monotonic() - begin
+print(p.returncode, spent, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, p.stderr, sep="\\n", end="")
+"""
+
+
 def bounded(*args, seconds=2, megabytes=300, stdin=None):
     """Standard error of a command that must refuse its input soon, within bounds of time and memory."""
-    begin = time.monotonic()
-    p = subprocess.Popen([SCALEC, *args], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, stdin=stdin, text=True)
-    err = p.stderr.read()
-    _, status, use = os.wait4(p.pid, 0)
-    p.returncode = os.waitstatus_to_exitcode(status)
-    assert p.returncode in (1, 2), f"status {p.returncode}: {err}"
-    assert time.monotonic() - begin < seconds, f"{args}: {time.monotonic() - begin:.1f} s"
-    limit = megabytes << 10
-    assert "SANITIZE" in os.environ or use.ru_maxrss < limit, f"{args}: {use.ru_maxrss >> 10} MB"
+    p = subprocess.run([sys.executable, "-S", "-c", MEASURE, SCALEC, *args], stdin=stdin, capture_output=True, text=True,
+                       check=True)
+    status, spent, kilobytes, err = p.stdout.split("\n", 3)
+    assert status in ("1", "2"), f"status {status}: {err}"
+    assert float(spent) < seconds, f"{args}: {spent} s"
+    assert "SANITIZE" in os.environ or int(kilobytes) < megabytes << 10, f"{args}: {int(kilobytes) >> 10} MB"
     return err
 
 
