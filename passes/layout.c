@@ -90,14 +90,16 @@ static int64_t channels(const ScType *t)
     return t->rank > 2 && sc_term_const(t->dim[1], &n) ? n : 0;
 }
 
-/* Results of many channels in each group, or a group for each of many channels; the weights are
- * constant, since they are packed once. */
-static bool conv_wants_last(const ScGraph *g, const ScNode *n, const ScWindow *w)
+/* Results of many channels in each group, or a group for each of many channels; twice as many where
+ * x would have to be turned round first. The weights are constant, since they are packed once. */
+static bool conv_wants_last(const Layout *x, const ScNode *n, const ScWindow *w)
 {
+    const ScGraph *g = x->g;
     int64_t out = channels(sc_type_of(g, n->first)), in = channels(sc_type_of(g, n->in[0]));
+    int64_t many = x->last[n->in[0]] != SC_POISON ? MANY : 2 * MANY;
     bool depthwise = in == w->group && out == in;
     return sc_def(g, n->in[1])->op->flags & SC_CONST_OP &&
-           (depthwise ? out >= MANY : out / w->group >= MANY);
+           (depthwise ? out >= many : out / w->group >= many);
 }
 
 static bool window_wants_last(const Layout *x, const ScNode *n)
@@ -106,8 +108,7 @@ static bool window_wants_last(const Layout *x, const ScNode *n)
     n->op->window(x->g, n, &w);
     if (w.channels_last)
         return false;
-    return w.is_conv ? conv_wants_last(x->g, n, &w)
-                     : x->last[n->in[0]] != SC_POISON && n->n_out == 1;
+    return w.is_conv ? conv_wants_last(x, n, &w) : x->last[n->in[0]] != SC_POISON && n->n_out == 1;
 }
 
 static bool any_last(const Layout *x, const ScNode *n, uint32_t rank)

@@ -22,15 +22,26 @@ const ScType *match_type(const ScMatch *m, ScVal v)
     return sc_built(&m->b, v)->type;
 }
 
-bool match_near(double x, double c)
+/* c as a constant of a 16-bit type has it. */
+static double rounded(ScrtDtype t, double c)
 {
-    return fabs(x - c) <= 1e-3 * fabs(c);
+    uint16_t code = (uint16_t)scrt_round(t, c, false, SCRT_NEAREST);
+    return scrt_load(t, &code, 0);
+}
+
+/* Products of constants err by a unit or two of their type. In f32, what was a constant of f16 or
+ * bf16 before a cast is one still. */
+bool match_near(const ScMatch *m, double x, double c)
+{
+    ScrtDtype t = sc_type_of(m->g, m->n->first)->dtype;
+    double part = t == SCRT_F16 ? 0x1p-10 : t == SCRT_BF16 ? 0x1p-7 : 1e-5;
+    return fabs(x - c) <= part * fabs(c) || x == rounded(SCRT_F16, c) || x == rounded(SCRT_BF16, c);
 }
 
 bool match_about(const ScMatch *m, ScVal v, double c)
 {
     double x;
-    return sc_built_splat(&m->b, v, &x) && match_near(x, c);
+    return sc_built_splat(&m->b, v, &x) && match_near(m, x, c);
 }
 
 bool match_with_const(ScMatch *m, ScVal v, const ScOp *op, double c, ScVal *ret)

@@ -33,8 +33,9 @@ void match_begin(ScMatch *m);
 /* v's node is of this row; *ret is a copy of it, for building moves nodes. */
 bool match_is(ScMatch *m, ScVal v, const ScOp *op, ScNode *ret);
 const ScType *match_type(const ScMatch *m, ScVal v);
-/* Numbers as exporters write them: rounded to f16, with few digits. */
-bool match_near(double x, double c);
+/* x is c as far as the type of the idiom's result can say it: to a unit or two of a 16-bit type, to
+ * 1e-5 in f32, where c rounded to f16 or bf16 counts too. */
+bool match_near(const ScMatch *m, double x, double c);
 /* v is a float constant that is about c everywhere. */
 bool match_about(const ScMatch *m, ScVal v, double c);
 /* v is op of *ret and a constant about c; in either order where op commutes. */

@@ -48,8 +48,8 @@ static bool gate_of_1(ScMatch *m, ScVal v, ScVal x)
 {
     ScNode n;
     return match_is(m, v, &sc_op_hard_sigmoid, &n) && n.in[0] == x &&
-           match_near(sc_attr_named(&n, "alpha")->f, 1.0 / 6) &&
-           match_near(sc_attr_named(&n, "beta")->f, 0.5);
+           match_near(m, sc_attr_named(&n, "alpha")->f, 1.0 / 6) &&
+           match_near(m, sc_attr_named(&n, "beta")->f, 0.5);
 }
 
 /* Two factors, x and its gate, in any order, and a sixth where the gate goes up to 6. */
@@ -68,8 +68,8 @@ static ScVal hard_swish(ScMatch *m)
     }
     for (uint32_t i = 0; p.n == 2 && i < 2; i++) {
         ScVal x = p.factor[i], gate = p.factor[1 - i];
-        if ((match_near(p.c, 1) && gate_of_1(m, gate, x)) ||
-            (match_near(p.c, 1.0 / 6) && gate_of_6(m, gate, x)))
+        if ((match_near(m, p.c, 1) && gate_of_1(m, gate, x)) ||
+            (match_near(m, p.c, 1.0 / 6) && gate_of_6(m, gate, x)))
             return sc_op(&m->b, hard_swish, x);
     }
     return SC_POISON;

@@ -9,7 +9,7 @@ static bool scaled(ScMatch *m, ScVal v, ScVal x, double c)
 {
     ScProduct p = {.c = 1, .whole = x};
     match_product(m, v, &p, 0);
-    return p.n == 1 && p.factor[0] == x && match_near(p.c, c);
+    return p.n == 1 && p.factor[0] == x && match_near(m, p.c, c);
 }
 
 /* v is about c times the k-th power of x. */
@@ -18,9 +18,9 @@ static bool cubic(ScMatch *m, ScVal v, ScVal x, double c)
     ScProduct p = {.c = 1, .whole = x};
     ScVal base;
     match_product(m, v, &p, 0);
-    if (p.n == 1 && match_near(p.c, c))
+    if (p.n == 1 && match_near(m, p.c, c))
         return match_with_const(m, p.factor[0], &sc_op_pow, 3, &base) && base == x;
-    return p.n == 3 && match_near(p.c, c) && p.factor[0] == x && p.factor[1] == x &&
+    return p.n == 3 && match_near(m, p.c, c) && p.factor[0] == x && p.factor[1] == x &&
            p.factor[2] == x;
 }
 
@@ -37,7 +37,8 @@ static bool gelu_gate(ScMatch *m, ScVal v, ScVal x, bool *ret_tanh)
     if (!match_is(m, v, &sc_op_tanh, &f))
         return false;
     match_product(m, f.in[0], &p, 0);
-    if (p.n != 1 || !match_near(p.c, sqrt(2 / M_PI)) || !match_is(m, p.factor[0], &sc_op_add, &sum))
+    if (p.n != 1 || !match_near(m, p.c, sqrt(2 / M_PI)) ||
+        !match_is(m, p.factor[0], &sc_op_add, &sum))
         return false;
     return (sum.in[0] == x && cubic(m, sum.in[1], x, 0.044715)) ||
            (sum.in[1] == x && cubic(m, sum.in[0], x, 0.044715));
@@ -81,7 +82,7 @@ static bool gelu_of(ScMatch *m, ScVal x, bool *ret_tanh)
     match_begin(m);
     match_product(m, m->in[0], &p, 0);
     match_product(m, m->in[1], &p, 0);
-    if (p.n != 2 || !match_near(p.c, 0.5) || (p.factor[0] != x && p.factor[1] != x))
+    if (p.n != 2 || !match_near(m, p.c, 0.5) || (p.factor[0] != x && p.factor[1] != x))
         return false;
     ScVal other = p.factor[p.factor[0] == x];
     return match_with_const(m, other, &sc_op_add, 1, &gate) && gelu_gate(m, gate, x, ret_tanh);

@@ -36,6 +36,22 @@ static size_t source_index(const ScType *t, uint32_t rank, const int64_t *dims, 
     return at;
 }
 
+/* What a type holds of a number: an integer modulo its width. Terms are taken to fit 32 bits; of
+ * narrower integers they are not known, nor is a number that a float would round. */
+static const ScTerm *held(ScCtx *cx, ScrtDtype dtype, const ScTerm *t)
+{
+    int64_t c, bits = 0;
+    bool is_float = scrt_dtype_is_float(dtype);
+    if (dtype == SCRT_BOOL)
+        return t;
+    if (!sc_term_const(t, &c))
+        return scrt_dtype_bits(dtype) >= 32 ? t : NULL;
+    if (is_float)
+        return scrt_dtype_bits(dtype) >= 32 && c > -(1 << 24) && c < 1 << 24 ? t : NULL;
+    scrt_store_int(dtype, &bits, 0, c);
+    return sc_term(cx, scrt_load_int(dtype, &bits, 0));
+}
+
 bool sc_ops_content(ScInfer *in, ScTermFn *f)
 {
     int64_t dims[SCRT_MAX_RANK];
@@ -55,7 +71,7 @@ bool sc_ops_content(ScInfer *in, ScTermFn *f)
     for (size_t i = 0; i < n; i++) {
         for (uint32_t k = 0; k < in->n_in; k++)
             x[k] = in->content[k][source_index(in->in[k], t->rank, dims, i)];
-        if (!(out[i] = f(in->cx, x)))
+        if (!(out[i] = f(in->cx, x)) || !(out[i] = held(in->cx, t->dtype, out[i])))
             return true;
     }
     in->ret_content[0] = out;

@@ -14,6 +14,12 @@ static const ScTerm *truth_term(ScCtx *cx, const ScTerm *const *x)
     return r.lo > 0 || r.hi < 0 || sc_term_is(x[0], 0) ? sc_term(cx, !sc_term_is(x[0], 0)) : NULL;
 }
 
+static const ScTerm *same_term(ScCtx *cx, const ScTerm *const *x)
+{
+    (void)cx;
+    return x[0];
+}
+
 static bool infer_cast(ScInfer *in)
 {
     if (in->attr[TO].dtype == SCRT_STRING || in->in[0]->dtype == SCRT_STRING)
@@ -23,7 +29,7 @@ static bool infer_cast(ScInfer *in)
                              (long long)in->attr[ROUND_MODE].i);
     in->ret[0] = sc_type_with(in->cx, in->in[0], in->attr[TO].dtype);
     bool to_bool = in->attr[TO].dtype == SCRT_BOOL && in->in[0]->dtype != SCRT_BOOL;
-    return to_bool ? sc_ops_content(in, truth_term) : sc_ops_same_content(in);
+    return sc_ops_content(in, to_bool ? truth_term : same_term);
 }
 
 static bool eval_cast(ScEval *e)

@@ -444,10 +444,43 @@ def control():
          words="functions call each other")
 
 
+def widths():
+    """What is known of an integer tensor's elements wraps as its type does."""
+    x = {"x": ramp(1)}
+    for name, op, dtype, a, b in (("add-u8", "Add", np.uint8, 200, 100), ("mul-i8", "Mul", np.int8, 100, 3),
+                                  ("sub-u16", "Sub", np.uint16, 3, 65530), ("mul-i16", "Mul", np.int16, 300, 219),
+                                  ("mul-u32", "Mul", np.uint32, 65537, 65537), ("mul-i32", "Mul", np.int32, 65537, 65536),
+                                  ("max-u8", "Max", np.uint8, 3, 200)):
+        wide = {"Add": a + b, "Sub": a - b, "Mul": a * b, "Max": max(a, b)}[op]
+        n = wide % (1 << 8 * np.dtype(dtype).itemsize)
+        if n > 100000:
+            n = n % 100000  # the sum below
+        case(f"width-{name}", [node(op, "a b", "s"), node("Cast", "s", "w", to=onnx.TensorProto.INT64),
+                               node("Mod", "w m", "n"), node("Expand", "x n")], x,
+             {"a": np.array([a], dtype), "b": np.array([b], dtype), "m": ints(100000)},
+             want={"y": np.broadcast_to(x["x"], (n,))})
+    case("width-cast", [node("Cast", "a", "s", to=onnx.TensorProto.UINT8), node("Cast", "s", "n", to=onnx.TensorProto.INT64),
+                        node("Expand", "x n")], x, {"a": ints(300)}, want={"y": np.broadcast_to(x["x"], (44,))})
+
+
+def near():
+    """Constants that are not quite an idiom's stay what they are."""
+    x = {"x": ramp(6, by=0.7)}
+    root = F32(np.sqrt(2))
+    for name, one, two, by in (("sum", 1.0009, 2, root), ("half", 1, 2.001, root), ("root", 1, 2, F32(1.4149))):
+        case(f"near-gelu-{name}", [node("Div", "x r", "a"), node("Erf", "a", "e"), node("Add", "e o", "s"),
+                                   node("Mul", "x s", "p"), node("Div", "p h")], x,
+             {"r": by, "o": F32(one), "h": F32(two)})
+    rows = {"x": ramp(2, 8, by=0.3)}
+    case("near-layernorm", [node("ReduceMean", "x", "m", axes=[-1]), node("Sub", "x m", "d"), node("Pow", "d p", "q"),
+                            node("ReduceMean", "q", "v", axes=[-1]), node("Add", "v e", "w"), node("Sqrt", "w", "s"),
+                            node("Div", "d s")], rows, {"p": F32(4), "e": F32(1e-5)})
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, control):
+                 sizes, control, widths, near):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
