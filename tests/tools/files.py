@@ -133,7 +133,7 @@ def archives(tmp):
     scalec("compile", MNIST, "-o", exe)
     for shape, dtype in (((300 << 20,), np.uint8), ((16 << 20, 4), np.float32)):
         np.savez_compressed(npz, Input3=np.zeros(shape, dtype))
-        for args in (["run", MNIST, "-i", npz], ["run", MNIST, "--data", npz],
+        for args in (["run", MNIST, "-i", npz], ["check", MNIST, "--recipe", "fp8", "--data", npz],
                      ["dump", MNIST, "--calibrate", npz, "--recipe", "fp8"]):
             err = bounded(*args, megabytes=150)
             assert npz in err and "Input3" in err, err
