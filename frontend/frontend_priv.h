@@ -121,6 +121,7 @@ extern const ImAdapter im_attention_adapters[];
 extern const ImAdapter im_einsum_adapters[];
 extern const ImAdapter im_grid_adapters[];
 extern const ImAdapter im_gate_adapters[];
+extern const ImAdapter im_pick_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's. */
 bool im_conv(const ImNode *n, ScVal *ret_out);
 extern const ImAdapter im_control_adapters[];

@@ -477,10 +477,29 @@ def near():
                             node("Div", "d s")], rows, {"p": F32(4), "e": F32(1e-5)})
 
 
+def picks():
+    """Elements by positions along several axes, negative ones too, of symbolic extents; of equal ones the first."""
+    x, two = ramp(3, 4, 5), {"x": ["n", 4, 5]}
+    case("gathernd-two", node("GatherND", "x i"), {"x": x, "i": np.array([[0, 1], [-1, -4]])}, dims={"x": ["n", "m", 5]})
+    case("gathernd-batch", node("GatherND", "x i", batch_dims=1), {"x": x, "i": np.array([[[1]], [[-1]], [[0]]])}, dims=two,
+         want={"y": np.stack([x[0, 1:2], x[1, 3:4], x[2, 0:1]])})
+    case("gathernd-deep", node("GatherND", "x i"), {"x": x, "i": np.array([[0, 1, 2, 3]])}, dims={"x": ["n", 4, 5]},
+         words="4 positions for 3 axes")
+    i = np.array([[[-1, 0]], [[2, 1]]])
+    case("gatherelements", node("GatherElements", "x i", axis=-1), {"x": x, "i": i}, dims={"x": ["n", 4, 5], "i": ["k", 1, 2]},
+         want={"y": np.take_along_axis(x[:2, :1], i, axis=-1)})
+    case("gatherelements-more", node("GatherElements", "x i", axis=2), {"x": x, "i": np.zeros((4, 1, 1), I64)},
+         dims={"x": ["n", 4, 5], "i": ["k", 1, 1]}, words="extents of the indices")
+    y = np.array([[1, 3, 3, np.nan], [2, 2, 1, 0], [5, 5, 5, 5]], F32)
+    for last in (0, 1):
+        case(f"argmax-{last}", node("ArgMax", "x", axis=1, select_last_index=last), {"x": y}, dims={"x": ["n", "m"]})
+    case("argmin-u8", node("ArgMin", "x", axis=0, keepdims=0), {"x": ramp(4, 3, dtype=np.uint8)}, dims={"x": ["n", 3]})
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, control, widths, near):
+                 sizes, control, widths, near, picks):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
