@@ -216,7 +216,7 @@ def options(tmp):
 def bare_object(tmp):
     """A C program of its own: the header alone names the model, the object holds the weights."""
     obj, main, exe = (os.path.join(tmp, n) for n in ("digit.o", "main.c", "main"))
-    scalec("compile", MNIST, "--recipe", "fp8", "--emit", "obj", "--symbol", "digit", "-o", obj)
+    link = scalec("compile", MNIST, "--recipe", "fp8", "--emit", "obj", "--symbol", "digit", "-o", obj, "--print-link")
     x, y = (os.path.join(tmp, n) for n in ("x.f32", "y.npy"))
     np.load(DIGIT).astype(np.float32).tofile(x)
     scalec("run", MNIST, "--recipe", "fp8", "-i", DIGIT, "-o", y)
@@ -238,10 +238,8 @@ int main(int argc, char **argv)
     return fclose(f);
 }
 """)
-    include = ["-I" + tmp, "-I" + os.path.join(SOURCE, "runtime"), "-I" + SOURCE]
-    lib = os.path.join(os.path.abspath(os.environ["SCT_BUILD"]), "runtime", "libscrt.a")
-    subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", *include, main, obj, lib, "-lm", "-pthread", "-o", exe],
-                   check=True)
+    include = ["-I" + tmp, *("-I" + os.path.join(os.path.abspath(SOURCE), d) for d in ("runtime", "."))]
+    subprocess.run([*link.split(), "-Wall", "-Wextra", "-Werror", *include, "-o", exe], check=True, cwd=tmp)
     got = subprocess.run([exe, x], capture_output=True, text=True, check=True).stdout.split()
     np.testing.assert_array_equal(np.array(got, np.float32), np.load(y)[0])
     header = write(os.path.join(tmp, "alone.c"), '#include "digit.h"\n#include "digit.h"\n')

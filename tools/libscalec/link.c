@@ -45,6 +45,15 @@ static const char *runtime_dir(ScArena *a)
     return has_runtime(a, SC_PREFIX "/" SC_LIBDIR) ? SC_PREFIX "/" SC_LIBDIR : NULL;
 }
 
+const char *scalec_link_line(ScCtx *cx, ScalecOutput kind, const char *path)
+{
+    ScArena *a = sc_ctx_arena(cx);
+    const char *dir = runtime_dir(a);
+    if (kind == SCALEC_SO)
+        return sc_printf(a, "cc main.c %s", path);
+    return sc_printf(a, "cc main.c %s %s/libscrt.a -lm -pthread", path, dir ? dir : "DIR");
+}
+
 /* --- The C compiler --------------------------------------------------------------------------- */
 
 static volatile pid_t linker; /* the process group of cc while it runs; 0: it does not */

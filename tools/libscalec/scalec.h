@@ -113,10 +113,6 @@ ScGraph *scalec_rewrite(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt);
 /* Pipeline and codegen; takes m->graph over. The object's ScrtModel.info says how it was made. */
 ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit);
 
-/* Writes what --emit names: exe and so are linked by `cc` with the runtime's libraries, which are
- * looked for in $SCALEC_LIBDIR, then beside this program, then where they were installed; obj comes
- * with a header (model.o: model.h). Weights above the embed limit go to PATH.weights. All to
- * temporary names, then renamed. */
 /* For a program's main: SIGINT, SIGTERM and SIGHUP end cc where it runs and remove what is
  * temporary before they end the process. */
 void scalec_end_on_signals(void);
@@ -128,7 +124,14 @@ typedef enum ScalecOutput {
     SCALEC_ASM,
     SCALEC_LLVM
 } ScalecOutput;
+/* Writes what --emit names: exe and so are linked by `cc` with the runtime's libraries, which are
+ * looked for in $SCALEC_LIBDIR, then beside this program, then where they were installed; obj comes
+ * with a header (model.o: model.h). Weights above the embed limit go to PATH.weights. All to
+ * temporary names, then renamed. */
 bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *path);
+/* The command that links main.c with an object or shared object written to path; the folder of the
+ * runtime's library is DIR where it was not found. The session's. */
+const char *scalec_link_line(ScCtx *cx, ScalecOutput kind, const char *path);
 /* Frees what scalec_compile gave, and a file of weights that scalec_write did not take. */
 void scalec_object_free(ScObject *o);
 

@@ -118,5 +118,7 @@ int cmd_compile(Cli *cli)
     ok = hooks_end(cli, samples, o != NULL) && scalec_write(cli->cx, o, kinds[k].out, cli->output);
     scalec_object_free(o);
     sc_graph_free(m.graph);
+    if (ok && cli->print_link)
+        printf("%s\n", scalec_link_line(cli->cx, kinds[k].out, cli->output));
     return ok ? cli_done(cli) : cli_failed(cli);
 }

@@ -115,17 +115,17 @@ const CliOption cli_options[] = {
     [O_REPEAT] = {"repeat", "N", "run N times, states moving on", 0, RUN},
     [O_STATE_LOAD] = {"state-load", "FILE", "states to begin with (.npz)", 0, RUN},
     [O_STATE_SAVE] = {"state-save", "FILE", "where the states go at the end (.npz)", 0, RUN},
-    [O_STAGE] =
-        {"stage", "STAGE",
-         "import, fold, simplify, raise, scalify, quantize, settle, expand or fuse (default)", 0,
-         DUMP},
+    [O_STAGE] = {"stage", "STAGE",
+                 "import, fold, simplify, raise, scalify, quantize, settle, expand, layout or fuse "
+                 "(default)",
+                 0, DUMP},
     [O_FORMAT] = {"format", "F", "text (default), dot or json", 0, DUMP, .choice = "text dot json"},
     [O_DTYPE] = {"dtype", "T", "only operators that take this element type", 0, OPS},
     [O_JSON] = {"json", NULL, "print JSON for programs", 0, RUN | CHECK | OPS | COMPILE | DUMP},
     [O_INTERNAL] = {"internal", NULL, "the compiler's own rows as well", 0, OPS},
     [O_ALL] = {"all", NULL, "every error and warning", 0, EXPLAIN},
-    [O_PRINT_LINK] = {"print-link", NULL, "say how a program is linked with the result", 0,
-                      COMPILE},
+    [O_PRINT_LINK] = {"print-link", NULL, "say how a program is linked with the result, so or obj",
+                      0, COMPILE},
     [O_VERBOSE] = {"verbose", NULL, "every node that is not supported, not the operators alone",
                    'v', MODEL | OPS},
     [O_HELP] = {"help", NULL, "this text", 'h', ~0u},
@@ -411,6 +411,10 @@ bool cli_check(const Cli *cli)
                     "--save-stats: nothing is measured, --calibrate gives statistics already") ||
              misuse(cli, cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate,
                     "--scales calibrate needs --calibrate FILE") ||
+             misuse(cli,
+                    cli->print_link &&
+                        (!cli->emit || (strcmp(cli->emit, "so") && strcmp(cli->emit, "obj"))),
+                    "--print-link is for what programs are linked with: --emit so or obj") ||
              misuse(cli, cli->eval_each && !cli->data, "--eval-each needs inputs: --data PATH") ||
              misuse(cli, compile && cli->data && !cli->eval_each,
                     "--data is for --eval-each here; --calibrate FILE measures scales") ||
