@@ -173,12 +173,18 @@ bool sc_infer_same(ScInfer *in)
     return true;
 }
 
-/* The common extent of two, guarded where it is not certain, or NULL where there is none. */
+/* The common extent of two, guarded where it is not certain, or NULL where there is none. Where it
+ * is known to be one of them, the other is that or 1. */
 static const ScTerm *common_extent(const ScInfer *in, const ScTerm *a, const ScTerm *b)
 {
-    return sc_holds(in, SC_GUARD_MEET, a, b, "extents that meet in a broadcast")
-               ? sc_term_bcast(in->cx, a, b)
-               : NULL;
+    static const char why[] = "extents that meet in a broadcast";
+    int64_t c;
+    if (!sc_term_const(a, &c) && !sc_term_const(b, &c)) {
+        const ScTerm *t = sc_term_bcast(in->cx, a, b);
+        if (t == a || t == b)
+            return sc_holds(in, SC_GUARD_FITS, t == a ? b : a, t, why) ? t : NULL;
+    }
+    return sc_holds(in, SC_GUARD_MEET, a, b, why) ? sc_term_bcast(in->cx, a, b) : NULL;
 }
 
 bool sc_broadcast(const ScInfer *in, const ScType *a, const ScType *b, uint32_t *ret_rank,

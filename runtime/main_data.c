@@ -94,7 +94,7 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
     fputs(": output ", stdout);
     print_text(stdout, c->entry->out[k].name);
     printf(": %lld of %lld elements differ; worst at %lld: %.9g, expected %.9g\n", (long long)d.bad,
-           (long long)(d.count * parts(want->dtype)), (long long)d.worst_at, d.got, d.want);
+           (long long)d.count * parts(want->dtype), (long long)d.worst_at, d.got, d.want);
 }
 
 /* --- Sets ------------------------------------------------------------------------------------- */

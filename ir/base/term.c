@@ -399,20 +399,44 @@ const ScTerm *sc_term_log2(ScCtx *cx, const ScTerm *a)
     return sc_term_make(cx, SC_T_LOG2, false, 0, 1, &a, NULL);
 }
 
-/* Where x meets min(x,c), c > 1, they are equal or x is 1 and so is the other: their common extent
- * is x. Exported causal masks, sliced to min(n,1024), would otherwise double a term in each layer.
- */
-static uint32_t drop_capped(uint32_t n, const ScTerm **arg)
+/* Whether t is never more than x, which is an extent: t is x, a min with such an operand, a max of
+ * such and 0, a sum in which a min's operand gives one. */
+static bool at_most(ScCtx *cx, const ScTerm *t, const ScTerm *x, uint32_t depth)
+{
+    bool any = false, all = true;
+    if (t == x)
+        return true;
+    for (uint32_t i = 0; depth && i < t->n; i++) {
+        const ScTerm *u = t->arg[i];
+        if (t->kind == SC_T_MIN || t->kind == SC_T_MAX) {
+            bool is = at_most(cx, u, x, depth - 1);
+            any = any || is;
+            all = all && is;
+        } else if (t->kind == SC_T_SUM && t->coef[i] == 1 && u->kind == SC_T_MIN) {
+            const ScTerm *rest = sc_term_sub(cx, t, u);
+            for (uint32_t k = 0; k < u->n && !any; k++)
+                any = at_most(cx, sc_term_add(cx, rest, u->arg[k]), x, depth - 1);
+        }
+    }
+    if (t->kind == SC_T_MAX)
+        return depth && t->n && all && (!t->has_c || t->c <= 0);
+    return any;
+}
+
+/* Where x meets an extent that is never more than x, they are equal or the other is 1: their common
+ * extent is x (where x is 1 and the other 0 the guard of the meeting refuses them). Exported causal
+ * masks, sliced to min(n,1024) or to the last n of what a cache holds, would otherwise double a
+ * term in each layer. */
+static uint32_t drop_lesser(ScCtx *cx, uint32_t n, const ScTerm **arg)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < n; i++) {
         const ScTerm *t = arg[i];
-        bool capped = false;
-        if (t->kind == SC_T_MIN && t->n == 1 && t->has_c && t->c > 1)
-            for (uint32_t k = 0; k < n && !capped; k++)
-                capped = k != i && arg[k] == t->arg[0];
-        if (!capped)
-            arg[kept++] = t; /* what is overwritten was dropped: its own x is another's place */
+        bool lesser = false;
+        for (uint32_t k = 0; k < n && !lesser; k++) /* those before kept stay, those after i too */
+            lesser = (k < kept || k > i) && at_most(cx, t, arg[k], 6);
+        if (!lesser)
+            arg[kept++] = t;
     }
     return kept;
 }
@@ -443,7 +467,7 @@ const ScTerm *sc_term_bcast(ScCtx *cx, const ScTerm *a, const ScTerm *b)
         if (k == na)
             arg[n++] = t;
     }
-    n = drop_capped(n, arg);
+    n = drop_lesser(cx, n, arg);
     qsort(arg, n, sizeof *arg, cmp_terms);
     const ScTerm *t = n == 1 ? arg[0] : sc_term_make(cx, SC_T_BCAST, false, 0, n, arg, NULL);
     free(arg);
