@@ -173,16 +173,19 @@ bool sc_infer_same(ScInfer *in)
     return true;
 }
 
-/* The common extent of two, guarded where it is not certain, or NULL where there is none. Where it
- * is known to be one of them, the other is that or 1. */
+/* The common extent of two, guarded where it is not certain, or NULL where there is none. A common
+ * extent may leave out one that is never more than another, which is then that one or 1: so where
+ * it is more than the two side by side, each of them must fit it. */
 static const ScTerm *common_extent(const ScInfer *in, const ScTerm *a, const ScTerm *b)
 {
     static const char why[] = "extents that meet in a broadcast";
     int64_t c;
     if (!sc_term_const(a, &c) && !sc_term_const(b, &c)) {
         const ScTerm *t = sc_term_bcast(in->cx, a, b);
-        if (t == a || t == b)
-            return sc_holds(in, SC_GUARD_FITS, t == a ? b : a, t, why) ? t : NULL;
+        if (t == a || t == b || a->kind == SC_T_BCAST || b->kind == SC_T_BCAST)
+            return sc_holds(in, SC_GUARD_FITS, a, t, why) && sc_holds(in, SC_GUARD_FITS, b, t, why)
+                       ? t
+                       : NULL;
     }
     return sc_holds(in, SC_GUARD_MEET, a, b, why) ? sc_term_bcast(in->cx, a, b) : NULL;
 }

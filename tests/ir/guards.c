@@ -85,6 +85,26 @@ static bool run(const ScGraph *g, uint32_t n, const ScBinding *env)
     return ok;
 }
 
+/* An extent that is left out of a common one, since it is never more than another, is that or 1:
+ * also where a third one hides it (x is 1, what is cut from c is nothing, q is 1). */
+START_TEST(lesser_extents_fit)
+{
+    ScGraph *g = sct_graph(
+        cx, "graph @g(%x: f32[n], %q: f32[q], %k: f32[p], %c: f32[n+p]) -> (%y) {\n"
+            "  %m = slice %c {starts = [p], ends = [8], axes = [0]} : f32[max(-p+min(n+p,8),0)]\n"
+            "  %a = add %m, %q : f32[bcast(max(-p+min(n+p,8),0),q)]\n"
+            "  %y = add %a, %x : f32[bcast(n,q)] from \"second\"\n"
+            "}\n");
+    ScBinding env[3] = {{sc_intern(cx, "n"), 3}, {sc_intern(cx, "q"), 1}, {sc_intern(cx, "p"), 2}};
+    ck_assert_msg(run(g, 3, env), "%s", sct_messages(cx));
+    env[0].value = 1;
+    env[2].value = 8;
+    ck_assert(!run(g, 3, env));
+    ck_assert_ptr_nonnull(strstr(sct_messages(cx), "\"second\""));
+    sc_graph_free(g);
+}
+END_TEST
+
 /* Through every pass, kernels included. */
 START_TEST(guards_stay)
 {
@@ -188,6 +208,7 @@ int main(void)
     TCase *t = tcase_create("guards");
     tcase_add_checked_fixture(t, begin, end);
     tcase_add_loop_test(t, rules_say_what_they_need, 0, (int)(sizeof rules / sizeof *rules));
+    tcase_add_test(t, lesser_extents_fit);
     tcase_add_test(t, guards_stay);
     tcase_add_test(t, a_shape_is_an_input);
     tcase_add_test(t, binders_live_as_long_as_their_symbols);
