@@ -269,6 +269,11 @@ LLVMValueRef cg_min_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
     return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), a, b, "");
 }
 
+LLVMValueRef cg_max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
+{
+    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), b, a, "");
+}
+
 LLVMValueRef cg_cdiv_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
 {
     LLVMValueRef up = LLVMBuildAdd(cg->b, a, LLVMBuildSub(cg->b, b, cg_int(cg, 1), ""), "");

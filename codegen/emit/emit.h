@@ -64,7 +64,8 @@ LLVMValueRef cg_fconst(LLVMTypeRef t, double x);  /* float or vector of them */
 LLVMValueRef cg_splat(Cg *cg, LLVMValueRef x, uint32_t w);
 LLVMValueRef cg_mul_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* i64; folds 0 and 1 */
 LLVMValueRef cg_add_int(Cg *cg, LLVMValueRef a, LLVMValueRef b);
-LLVMValueRef cg_min_int(Cg *cg, LLVMValueRef a, LLVMValueRef b);  /* signed */
+LLVMValueRef cg_min_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* signed */
+LLVMValueRef cg_max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef cg_cdiv_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* a >= 0, b > 0 */
 LLVMValueRef cg_gep(Cg *cg, LLVMTypeRef element, LLVMValueRef base, LLVMValueRef index);
 LLVMValueRef cg_shl(Cg *cg, LLVMValueRef x, int64_t n);    /* x << n */

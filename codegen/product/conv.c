@@ -155,45 +155,20 @@ static void weight_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row,
 
 /* --- The result ------------------------------------------------------------------------------ */
 
-typedef struct Finish {
-    const Conv *c;
-    CgEpiRow row;
-    LLVMValueRef acc; /* of column 0 of this row of the result */
-} Finish;
-
-static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
-{
-    const Finish *f = arg;
-    const CgTile *t = &f->c->w.tile;
-    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, w), cg_gep(cg, t->el, f->acc, i), "");
-    LLVMSetAlignment(x, t->size);
-    int bias = f->c->w.desc.bias;
-    if (bias >= 0) {
-        CgVal y = cg_epi_operand(cg, f->c->w.epi, &f->row, (uint32_t)bias, i, w, mask);
-        x = LLVMBuildFAdd(cg->b, x, y.v, "");
-    }
-    cg_epi_store(cg, f->c->w.epi, &f->row, i, x, w, mask);
-}
-
-static LLVMValueRef max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
-{
-    LLVMValueRef less = LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, "");
-    return LLVMBuildSelect(cg->b, less, b, a, "");
-}
-
 /* The part of one row of the result (or of all of it, where merged) that lies in the panel. */
-static void finish_row(Cg *cg, Finish *f, const CgAt *at, LLVMValueRef const *idx, uint32_t n_idx,
-                       LLVMValueRef begin, const ScTerm *length, LLVMValueRef acc)
+static void finish_row(Cg *cg, const Conv *c, const CgAt *at, LLVMValueRef const *idx,
+                       uint32_t n_idx, LLVMValueRef begin, const ScTerm *length, LLVMValueRef acc)
 {
-    const CgTile *t = &f->c->w.tile;
+    const CgWindow *w = &c->w;
     LLVMBuilderRef b = cg->b;
-    LLVMValueRef from = LLVMBuildSub(b, max_int(cg, at->col0, begin), begin, "");
+    LLVMValueRef zero = cg_int(cg, 0);
+    LLVMValueRef from = LLVMBuildSub(b, cg_max_int(cg, at->col0, begin), begin, "");
     LLVMValueRef end = LLVMBuildSub(b, at->col1, begin, "");
     end = cg_min_int(cg, end, cg_term(cg, length));
     CgIf some = cg_if(cg, LLVMBuildICmp(b, LLVMIntSLT, from, end, ""));
-    f->row = cg_epi_row(cg, f->c->w.epi, idx, n_idx);
-    f->acc = cg_gep(cg, t->el, acc, LLVMBuildSub(b, begin, at->col0, ""));
-    cg_lanes(cg, from, end, t->w, finish_lanes, f);
+    CgEpiRow row = cg_epi_row(cg, w->epi, idx, n_idx);
+    acc = cg_gep(cg, w->tile.el, acc, LLVMBuildSub(b, begin, at->col0, ""));
+    cg_finish_row(cg, &w->tile, w->epi, &row, w->desc.bias, acc, zero, from, end, zero);
     cg_endif(cg, &some);
 }
 
@@ -205,9 +180,8 @@ static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), idx[SCRT_MAX_RANK];
     idx[0] = at->inner;
     idx[1] = cg_add_int(cg, cg_mul_int(cg, at->outer, cg_term(cg, c->rows)), row);
-    Finish f = {.c = c};
     if (c->merged) {
-        finish_row(cg, &f, at, idx, 2, zero, j->cols, acc);
+        finish_row(cg, c, at, idx, 2, zero, j->cols, acc);
         return;
     }
     LLVMValueRef pitch = cg_term(cg, c->extent[w->ns - 1]);
@@ -221,7 +195,7 @@ static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
         inside = LLVMBuildAnd(b, inside, is, "");
     }
     CgIf in = cg_if(cg, inside);
-    finish_row(cg, &f, at, idx, 1 + w->ns, cg_mul_int(cg, r.i, pitch), w->out[w->ns - 1], acc);
+    finish_row(cg, c, at, idx, 1 + w->ns, cg_mul_int(cg, r.i, pitch), w->out[w->ns - 1], acc);
     cg_endif(cg, &in);
     cg_next(cg, &r);
 }

@@ -33,14 +33,9 @@ typedef struct Walk { /* one row of A: where its runs lie */
     LLVMValueRef dst;
 } Walk;
 
-static LLVMValueRef max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
-{
-    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), b, a, "");
-}
-
 static LLVMValueRef clamp(Cg *cg, LLVMValueRef x, LLVMValueRef lo, LLVMValueRef hi)
 {
-    return cg_min_int(cg, max_int(cg, x, lo), hi);
+    return cg_min_int(cg, cg_max_int(cg, x, lo), hi);
 }
 
 /* Index in x along spatial dim d for position k of the window there; *inside becomes false where x
@@ -97,7 +92,7 @@ static void copy_run(Cg *cg, const Walk *w, LLVMValueRef r)
         hi = cg_mul_int(cg, LLVMBuildSub(cg->b, extent, first, ""), channels);
         address = cg_add_int(cg, address, cg_mul_int(cg, first, cg_term(cg, c->x.stride[ns])));
     }
-    LLVMValueRef s = max_int(cg, LLVMBuildSub(cg->b, w->at->k0, begin, ""), zero);
+    LLVMValueRef s = cg_max_int(cg, LLVMBuildSub(cg->b, w->at->k0, begin, ""), zero);
     LLVMValueRef end = cg_add_int(cg, w->at->k0, w->at->n_k);
     LLVMValueRef e = cg_min_int(cg, LLVMBuildSub(cg->b, end, begin, ""), run);
     lo = clamp(cg, lo, s, e);
@@ -146,35 +141,12 @@ static LLVMValueRef conv_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMValue
     return cg_filter_panel(cg, &c->filter, at, at->outer, at->b);
 }
 
-typedef struct Finish {
-    const Conv *c;
-    CgEpiRow row;
-    LLVMValueRef acc, col0, group; /* group: its first channel */
-} Finish;
-
-static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
-{
-    const Finish *f = arg;
-    const CgTile *t = &f->c->tile;
-    LLVMValueRef at = cg_gep(cg, t->el, f->acc, LLVMBuildSub(cg->b, i, f->col0, ""));
-    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, w), at, ""),
-                 channel = cg_add_int(cg, f->group, i);
-    LLVMSetAlignment(x, t->size);
-    if (f->c->desc.bias >= 0) {
-        CgVal y =
-            cg_epi_operand(cg, f->c->epi, &f->row, (uint32_t)f->c->desc.bias, channel, w, mask);
-        x = LLVMBuildFAdd(cg->b, x, y.v, "");
-    }
-    cg_epi_store(cg, f->c->epi, &f->row, channel, x, w, mask);
-}
-
 static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
 {
     const Conv *c = j->self;
-    Finish f = {.c = c, .acc = acc, .col0 = at->col0};
-    f.group = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.out));
-    f.row = cg_epi_flat_row(cg, c->epi, row, 1 + c->desc.n_spatial);
-    cg_lanes(cg, at->col0, at->col1, c->tile.w, finish_lanes, &f);
+    LLVMValueRef first = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.out));
+    CgEpiRow r = cg_epi_flat_row(cg, c->epi, row, 1 + c->desc.n_spatial);
+    cg_finish_row(cg, &c->tile, c->epi, &r, c->desc.bias, acc, at->col0, at->col0, at->col1, first);
 }
 
 /* --- The kernel ------------------------------------------------------------------------------ */

@@ -47,33 +47,12 @@ void cg_contract_a_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row,
     cg_row_copy(cg, &c->tile, &c->a, address, sk, at->n_k, dst);
 }
 
-typedef struct Finish {
-    const CgContract *c;
-    CgEpiRow row;
-    LLVMValueRef acc, col0;
-} Finish;
-
-static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
-{
-    const Finish *f = arg;
-    const CgTile *t = &f->c->tile;
-    LLVMValueRef at = cg_gep(cg, t->el, f->acc, LLVMBuildSub(cg->b, i, f->col0, ""));
-    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, w), at, "");
-    LLVMSetAlignment(x, t->size);
-    int bias = f->c->desc.bias;
-    if (bias >= 0) {
-        CgVal y = cg_epi_operand(cg, f->c->epi, &f->row, (uint32_t)bias, i, w, mask);
-        x = LLVMGetTypeKind(t->el) == LLVMIntegerTypeKind ? LLVMBuildAdd(cg->b, x, y.v, "")
-                                                          : LLVMBuildFAdd(cg->b, x, y.v, "");
-    }
-    cg_epi_store(cg, f->c->epi, &f->row, i, x, w, mask);
-}
-
 void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
 {
     const CgContract *c = j->self;
     LLVMValueRef idx[SCRT_MAX_RANK + 1];
     row_index(cg, c, at->outer, row, idx);
-    Finish f = {c, cg_epi_row(cg, c->epi, idx, c->nb + c->has_m), acc, at->col0};
-    cg_lanes(cg, at->col0, at->col1, c->tile.w, finish_lanes, &f);
+    CgEpiRow r = cg_epi_row(cg, c->epi, idx, c->nb + c->has_m);
+    cg_finish_row(cg, &c->tile, c->epi, &r, c->desc.bias, acc, at->col0, at->col0, at->col1,
+                  cg_int(cg, 0));
 }

@@ -26,11 +26,6 @@ bool cg_slide_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc
     return ret->epi != NULL;
 }
 
-static LLVMValueRef max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
-{
-    return LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, ""), b, a, "");
-}
-
 /* Along dim d: the window begins at `from` = index * stride - pad; those k with 0 <= from + k *
  * dilation < extent are [lo, hi). */
 static void clip(Cg *cg, const CgSlide *s, uint32_t d, CgSpot *at)
@@ -39,11 +34,11 @@ static void clip(Cg *cg, const CgSlide *s, uint32_t d, CgSpot *at)
     LLVMValueRef zero = cg_int(cg, 0), dilation = cg_int(cg, w->dilation[d]);
     LLVMValueRef from = cg_mul_int(cg, at->idx[1 + d], cg_int(cg, w->stride[d]));
     from = LLVMBuildSub(cg->b, from, cg_term(cg, w->pad_begin[d]), "");
-    LLVMValueRef before = max_int(cg, LLVMBuildSub(cg->b, zero, from, ""), zero);
+    LLVMValueRef before = cg_max_int(cg, LLVMBuildSub(cg->b, zero, from, ""), zero);
     LLVMValueRef left = LLVMBuildSub(cg->b, cg_term(cg, s->in[d]), from, "");
     LLVMValueRef size = cg_int(cg, w->kernel[d]);
     at->lo[d] = cg_cdiv_int(cg, before, dilation);
-    at->hi[d] = cg_min_int(cg, cg_cdiv_int(cg, max_int(cg, left, zero), dilation), size);
+    at->hi[d] = cg_min_int(cg, cg_cdiv_int(cg, cg_max_int(cg, left, zero), dilation), size);
     LLVMValueRef step = cg_mul_int(cg, from, cg_term(cg, s->x.stride[1 + d]));
     at->first = cg_add_int(cg, at->first, step);
 }

@@ -230,15 +230,9 @@ LLVMValueRef cg_threads(Cg *cg)
     return LLVMBuildZExt(cg->b, LLVMBuildLoad2(cg->b, m->i32, n, ""), m->i64, "");
 }
 
-static LLVMValueRef max_int(Cg *cg, LLVMValueRef a, LLVMValueRef b)
-{
-    LLVMValueRef less = LLVMBuildICmp(cg->b, LLVMIntSLT, a, b, "");
-    return LLVMBuildSelect(cg->b, less, b, a, "");
-}
-
 LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks)
 {
-    return cg_cdiv_int(cg, cg_int(cg, 20000), max_int(cg, clocks, cg_int(cg, 1)));
+    return cg_cdiv_int(cg, cg_int(cg, 20000), cg_max_int(cg, clocks, cg_int(cg, 1)));
 }
 
 typedef struct Copy {
@@ -267,6 +261,37 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
     cg_lanes(cg, cg_int(cg, 0), n, t->w, copy_lanes, &c);
 }
 
+typedef struct Finish {
+    const CgTile *t;
+    const CgEpi *epi;
+    const CgEpiRow *row;
+    int bias;
+    LLVMValueRef acc, begin, first;
+} Finish;
+
+static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Finish *f = arg;
+    LLVMTypeRef el = f->t->el;
+    LLVMValueRef column = cg_add_int(cg, f->first, i);
+    LLVMValueRef at = cg_gep(cg, el, f->acc, LLVMBuildSub(cg->b, i, f->begin, ""));
+    LLVMValueRef x = load(cg, cg_vec(el, w), at, f->t->size);
+    if (f->bias >= 0) {
+        CgVal y = cg_epi_operand(cg, f->epi, f->row, (uint32_t)f->bias, column, w, mask);
+        x = LLVMGetTypeKind(el) == LLVMIntegerTypeKind ? LLVMBuildAdd(cg->b, x, y.v, "")
+                                                       : LLVMBuildFAdd(cg->b, x, y.v, "");
+    }
+    cg_epi_store(cg, f->epi, f->row, column, x, w, mask);
+}
+
+void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, int bias,
+                   LLVMValueRef acc, LLVMValueRef begin, LLVMValueRef from, LLVMValueRef to,
+                   LLVMValueRef first)
+{
+    Finish f = {t, epi, row, bias, acc, begin, first};
+    cg_lanes(cg, from, to, t->w, finish_lanes, &f);
+}
+
 /* How the problem is cut: known to the entry and to the body, from the same numbers. */
 typedef struct Cut {
     LLVMValueRef rows, cols, depth, inner;
@@ -284,10 +309,10 @@ static Cut cut_job(Cg *cg, const CgJob *j)
              .depth = cg_term(cg, j->depth),
              .inner = cg_term(cg, j->inner)};
     c.panels = cg_cdiv_int(cg, c.cols, cg_int(cg, t->nr));
-    c.chunks = max_int(cg, cg_cdiv_int(cg, c.depth, cg_int(cg, t->kc)), one);
+    c.chunks = cg_max_int(cg, cg_cdiv_int(cg, c.depth, cg_int(cg, t->kc)), one);
     LLVMValueRef others = cg_mul_int(cg, cg_mul_int(cg, outer, c.inner), c.panels);
-    LLVMValueRef want = cg_cdiv_int(cg, cg_threads(cg), max_int(cg, others, one));
-    LLVMValueRef rows = max_int(cg, cg_cdiv_int(cg, c.rows, max_int(cg, want, one)), one);
+    LLVMValueRef want = cg_cdiv_int(cg, cg_threads(cg), cg_max_int(cg, others, one));
+    LLVMValueRef rows = cg_max_int(cg, cg_cdiv_int(cg, c.rows, cg_max_int(cg, want, one)), one);
     rows = cg_mul_int(cg, cg_cdiv_int(cg, rows, mr), mr);
     c.block = cg_min_int(cg, rows, cg_int(cg, t->rows));
     c.blocks = cg_cdiv_int(cg, c.rows, c.block);
