@@ -90,6 +90,18 @@ static bool write_model(CgModule *m, const CgKernels *k, CgModelParts *parts)
     return ok;
 }
 
+static bool make_kernels(CgModule *m, CgKernels *k)
+{
+    SC_STAGE(m->cx, "codegen");
+    return check_sizes(m, m->g, NULL) && cg_kernels(m, k) && cg_pack_operands(m, k);
+}
+
+static bool to_machine(CgModule *m, ScEmit emit, ScObject *o)
+{
+    SC_STAGE(m->cx, "LLVM");
+    return cg_optimize(m) && cg_emit_module(m, emit, o->arena, &o->bytes, &o->n);
+}
+
 static bool generate(CgModule *m, CgKernels *k, ScObject *o, ScEmit emit)
 {
     CgModelParts parts = {
@@ -97,9 +109,7 @@ static bool generate(CgModule *m, CgKernels *k, ScObject *o, ScEmit emit)
         .name = m->g->name ? m->g->name : "",
         .info = m->opt->info ? m->opt->info : "{}",
     };
-    if (!check_sizes(m, m->g, NULL) || !cg_kernels(m, k) || !cg_pack_operands(m, k) ||
-        !write_model(m, k, &parts) || !cg_optimize(m) ||
-        !cg_emit_module(m, emit, o->arena, &o->bytes, &o->n))
+    if (!make_kernels(m, k) || !write_model(m, k, &parts) || !to_machine(m, emit, o))
         return false;
     o->emit = emit;
     o->embedded = embeds(m);

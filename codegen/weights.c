@@ -178,6 +178,7 @@ static bool allocate(CgModule *m, int *ret_fd)
 
 bool cg_weights_write(CgModule *m)
 {
+    SC_STAGE(m->cx, "packing");
     CgWeights *w = &m->weights;
     ScrtHash hash = scrt_hash_begin();
     int fd;
@@ -185,6 +186,7 @@ bool cg_weights_write(CgModule *m)
     for (uint32_t i = 0; ok && i < w->n_entry; i++) {
         const CgEntry *e = &w->entry[i];
         Window window;
+        sc_stage_share(m->cx, e->offset, w->n);
         ok = open_window(m, fd, e, &window) && write_entry(m, e, window.at);
         if (ok) { /* with the zeros up to the next one */
             uint64_t end = i + 1 < w->n_entry ? w->entry[i + 1].offset : w->n;

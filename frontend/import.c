@@ -531,9 +531,11 @@ static bool import_graph(Import *im)
         !import_initializers(im, im->model->graph) || !import_inputs(im))
         return false;
     const uint32_t *order = im_order(im, g);
-    for (size_t i = 0; order && i < g->n_node; i++)
+    for (size_t i = 0; order && i < g->n_node; i++) {
+        sc_stage_share(im->cx, i, g->n_node);
         if (!import_node(im, g->node[order[i]], order[i]))
             return false;
+    }
     return order && import_outputs(im);
 }
 

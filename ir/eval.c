@@ -453,6 +453,8 @@ static bool run_nodes(Frame *f)
 {
     for (uint32_t i = 0; i < f->g->n_node; i++) {
         const ScNode *n = &f->g->node[i];
+        if (f->depth == 0)
+            sc_stage_share(f->run->cx, i, f->g->n_node);
         if (n->op->flags & SC_BARRIER)
             continue;
         if (!(n->op->flags & SC_CONST_OP ? run_const(f, n) : run_node(f, n)))
@@ -509,6 +511,7 @@ static bool run_graph(Run *run, const ScGraph *g, const ScrtTensor *const *in, S
 
 bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const ScEvalOptions *opt)
 {
+    SC_STAGE(g->cx, "evaluate");
     ScArena *a = sc_arena_new();
     Run run = {.cx = g->cx, .opt = opt};
     ScBinding *env;

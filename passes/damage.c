@@ -227,7 +227,12 @@ bool sc_damage_add(ScDamage *d, const ScrtTensor *in)
     ScEvalOptions ref = {.see = see_ref, .arg = d}, own = {.see = see, .arg = d};
     if (!sc_sample_speaks(d->cx, d->g, in) || !sc_bind_dims(d->g, in, d->arena, &d->env, &d->n_env))
         return false;
-    bool ok = (!d->ref || run(d->ref, in, &ref)) && run(d->g, in, &own);
+    SC_STAGE(d->cx, "sample");
+    sc_stage_share(d->cx, 0, d->ref ? 2 : 1);
+    bool ok = !d->ref || run(d->ref, in, &ref);
+    if (d->ref)
+        sc_stage_share(d->cx, 1, 2);
+    ok = ok && run(d->g, in, &own);
     if (d->ref)
         forget(d->ref_x, d->ref->n_value);
     forget(d->x, d->g->n_value);

@@ -2,7 +2,6 @@
 /* The table of passes and the pipeline that runs them, checking every step. */
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #include "passes/passes_priv.h"
 
@@ -230,6 +229,7 @@ static bool round_trip(ScCtx *cx, const ScGraph *g, const char *pass)
 
 static bool check(ScCtx *cx, const ScGraph *g, const char *pass)
 {
+    SC_STAGE(cx, "verify");
     return sc_verify(g, pass) && (!(g->flags & SC_G_KERNELS) || sc_verify_kernels(g)) &&
            round_trip(cx, g, pass);
 }
@@ -313,13 +313,6 @@ static bool eval_stage(ScCtx *cx, const ScGraph *g, const char *pass, bool lossy
 
 /* --- The pipeline ---------------------------------------------------------------------------- */
 
-static double now_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Fails with the names that there are. */
 static bool no_such(ScCtx *cx, const char *kind, const char *name, uint32_t n_step,
                     const ScStep *step)
@@ -371,24 +364,26 @@ static bool disabled(const ScPipeline *p, const ScPass *pass)
     return false;
 }
 
+static ScGraph *rewrite(ScCtx *cx, ScGraph *g, const ScPassEnv *env, const ScPass *pass)
+{
+    SC_STAGE(cx, pass->name);
+    ScGraph *next = sc_pass_run(cx, pass, g, env);
+    sc_graph_free(g);
+    return next;
+}
+
 /* One step: *g is replaced by the pass's result and freed. */
 static bool run_step(ScCtx *cx, ScGraph **g, const ScPipeline *p, const ScStep *s, Results *last)
 {
-    double begin = now_seconds();
     if (!s->pass->idle || !s->pass->idle(&p->env)) {
-        ScGraph *next = sc_pass_run(cx, s->pass, *g, &p->env);
-        sc_graph_free(*g);
-        *g = next;
-        if (!next)
-            return false;
-        if (p->verify && !check(cx, next, s->pass->name))
+        *g = rewrite(cx, *g, &p->env, s->pass);
+        if (!*g || (p->verify && !check(cx, *g, s->pass->name)))
             return false;
     }
-    double seconds = now_seconds() - begin;
     if (p->eval_in && !eval_stage(cx, *g, s->pass->name, s->pass->lossy, p, last))
         return false;
     if (p->after && s->stage)
-        p->after(p->arg, s->stage, *g, seconds);
+        p->after(p->arg, s->stage, *g);
     return true;
 }
 
@@ -400,7 +395,7 @@ ScGraph *sc_pipeline_steps(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t 
     bool ok = check_names(cx, p, n_step, step) && (!p->verify || check(cx, g, "import")) &&
               (!p->eval_in || eval_stage(cx, g, "import", false, p, &last));
     if (ok && p->after)
-        p->after(p->arg, "import", g, 0);
+        p->after(p->arg, "import", g);
     bool done = p->until && strcmp(p->until, "import") == 0;
     for (uint32_t i = 0; ok && !done && i < n_step; i++) {
         const ScPass *pass = step[i].pass;

@@ -155,7 +155,7 @@ typedef struct ScPipeline {
     const char *until; /* the last stage to run; NULL: all */
     bool verify;       /* after each pass: sc_verify and print -> parse -> equal */
     /* Called with each stage's graph, first "import"; may be NULL. The graph is the pipeline's. */
-    void (*after)(void *arg, const char *stage, const ScGraph *g, double seconds);
+    void (*after)(void *arg, const char *stage, const ScGraph *g);
     void *arg;
     /* --eval-each: inputs to run every stage on; the first stage whose outputs differ from the
      * stage before beyond the given tolerance is an error that names the pass. */

@@ -248,11 +248,13 @@ static void demand(const ScGraph *g, ScArena *a, ScFact *f)
 
 ScFact *sc_scale_facts(const ScGraph *g, ScArena *a)
 {
+    SC_STAGE(g->cx, "facts");
     ScFact *f = sc_array(a, ScFact, g->n_value);
     for (ScVal v = 0; v < g->n_value; v++)
         f[v].top = SC_NO_TOP;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
+        sc_stage_share(g->cx, i, g->n_node);
         if (n->op->flags & SC_CONST_OP)
             constant_facts(g, n, &f[n->first]);
         else if (!(n->op->flags & SC_BARRIER)) {

@@ -113,6 +113,7 @@ bool cg_kernels(CgModule *m, CgKernels *ret)
                        .sub = sc_array(m->arena, ScGraph *, g->n_node + 1)};
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
+        sc_stage_share(m->cx, i, g->n_node);
         ret->of[i] = ret->n;
         if (n->op->lower.cls == SC_KERNEL)
             ok = add_kernel(m, ret, n) && ok;

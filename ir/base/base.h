@@ -102,6 +102,26 @@ static inline uint64_t sc_hash_word(uint64_t h, uint64_t w)
     return h ^ (h >> 29);
 }
 
+/* --- Stages: what is being done, for whoever shows or times it ------------------------------- */
+
+/* Stages nest. A watcher is called where one begins, ends or has moved on, with the innermost one
+ * there is then, or NULL. */
+typedef struct ScStage {
+    ScCtx *cx;
+    const char *name;
+    struct ScStage *around; /* NULL: the outermost */
+    uint64_t done, all;     /* units of its work; all is 0 where their number is not known */
+} ScStage;
+/* A stage from here to the end of the block. */
+#define SC_STAGE(cx, name)                                                                         \
+    __attribute__((cleanup(sc_stage_end), unused)) ScStage stage_of_block;                         \
+    sc_stage_begin((cx), &stage_of_block, (name))
+void sc_stage_begin(ScCtx *cx, ScStage *s, const char *name);
+void sc_stage_end(ScStage *s);
+/* Of the innermost one, which whoever calls this has begun. */
+void sc_stage_share(ScCtx *cx, uint64_t done, uint64_t all);
+void sc_watch_stages(ScCtx *cx, void (*watch)(void *arg, const ScStage *innermost), void *arg);
+
 /* --- Locations ------------------------------------------------------------------------------- */
 
 typedef enum ScPhase { SC_FORWARD, SC_BACKWARD, SC_OPTIMIZER } ScPhase;

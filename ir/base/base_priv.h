@@ -48,6 +48,10 @@ struct ScCtx {
     ScRead *read;
     uint32_t n_read, read_cap;
 
+    ScStage *stage;                                     /* the innermost */
+    void (*watch)(void *arg, const ScStage *innermost); /* or NULL */
+    void *watch_arg;
+
     ScAtEnd *at_end;  /* the last one first */
     ScMapped *mapped; /* the last one first */
 

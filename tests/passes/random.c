@@ -238,9 +238,8 @@ typedef struct Keep {
     ScGraph *before;
 } Keep;
 
-static void keep(void *arg, const char *stage, const ScGraph *g, double seconds)
+static void keep(void *arg, const char *stage, const ScGraph *g)
 {
-    (void)seconds;
     if (strcmp(stage, "layout") == 0)
         ((Keep *)arg)->before = sc_graph_clone(g);
 }

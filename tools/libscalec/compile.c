@@ -55,17 +55,15 @@ ScGraph *scalec_raised(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt
     return run(cx, sc_graph_clone(m->graph), &quiet);
 }
 
-const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s,
-                                void (*progress)(void *arg, uint32_t done, uint32_t all), void *arg)
+const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s)
 {
     ScCalibrator *c = sc_calibrate_begin(cx, raised);
     uint32_t n = scalec_samples_count(s);
     const ScrtTensor *in;
     bool ok = c != NULL;
     for (uint32_t i = 0; ok && i < n; i++) {
+        sc_stage_share(cx, i, n);
         ok = scalec_samples_get(s, i, &in) && sc_calibrate_add(c, in);
-        if (ok && progress)
-            progress(arg, i + 1, n);
     }
     if (ok && n == 0)
         ok = sc_fail(cx, NULL, SC_E_INPUT, "there is no sample");

@@ -127,8 +127,7 @@ static void end(Gains *x)
 }
 
 /* gain is in the order of estimates; number: of each site among the switches. */
-static bool measure(Gains *x, ScalecGain *gain, const uint32_t *number, double seconds,
-                    void (*progress)(void *arg, uint32_t done, uint32_t all), void *arg)
+static bool measure(Gains *x, ScalecGain *gain, const uint32_t *number, double seconds)
 {
     double base, one, until = now() + seconds;
     memset(x->keep, 1, x->n_site);
@@ -144,17 +143,16 @@ static bool measure(Gains *x, ScalecGain *gain, const uint32_t *number, double s
         x->keep[number[i]] = false;
         gain[i].gain = base == one ? 0 : 10 * log10(base / one);
         gain[i].measured = true;
-        if (progress)
-            progress(arg, i + 1, x->n_site);
+        sc_stage_share(x->cx, i + 1, x->n_site);
     }
     return true;
 }
 
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
-                               void (*progress)(void *arg, uint32_t done, uint32_t all), void *arg,
                                uint32_t *ret_n)
 {
+    SC_STAGE(cx, "gains");
     ScArena *a = sc_arena_new();
     uint32_t n, before = sc_n_diags(cx);
     const ScVal *site = sc_storage_sites(low, a, &n);
@@ -172,7 +170,7 @@ const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
         for (uint32_t k = 0; k < n; k++)
             number[i] = site[k] == gain[i].v ? k : number[i];
     Gains x = {0};
-    bool ok = n == 0 || (begin(&x, low, s, n) && measure(&x, gain, number, seconds, progress, arg));
+    bool ok = n == 0 || (begin(&x, low, s, n) && measure(&x, gain, number, seconds));
     if (!ok) {
         sc_forget_diags(cx, before);
         sc_warn(cx, NULL, SC_E_RUN, "the sites could not be tried one by one: gains are estimates");

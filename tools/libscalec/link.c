@@ -171,6 +171,7 @@ static bool link_failed(const Stage *s, int err, const ScStr *log)
 /* Makes s->out of the object and the runtime. */
 static bool link_out(const Stage *s, ScalecOutput kind)
 {
+    SC_STAGE(s->cx, "linking");
     ScArena *a = s->a;
     const char *lib = runtime_dir(a);
     if (!lib)

@@ -194,9 +194,11 @@ static ScGraph *load_onnx(ScCtx *cx, const char *path, const char *bytes, size_t
 /* FNV-1a 64 of the bytes, of which only a piece is in memory at a time. */
 static uint64_t hash_file(ScCtx *cx, const ScrtFile *file)
 {
+    SC_STAGE(cx, "hash");
     uint64_t h = SC_HASH;
     for (size_t at = 0, n; at < file->n; at += n) {
         n = file->n - at < PIECE ? file->n - at : PIECE;
+        sc_stage_share(cx, at, file->n);
         h = sc_hash(h, file->data + at, n);
         sc_forget(cx, file->data + at, n);
     }
@@ -206,6 +208,19 @@ static uint64_t hash_file(ScCtx *cx, const ScrtFile *file)
 static void close_file(void *file)
 {
     scrt_file_close(file);
+}
+
+static ScGraph *load_any(ScCtx *cx, const char *path, const ScrtFile *file,
+                         const ScImportOptions *opt)
+{
+    SC_STAGE(cx, "import");
+    const char *text = (const char *)file->data;
+    if (!is_text(text))
+        return load_onnx(cx, path, text, file->n, opt);
+    if (opt->n_dim == 0)
+        return load_text(cx, path, text);
+    sc_fail(cx, NULL, SC_E_TEXT, "--dim is for ONNX models; a text graph says its sizes itself");
+    return NULL;
 }
 
 bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret)
@@ -219,15 +234,7 @@ bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, Scalec
         sc_note_mapped(cx, file->data, file->n);
     import.dirs = dirs_of(cx, path);
     import.lasts = true;
-    ScGraph *g = NULL;
-    const char *text = (const char *)file->data;
-    if (!is_text(text))
-        g = load_onnx(cx, path, text, file->n, &import);
-    else if (import.n_dim > 0)
-        sc_fail(cx, NULL, SC_E_TEXT,
-                "--dim is for ONNX models; a text graph says its sizes itself");
-    else
-        g = load_text(cx, path, text);
+    ScGraph *g = load_any(cx, path, file, &import);
     if (g)
         *ret = (ScalecModel){g, hash_file(cx, file), sc_intern(cx, path)};
     return g != NULL;

@@ -30,6 +30,7 @@ static const ScStats *probe(ScCtx *cx, const ScGraph *raised, const char *output
 const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output)
 {
     uint32_t before = sc_n_diags(cx);
+    SC_STAGE(cx, "probe");
     const ScStats *s = probe(cx, raised, output);
     if (s)
         return s;

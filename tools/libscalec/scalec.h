@@ -72,7 +72,7 @@ typedef struct ScalecOptions { /* all may be zero */
     uint32_t n_disable;
     bool verify;       /* after each pass, and print -> parse -> equal; always on in debug builds */
     const char *until; /* the last stage */
-    void (*after)(void *arg, const char *stage, const ScGraph *g, double seconds);
+    void (*after)(void *arg, const char *stage, const ScGraph *g);
     void *arg;
     uint64_t embed_limit;      /* 0: 64 MiB */
     const char *symbol;        /* C identifier; NULL: model_NAME, from the graph's */
@@ -85,10 +85,8 @@ typedef struct ScalecOptions { /* all may be zero */
 
 /* The graph as scalify receives it, for calibration; the model keeps its own. */
 ScGraph *scalec_raised(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt);
-/* Measures every value of that graph on samples. progress may be NULL. */
-const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s,
-                                void (*progress)(void *arg, uint32_t done, uint32_t all),
-                                void *arg);
+/* Measures every value of that graph on samples. */
+const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s);
 /* Measures what may be stored low on synthetic inputs: one run of the compiled f32 graph, on this
  * machine's processor, its weights in a file beside output where that is not NULL, else in memory.
  * NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is left. */
@@ -104,7 +102,6 @@ typedef struct ScalecGain {
  * as long as cx. */
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
-                               void (*progress)(void *arg, uint32_t done, uint32_t all), void *arg,
                                uint32_t *ret_n);
 const ScStats *scalec_read_stats(ScCtx *cx, const char *path);
 
@@ -112,6 +109,21 @@ const ScStats *scalec_read_stats(ScCtx *cx, const char *path);
 ScGraph *scalec_rewrite(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt);
 /* Pipeline and codegen; takes m->graph over. The object's ScrtModel.info says how it was made. */
 ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit);
+
+/* What a graph holds before kernels are made of it. */
+enum { SCALEC_FORMATS = 8 };
+typedef struct ScalecSummary {
+    uint64_t constants; /* bytes of constants and initial states as they were given, each once */
+    uint32_t
+        n_product; /* nodes with operands that a recipe may store low: products, convolutions */
+    struct {       /* how many of them read data of less than 32 bits */
+        ScrtDtype dtype; /* the narrowest */
+        uint32_t all;    /* such operands alone */
+        uint32_t some;   /* beside wider ones */
+    } low[SCALEC_FORMATS];
+    uint32_t n_low;
+} ScalecSummary;
+void scalec_summary(const ScGraph *g, ScalecSummary *ret);
 
 /* For a program's main: SIGINT, SIGTERM and SIGHUP end cc where it runs and remove what is
  * temporary before they end the process. */

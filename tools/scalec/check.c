@@ -32,15 +32,15 @@ static bool build_pair(Cli *cli, ScalecModel *m, Check *ret)
 
 static const ScReport *measure(Cli *cli, Check *c, ScalecSamples *s, uint32_t *ret_n)
 {
+    SC_STAGE(cli->cx, "samples");
     ScDamage *d = sc_damage_begin(cli->cx, c->low, c->plain);
     const ScrtTensor *in;
     bool ok =
         c->n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data);
     for (uint32_t i = 0; ok && i < c->n_sample; i++) {
+        sc_stage_share(cli->cx, i, c->n_sample);
         ok = scalec_samples_get(s, i, &in) && sc_damage_add(d, in);
-        cli_progress(cli, i + 1, c->n_sample);
     }
-    cli_progress_end();
     const ScReport *r = sc_damage_end(d, ret_n);
     return ok ? r : NULL;
 }
@@ -162,9 +162,7 @@ static bool check(Cli *cli, ScalecModel *m, Check *c)
     const ScReport *r = s ? measure(cli, c, s, &c->n) : NULL;
     if (r) {
         double budget = cli->budget_given ? cli->budget : BUDGET;
-        const ScalecGain *gain =
-            scalec_gains(cli->cx, c->low, s, r, c->n, budget, cli_progress, cli, &c->n_site);
-        cli_progress_end();
+        const ScalecGain *gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget, &c->n_site);
         rank(cli, c, r, gain);
         (cli->json ? print_json : print_table)(cli, c);
     }

@@ -5,6 +5,7 @@
 #define SC_CLI_H
 
 #include "tools/libscalec/scalec.h"
+#include "tools/scalec/watch.h"
 
 #include <jansson.h>
 
@@ -31,6 +32,8 @@ typedef struct Cli {
     CliList input, disable, dim_name;
     int64_t *dim_value;
     uint32_t n_dim_value, cap_dim_value;
+    CliWatch *watch;
+    ScalecSummary given, last; /* of the graph that was given, and of the last one of no kernels */
     ScStr dumped; /* what --dump-after printed, for standard output once all went well */
 } Cli;
 
@@ -57,9 +60,6 @@ int cli_done(Cli *cli);
 /* The model of the first argument, with --dim; and the statistics for --scales calibrate. */
 bool cli_load(Cli *cli, ScalecModel *ret);
 bool cli_statistics(Cli *cli, const ScalecModel *m);
-/* On a terminal, once two seconds have passed: a line that is written over. */
-void cli_progress(void *cli, uint32_t done, uint32_t all);
-void cli_progress_end(void);
 
 int cmd_compile(Cli *cli);
 int cmd_run(Cli *cli);

@@ -8,11 +8,14 @@
 
 /* --- Hooks ------------------------------------------------------------------------------------ */
 
-static void after(void *arg, const char *stage, const ScGraph *g, double seconds)
+static void after(void *arg, const char *stage, const ScGraph *g)
 {
     Cli *cli = arg;
-    if (cli->time_passes)
-        fprintf(stderr, "%-10s %8.2f ms  %u nodes\n", stage, 1e3 * seconds, g->n_node);
+    cli_watch_nodes(cli->watch, stage, g->n_node);
+    if (!strcmp(stage, "import"))
+        scalec_summary(g, &cli->given);
+    if (strcmp(stage, "expand") && strcmp(stage, "layout") && !(g->flags & SC_G_KERNELS))
+        scalec_summary(g, &cli->last);
     if (cli->dump_after && (!strcmp(cli->dump_after, stage) || !strcmp(cli->dump_after, "all"))) {
         sc_str_addf(&cli->dumped, "; after %s\n", stage);
         sc_print(g, SC_PRINT_COMMENTS, &cli->dumped);
@@ -96,6 +99,53 @@ static const char *symbol_of(Cli *cli, const char *path)
     return is_letter(*own) && !is_taken(own) ? own : id;
 }
 
+/* "f8e4m3fn in 3 of 4 matmuls and convolutions": where values are stored low. */
+static void low_text(const ScalecSummary *s, ScStr *out)
+{
+    for (uint32_t i = 0; i < s->n_low; i++) {
+        const char *type = scrt_dtype_name(s->low[i].dtype);
+        if (s->low[i].all)
+            sc_str_addf(out, "%s%s in %u", out->n ? ", " : "", type, s->low[i].all);
+        if (s->low[i].some)
+            sc_str_addf(out, "%s%s beside wider operands in %u", out->n ? ", " : "", type,
+                        s->low[i].some);
+    }
+    if (s->n_product)
+        sc_str_addf(out, "%s of %u matmuls and convolutions", s->n_low ? "" : "nothing stored low",
+                    s->n_product);
+}
+
+static json_t *summary_json(const Cli *cli, const ScObject *o)
+{
+    const ScalecSummary *s = &cli->last;
+    json_t *low = json_array();
+    for (uint32_t i = 0; i < s->n_low; i++)
+        json_array_append_new(
+            low, json_pack("{s:s, s:I, s:I}", "dtype", scrt_dtype_name(s->low[i].dtype), "all",
+                           (json_int_t)s->low[i].all, "beside_wider", (json_int_t)s->low[i].some));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "output", cli->output, "kernels",
+                     (json_int_t)o->n_kernel, "constants_before", (json_int_t)cli->given.constants,
+                     "weights", (json_int_t)o->n_weights, "products", (json_int_t)s->n_product,
+                     "low", low);
+}
+
+/* What was made, in a line; a program's JSON goes to standard output, unless the result does. */
+static void conclude(const Cli *cli, const ScObject *o)
+{
+    ScStr low = {0};
+    json_t *j = cli->json ? summary_json(cli, o) : NULL;
+    bool taken = !strcmp(cli->output, "-");
+    low_text(&cli->last, &low);
+    if (j && !taken)
+        cli_print_json(j);
+    else if (!cli->json)
+        fprintf(stderr, "%s: %u kernel%s, weights %llu -> %llu bytes%s%s\n", cli->output,
+                o->n_kernel, o->n_kernel == 1 ? "" : "s", (unsigned long long)cli->given.constants,
+                (unsigned long long)o->n_weights, low.n ? ", " : "", sc_str_get(&low));
+    json_decref(j);
+    sc_str_free(&low);
+}
+
 int cmd_compile(Cli *cli)
 {
     size_t k = 0;
@@ -116,6 +166,8 @@ int cmd_compile(Cli *cli)
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     ScObject *o = ok ? scalec_compile(cli->cx, &m, &cli->opt, kinds[k].emit) : NULL;
     ok = hooks_end(cli, samples, o != NULL) && scalec_write(cli->cx, o, kinds[k].out, cli->output);
+    if (ok)
+        conclude(cli, o);
     scalec_object_free(o);
     sc_graph_free(m.graph);
     if (ok && cli->print_link)

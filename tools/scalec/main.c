@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static void print_diags(Cli *cli)
@@ -74,34 +73,6 @@ bool cli_load(Cli *cli, ScalecModel *ret)
     return false;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double progress_begin, progress_last;
-
-void cli_progress(void *arg, uint32_t done, uint32_t all)
-{
-    const Cli *cli = arg;
-    double t = now();
-    if (progress_begin == 0)
-        progress_begin = t;
-    if (!isatty(STDERR_FILENO) || t - progress_begin < 2 || t - progress_last < 0.1)
-        return;
-    progress_last = t;
-    fprintf(stderr, "\rscalec %s: %u of %u ", cli->command, done, all);
-}
-
-void cli_progress_end(void)
-{
-    if (progress_last > 0)
-        fputc('\n', stderr);
-    progress_begin = progress_last = 0;
-}
-
 bool cli_is_stats(const char *path)
 {
     static const char suffix[] = ".stats";
@@ -125,10 +96,10 @@ static bool choose_scales(Cli *cli, const ScalecModel *m)
 
 static bool calibrate(Cli *cli, const ScGraph *raised)
 {
+    SC_STAGE(cli->cx, "calibrate");
     ScalecSamples *s = scalec_samples_open(cli->cx, raised, cli->calibrate);
     if (s)
-        cli->opt.stats = scalec_calibrate(cli->cx, raised, s, cli_progress, cli);
-    cli_progress_end();
+        cli->opt.stats = scalec_calibrate(cli->cx, raised, s);
     scalec_samples_close(s);
     return cli->opt.stats != NULL;
 }
@@ -221,10 +192,15 @@ static int run_command(int argc, char **argv)
 {
     int status;
     Cli cli = {.cx = sc_ctx_new(), .command = argv[1]};
+    CliWatch *watch = cli.watch = cli_watch_begin(cli.cx, cli.command);
     if (cli_parse(&cli, argc - 1, argv + 1, &status))
         status = dispatch(&cli);
+    cli_watch_stop(watch);
     cli_free(&cli);
     sc_ctx_free(cli.cx);
+    if (cli.time_passes)
+        cli_watch_print(watch);
+    cli_watch_free(watch);
     return status;
 }
 

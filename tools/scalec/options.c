@@ -92,7 +92,7 @@ const CliOption cli_options[] = {
     [O_DUMP_AFTER] = {"dump-after", "STAGE", "print the graph after a stage, or after `all`", 0,
                       COMPILE | RUN | CHECK},
     [O_VERIFY] = {"verify", NULL, "verify and round-trip the graph after every pass", 0, MODEL},
-    [O_TIME] = {"time-passes", NULL, "say how long each pass took", 0, COMPILE | RUN | DUMP},
+    [O_TIME] = {"time-passes", NULL, "say how long each stage took", 0, MODEL},
     [O_EVAL_EACH] = {"eval-each", NULL,
                      "with --data: run every stage and name the pass that differs", 0,
                      COMPILE | DUMP},

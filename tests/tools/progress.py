@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is shown of the work: progress on a terminal, the time of each stage, the closing line."""
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(__file__))
+from command import DIGIT, MNIST, run_all, write  # noqa: E402
+from scalec import SCALEC  # noqa: E402
+
+
+def slow_cc(tmp, seconds):
+    """An environment whose cc takes its time."""
+    folder = os.path.join(tmp, "bin")
+    os.makedirs(folder, exist_ok=True)
+    write(os.path.join(folder, "cc"), f'#!/bin/sh\nsleep {seconds}\nPATH="${{PATH#*:}}"\nexec cc "$@"\n')
+    os.chmod(os.path.join(folder, "cc"), 0o755)
+    return {**os.environ, "PATH": folder + ":" + os.environ["PATH"]}
+
+
+def on_terminal(args, until=None, **more):
+    """What a command writes to a terminal; it is ended once `until` was seen."""
+    ours, its = pty.openpty()
+    p = subprocess.Popen([SCALEC, *args], stdin=its, stdout=its, stderr=its, **more)
+    os.close(its)
+    out = b""
+    while not (until and re.search(until, out)):
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        out += piece
+    if until:
+        p.kill()
+    os.close(ours)
+    return out.decode(), p.wait(timeout=100)
+
+
+def stages_are_drawn(tmp):
+    """After two seconds: what is being done and for how long; nothing of it is left."""
+    args = ["compile", MNIST, "-o", os.path.join(tmp, "m")]
+    out, status = on_terminal(args, env=slow_cc(tmp, 3))
+    assert status == 0 and "\rscalec compile: linking, 2 s\033[K" in out, out
+    assert re.search(r"\r\033\[K[^\r\033]*: \d+ kernels[^\r]*\r\n$", out), repr(out)
+    p = subprocess.run([SCALEC, *args], capture_output=True, text=True, env=slow_cc(tmp, 2.5))
+    assert p.returncode == 0 and "\r" not in p.stderr and not p.stdout, p.stderr
+
+
+def share_and_time_left(tmp):
+    samples = os.path.join(tmp, "many.npz")
+    np.savez(samples, Input3=np.repeat(np.load(DIGIT), 3000, axis=0))
+    for args in (["check", MNIST, "--recipe", "fp8", "--data", samples],
+                 ["compile", MNIST, "--recipe", "fp8", "--calibrate", samples, "-o", os.path.join(tmp, "m")]):
+        out, _ = on_terminal(args, until=rb"(samples|calibrate) \d+ %, \d+ s left")
+        assert "s left" in out, repr(out)
+
+
+def times_are_whole(tmp):
+    """The stages and what lies between them are the time that passes."""
+    args = [SCALEC, "compile", MNIST, "--recipe", "fp8", "--verify", "--time-passes", "-o", os.path.join(tmp, "m")]
+    begin = time.monotonic()
+    p = subprocess.run(args, capture_output=True, text=True, env=slow_cc(tmp, 1))
+    spent = 1e3 * (time.monotonic() - begin)
+    lines = re.findall(r"^(\S.*?) +([\d.]+) ms(?:  (\d+) nodes)?$", p.stderr, re.M)
+    times = {name: float(ms) for name, ms, _ in lines}
+    passes = "import fold simplify raise scalify quantize settle expand layout fuse".split()
+    assert sorted(times) == sorted(passes + "hash verify probe codegen packing LLVM linking".split() + ["the rest", "all"]), times
+    assert abs(sum(times.values()) - 2 * times["all"]) < 1, times
+    assert times["all"] <= spent and times["linking"] > 1000, (spent, times)
+    assert times["the rest"] < 0.2 * times["all"], times
+    assert {name for name, _, nodes in lines if nodes} == set(passes), lines
+
+
+def closing_line(tmp):
+    out = os.path.join(tmp, "m")
+    for recipe, weights, where in (("f32", 30184, "nothing stored low of 3"), ("fp8", 7720, "f8e4m3fn in 3 of 3"),
+                                   ("fp8-weights", 7720, "f8e4m3fn beside wider operands in 3 of 3")):
+        args = [SCALEC, "compile", MNIST, "--cpu", "x86-64-v3", "--recipe", recipe, "-o", out]
+        p = subprocess.run(args, capture_output=True, text=True)
+        kernels, line = re.match(rf"{out}: (\d+) kernels, (.*)\n$", p.stderr).groups()
+        assert line == f"weights 23976 -> {weights} bytes, {where} matmuls and convolutions" and not p.stdout, p.stderr
+        p = subprocess.run(args + ["--json"], capture_output=True, text=True)
+        got = json.loads(p.stdout)
+        assert (got["kernels"], got["constants_before"], got["weights"]) == (int(kernels), 23976, weights), got
+        assert got["products"] == 3 and sum(x["all"] + x["beside_wider"] for x in got["low"]) == 3 * (recipe != "f32"), got
+    p = subprocess.run([SCALEC, "compile", MNIST, "--emit", "asm", "--json", "-o", "-"], capture_output=True, text=True)
+    assert "kernels" not in p.stdout and ".text" in p.stdout
+
+
+run_all("tools-progress", (stages_are_drawn, share_and_time_left, times_are_whole, closing_line))

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a graph holds: bytes of constants, and where operands of products are narrow. */
+#include "tools/libscalec/scalec.h"
+
+#include <stdlib.h>
+
+typedef struct Blobs {
+    const ScBlob **item;
+    uint32_t n, cap;
+} Blobs;
+
+static void count_product(const ScGraph *g, const ScNode *n, ScalecSummary *s)
+{
+    ScrtDtype least = SCRT_F32;
+    uint32_t low = 0, all = 0, i = 0;
+    for (uint32_t k = 0; k < n->n_in && k < 32; k++) {
+        if (!(n->op->quantizable >> k & 1) || n->in[k] < SC_FIRST)
+            continue;
+        ScrtDtype d = sc_type_of(g, n->in[k])->dtype;
+        bool narrow = scrt_dtype_is_float(d) && scrt_dtype_bits(d) < 32;
+        all++;
+        low += narrow;
+        if (narrow && scrt_dtype_bits(d) < scrt_dtype_bits(least))
+            least = d;
+    }
+    s->n_product += all > 0;
+    while (low && i < s->n_low && s->low[i].dtype != least)
+        i++;
+    if (!low || i == SCALEC_FORMATS)
+        return;
+    s->n_low += i == s->n_low;
+    s->low[i].dtype = least;
+    s->low[i].all += low == all;
+    s->low[i].some += low < all;
+}
+
+static void look(const ScGraph *g, Blobs *b, ScalecSummary *s)
+{
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        const ScBlob *data = n->op->flags & SC_CONST_OP ? n->attr[0].blob : NULL;
+        if (data)
+            sc_buf_push(b->item, b->n, b->cap, data);
+        count_product(g, n, s);
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            look(n->sub[k], b, s);
+    }
+    for (uint32_t i = 0; i < g->n_state; i++)
+        if (g->state[i].init)
+            sc_buf_push(b->item, b->n, b->cap, g->state[i].init);
+}
+
+static int by_address(const void *a, const void *b)
+{
+    uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+void scalec_summary(const ScGraph *g, ScalecSummary *ret)
+{
+    Blobs b = {0};
+    *ret = (ScalecSummary){0};
+    look(g, &b, ret);
+    if (b.n)
+        qsort(b.item, b.n, sizeof *b.item, by_address);
+    for (uint32_t i = 0; i < b.n; i++) {
+        size_t bytes;
+        if ((i == 0 || b.item[i] != b.item[i - 1]) &&
+            scrt_bytes(b.item[i]->dtype, b.item[i]->count, &bytes))
+            ret->constants += bytes;
+    }
+    sc_buf_free(b.item);
+}
