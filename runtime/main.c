@@ -30,6 +30,8 @@ enum {
     RTOL,
     ATOL,
     LABELS,
+    SHAPE,
+    IMAGE,
     VERSION
 };
 
@@ -52,6 +54,8 @@ static const struct option long_options[] = {
     {"rtol", required_argument, NULL, RTOL},
     {"atol", required_argument, NULL, ATOL},
     {"labels", required_argument, NULL, LABELS},
+    {"shape", required_argument, NULL, SHAPE},
+    {"image", required_argument, NULL, IMAGE},
     {"version", no_argument, NULL, VERSION},
     {0},
 };
@@ -70,6 +74,15 @@ static int real_option(const Cli *c, const char *name, double *ret)
     if (end != optarg && !*end && *ret >= 0)
         return DONE;
     return cli_fail(c, USAGE, "--%s takes a number of at least 0, not '%.100s'", name, optarg);
+}
+
+static int image_option(Cli *c)
+{
+    ScrtIoError err;
+    c->has_image = true;
+    if (scrt_image_parse(optarg, &c->image, &err) == SCRT_OK)
+        return DONE;
+    return cli_fail(c, USAGE, "--image: %s", err.text);
 }
 
 static int take_option(Cli *c, int option)
@@ -124,6 +137,11 @@ static int take_option(Cli *c, int option)
     case LABELS:
         c->labels = optarg;
         return DONE;
+    case SHAPE:
+        c->shape[c->n_shape++] = optarg;
+        return DONE;
+    case IMAGE:
+        return image_option(c);
     default:
         c->version = true;
         return DONE;
@@ -163,11 +181,13 @@ static int check_dims(const Cli *c)
 static int check_options(const Cli *c)
 {
     if (c->output && strcmp(c->output, "-") != 0) {
-        if (!scrt_ends_with(c->output, ".npz") && !scrt_ends_with(c->output, ".npy") &&
+        bool single = scrt_ends_with(c->output, ".npy") || scrt_ends_with(c->output, ".bin");
+        if (!scrt_ends_with(c->output, ".npz") && !single &&
             !scrt_ends_with(c->output, ".safetensors"))
-            return cli_fail(c, USAGE, "-o %.300s: the name must end in .npz, .npy or .safetensors",
+            return cli_fail(c, USAGE,
+                            "-o %.300s: the name must end in .npz, .npy, .safetensors or .bin",
                             c->output);
-        if (scrt_ends_with(c->output, ".npy") && c->entry->n_out != 1)
+        if (single && c->entry->n_out != 1)
             return cli_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
                             c->output, c->entry->n_out);
     } else if (c->output && (c->top || c->profile)) {
@@ -189,6 +209,8 @@ static int check_options(const Cli *c)
                         "-o, --top, --bench, --profile, --repeat, --info and states");
     if (c->labels && !c->top)
         return cli_fail(c, USAGE, "--labels goes with --top");
+    if ((c->n_shape || c->has_image) && !c->n_input)
+        return cli_fail(c, USAGE, "--shape and --image say what files of -i are");
     if (c->n_dim && c->n_input)
         return cli_fail(c, USAGE,
                         "--dim and -i cannot be given together: inputs bring their own dims");
@@ -332,6 +354,10 @@ static int save_outputs(const Cli *c)
 {
     const ScrtEntry *e = c->entry;
     ScrtIoError err;
+    if (scrt_ends_with(c->output, ".bin"))
+        return scrt_bytes_write(c->output, &c->out[0], &err) == SCRT_OK
+                   ? DONE
+                   : cli_fail(c, FAULT, "%s", err.text);
     bool single =
         scrt_ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && e->n_out == 1);
     if (single)
@@ -446,13 +472,15 @@ static void *zeroed(size_t bytes)
 static bool make_room(Cli *c, int argc)
 {
     const ScrtEntry *e = c->entry;
-    c->input = zeroed(2 * (size_t)argc * sizeof *c->input);
+    c->input = zeroed(3 * (size_t)argc * sizeof *c->input);
     c->in = zeroed(e->n_in * sizeof *c->in);
     c->out = zeroed(e->n_out * sizeof *c->out);
     c->source = zeroed(e->n_in * sizeof *c->source);
-    if (!c->input || !c->in || !c->out || !c->source)
+    c->bare = zeroed(e->n_in * sizeof *c->bare);
+    if (!c->bare || !c->input || !c->in || !c->out || !c->source)
         return false;
     c->dim = c->input + argc;
+    c->shape = c->dim + argc;
     return true;
 }
 
@@ -477,6 +505,7 @@ static void release(Cli *c)
     scrt_free(c->in);
     scrt_free(c->out);
     scrt_free(c->source);
+    scrt_free(c->bare);
     scrt_free(c->input);
     scrt_close(c->session);
 }
@@ -484,10 +513,10 @@ static void release(Cli *c)
 int scrt_main(const ScrtModel *model, int argc, char **argv)
 {
     scrt_end_on_signals(NULL);
-    return scrt_main_with(model, argc, argv, NULL, NULL);
+    return scrt_main_with(model, argc, argv, NULL);
 }
 
-int scrt_main_with(const ScrtModel *model, int argc, char **argv, ScrtRunFn run, void *self)
+int scrt_main_with(const ScrtModel *model, int argc, char **argv, const ScrtMainOptions *opt)
 {
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     Cli c = {.model = model,
@@ -497,8 +526,9 @@ int scrt_main_with(const ScrtModel *model, int argc, char **argv, ScrtRunFn run,
                                    : model->name,
              .rtol = 1e-3,
              .atol = 1e-5,
-             .run = run,
-             .self = self};
+             .run = opt ? opt->run : NULL,
+             .self = opt ? opt->self : NULL,
+             .image = {.decoders = opt ? opt->decoders : NULL}};
     if (model->abi != SCRT_ABI)
         return cli_fail(&c, FAULT, "%s", scrt_status_text(SCRT_E_ABI));
     int status = USAGE;

@@ -39,15 +39,26 @@ void print_help(const Cli *c)
     puts(" once.\n");
     print_signature(c);
     fputs("\n"
-          "  -i NAME=FILE        an input: .npy, .npz, .safetensors or an ONNX .pb; - is standard "
-          "input\n"
+          "  -i NAME=FILE        an input: .npy, .npz, .safetensors, an ONNX .pb, the bytes of a "
+          ".bin\n"
+          "                      or a picture (.ppm, .pgm); - is standard input\n"
           "  -i FILE.npz         several inputs, by name; .safetensors too\n",
           stdout);
     if (e->n_in == 1)
         puts("  -i FILE             the input");
-    fputs("  -o FILE             the outputs: .npz, or .npy where there is one; without it they\n"
-          "                      are printed\n"
-          "  --top N             prints the N largest elements of the outputs\n"
+    fputs("  --shape NAME=D,D    the shape of an input from a .bin, where it is open\n"
+          "  --image KEY=VALUE,... how pictures become inputs: resize=SIDE or WxH, crop=SIDE or "
+          "WxH,\n"
+          "                      pad=GREY, filter=bilinear, bicubic or nearest; scale, mean and "
+          "std:\n"
+          "                      (byte * scale - mean) / std; order=rgb or bgr; layout=nchw, nhwc, "
+          "...\n"
+          "  -o FILE             the outputs: .npz, .safetensors, or .npy or .bin where there is "
+          "one;\n"
+          "                      without it they are printed\n"
+          "  --top N             prints the N largest elements of the outputs; --labels FILE: line "
+          "i\n"
+          "                      names element i\n"
           "  --threads N         instead of one for each processor\n"
           "  --repeat N          runs N times, with the same inputs\n",
           stdout);

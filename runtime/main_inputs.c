@@ -156,6 +156,81 @@ static int64_t input_of(const ScrtEntry *e, const char *argument)
     return best;
 }
 
+/* --- Files that say neither type nor shape --- */
+
+/* The shape that an argument of --shape says, of input i; NULL: of another input. */
+static const char *shape_for(const Cli *c, const char *argument, uint32_t i)
+{
+    int64_t named = input_of(c->entry, argument);
+    if (named >= 0)
+        return named == i ? argument + strlen(c->entry->in[i].name) + 1 : NULL;
+    return c->entry->n_in == 1 ? argument : NULL;
+}
+
+static int wish_for(const Cli *c, uint32_t i, ScrtWish *ret)
+{
+    const ScrtPort *p = &c->entry->in[i];
+    const char *text;
+    size_t n;
+    *ret = (ScrtWish){.dtype = p->dtype, .rank = p->rank, .image = &c->image};
+    for (uint32_t k = 0; k < p->rank; k++)
+        if (!port_dim(p, k, &ret->dims[k], &text, &n))
+            ret->dims[k] = -1;
+    for (int k = 0; k < c->n_shape; k++) {
+        uint32_t rank;
+        const char *shape = shape_for(c, c->shape[k], i);
+        if (!shape)
+            continue;
+        if (!scrt_shape_parse(shape, &rank, ret->dims) || rank != p->rank)
+            return cli_fail(c, USAGE, "--shape %.200s: input '%.100s' is [%.200s]", c->shape[k],
+                            p->name, p->dims);
+    }
+    return DONE;
+}
+
+static int take_bare(Cli *c, int64_t named, const ScrtTensorFile *f, const char *path)
+{
+    uint32_t i = named < 0 ? 0 : (uint32_t)named;
+    const ScrtPort *p = &c->entry->in[i];
+    char names[400];
+    ScrtIoError err;
+    ScrtWish wish;
+    if (named < 0 && c->entry->n_in != 1) {
+        list_inputs(c->entry, names, sizeof names);
+        return cli_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", path,
+                        path, names);
+    }
+    if (c->in[i].data)
+        return cli_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s", p->name,
+                        c->source[i], path);
+    int status = wish_for(c, i, &wish);
+    if (status != DONE)
+        return status;
+    if (scrt_tensors_make(f, &wish, &c->in[i], &err) != SCRT_OK)
+        return cli_fail(c, FAULT, "input '%.100s': %s", p->name, err.text);
+    c->source[i] = path;
+    c->bare[i] = true;
+    c->used_image |= scrt_tensors_picture(f);
+    return check_head(c, i, &c->in[i], path);
+}
+
+static int check_shapes(const Cli *c)
+{
+    for (int k = 0; k < c->n_shape; k++) {
+        bool used = false;
+        for (uint32_t i = 0; i < c->entry->n_in; i++)
+            used |= c->bare[i] && shape_for(c, c->shape[k], i);
+        if (!used)
+            return cli_fail(c, USAGE,
+                            "--shape %.200s: is for an input that is a .bin or a picture: "
+                            "NAME=D,D,...",
+                            c->shape[k]);
+    }
+    if (c->has_image && !c->used_image)
+        return cli_fail(c, USAGE, "--image: no input is a picture");
+    return DONE;
+}
+
 static int load_argument(Cli *c, const char *argument)
 {
     int64_t i = input_of(c->entry, argument);
@@ -172,7 +247,9 @@ static int load_argument(Cli *c, const char *argument)
     if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
         return i < 0 ? cli_fail(c, FAULT, "%s", err.text)
                      : cli_fail(c, FAULT, "input '%.100s': %s", c->entry->in[i].name, err.text);
-    int status = i < 0 ? take_by_name(c, f, path) : take_named(c, (uint32_t)i, f, path);
+    int status = scrt_tensors_bare(f) ? take_bare(c, i, f, path)
+                 : i < 0              ? take_by_name(c, f, path)
+                                      : take_named(c, (uint32_t)i, f, path);
     scrt_tensors_close(f);
     return status;
 }
@@ -188,7 +265,7 @@ int load_inputs(Cli *c)
             status =
                 cli_fail(c, USAGE, "input '%.100s', %s[%.200s], is missing: -i NAME=FILE.npy",
                          e->in[i].name, scrt_dtype_name((ScrtDtype)e->in[i].dtype), e->in[i].dims);
-    return status;
+    return status == DONE ? check_shapes(c) : status;
 }
 
 /* --- Made up --- */

@@ -13,10 +13,13 @@ typedef struct Cli { /* the command line, and what it was turned into */
     const ScrtModel *model;
     const ScrtEntry *entry;
     const char *program;
-    const char **input, **dim; /* [n_input], [n_dim] arguments of -i and --dim */
-    int n_input, n_dim;
+    const char **input, **dim,
+        **shape; /* [n_input], [n_dim], [n_shape] arguments of such options */
+    int n_input, n_dim, n_shape;
     const char *output, *weights, *state_load, *state_save, *data, *labels;
     double rtol, atol;
+    ScrtImage image; /* of --image */
+    bool has_image, used_image;
     ScrtFile label;               /* of --labels */
     int64_t threads, top, repeat; /* 0: not given */
     bool help, version, info, bench, json, profile;
@@ -26,6 +29,7 @@ typedef struct Cli { /* the command line, and what it was turned into */
     ScrtSession *session;
     ScrtTensor *in, *out; /* [n_in], [n_out]; their data is owned */
     const char **source;  /* [n_in] the file each input came from; NULL: made up */
+    bool *bare;           /* [n_in] that file says neither type nor shape */
     bool made_up;         /* the inputs are no one's: for a benchmark */
     bool ran;
 } Cli;

@@ -161,6 +161,8 @@ static bool find_type(const char *descr, Type *ret)
         ret->dtype = SCRT_U8;
     else if (strcmp(kind, "V2") == 0)
         ret->dtype = SCRT_U16;
+    else if (strcmp(kind, "f1") == 0) /* and the one whose kind it takes for its own, float8_e5m2 */
+        ret->dtype = SCRT_F8E5M2;
     for (size_t i = 0; i < sizeof types / sizeof *types && !ret->dtype; i++)
         if (strcmp(kind, types[i].text) == 0)
             ret->dtype = types[i].dtype;

@@ -61,8 +61,9 @@ void scrt_end_on_signals(void (*handler)(int signal_number));
 
 /* --- Files of tensors ------------------------------------------------------------------------- */
 
-/* A file of tensors, opened: a .npy, .npz, .safetensors or ONNX TensorProto, told by its content.
- * Names, types and dims are known, and that the elements are there; none is read or unpacked yet.
+/* A file of tensors, opened: a .npy, .npz, .safetensors or ONNX TensorProto, told by its content;
+ * or a picture, told so too, or a .bin, by its name. Names, types and dims are known, and that the
+ * elements are there; none is read or unpacked yet.
  */
 typedef struct ScrtTensorFile ScrtTensorFile;
 ScrtStatus scrt_tensors_open(const char *path, ScrtTensorFile **ret, ScrtIoError *err);
@@ -77,6 +78,70 @@ int64_t scrt_tensors_find(const ScrtTensorFile *f, const char *name); /* -1: the
 /* Tensor i, its data the caller's. want as for scrt_npy_read. */
 ScrtStatus scrt_tensors_read(const ScrtTensorFile *f, uint32_t i, uint32_t want, ScrtTensor *ret,
                              ScrtIoError *err);
+
+/* --- Pictures and bare bytes, which an input's signature makes tensors of --------------------- */
+
+typedef struct ScrtSize {
+    uint32_t width, height;
+} ScrtSize;
+
+enum { SCRT_MOST_PIXELS = 1 << 26 }; /* no side beyond 65535 */
+typedef struct ScrtPixels {
+    uint32_t width, height;
+    uint8_t *rgb; /* [height,width,3], from scrt_alloc */
+} ScrtPixels;
+
+/* PNM (.ppm, .pgm) is read by this library; what else there is, by functions that a program has. f
+ * has the format's mark. On failure nothing stays allocated. */
+typedef ScrtStatus (*ScrtDecodeFn)(const char *what, const ScrtFile *f, ScrtPixels *ret,
+                                   ScrtIoError *err);
+typedef struct ScrtDecoders {
+    ScrtDecodeFn png, jpeg; /* NULL: not read */
+} ScrtDecoders;
+
+typedef enum ScrtFilter { SCRT_BILINEAR, SCRT_BICUBIC, SCRT_NEAREST_PIXEL } ScrtFilter;
+
+/* How a picture becomes an input: resized, cut, and each byte x of a colour made
+ * (x * scale - mean) / std. All may be zero. */
+typedef struct ScrtImage {
+    const char *layout; /* "nchw", "nhwc", "chw", "hwc", "hw"; NULL: as the input's dims say */
+    bool bgr;
+    double scale;    /* 0: 1/255 for floats, 1 for integers */
+    double mean[3];  /* in the order of the input's channels, after scale */
+    double std[3];   /* the same */
+    bool has_std;    /* false: 1 */
+    ScrtSize resize; /* height 0: width is the shorter side's length; both 0: to the input's size,
+                      * where there is no crop */
+    ScrtSize crop;   /* the middle; both 0: to the input's size */
+    bool pad;        /* resize keeps the picture's proportions, and the rest is grey */
+    uint8_t fill;
+    ScrtFilter filter; /* as Pillow resizes, bit for bit */
+    const ScrtDecoders *decoders;
+} ScrtImage;
+/* "layout=nchw,mean=0.485,0.456,0.406,std=0.229,0.224,0.225,resize=256,crop=224": what is not said
+ * is zero; decoders stay. */
+ScrtStatus scrt_image_parse(const char *text, ScrtImage *ret, ScrtIoError *err);
+
+/* What an input is to be. */
+typedef struct ScrtWish {
+    uint32_t dtype, rank;
+    int64_t dims[SCRT_MAX_RANK]; /* -1: open */
+    const ScrtImage *image;      /* NULL: zero */
+} ScrtWish;
+/* "1,3,224,224": each 0 or more, at most SCRT_MAX_RANK of them; "" is a scalar's. */
+bool scrt_shape_parse(const char *text, uint32_t *ret_rank, int64_t *ret_dims);
+/* Whether a file says neither type nor shape: a picture, or the bytes of a .bin. It counts no
+ * tensors. */
+bool scrt_tensors_bare(const ScrtTensorFile *f);
+bool scrt_tensors_picture(const ScrtTensorFile *f); /* which of them */
+/* The tensor that such a file gives; it has the wish's dtype, rank, and those dims that are not
+ * open. Of a .bin one dim may be open. The caller owns ret->data. */
+ScrtStatus scrt_tensors_make(const ScrtTensorFile *f, const ScrtWish *wish, ScrtTensor *ret,
+                             ScrtIoError *err);
+/* A .bin: the elements as they lie in memory. */
+ScrtStatus scrt_bytes_write(const char *path, const ScrtTensor *t, ScrtIoError *err);
+
+/* --- Formats ---------------------------------------------------------------------------------- */
 
 /* .npy, format versions 1 to 3, C or Fortran order (made C), little or big endian (made native),
  * and the types of NumPy that have a ScrtDtype. NumPy has no bf16 and no type of 8 bits or fewer
@@ -118,12 +183,18 @@ ScrtStatus scrt_pb_read(const char *path, ScrtNamed *ret, ScrtIoError *err);
 
 /* The main function of an executable compiled from model. */
 int scrt_main(const ScrtModel *model, int argc, char **argv);
-/* The same with another way to run: fills out[n_out], whose data it makes with scrt_alloc; err says
- * why it failed. Of model only the names and the ports of inputs and outputs are used; what needs a
+/* Another way to run: fills out[n_out], whose data it makes with scrt_alloc; err says why it
+ * failed. Of model only the names and the ports of inputs and outputs are used; what needs a
  * session (threads, states, timings) is refused. */
 typedef ScrtStatus (*ScrtRunFn)(void *self, const ScrtTensor *in, ScrtTensor *out,
                                 ScrtIoError *err);
-int scrt_main_with(const ScrtModel *model, int argc, char **argv, ScrtRunFn run, void *self);
+typedef struct ScrtMainOptions {
+    ScrtRunFn run; /* NULL: a session */
+    void *self;
+    const ScrtDecoders *decoders; /* of pictures; NULL: PNM alone */
+} ScrtMainOptions;
+/* scrt_main for other programs. */
+int scrt_main_with(const ScrtModel *model, int argc, char **argv, const ScrtMainOptions *opt);
 
 #ifdef __cplusplus
 }

@@ -58,12 +58,16 @@ struct ScrtTensorFile {
 struct ScrtFileFormat {
     const char *suffix;
     bool single;                   /* one tensor, which need not have a name */
+    bool by_name;                  /* whatever the content looks like */
     bool (*is)(const ScrtFile *f); /* NULL: the format has no mark */
     ScrtStatus (*heads)(ScrtTensorFile *f, ScrtIoError *err);
     ScrtStatus (*read)(const ScrtTensorFile *f, uint32_t i, ScrtTensor *ret, ScrtIoError *err);
+    /* Instead of both, where the file says neither type nor shape. */
+    ScrtStatus (*make)(const ScrtTensorFile *f, const ScrtWish *wish, ScrtTensor *ret,
+                       ScrtIoError *err);
 };
 extern const ScrtFileFormat scrt_format_npy, scrt_format_npz, scrt_format_safetensors,
-    scrt_format_pb;
+    scrt_format_pb, scrt_format_bytes, scrt_format_picture;
 
 /* Room for n heads; then each is added, its name copied; then no two may have one name. */
 ScrtStatus scrt_tensors_room(ScrtTensorFile *f, uint64_t n, ScrtIoError *err);

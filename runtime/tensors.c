@@ -3,9 +3,11 @@
  * types and dims with what it wants before an element is read or unpacked. */
 #include "runtime/scrtio_priv.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
-static const ScrtFileFormat *const formats[] = {&scrt_format_npy, &scrt_format_npz,
+static const ScrtFileFormat *const formats[] = {&scrt_format_bytes,       &scrt_format_npy,
+                                                &scrt_format_npz,         &scrt_format_picture,
                                                 &scrt_format_safetensors, &scrt_format_pb};
 enum { N_FORMATS = sizeof formats / sizeof *formats };
 
@@ -18,6 +20,9 @@ bool scrt_ends_with(const char *text, const char *end)
 /* By content; a file that none knows is what its name says, or the one format without a mark. */
 static const ScrtFileFormat *format_of(const char *path, const ScrtFile *f)
 {
+    for (int i = 0; i < N_FORMATS; i++)
+        if (formats[i]->by_name && scrt_ends_with(path, formats[i]->suffix))
+            return formats[i];
     for (int i = 0; i < N_FORMATS; i++)
         if (formats[i]->is && formats[i]->is(f))
             return formats[i];
@@ -38,7 +43,7 @@ static ScrtStatus open_as(const char *path, const ScrtFileFormat *format, ScrtTe
     ScrtStatus s = scrt_file_read(path, &f->file, err);
     if (s == SCRT_OK) {
         f->format = format ? format : format_of(path, &f->file);
-        s = f->format->heads(f, err);
+        s = f->format->heads ? f->format->heads(f, err) : SCRT_OK;
     }
     if (s == SCRT_OK)
         *ret = f;
@@ -94,6 +99,97 @@ ScrtStatus scrt_tensors_read(const ScrtTensorFile *f, uint32_t i, uint32_t want,
     if (s == SCRT_OK)
         scrt_tensor_adopt(ret, want); /* another type is the caller's to refuse */
     return s;
+}
+
+/* --- What a wish makes tensors of ------------------------------------------------------------- */
+
+bool scrt_tensors_bare(const ScrtTensorFile *f)
+{
+    return f->format->make;
+}
+
+bool scrt_tensors_picture(const ScrtTensorFile *f)
+{
+    return f->format == &scrt_format_picture;
+}
+
+ScrtStatus scrt_tensors_make(const ScrtTensorFile *f, const ScrtWish *wish, ScrtTensor *ret,
+                             ScrtIoError *err)
+{
+    return f->format->make(f, wish, ret, err);
+}
+
+bool scrt_shape_parse(const char *text, uint32_t *ret_rank, int64_t *ret_dims)
+{
+    uint32_t rank = 0;
+    for (const char *p = text; *p; p += *p == ',') {
+        char *end;
+        if (*p < '0' || *p > '9' || rank == SCRT_MAX_RANK)
+            return false;
+        errno = 0;
+        ret_dims[rank++] = strtoll(p, &end, 10);
+        if (errno || (*end && *end != ',') || (*end == ',' && !end[1]))
+            return false;
+        p = end;
+    }
+    *ret_rank = rank;
+    return true;
+}
+
+/* The dim that is open, so that the elements fill the file. */
+static bool solve_dim(ScrtTensor *t, uint32_t open, size_t bytes)
+{
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)t->dtype);
+    t->dims[open] = 1;
+    int64_t each = scrt_count(t), n;
+    if (bits == 0 || each < 1 || bytes > INT64_MAX / 8)
+        return false;
+    n = (int64_t)(bytes * 8 / bits); /* of less than a byte the last may be filling */
+    t->dims[open] = n / each;
+    return true;
+}
+
+static ScrtStatus make_of_bytes(const ScrtTensorFile *f, const ScrtWish *w, ScrtTensor *ret,
+                                ScrtIoError *err)
+{
+    ScrtTensor t = {.dtype = w->dtype, .rank = w->rank};
+    uint32_t open = 0, n_open = 0;
+    size_t bytes = 0;
+    memcpy(t.dims, w->dims, sizeof t.dims);
+    for (uint32_t k = 0; k < w->rank; k++)
+        if (w->dims[k] < 0) {
+            open = k;
+            n_open++;
+        }
+    if (n_open > 1)
+        return scrt_io_fail(err, SCRT_E_SHAPE,
+                            "%.300s: bytes alone: %u sizes are open, --shape says them", f->what,
+                            n_open);
+    if ((n_open && !solve_dim(&t, open, f->file.n)) || !scrt_tensor_bytes(&t, &bytes) ||
+        bytes != f->file.n)
+        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: has %zu bytes, the input takes %s%zu",
+                            f->what, f->file.n, n_open ? "a multiple, like " : "", bytes);
+    ScrtStatus s = scrt_tensor_alloc(&t);
+    if (s != SCRT_OK)
+        return scrt_io_fail(err, s, "%.300s: %s", f->what, scrt_status_text(s));
+    if (bytes)
+        memcpy(t.data, f->file.data, bytes);
+    scrt_tensor_tidy(&t);
+    *ret = t;
+    return SCRT_OK;
+}
+
+const ScrtFileFormat scrt_format_bytes = {.suffix = ".bin", .by_name = true, .make = make_of_bytes};
+
+ScrtStatus scrt_bytes_write(const char *path, const ScrtTensor *t, ScrtIoError *err)
+{
+    size_t bytes;
+    if (err)
+        err->text[0] = '\0';
+    if (!scrt_tensor_bytes(t, &bytes))
+        return scrt_io_fail(err, SCRT_E_ARGUMENT, "%.300s: %s", path,
+                            scrt_status_text(SCRT_E_ARGUMENT));
+    return scrt_file_write(path, t->data, bytes, err);
 }
 
 /* --- For the formats -------------------------------------------------------------------------- */

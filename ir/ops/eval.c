@@ -35,11 +35,8 @@ void sc_ops_move(ScrtTensor *dst, int64_t i, const ScrtTensor *src, int64_t j)
                size);
         return;
     }
-    size_t from = (size_t)j * bits, to = (size_t)i * bits; /* packed, low bits first */
-    unsigned mask = (1u << bits) - 1;
-    unsigned x = ((const uint8_t *)src->data)[from / 8] >> from % 8 & mask;
-    uint8_t *p = (uint8_t *)dst->data + to / 8;
-    *p = (uint8_t)((*p & ~(mask << to % 8)) | x << to % 8);
+    scrt_store_bits(dst->dtype, dst->data, (size_t)i,
+                    scrt_load_bits(src->dtype, src->data, (size_t)j));
 }
 
 void sc_ops_strides(const ScrtTensor *t, uint32_t rank, int64_t *ret)

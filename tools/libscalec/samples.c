@@ -25,6 +25,9 @@ struct ScalecSamples {
     ScrtTensor *in;       /* [n_in] the set given out: points into held */
     ScrtTensor *expected; /* [n_out] of a folder */
     uint32_t n_expected;
+    ScalecSampleOptions opt;
+    ScrtImage image;
+    bool saw_picture;
 };
 
 static const char *input_name(const ScGraph *g, uint32_t i)
@@ -133,13 +136,54 @@ static bool hold_arrays(ScalecSamples *s, const char *path, const ScrtTensorFile
     return true;
 }
 
+/* --shape, where it is of this model's only input. */
+static bool take_shape(ScalecSamples *s, const char *path, ScrtWish *wish)
+{
+    const char *name = input_name(s->g, 0);
+    size_t n = strlen(name);
+    uint32_t rank;
+    for (uint32_t k = 0; k < s->opt.n_shape; k++) {
+        const char *text = s->opt.shape[k];
+        if (!strncmp(text, name, n) && text[n] == '=')
+            text += n + 1;
+        if (!scrt_shape_parse(text, &rank, wish->dims) || rank != wish->rank)
+            return sc_fail_file(s->cx, path, SC_E_INPUT, "--shape %s is no shape of input \"%s\"",
+                                s->opt.shape[k], name);
+    }
+    return true;
+}
+
+/* A picture, or bytes, of which there may be several sets. */
+static bool hold_bare(ScalecSamples *s, const char *path, const ScrtTensorFile *f)
+{
+    if (s->g->n_in != 1)
+        return sc_fail_file(s->cx, path, SC_E_INPUT,
+                            "one array for a model of %u inputs; an .npz names them", s->g->n_in);
+    const ScType *t = sc_type_of(s->g, s->g->in[0]);
+    ScrtWish wish = {.dtype = t->dtype, .rank = t->rank, .image = &s->image};
+    ScrtIoError err;
+    uint32_t n_open = 0;
+    for (uint32_t k = 0; k < t->rank && k < SCRT_MAX_RANK; k++)
+        if (!sc_term_const(t->dim[k], &wish.dims[k])) {
+            wish.dims[k] = -1;
+            n_open++;
+        }
+    if (t->rank && !n_open && !scrt_tensors_picture(f))
+        wish.dims[0] = -1;
+    s->saw_picture |= scrt_tensors_picture(f);
+    return take_shape(s, path, &wish) &&
+           (scrt_tensors_make(f, &wish, &s->held[0], &err) == SCRT_OK ||
+            scalec_read_failed(s->cx, path, &err)) &&
+           head_fits(s, path, 0, &s->held[0]);
+}
+
 static bool hold_file(ScalecSamples *s, const char *path)
 {
     ScrtTensorFile *f;
     ScrtIoError err;
     if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
         return scalec_read_failed(s->cx, path, &err);
-    bool ok = hold_arrays(s, path, f);
+    bool ok = scrt_tensors_bare(f) ? hold_bare(s, path, f) : hold_arrays(s, path, f);
     scrt_tensors_close(f);
     return ok;
 }
@@ -235,10 +279,18 @@ static bool add_source(ScalecSamples *s, bool folder, const char *path)
     return true;
 }
 
-static bool has_suffix(const char *path, const char *suffix)
+/* Whether a file of a folder is a sample: archives for any model, else of a model of one input. */
+static bool is_sample(const ScalecSamples *s, const char *name)
 {
-    size_t n = strlen(path), k = strlen(suffix);
-    return n >= k && !strcmp(path + n - k, suffix);
+    static const char *const suffix[] = {".npz", ".safetensors", ".npy",  ".bin", ".ppm",
+                                         ".pgm", ".png",         ".jpeg", ".jpg"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++) {
+        size_t k = strlen(suffix[i]);
+        if (n > k && !strcasecmp(name + n - k, suffix[i]))
+            return i < 2 || s->g->n_in == 1;
+    }
+    return false;
 }
 
 /* Whether a folder is one set: of a model without inputs it holds nothing but outputs. */
@@ -262,7 +314,7 @@ static bool add_folder(ScalecSamples *s, const char *path)
     for (int i = 0; i < n; i++) {
         char *child = sc_printf(a, "%s/%s", path, entry[i]->d_name);
         if (ok && entry[i]->d_name[0] != '.') {
-            if (has_suffix(child, ".npz") || has_suffix(child, ".safetensors"))
+            if (is_sample(s, child))
                 ok = add_source(s, false, child);
             else if (is_set(s, a, child))
                 ok = add_source(s, true, child);
@@ -272,12 +324,29 @@ static bool add_folder(ScalecSamples *s, const char *path)
     if (n >= 0)
         free(entry);
     sc_arena_free(a);
-    return ok && (s->n_source > before ||
-                  sc_fail_file(s->cx, path, SC_E_INPUT, "it holds no %s_0.pb and no .npz",
-                               s->g->n_in ? "input" : "output"));
+    return ok && (s->n_source > before || sc_fail_file(s->cx, path, SC_E_INPUT,
+                                                       "it holds no %s_0.pb and no file of samples",
+                                                       s->g->n_in ? "input" : "output"));
 }
 
-ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path)
+/* What the options say is used. */
+static bool check_options(const ScalecSamples *s, const char *path)
+{
+    return !s->opt.image || s->saw_picture ||
+           sc_fail_file(s->cx, path, SC_E_INPUT, "--image: it holds no picture");
+}
+
+static bool parse_options(ScalecSamples *s, const ScalecSampleOptions *opt)
+{
+    ScrtIoError err;
+    s->opt = opt ? *opt : (ScalecSampleOptions){0};
+    s->image.decoders = scalec_decoders();
+    return !s->opt.image || scrt_image_parse(s->opt.image, &s->image, &err) == SCRT_OK ||
+           sc_fail(s->cx, NULL, SC_E_INPUT, "--image: %s", err.text);
+}
+
+ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path,
+                                   const ScalecSampleOptions *opt)
 {
     struct stat st;
     ScalecSamples *s = calloc(1, sizeof *s);
@@ -289,14 +358,11 @@ ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path
     }
     if (!s || !s->held || !s->in || !s->expected)
         abort();
-    bool ok;
-    if (stat(path, &st) != 0)
-        ok = sc_fail_file(cx, path, SC_E_FILE, "%s", strerror(errno));
-    else if (S_ISDIR(st.st_mode))
-        ok = add_folder(s, path);
-    else
-        ok = add_source(s, false, path);
+    bool ok = parse_options(s, opt) &&
+              (stat(path, &st) == 0 || sc_fail_file(cx, path, SC_E_FILE, "%s", strerror(errno)));
     if (ok)
+        ok = S_ISDIR(st.st_mode) ? add_folder(s, path) : add_source(s, false, path);
+    if (ok && check_options(s, path))
         return s;
     scalec_samples_close(s);
     return NULL;

@@ -47,11 +47,19 @@ bool scalec_write_failed(ScCtx *cx, const char *path, const ScrtIoError *err);
 /* --- Samples: inputs from files --------------------------------------------------------------- */
 
 /* Inputs for a model, one set after the other, from an .npz (arrays by input name; a leading extent
- * that is a multiple of the model's fixed one is cut into that many sets), an .npy for a model of
- * one input, or a folder: of an ONNX test_data_set (input_*.pb), of such folders, or of .npz files.
- */
+ * that is a multiple of the model's fixed one is cut into that many sets), an .npy, .bin or picture
+ * for a model of one input, or a folder: of an ONNX test_data_set (input_*.pb), of such folders, or
+ * of such files. */
 typedef struct ScalecSamples ScalecSamples;
-ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path);
+typedef struct ScalecSampleOptions { /* all may be zero */
+    const char *image;               /* how pictures become inputs: see scrt_image_parse */
+    const char *const *shape; /* [n_shape] "NAME=2,3", or "2,3" of the only input: of a .bin */
+    uint32_t n_shape;
+} ScalecSampleOptions;
+ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path,
+                                   const ScalecSampleOptions *opt);
+/* What this library was built to read of pictures. */
+const ScrtDecoders *scalec_decoders(void);
 uint32_t scalec_samples_count(const ScalecSamples *s);
 /* Set i, [n_in], valid until the next call. False with errors. */
 bool scalec_samples_get(ScalecSamples *s, uint32_t i, const ScrtTensor **ret_in);

@@ -157,7 +157,7 @@ static void print_json(const Cli *cli, const Check *c)
 static bool check(Cli *cli, ScalecModel *m, Check *c)
 {
     bool ok = cli_statistics(cli, m) && build_pair(cli, m, c);
-    ScalecSamples *s = ok ? scalec_samples_open(cli->cx, c->low, cli->data) : NULL;
+    ScalecSamples *s = ok ? scalec_samples_open(cli->cx, c->low, cli->data, &cli->sample) : NULL;
     c->n_sample = s ? scalec_samples_count(s) : 0;
     const ScReport *r = s ? measure(cli, c, s, &c->n) : NULL;
     if (r) {

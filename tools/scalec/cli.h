@@ -22,14 +22,15 @@ typedef struct Cli {
     const char *command;
     CliList args; /* what is no option */
     const char *output, *emit, *stage, *format, *calibrate, *save_stats, *data, *dump_after;
-    const char *state_load, *state_save, *dtype, *labels;
+    const char *state_load, *state_save, *dtype, *labels, *image;
     ScalecOptions opt;
     bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given;
     bool internal, all, print_link, verbose;
     bool usage; /* the command line is at fault, as only the model shows */
     uint32_t threads, top, repeat;
     double rtol, atol, budget; /* budget: seconds for what check measures */
-    CliList input, disable, dim_name;
+    CliList input, shape, disable, dim_name;
+    ScalecSampleOptions sample; /* image and shape */
     int64_t *dim_value;
     uint32_t n_dim_value, cap_dim_value;
     CliWatch *watch;

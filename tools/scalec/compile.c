@@ -29,7 +29,7 @@ bool hooks_begin(Cli *cli, const ScalecModel *m, ScalecSamples **ret_samples)
     cli->opt.arg = cli;
     if (!cli->eval_each)
         return true;
-    *ret_samples = scalec_samples_open(cli->cx, m->graph, cli->data);
+    *ret_samples = scalec_samples_open(cli->cx, m->graph, cli->data, &cli->sample);
     cli->opt.eval_rtol = cli->rtol;
     return *ret_samples && scalec_samples_get(*ret_samples, 0, &cli->opt.eval_in);
 }

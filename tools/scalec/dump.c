@@ -13,7 +13,7 @@
 static bool list_outside(Cli *cli, const ScGraph *g, ScStr *out)
 {
     SC_STAGE(cli->cx, "samples");
-    ScalecSamples *s = scalec_samples_open(cli->cx, g, cli->data);
+    ScalecSamples *s = scalec_samples_open(cli->cx, g, cli->data, &cli->sample);
     ScDamage *d = s ? sc_damage_begin(cli->cx, g, NULL) : NULL;
     uint32_t n = 0, outside = 0, count = s ? scalec_samples_count(s) : 0;
     const ScrtTensor *in;

@@ -97,7 +97,7 @@ static bool choose_scales(Cli *cli, const ScalecModel *m)
 static bool calibrate(Cli *cli, const ScGraph *raised)
 {
     SC_STAGE(cli->cx, "calibrate");
-    ScalecSamples *s = scalec_samples_open(cli->cx, raised, cli->calibrate);
+    ScalecSamples *s = scalec_samples_open(cli->cx, raised, cli->calibrate, &cli->sample);
     if (s)
         cli->opt.stats = scalec_calibrate(cli->cx, raised, s);
     scalec_samples_close(s);

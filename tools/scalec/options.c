@@ -49,6 +49,8 @@ typedef enum OptId {
     O_THREADS,
     O_TOP,
     O_LABELS,
+    O_IMAGE,
+    O_SHAPE,
     O_DATA,
     O_RTOL,
     O_ATOL,
@@ -100,11 +102,20 @@ const CliOption cli_options[] = {
     [O_EMBED] = {"embed-limit", "BYTES", "weights above this go to OUT.weights; 64 MiB by default",
                  0, COMPILE},
     [O_FAULT] = {"fault-tail", NULL, NULL, 0, COMPILE | RUN},
-    [O_INPUT] = {"input", "NAME=FILE", "an input from .npy, or all of them from .npz", 'i', RUN},
+    [O_INPUT] = {"input", "NAME=FILE",
+                 "an input: .npy, .npz, .safetensors, .pb, .bin or a picture; or all of them", 'i',
+                 RUN},
     [O_EVALUATE] = {"evaluate", NULL, "use the evaluator instead of compiled code", 0, RUN},
     [O_THREADS] = {"threads", "N", "threads to run on; one for each processor by default", 0, RUN},
     [O_TOP] = {"top", "N", "show the N largest elements, or the N worst tensors", 0, RUN | CHECK},
     [O_LABELS] = {"labels", "FILE", "with --top: line i names element i", 0, RUN},
+    [O_IMAGE] = {"image", "KEY=VALUE,...",
+                 "how pictures become inputs: resize=SIDE or WxH, crop=SIDE or WxH, pad=GREY, "
+                 "filter=bilinear, bicubic or nearest; scale=1/255, mean=R,G,B, std=R,G,B: "
+                 "(byte * scale - mean) / std; order=rgb or bgr; layout=nchw, nhwc, chw, hwc or hw",
+                 0, MODEL},
+    [O_SHAPE] = {"shape", "NAME=D,D,...",
+                 "the shape of an input from a .bin, where the model's is open", 0, MODEL},
     [O_DATA] = {"data", "PATH", "sample inputs; a test_data_set folder also has expected outputs",
                 0, RUN | CHECK | COMPILE | DUMP},
     [O_RTOL] = {"rtol", "X", "relative tolerance (1e-3)", 0, RUN | COMPILE | DUMP},
@@ -275,6 +286,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->opt.symbol;
     case O_LABELS:
         return &cli->labels;
+    case O_IMAGE:
+        return &cli->image;
     case O_DATA:
         return &cli->data;
     case O_STATE_LOAD:
@@ -372,6 +385,8 @@ static bool set(Cli *cli, OptId id, const char *arg)
         sc_buf_push(cli->disable.item, cli->disable.n, cli->disable.cap, arg);
     else if (id == O_INPUT)
         sc_buf_push(cli->input.item, cli->input.n, cli->input.cap, arg);
+    else if (id == O_SHAPE)
+        sc_buf_push(cli->shape.item, cli->shape.n, cli->shape.cap, arg);
     else if (id == O_RTOL)
         return real_arg(cli, name, arg, &cli->rtol);
     else if (id == O_ATOL)
@@ -403,6 +418,11 @@ bool cli_check(const Cli *cli)
 {
     bool run = !strcmp(cli->command, "run"), compile = !strcmp(cli->command, "compile");
     bool other = cli->scales_given && cli->opt.scales != SC_SCALES_CALIBRATE;
+    bool files = cli->data || cli->calibrate || cli->input.n;
+    ScrtImage image = {0};
+    ScrtIoError err = {""};
+    if (cli->image && scrt_image_parse(cli->image, &image, &err) != SCRT_OK)
+        return cli_misuse(cli, "--image: %s", err.text) == 0;
     bool given = cli->input.n || cli->output || cli->top || cli->bench || cli->profile ||
                  cli->repeat || cli->state_load || cli->state_save;
     return !(misuse(cli, cli->calibrate && other,
@@ -415,6 +435,8 @@ bool cli_check(const Cli *cli)
                     cli->print_link &&
                         (!cli->emit || (strcmp(cli->emit, "so") && strcmp(cli->emit, "obj"))),
                     "--print-link is for what programs are linked with: --emit so or obj") ||
+             misuse(cli, (cli->image || cli->shape.n) && !files,
+                    "--image and --shape say what files of -i, --data and --calibrate are") ||
              misuse(cli, cli->eval_each && !cli->data, "--eval-each needs inputs: --data PATH") ||
              misuse(cli, compile && cli->data && !cli->eval_each,
                     "--data is for --eval-each here; --calibrate FILE measures scales") ||
@@ -556,6 +578,7 @@ bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
     }
     cli->opt.disable = cli->disable.item;
     cli->opt.n_disable = cli->disable.n;
+    cli->sample = (ScalecSampleOptions){cli->image, cli->shape.item, cli->shape.n};
     return cli_check(cli);
 }
 
@@ -563,6 +586,7 @@ void cli_free(Cli *cli)
 {
     sc_buf_free(cli->args.item);
     sc_buf_free(cli->input.item);
+    sc_buf_free(cli->shape.item);
     sc_buf_free(cli->disable.item);
     sc_buf_free(cli->dim_name.item);
     sc_buf_free(cli->dim_value);

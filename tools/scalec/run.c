@@ -101,13 +101,13 @@ static int run_main(Runner *r)
 {
     const Cli *cli = r->cli;
     char number[5][32];
-    const char *argv[64] = {"scalec run"};
+    const char *argv[128] = {"scalec run"};
     int n = 1;
     struct {
         const char *name, *value;
     } text[] = {
         {"-o", cli->output},   {"--state-load", cli->state_load}, {"--state-save", cli->state_save},
-        {"--data", cli->data}, {"--labels", cli->labels},
+        {"--data", cli->data}, {"--labels", cli->labels},         {"--image", cli->image},
     };
     struct {
         const char *name;
@@ -119,11 +119,15 @@ static int run_main(Runner *r)
     } flag[] = {{"--bench", cli->bench}, {"--profile", cli->profile}, {"--json", cli->json}};
     static const char *const tolerance[] = {"--rtol", "--atol"};
     const double limit[] = {cli->rtol, cli->atol};
-    if (cli->input.n > 16)
+    if (cli->input.n > 16 || cli->shape.n > 16)
         return cli_misuse(cli, "more than 16 inputs: put them into one .npz");
     for (uint32_t i = 0; i < cli->input.n; i++) {
         argv[n++] = "-i";
         argv[n++] = cli->input.item[i];
+    }
+    for (uint32_t i = 0; i < cli->shape.n; i++) {
+        argv[n++] = "--shape";
+        argv[n++] = cli->shape.item[i];
     }
     for (size_t i = 0; i < sizeof text / sizeof *text; i++)
         if (text[i].value) {
@@ -144,11 +148,14 @@ static int run_main(Runner *r)
         if (flag[i].on)
             argv[n++] = flag[i].name;
     }
+    ScrtMainOptions opt = {.decoders = scalec_decoders()};
     if (!cli->evaluate)
-        return scrt_main(sc_loaded_model(r->loaded), n, (char **)argv);
+        return scrt_main_with(sc_loaded_model(r->loaded), n, (char **)argv, &opt);
+    opt.run = evaluate;
+    opt.self = r;
     ScrtEntry ports = {.in = r->in, .out = r->out, .n_in = r->n_in, .n_out = r->n_out};
     ScrtModel model = {.abi = SCRT_ABI, .name = r->g->name, .n_entry = 1, .entry = &ports};
-    return scrt_main_with(&model, n, (char **)argv, evaluate, r);
+    return scrt_main_with(&model, n, (char **)argv, &opt);
 }
 
 int cmd_run(Cli *cli)

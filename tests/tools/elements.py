@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The element types that NumPy lacks, both ways: as ml_dtypes saves and loads them, and in safetensors."""
+import json
+import os
+import subprocess
+import sys
+
+import ml_dtypes
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(__file__))
+from command import failing, run_all, write  # noqa: E402
+from scalec import scalec  # noqa: E402
+
+# ours: ml_dtypes', safetensors' (None: the format lacks it)
+TYPES = {"f8e4m3fn": ("float8_e4m3fn", "F8_E4M3"), "f8e5m2": ("float8_e5m2", "F8_E5M2"),
+         "f8e4m3fnuz": ("float8_e4m3fnuz", "F8_E4M3FNUZ"), "f8e5m2fnuz": ("float8_e5m2fnuz", "F8_E5M2FNUZ"),
+         "f8e8m0": ("float8_e8m0fnu", "F8_E8M0"), "f4e2m1": ("float4_e2m1fn", "F4"), "f6e2m3": ("float6_e2m3fn", "F6_E2M3"),
+         "f6e3m2": ("float6_e3m2fn", "F6_E3M2"), "bf16": ("bfloat16", "BF16"), "i4": ("int4", None), "u4": ("uint4", None),
+         "i2": ("int2", None), "u2": ("uint2", None)}
+
+
+def graph(tmp, t):
+    """y is x with its axes swapped: as it is, no arithmetic."""
+    return write(os.path.join(tmp, t + ".sc"), f"graph @g(%x: {t}[3,5]) -> (%y) {{\n  %y = transpose %x {{perm = [1,0]}} : {t}[5,3]\n}}\n")
+
+
+def run(*args):
+    scalec("run", *args, "--evaluate")
+
+
+def values(theirs):
+    """15 of them, of all signs and magnitudes, as ml_dtypes holds them."""
+    kind = getattr(ml_dtypes, theirs)
+    info = ml_dtypes.iinfo(kind) if "int" in theirs else ml_dtypes.finfo(kind)
+    low = max(float(info.min), -2.0 if info.bits < 8 else -200)
+    if "e8m0" in theirs:
+        low = 0.25
+    return np.linspace(low, float(min(info.max, 200)), 15).astype(kind).reshape(3, 5)
+
+
+def numpy_files(tmp):
+    """Saved by np.save and np.savez, loaded by np.load; the signature settles the type."""
+    src, dst, npz, exe = (os.path.join(tmp, n) for n in ("x.npy", "y.npy", "x.npz", "exe"))
+    for t, (theirs, _) in TYPES.items():
+        m, x = graph(tmp, t), values(theirs)
+        want = x.T.tobytes()
+        np.save(src, x)
+        np.savez(npz, x=x, other=x)
+        run(m, "-i", src, "-o", dst)
+        y = np.load(dst)
+        assert y.shape == (5, 3) and y.dtype.itemsize == x.dtype.itemsize, (t, y.dtype)
+        assert np.array_equal(y.view(x.dtype).astype(float), x.T.astype(float), equal_nan=True), (t, y.view(x.dtype), x.T)
+        for given in (npz, dst):  # what was written is read
+            out = os.path.join(tmp, "z.npz")
+            back = graph(tmp, t) if given == npz else write(os.path.join(tmp, "b.sc"), open(m).read().replace("3,5", "0,0")
+                                                           .replace("5,3", "3,5").replace("0,0", "5,3"))
+            run(back, "-i", given, "-o", out)
+            got = np.load(out)["y"].view(x.dtype)
+            wanted = x.T if given == npz else x
+            assert np.array_equal(got.astype(float), wanted.astype(float), equal_nan=True), (t, given)
+        if t in ("f8e4m3fn", "bf16"):
+            scalec("compile", m, "-o", exe)
+            subprocess.run([exe, "-i", src, "-o", dst], check=True)
+            assert np.load(dst).tobytes() == want
+    other = values("float8_e5m2")
+    np.save(src, other)
+    assert "f8e5m2" in failing("run", graph(tmp, "f8e4m3fn"), "-i", src)
+    np.save(src, values("bfloat16"))
+    assert "u16" in failing("run", graph(tmp, "f8e4m3fn"), "-i", src)
+
+
+def packed(codes, bits):
+    """Codes of `bits` bits each, the first in the lowest ones."""
+    word = sum(int(c) << (bits * i) for i, c in enumerate(codes))
+    return word.to_bytes((len(codes) * bits + 7) // 8, "little")
+
+
+def safetensors(tmp):
+    src, dst = os.path.join(tmp, "x.safetensors"), os.path.join(tmp, "y.safetensors")
+    for t, (theirs, kind) in TYPES.items():
+        x = values(theirs)
+        bits = int(t[1:].split("e")[0]) if t != "bf16" else 16
+        npy, m = os.path.join(tmp, "x.npy"), graph(tmp, t)
+        np.save(npy, x)
+        if not kind:
+            assert t in failing("run", m, "-i", npy, "-o", dst, "--evaluate")
+            continue
+        pattern = np.uint16 if bits == 16 else np.uint8
+        raw = packed(x.view(pattern).ravel(), bits)
+        head = json.dumps({"x": {"dtype": kind, "shape": [3, 5], "data_offsets": [0, len(raw)]}}).encode()
+        write(src, len(head).to_bytes(8, "little") + head + raw)
+        run(m, "-i", src, "-o", dst)
+        got = open(dst, "rb").read()
+        n = int.from_bytes(got[:8], "little")
+        meta = json.loads(got[8:8 + n])["y"]
+        assert (meta["dtype"], meta["shape"]) == (kind, [5, 3]), (t, meta)
+        assert got[8 + n:] == packed(x.T.copy().view(pattern).ravel(), bits), t
+
+
+run_all("tools-elements", (numpy_files, safetensors))
