@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "num/num.h" /* ScrtDtype */
+
 #ifdef __cplusplus
 extern "C" {
 #endif

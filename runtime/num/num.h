@@ -8,6 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum ScrtKind {
     SCRT_KIND_FLOAT,
     SCRT_KIND_INT,
@@ -98,4 +102,7 @@ bool scrt_bytes(ScrtDtype t, size_t n, size_t *ret_bytes);
 void scrt_convert(size_t n, ScrtDtype to, void *dst, ScrtDtype from, const void *src, bool saturate,
                   ScrtRound mode);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -21,7 +21,8 @@ def main():
         os.makedirs(os.path.join(tmp, "build"))
         for name in ("tools", "runtime"):
             os.symlink(os.path.abspath(os.path.join(BUILD, name)), os.path.join(tmp, "build", name))
-        os.symlink(os.path.abspath(os.path.join(SOURCE, "tests")), os.path.join(tmp, "tests"))
+        for name in ("tests", "runtime"):
+            os.symlink(os.path.abspath(os.path.join(SOURCE, name)), os.path.join(tmp, name))
         settings = [line for line in lines if re.match(r"^\w+=", line)]
         for line in lines:
             if line in settings:
