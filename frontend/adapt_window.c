@@ -5,12 +5,6 @@
 
 #include <string.h>
 
-typedef struct Window {
-    uint32_t n; /* spatial dims */
-    int64_t kernel[SCRT_MAX_RANK], stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
-    const ScTerm *pads[2 * SCRT_MAX_RANK]; /* begins, then ends */
-} Window;
-
 /* A list of n positive integers, ones where the attribute is absent. */
 static bool ones_or(const ImNode *n, const char *name, uint32_t len, int64_t *ret)
 {
@@ -33,7 +27,7 @@ static bool ones_or(const ImNode *n, const char *name, uint32_t len, int64_t *re
 
 /* So that the result has ceil(extent / stride): the padding needed, the odd element at the end for
  * SAME_UPPER and at the begin for SAME_LOWER. */
-static void pad_same(ScCtx *cx, const ScTerm *extent, const Window *w, uint32_t i, bool upper,
+static void pad_same(ScCtx *cx, const ScTerm *extent, const ImWindow *w, uint32_t i, bool upper,
                      const ScTerm **ret_begin, const ScTerm **ret_end)
 {
     const ScTerm *out = sc_term_cdiv(cx, extent, sc_term(cx, w->stride[i]));
@@ -47,7 +41,7 @@ static void pad_same(ScCtx *cx, const ScTerm *extent, const Window *w, uint32_t 
     *ret_end = upper ? rest : half;
 }
 
-static bool pads(const ImNode *n, const ScType *x, Window *w)
+static bool pads(const ImNode *n, const ScType *x, ImWindow *w)
 {
     ScCtx *cx = n->im->cx;
     bool ok = true;
@@ -79,7 +73,7 @@ static bool pads(const ImNode *n, const ScType *x, Window *w)
     return true;
 }
 
-static bool window(const ImNode *n, Window *w)
+bool im_window(const ImNode *n, ImWindow *w)
 {
     const ScType *x = im_type(n, 0);
     if (x->kind != SC_TYPE_TENSOR || x->rank < 3)
@@ -89,8 +83,7 @@ static bool window(const ImNode *n, Window *w)
     return ones_or(n, "strides", w->n, w->stride) && ones_or(n, "dilations", w->n, w->dilation);
 }
 
-/* The kernel's extents are the weight's; where the attribute is there too it must say the same. */
-static bool kernel_of_weight(const ImNode *n, Window *w)
+bool im_window_of_weight(const ImNode *n, ImWindow *w)
 {
     bool ok = true;
     uint32_t got;
@@ -115,11 +108,11 @@ bool im_conv(const ImNode *n, ScVal *ret_out)
     static const char *const known[] = {"auto_pad", "dilations", "group", "kernel_shape",
                                         "pads",     "strides",   NULL};
     bool ok = true;
-    Window w;
+    ImWindow w;
     int64_t group = im_int(n, "group", 1, &ok);
     if (n->n_in < 2 || n->n_in > 3)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
-    if (!ok || !im_only_attrs(n, known) || !window(n, &w) || !kernel_of_weight(n, &w) ||
+    if (!ok || !im_only_attrs(n, known) || !im_window(n, &w) || !im_window_of_weight(n, &w) ||
         !pads(n, im_type(n, 0), &w))
         return false;
     ret_out[0] =
@@ -168,9 +161,9 @@ static bool pool(const ImNode *n, const ScOp *op, const char *extra, ScVal *ret_
     const char *const known[] = {"auto_pad", "dilations", "ceil_mode", "kernel_shape",
                                  "pads",     "strides",   extra,       NULL};
     bool ok = true, mean = !strcmp(extra, "count_include_pad");
-    Window w;
+    ImWindow w;
     int64_t ceil_mode = im_int(n, "ceil_mode", 0, &ok), value = im_int(n, extra, 0, &ok);
-    if (!ok || !im_only_attrs(n, known) || !window(n, &w))
+    if (!ok || !im_only_attrs(n, known) || !im_window(n, &w))
         return false;
     if (!im_attr(n, "kernel_shape"))
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is missing");
@@ -242,10 +235,10 @@ static bool lp_pool(const ImNode *n, ScVal *ret_out)
 {
     ScCtx *cx = n->im->cx;
     bool ok = true;
-    Window w;
+    ImWindow w;
     double p;
     int64_t ceil_mode = im_int(n, "ceil_mode", 0, &ok);
-    if (!ok || !im_arity(n, 1, 1) || !norm_order(n, &p) || !window(n, &w) ||
+    if (!ok || !im_arity(n, 1, 1) || !norm_order(n, &p) || !im_window(n, &w) ||
         !IM_ONLY(n, "auto_pad", "dilations", "ceil_mode", "kernel_shape", "pads", "strides", "p") ||
         !ones_or(n, "kernel_shape", w.n, w.kernel) || !pads(n, im_type(n, 0), &w))
         return false;

@@ -122,9 +122,21 @@ extern const ImAdapter im_einsum_adapters[];
 extern const ImAdapter im_grid_adapters[];
 extern const ImAdapter im_gate_adapters[];
 extern const ImAdapter im_pick_adapters[];
+extern const ImAdapter im_control_adapters[];
+extern const ImAdapter im_transposed_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's. */
 bool im_conv(const ImNode *n, ScVal *ret_out);
-extern const ImAdapter im_control_adapters[];
+/* What slides over the extents behind the second. */
+typedef struct ImWindow {
+    uint32_t n; /* spatial dims */
+    int64_t kernel[SCRT_MAX_RANK], stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
+    const ScTerm *pads[2 * SCRT_MAX_RANK]; /* begins, then ends */
+} ImWindow;
+/* Strides and dilations, ones where they are absent. */
+bool im_window(const ImNode *n, ImWindow *w);
+/* The kernel's extents are those of operand 1; where the attribute is there too it must say the
+ * same. */
+bool im_window_of_weight(const ImNode *n, ImWindow *w);
 /* Imports a graph nested in n in place, in a scope of its own: in are its inputs, [g->n_input];
  * ret_out its first n_out outputs. False after sc_fail. */
 bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t n_out,

@@ -496,10 +496,55 @@ def picks():
     case("argmin-u8", node("ArgMin", "x", axis=0, keepdims=0), {"x": ramp(4, 3, dtype=np.uint8)}, dims={"x": ["n", 3]})
 
 
+def transposed():
+    """Transposed convolutions by their definition: y[i s + k d] += x[i] w[k], then the pads are cut off."""
+
+    def expected(x, w, b, strides, dilations, before, extents):
+        full = [s * (n - 1) + (k - 1) * d + 1 + e for n, k, s, d, e in
+                zip(x.shape[2:], w.shape[2:], strides, dilations, extents)]
+        groups = len(b) // w.shape[1]
+        y = np.zeros([len(x), len(b)] + full, np.float64)
+        for k in np.ndindex(w.shape[2:]):
+            at = tuple(slice(i * d, i * d + (n - 1) * s + 1, s) for i, d, n, s in zip(k, dilations, x.shape[2:], strides))
+            tap, c = w[(slice(None), slice(None)) + k], x.shape[1] // groups
+            for g in range(groups):
+                part = np.einsum("nc...,cm->nm...", x[:, g * c:(g + 1) * c], tap[g * c:(g + 1) * c])
+                y[(slice(None), slice(g * w.shape[1], (g + 1) * w.shape[1])) + at] += part
+        y += b.reshape([1, -1] + [1] * len(extents))
+        return {"y": y[(slice(None),) * 2 + tuple(slice(p, p + e) for p, e in zip(before, extents))].astype(F32)}
+
+    def try_it(name, x, w, before, extents, group=1, strides=(1, 1), dilations=(1, 1), fed=False, dims=None, **more):
+        b = ramp(w.shape[1] * group, by=0.5)
+        n = len(extents)
+        strides, dilations = strides[:n], dilations[:n]
+        rest = {"w": w, "b": b}
+        case(f"transposed-{name}", node("ConvTranspose", "x w b", group=group, strides=strides, dilations=dilations, **more),
+             {"x": x, **(rest if fed else {})}, {} if fed else rest, dims=dims,
+             want=expected(x, w, b, strides, dilations, before, extents))
+
+    x, w = ramp(2, 4, 3, 5, by=0.05), ramp(4, 2, 3, 3, by=0.03)
+    image = {"x": ["n", 4, "h", "w"]}
+    try_it("plain", x, w, (0, 0), (5, 7), dims=image)
+    try_it("twice", x, w, (1, 1), (6, 10), strides=(2, 2), pads=[1, 1, 1, 1], output_padding=[1, 1], dims=image)
+    try_it("weights-fed", x, w, (1, 0), (5, 9), strides=(2, 2), pads=[1, 0, 1, 2], fed=True)
+    try_it("groups", x, w, (0, 2), (7, 13), group=2, strides=(2, 3), pads=[0, 2, 0, 0], dims=image)
+    try_it("common-divisor", x, w, (3, 0), (10, 29), strides=(4, 6), dilations=(6, 2), pads=[3, 0, 8, 0], dims=image)
+    try_it("dilated", x, w, (1, 2), (9, 8), strides=(2, 1), dilations=(3, 4), pads=[1, 2, 1, 3])
+    try_it("thin", x, w[:, :, :1, :1], (0, 0), (9, 15), strides=(3, 3), auto_pad="SAME_UPPER", dims=image)
+    for mode, before in (("SAME_UPPER", (1, 0)), ("SAME_LOWER", (1, 1))):
+        try_it(mode.lower(), x, w, before, (3, 10), strides=(1, 2), auto_pad=mode, dims=image)
+    try_it("shape", x, w, (1, 1), (6, 10), strides=(2, 2), output_shape=[6, 10])
+    try_it("shape-symbols", x, w, (1, 1), (6, 10), strides=(2, 2), output_shape=[6, 10], dims=image)
+    try_it("line", x[:, :, 0], w[:, :, 0], (2,), (8,), strides=(2,), pads=[2, 1], dims={"x": ["n", 4, "w"]})
+    try_it("space", ramp(1, 4, 2, 2, 2, by=0.05), ramp(4, 2, 2, 3, 1, by=0.1), (0, 1, 0), (4, 4, 2), strides=(2, 2, 1),
+           dilations=(1, 1, 1), pads=[0, 1, 0, 0, 0, 0], dims={"x": ["n", 4, "d", "h", "w"]})
+    case("transposed-nothing", node("ConvTranspose", "x w", pads=[3, 3, 3, 3]), {"x": x}, {"w": w}, words="there is a result")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, control, widths, near, picks):
+                 sizes, control, widths, near, picks, transposed):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
