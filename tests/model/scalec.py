@@ -114,6 +114,10 @@ def scalec(*args, status=0, **kw):
     return p.stdout
 
 
+class Skip(Exception):
+    """Raised by a check for which something is missing; says what."""
+
+
 class Count:
     """Runs named checks and closes with the line that tests/run adds up."""
 
@@ -124,6 +128,8 @@ class Count:
         try:
             fn()
             self.passed += 1
+        except Skip as e:
+            self.skip(what, e)
         except Exception as e:  # a failed check must not hide the next ones
             self.failed += 1
             print(f"FAIL {self.name}: {what}: {type(e).__name__}: {e}", flush=True)

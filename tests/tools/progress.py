@@ -12,7 +12,7 @@ import numpy as np
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import DIGIT, MNIST, run_all, write  # noqa: E402
-from scalec import SCALEC  # noqa: E402
+from scalec import SCALEC, Skip  # noqa: E402
 
 
 def slow_cc(tmp, seconds):
@@ -26,7 +26,10 @@ def slow_cc(tmp, seconds):
 
 def on_terminal(args, until=None, **more):
     """What a command writes to a terminal; it is ended once `until` was seen."""
-    ours, its = pty.openpty()
+    try:
+        ours, its = pty.openpty()
+    except OSError as e:
+        raise Skip(f"no terminal can be had: {e}") from e
     p = subprocess.Popen([SCALEC, *args], stdin=its, stdout=its, stderr=its, **more)
     os.close(its)
     out = b""

@@ -129,21 +129,22 @@ static void end(Gains *x)
 /* gain is in the order of estimates; number: of each site among the switches. */
 static bool measure(Gains *x, ScalecGain *gain, const uint32_t *number, double seconds)
 {
-    double base, one, until = now() + seconds;
+    double base, one, begin = now();
     memset(x->keep, 1, x->n_site);
     if (!run_all(x, true, &base))
         return false;
     memset(x->keep, 0, x->n_site);
     if (!run_all(x, false, &base))
         return false;
-    for (uint32_t i = 0; i < x->n_site && now() < until; i++) {
+    for (uint32_t i = 0; i < x->n_site && now() - begin < seconds; i++) {
         x->keep[number[i]] = true;
         if (!run_all(x, false, &one))
             return false;
         x->keep[number[i]] = false;
         gain[i].gain = base == one ? 0 : 10 * log10(base / one);
         gain[i].measured = true;
-        sc_stage_share(x->cx, i + 1, x->n_site);
+        double tried = (i + 1.0) / x->n_site, spent = (now() - begin) / seconds;
+        sc_stage_share(x->cx, (uint64_t)(1000 * fmin(1, fmax(tried, spent))), 1000);
     }
     return true;
 }
