@@ -125,11 +125,38 @@ static bool reduce(const ImNode *n, ScVal *ret_out)
     return ret_out[0] != SC_POISON;
 }
 
+/* The axis is an operand. */
+static bool running(const ImNode *n, const ScOp *op, ScVal *ret_out)
+{
+    bool ok = true;
+    double axis;
+    int64_t exclusive = im_int(n, "exclusive", 0, &ok), reverse = im_int(n, "reverse", 0, &ok);
+    if (!ok || !im_arity(n, 2, 2) || !IM_ONLY(n, "exclusive", "reverse") || !im_known1(n, 1, &axis))
+        return false;
+    return im_answer(
+        im_build(n, op,
+                 IM_SET({"axis", SC_INT((int64_t)axis)}, {"exclusive", SC_INT(exclusive != 0)},
+                        {"reverse", SC_INT(reverse != 0)}),
+                 IM_IN(im_in(n, 0))),
+        ret_out);
+}
+
+static bool cumsum(const ImNode *n, ScVal *ret_out)
+{
+    return running(n, &sc_op_cumsum, ret_out);
+}
+
+static bool cumprod(const ImNode *n, ScVal *ret_out)
+{
+    return running(n, &sc_op_cumprod, ret_out);
+}
+
 const ImAdapter im_reduce_adapters[] = {
     {"", "ReduceSum", 1, 0, reduce, 1},    {"", "ReduceMean", 1, 0, reduce, 1},
     {"", "ReduceMax", 1, 0, reduce, 1},    {"", "ReduceMin", 1, 0, reduce, 1},
     {"", "ReduceProd", 1, 0, reduce, 1},   {"", "ReduceL1", 1, 0, reduce, 1},
     {"", "ReduceL2", 1, 0, reduce, 1},     {"", "ReduceSumSquare", 1, 0, reduce, 1},
+    {"", "CumSum", 11, 0, cumsum, 1},      {"", "CumProd", 26, 0, cumprod, 1},
     {"", "ReduceLogSum", 1, 0, reduce, 1}, {"", "ReduceLogSumExp", 1, 0, reduce, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

@@ -164,6 +164,14 @@ typedef struct ScReduce {
     bool keep;                    /* reduced axes stay with extent 1 */
 } ScReduce;
 
+/* Element k along the axis is what elements 0 .. k of operand 0 combine to. */
+typedef struct ScScan {
+    ScMonoid monoid;
+    uint32_t axis;
+    bool exclusive; /* element k itself is left out: the first is the monoid's neutral element */
+    bool reverse;   /* from the last to the first */
+} ScScan;
+
 /* out[.., m, n] = sum over k of A[.., m, k] * B[.., k, n] (+ bias), leading dims broadcast. A rank
  * 1 operand has no m or n. */
 typedef struct ScContract {
@@ -266,6 +274,7 @@ struct ScOp {
     void (*reduce)(const ScGraph *g, const ScNode *n, ScReduce *ret);
     void (*contract)(const ScGraph *g, const ScNode *n, ScContract *ret);
     void (*window)(const ScGraph *g, const ScNode *n, ScWindow *ret);
+    void (*scan)(const ScGraph *g, const ScNode *n, ScScan *ret);
     /* Rewrites the view of operand 0 into that of result 0; false where strides cannot say it. */
     bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
     uint32_t (*concat_axis)(const ScGraph *g, const ScNode *n); /* in [0, rank) */

@@ -107,6 +107,12 @@ const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n)
             return NULL;
         for (uint32_t i = 0; i < r.n_axis; i++)
             count = sc_term_mul(cx, count, x->dim[r.axis[i]]);
+    } else if (n->op->scan) {
+        ScScan s;
+        n->op->scan(g, n, &s);
+        if (s.monoid != SC_SUM)
+            return NULL;
+        count = x->dim[s.axis];
     } else if (n->op->window) { /* the kernel's volume times the channels that w sees */
         ScWindow win;
         n->op->window(g, n, &win);

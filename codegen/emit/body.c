@@ -4,6 +4,7 @@
 #include "codegen/emit/emit.h"
 
 #include <assert.h>
+#include <math.h>
 
 typedef struct Emit {
     Cg *cg;
@@ -124,6 +125,35 @@ LLVMValueRef cg_min_max(Cg *cg, bool max, CgVal a, CgVal b)
     LLVMValueRef c = LLVMBuildFCmp(bl, max ? LLVMRealOGT : LLVMRealOLT, a.v, b.v, "");
     LLVMValueRef r = LLVMBuildSelect(bl, c, a.v, b.v, "");
     return LLVMBuildSelect(bl, LLVMBuildFCmp(bl, LLVMRealUNO, a.v, a.v, ""), a.v, r, "");
+}
+
+LLVMValueRef cg_neutral(LLVMTypeRef v, ScrtDtype t, ScMonoid monoid)
+{
+    bool real = is_float(t), no_sign = scrt_dtype_kind(t) == SCRT_KIND_UINT;
+    uint64_t top = UINT64_MAX >> (64 - scrt_dtype_bits(t)); /* all ones */
+    switch (monoid) {
+    case SC_SUM:
+        return LLVMConstNull(v);
+    case SC_PROD:
+        return real ? cg_fconst(v, 1) : cg_iconst(v, 1);
+    case SC_MAX:
+        return real ? cg_fconst(v, -INFINITY) : cg_iconst(v, no_sign ? 0 : (int64_t)(~(top >> 1)));
+    default:
+        return real ? cg_fconst(v, INFINITY) : cg_iconst(v, (int64_t)(no_sign ? top : top >> 1));
+    }
+}
+
+LLVMValueRef cg_combine(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef x, LLVMValueRef y)
+{
+    bool real = is_float(t);
+    switch (monoid) {
+    case SC_SUM:
+        return real ? LLVMBuildFAdd(cg->b, x, y, "") : LLVMBuildAdd(cg->b, x, y, "");
+    case SC_PROD:
+        return real ? LLVMBuildFMul(cg->b, x, y, "") : LLVMBuildMul(cg->b, x, y, "");
+    default:
+        return cg_min_max(cg, monoid == SC_MAX, (CgVal){x, t, NULL}, (CgVal){y, t, NULL});
+    }
 }
 
 static LLVMValueRef arithmetic(const Emit *e, uint8_t op, CgVal a, CgVal b)

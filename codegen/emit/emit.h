@@ -155,6 +155,9 @@ bool cg_saturates(const ScNode *n, ScrtDtype t);
 CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w);
 /* (a > b or a is NaN) ? a : b, or the same with <. */
 LLVMValueRef cg_min_max(Cg *cg, bool max, CgVal a, CgVal b);
+/* What changes nothing under a monoid, as a compute vector; x and y of type t combined. */
+LLVMValueRef cg_neutral(LLVMTypeRef v, ScrtDtype t, ScMonoid monoid);
+LLVMValueRef cg_combine(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef x, LLVMValueRef y);
 /* Emits a MAP node on its operands' elements; results are rounded to the node's types. */
 void cg_node(Cg *cg, const ScGraph *sub, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret);
 /* The same with operands and results in an array of all values of the nested graph. */

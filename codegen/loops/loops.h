@@ -5,7 +5,7 @@
 
 #include "codegen/emit/emit.h"
 
-extern const CgClass cg_map, cg_reduce, cg_view, cg_concat, cg_gather;
+extern const CgClass cg_map, cg_reduce, cg_view, cg_concat, cg_gather, cg_scan;
 
 /* An access that is contiguous along dim p of a space but walked along its last dim, q. */
 typedef struct CgTranspose {

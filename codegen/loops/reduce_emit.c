@@ -5,7 +5,6 @@
 #include "codegen/loops/reduce_priv.h"
 
 #include <assert.h>
-#include <math.h>
 
 enum { PARTIAL = 4 }; /* vectors of partial sums: hides the latency of an addition */
 
@@ -29,36 +28,6 @@ typedef struct Row {
 
 /* --- Combining ------------------------------------------------------------------------------- */
 
-static LLVMValueRef identity(LLVMTypeRef t, ScrtDtype d, ScMonoid monoid)
-{
-    bool real = scrt_dtype_is_float(d), no_sign = scrt_dtype_kind(d) == SCRT_KIND_UINT;
-    uint32_t bits = scrt_dtype_bits(d);
-    uint64_t top = UINT64_MAX >> (64 - bits); /* all ones */
-    switch (monoid) {
-    case SC_SUM:
-        return LLVMConstNull(t);
-    case SC_PROD:
-        return real ? cg_fconst(t, 1) : cg_iconst(t, 1);
-    case SC_MAX:
-        return real ? cg_fconst(t, -INFINITY) : cg_iconst(t, no_sign ? 0 : (int64_t)(~(top >> 1)));
-    default:
-        return real ? cg_fconst(t, INFINITY) : cg_iconst(t, (int64_t)(no_sign ? top : top >> 1));
-    }
-}
-
-static LLVMValueRef combine(Cg *cg, const Acc *a, LLVMValueRef x, LLVMValueRef y)
-{
-    bool real = scrt_dtype_is_float(a->t);
-    switch (a->monoid) {
-    case SC_SUM:
-        return real ? LLVMBuildFAdd(cg->b, x, y, "") : LLVMBuildAdd(cg->b, x, y, "");
-    case SC_PROD:
-        return real ? LLVMBuildFMul(cg->b, x, y, "") : LLVMBuildMul(cg->b, x, y, "");
-    default:
-        return cg_min_max(cg, a->monoid == SC_MAX, (CgVal){x, a->t, NULL}, (CgVal){y, a->t, NULL});
-    }
-}
-
 /* A tree over the lanes: halves are combined until one is left. */
 static LLVMValueRef across(Cg *cg, const Acc *a, LLVMValueRef v, uint32_t w)
 {
@@ -70,12 +39,12 @@ static LLVMValueRef across(Cg *cg, const Acc *a, LLVMValueRef v, uint32_t w)
         }
         if (w == 2) {
             LLVMValueRef x = LLVMBuildExtractElement(cg->b, v, lo[0], "");
-            return combine(cg, a, x, LLVMBuildExtractElement(cg->b, v, hi[0], ""));
+            return cg_combine(cg, a->monoid, a->t, x, LLVMBuildExtractElement(cg->b, v, hi[0], ""));
         }
         LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(v));
         LLVMValueRef x = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(lo, w / 2), "");
         LLVMValueRef y = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(hi, w / 2), "");
-        v = combine(cg, a, x, y);
+        v = cg_combine(cg, a->monoid, a->t, x, y);
     }
     return v;
 }
@@ -181,7 +150,7 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
         CgVal y = cg_reduce_part(cg, g, a->node, false, x[a->node->in[0]], w);
         LLVMTypeRef t = LLVMTypeOf(y.v);
         LLVMValueRef var = w == cg->m->target.w ? a->part[r->part] : a->tail;
-        LLVMValueRef old = cg_get(cg, t, var), sum = combine(cg, a, old, y.v);
+        LLVMValueRef old = cg_get(cg, t, var), sum = cg_combine(cg, a->monoid, a->t, old, y.v);
         cg_set(cg, var, mask ? LLVMBuildSelect(cg->b, mask, sum, old, "") : sum);
     }
     LLVMValueRef at = cg_add_int(cg, r->first, cg_add_int(cg, r->base, i));
@@ -261,8 +230,8 @@ static void begin_reductions(Cg *cg, Row *r, ScArena *scratch)
         Acc *a = &r->acc[i];
         LLVMTypeRef e = cg_compute_type(cg->m, a->t), v = cg_vec(e, cg->m->target.w);
         for (uint32_t p = 0; p < r->n_part; p++)
-            a->part[p] = cg_var(cg, v, identity(v, a->t, a->monoid));
-        a->tail = cg_var(cg, e, identity(e, a->t, a->monoid));
+            a->part[p] = cg_var(cg, v, cg_neutral(v, a->t, a->monoid));
+        a->tail = cg_var(cg, e, cg_neutral(e, a->t, a->monoid));
     }
 }
 
@@ -275,8 +244,8 @@ static void end_reductions(Cg *cg, Row *r)
         LLVMTypeRef e = cg_compute_type(cg->m, a->t), v = cg_vec(e, w);
         LLVMValueRef sum = cg_get(cg, v, a->part[0]);
         for (uint32_t p = 1; p < r->n_part; p++)
-            sum = combine(cg, a, sum, cg_get(cg, v, a->part[p]));
-        sum = combine(cg, a, across(cg, a, sum, w), cg_get(cg, e, a->tail));
+            sum = cg_combine(cg, a->monoid, a->t, sum, cg_get(cg, v, a->part[p]));
+        sum = cg_combine(cg, a->monoid, a->t, across(cg, a, sum, w), cg_get(cg, e, a->tail));
         CgVal y = cg_reduce_part(cg, g, a->node, true, (CgVal){sum, a->t, NULL}, 1);
         ScrtDtype t = sc_type_of(g, a->node->first)->dtype;
         r->one[0][a->node->first] = cg_result_value(cg, a->node, t, y, 1);

@@ -69,7 +69,7 @@ START_TEST(rows)
             sc_print(g, 0, &text);
             SctModel m = sct_compile(text.s, sct_cpus[c], NULL);
             SctBound bound = {.max_ulp = op->max_ulp};
-            if (op->flags & SC_SUMS || op->expand || op->reduce) /* in f32 beside f64 */
+            if (op->flags & SC_SUMS || op->expand || op->reduce || op->scan) /* in f32 beside f64 */
                 bound = (SctBound){.max_ulp = fmax(op->max_ulp, 16), .rel = 1e-5, .abs = 2e-5};
             sct_compare(&m, r, lo_hi ? op->domain.lo : -4, lo_hi ? op->domain.hi : 4, 0, NULL,
                         bound);
@@ -124,7 +124,7 @@ START_TEST(rows_of_symbols)
     if (g) {
         SctModel m = sct_compile(sct_print(g), "native", NULL);
         SctBound bound = {.max_ulp = op->max_ulp};
-        if (op->flags & SC_SUMS || op->expand || op->reduce)
+        if (op->flags & SC_SUMS || op->expand || op->reduce || op->scan)
             bound = (SctBound){.max_ulp = fmax(op->max_ulp, 16), .rel = 1e-5, .abs = 2e-5};
         own.n = s.n;
         for (uint32_t i = 0; i < s.n; i++) /* the model's session has names of its own */

@@ -306,7 +306,7 @@ const char *check_lowering(const ScOp *op, uint64_t seed)
     static const char *(*const by_class[])(Case *) = {
         [SC_MAP] = lower_map,       [SC_REDUCE] = lower_reduce, [SC_CONTRACT] = lower_contract,
         [SC_VIEW] = lower_view,     [SC_WINDOW] = lower_window, [SC_CONCAT] = lower_concat,
-        [SC_GATHER] = lower_gather, [SC_SOURCE] = NULL,
+        [SC_GATHER] = lower_gather, [SC_SCAN] = lower_scan,     [SC_SOURCE] = NULL,
     };
     Case c;
     const char *why = case_make(&c, op, seed);

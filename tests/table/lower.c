@@ -418,3 +418,23 @@ const char *lower_gather(Case *c)
     }
     return judge(c, &got, 0);
 }
+
+const char *lower_scan(Case *c)
+{
+    const ScrtTensor *x = &c->in[0];
+    ScScan s = {0};
+    c->op->scan(c->g, c->n, &s);
+    ScrtTensor got = result_like(&c->out[0]);
+    int64_t idx[RANK] = {0}, stride[RANK], n = x->dims[s.axis], count = scrt_count(x);
+    dense(x->rank, x->dims, stride);
+    for (int64_t i = 0; i < count; i++, next(x->rank, x->dims, idx)) {
+        int64_t k = idx[s.axis], first = i - k * stride[s.axis];
+        int64_t from = s.reverse ? k + s.exclusive : 0, to = s.reverse ? n : k + !s.exclusive;
+        double acc = start_of(s.monoid); /* in the order that the row states */
+        for (int64_t j = from; j < to; j++)
+            acc = combine(s.monoid, acc,
+                          load(x, first + (s.reverse ? n - 1 - (j - from) : j) * stride[s.axis]));
+        store(c, &got, i, acc);
+    }
+    return judge(c, &got, (double)c->op->max_ulp);
+}

@@ -197,6 +197,7 @@ PLANT(pool_ends, op->window = without_ends)
 PLANT(transpose_view, op->view = view_untransposed)
 PLANT(concat_first, op->concat_axis = first_axis)
 PLANT(gather_first, op->gather_axis = first_axis)
+PLANT(cumsum_scan, op->scan = sc_op_cumprod.scan)
 PLANT(moody, op->infer = infer_moody)
 PLANT(trusting, op->infer = infer_trusting)
 PLANT(tanh_eval, op->eval = eval_off)
@@ -227,6 +228,7 @@ START_TEST(planted_faults)
         {&sc_op_transpose, transpose_view, check_lowering, "transpose: its "},
         {&sc_op_concat, concat_first, check_lowering, "concat: its lowering gives "},
         {&sc_op_gather, gather_first, check_lowering, "gather: its lowering gives "},
+        {&sc_op_cumsum, cumsum_scan, check_lowering, "cumsum: its lowering gives "},
         {&sc_op_tanh, moody, check_inference, "tanh: "},
         {&sc_op_sub, trusting, check_symbols, "sub: "},
         {&sc_op_tanh, tanh_eval, check_lowering, "tanh: its body gives "},

@@ -56,5 +56,6 @@ const char *lower_window(Case *c);
 const char *lower_view(Case *c);
 const char *lower_concat(Case *c);
 const char *lower_gather(Case *c);
+const char *lower_scan(Case *c);
 
 #endif
