@@ -217,12 +217,11 @@ static bool is_channels(int64_t dim)
     return dim == 1 || dim == 3;
 }
 
-/* The layout that the input's dims speak for: channels are 1 or 3. NULL: none, or two. */
+/* The layout that the input's dims speak for: channels are 1 or 3. NULL: none, or two; a matrix may
+ * be anything. */
 static const char *layout_of(const ScrtWish *w)
 {
     bool batch = w->rank == 4;
-    if (w->rank == 2)
-        return "hw";
     if (w->rank != 3 && w->rank != 4)
         return NULL;
     bool first = is_channels(w->dims[batch]), last = is_channels(w->dims[w->rank - 1]);
@@ -335,9 +334,12 @@ static ScrtStatus fit(const char *what, ScrtPixels *p, const ScrtImage *o, ScrtS
     if (s != SCRT_OK)
         return scrt_io_fail(err, s, "%.300s: %s", what,
                             s == SCRT_E_SHAPE ? "its new size is too large" : scrt_status_text(s));
-    if ((want.width && p->width != want.width) || (want.height && p->height != want.height))
-        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: is %u x %u now, the input takes %u x %u",
-                            what, p->width, p->height, want.width, want.height);
+    if (want.width && p->width != want.width)
+        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: is %u wide now, the input takes %u", what,
+                            p->width, want.width);
+    if (want.height && p->height != want.height)
+        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: is %u high now, the input takes %u", what,
+                            p->height, want.height);
     return SCRT_OK;
 }
 

@@ -160,6 +160,17 @@ static int unknown_symbol(const Cli *c, const char *argument)
                     argument, names);
 }
 
+/* The symbol that NAME=NUMBER is of; -1: none. */
+static int64_t symbol_of(const Cli *c, const char *argument)
+{
+    const char *equals = strchr(argument, '=');
+    size_t n = equals ? (size_t)(equals - argument) : 0;
+    for (uint32_t k = 0; k < c->entry->n_sym; k++)
+        if (strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], argument, n) == 0)
+            return k;
+    return -1;
+}
+
 static int check_dims(const Cli *c)
 {
     for (int i = 0; i < c->n_dim; i++) {
@@ -167,11 +178,7 @@ static int check_dims(const Cli *c)
         int64_t x;
         if (!equals || !parse_number(equals + 1, 0, &x))
             return cli_fail(c, USAGE, "--dim takes NAME=NUMBER, not '%.100s'", c->dim[i]);
-        size_t n = (size_t)(equals - c->dim[i]);
-        bool known = false;
-        for (uint32_t k = 0; k < c->entry->n_sym; k++)
-            known |= strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], c->dim[i], n) == 0;
-        if (!known)
+        if (symbol_of(c, c->dim[i]) < 0)
             return unknown_symbol(c, c->dim[i]);
     }
     return DONE;
@@ -316,6 +323,22 @@ static int save_state(Cli *c)
 
 /* --- Running --- */
 
+int fail_run(const Cli *c)
+{
+    char sizes[300] = "";
+    for (uint32_t k = 0; c->made_up && k < c->entry->n_sym; k++) {
+        size_t n = strlen(sizes), given = 0;
+        for (int i = 0; i < c->n_dim; i++)
+            given += symbol_of(c, c->dim[i]) == k;
+        if (!given)
+            snprintf(sizes + n, sizeof sizes - n, "%s%s = 1", n ? ", " : "", c->entry->sym[k]);
+    }
+    if (!sizes[0])
+        return cli_fail(c, FAULT, "%s", scrt_error(c->session));
+    return cli_fail(c, FAULT, "%s; the inputs were made up with %s: --dim NAME=N says other sizes",
+                    scrt_error(c->session), sizes);
+}
+
 int run_model(Cli *c)
 {
     ScrtIoError err = {""};
@@ -324,7 +347,7 @@ int run_model(Cli *c)
                                                                : cli_fail(c, FAULT, "%s", err.text);
     for (int64_t i = 0; i < (c->repeat ? c->repeat : 1); i++)
         if (scrt_run(c->session, c->in, c->out) != SCRT_OK)
-            return cli_fail(c, FAULT, "%s", scrt_error(c->session));
+            return fail_run(c);
     c->ran = true;
     return DONE;
 }
@@ -425,7 +448,10 @@ static int inform(Cli *c)
     int status = open_session(c);
     if (status == DONE)
         status = c->n_input ? load_inputs(c) : make_inputs(c);
-    if (status == DONE)
+    if (status == DONE &&
+        c->made_up) /* sizes of 1 may be none that it takes: then no peak is known */
+        c->ran = scrt_run(c->session, c->in, c->out) == SCRT_OK;
+    else if (status == DONE)
         status = run_model(c);
     int printed = print_info(c);
     return status != DONE ? status : printed;

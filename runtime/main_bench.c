@@ -88,7 +88,7 @@ int run_bench(Cli *c)
     do {
         if (scrt_run(c->session, c->in, c->out) != SCRT_OK) {
             scrt_free(ms);
-            return cli_fail(c, FAULT, "%s", scrt_error(c->session));
+            return fail_run(c);
         }
     } while (now_s() - begin < warm_s);
     double total = 0;

@@ -66,6 +66,8 @@ int take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const c
  * the range that the compiler noted, else 0 and 1 by turns. */
 int make_inputs(Cli *c);
 int run_model(Cli *c);
+/* After scrt_run failed: why, and of made-up inputs the sizes that nobody gave. */
+int fail_run(const Cli *c);
 int run_bench(Cli *c);
 int run_data(Cli *c);
 void free_tensors(Cli *c); /* inputs and outputs */

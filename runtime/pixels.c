@@ -111,9 +111,9 @@ ScrtStatus scrt_picture_decode(const char *what, const ScrtFile *f, const ScrtDe
     if (d && strcmp(format, "JPEG") == 0)
         decode = d->jpeg;
     if (!decode)
-        return scrt_io_fail(err, SCRT_E_FILE,
-                            "%.300s: is a %s, which this program does not read; .ppm and .pgm are",
-                            what, format);
+        return scrt_io_fail(
+            err, SCRT_E_FILE, "%.300s: is a %s, which this program does not read: make it a .ppm%s",
+            what, format, d ? "" : " (or, of a PNG or JPEG, let scalec run read it)");
     return decode(what, f, ret, err);
 }
 

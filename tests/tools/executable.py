@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import numpy as np
-from onnx import numpy_helper
+import onnx
+from onnx import helper, numpy_helper
 
 sys.path.insert(0, os.path.dirname(__file__))
-from command import DIGIT, MNIST, run_all, write  # noqa: E402
+from command import DIGIT, MNIST, model, run_all, write  # noqa: E402
 from scalec import scalec  # noqa: E402
 
 
@@ -57,6 +58,22 @@ def measures_without_inputs(tmp):
     assert "p10" in run("--bench") and "compiled by scalec" in run("--version")
 
 
+def sizes_of_made_up_inputs(tmp):
+    """A size that nobody gave and that the model refuses: --bench says what to do, --info has no need of it."""
+    exe = os.path.join(tmp, "pool")
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], name="pool")
+    onnx.save(model([node], [("x", [1, 1, "height", "width"])], [("y", None)]), exe + ".onnx")
+    scalec("compile", exe + ".onnx", "-o", exe)
+
+    def run(*args):
+        return subprocess.run([exe, *args], capture_output=True, text=True)
+    p = run("--bench", "--dim", "width=8")
+    assert p.returncode == 1 and "pool" in p.stderr and "made up with height = 1: --dim NAME=N" in p.stderr, p.stderr
+    assert "median" in run("--bench", "--dim", "width=8", "--dim", "height=2").stdout
+    p = run("--info")
+    assert p.returncode == 0 and not p.stderr and "recipe" in p.stdout, p.stderr
+
+
 def prints_for_programs_and_people(tmp):
     run, want = tool(tmp), os.path.join(tmp, "want.npy")
     run("-i", DIGIT, "-o", want)
@@ -68,4 +85,4 @@ def prints_for_programs_and_people(tmp):
     assert "  digit 3\n" in scalec("run", MNIST, "-i", DIGIT, "--top", "2", "--labels", names)
 
 
-run_all("tools-executable", (proves_itself, measures_without_inputs, prints_for_programs_and_people))
+run_all("tools-executable", (proves_itself, measures_without_inputs, sizes_of_made_up_inputs, prints_for_programs_and_people))

@@ -110,7 +110,7 @@ def sizes(tmp):
     boxed = np.full((20, 24, 3), 114)
     boxed[2:18] = resized(a, 24, 16)
     same(given(tmp, fixed, p, "pad=114"), boxed)
-    for words, why in (("crop=100", "too small"), ("crop=10", "10 x 10 now, the input takes 24 x 20"),
+    for words, why in (("crop=100", "too small"), ("crop=10", "10 wide now, the input takes 24"),
                        ("layout=nchw", "20 channels"), ("layout=hw", "2 dimensions")):
         assert why in failing("run", fixed, "-i", p, "--image", words), words
     for words in ("foo=1", "resize=0", "std=0", "mean=1,2", "mean=1,", "scale", "pad=1,crop=3", "order=gbr", "crop=70000", "=1"):
@@ -128,11 +128,12 @@ def colours(tmp):
             ([3, 12, 16], usual, want.transpose(2, 0, 1)), ([12, 16, 3], "", (SMOOTH / 255).astype(np.float32)),
             ([1, "c", 12, 16], "layout=nchw,scale=2,mean=3", SMOOTH.transpose(2, 0, 1)[None] * 2.0 - 3),
             ([1, 3, 12, 16], "order=bgr,scale=1,mean=100,110,120", SMOOTH[None, :, :, ::-1].transpose(0, 3, 1, 2) - np.array([100., 110, 120])[:, None, None]),
-            ([12, 16], "scale=1", luma.astype(np.float32)), ([1, 1, 12, 16], "scale=1/2,std=1/4", luma[None, None] * 2.0)):
+            ([12, 16], "scale=1,layout=hw", luma.astype(np.float32)), ([1, 1, 12, 16], "scale=1/2,std=1/4", luma[None, None] * 2.0)):
         np.testing.assert_array_equal(given(tmp, identity(tmp, shape), p, words), value.astype(np.float32), err_msg=f"{shape} {words}")
     m = identity(tmp, [1, 12, 16, 3], TensorProto.INT8)
     np.testing.assert_array_equal(given(tmp, m, p, "mean=128"), (SMOOTH.astype(int) - 128).astype(np.int8)[None])
-    assert "layout" in failing("run", identity(tmp, ["a", "b", "c", "d"]), "-i", p)
+    for shape in (["a", "b", "c", "d"], [12, 16], ["tokens"], [3, 16, 3]):
+        assert "layout" in failing("run", identity(tmp, shape), "-i", p), shape
 
 
 def in_programs(tmp):
@@ -151,7 +152,7 @@ def in_programs(tmp):
         return r.stdout if status == 0 else r.stderr
     assert run("-i", p, "--image", words, "--top", "3") == scalec("run", MNIST, "-i", p, "--image", words, "--top", 3)
     assert scalec("run", MNIST, "-i", os.path.join(folder, "b.PNG"), "--image", words, "--top", 3) == run("-i", p, "--image", words, "--top", "3")
-    assert "is a PNG" in run("-i", os.path.join(folder, "b.PNG"), status=1)
+    assert "make it a .ppm" in run("-i", os.path.join(folder, "b.PNG"), status=1)
     assert "2 samples" in scalec("check", MNIST, "--recipe", "fp8", "--data", folder, "--image", words)
     scalec("compile", MNIST, "--recipe", "fp8", "--calibrate", folder, "--image", words, "-o", exe)
     npy = os.path.join(tmp, "x.npy")

@@ -166,11 +166,12 @@ int cmd_compile(Cli *cli)
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     ScObject *o = ok ? scalec_compile(cli->cx, &m, &cli->opt, kinds[k].emit) : NULL;
     ok = hooks_end(cli, samples, o != NULL) && scalec_write(cli->cx, o, kinds[k].out, cli->output);
+    int status = ok ? cli_done(cli) : cli_failed(cli);
     if (ok)
         conclude(cli, o);
     scalec_object_free(o);
     sc_graph_free(m.graph);
     if (ok && cli->print_link)
         printf("%s\n", scalec_link_line(cli->cx, kinds[k].out, cli->output));
-    return ok ? cli_done(cli) : cli_failed(cli);
+    return status;
 }
