@@ -7,6 +7,9 @@
 
 /* AttributeProto.AttributeType; files of the first format have none, so 0 fits any. */
 enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_INTS = 7 };
+/* Leaves and operators of an extent: far from SC_TERM_MAX, as one node may make it some times as
+ * long. */
+enum { LONG_TERM = 128 };
 
 const Onnxpb__Attribute *im_attr(const ImNode *n, const char *name)
 {
@@ -147,6 +150,34 @@ ScVal im_bind(const ImNode *n, ScVal v)
     return ret;
 }
 
+/* A step computes what the term says, and a symbol is bound to it. */
+ScVal im_short_dims(const ImNode *n, ScVal v)
+{
+    const ScType *t = sc_built(&n->im->b, v)->type;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    if (v < SC_FIRST || t->kind != SC_TYPE_TENSOR)
+        return v;
+    im_dims(t, dim);
+    for (uint32_t d = 0; d < t->rank; d++) {
+        if (dim[d]->size <= LONG_TERM)
+            continue;
+        ScVal at =
+            im_bind(n, im_build(n, &sc_op_term, IM_SET({"value", SC_TERMS(1, &dim[d])}), 0, NULL));
+        dim[d] = sc_built(&n->im->b, at)->content[0];
+    }
+    return im_reshape(n, v, t->rank, dim);
+}
+
+/* The elements of an integer tensor are known, in terms that bear to be reckoned with. */
+static bool are_short(ScCtx *cx, const ScValue *v)
+{
+    int64_t count = 0;
+    bool ok = v->content && sc_term_const(sc_type_count(cx, v->type), &count);
+    for (int64_t i = 0; ok && i < count; i++)
+        ok = v->content[i]->size <= LONG_TERM;
+    return ok;
+}
+
 const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
 {
     ScVal given = im_in(n, i), at = given;
@@ -156,7 +187,7 @@ const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
         return NULL;
     bool whole = t->kind == SC_TYPE_TENSOR && (scrt_dtype_kind(t->dtype) == SCRT_KIND_INT ||
                                                scrt_dtype_kind(t->dtype) == SCRT_KIND_UINT);
-    if (!sc_built(&n->im->b, given)->content && whole) {
+    if (whole && !are_short(n->im->cx, sc_built(&n->im->b, given))) {
         const ScTerm *const *computed = computed_content(n, i, ret_n);
         if (computed)
             return computed;

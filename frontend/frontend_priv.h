@@ -170,6 +170,9 @@ bool im_name_symbol(Import *im, const char *name);
 /* An integer value whose elements symbols of its own are bound to; SC_ABSENT where their number is
  * not known or large. */
 ScVal im_bind(const ImNode *n, ScVal v);
+/* v, with symbols of their own for extents that have become so long that no operation on them could
+ * be said any more. */
+ScVal im_short_dims(const ImNode *n, ScVal v);
 /* The elements of integer operand i as terms: of symbols bound to them where they depend on data.
  * SC_E_DYNAMIC and NULL where that cannot be. */
 const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n);

@@ -435,7 +435,8 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     bool ok = operands(im, pb, n.loc, in, &n.n_in) &&
               (adapter ? adapter->build(&n, out) : build_row(&n, row, out));
     for (uint32_t i = 0; ok && i < n_out; i++)
-        ok = out[i] != SC_POISON && (!*pb->output[i] || define(im, n.loc, pb->output[i], out[i]));
+        ok = out[i] != SC_POISON &&
+             (!*pb->output[i] || define(im, n.loc, pb->output[i], im_short_dims(&n, out[i])));
     free(in);
     return ok;
 }

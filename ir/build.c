@@ -330,14 +330,14 @@ static const ScAttr *filled(ScBuild *b, const ScOp *op, const ScAttr *attr)
     return sc_attr_intern(b->cx, op->n_attr, a);
 }
 
-/* The elements that inference found, kept if they are few and each is known. */
+/* The elements that inference found, kept if they are few and a term says each. */
 static const ScTerm *const *kept_content(ScCtx *cx, const ScType *t, const ScTerm *const *content)
 {
     int64_t count;
     if (!content || !sc_term_const(sc_type_count(cx, t), &count) || count > SC_MAX_CONTENT)
         return NULL;
     for (int64_t i = 0; i < count; i++)
-        if (!content[i])
+        if (!content[i] || sc_term_overflowed(content[i]))
             return NULL;
     return sc_intern_bytes(cx, content, (size_t)count * sizeof *content);
 }

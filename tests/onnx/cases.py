@@ -375,6 +375,17 @@ def sizes():
     case("size-joined", joined, {"x": x, "b": ints(2)}, {"m": ints(-1)}, dims=dims)
 
 
+def long_terms():
+    """Extents that become too long to say are data."""
+    x, chain, content = ramp(5), [], [node("Shape", "x", "n0")]
+    for i in range(14):
+        chain += [node("Slice", f"x{i or ''} z top z two", f"s{i}"), node("Concat", f"x{i or ''} s{i}", f"x{i + 1}", axis=0)]
+        content += [node("Div", f"n{i} two", f"h{i}"), node("Add", f"n{i} h{i}", f"m{i}"), node("Mod", f"m{i} most", f"n{i + 1}")]
+    consts = {"z": ints(0), "top": ints(2**62), "two": ints(2), "most": ints(40)}
+    case("terms-long", chain + [node("ReduceMax", "x14", keepdims=0)], {"x": x}, consts, dims={"x": ["n"]})
+    case("terms-long-content", content + [node("Expand", "one n14")], {"x": x}, {**consts, "one": ramp(1)}, dims={"x": ["n"]})
+
+
 # --- Control flow and functions ----------------------------------------------------------------------------------
 
 
@@ -544,7 +555,7 @@ def transposed():
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, control, widths, near, picks, transposed):
+                 sizes, long_terms, control, widths, near, picks, transposed):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
