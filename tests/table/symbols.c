@@ -47,16 +47,34 @@ static const char *at_sizes(Case *c, const ScGraph *g, const SctSymbols *s, uint
     return why;
 }
 
+/* A window's extents, for one, must be numbers, so some draws are refused. */
+static ScGraph *draw_symbols(const Case *c, uint64_t *r, SctSymbols *ret)
+{
+    ScGraph *g = NULL;
+    for (uint32_t i = 0; i < 8 && !g; i++)
+        g = sct_to_symbols(c->drawn, r, ret);
+    return g;
+}
+
+bool draws_symbols(const ScOp *op, uint64_t seed)
+{
+    Case c;
+    SctSymbols s;
+    uint64_t r = seed;
+    ScGraph *g = case_make(&c, op, seed) ? NULL : draw_symbols(&c, &r, &s);
+    bool ret = g && s.n > 0;
+    sc_graph_free(g);
+    case_free(&c);
+    return ret;
+}
+
 const char *check_symbols(const ScOp *op, uint64_t seed)
 {
     Case c;
     SctSymbols s;
     uint64_t r = seed;
     const char *why = case_make(&c, op, seed);
-    ScGraph *g = NULL;
-    for (uint32_t i = 0; i < 8 && !why && !g;
-         i++) /* a window's extents, for one, must be numbers */
-        g = sct_to_symbols(c.drawn, &r, &s);
+    ScGraph *g = why ? NULL : draw_symbols(&c, &r, &s);
     if (g && !sc_verify(g, NULL))
         why = say("%s: %s\n%s", op->name, sct_messages(c.cx), sct_print(g));
     for (uint32_t round = 0; g && !why && round < 4; round++) {

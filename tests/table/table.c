@@ -42,6 +42,21 @@ START_TEST(every_claim)
 }
 END_TEST
 
+/* The check of symbols passes where no symbols could be drawn: that must not be a row's way
+ * through.
+ */
+START_TEST(every_row_meets_symbols)
+{
+    const ScOp *op = sc_op_table[_i];
+    uint32_t n = 0;
+    bool has_extents = computes(op) && *op->in && !(op->flags & SC_BINDS);
+    for (uint64_t seed = 1; seed <= SEEDS && has_extents; seed++)
+        n += draws_symbols(op, seed * 0x9e3779b97f4a7c15u);
+    ck_assert_msg(!has_extents || n >= SEEDS / 2, "%s meets symbols in %u of %d cases", op->name, n,
+                  SEEDS);
+}
+END_TEST
+
 /* Names are unique; one ONNX operator at one opset is one row. */
 START_TEST(rows_are_told_apart)
 {
@@ -257,6 +272,7 @@ int main(void)
     TCase *c = tcase_create("table");
     tcase_set_timeout(c, 300);
     tcase_add_loop_test(c, every_claim, 0, (int)sc_op_count);
+    tcase_add_loop_test(c, every_row_meets_symbols, 0, (int)sc_op_count);
     tcase_add_test(c, rows_are_told_apart);
     tcase_add_test(c, planted_faults);
     suite_add_tcase(s, c);

@@ -48,6 +48,9 @@ Check check_bound;     /* no result lies above its bound */
 Check check_expansion; /* evaluation and expansion agree */
 Check check_lowering;  /* evaluation and lowering agree */
 
+/* Whether check_symbols has something to try at this seed. */
+bool draws_symbols(const ScOp *op, uint64_t seed);
+
 /* The lowering by class, each a naive loop over the descriptor. */
 const char *lower_map(Case *c);
 const char *lower_reduce(Case *c);
