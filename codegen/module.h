@@ -25,6 +25,7 @@ struct CgFunc {
     uint64_t trait;                /* what the class's trait function said */
 
     bool alias;                   /* out: the result is operand 0's buffer: no entry */
+    const ScCall *call;           /* out: a function of the runtime is called: no entry */
     LLVMValueRef entry;           /* out: void (ptr args), see CG_ARG_ */
     CgPack *pack;                 /* out: [n_in], for constant operands only; zeroed: raw */
     const ScTerm *scratch;        /* out: bytes of scratch shared by the threads; NULL: none */

@@ -5,10 +5,11 @@
 #include <string.h>
 
 static const ImAdapter *const family[] = {
-    im_basic_adapters,  im_window_adapters,    im_reduce_adapters,  im_parts_adapters,
-    im_index_adapters,  im_norm_adapters,      im_loss_adapters,    im_quant_adapters,
-    im_resize_adapters, im_attention_adapters, im_einsum_adapters,  im_grid_adapters,
-    im_gate_adapters,   im_pick_adapters,      im_control_adapters, im_transposed_adapters,
+    im_basic_adapters,      im_window_adapters,    im_reduce_adapters,  im_parts_adapters,
+    im_index_adapters,      im_norm_adapters,      im_loss_adapters,    im_quant_adapters,
+    im_resize_adapters,     im_attention_adapters, im_einsum_adapters,  im_grid_adapters,
+    im_gate_adapters,       im_pick_adapters,      im_scatter_adapters, im_control_adapters,
+    im_transposed_adapters,
 };
 
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset)

@@ -200,6 +200,16 @@ typedef struct ScView {
     const ScTerm *dim[SCRT_MAX_RANK], *stride[SCRT_MAX_RANK], *offset;
 } ScView;
 
+/* What a step of the program calls: a function of the runtime, on dense operands. */
+typedef struct ScCall {
+    ScrtCallee callee;
+    uint32_t n_param;
+    const ScTerm *param[4]; /* as the function says */
+    /* Bytes that it works in, shared by the threads and for each of them; NULL: none. */
+    const ScTerm *scratch, *scratch_thread;
+    int in_place; /* the operand whose memory may be result 0's as well, or -1 */
+} ScCall;
+
 typedef struct ScLower {
     ScClass cls;
     /* MAP: element of each result from elements of the operands. REDUCE: `body` runs before and
@@ -282,6 +292,7 @@ struct ScOp {
      * their extents in its place. Negative ones count from the end; what is then outside is clamped
      * to the first or last. */
     uint32_t (*gather_axis)(const ScGraph *g, const ScNode *n);
+    void (*call)(const ScGraph *g, const ScNode *n, ScCall *ret); /* ret is zero, in_place -1 */
 
     /* The op as other ops, built on b; operands and results as the node's. */
     void (*expand)(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);

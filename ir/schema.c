@@ -146,7 +146,7 @@ static bool read_expr(Reader *r, ScSchema *s, bool may_add, ScScaleExpr *e)
     return true;
 }
 
-/* One expression for each of n operands; an ellipsis stands for all that are left. */
+/* One expression for each of n operands; an ellipsis at the end stands for all that are left. */
 static bool read_exprs(Reader *r, ScSchema *s, bool may_add, uint32_t n, ScScaleExpr *e)
 {
     uint32_t k = 0;
@@ -157,12 +157,9 @@ static bool read_exprs(Reader *r, ScSchema *s, bool may_add, uint32_t n, ScScale
             return fail(r, "the signature has more expressions than there are operands or results");
         if (!read_expr(r, s, may_add, &e[k++]))
             return false;
-        if (e[k - 1].repeats)
-            while (k < n) {
-                e[k] = e[k - 1];
-                k++;
-            }
     } while (take(r, ","));
+    for (; e[k - 1].repeats && k < n; k++)
+        e[k] = e[k - 1];
     return k == n ||
            fail(r, "the signature has fewer expressions than there are operands or results");
 }

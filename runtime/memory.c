@@ -101,6 +101,8 @@ const char *scrt_status_text(ScrtStatus s)
         return "a saved state is not this model's";
     case SCRT_E_ARGUMENT:
         return "an argument is not valid";
+    case SCRT_E_DATA:
+        return "the model does not take this data";
     }
     return "unknown status";
 }

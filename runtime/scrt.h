@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define SCRT_ABI      2  /* changes when a structure below changes */
+#define SCRT_ABI      3  /* changes when a structure below changes */
 #define SCRT_MAX_RANK 16 /* more is refused at import */
 
 typedef enum ScrtStatus {
@@ -35,6 +35,7 @@ typedef enum ScrtStatus {
     SCRT_E_WEIGHTS, /* the weights are missing or are not the model's */
     SCRT_E_STATE,   /* a saved state is not this model's */
     SCRT_E_ARGUMENT,
+    SCRT_E_DATA, /* elements that the model does not take, such as an index outside its axis */
 } ScrtStatus;
 
 const char *scrt_status_text(ScrtStatus s); /* a sentence without a full stop */
@@ -128,7 +129,20 @@ typedef enum ScrtStepKind {
     SCRT_GUARD,        /* a kind, values b and c: where it does not hold the run ends */
     SCRT_ALLOC,        /* buffer a, an output or a segment, gets value b bytes */
     SCRT_COPY,         /* from place a to place b, value c bytes; they do not overlap */
+    SCRT_CALL,         /* as SCRT_KERNEL, but b is a ScrtCallee */
 } ScrtStepKind;
+
+/* Functions of the runtime that steps call: calls.def. The values from step.e on say what there is:
+ * the numbers of operands, of results and of parameters; of each operand and result its place (one
+ * of the step's places, -1: absent), element type, rank and dims; the parameters. The step's first
+ * two places are its scratch, shared and of the threads. */
+typedef enum ScrtCallee {
+#define SCRT_CALLEE(id, fn) SCRT_CALLEE_##id,
+#include "calls.def"
+#undef SCRT_CALLEE
+    SCRT_N_CALLEE,
+} ScrtCallee;
+enum { SCRT_CALL_TENSORS = 24 }; /* operands and results, at most */
 
 typedef struct ScrtStep {
     uint32_t kind;          /* ScrtStepKind */

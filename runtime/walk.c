@@ -2,6 +2,7 @@
 /* The walker: a program's steps, one after another. It decides nothing; what a step means is said
  * in scrt.h. Programs are trusted as code is, but the numbers in them come from outside: extents
  * may be anything, so every sum and product is checked. */
+#include "runtime/call.h"
 #include "runtime/num/num.h"
 #include "runtime/session_priv.h"
 
@@ -197,20 +198,43 @@ static void *at(const ScrtSession *s, uint32_t place)
     return (void *)(base + (uintptr_t)(p->offset + s->value[p->value]));
 }
 
-static void run_kernel(ScrtSession *s, const ScrtStep *p)
+static void find_places(ScrtSession *s, const ScrtStep *p)
 {
-    void **arg = s->arg;
-    arg[SCRT_ARG_PARAMS] = &s->value[p->e];
+    s->arg[SCRT_ARG_PARAMS] = &s->value[p->e];
     for (uint32_t i = 0; i < p->d; i++)
-        arg[SCRT_ARG_PLACES + i] = at(s, p->c + i);
-    if (!s->profile) {
-        s->entry->fn[p->b](arg);
-        return;
-    }
+        s->arg[SCRT_ARG_PLACES + i] = at(s, p->c + i);
+}
+
+static ScrtStatus call(ScrtSession *s, const ScrtStep *p)
+{
+    const char *why = NULL, *node = s->entry->who[p->who].node;
+    ScrtStatus st = scrt_call((ScrtCallee)p->b, s->pool, s->arg, &why);
+    if (st == SCRT_OK)
+        return st;
+    return scrt_fail(s, st, "%s%.300s%s", node ? node : "", node ? ": " : "", why);
+}
+
+static ScrtStatus run_code(ScrtSession *s, const ScrtStep *p)
+{
+    ScrtStatus st = SCRT_OK;
+    if (p->kind == SCRT_KERNEL)
+        s->entry->fn[p->b](s->arg);
+    else
+        st = call(s, p);
+    return st;
+}
+
+/* A kernel or a call. */
+static ScrtStatus run_step(ScrtSession *s, const ScrtStep *p)
+{
+    find_places(s, p);
+    if (!s->profile)
+        return run_code(s, p);
     uint64_t since = scrt_now_ns();
-    s->entry->fn[p->b](arg);
+    ScrtStatus st = run_code(s, p);
     s->profile[p->a].ns += scrt_now_ns() - since;
     s->profile[p->a].runs++;
+    return st;
 }
 
 ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *p)
@@ -222,7 +246,8 @@ ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *p)
         case SCRT_END:
             return SCRT_OK;
         case SCRT_KERNEL:
-            run_kernel(s, p);
+        case SCRT_CALL:
+            st = run_step(s, p);
             break;
         case SCRT_BIND_EXTENT:
             value[p->a] = s->in_dims[p->b][p->c];

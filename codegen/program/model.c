@@ -176,7 +176,7 @@ static LLVMValueRef functions(Parts *x, const CgKernels *k)
 {
     LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, k->n_fn + 1);
     for (uint32_t i = 0; i < k->n_fn; i++) {
-        v[i] = k->fn[i]->alias ? null(x) : k->fn[i]->entry;
+        v[i] = !k->fn[i]->entry ? null(x) : k->fn[i]->entry;
     }
     return list(x, v, k->n_fn);
 }

@@ -184,10 +184,33 @@ static uint32_t take_slot(Plan *x, const ScTerm *bytes)
     return best;
 }
 
+static void hold(Plan *x, ScVal v)
+{
+    if (x->root[v] == v && x->p->place[v].kind == CG_WORK)
+        x->slot[x->p->place[v].index].busy = true;
+}
+
 static void release(Plan *x, ScVal root, uint32_t done)
 {
     if (x->p->place[root].kind == CG_WORK && x->last[root] <= done)
         x->slot[x->p->place[root].index].busy = false;
+}
+
+/* A call whose operand dies with it may work in that operand's memory. */
+static void take_over(Plan *x, uint32_t i)
+{
+    const ScGraph *g = x->m->g;
+    const ScNode *n = &g->node[i];
+    const ScCall *c = n->op->lower.cls == SC_KERNEL ? x->k->k[x->k->of[i]].f->call : NULL;
+    if (!c || c->in_place < 0 || x->p->place[n->first].kind != CG_NOWHERE)
+        return;
+    ScVal r = x->root[n->in[c->in_place]];
+    uint32_t n_read = 0;
+    for (uint32_t j = 0; j < n->n_in; j++)
+        n_read += x->root[n->in[j]] == r;
+    if (x->p->place[r].kind == CG_WORK && x->last[r] == i + 1 && n_read == 1 &&
+        cg_bytes(x->m, sc_type_of(g, r)) == cg_bytes(x->m, sc_type_of(g, n->first)))
+        x->p->place[n->first] = x->p->place[r];
 }
 
 static void assign_slots(Plan *x)
@@ -197,6 +220,7 @@ static void assign_slots(Plan *x)
         const ScNode *n = &g->node[i];
         if (n->op->lower.cls == SC_SOURCE)
             continue;
+        take_over(x, i);
         for (uint32_t j = 0; j < n->n_out && !is_alias(x, i); j++) {
             ScVal v = n->first + j;
             const ScTerm *bytes = cg_round64(x->m, cg_bytes(x->m, sc_type_of(g, v)));
@@ -205,6 +229,8 @@ static void assign_slots(Plan *x)
         }
         for (uint32_t j = 0; j < n->n_in; j++)
             release(x, x->root[n->in[j]], i + 1);
+        for (uint32_t j = 0; j < n->n_out; j++) /* what it took over is held on */
+            hold(x, n->first + j);
         for (uint32_t j = 0; j < n->n_out; j++)
             release(x, x->root[n->first + j], i + 1);
     }

@@ -39,6 +39,7 @@ typedef struct CgKernels {
     ScGraph **sub; /* [n_fn] their graphs */
     uint32_t n_fn;
 } CgKernels;
+extern const CgClass cg_call; /* call.c: no code, but the parameters of a SCRT_CALL step */
 /* Emits every kernel's code. False with errors in cx; either way cg_kernels_done. */
 bool cg_kernels(CgModule *m, CgKernels *ret);
 void cg_kernels_done(CgKernels *k);

@@ -434,7 +434,13 @@ static void call_kernel(Writer *w, uint32_t index)
     if (k->f->alias)
         return;
     blame(p, n->loc);
-    ScrtStep s = {.kind = SCRT_KERNEL, .a = index, .b = k->f->index, .c = p->n_place};
+    const ScCall *call = k->f->call;
+    ScrtStep s = {.kind = call ? SCRT_CALL : SCRT_KERNEL,
+                  .a = index,
+                  .b = call ? call->callee : k->f->index,
+                  .c = p->n_place};
+    if (call)
+        s.who = add_who(p, (ScrtWho){.node = node_text(w->m->arena, n->loc)});
     add_place(p, scratch_of(w, k, false));
     add_place(p, scratch_of(w, k, true));
     for (uint32_t i = 0; i < n->n_in; i++) {

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Scatters: a copy of the data, in which the updates replace what indices name or are combined with
+ * it, one after another in the order of the indices, so that the last one wins and sums do not
+ * depend on threads. Result and data may be one memory; then nothing is copied. Indices count from
+ * the end where they are negative, and all are checked before anything is written. */
+#include "runtime/call.h"
+#include "runtime/num/num.h"
+
+enum { DATA, INDICES, UPDATES };
+
+static const char outside[] = "an index is outside the axis that it counts";
+
+static size_t size_of(const ScrtTensor *t)
+{
+    return scrt_dtype_bits((ScrtDtype)t->dtype) / 8;
+}
+
+static void begin(ScrtArgs *a)
+{
+    const ScrtTensor *x = &a->t[DATA];
+    scrt_copy(a->pool, a->out->data, x->data, (size_t)scrt_count(x) * size_of(x));
+}
+
+/* Elements in dims from to end - 1. */
+static int64_t product(const ScrtTensor *t, uint32_t from, uint32_t end)
+{
+    int64_t n = 1;
+    for (uint32_t d = from; d < end; d++)
+        n *= t->dims[d];
+    return n;
+}
+
+/* --- Elements along an axis ------------------------------------------------------------------ */
+
+/* Indices are walked as rows: their dims but the last. */
+typedef struct Rows {
+    const ScrtTensor *index;
+    int64_t stride[SCRT_MAX_RANK]; /* elements of the data */
+    int64_t at[SCRT_MAX_RANK];     /* the row */
+    uint32_t axis;
+} Rows;
+
+static Rows rows_of(const ScrtArgs *a)
+{
+    const ScrtTensor *x = &a->t[DATA];
+    Rows r = {.index = &a->t[INDICES], .axis = (uint32_t)a->param[1]};
+    int64_t stride = 1;
+    for (uint32_t d = x->rank; d-- > 0; stride *= x->dims[d])
+        r.stride[d] = stride;
+    return r;
+}
+
+static void next_row(Rows *r)
+{
+    for (uint32_t d = r->index->rank - 1; d-- > 0;) {
+        if (++r->at[d] < r->index->dims[d])
+            return;
+        r->at[d] = 0;
+    }
+}
+
+/* Where a row's elements go but for the axis. */
+static int64_t base_of(const Rows *r)
+{
+    int64_t base = 0;
+    for (uint32_t d = 0; d + 1 < r->index->rank; d++)
+        base += d == r->axis ? 0 : r->at[d] * r->stride[d];
+    return base;
+}
+
+/* param: how to combine, the axis in [0, rank). No extent of the indices but the axis' is larger
+ * than the data's; updates have their shape. */
+ScrtStatus scrt_call_scatter_elements(ScrtArgs *a, const char **ret_why)
+{
+    Rows r = rows_of(a);
+    const ScrtTensor *x = &a->t[DATA];
+    const char *update = a->t[UPDATES].data;
+    char *out = a->out->data;
+    int64_t extent = x->dims[r.axis], n = scrt_count(r.index);
+    int64_t width = n ? r.index->dims[r.index->rank - 1] : 1;
+    int64_t along = r.stride[r.axis], step = r.axis + 1 == x->rank ? 0 : 1;
+    size_t size = size_of(x);
+    for (int64_t i = 0; i < n; i++)
+        if (scrt_wrap(scrt_index(r.index, i), extent) < 0) {
+            *ret_why = outside;
+            return SCRT_E_DATA;
+        }
+    begin(a);
+    for (int64_t i = 0; i < n; i += width, next_row(&r)) {
+        int64_t base = base_of(&r);
+        for (int64_t j = 0; j < width; j++) {
+            int64_t to = scrt_wrap(scrt_index(r.index, i + j), extent) * along + base + j * step;
+            scrt_combine((ScrtCombine)a->param[0], (ScrtDtype)x->dtype, 1, out + (size_t)to * size,
+                         update + (size_t)(i + j) * size);
+        }
+    }
+    return SCRT_OK;
+}
+
+/* --- Slices ---------------------------------------------------------------------------------- */
+
+/* The slice of the data that tuple i of the indices names, or -1. */
+static int64_t slice_at(const ScrtTensor *x, const ScrtTensor *index, uint32_t depth, int64_t i)
+{
+    int64_t at = 0;
+    for (uint32_t d = 0; d < depth; d++) {
+        int64_t k = scrt_wrap(scrt_index(index, i * depth + d), x->dims[d]);
+        if (k < 0)
+            return -1;
+        at = at * x->dims[d] + k;
+    }
+    return at;
+}
+
+/* param: how to combine. The indices' last axis holds tuples that name slices of the data. */
+ScrtStatus scrt_call_scatter_nd(ScrtArgs *a, const char **ret_why)
+{
+    const ScrtTensor *x = &a->t[DATA], *index = &a->t[INDICES];
+    const char *update = a->t[UPDATES].data;
+    char *out = a->out->data;
+    uint32_t depth = (uint32_t)index->dims[index->rank - 1];
+    int64_t n = product(index, 0, index->rank - 1), inner = product(x, depth, x->rank);
+    size_t bytes = (size_t)inner * size_of(x);
+    for (int64_t i = 0; i < n; i++)
+        if (slice_at(x, index, depth, i) < 0) {
+            *ret_why = outside;
+            return SCRT_E_DATA;
+        }
+    begin(a);
+    for (int64_t i = 0; i < n && inner; i++)
+        scrt_combine((ScrtCombine)a->param[0], (ScrtDtype)x->dtype, inner,
+                     out + (size_t)slice_at(x, index, depth, i) * bytes,
+                     update + (size_t)i * bytes);
+    return SCRT_OK;
+}
