@@ -127,10 +127,13 @@ static void settle(Pass *p, ScVal v, int32_t g, const ScTerm *shift)
     int at = sc_scale_const_exp(e, &symbolic);
     if (f->any == SC_ANY_VALUE || p->down)
         g = SC_NO_G;
-    if (st && st->rms > 0 && !symbolic)
+    if (st && st->rms > 0 && !symbolic) {
         g = sc_log2_256(st->rms) - 256 * at;
-    else if (g != SC_NO_G && !symbolic && !shift && f->top != SC_NO_TOP && g + 256 * at > f->top)
+        shift = NULL; /* what the extents do was measured, too */
+    } else if (g != SC_NO_G && !symbolic && !shift && f->top != SC_NO_TOP &&
+               g + 256 * at > f->top) {
         g = f->top - 256 * at; /* an estimate above what can be proven has drifted */
+    }
     sc_set_g(&s->b, s->env[v], g);
     if (st)
         sc_set_amax(&s->b, s->env[v], (float)st->amax);

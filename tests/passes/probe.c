@@ -126,6 +126,42 @@ START_TEST(pixels_and_mysteries)
 }
 END_TEST
 
+/* A softmax over a length that nobody knows, measured at one: its exponent is what was measured,
+ * not that and the length's share again. */
+START_TEST(what_extents_do_is_counted_once)
+{
+    ScBuild b;
+    ScrtTensor in[2];
+    sc_build_init(&b, cx, "attention", NULL);
+    const ScTerm *n = sc_term_sym(cx, "n"), *heads = sc_term(cx, 2);
+    const ScTerm *rows[] = {heads, sc_term(cx, 4), n}, *v[] = {heads, n, sc_term(cx, 8)};
+    ScVal x = sc_input(&b, "x", sc_type(cx, SCRT_F16, 3, rows), NULL);
+    ScVal y = sc_input(&b, "v", sc_type(cx, SCRT_F16, 3, v), NULL);
+    x = sc_op_at(&b, softmax, SC_ATTRS(SC_INT(2)), x, sc_const_scalar(&b, SCRT_F16, 1));
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, x, y));
+    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g);
+    ck_assert(sc_probe_inputs(cx, g, in));
+    ScrtTensor *out = st_eval(p, in, NULL);
+    ScPassEnv env = {.recipe = sc_recipe(cx, "fp8"),
+                     .scales = SC_SCALES_PROBE,
+                     .stats = sc_probe_stats(cx, g, out)};
+    ScGraph *scaled = st_pass(sc_pass_scalify, g, &env, "scalify");
+    ScVal weights = SC_POISON;
+    for (uint32_t i = 0; i < scaled->n_node; i++)
+        if (scaled->node[i].op == &sc_op_matmul)
+            weights = scaled->node[i].in[0];
+    int64_t e = 0;
+    bool known = sc_term_const(scaled->value[weights].exp, &e);
+    ck_assert_msg(known && (e == -5 || e == -6), "%lld", (long long)e); /* 1/64, unevenly */
+    sc_graph_free(scaled);
+    st_free(out, p->n_out);
+    for (int i = 0; i < 2; i++)
+        scrt_free(in[i].data);
+    sc_graph_free(p);
+    sc_graph_free(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("probe");
@@ -134,6 +170,7 @@ int main(void)
     tcase_add_test(t, inputs_by_their_meaning);
     tcase_add_test(t, statistics_are_those_of_a_calibration);
     tcase_add_test(t, pixels_and_mysteries);
+    tcase_add_test(t, what_extents_do_is_counted_once);
     suite_add_tcase(s, t);
     return sct_main("probe", s);
 }
