@@ -125,6 +125,7 @@ extern const ImAdapter im_pick_adapters[];
 extern const ImAdapter im_control_adapters[];
 extern const ImAdapter im_transposed_adapters[];
 extern const ImAdapter im_scatter_adapters[];
+extern const ImAdapter im_recurrent_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's. */
 bool im_conv(const ImNode *n, ScVal *ret_out);
 /* What slides over the extents behind the second. */

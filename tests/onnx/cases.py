@@ -552,10 +552,88 @@ def transposed():
     case("transposed-nothing", node("ConvTranspose", "x w", pads=[3, 3, 3, 3]), {"x": x}, {"w": w}, words="there is a result")
 
 
+def recurrent():
+    """RNN, GRU and LSTM by their equations, one sample and one step after the other."""
+    rng = np.random.default_rng(11)
+    soft = {"Sigmoid": lambda v: 1 / (1 + np.exp(-v)), "Tanh": np.tanh, "Relu": lambda v: np.maximum(v, 0)}
+    plain = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
+
+    def cell(op, f, x, h, c, w, r, wb, rb, p, clip, input_forget, linear_before_reset):
+        n = len(h)
+        cut = (lambda v: np.clip(v, -clip, clip)) if clip else (lambda v: v)
+        part = lambda m, i: m[i * n:(i + 1) * n]  # noqa: E731
+        pre = lambda i: part(w, i) @ x + part(wb, i) + part(r, i) @ h + part(rb, i)  # noqa: E731
+        if op == "RNN":
+            return f[0](cut(pre(0))), c
+        if op == "GRU":
+            z, t = f[0](cut(pre(0))), f[0](cut(pre(1)))
+            inner = t * (part(r, 2) @ h + part(rb, 2)) if linear_before_reset else part(r, 2) @ (t * h) + part(rb, 2)
+            return (1 - z) * f[1](cut(part(w, 2) @ x + part(wb, 2) + inner)) + z * h, c
+        i = f[0](cut(pre(0) + part(p, 0) * c))
+        forget = 1 - i if input_forget else f[0](cut(pre(2) + part(p, 2) * c))
+        c = forget * c + i * f[1](cut(pre(3)))
+        return f[0](cut(pre(1) + part(p, 1) * c)) * f[2](c), c
+
+    def try_it(name, op, steps=3, batch=2, size=4, hidden=5, direction="forward", lens=None, more="", names=None, symbols=False,
+               clip=0, input_forget=0, linear_before_reset=0, layout=0, fed=False):
+        d, g = 1 + (direction == "bidirectional"), {"RNN": 1, "GRU": 3, "LSTM": 4}[op]
+        draw = lambda *shape: rng.uniform(-1, 1, shape).astype(F32)  # noqa: E731
+        t = {"x": draw(steps, batch, size), "w": draw(d, g * hidden, size), "r": draw(d, g * hidden, hidden)}
+        for key, shape in (("b", (d, 2 * g * hidden)), ("h", (d, batch, hidden)), ("c", (d, batch, hidden)), ("p", (d, 3 * hidden))):
+            if key in more:
+                t[key] = draw(*shape)
+        zero = {"b": np.zeros((d, 2 * g * hidden)), "h": np.zeros((d, batch, hidden)), "c": np.zeros((d, batch, hidden)),
+                "p": np.zeros((d, 3 * hidden))}
+        f = [soft[k] for k in (names or plain[op] * d)]
+        y, last = np.zeros((steps, d, batch, hidden)), [np.zeros((d, batch, hidden)) for _ in "hc"]
+        for k in range(d):
+            b = t.get("b", zero["b"])[k]
+            for s in range(batch):
+                h, c = (t.get(key, zero[key])[k, s] for key in "hc")
+                order = range(lens[s] if lens else steps)
+                for i in reversed(order) if k == 1 or direction == "reverse" else order:
+                    h, c = cell(op, f[k * len(f) // d:], t["x"][i, s].astype(float), h, c, t["w"][k], t["r"][k], b[:g * hidden],
+                                b[g * hidden:], t.get("p", zero["p"])[k], clip, input_forget, linear_before_reset)
+                    y[i, k, s] = h
+                last[0][k, s], last[1][k, s] = h, c
+        want = {"y": y, "yh": last[0], "yc": last[1]}
+        if lens:
+            t["l"] = np.array(lens, np.int32)
+        if layout:
+            t = {k: v.swapaxes(0, 1) if k in "xhc" else v for k, v in t.items()}
+            want = {"y": y.transpose(2, 0, 1, 3), "yh": last[0].swapaxes(0, 1), "yc": last[1].swapaxes(0, 1)}
+        attributes = {"hidden_size": hidden, "direction": direction}
+        for key, value in (("clip", clip), ("input_forget", input_forget), ("linear_before_reset", linear_before_reset),
+                           ("layout", layout), ("activations", names)):
+            if value:
+                attributes[key] = value
+        results = ["y", "yh", "yc"][:3 if op == "LSTM" else 2]
+        made = helper.make_node(op, [k if k in t else "" for k in "xwrblhcp"[:8 if op == "LSTM" else 6]], results, **attributes)
+        inputs = {k: v for k, v in t.items() if fed or k in "xlhc"}
+        case(f"recurrent-{name}", made, inputs, {k: v for k, v in t.items() if k not in inputs}, opset=14, outputs=" ".join(results),
+             dims={"x": ["b", "t", size] if layout else ["t", "b", size]} if symbols else None,
+             want={k: want[k].astype(F32) for k in results})
+
+    for op in plain:
+        own = {"RNN": "bh", "GRU": "bh", "LSTM": "bhcp"}[op]
+        try_it(f"{op}-bare", op)
+        try_it(f"{op}-one-step", op, steps=1, more=own)
+        try_it(f"{op}-full", op, more=own, direction="bidirectional", lens=[3, 2], clip=0.4)
+        try_it(f"{op}-reverse", op, more=own, direction="reverse", lens=[1, 3], fed=True)
+        try_it(f"{op}-batch-first", op, more=own, direction="bidirectional", layout=1, lens=[3, 3])
+        try_it(f"{op}-relu", op, names=["Relu"] * len(plain[op]))
+    try_it("GRU-linear", "GRU", more="bh", linear_before_reset=1, direction="bidirectional")
+    try_it("LSTM-coupled", "LSTM", more="bhcp", input_forget=1)
+    x, w, r = ramp(2, 1, 3), ramp(1, 4, 3), ramp(1, 4, 1)
+    case("recurrent-unknown", node("LSTM", "x w r", activations=["Sigmoid", "Tan", "Tanh"]), {"x": x}, {"w": w, "r": r}, opset=14,
+         words='activation "Tan" is not known')
+    case("recurrent-differs", node("LSTM", "x w r"), {"x": ramp(2, 1, 2)}, {"w": w, "r": r}, opset=14, words="is needed")
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, long_terms, control, widths, near, picks, transposed):
+                 sizes, long_terms, control, widths, near, picks, transposed, recurrent):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
