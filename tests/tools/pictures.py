@@ -157,6 +157,8 @@ def in_programs(tmp):
     scalec("compile", MNIST, "--recipe", "fp8", "--calibrate", folder, "--image", words, "-o", exe)
     npy = os.path.join(tmp, "x.npy")
     np.save(npy, np.zeros((1, 1, 28, 28), np.float32))
+    np.savez(os.path.join(folder, "set.npz"), Input3=np.zeros((3, 1, 28, 28), np.float32))  # what pictures lie beside
+    assert "3 samples" in scalec("check", MNIST, "--recipe", "fp8", "--data", folder)
     for args in (["-i", npy, "--image", words], ["-i", npy, "--shape", "1,1,28,28"], ["--bench", "--image", words],
                  ["-i", p, "--image", "crop"]):
         assert "--" in run(*args, status=2), args

@@ -279,18 +279,27 @@ static bool add_source(ScalecSamples *s, bool folder, const char *path)
     return true;
 }
 
-/* Whether a file of a folder is a sample: archives for any model, else of a model of one input. */
-static bool is_sample(const ScalecSamples *s, const char *name)
+static bool has_suffix(const char *name, const char *const *suffix, size_t n_suffix)
 {
-    static const char *const suffix[] = {".npz", ".safetensors", ".npy",  ".bin", ".ppm",
-                                         ".pgm", ".png",         ".jpeg", ".jpg"};
     size_t n = strlen(name);
-    for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++) {
+    for (size_t i = 0; i < n_suffix; i++) {
         size_t k = strlen(suffix[i]);
         if (n > k && !strcasecmp(name + n - k, suffix[i]))
-            return i < 2 || s->g->n_in == 1;
+            return true;
     }
     return false;
+}
+
+static bool is_archive(const char *name)
+{
+    static const char *const suffix[] = {".npz", ".safetensors"};
+    return has_suffix(name, suffix, sizeof suffix / sizeof *suffix);
+}
+
+static bool is_single(const char *name)
+{
+    static const char *const suffix[] = {".npy", ".bin", ".ppm", ".pgm", ".png", ".jpg", ".jpeg"};
+    return has_suffix(name, suffix, sizeof suffix / sizeof *suffix);
 }
 
 /* Whether a folder is one set: of a model without inputs it holds nothing but outputs. */
@@ -299,28 +308,40 @@ static bool is_set(const ScalecSamples *s, ScArena *a, const char *path)
     return exists(sc_printf(a, "%s/%s_0.pb", path, s->g->n_in ? "input" : "output"));
 }
 
-/* A folder is one set, or holds folders of sets and archives. */
+/* Of the folder's entries those that are sets or archives, or else single tensors. */
+static bool add_entries(ScalecSamples *s, ScArena *a, const char *path, struct dirent *const *entry,
+                        int n, bool single)
+{
+    bool ok = true;
+    for (int i = 0; ok && i < n; i++) {
+        char *child = sc_printf(a, "%s/%s", path, entry[i]->d_name);
+        if (entry[i]->d_name[0] == '.')
+            continue;
+        if (single ? is_single(child) : is_archive(child))
+            ok = add_source(s, false, child);
+        else if (!single && is_set(s, a, child))
+            ok = add_source(s, true, child);
+    }
+    return ok;
+}
+
+/* A folder is one set, or holds sets and archives; where it holds none of them, and the model has
+ * one input, it may hold pictures and the like, which beside sets are something else. */
 static bool add_folder(ScalecSamples *s, const char *path)
 {
     struct dirent **entry;
     ScArena *a = sc_arena_new();
-    bool ok = true;
     uint32_t before = s->n_source;
     if (is_set(s, a, path)) {
         sc_arena_free(a);
         return add_source(s, true, path);
     }
     int n = scandir(path, &entry, NULL, alphasort);
-    for (int i = 0; i < n; i++) {
-        char *child = sc_printf(a, "%s/%s", path, entry[i]->d_name);
-        if (ok && entry[i]->d_name[0] != '.') {
-            if (is_sample(s, child))
-                ok = add_source(s, false, child);
-            else if (is_set(s, a, child))
-                ok = add_source(s, true, child);
-        }
+    bool ok = add_entries(s, a, path, entry, n, false);
+    if (ok && s->n_source == before && s->g->n_in == 1)
+        ok = add_entries(s, a, path, entry, n, true);
+    for (int i = 0; i < n; i++)
         free(entry[i]);
-    }
     if (n >= 0)
         free(entry);
     sc_arena_free(a);
