@@ -93,6 +93,7 @@ static bool write_model(CgModule *m, const CgKernels *k, CgModelParts *parts)
 static bool make_kernels(CgModule *m, CgKernels *k)
 {
     SC_STAGE(m->cx, "codegen");
+    cg_states(m);
     return check_sizes(m, m->g, NULL) && cg_kernels(m, k) && cg_pack_operands(m, k);
 }
 

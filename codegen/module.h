@@ -12,6 +12,12 @@
 typedef struct CgModule CgModule;
 typedef struct CgFunc CgFunc;
 
+/* How a value lies in its buffer: row-major, as if the extent of one dim were its capacity. */
+typedef struct CgLay {
+    uint32_t axis;
+    int64_t capacity; /* 0: dense */
+} CgLay;
+
 /* A compiled kernel body: equal kernels (formal graph, which operands are constants, trait) share
  * one. The emitter of its class fills what is marked `out`. */
 struct CgFunc {
@@ -22,7 +28,9 @@ struct CgFunc {
     const char *name;   /* "k3" */
     uint32_t n_in, n_out;
     const ScNode *const *const_in; /* [n_in] the `const` node of g that is this operand, or NULL */
-    uint64_t trait;                /* what the class's trait function said */
+    const CgLay *lay_in, *lay_out; /* [n_in], [n_out] */
+    bool appends;   /* a concat whose first operand is in its place in the result already */
+    uint64_t trait; /* what the class's trait function said */
 
     bool alias;                   /* out: the result is operand 0's buffer: no entry */
     const ScCall *call;           /* out: a function of the runtime is called: no entry */
@@ -57,6 +65,11 @@ struct CgModule {
     LLVMTypeRef t_entry; /* void (ptr args) */
 
     CgWeights weights;
+
+    /* States: program/states.c. */
+    CgLay *lay;         /* [n_value] of g */
+    uint32_t *in_state; /* [n_value] 1 + the state in whose memory it lies; 0: none */
+    bool *in_place;     /* [n_state] the next value lies in the present one's memory */
 };
 
 /* False with errors in cx; either way cg_module_done. */

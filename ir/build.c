@@ -215,9 +215,32 @@ void sc_state_next(ScBuild *b, ScVal past, ScVal next)
     if (i == p->n_state)
         return;
     p->state[i].next = next;
-    if (next >= SC_FIRST && p->value[next].type != p->value[past].type)
+    if (next >= SC_FIRST && !sc_state_takes(&p->state[i], p->value[past].type, p->value[next].type))
         sc_build_mistake(b, SC_E_TYPE, "another type than its next value has state",
                          p->state[i].name);
+}
+
+void sc_state_grows(ScBuild *b, ScVal past, const char *sym, int64_t capacity)
+{
+    ScBuildPriv *p = b->priv;
+    uint32_t i = state_of(p->state, p->n_state, past);
+    if (i == p->n_state)
+        return;
+    ScState *s = &p->state[i];
+    s->grows = sc_intern(b->cx, sym);
+    s->capacity = capacity;
+    uint32_t axis = sc_state_axis(s, p->value[past].type);
+    if (axis == p->value[past].type->rank || capacity < 1 || s->init)
+        sc_build_mistake(b, SC_E_TYPE, "no dim that could grow, or an initial value, has state",
+                         s->name);
+}
+
+ScVal sc_state_like(ScBuild *b, const ScState *s, const ScType *type, const ScTerm *exp)
+{
+    ScVal v = sc_state(b, s->name, type, exp, s->init);
+    if (s->grows)
+        sc_state_grows(b, v, s->grows, s->capacity);
+    return v;
 }
 
 void sc_output(ScBuild *b, const char *name, ScVal v)
@@ -467,7 +490,7 @@ static ScVal copy_source(ScBuild *b, const ScGraph *g, const ScNode *n)
         return constant(b, n->attr, v->name, v->type, v->exp);
     uint32_t i = state_of(g->state, g->n_state, n->first);
     if (i < g->n_state)
-        return sc_state(b, g->state[i].name, v->type, v->exp, g->state[i].init);
+        return sc_state_like(b, &g->state[i], v->type, v->exp);
     return sc_input(b, v->name, v->type, v->exp);
 }
 

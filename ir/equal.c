@@ -141,6 +141,8 @@ static bool same_state(Pair *p, const ScState *a, const ScState *b)
         return differ(p, "state @%s: its values", shown(a->name));
     if (a->init != b->init)
         return differ(p, "state @%s: its initial value", shown(a->name));
+    if (!same_text(a->grows, b->grows) || a->capacity != b->capacity)
+        return differ(p, "state @%s: how it grows", shown(a->name));
     return true;
 }
 

@@ -101,11 +101,24 @@ static bool dims_fit(const ScType *t, const ScrtTensor *x, uint32_t n_env, const
     return true;
 }
 
-bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, ScArena *a, ScBinding **ret,
-                  uint32_t *ret_n)
+/* The extents of states that grow: those of the tensors given, else 0. */
+static void bind_states(Binder *b, const ScGraph *g, const ScrtTensor *state)
+{
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        const ScType *t = sc_type_of(g, g->state[i].past);
+        uint32_t axis = sc_state_axis(&g->state[i], t);
+        bool given = state && state[i].rank == t->rank;
+        if (axis < t->rank)
+            bind(b, g->state[i].grows, given ? state[i].dims[axis] : 0);
+    }
+}
+
+bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, const ScrtTensor *state, ScArena *a,
+                  ScBinding **ret, uint32_t *ret_n)
 {
     Binder b = {0};
     bool ok = true;
+    bind_states(&b, g, state);
     for (int plain = 1; plain >= 0; plain--) /* symbols alone first: they need no solving */
         for (uint32_t i = 0; i < g->n_in; i++) {
             const ScType *t = sc_type_of(g, g->in[i]);
@@ -516,7 +529,7 @@ bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const 
     Run run = {.cx = g->cx, .opt = opt};
     ScBinding *env;
     uint32_t n_env, n_more = opt ? opt->n_env : 0;
-    bool ok = sc_bind_dims(g, in, a, &env, &n_env);
+    bool ok = sc_bind_dims(g, in, opt ? opt->state : NULL, a, &env, &n_env);
     if (ok) {
         for (uint32_t i = 0; i < n_env + n_more; i++)
             sc_buf_push(run.env, run.n_env, run.cap_env, i < n_env ? env[i] : opt->env[i - n_env]);

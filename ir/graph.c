@@ -173,6 +173,7 @@ uint64_t sc_graph_hash(const ScGraph *g)
         const ScState *s = &g->state[i];
         h = hash_int(hash_text(h, s->name), value[s->next]);
         h = hash_int(h, s->init ? s->init->hash : 0);
+        h = hash_int(hash_text(h, s->grows), (uint64_t)s->capacity);
     }
     for (uint32_t i = 0; i < g->n_guard; i++) {
         h = hash_int(h, g->guard[i].kind);
@@ -181,4 +182,26 @@ uint64_t sc_graph_hash(const ScGraph *g)
     }
     sc_arena_free(a);
     return h;
+}
+
+/* --- States ---------------------------------------------------------------------------------- */
+
+uint32_t sc_state_axis(const ScState *s, const ScType *past)
+{
+    uint32_t axis = past->rank;
+    for (uint32_t d = 0; s->grows && d < past->rank; d++)
+        if (past->dim[d]->kind == SC_T_SYM && past->dim[d]->sym == s->grows)
+            axis = axis == past->rank ? d : UINT32_MAX;
+    return axis < past->rank ? axis : past->rank;
+}
+
+bool sc_state_takes(const ScState *s, const ScType *past, const ScType *next)
+{
+    uint32_t axis = sc_state_axis(s, past);
+    if (past == next || axis == past->rank || past->kind != next->kind)
+        return past == next;
+    bool same = past->dtype == next->dtype && past->rank == next->rank;
+    for (uint32_t d = 0; same && d < past->rank; d++)
+        same = d == axis || past->dim[d] == next->dim[d];
+    return same;
 }

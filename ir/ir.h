@@ -145,9 +145,18 @@ typedef struct ScNode {
 typedef struct ScState {
     const char *name;
     ScVal past;         /* defined by a node of row `state` */
-    ScVal next;         /* of the same type and exponent as past */
+    ScVal next;         /* of the same exponent as past and, but for what grows, of the same type */
     const ScBlob *init; /* NULL: zero */
+    /* What grows: the symbol that is one dim of past's type and that the state binds: its extent as
+     * it is, 0 at first. Next has any other extent there, up to capacity. NULL: nothing does. A
+     * state that grows begins empty: it has no initial value. */
+    const char *grows;
+    int64_t capacity;
 } ScState;
+/* The dim of past's type that grows; its rank where none does. */
+uint32_t sc_state_axis(const ScState *s, const ScType *past);
+/* Whether a value of this type may be the next one. */
+bool sc_state_takes(const ScState *s, const ScType *past, const ScType *next);
 
 /* --- Guards ---------------------------------------------------------------------------------- */
 
@@ -260,6 +269,10 @@ ScVal sc_state(ScBuild *b, const char *name, const ScType *type, const ScTerm *e
                const ScBlob *init);
 /* Each state needs one: a missing one, or one of another type, is an error at sc_build_end. */
 void sc_state_next(ScBuild *b, ScVal past, ScVal next);
+/* The state grows along the dim of its type that is sym: see ScState. */
+void sc_state_grows(ScBuild *b, ScVal past, const char *sym, int64_t capacity);
+/* A state as s is, of a type and exponent of its own. Its next value is the caller's to set. */
+ScVal sc_state_like(ScBuild *b, const ScState *s, const ScType *type, const ScTerm *exp);
 void sc_output(ScBuild *b, const char *name, ScVal v);
 
 /* A constant that means round_dtype(blob * 2^-exp); exp may be NULL (0, before scalify). Its shape
@@ -393,9 +406,10 @@ typedef struct ScEvalOptions {
  * outputs have exponent 0 in a finished pipeline, and where they have not, it is data * 2^exp that
  * they stand for. */
 bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const ScEvalOptions *opt);
-/* The symbols that the dims of in bind; false with SC_E_INPUT in cx where they do not fit. */
-bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, ScArena *a, ScBinding **ret,
-                  uint32_t *ret_n);
+/* The symbols that the dims of in, and of states ([n_state]; NULL: as they begin), bind; false with
+ * SC_E_INPUT in cx where the inputs do not fit. */
+bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, const ScrtTensor *state, ScArena *a,
+                  ScBinding **ret, uint32_t *ret_n);
 /* A constant's data: round_dtype(blob * 2^-exp), into room for as many elements of dtype. Finite
  * data stays finite. */
 void sc_blob_store(const ScBlob *b, ScrtDtype dtype, int64_t exp, void *dst);

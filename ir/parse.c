@@ -5,7 +5,8 @@
  *   graph  := "graph" ["@" NAME] ["[" [flag {"," flag}] "]"] "(" [input {"," input}] ")"
  *             "->" "(" [output {"," output}] ")" "{" {state | guard | node} "}"
  *   input  := value ":" type                       output := value ["as" (NAME | "_")]
- *   state  := "state" "@" NAME "(" value ":" type "->" value ")" ["=" literal]
+ *   state  := "state" "@" NAME "(" value ":" type ["up" "to" term "=" INT] "->" value ")"
+ *             ["=" literal]
  *   guard  := "guard" term ("=" | "!=" | "<=" | "divides" | "meets" | "fits") term ":" STRING
  *             ["from" STRING {"," STRING}] ["(" phase ")"]
  *   node   := value {"," value} "=" OP [operand {"," operand}] ["{" NAME "=" attr {"," ...} "}"]
@@ -259,6 +260,29 @@ static bool parse_flags(ScParse *p, Body *b)
 
 /* --- Lines ----------------------------------------------------------------------------------- */
 
+/* up to p = 2048 */
+static bool parse_growth(ScParse *p, const char **ret_sym, int64_t *ret_capacity)
+{
+    const ScTerm *t;
+    if (!sc_lex_accept(&p->l, "up"))
+        return true;
+    if (!sc_lex_need(&p->l, "to") || !(t = sc_parse_term(p)))
+        return false;
+    sc_lex_blanks(&p->l);
+    if (t->kind != SC_T_SYM)
+        return sc_lex_expected(&p->l, "the extent that grows, a symbol, before this");
+    if (!sc_lex_need(&p->l, "="))
+        return false;
+    sc_lex_blanks(&p->l);
+    const char *at = p->l.p;
+    if (!sc_text_read_int(&p->l.p, ret_capacity) || *ret_capacity < 1) {
+        p->l.p = at;
+        return sc_lex_expected(&p->l, "a capacity of 1 or more");
+    }
+    *ret_sym = t->sym;
+    return true;
+}
+
 static bool parse_state(ScParse *p, Body *b)
 {
     Next next;
@@ -272,15 +296,19 @@ static bool parse_state(ScParse *p, Body *b)
     if (!name || !sc_lex_need(&p->l, "(") || !parse_label(p, &past) || !sc_lex_need(&p->l, ":"))
         return false;
     const ScType *t = sc_parse_type(p);
-    if (!t || !sc_parse_exp(p, &e) || !sc_lex_need(&p->l, "->") || !parse_label(p, &next.label) ||
-        !sc_lex_need(&p->l, ")"))
+    const char *grows = NULL;
+    int64_t capacity = 0;
+    if (!t || !sc_parse_exp(p, &e) || !parse_growth(p, &grows, &capacity) ||
+        !sc_lex_need(&p->l, "->") || !parse_label(p, &next.label) || !sc_lex_need(&p->l, ")"))
         return false;
-    if (sc_lex_accept(&p->l, "=")) {
+    if (!grows && sc_lex_accept(&p->l, "=")) {
         if (!sc_parse_literal(p, &lit) || !(init = sc_parse_blob(p, &lit, t)))
             return false;
     }
     b->b.at = past.loc;
     next.past = sc_state(&b->b, name, t, exponent(p, b, t, e), init);
+    if (grows)
+        sc_state_grows(&b->b, next.past, grows, capacity);
     define(p, b, &past, next.past);
     sc_buf_push(b->next, b->n_next, b->cap_next, next);
     return sc_lex_end_of_line(&p->l);

@@ -317,6 +317,11 @@ static void print_state(Printer *p, const ScState *s)
     print_value(p, s->past);
     sc_str_add(p->out, ": ");
     print_type(p, &p->g->value[s->past]);
+    if (s->grows) {
+        sc_str_add(p->out, " up to ");
+        sc_term_print(sc_term_sym(p->g->cx, s->grows), p->out);
+        sc_str_addf(p->out, " = %lld", (long long)s->capacity);
+    }
     sc_str_add(p->out, " -> ");
     print_value(p, s->next);
     sc_str_add(p->out, ")");

@@ -161,7 +161,11 @@ static bool check_states(Check *c)
         if (s->next < SC_FIRST || s->next >= g->n_value)
             return fault(c, NULL, SC_E_VERIFY, "state @%s has no next value", name);
         const ScValue *past = &g->value[s->past], *next = &g->value[s->next];
-        if (past->type != next->type)
+        if (s->grows &&
+            (sc_state_axis(s, past->type) == past->type->rank || s->capacity < 1 || s->init))
+            fault(c, NULL, SC_E_VERIFY, "state @%s is %s and cannot grow along %s", name,
+                  type_text(c, past->type), s->grows);
+        if (!sc_state_takes(s, past->type, next->type))
             fault(c, NULL, SC_E_VERIFY, "state @%s is %s, but its next value %s is %s", name,
                   type_text(c, past->type), label(c, s->next), type_text(c, next->type));
         if (past->exp != next->exp)

@@ -225,7 +225,8 @@ static void forget(double **x, uint32_t n)
 bool sc_damage_add(ScDamage *d, const ScrtTensor *in)
 {
     ScEvalOptions ref = {.see = see_ref, .arg = d}, own = {.see = see, .arg = d};
-    if (!sc_sample_speaks(d->cx, d->g, in) || !sc_bind_dims(d->g, in, d->arena, &d->env, &d->n_env))
+    if (!sc_sample_speaks(d->cx, d->g, in) ||
+        !sc_bind_dims(d->g, in, NULL, d->arena, &d->env, &d->n_env))
         return false;
     SC_STAGE(d->cx, "sample");
     sc_stage_share(d->cx, 0, d->ref ? 2 : 1);

@@ -41,7 +41,7 @@ ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
         const ScState *s = &in->state[i];
         const ScValue *v = &in->value[s->past];
         b->at = in->node[v->node].loc;
-        f->map[s->past] = sc_state(b, s->name, v->type, v->exp, s->init);
+        f->map[s->past] = sc_state_like(b, s, v->type, v->exp);
         sc_set_name(b, f->map[s->past], v->name);
         sc_set_g(b, f->map[s->past], v->g);
         sc_set_amax(b, f->map[s->past], v->amax);

@@ -288,7 +288,7 @@ void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
         const ScState *st = &g->state[i];
         const ScValue *v = &g->value[st->past];
         s->b.at = sc_def(g, st->past)->loc;
-        s->env[st->past] = sc_state(&s->b, st->name, v->type, exp(s, st->past, arg), st->init);
+        s->env[st->past] = sc_state_like(&s->b, st, v->type, exp(s, st->past, arg));
         sc_set_name(&s->b, s->env[st->past], v->name);
     }
     for (uint32_t i = 0; i < g->n_guard; i++)

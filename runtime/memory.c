@@ -103,6 +103,8 @@ const char *scrt_status_text(ScrtStatus s)
         return "an argument is not valid";
     case SCRT_E_DATA:
         return "the model does not take this data";
+    case SCRT_E_FULL:
+        return "a state would outgrow its capacity";
     }
     return "unknown status";
 }

@@ -129,17 +129,19 @@ ScrtStatus scrt_npz_write(const char *path, const ScrtNamed *item, uint32_t n, S
 
 /* --- States --- */
 
-ScrtStatus scrt_state_save(const ScrtSession *s, const char *path, ScrtIoError *err)
+ScrtStatus scrt_state_save(ScrtSession *s, const char *path, ScrtIoError *err)
 {
     const ScrtModel *m = scrt_model(s);
     ScrtNamed *item = scrt_alloc(m->n_state * sizeof *item);
     if (!item)
         return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", path);
-    for (uint32_t i = 0; i < m->n_state; i++) {
+    ScrtStatus st = SCRT_OK;
+    for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++) {
         item[i].name = (char *)m->state[i].name;
-        scrt_state_get(s, i, &item[i].tensor);
+        st = scrt_state_get(s, i, &item[i].tensor);
     }
-    ScrtStatus st = scrt_npz_write(path, item, m->n_state, err);
+    st = st == SCRT_OK ? scrt_npz_write(path, item, m->n_state, err)
+                       : scrt_io_fail(err, st, "%.200s: %.200s", path, scrt_error(s));
     scrt_free(item);
     return st;
 }
@@ -152,30 +154,24 @@ static ScrtNamed *find(const ScrtNamedList *list, const char *name)
     return NULL;
 }
 
-static bool same_shape(const ScrtTensor *a, const ScrtTensor *b)
-{
-    return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0;
-}
-
 /* Checks that the file has every state, fitting, and nothing else. */
-static ScrtStatus check_states(const ScrtSession *s, const char *path, const ScrtNamedList *list,
+static ScrtStatus check_states(ScrtSession *s, const char *path, const ScrtNamedList *list,
                                ScrtIoError *err)
 {
     const ScrtModel *m = scrt_model(s);
     for (uint32_t i = 0; i < m->n_state; i++) {
         const char *name = m->state[i].name;
         ScrtNamed *item = find(list, name);
-        ScrtTensor own;
-        scrt_state_get(s, i, &own);
+        uint32_t own = m->state[i].dtype;
         if (!item)
             return scrt_io_fail(err, SCRT_E_STATE, "%.200s: has no state '%.100s'", path, name);
-        if (!scrt_tensor_adopt(&item->tensor, own.dtype))
+        if (!scrt_tensor_adopt(&item->tensor, own))
             return scrt_io_fail(err, SCRT_E_STATE, "%.200s: state '%.100s' is %s, not %s", path,
                                 name, scrt_dtype_name((ScrtDtype)item->tensor.dtype),
-                                scrt_dtype_name((ScrtDtype)own.dtype));
-        if (!same_shape(&own, &item->tensor))
-            return scrt_io_fail(err, SCRT_E_STATE, "%.200s: state '%.100s' has another shape", path,
-                                name);
+                                scrt_dtype_name((ScrtDtype)own));
+        ScrtStatus st = scrt_state_check(s, i, &item->tensor);
+        if (st != SCRT_OK)
+            return scrt_io_fail(err, st, "%.200s: %.200s", path, scrt_error(s));
     }
     for (uint32_t i = 0; i < list->n; i++) {
         bool known = false;
@@ -197,7 +193,7 @@ ScrtStatus scrt_state_load(ScrtSession *s, const char *path, ScrtIoError *err)
         return st;
     st = check_states(s, path, &list, err);
     for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++)
-        st = scrt_state_set(s, i, &find(&list, m->state[i].name)->tensor); /* was checked: fits */
+        st = scrt_state_set(s, i, &find(&list, m->state[i].name)->tensor); /* was checked */
     scrt_named_free(&list);
     return st;
 }

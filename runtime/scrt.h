@@ -36,6 +36,7 @@ typedef enum ScrtStatus {
     SCRT_E_STATE,   /* a saved state is not this model's */
     SCRT_E_ARGUMENT,
     SCRT_E_DATA, /* elements that the model does not take, such as an index outside its axis */
+    SCRT_E_FULL, /* a state would outgrow its capacity; nothing was written */
 } ScrtStatus;
 
 const char *scrt_status_text(ScrtStatus s); /* a sentence without a full stop */
@@ -130,6 +131,9 @@ typedef enum ScrtStepKind {
     SCRT_ALLOC,        /* buffer a, an output or a segment, gets value b bytes */
     SCRT_COPY,         /* from place a to place b, value c bytes; they do not overlap */
     SCRT_CALL,         /* as SCRT_KERNEL, but b is a ScrtCallee */
+    SCRT_BIND_STATE,   /* value a = the extent of state b along what grows */
+    SCRT_STATE,        /* state a, of the extents value b, b + 1, ..., is used; its next value has
+                        * value c along what grows. Ends the run where it has others, or no room */
 } ScrtStepKind;
 
 /* Functions of the runtime that steps call: calls.def. The values from step.e on say what there is:
@@ -207,16 +211,23 @@ typedef struct ScrtEntry {
     uint64_t features; /* what the code needs: 1 << SCRT_CPU_... */
 } ScrtEntry;
 
+typedef struct ScrtStateInfo { /* the rest of what a model says of a state */
+    const int64_t *dims;       /* [rank]; -1: an extent that only a run tells */
+    int64_t init;              /* where in the weights its first value lies; -1: zero */
+    int64_t capacity;          /* of the dim that grows; it is 0 at first */
+    uint32_t axis;             /* that dim; the rank where none grows */
+    /* Not 0: every entry writes the next value into the memory of the present one. What grows then
+     * lies there with the strides of its capacity. */
+    uint32_t in_place;
+} ScrtStateInfo;
+
 typedef struct ScrtModel {
     uint32_t abi, n_entry, n_state;
     const char *name;
     const char *info; /* JSON: options, recipe, source's hash, version, bytes of weights, ... */
     const ScrtEntry *entry;
     const ScrtPort *state; /* states, which all entries share */
-    /* The dims of state i, and where in the weights the value lies that it has after a reset: -1
-     * means zero. */
-    const int64_t *const *state_dims;
-    const int64_t *state_init;
+    const ScrtStateInfo *state_info;
     uint64_t weights_size;
     uint64_t weights_hash;        /* scrt_hash of the weights, checked when they come from a file */
     const unsigned char *weights; /* in this object, or NULL: a file has them */
@@ -236,6 +247,7 @@ const char *scrt_cpu_name(uint32_t bit); /* LLVM's name; NULL for no feature */
 /* --- Sessions -------------------------------------------------------------------------------- */
 
 typedef struct ScrtSession ScrtSession;
+typedef struct ScrtStates ScrtStates; /* the values of a model's states */
 
 typedef struct ScrtOptions {
     uint32_t entry;    /* of the model */
@@ -246,12 +258,16 @@ typedef struct ScrtOptions {
      * Both are ignored where the object holds the weights. */
     const unsigned char *weights;
     const char *weights_file;
+    /* Those of another session of this model, which both move on from now on, and which live as
+     * long as one of them; NULL: states of its own. */
+    ScrtStates *states;
 } ScrtOptions;
 
 /* Makes a session: checks the ABI and the processor, maps the weights, makes the threads, resets
  * the states. options may be NULL. On failure *ret is untouched; the status says it all: for
- * SCRT_E_CPU, entry->features & ~scrt_cpu_features() is what lacks. One session may be used by one
- * thread at a time; sessions share nothing. The model, and the weights in memory, outlive it. */
+ * SCRT_E_CPU, entry->features & ~scrt_cpu_features() is what lacks. One session, and those that
+ * share its states, may be used by one thread at a time; else sessions share nothing. The model,
+ * and the weights in memory, outlive it. */
 ScrtStatus scrt_open(const ScrtModel *model, const ScrtOptions *options, ScrtSession **ret);
 void scrt_close(ScrtSession *s); /* takes NULL */
 const ScrtModel *scrt_model(const ScrtSession *s);
@@ -273,11 +289,17 @@ ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out);
 /* The last failure of this session in words, with names and numbers; "" if there was none. */
 const char *scrt_error(const ScrtSession *s);
 
+ScrtStates *scrt_states(const ScrtSession *s); /* for ScrtOptions.states */
+/* Every state has its first value again; one that grows is empty. */
 void scrt_state_reset(ScrtSession *s);
-/* A state's present value, the session's memory, valid until the next call that changes it. */
-ScrtStatus scrt_state_get(const ScrtSession *s, uint32_t i, ScrtTensor *ret);
-/* Copies t, of the state's dtype and dims, into state i; unchanged on failure. Files of states:
- * scrt_state_save and scrt_state_load in scrtio.h. */
+/* A state's present value, dense, with the extents that it has now (0 where only a run tells, and
+ * there was none): the session's memory, valid until the next call that asks for or changes it. */
+ScrtStatus scrt_state_get(ScrtSession *s, uint32_t i, ScrtTensor *ret);
+/* Whether t could be set as state i: it has its dtype and dims, fits its capacity, and memory for
+ * it is at hand, so that setting it will not fail. */
+ScrtStatus scrt_state_check(ScrtSession *s, uint32_t i, const ScrtTensor *t);
+/* Copies t into state i; unchanged on failure. Files of states: scrt_state_save and
+ * scrt_state_load in scrtio.h. */
 ScrtStatus scrt_state_set(ScrtSession *s, uint32_t i, const ScrtTensor *t);
 
 /* Bytes of workspace, states and the outputs that the runtime made, at their largest. */

@@ -174,7 +174,7 @@ ScrtStatus scrt_safetensors_write(const char *path, const ScrtNamed *item, uint3
 /* The states of a session as an .npz, one entry a state by its name. Written whole or not at all;
  * load leaves the session as it was on failure, and refuses a file that lacks a state, has one that
  * is not the model's, or has another dtype or shape. err names what. */
-ScrtStatus scrt_state_save(const ScrtSession *s, const char *path, ScrtIoError *err);
+ScrtStatus scrt_state_save(ScrtSession *s, const char *path, ScrtIoError *err);
 ScrtStatus scrt_state_load(ScrtSession *s, const char *path, ScrtIoError *err);
 
 /* An ONNX TensorProto in a file of its own (the input_0.pb of a test_data_set folder), by a wire

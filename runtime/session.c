@@ -2,8 +2,7 @@
 /* A session: the memory around a compiled model. What depends on the inputs' shapes alone (symbols,
  * outputs' dims and sizes) is kept from one run to the next, and Entry.bind is walked again only
  * when a dim has changed, so a run of known shapes allocates nothing but the outputs the caller
- * leaves to it. States are double-buffered: the kernels read one, write the other, and the two are
- * swapped. */
+ * leaves to it. */
 #include "runtime/num/num.h"
 #include "runtime/session_priv.h"
 
@@ -81,15 +80,6 @@ static const ScrtFns fns = {SCRT_ABI, fn_parallel, fn_libm1, fn_libm2};
 
 /* --- Making a session --- */
 
-static void state_tensor(const ScrtModel *m, uint32_t i, ScrtTensor *ret)
-{
-    memset(ret, 0, sizeof *ret);
-    ret->dtype = m->state[i].dtype;
-    ret->rank = m->state[i].rank;
-    for (uint32_t k = 0; k < ret->rank; k++)
-        ret->dims[k] = m->state_dims[i][k];
-}
-
 static bool ranks_are_sane(const ScrtPort *p, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -162,27 +152,6 @@ static size_t lay_out(ScrtSession *s, const ScrtModel *m, const ScrtEntry *e, un
     return bytes;
 }
 
-static ScrtStatus make_states(ScrtSession *s)
-{
-    const ScrtModel *m = s->model;
-    for (uint32_t i = 0; i < m->n_state; i++) {
-        ScrtTensor t;
-        size_t bytes;
-        state_tensor(m, i, &t);
-        if (!scrt_tensor_bytes(&t, &bytes))
-            return SCRT_E_ABI;
-        void **now = &s->buffer[s->first_state + i], **next = &s->buffer[s->first_next + i];
-        *now = scrt_alloc(bytes);
-        *next = scrt_alloc(bytes);
-        if (!*now || !*next)
-            return SCRT_E_MEMORY;
-        s->state_bytes += 2 * bytes;
-    }
-    s->peak = s->state_bytes;
-    scrt_state_reset(s);
-    return SCRT_OK;
-}
-
 static ScrtStatus make_profile(ScrtSession *s)
 {
     size_t bytes = s->entry->n_kernel * sizeof *s->profile;
@@ -230,7 +199,7 @@ ScrtStatus scrt_open(const ScrtModel *m, const ScrtOptions *options, ScrtSession
     s->model = m;
     ScrtStatus st = map_weights(s, options);
     if (st == SCRT_OK)
-        st = make_states(s);
+        st = scrt_states_open(s, options ? options->states : NULL);
     if (st == SCRT_OK && options && options->profile)
         st = make_profile(s);
     if (st == SCRT_OK)
@@ -239,6 +208,7 @@ ScrtStatus scrt_open(const ScrtModel *m, const ScrtOptions *options, ScrtSession
         scrt_close(s);
         return st;
     }
+    s->peak = scrt_states_bytes(s->states);
     *ret = s;
     return SCRT_OK;
 }
@@ -248,9 +218,9 @@ void scrt_close(ScrtSession *s)
     if (!s)
         return;
     scrt_pool_free(s->pool);
-    uint32_t end = s->first_segment + s->entry->n_segment;
-    for (uint32_t i = s->first_state; i < end; i++) /* states, next ones, segments */
-        scrt_free(s->buffer[i]);
+    for (uint32_t i = 0; i < s->entry->n_segment; i++)
+        scrt_free(s->buffer[s->first_segment + i]);
+    scrt_states_close(s->states);
     if (s->mapping)
         munmap(s->mapping, s->model->weights_size);
     scrt_free(s->profile);
@@ -315,7 +285,7 @@ static void output_tensor(const ScrtSession *s, uint32_t i, bool ran, ScrtTensor
 /* Brings everything that depends on the inputs' shapes up to in's. */
 static ScrtStatus bind_shapes(ScrtSession *s, const ScrtTensor *in)
 {
-    if (s->bound && same_dims(s, in))
+    if (s->bound && s->version == scrt_states_version(s->states) && same_dims(s, in))
         return SCRT_OK;
     s->bound = false;
     for (uint32_t i = 0; i < s->entry->n_in; i++) {
@@ -326,6 +296,7 @@ static ScrtStatus bind_shapes(ScrtSession *s, const ScrtTensor *in)
     }
     ScrtStatus st = scrt_walk(s, s->entry->bind);
     s->bound = st == SCRT_OK;
+    s->version = scrt_states_version(s->states);
     return st;
 }
 
@@ -356,6 +327,7 @@ static ScrtStatus walk_run(ScrtSession *s, const ScrtTensor *out)
 {
     s->out = out;
     s->made_bytes = 0;
+    scrt_states_begin(s);
     for (uint32_t i = 0; i < s->entry->n_out; i++)
         s->made[i] = false;
     ScrtFpEnv was = scrt_fp_enter();
@@ -364,7 +336,7 @@ static ScrtStatus walk_run(ScrtSession *s, const ScrtTensor *out)
     for (uint32_t i = 0; i < s->entry->n_out && st != SCRT_OK; i++)
         if (s->made[i])
             scrt_free(s->buffer[s->first_out + i]);
-    size_t bytes = s->work_bytes + s->state_bytes + s->made_bytes;
+    size_t bytes = s->work_bytes + scrt_states_bytes(s->states) + s->made_bytes;
     if (st == SCRT_OK && bytes > s->peak)
         s->peak = bytes;
     return st;
@@ -379,11 +351,7 @@ ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out)
         st = walk_run(s, out);
     if (st != SCRT_OK)
         return st;
-    for (uint32_t i = 0; i < s->model->n_state; i++) {
-        void *was = s->buffer[s->first_state + i];
-        s->buffer[s->first_state + i] = s->buffer[s->first_next + i];
-        s->buffer[s->first_next + i] = was;
-    }
+    scrt_states_move(s);
     for (uint32_t i = 0; i < s->entry->n_out; i++) {
         output_tensor(s, i, true, &out[i]);
         out[i].data = s->buffer[s->first_out + i];
@@ -391,53 +359,7 @@ ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out)
     return SCRT_OK;
 }
 
-/* --- States and the profile --- */
-
-void scrt_state_reset(ScrtSession *s)
-{
-    const ScrtModel *m = s->model;
-    for (uint32_t i = 0; i < m->n_state; i++) {
-        ScrtTensor t;
-        size_t bytes = 0;
-        state_tensor(m, i, &t);
-        scrt_tensor_bytes(&t, &bytes); /* was checked when the session was made */
-        if (m->state_init[i] >= 0)
-            memcpy(s->buffer[s->first_state + i],
-                   (const unsigned char *)s->buffer[0] + m->state_init[i], bytes);
-        else
-            memset(s->buffer[s->first_state + i], 0, bytes);
-    }
-}
-
-ScrtStatus scrt_state_get(const ScrtSession *s, uint32_t i, ScrtTensor *ret)
-{
-    if (i >= s->model->n_state)
-        return SCRT_E_ARGUMENT;
-    state_tensor(s->model, i, ret);
-    ret->data = s->buffer[s->first_state + i];
-    return SCRT_OK;
-}
-
-ScrtStatus scrt_state_set(ScrtSession *s, uint32_t i, const ScrtTensor *t)
-{
-    ScrtTensor own;
-    size_t bytes;
-    char is[160], want[160];
-    if (scrt_state_get(s, i, &own) != SCRT_OK || !scrt_tensor_bytes(&own, &bytes))
-        return scrt_fail(s, SCRT_E_ARGUMENT, "the model has %u states, none numbered %u",
-                         s->model->n_state, i);
-    const char *name = s->model->state[i].name;
-    if (t->dtype != own.dtype)
-        return scrt_fail(s, SCRT_E_STATE, "state '%.100s' has another element type", name);
-    if (t->rank != own.rank || memcmp(t->dims, own.dims, own.rank * sizeof own.dims[0]) != 0)
-        return scrt_fail(s, SCRT_E_STATE, "state '%.60s' has the shape %s, not %s", name,
-                         scrt_show_dims(want, sizeof want, own.dims, own.rank),
-                         t->rank > SCRT_MAX_RANK ? "one of so high a rank"
-                                                 : scrt_show_dims(is, sizeof is, t->dims, t->rank));
-    if (bytes)
-        memcpy(own.data, t->data, bytes);
-    return SCRT_OK;
-}
+/* --- The profile --- */
 
 uint64_t scrt_profile(const ScrtSession *s, uint32_t i, uint64_t *ret_runs)
 {

@@ -268,6 +268,12 @@ ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *p)
                      ? find_output(s, p->a - s->first_out, (uint64_t)value[p->b])
                      : grow_segment(s, p->a - s->first_segment, (uint64_t)value[p->b]);
             break;
+        case SCRT_BIND_STATE:
+            value[p->a] = scrt_states_extent(s->states, p->b);
+            break;
+        case SCRT_STATE:
+            st = scrt_states_use(s, p->a, &value[p->b], value[p->c]);
+            break;
         case SCRT_COPY:
             if (value[p->c])
                 memcpy(at(s, p->b), at(s, p->a), (size_t)value[p->c]);

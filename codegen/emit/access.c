@@ -4,33 +4,15 @@
 
 #include <assert.h>
 
-void cg_dense(CgModule *m, const ScType *t, const ScTerm **ret_stride)
+void cg_strides(CgModule *m, const ScType *t, CgLay lay, const ScTerm **ret_stride)
 {
     const ScTerm *stride = sc_term(m->cx, 1);
     for (uint32_t d = t->rank; d-- > 0;) {
+        bool longer = lay.capacity && d == lay.axis;
         ret_stride[d] = stride;
-        stride = sc_term_mul(m->cx, stride, t->dim[d]);
+        stride = longer ? sc_term_scale(m->cx, stride, lay.capacity)
+                        : sc_term_mul(m->cx, stride, t->dim[d]);
     }
-}
-
-bool cg_view_of(CgModule *m, const ScGraph *g, ScVal v, ScView *ret, ScVal *ret_root)
-{
-    const ScNode *n = sc_def(g, v);
-    if (n->op->lower.cls == SC_VIEW)
-        return cg_view_of(m, g, n->in[0], ret, ret_root) && n->op->view(m->cx, g, n, ret);
-    const ScType *t = sc_type_of(g, v);
-    *ret = (ScView){.rank = t->rank, .offset = sc_term(m->cx, 0)};
-    for (uint32_t d = 0; d < t->rank; d++)
-        ret->dim[d] = t->dim[d];
-    cg_dense(m, t, ret->stride);
-    *ret_root = v;
-    return true;
-}
-
-bool cg_is_access(const ScGraph *g, ScVal v)
-{
-    ScClass c = sc_def(g, v)->op->lower.cls;
-    return c == SC_VIEW || c == SC_SOURCE;
 }
 
 static int32_t operand_of(const ScGraph *sub, ScVal root)
@@ -42,12 +24,34 @@ static int32_t operand_of(const ScGraph *sub, ScVal root)
     return -1;
 }
 
+bool cg_view_of(CgModule *m, const CgFunc *f, ScVal v, ScView *ret, ScVal *ret_root)
+{
+    const ScGraph *g = f->sub;
+    const ScNode *n = sc_def(g, v);
+    if (n->op->lower.cls == SC_VIEW)
+        return cg_view_of(m, f, n->in[0], ret, ret_root) && n->op->view(m->cx, g, n, ret);
+    const ScType *t = sc_type_of(g, v);
+    int32_t operand = operand_of(g, v);
+    *ret = (ScView){.rank = t->rank, .offset = sc_term(m->cx, 0)};
+    for (uint32_t d = 0; d < t->rank; d++)
+        ret->dim[d] = t->dim[d];
+    cg_strides(m, t, operand < 0 ? (CgLay){0} : f->lay_in[operand], ret->stride);
+    *ret_root = v;
+    return true;
+}
+
+bool cg_is_access(const ScGraph *g, ScVal v)
+{
+    ScClass c = sc_def(g, v)->op->lower.cls;
+    return c == SC_VIEW || c == SC_SOURCE;
+}
+
 bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTerm *const *dim,
                CgAccess *ret)
 {
     ScView view;
     ScVal root;
-    if (!cg_view_of(m, f->sub, v, &view, &root))
+    if (!cg_view_of(m, f, v, &view, &root))
         return sc_fail(m->cx, f->node->loc, SC_E_LOWER, "views that strides cannot say");
     *ret = (CgAccess){.operand = operand_of(f->sub, root), .root = root, .rank = rank};
     ret->offset = view.offset;

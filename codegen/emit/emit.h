@@ -168,8 +168,9 @@ CgVal cg_reduce_part(Cg *cg, const ScGraph *sub, const ScNode *n, bool post, CgV
 
 /* --- Where elements of an operand lie -------------------------------------------------------- */
 
-/* The composed view from value v of a nested graph down to the input or constant that it views. */
-bool cg_view_of(CgModule *m, const ScGraph *sub, ScVal v, ScView *ret, ScVal *ret_root);
+/* The composed view from value v of a kernel's graph down to the input or constant that it views.
+ * Of f: sub and lay_in. */
+bool cg_view_of(CgModule *m, const CgFunc *f, ScVal v, ScView *ret, ScVal *ret_root);
 
 /* Element (i0, i1, ...) of an iteration space reads operand's element offset + sum i * stride. */
 typedef struct CgAccess {
@@ -201,8 +202,8 @@ bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_
               const ScTerm *const *dim);
 const ScTerm *cg_merged_stride(CgModule *m, const CgAccess *a, uint32_t from, uint32_t to,
                                const ScTerm *const *dim);
-/* Row-major strides of a type. */
-void cg_dense(CgModule *m, const ScType *t, const ScTerm **ret_stride);
+/* The strides of a value of this type that lies so. */
+void cg_strides(CgModule *m, const ScType *t, CgLay lay, const ScTerm **ret_stride);
 
 bool cg_is_access(const ScGraph *g, ScVal v); /* an input, a constant or a view: is loaded */
 

@@ -90,7 +90,7 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
         }
     }
     e->node = node;
-    cg_dense(m, e->type, e->stride);
+    cg_strides(m, e->type, f->lay_out[0], e->stride);
     for (uint32_t i = 0; i < f->n_out; i++) {
         if (!cg_type_ok(m, f->node->loc, sc_type_of(g, g->out[i])->dtype))
             return NULL;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CONCAT kernels: each operand is copied into its place, one parallel loop an operand, through the
- * epilogue. Rows are the dims before the axis, or more where an operand cannot be walked as one. */
+ * epilogue; but for the first one where it is in its place already. Rows are the dims before the
+ * axis, or more where an operand cannot be walked as one. */
 #include "codegen/loops/loops.h"
 
 typedef struct Part { /* one operand */
@@ -72,25 +73,26 @@ static bool emit(CgModule *m, CgFunc *f)
         return false;
     Part *part = sc_array(m->arena, Part, n->n_in);
     LLVMValueRef *body = sc_array(m->arena, LLVMValueRef, n->n_in);
-    uint32_t axis = n->op->concat_axis(f->sub, n);
+    uint32_t axis = n->op->concat_axis(f->sub, n), first = f->appends;
     const ScTerm *offset = sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n->n_in; i++) {
         part[i] = (Part){.epi = epi, .axis = axis, .offset = offset};
         if (!prepare(m, f, &part[i], n->in[i]))
             return false;
         offset = sc_term_add(m->cx, offset, part[i].type->dim[axis]);
-        body[i] = emit_part(m, f, &part[i], i);
+        body[i] = i >= first ? emit_part(m, f, &part[i], i) : NULL;
     }
     Cg cg;
     cg_begin_entry(&cg, m, f);
-    for (uint32_t i = 0; i < n->n_in; i++) {
+    for (uint32_t i = first; i < n->n_in; i++) {
         const ScTerm *rows = sc_term(m->cx, 1);
         for (uint32_t d = 0; d < part[i].n_idx; d++)
             rows = sc_term_mul(m->cx, rows, part[i].type->dim[d]);
         cg_parallel(&cg, body[i], cg_term(&cg, rows), cg_row_grain(&cg, part[i].inner));
     }
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "concat: %u operands", n->n_in);
+    f->what = sc_printf(m->arena, "concat: %u operands%s", n->n_in - first,
+                        f->appends ? " appended in place" : "");
     return true;
 }
 

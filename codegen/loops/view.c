@@ -39,7 +39,7 @@ static bool emit(CgModule *m, CgFunc *f)
 {
     ScView view;
     ScVal root;
-    bool one = f->sub->n_out == 1 && cg_view_of(m, f->sub, f->sub->out[0], &view, &root);
+    bool one = f->sub->n_out == 1 && cg_view_of(m, f, f->sub->out[0], &view, &root);
     if (one && f->sub->n_in == 1 && root == f->sub->in[0] && is_dense(m, &view)) {
         f->alias = true;
         f->what = "view: no code";

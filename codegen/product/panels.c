@@ -92,7 +92,7 @@ uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v)
 {
     ScView view;
     ScVal root;
-    if (!cg_view_of(m, f->sub, v, &view, &root))
+    if (!cg_view_of(m, f, v, &view, &root))
         return 0;
     for (uint32_t i = 0; i < f->n_in; i++) {
         ScrtDtype t = sc_type_of(f->sub, f->sub->in[i])->dtype;

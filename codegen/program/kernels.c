@@ -27,15 +27,25 @@ static const char *origins(ScArena *a, const ScLoc *loc)
     return text;
 }
 
+static bool same_lay(uint32_t n, const CgLay *a, const CgLay *b)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (a[i].capacity != b[i].capacity || a[i].axis != b[i].axis)
+            return false;
+    return true;
+}
+
 static bool same(const CgFunc *a, const CgFunc *b)
 {
-    if (a->trait != b->trait || a->n_in != b->n_in || class_of(a->node) != class_of(b->node))
+    if (a->trait != b->trait || a->appends != b->appends || a->n_in != b->n_in ||
+        class_of(a->node) != class_of(b->node))
         return false;
     for (uint32_t i = 0; i < a->n_in; i++) {
         if (!a->const_in[i] != !b->const_in[i])
             return false;
     }
-    return a->hash == b->hash && sc_graph_equal(a->sub, b->sub, NULL);
+    return a->hash == b->hash && same_lay(a->n_in, a->lay_in, b->lay_in) &&
+           same_lay(a->n_out, a->lay_out, b->lay_out) && sc_graph_equal(a->sub, b->sub, NULL);
 }
 
 static bool check_types(CgModule *m, const CgFunc *f)
@@ -57,10 +67,15 @@ static CgFunc *describe(CgModule *m, const ScNode *n, const ScGraph *sub, const 
     f->n_out = n->n_out;
     f->hash = sc_graph_hash(sub);
     f->pack = sc_array(m->arena, CgPack, n->n_in + 1);
+    CgLay *in = sc_array(m->arena, CgLay, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScNode *def = sc_def(m->g, n->in[i]);
         c[i] = def->op->flags & SC_CONST_OP ? def : NULL;
+        in[i] = m->lay[n->in[i]];
     }
+    f->lay_in = in;
+    f->lay_out = &m->lay[n->first];
+    f->appends = f->lay_out[0].capacity != 0; /* nothing else has a result that lies so */
     return f;
 }
 

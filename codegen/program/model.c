@@ -57,6 +57,22 @@ static LLVMValueRef list(Parts *x, LLVMValueRef *v, uint32_t n)
     return global(x, LLVMConstArray2(LLVMTypeOf(v[0]), v, n), 8);
 }
 
+/* What holds no addresses (steps, words, places, dims) is bytes, in the order of the processors
+ * that code is made for. */
+static LLVMValueRef plain(Parts *x, const void *p, size_t n)
+{
+    return n ? bytes(x, p, n, 8) : null(x);
+}
+
+static LLVMValueRef structure(Parts *x, LLVMValueRef *f, uint32_t n, size_t bytes_in_c)
+{
+    LLVMValueRef v = LLVMConstStructInContext(x->m->ctx, f, n, 0);
+    LLVMTargetDataRef layout = LLVMGetModuleDataLayout(x->m->mod);
+    assert(LLVMABISizeOfType(layout, LLVMTypeOf(v)) == bytes_in_c);
+    (void)layout, (void)bytes_in_c;
+    return v;
+}
+
 const char *cg_dims_text(ScArena *a, const ScType *t)
 {
     ScStr s = {0};
@@ -124,35 +140,36 @@ static LLVMValueRef kernel_infos(Parts *x, const CgKernels *k)
 
 /* --- States ---------------------------------------------------------------------------------- */
 
-static bool state_dims(Parts *x, LLVMValueRef *ret)
+static bool state_infos(Parts *x, const CgPlan *plan, LLVMValueRef *ret)
 {
     CgModule *m = x->m;
     const ScGraph *g = m->g;
-    LLVMValueRef *dims = sc_array(m->arena, LLVMValueRef, g->n_state + 1);
+    LLVMValueRef *info = sc_array(m->arena, LLVMValueRef, g->n_state + 1);
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScState *s = &g->state[i];
         const ScType *t = sc_type_of(g, s->past);
         const ScTerm *exp = g->value[s->past].exp;
-        int64_t d[SCRT_MAX_RANK], e;
-        if (!sc_type_const_dims(t, d) || (exp && !sc_term_const(exp, &e)))
+        int64_t e;
+        if (exp && !sc_term_const(exp, &e))
             return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_DYNAMIC, "state %s", s->name);
-        LLVMValueRef v[SCRT_MAX_RANK];
+        int64_t *dims = sc_array(m->arena, int64_t, t->rank + 1);
         for (uint32_t k = 0; k < t->rank; k++)
-            v[k] = u64(x, (uint64_t)d[k]);
-        dims[i] = list(x, v, t->rank);
+            if (!sc_term_const(t->dim[k], &dims[k]))
+                dims[k] = -1;
+        LLVMValueRef f[] = {
+            plain(x, dims, t->rank * sizeof *dims),
+            u64(x, (uint64_t)plan->state_init[i]),
+            u64(x, (uint64_t)s->capacity),
+            u32(x, sc_state_axis(s, t)),
+            u32(x, m->in_place[i]),
+        };
+        info[i] = structure(x, f, sizeof f / sizeof *f, sizeof(ScrtStateInfo));
     }
-    *ret = list(x, dims, g->n_state);
+    *ret = list(x, info, g->n_state);
     return true;
 }
 
 /* --- The program ----------------------------------------------------------------------------- */
-
-/* Steps, words and places hold no addresses: they are bytes, in the order of the processors that
- * code is made for. */
-static LLVMValueRef plain(Parts *x, const void *p, size_t n)
-{
-    return n ? bytes(x, p, n, 8) : null(x);
-}
 
 static LLVMValueRef words(Parts *x)
 {
@@ -208,15 +225,6 @@ static LLVMValueRef out_dims(Parts *x)
     return list(x, v, g->n_out);
 }
 
-static LLVMValueRef structure(Parts *x, LLVMValueRef *f, uint32_t n, size_t bytes_in_c)
-{
-    LLVMValueRef v = LLVMConstStructInContext(x->m->ctx, f, n, 0);
-    LLVMTargetDataRef layout = LLVMGetModuleDataLayout(x->m->mod);
-    assert(LLVMABISizeOfType(layout, LLVMTypeOf(v)) == bytes_in_c);
-    (void)layout, (void)bytes_in_c;
-    return v;
-}
-
 static LLVMValueRef entry(Parts *x, const CgKernels *k)
 {
     const ScGraph *g = x->m->g;
@@ -254,8 +262,8 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const Cg
 {
     const ScGraph *g = m->g;
     Parts x = {.m = m, .p = p};
-    LLVMValueRef dims = null(&x), weights = null(&x);
-    if (!state_dims(&x, &dims))
+    LLVMValueRef states = null(&x), weights = null(&x);
+    if (!state_infos(&x, plan, &states))
         return false;
     if (parts->embed) /* NULL would ask for a file, so none are one byte */
         weights = bytes(&x, m->weights.p, m->weights.n ? m->weights.n : 1, 64);
@@ -269,8 +277,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const Cg
         text(&x, parts->info),
         list(&x, entries, 1),
         ports(&x, 's'),
-        dims,
-        plain(&x, plan->state_init, g->n_state * sizeof *plan->state_init),
+        states,
         u64(&x, m->weights.n),
         u64(&x, m->weights.hash),
         weights,
@@ -286,7 +293,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const Cg
 _Static_assert(offsetof(ScrtEntry, in) == 24 && offsetof(ScrtEntry, n_value) == 64 &&
                    offsetof(ScrtEntry, bind) == 80 && offsetof(ScrtEntry, features) == 128,
                "the constant above is laid out as ScrtEntry is");
-_Static_assert(offsetof(ScrtModel, name) == 16 && offsetof(ScrtModel, weights) == 80,
+_Static_assert(offsetof(ScrtModel, name) == 16 && offsetof(ScrtModel, weights) == 72,
                "and as ScrtModel is");
 
 /* --- The header ------------------------------------------------------------------------------ */

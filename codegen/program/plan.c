@@ -63,6 +63,9 @@ static void place_sources(Plan *x)
         x->p->place[g->in[i]] = (CgPlace){CG_IN, i};
     for (uint32_t i = 0; i < g->n_state; i++)
         x->p->place[g->state[i].past] = (CgPlace){CG_STATE, i};
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        if (x->m->in_state[v])
+            x->p->place[v] = (CgPlace){CG_STATE, x->m->in_state[v] - 1};
 }
 
 /* The memory of an output or a next state: given to the kernel that makes the value, or copied. An
@@ -290,7 +293,8 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret)
     for (uint32_t i = 0; i < g->n_out; i++)
         deliver(&x, g->out[i], (CgPlace){CG_OUT, i});
     for (uint32_t i = 0; i < g->n_state; i++)
-        deliver(&x, g->state[i].next, (CgPlace){CG_NEXT, i});
+        if (!m->in_place[i])
+            deliver(&x, g->state[i].next, (CgPlace){CG_NEXT, i});
     for (uint32_t i = 0; i < ret->n_copy; i++)
         x.last[x.root[ret->copy[i].from]] = UINT32_MAX; /* until the end */
     if (!place_constants(&x) || !place_states(&x))

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From kernels to a program: which kernels there are (kernels.c), where their values live (plan.c),
- * terms as values (values.c), the steps that the runtime walks (steps.c), and the constant that
- * holds it all (model.c). codegen.c runs them in this order. */
+ * which states are written in place (states.c), terms as values (values.c), the steps that the
+ * runtime walks (steps.c), and the constant that holds it all (model.c). codegen.c runs them in
+ * this order. */
 #ifndef SC_CODEGEN_PROGRAM_H
 #define SC_CODEGEN_PROGRAM_H
 
 #include "codegen/emit/emit.h"
+
+/* --- States ---------------------------------------------------------------------------------- */
+
+void cg_states(CgModule *m); /* decides which are written in place, and how values lie */
 
 /* --- Kernels --------------------------------------------------------------------------------- */
 

@@ -19,6 +19,7 @@ typedef struct Writer {
     ScrtPlace *scratch, *scratch_thread; /* [1 + n_level] */
     ScGuards guards;
     uint32_t *guard_level, *value_level; /* [guards.n], [n_value] of the graph: of its bytes */
+    uint32_t *state_level;               /* [n_state] of its extents, the next one's too */
     uint32_t level;                      /* that is written */
 } Writer;
 
@@ -133,7 +134,7 @@ static void bind_inputs(Writer *w)
 {
     CgProgram *p = w->p;
     const ScGraph *g = w->m->g;
-    uint32_t most = w->plan->n_late;
+    uint32_t most = w->plan->n_late + g->n_state;
     for (uint32_t i = 0; i < g->n_in; i++)
         most += sc_type_of(g, g->in[i])->rank;
     p->sym = sc_array(w->m->arena, const char *, most + 1);
@@ -153,6 +154,24 @@ static void bind_inputs(Writer *w)
         }
     }
     p->n_origin = p->n_sym;
+}
+
+/* What no input has, states that grow have. */
+static void bind_states(Writer *w)
+{
+    CgProgram *p = w->p;
+    const ScGraph *g = w->m->g;
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        const ScState *s = &g->state[i];
+        if (!s->grows || cg_is_known(p, sc_term_sym(w->m->cx, s->grows)))
+            continue;
+        uint32_t v = cg_new_value(p);
+        cg_bind_symbol(p, s->grows, v, CG_BIND);
+        step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_STATE, .a = v, .b = i});
+        p->sym[p->n_origin] = s->grows;
+        p->origin[p->n_origin++] = sc_printf(w->m->arena, "dimension %u of state '%s'",
+                                             sc_state_axis(s, sc_type_of(g, s->past)), s->name);
+    }
 }
 
 /* Every input has the extents that its type says. */
@@ -244,6 +263,40 @@ static void collect_guards(Writer *w)
     w->value_level = sc_array(w->m->arena, uint32_t, g->n_value);
     for (ScVal v = SC_FIRST; v < g->n_value; v++)
         w->value_level[v] = cg_level(w->plan, cg_bytes(w->m, sc_type_of(g, v)));
+}
+
+/* --- States ---------------------------------------------------------------------------------- */
+
+static void find_state_levels(Writer *w)
+{
+    const ScGraph *g = w->m->g;
+    w->state_level = sc_array(w->m->arena, uint32_t, g->n_state + 1);
+    for (uint32_t i = 0; i < g->n_state; i++)
+        for (int k = 0; k < 2; k++) {
+            const ScType *t = sc_type_of(g, k ? g->state[i].next : g->state[i].past);
+            for (uint32_t d = 0; d < t->rank; d++) {
+                uint32_t level = cg_level(w->plan, t->dim[d]);
+                if (level > w->state_level[i])
+                    w->state_level[i] = level;
+            }
+        }
+}
+
+/* States whose extents are told: they hold a value of these, or room is made for one. */
+static void use_states(Writer *w)
+{
+    CgProgram *p = w->p;
+    const ScGraph *g = w->m->g;
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        const ScState *s = &g->state[i];
+        const ScType *t = sc_type_of(g, s->past), *next = sc_type_of(g, s->next);
+        if (sc_type_const_dims(t, NULL) || w->state_level[i] != w->level)
+            continue;
+        blame(p, sc_def(g, s->next)->loc);
+        uint32_t after = s->grows ? cg_value(p, next->dim[sc_state_axis(s, t)]) : 0;
+        uint32_t dims = cg_params(p, t->rank, t->dim);
+        step(p, CG_RUN, (ScrtStep){.kind = SCRT_STATE, .a = i, .b = dims, .c = after});
+    }
 }
 
 static void write_guards(Writer *w)
@@ -414,6 +467,7 @@ static void write_level(Writer *w)
 {
     write_guards(w);
     check_sizes(w);
+    use_states(w);
     lay_out_work(w);
     allocate_outputs(w);
 }
@@ -518,8 +572,10 @@ bool cg_program(CgModule *m, const CgKernels *k, const CgPlan *plan, CgProgram *
     ret->out_dims = sc_array(m->arena, uint32_t *, m->g->n_out + 1);
     add_who(ret, (ScrtWho){0});
     bind_inputs(&w);
+    bind_states(&w);
     check_inputs(&w);
     collect_guards(&w);
+    find_state_levels(&w);
     write_level(&w);
     write_run(&w);
     copy_results(&w);

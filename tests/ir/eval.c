@@ -87,7 +87,7 @@ START_TEST(symbols)
         ScArena *a = sc_arena_new();
         ScBinding *env;
         uint32_t n_env;
-        ck_assert(sc_bind_dims(g, in, a, &env, &n_env));
+        ck_assert(sc_bind_dims(g, in, NULL, a, &env, &n_env));
         ck_assert_uint_eq(n_env, 2);
         for (uint32_t i = 0; i < 2; i++)
             ck_assert_int_eq(env[i].value, env[i].sym == sc_intern(cx, "n") ? n : 3);

@@ -87,6 +87,13 @@ static const char *const canonical[] = {
     "  %5 = add %past, %x : f32[4]\n"
     "  %total = add %5, %4 : f32[4]\n"
     "}\n",
+    /* One that grows. */
+    "graph @cache(%x: f32[b,s]) -> (%y) {\n"
+    "  state @k (%past: f32[b,p] up to p = 8 -> %all)\n"
+    "  state @\"a b\" (%4: f32[b,\"p 2\"] up to \"p 2\" = 9 -> %x)\n"
+    "  %all = concat %past, %x {axis = 1} : f32[b,p+s]\n"
+    "  %y = concat %all, %4 {axis = 1} : f32[b,p+\"p 2\"+s]\n"
+    "}\n",
     /* Constants in line: shapes, types, what a decimal cannot say. */
     "graph @c() -> (%a, %b, %c, %d, %e, %f) {\n"
     "  %a = const [1.5,inf,-inf,nan,0x7fc00001,1e-45,3.4028235e+38] : f32[7]\n"
@@ -150,7 +157,7 @@ START_TEST(readme_example)
     end_of_block[7] = '\0';
     begin();
     ScGraph *g = sct_graph(cx, block);
-    ck_assert_uint_eq(g->n_state, 1);
+    ck_assert_uint_eq(g->n_state, 2);
     ck_assert_str_eq(g->out_name[0], "out");
     round_trip(g);
     sc_graph_free(g);
@@ -252,6 +259,15 @@ static const struct {
      "t:1: error[E0109]: text does not parse: expected a quoted path, found 'models'"},
     {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[] -> %q) }",
      "t:1: error[E0108]: value is not defined: %q"},
+    {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[n] up to 4 = 4 -> %p) }",
+     "t:1: error[E0109]: text does not parse: expected the extent that grows, a symbol, before "
+     "this, found '='"},
+    {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[n] up to n = 0 -> %p) }",
+     "t:1: error[E0109]: text does not parse: expected a capacity of 1 or more, found '0'"},
+    {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[n,n] up to n = 4 -> %p) }",
+     "t:1: error[E0202]: element types do not fit: no dim that could grow, or an initial value, "
+     "has "
+     "state s"},
     {"graph (%99999999999999999999: f32[]) -> () {}",
      "t:1: error[E0109]: text does not parse: expected a smaller number, found "
      "'99999999999999999999'"},

@@ -174,6 +174,11 @@ static void states_of_one_name(void)
 {
     ((ScState *)(uintptr_t)g->state)[1].name = g->state[0].name;
 }
+static void state_that_cannot_grow(void)
+{
+    ((ScState *)(uintptr_t)g->state)[1].grows = sc_intern(g->cx, "n");
+    ((ScState *)(uintptr_t)g->state)[1].capacity = 4;
+}
 static void says_scaled(void)
 {
     g->flags |= SC_G_SCALED;
@@ -303,6 +308,9 @@ static const struct {
      "i64[3]"},
     {PLAIN, state_without_next,
      "graph is not well formed: after fold: graph @g: state @t has no next value"},
+    {PLAIN, state_that_cannot_grow,
+     "graph is not well formed: after fold: graph @g: state @t is f32[2,3] and cannot grow along "
+     "n"},
     {PLAIN, states_of_one_name,
      "graph is not well formed: after fold: graph @g: two states are named @s"},
     {PLAIN, says_scaled,

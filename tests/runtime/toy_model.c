@@ -146,8 +146,7 @@ const ScrtModel toy = {
             "\"note\": \"a \\\"quoted\\\" word\"}",
     .entry = &toy_entry,
     .state = (const ScrtPort[]){{"s", SCRT_F32, 1, "3"}, {"steps", SCRT_I64, 0, ""}},
-    .state_dims = (const int64_t *const[]){s_dims, NULL},
-    .state_init = (const int64_t[]){-1, 16},
+    .state_info = (const ScrtStateInfo[]){{.dims = s_dims, .init = -1, .axis = 1}, {.init = 16}},
     .weights_size = sizeof toy_weights,
     .weights = (const unsigned char *)toy_weights,
 };
