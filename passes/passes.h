@@ -52,6 +52,8 @@ const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives a
  * outputs of a run say. */
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
 bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScrtTensor *ret_in);
+/* Input i, integers that choose parts of tables: the fewest parts that one has. 0: unknown. */
+int64_t sc_index_limit(const ScGraph *g, uint32_t i);
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *raised, const ScrtTensor *out);
 /* The readable file: a line a value. */
 void sc_stats_print(const ScStats *s, ScStr *out);

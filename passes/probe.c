@@ -188,6 +188,17 @@ static Meaning meaning(const ScGraph *g, const ScFact *f, ScVal input, const Siz
     return m;
 }
 
+int64_t sc_index_limit(const ScGraph *g, uint32_t i)
+{
+    int64_t ret = 0;
+    if (!sc_type_is_float(sc_type_of(g, g->in[i]))) { /* facts are asked for floats alone */
+        ScArena *a = sc_arena_new();
+        ret = meaning(g, NULL, g->in[i], &(Sizes){0}, a).limit;
+        sc_arena_free(a);
+    }
+    return ret;
+}
+
 static uint64_t next(uint64_t *r)
 {
     *r ^= *r >> 12;

@@ -18,6 +18,27 @@ const char *scrt_cpu_name(uint32_t bit)
     return bit < 64 ? name[bit] : NULL;
 }
 
+/* Source: System V ABI, AMD64 supplement, table 3.1. What cpu.def does not tell apart stays out. */
+const char *scrt_cpu_level(uint64_t features)
+{
+#define BIT(feature) ((uint64_t)1 << SCRT_CPU_##feature)
+    static const struct {
+        const char *name;
+        uint64_t adds;
+    } level[] = {
+        {"x86-64-v2",
+         BIT(CX16) | BIT(SAHF) | BIT(POPCNT) | BIT(SSE3) | BIT(SSSE3) | BIT(SSE41) | BIT(SSE42)},
+        {"x86-64-v3", BIT(AVX) | BIT(AVX2) | BIT(BMI) | BIT(BMI2) | BIT(F16C) | BIT(FMA) |
+                          BIT(LZCNT) | BIT(MOVBE)},
+        {"x86-64-v4", BIT(AVX512F) | BIT(AVX512BW) | BIT(AVX512CD) | BIT(AVX512DQ) | BIT(AVX512VL)},
+    };
+#undef BIT
+    const char *ret = NULL;
+    for (size_t i = 0; i < sizeof level / sizeof *level && !(level[i].adds & ~features); i++)
+        ret = level[i].name;
+    return ret;
+}
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>

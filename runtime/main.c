@@ -260,8 +260,11 @@ static int fail_cpu(const Cli *c)
         if (lacks >> b & 1)
             snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name ? name : "?");
     }
-    return cli_fail(c, FAULT, "this processor lacks %s, which the model was compiled for",
-                    list[0] ? list : "the permission to use tile registers");
+    const char *level = scrt_cpu_level(scrt_cpu_features());
+    return cli_fail(
+        c, FAULT, "this processor lacks %s, which the model was compiled for: compile it for %s%s",
+        list[0] ? list : "the permission to use tile registers", level ? "--cpu " : "",
+        level ? level : "another machine, the least is --cpu x86-64-v2");
 }
 
 static int fail_weights(const Cli *c, const char *path)
@@ -295,6 +298,9 @@ static int open_session(Cli *c)
                      .weights_file = c->weights};
     if (!o.weights_file && !c->model->weights && c->model->weights_size)
         o.weights_file = default_weights(sidecar, sizeof sidecar);
+    if (c->threads > scrt_processors())
+        cli_fail(c, DONE, "note: more threads, %lld, than processors that may be used, %u",
+                 (long long)c->threads, scrt_processors());
     ScrtStatus s = scrt_open(c->model, &o, &c->session);
     if (s == SCRT_OK)
         return DONE;

@@ -35,6 +35,14 @@ static bool is_integer(uint32_t dtype)
     return k == SCRT_KIND_INT || k == SCRT_KIND_UINT || k == SCRT_KIND_BOOL;
 }
 
+/* |a - b| of integers, which a double holds exactly where it is small, whatever they are. */
+static double distance(ScrtDtype t, int64_t a, int64_t b)
+{
+    bool above = scrt_dtype_kind(t) == SCRT_KIND_INT ? a > b : (uint64_t)a > (uint64_t)b;
+    return (double)(above ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a);
+}
+
+/* What is relative is rounding, which integers have none of: they are held to atol alone. */
 static Difference compare(const Cli *c, const ScrtTensor *got, const ScrtTensor *want)
 {
     Difference d = {.count = scrt_count(want), .worst = -INFINITY};
@@ -43,11 +51,13 @@ static Difference compare(const Cli *c, const ScrtTensor *got, const ScrtTensor 
     bool integer = is_integer(want->dtype);
     for (int64_t i = 0; i < d.count * per; i++) {
         double x = scrt_load(t, got->data, (size_t)i), y = scrt_load(t, want->data, (size_t)i);
-        bool same = integer ? scrt_load_int(t, got->data, (size_t)i) ==
-                                  scrt_load_int(t, want->data, (size_t)i)
-                            : x == y || (isnan(x) && isnan(y));
-        double over = same ? -INFINITY : fabs(x - y) - c->atol - c->rtol * fabs(y);
-        bool beyond = !same && !(over <= 0);
+        double over = integer ? distance(t, scrt_load_int(t, got->data, (size_t)i),
+                                         scrt_load_int(t, want->data, (size_t)i)) -
+                                    c->atol
+                      : x == y || (isnan(x) && isnan(y))
+                          ? -INFINITY
+                          : fabs(x - y) - c->atol - c->rtol * fabs(y);
+        bool beyond = !(over <= 0);
         d.bad += beyond;
         if (beyond && !(over <= d.worst)) {
             d.worst = over;

@@ -72,7 +72,7 @@ void print_help(const Cli *c)
           "  --dim NAME=NUMBER   a size of such inputs; 1 where nothing is said\n"
           "  --profile           the time of each kernel, on such inputs if none are given\n"
           "  --data DIR          runs the sets of an ONNX test_data_set and compares: --rtol X\n"
-          "                      (1e-3), --atol X (1e-5)\n"
+          "                      (1e-3, of floats), --atol X (1e-5)\n"
           "  --info              how it was made, what it needs\n"
           "  --json              outputs, --bench and --info for programs\n"
           "  --version           of the compiler that made it\n"

@@ -116,7 +116,7 @@ static void *work(void *arg)
     }
 }
 
-static uint32_t processors(void)
+uint32_t scrt_processors(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
@@ -145,7 +145,7 @@ static void hire(ScrtPool *p, uint32_t n)
 
 ScrtStatus scrt_pool_new(uint32_t n, ScrtPool **ret)
 {
-    uint32_t have = processors();
+    uint32_t have = scrt_processors();
     if (n == 0)
         n = have;
     if (n > MAX_THREADS)

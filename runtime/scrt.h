@@ -243,6 +243,9 @@ typedef enum ScrtCpu {
 /* The features of this processor that the operating system lets programs use, as 1 << bit. */
 uint64_t scrt_cpu_features(void);
 const char *scrt_cpu_name(uint32_t bit); /* LLVM's name; NULL for no feature */
+/* The highest level of the x86-64 psABI all of whose features are among these, as compilers call
+ * it: "x86-64-v3"; NULL below v2. */
+const char *scrt_cpu_level(uint64_t features);
 
 /* --- Sessions -------------------------------------------------------------------------------- */
 
@@ -327,6 +330,7 @@ typedef struct ScrtPool ScrtPool;
 /* A pool that runs bodies on n threads, the caller's among them; 0: one for each processor that
  * this process may use. Where a thread cannot be made it has fewer. n = 1 makes none. */
 ScrtStatus scrt_pool_new(uint32_t n, ScrtPool **ret);
+uint32_t scrt_processors(void);   /* that this process may run on */
 void scrt_pool_free(ScrtPool *p); /* takes NULL */
 uint32_t scrt_pool_size(const ScrtPool *p);
 /* Runs body over [0, n) as ScrtFns.parallel says; the caller is thread 0. In every piece rounding

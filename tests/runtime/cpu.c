@@ -28,6 +28,32 @@ START_TEST(bits_have_names_once)
 }
 END_TEST
 
+START_TEST(levels)
+{
+    uint64_t mine = scrt_cpu_features(), v2 = 0;
+    ck_assert_ptr_null(scrt_cpu_level(0));
+    for (uint32_t b = 0; b < 64; b++)
+        if (scrt_cpu_name(b) && strncmp(scrt_cpu_name(b), "avx", 3) != 0)
+            v2 |= (uint64_t)1 << b;
+    ck_assert_str_eq(scrt_cpu_level(v2), "x86-64-v2");
+    ck_assert_str_eq(scrt_cpu_level(UINT64_MAX), "x86-64-v4");
+    ck_assert_str_eq(scrt_cpu_level(UINT64_MAX & ~(1u << SCRT_CPU_AVX512VL)), "x86-64-v3");
+    ck_assert_str_eq(scrt_cpu_level(UINT64_MAX & ~(1u << SCRT_CPU_FMA)), "x86-64-v2");
+    ck_assert_ptr_null(scrt_cpu_level(UINT64_MAX & ~(1u << SCRT_CPU_POPCNT)));
+#if defined(__x86_64__)
+    for (int v = 2; v <= 4; v++) { /* the compiler asks the same of CPUID */
+        char name[16];
+        snprintf(name, sizeof name, "x86-64-v%d", v);
+        const char *level = scrt_cpu_level(mine);
+        bool has = v == 2   ? __builtin_cpu_supports("x86-64-v2")
+                   : v == 3 ? __builtin_cpu_supports("x86-64-v3")
+                            : __builtin_cpu_supports("x86-64-v4");
+        ck_assert_msg(has == (level && strcmp(level, name) >= 0), "%s", name);
+    }
+#endif
+}
+END_TEST
+
 /* LLVM's name as Linux spells it in /proc/cpuinfo. */
 static const char *kernel_name(const char *llvm, char *buf, size_t n)
 {
@@ -89,6 +115,7 @@ int main(void)
     Suite *s = suite_create("runtime-cpu");
     TCase *c = tcase_create("cpu");
     tcase_add_test(c, bits_have_names_once);
+    tcase_add_test(c, levels);
     tcase_add_test(c, agrees_with_the_kernel);
     suite_add_tcase(s, c);
     return sct_main("runtime-cpu", s);

@@ -263,6 +263,17 @@ START_TEST(faulty_inputs)
 }
 END_TEST
 
+START_TEST(more_threads_than_processors)
+{
+    make_files();
+    ck_assert_int_eq(tool("-i", scratch("all.npz"), "--threads", "1000", NULL), 0);
+    ck_assert_msg(strstr(err, "note: more threads, 1000, than processors"), "%s", err);
+    ck_assert_int_eq(tool("-i", scratch("all.npz"), "--threads", "1", NULL), 0);
+    ck_assert_str_eq(err, "");
+    clean();
+}
+END_TEST
+
 START_TEST(models_that_cannot_run_here)
 {
     make_files();
@@ -272,7 +283,11 @@ START_TEST(models_that_cannot_run_here)
     m.entry = &e;
     e.features = (uint64_t)1 << 63 | 1;
     ck_assert_int_eq(tool("-i", scratch("all.npz"), NULL), 1);
-    ck_assert_msg(strstr(err, "this processor lacks ") && strstr(err, "compiled for"), "%s", err);
+    ck_assert_msg(strstr(err, "this processor lacks ") &&
+                      strstr(err, "compiled for: compile it for "),
+                  "%s", err);
+    const char *level = scrt_cpu_level(scrt_cpu_features());
+    ck_assert_msg(!level || strstr(err, level), "%s", err);
     ck_assert_int_eq(tool("--info", NULL), 1); /* told all the same */
     ck_assert_msg(strstr(out, "processor features: sse4.1 ?\n") && !strstr(out, "peak memory"),
                   "%s", out);
@@ -405,6 +420,7 @@ int main(void)
     tcase_add_test(c, measures_itself);
     tcase_add_test(c, usage_errors);
     tcase_add_test(c, faulty_inputs);
+    tcase_add_test(c, more_threads_than_processors);
     tcase_add_test(c, models_that_cannot_run_here);
     tcase_add_test(c, every_allocation_may_fail);
     tcase_add_test(c, long_arrays_are_cut_and_wrapped);

@@ -7,10 +7,11 @@ import sys
 
 import ml_dtypes
 import numpy as np
+from onnx import numpy_helper
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import failing, run_all, write  # noqa: E402
-from scalec import scalec  # noqa: E402
+from scalec import SCALEC, scalec  # noqa: E402
 
 # ours: ml_dtypes', safetensors' (None: the format lacks it)
 TYPES = {"f8e4m3fn": ("float8_e4m3fn", "F8_E4M3"), "f8e5m2": ("float8_e5m2", "F8_E5M2"),
@@ -18,6 +19,7 @@ TYPES = {"f8e4m3fn": ("float8_e4m3fn", "F8_E4M3"), "f8e5m2": ("float8_e5m2", "F8
          "f8e8m0": ("float8_e8m0fnu", "F8_E8M0"), "f4e2m1": ("float4_e2m1fn", "F4"), "f6e2m3": ("float6_e2m3fn", "F6_E2M3"),
          "f6e3m2": ("float6_e3m2fn", "F6_E3M2"), "bf16": ("bfloat16", "BF16"), "i4": ("int4", None), "u4": ("uint4", None),
          "i2": ("int2", None), "u2": ("uint2", None)}
+NUMPY = {"f64": "f8", "f32": "f4", "f16": "f2", "bool": "?", **{k + str(8 * n): k + str(n) for k in "iu" for n in (1, 2, 4, 8)}}
 
 
 def graph(tmp, t):
@@ -98,4 +100,34 @@ def safetensors(tmp):
         assert got[8 + n:] == packed(x.T.copy().view(pattern).ravel(), bits), t
 
 
-run_all("tools-elements", (numpy_files, safetensors))
+def proofs(tmp):
+    """An executable proves itself on an ONNX test_data_set of every type that it can hold; a step off is seen."""
+    exe, folder = os.path.join(tmp, "exe"), os.path.join(tmp, "set")
+    os.mkdir(folder)
+
+    def save(name, a, label):
+        write(os.path.join(folder, name + ".pb"), numpy_helper.from_array(np.ascontiguousarray(a), label).SerializeToString())
+    kinds = {t: values(theirs) for t, (theirs, _) in TYPES.items() if not t.startswith("f6")}  # numpy_helper lacks these
+    for t, kind in NUMPY.items():
+        kinds[t] = (np.arange(15) % 2 if t == "bool" else 2**53 + np.arange(15) if t[1:] == "64" and t != "f64" else
+                    np.arange(15)).astype(kind).reshape(3, 5)
+    for t, x in kinds.items():
+        m = graph(tmp, t)
+        save("input_0", x, "x")
+        save("output_0", x.T, "y")
+        if t in ("f4e2m1", "i4", "u4", "i2", "u2"):
+            assert t in failing("compile", m, "-o", exe)
+            scalec("run", m, "--data", folder, "--evaluate")
+            continue
+        scalec("compile", m, "-o", exe)
+        for tool in ([exe], [SCALEC, "run", m], [SCALEC, "run", m, "--evaluate"]):
+            p = subprocess.run([*tool, "--data", folder], capture_output=True, text=True)
+            assert p.returncode == 0 and "1 of 1 outputs agree" in p.stdout, (t, p)
+        off = x.T.copy()
+        off[3, 1] = off[0, 1]
+        save("output_0", off, "y")
+        p = subprocess.run([exe, "--data", folder], capture_output=True, text=True)
+        assert p.returncode == 3 and "1 of 15 elements differ" in p.stdout, (t, p)
+
+
+run_all("tools-elements", (numpy_files, safetensors, proofs))

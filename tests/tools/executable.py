@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import DIGIT, MNIST, model, run_all, write  # noqa: E402
@@ -85,4 +85,23 @@ def prints_for_programs_and_people(tmp):
     assert "  digit 3\n" in scalec("run", MNIST, "-i", DIGIT, "--top", "2", "--labels", names)
 
 
-run_all("tools-executable", (proves_itself, measures_without_inputs, sizes_of_made_up_inputs, prints_for_programs_and_people))
+def draws_ids_of_the_table(tmp):
+    """--bench without inputs draws positions that the table has; --info says the range."""
+    table = np.zeros((1000, 4), np.float32)
+    nodes = [helper.make_node("Unsqueeze", ["ids", "z"], ["u"]), helper.make_node("Gather", ["w", "u"], ["e"]),
+             helper.make_node("Gather", ["few", "kind"], ["k"]), helper.make_node("Add", ["e", "k"], ["y"])]
+    ports = [helper.make_tensor_value_info(n, TensorProto.INT64, ["n"]) for n in ("ids", "kind")]
+    g = helper.make_graph(nodes, "g", ports, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+                          [numpy_helper.from_array(a, n) for a, n in ((table, "w"), (table[:2], "few"), (np.array([0]), "z"))])
+    path, exe = os.path.join(tmp, "ids.onnx"), os.path.join(tmp, "exe")
+    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    scalec("compile", path, "-o", exe)
+
+    def run(*args):
+        return subprocess.run([exe, *args], capture_output=True, text=True, check=True).stdout
+    assert json.loads(run("--info", "--json"))["info"]["ranges"] == {"ids": [0, 1000], "kind": [0, 2]}
+    assert "ranges.ids: [0,1000]" in run("--info")
+    assert "random" in run("--bench")
+
+
+run_all("tools-executable", (draws_ids_of_the_table, proves_itself, measures_without_inputs, sizes_of_made_up_inputs, prints_for_programs_and_people))

@@ -90,6 +90,20 @@ static const char *scales_text(ScCtx *cx, const ScalecOptions *opt)
     return low ? name[opt->scales] : "none";
 }
 
+/* Integer inputs that choose parts of a table, to how many: [from, up to but not]. Long names would
+ * make a long path for --info. */
+static json_t *input_ranges(const ScGraph *g)
+{
+    json_t *o = json_object();
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const char *name = g->value[g->in[i]].name;
+        int64_t limit = sc_index_limit(g, i);
+        if (name && strlen(name) < 200 && limit > 0)
+            json_object_set_new(o, name, json_pack("[i, I]", 0, (json_int_t)limit));
+    }
+    return o;
+}
+
 /* How it was made, for --info: keys in this order. Not the passes that were left out: an object
  * says what it is, and one that a pass left alone is the same without that pass. */
 static char *info_json(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt)
@@ -102,6 +116,10 @@ static char *info_json(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt
                   slash ? slash + 1 : m->path, "source_fnv1a64", hash, "recipe",
                   opt->recipe ? opt->recipe : "f32", "scales", scales_text(cx, opt), "cpu",
                   opt->cpu ? opt->cpu : "native", "target", opt->target ? opt->target : "native");
+    json_t *ranges = input_ranges(m->graph);
+    if (json_object_size(ranges) > 0)
+        json_object_set(o, "ranges", ranges);
+    json_decref(ranges);
     char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
     json_decref(o);
     return text;
@@ -119,12 +137,12 @@ static void settle_beside(ScalecBeside *b, ScObject *o)
 
 ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit)
 {
+    char *info = info_json(cx, m, opt);
     ScGraph *g = scalec_rewrite(cx, m, opt);
-    char *info = g ? info_json(cx, m, opt) : NULL;
     ScObject *o = NULL;
     if (g && !info) /* a name that is no UTF-8 */
         sc_fail(cx, NULL, SC_E_FILE, "the model's file name cannot be written as JSON");
-    if (info) {
+    if (g && info) {
         ScalecBeside beside = {.output = opt->output};
         ScCodegenOptions cg = {.cpu = opt->cpu,
                                .target = opt->target,

@@ -118,7 +118,7 @@ const CliOption cli_options[] = {
                  "the shape of an input from a .bin, where the model's is open", 0, MODEL},
     [O_DATA] = {"data", "PATH", "sample inputs; a test_data_set folder also has expected outputs",
                 0, RUN | CHECK | COMPILE | DUMP},
-    [O_RTOL] = {"rtol", "X", "relative tolerance (1e-3)", 0, RUN | COMPILE | DUMP},
+    [O_RTOL] = {"rtol", "X", "relative tolerance of floats (1e-3)", 0, RUN | COMPILE | DUMP},
     [O_ATOL] = {"atol", "X", "absolute tolerance (1e-5)", 0, RUN},
     [O_BUDGET] = {"budget", "SECONDS", "how long to try sites one by one; 60 by default", 0, CHECK},
     [O_BENCH] = {"bench", NULL, "time it, on made-up inputs if none are given", 0, RUN},
