@@ -278,6 +278,7 @@ struct ScOp {
     void (*top)(const ScTop *t);
     float most;
     uint32_t quantizable; /* bit i: operand i may be stored in low precision */
+    uint32_t storable;    /* bit i: operand i too, where it is a constant: its result is widened */
 
     ScLower lower;
     /* The descriptors of the classes; required by the class in `lower`. */

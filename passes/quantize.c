@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* quantize: stores the operands that a recipe names in low precision. Rows say which operands may
- * be (quantizable); the recipe, which of them are, and in what format. A constant becomes a
- * constant of that format, whose exponent is the least at which its largest element still fits. Any
- * other operand is rebalanced to the exponent of its storage and cast:
+ * be (quantizable; storable, where it is a constant of some size, as a table that is gathered
+ * from); the recipe, which of them are, and in what format. A constant becomes a constant of that
+ * format, whose exponent is the least at which its largest element still fits. Any other operand is
+ * rebalanced to the exponent of its storage and cast:
  *
  *   always      a ceiling that is proven, at the format's largest number, where one is near
  *   propagate   RMS 4: e - 2, where e is scalify's exponent for RMS 1
@@ -19,6 +20,8 @@
 #include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
+
+#define LEAST_TABLE (1 << 16) /* elements */
 
 typedef struct Pass {
     ScScaler s;
@@ -107,6 +110,18 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt)
     return sc_term_addc(cx, v->exp, -2);
 }
 
+/* Whether the row lets operand i be low. A small table is left alone: it would save nothing. */
+static bool may_store(const ScGraph *g, const ScNode *n, uint32_t i)
+{
+    int64_t count;
+    if (i >= 32 || n->in[i] == SC_ABSENT)
+        return false;
+    return (n->op->quantizable >> i & 1) ||
+           ((n->op->storable >> i & 1) && (sc_def(g, n->in[i])->op->flags & SC_CONST_OP) &&
+            sc_term_const(sc_type_count(g->cx, sc_type_of(g, n->in[i])), &count) &&
+            count >= LEAST_TABLE);
+}
+
 /* Operand i of n in the recipe's format, or SC_ABSENT where it stays as it is. A weight by channels
  * may set in's bias too, and *ret_factor. */
 static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScVal *in, ScVal *ret_factor)
@@ -116,7 +131,7 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScVal *in, ScVal *ret_f
     const ScValue *v = &s->g->value[old];
     const ScNode *def = sc_def(s->g, old);
     bool constant = def->op->flags & SC_CONST_OP;
-    if (old == SC_ABSENT || i >= 32 || !(n->op->quantizable >> i & 1) || !sc_type_is_float(v->type))
+    if (!may_store(s->g, n, i) || !sc_type_is_float(v->type))
         return SC_ABSENT;
     ScrtDtype fmt = format(p, n, constant);
     if (fmt == SCRT_F32 || scrt_dtype_bits(v->type->dtype) <= scrt_dtype_bits(fmt))
@@ -174,6 +189,19 @@ static ScVal times(ScScaler *s, ScVal x, ScVal factor, ScVal v)
     return y;
 }
 
+/* x, which stands for old value v, in v's type. */
+static ScVal as_before(ScScaler *s, ScVal x, ScVal v)
+{
+    ScrtDtype t = sc_type_of(s->g, v)->dtype;
+    const ScTerm *e = sc_scale_exp(s, x);
+    if (sc_built(&s->b, x)->type->dtype == t)
+        return x;
+    x = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(t)), x);
+    sc_set_exp(&s->b, x, e);
+    sc_scale_annotate(s, x, v);
+    return x;
+}
+
 /* Low-precision operands are multiplied and added up in f32; a result of another type comes back to
  * it, and whatever meets them on the way there (a bias) is f32 too. */
 static void node(Pass *p, const ScNode *n)
@@ -219,13 +247,13 @@ static void node(Pass *p, const ScNode *n)
         if (!was->exp || *now == SC_POISON)
             continue;
         sc_scale_annotate(s, *now, v);
+        bool widens =
+            scrt_dtype_bits(sc_built(&s->b, *now)->type->dtype) < scrt_dtype_bits(was->type->dtype);
+        if (widens) /* picked from what is stored */
+            *now = as_before(s, *now, v);
         *now =
             sc_scale_move(s, *now, was->exp, false); /* before it is narrowed: it might overflow */
-        if (sc_built(&s->b, *now)->type->dtype != was->type->dtype) {
-            *now = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(was->type->dtype)), *now);
-            sc_set_exp(&s->b, *now, was->exp);
-            sc_scale_annotate(s, *now, v);
-        }
+        *now = as_before(s, *now, v);
     }
 }
 

@@ -21,6 +21,11 @@ static bool is_rounded(const ScGraph *g, ScVal v)
     return sc_type_is_float(from) && scrt_dtype_bits(from->dtype) > scrt_dtype_bits(t->dtype);
 }
 
+static bool may_be_low(const ScNode *n, uint32_t k)
+{
+    return (n->op->quantizable | n->op->storable) >> k & 1;
+}
+
 const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n)
 {
     ScVal *site = sc_array(a, ScVal, g->n_value);
@@ -29,8 +34,7 @@ const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n)
     for (uint32_t i = 0; i < g->n_node; i++)
         for (uint32_t k = 0; k < g->node[i].n_in && k < 32; k++) {
             ScVal v = g->node[i].in[k];
-            if (!(g->node[i].op->quantizable >> k & 1) || v < SC_FIRST || seen[v] ||
-                !is_rounded(g, v))
+            if (!may_be_low(&g->node[i], k) || v < SC_FIRST || seen[v] || !is_rounded(g, v))
                 continue;
             seen[v] = true;
             site[(*ret_n)++] = v;
@@ -96,7 +100,7 @@ ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g)
         b.at = n->loc;
         ScVal *in = sc_memdup(a, sc_map(env, n), n->n_in * sizeof *in);
         for (uint32_t k = 0; k < n->n_in && k < 32; k++)
-            if ((n->op->quantizable >> k & 1) && other[n->in[k]])
+            if (may_be_low(n, k) && other[n->in[k]])
                 in[k] = other[n->in[k]];
         all_wide(&b, n, in);
         sc_copy_node(&b, g, n, in, &env[n->first]);

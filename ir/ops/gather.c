@@ -104,6 +104,7 @@ const ScOp sc_op_gather = {
     .scale = "a, _ -> a",
     .top = sc_ops_top_first,
     .lower = {SC_GATHER},
+    .storable = 1 << DATA,
     .gather_axis = gather_axis,
     .eval = eval_gather,
     .domain = {.make = make_gather},

@@ -127,6 +127,62 @@ START_TEST(round_down_casts_at_rms_1)
 END_TEST
 
 /* The graph of recipe f32 is the one that scalify received, but for flags. */
+/* Tables that are gathered from: a large one is stored low, its rows are widened at once; a small
+ * one saves nothing. The large one is a site that can be switched. */
+START_TEST(large_tables_are_stored)
+{
+    uint64_t r = 4;
+    ScBuild b;
+    uint32_t n_site, n_low = 0;
+    ScArena *a = sc_arena_new();
+    sc_build_init(&b, cx, "embedding", NULL);
+    ScVal at = st_input(&b, "ids", SCRT_I64, 1, (int64_t[]){4});
+    ScVal big = st_weight(&b, &r, "big", 2, (int64_t[]){2048, 32}, 0.02);
+    ScVal small = st_weight(&b, &r, "small", 2, (int64_t[]){64, 32}, 3);
+    ScVal x = sc_op_at(&b, gather, SC_ATTRS(SC_INT(0)), big, at);
+    ScVal y = sc_op_at(&b, gather, SC_ATTRS(SC_INT(0)), small, at);
+    sc_output(&b, sc_intern(cx, "x"), x);
+    sc_output(&b, sc_intern(cx, "y"), y);
+    ScGraph *g = sc_build_end(&b);
+    ScGraph *q = lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "fp8-weights")});
+    for (uint32_t i = 0; i < q->n_node; i++) {
+        const ScNode *n = &q->node[i];
+        bool low = n->n_out && sc_type_is_float(sc_type_of(q, n->first)) &&
+                   sc_type_of(q, n->first)->dtype == SCRT_F8E4M3FN;
+        n_low += low;
+        ck_assert(!low || n->op == &sc_op_gather || !strcmp(n->attr[0].blob->name, "big"));
+    }
+    ck_assert_uint_eq(n_low, 2);
+    const ScVal *site = sc_storage_sites(q, a, &n_site);
+    ck_assert_uint_eq(n_site, 1);
+    ck_assert_str_eq(sc_def(q, site[0])->attr[0].blob->name, "big");
+    ScGraph *sw = sc_switched_graph(cx, q);
+    ck_assert_msg(sw && sc_verify(sw, "switched"), "%s", st_words(cx));
+    int64_t ids[] = {3, 60, 7, 0};
+    bool keep = true;
+    ScrtTensor in[] = {{.dtype = SCRT_I64, .rank = 1, .dims = {4}, .data = ids},
+                       {.dtype = SCRT_BOOL, .data = &keep}};
+    ScrtTensor *plain = st_eval(g, in, NULL), *low = st_eval(q, in, NULL),
+               *kept = st_eval(sw, in, NULL);
+    double off = 0, all = 0;
+    for (size_t i = 0; i < 128; i++) {
+        double want = scrt_load(SCRT_F32, plain[0].data, i);
+        all += want * want;
+        off += pow(want - scrt_load(SCRT_F32, low[0].data, i), 2);
+        ck_assert(scrt_load(SCRT_F32, kept[0].data, i) == want);
+        ck_assert(scrt_load(SCRT_F32, low[1].data, i) == scrt_load(SCRT_F32, plain[1].data, i));
+    }
+    ck_assert_msg(off > 0 && off < all * 1e-2, "%g of %g", off, all);
+    st_free(plain, 2);
+    st_free(low, 2);
+    st_free(kept, 2);
+    sc_graph_free(sw);
+    sc_graph_free(q);
+    sc_graph_free(g);
+    sc_arena_free(a);
+}
+END_TEST
+
 START_TEST(nothing_low_nothing_left)
 {
     ScGraph *g = net(), *q = lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "f32")});
@@ -560,6 +616,7 @@ int main(void)
     tcase_add_test(t, weights_are_pinned_by_amax);
     tcase_add_test(t, activations_are_pinned_at_rms_4);
     tcase_add_test(t, round_down_casts_at_rms_1);
+    tcase_add_test(t, large_tables_are_stored);
     tcase_add_test(t, nothing_low_nothing_left);
     tcase_add_test(t, narrow_values_keep_their_exponents);
     tcase_add_test(t, statistics_round_trip);
