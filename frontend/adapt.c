@@ -323,12 +323,12 @@ static bool fits_integer(ScrtDtype t, double x)
 
 /* alpha A B + beta C: factors other than 1 are products of their own; beta = 0 drops C. Integers
  * whose factors are none are multiplied in f64 and rounded toward zero at the end. */
-static bool gemm(const ImNode *n, ScVal *ret_out)
+bool im_gemm(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
     double alpha = im_float(n, "alpha", 1, &ok), beta = im_float(n, "beta", 1, &ok);
     int64_t ta = im_int(n, "transA", 0, &ok), tb = im_int(n, "transB", 0, &ok);
-    if (!ok || !IM_ONLY(n, "alpha", "beta", "transA", "transB", n->opset < 7 ? "broadcast" : NULL))
+    if (!ok)
         return false;
     if (n->n_in < 2 || n->n_in > 3)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
@@ -343,6 +343,11 @@ static bool gemm(const ImNode *n, ScVal *ret_out)
     if (c != SC_ABSENT && in[2] == SC_ABSENT)
         y = sc_op(&n->im->b, add, y, times(n, wide ? im_cast(n, c, SCRT_F64) : c, beta));
     return im_answer(wide ? im_cast(n, y, t) : y, ret_out);
+}
+
+static bool gemm(const ImNode *n, ScVal *ret_out)
+{
+    return IM_ONLY(n, IM_GEMM_ATTRS, n->opset < 7 ? "broadcast" : NULL) && im_gemm(n, ret_out);
 }
 
 /* --- Pointwise -------------------------------------------------------------------------------- */

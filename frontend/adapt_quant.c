@@ -263,7 +263,8 @@ static bool integer_conv(const ImNode *n, const uint32_t *ix, const uint32_t *iw
 static bool conv_integer(const ImNode *n, ScVal *ret_out)
 {
     ScVal y;
-    return im_arity(n, 2, 4) && integer_conv(n, (uint32_t[]){0, 2}, (uint32_t[]){1, 3}, &y) &&
+    return im_arity(n, 2, 4) && IM_ONLY(n, IM_CONV_ATTRS) &&
+           integer_conv(n, (uint32_t[]){0, 2}, (uint32_t[]){1, 3}, &y) &&
            im_answer(im_cast(n, y, SCRT_I32), ret_out);
 }
 
@@ -271,7 +272,8 @@ static bool conv_integer(const ImNode *n, ScVal *ret_out)
 static bool qlinear_conv(const ImNode *n, ScVal *ret_out)
 {
     ScVal y;
-    if (!im_arity(n, 8, 9) || !integer_conv(n, (uint32_t[]){0, 2}, (uint32_t[]){3, 5}, &y))
+    if (!im_arity(n, 8, 9) || !IM_ONLY(n, IM_CONV_ATTRS) ||
+        !integer_conv(n, (uint32_t[]){0, 2}, (uint32_t[]){3, 5}, &y))
         return false;
     uint32_t after = im_type(n, 3)->rank - 2;
     if (im_has(n, 8))
@@ -282,6 +284,142 @@ static bool qlinear_conv(const ImNode *n, ScVal *ret_out)
                      ret_out);
 }
 
+/* --- Operators of com.microsoft on quantised tensors ------------------------------------------ */
+
+/* What operand i stands for, its scale and zero point behind it: f32. */
+static ScVal meant(const ImNode *n, uint32_t i)
+{
+    ScVal x = centred(n, i, i + 2, false, SCRT_F32);
+    return sc_op(&n->im->b, mul, x, of_rows(n, i + 1, false, SCRT_F32));
+}
+
+/* f32 x as integers of the scale in operand i and the zero point behind it; u8 without one. */
+static ScVal stored(const ImNode *n, ScVal x, uint32_t i)
+{
+    ScrtDtype to = im_has(n, i + 1) ? im_type(n, i + 1)->dtype : SCRT_U8;
+    ScVal zero = im_has(n, i + 1) ? of_rows(n, i + 1, false, SCRT_F32) : SC_ABSENT;
+    x = sc_op(&n->im->b, div, x, of_rows(n, i, false, SCRT_F32));
+    return to_integer(n, x, zero, to, SCRT_F32);
+}
+
+static bool qlinear_add(const ImNode *n, ScVal *ret_out)
+{
+    return im_arity(n, 7, 8) && IM_ONLY(n) &&
+           im_answer(stored(n, sc_op(&n->im->b, add, meant(n, 0), meant(n, 3)), 6), ret_out);
+}
+
+static bool qlinear_mul(const ImNode *n, ScVal *ret_out)
+{
+    return im_arity(n, 7, 8) && IM_ONLY(n) &&
+           im_answer(stored(n, sc_op(&n->im->b, mul, meant(n, 0), meant(n, 3)), 6), ret_out);
+}
+
+static bool qlinear_sigmoid(const ImNode *n, ScVal *ret_out)
+{
+    return im_arity(n, 4, 5) && IM_ONLY(n) &&
+           im_answer(stored(n, sc_op(&n->im->b, sigmoid, meant(n, 0)), 3), ret_out);
+}
+
+static bool qlinear_leaky_relu(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    double alpha = im_float(n, "alpha", 0.01, &ok);
+    if (!ok || !im_arity(n, 4, 5) || !IM_ONLY(n, "alpha"))
+        return false;
+    ScVal y = sc_op_at(&n->im->b, leaky_relu, SC_ATTRS(SC_FLOAT(alpha)), meant(n, 0));
+    return im_answer(stored(n, y, 3), ret_out);
+}
+
+/* y's scale and zero point, then three of each operand. */
+static bool qlinear_concat(const ImNode *n, ScVal *ret_out)
+{
+    ScVal part[SC_MAX_IN];
+    bool ok = true;
+    uint32_t axis, count = n->n_in / 3;
+    int64_t at = im_int(n, "axis", 0, &ok);
+    if (!ok || !IM_ONLY(n, "axis") || !im_arity(n, 5, 2 + 3 * SC_MAX_IN) ||
+        !im_axis(n, at, im_type(n, 2)->rank, &axis))
+        return false;
+    if (n->n_in % 3 != 2)
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
+    for (uint32_t i = 0; i < count; i++)
+        part[i] = meant(n, 2 + 3 * i);
+    return im_answer(stored(n, im_concat(n, axis, count, part), 0), ret_out);
+}
+
+static bool qlinear_global_pool(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    int64_t axes[SCRT_MAX_RANK], last = im_int(n, "channels_last", 0, &ok);
+    uint32_t rank = im_type(n, 0)->rank;
+    if (!ok || !im_arity(n, 4, 5) || !IM_ONLY(n, "channels_last"))
+        return false;
+    if (rank < 3)
+        return sc_fail(n->im->cx, n->loc, SC_E_RANK, "x has rank %u, at least 3 is needed", rank);
+    for (uint32_t i = 2; i < rank; i++)
+        axes[i - 2] = last ? i - 1 : i;
+    ScVal y = im_reduce(n, &sc_op_reduce_mean, meant(n, 0), rank - 2, axes, true);
+    return im_answer(stored(n, y, 3), ret_out);
+}
+
+/* a, its scale and zero point; b, its; a bias in units of the product of the scales; y's, or
+ * nothing where y is f32. */
+static bool qgemm(const ImNode *n, ScVal *ret_out)
+{
+    static const int64_t turn[] = {1, 0};
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    double alpha = im_float(n, "alpha", 1, &ok);
+    int64_t ta = im_int(n, "transA", 0, &ok), tb = im_int(n, "transB", 0, &ok);
+    if (!ok || !im_arity(n, 6, 9) || !IM_ONLY(n, "alpha", "transA", "transB"))
+        return false;
+    const ScType *a = im_type(n, 0);
+    if (a->rank != 2 || im_type(n, 3)->rank != 2)
+        return sc_fail(b->cx, n->loc, SC_E_RANK, "a and b must be matrices");
+    ScrtDtype t = sum_type(a->dim[ta ? 0 : 1]);
+    ScVal w = im_cast(n, im_in(n, 3), t);
+    w = tb ? im_transpose(n, w, 2, turn) : w; /* zero points are one a column of this */
+    w = im_has(n, 5) ? sc_op(b, sub, w, of_rows(n, 5, false, t)) : w;
+    ScVal x = centred(n, 0, 2, false, t);
+    ScVal y = im_cast(n, sc_op(b, matmul, ta ? im_transpose(n, x, 2, turn) : x, w), SCRT_F64);
+    y = im_has(n, 6) ? sc_op(b, add, y, im_cast(n, im_in(n, 6), SCRT_F64)) : y;
+    ScVal scale = sc_op(b, mul, of_rows(n, 1, false, SCRT_F32), of_rows(n, 4, false, SCRT_F32));
+    scale = im_cast(n, sc_op(b, mul, scale, im_scalar(n, SCRT_F32, alpha)), SCRT_F64);
+    y = im_cast(n, sc_op(b, mul, y, scale), SCRT_F32);
+    return im_answer(im_has(n, 7) ? stored(n, y, 7) : y, ret_out);
+}
+
+/* f32 a by b, its scale and zero point, and a bias: a is quantised by its own range first. */
+static bool dynamic_matmul(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    ScVal got[3];
+    ImNode a = *n;
+    a.n_in = 1;
+    a.n_out = 3;
+    if (!im_arity(n, 3, 5) || !IM_ONLY(n) || !dynamic_quantize(&a, got))
+        return false;
+    ScrtDtype t = matmul_type(n);
+    ScVal x = sc_op(b, sub, im_cast(n, got[0], t), im_cast(n, got[2], t));
+    ScVal w = centred(n, 1, 3, false, t);
+    ScVal y = im_cast(n, sc_op(b, matmul, x, w), SCRT_F32);
+    y = sc_op(b, mul, y, sc_op(b, mul, got[1], of_rows(n, 2, false, SCRT_F32)));
+    return im_answer(im_has(n, 4) ? sc_op(b, add, y, im_in(n, 4)) : y, ret_out);
+}
+
+/* a, b, their scales, their zero points, a bias: f32. */
+static bool matmul_to_float(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    if (!im_arity(n, 4, 7) || !IM_ONLY(n))
+        return false;
+    ScrtDtype t = matmul_type(n);
+    ScVal y = sc_op(b, matmul, centred(n, 0, 4, true, t), centred(n, 1, 5, false, t));
+    ScVal scale = sc_op(b, mul, of_rows(n, 2, true, SCRT_F32), of_rows(n, 3, false, SCRT_F32));
+    y = sc_op(b, mul, im_cast(n, y, SCRT_F32), scale);
+    return im_answer(im_has(n, 6) ? sc_op(b, add, y, im_in(n, 6)) : y, ret_out);
+}
+
 const ImAdapter im_quant_adapters[] = {
     {"", "QuantizeLinear", 10, 0, quantize, 1},
     {"", "DequantizeLinear", 10, 0, dequantize, 1},
@@ -290,5 +428,16 @@ const ImAdapter im_quant_adapters[] = {
     {"", "QLinearMatMul", 10, 0, qlinear_matmul, 1},
     {"", "ConvInteger", 10, 0, conv_integer, 1},
     {"", "QLinearConv", 10, 0, qlinear_conv, 1},
+    {"com.microsoft", "QuantizeLinear", 1, 0, quantize, 1},
+    {"com.microsoft", "DequantizeLinear", 1, 0, dequantize, 1},
+    {"com.microsoft", "QLinearAdd", 1, 0, qlinear_add, 1},
+    {"com.microsoft", "QLinearMul", 1, 0, qlinear_mul, 1},
+    {"com.microsoft", "QLinearSigmoid", 1, 0, qlinear_sigmoid, 1},
+    {"com.microsoft", "QLinearLeakyRelu", 1, 0, qlinear_leaky_relu, 1},
+    {"com.microsoft", "QLinearConcat", 1, 0, qlinear_concat, 1},
+    {"com.microsoft", "QLinearGlobalAveragePool", 1, 0, qlinear_global_pool, 1},
+    {"com.microsoft", "QGemm", 1, 0, qgemm, 1},
+    {"com.microsoft", "DynamicQuantizeMatMul", 1, 0, dynamic_matmul, 1},
+    {"com.microsoft", "MatMulIntegerToFloat", 1, 0, matmul_to_float, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

@@ -105,15 +105,12 @@ bool im_window_of_weight(const ImNode *n, ImWindow *w)
 
 bool im_conv(const ImNode *n, ScVal *ret_out)
 {
-    static const char *const known[] = {"auto_pad", "dilations", "group", "kernel_shape",
-                                        "pads",     "strides",   NULL};
     bool ok = true;
     ImWindow w;
     int64_t group = im_int(n, "group", 1, &ok);
     if (n->n_in < 2 || n->n_in > 3)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
-    if (!ok || !im_only_attrs(n, known) || !im_window(n, &w) || !im_window_of_weight(n, &w) ||
-        !pads(n, im_type(n, 0), &w))
+    if (!ok || !im_window(n, &w) || !im_window_of_weight(n, &w) || !pads(n, im_type(n, 0), &w))
         return false;
     ret_out[0] =
         im_build(n, &sc_op_conv,
@@ -121,6 +118,11 @@ bool im_conv(const ImNode *n, ScVal *ret_out)
                         {"dilations", SC_INTS(w.n, w.dilation)}, {"group", SC_INT(group)}),
                  n->n_in, n->in);
     return ret_out[0] != SC_POISON;
+}
+
+static bool conv(const ImNode *n, ScVal *ret_out)
+{
+    return IM_ONLY(n, IM_CONV_ATTRS) && im_conv(n, ret_out);
 }
 
 /* A depthwise convolution of what lies before each position: the state, or zeros, comes before x;
@@ -281,7 +283,7 @@ static bool global_lp_pool(const ImNode *n, ScVal *ret_out)
 }
 
 const ImAdapter im_window_adapters[] = {
-    {"", "Conv", 1, 0, im_conv, 1},
+    {"", "Conv", 1, 0, conv, 1},
     {"", "CausalConvWithState", 27, 0, causal_conv, 2},
     {"", "MaxPool", 1, 0, maxpool, 2},
     {"", "AveragePool", 1, 0, avgpool, 1},

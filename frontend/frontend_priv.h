@@ -126,8 +126,14 @@ extern const ImAdapter im_control_adapters[];
 extern const ImAdapter im_transposed_adapters[];
 extern const ImAdapter im_scatter_adapters[];
 extern const ImAdapter im_recurrent_adapters[];
-/* adapt_window.c: Conv, for those that convolve other operands than the node's. */
+extern const ImAdapter im_fused_adapters[];
+/* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
+ * beside these. */
+#define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"
 bool im_conv(const ImNode *n, ScVal *ret_out);
+/* adapt.c: Gemm, likewise. */
+#define IM_GEMM_ATTRS "alpha", "beta", "transA", "transB"
+bool im_gemm(const ImNode *n, ScVal *ret_out);
 /* What slides over the extents behind the second. */
 typedef struct ImWindow {
     uint32_t n; /* spatial dims */

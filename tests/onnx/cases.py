@@ -630,10 +630,79 @@ def recurrent():
     case("recurrent-differs", node("LSTM", "x w r"), {"x": ramp(2, 1, 2)}, {"w": w, "r": r}, opset=14, words="is needed")
 
 
+def fused():
+    """What ONNX Runtime's optimiser writes, beside the arithmetic that it stands for."""
+    rng = np.random.default_rng(5)
+    draw = lambda *shape: rng.uniform(-2, 2, shape).astype(F32)  # noqa: E731
+    sigmoid = lambda v: 1 / (1 + np.exp(-v.astype(float)))  # noqa: E731
+    gelu_tanh = lambda v: v / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (v + 0.044715 * v.astype(float) ** 3)))  # noqa: E731
+
+    def try_it(name, op, want, operands, domain="com.microsoft", dims=None, **attributes):
+        keys = [f"x{i}" for i in range(len(operands))]
+        t = dict(zip(keys, operands))
+        made = node(op, " ".join(keys), domain=domain, **attributes)
+        case(f"fused-{name}", made, {"x0": t["x0"]}, {k: v for k, v in t.items() if k != "x0"}, want={"y": want},
+             domains=[helper.make_opsetid("com.microsoft", 1)], dims={"x0": dims} if dims else None)
+
+    a, w = draw(2, 3, 4), draw(2, 5, 4)
+    try_it("matmul", "FusedMatMul", (a @ w.swapaxes(1, 2) / 2).astype(F32), [a, w], transB=1, alpha=0.5, dims=[2, "n", 4])
+    try_it("matmul-a", "FusedMatMul", a.swapaxes(1, 2) @ a, [a, a], transA=1)
+    x, k, b, z = draw(1, 3, 4), draw(2, 3, 1), draw(2), draw(1, 2, 4)
+    y = np.einsum("ncx,mc->nmx", x, k[:, :, 0]) + b[:, None]
+    try_it("conv", "FusedConv", np.clip(y, -1, 1), [x, k, b], activation="Clip", activation_params=[-1.0, 1.0], dims=[1, 3, "n"])
+    try_it("conv-sum", "FusedConv", np.maximum(y + z, 0), [x, k, b, z], activation="Relu")
+    m, v, c = draw(3, 4), draw(4, 5), draw(5)
+    y = m @ v + c
+    try_it("gemm", "FusedGemm", np.where(y < 0, y * F32(0.25), y), [m, v, c], activation="LeakyRelu", activation_alpha=0.25)
+    bias = draw(4)
+    try_it("gelu-fast", "FastGelu", gelu_tanh(m + bias).astype(F32), [m, bias], dims=["n", 4])
+    try_it("gelu-quick", "QuickGelu", (m * sigmoid(1.702 * m)).astype(F32), [m], dims=["n", 4])
+
+    def norm(v, eps, mean):
+        d = v.astype(float) - (v.mean(-1, keepdims=True) if mean else 0)
+        return d / np.sqrt((d * d).mean(-1, keepdims=True) + eps)
+
+    skip, gain = draw(2, 3, 4), draw(4)
+    try_it("skip-layernorm", "SkipLayerNormalization", (norm(a + skip + c[:4], 1e-5, True) * gain + bias).astype(F32),
+           [a, skip, gain, bias, c[:4]], epsilon=1e-5, dims=["n", 3, 4])
+    try_it("skip-rmsnorm", "SkipSimplifiedLayerNormalization", (norm(a + skip, 1e-6, False) * gain).astype(F32), [a, skip, gain])
+    try_it("rmsnorm", "SimplifiedLayerNormalization", (norm(a, 1e-5, False) * gain).astype(F32), [a, gain], domain="")
+    sums = node("SkipLayerNormalization", "x s g", "y m v t", domain="com.microsoft")
+    case("fused-skip-sum", [sums, node("Neg", "t", "z")], {"x": a}, {"s": skip, "g": gain}, want={"z": -(a + skip)}, outputs="z",
+         domains=[helper.make_opsetid("com.microsoft", 1)])
+
+    codes = lambda *shape: rng.integers(0, 256, shape).astype(np.uint8)  # noqa: E731
+    code = lambda v, s, zero: np.clip(np.rint(v / F32(s)) + zero, 0, 255).astype(np.uint8)  # noqa: E731
+    real = lambda q, s, zero: (q.astype(F32) - zero) * F32(s)  # noqa: E731
+    p, q, zero = codes(3, 4), codes(4), np.uint8(100)
+    s, out, ten = F32(0.125), F32(0.25), np.uint8(10)
+    try_it("qlinear-add", "QLinearAdd", code(real(p, s, 100) + real(q, s, 10), 0.25, 10), [p, s, zero, q, s, ten, out, ten])
+    try_it("qlinear-mul", "QLinearMul", code(real(p, s, 100) * real(q, s, 10), 0.25, 10), [p, s, zero, q, s, ten, out, ten])
+    try_it("qlinear-sigmoid", "QLinearSigmoid", code(sigmoid(real(p, s, 100)), 2**-8, 0), [p, s, zero, F32(2**-8), np.uint8(0)])
+    try_it("qlinear-leaky", "QLinearLeakyRelu", code(np.where(p < 100, 0.5, 1) * real(p, s, 100), 0.25, 10), [p, s, zero, out, ten],
+           alpha=0.5)
+    r = codes(2, 4)
+    try_it("qlinear-concat", "QLinearConcat", code(np.concatenate([real(p, s, 100), real(r, 0.5, 10)]), 0.25, 10),
+           [out, ten, p, s, zero, r, F32(0.5), ten], axis=0)
+    pool = codes(2, 3, 4, 4)
+    try_it("qlinear-pool", "QLinearGlobalAveragePool", code(real(pool, s, 100).mean((2, 3), keepdims=True), 0.25, 10),
+           [pool, s, zero, out, ten])
+    weights, extra = rng.integers(-128, 128, (5, 4)).astype(np.int8), rng.integers(-99, 99, 5).astype(np.int32)
+    product = (p.astype(int) - 100) @ (weights.astype(int) - 3).T
+    try_it("qgemm", "QGemm", code((product + extra) * F32(0.0625), 16, 10),
+           [p, s, zero, weights, F32(0.5), np.int8(3), extra, F32(16), ten], transB=1)
+    try_it("matmul-to-float", "MatMulIntegerToFloat", (product * F32(0.0625) + c).astype(F32),
+           [p, np.ascontiguousarray(weights.T), s, F32(0.5), zero, np.int8(3), c])
+    ramped = np.array([[0, 51, 204, 255], [-255, 0, 0, 0]], F32)  # scale 2, zero point 128: all but 51 is met exactly
+    near = np.array([[0, 52, 204, 254], [-256, 0, 0, 0]], F32)
+    try_it("dynamic-matmul", "DynamicQuantizeMatMul", near @ ((weights.T.astype(F32) - 3) / 2) + c,
+           [ramped, np.ascontiguousarray(weights.T), F32(0.5), np.int8(3), c])
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, long_terms, control, widths, near, picks, transposed, recurrent):
+                 sizes, long_terms, control, widths, near, picks, transposed, recurrent, fused):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
