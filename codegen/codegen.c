@@ -80,13 +80,14 @@ static bool embeds(const CgModule *m)
 
 static bool write_model(CgModule *m, const CgKernels *k, CgModelParts *parts)
 {
-    CgPlan plan = {0};
+    uint32_t n_own = 0;
     CgProgram program = {0};
-    bool ok = cg_plan(m, k, &plan) && cg_weights_write(m) && cg_program(m, k, &plan, &program);
+    bool ok = cg_plan(m, k, k->region, &n_own) && cg_weights_write(m) &&
+              cg_program(m, k, n_own, &program);
     parts->embed = embeds(m);
-    ok = ok && cg_emit_model(m, k, &plan, &program, parts);
+    ok = ok && cg_emit_model(m, k, k->region->plan, &program, parts);
     cg_program_done(&program);
-    cg_plan_done(&plan);
+    cg_plan_done(k->region);
     return ok;
 }
 

@@ -567,6 +567,12 @@ void sc_set_name(ScBuild *b, ScVal v, const char *name)
         b->priv->value[v].name = sc_intern(b->cx, name);
 }
 
+void sc_set_content(ScBuild *b, ScVal v, const ScTerm *const *content)
+{
+    if (v >= SC_FIRST)
+        b->priv->value[v].content = content;
+}
+
 const ScValue *sc_built(const ScBuild *b, ScVal v)
 {
     return &b->priv->value[v];

@@ -3,35 +3,12 @@
  * runs its expansion, a kernel its nested graph, each as a graph of its own on the same data. A
  * tensor is freed when its last user has run; inputs, and constants that are stored as they are,
  * are borrowed. */
-#include "ir/op.h"
+#include "ir/eval_priv.h"
 
 #include <math.h>
 #include <string.h>
 
 #define NEVER UINT32_MAX /* last use of what leaves the graph */
-
-typedef struct Run { /* what all graphs of one evaluation share */
-    ScCtx *cx;
-    uint32_t n_env, cap_env;
-    ScBinding *env;           /* grows at binders; each graph forgets its own at its end */
-    const ScEvalOptions *opt; /* or NULL */
-} Run;
-
-typedef struct Frame { /* one graph while it runs; the arrays are [n_value] */
-    Run *run;
-    const ScGraph *g;
-    ScArena *a;
-    ScrtTensor *t;
-    bool *owned;
-    uint32_t *last; /* index of the last node that reads it, or NEVER */
-    uint32_t *pins; /* how many outputs and next states still have to take it */
-    int64_t *exp;
-    uint32_t depth;
-    bool silent; /* an expansion: nobody is told of its values */
-} Frame;
-
-static bool run_graph(Run *run, const ScGraph *g, const ScrtTensor *const *in, ScrtTensor *ret_out,
-                      uint32_t depth, bool silent);
 
 /* --- Shapes ---------------------------------------------------------------------------------- */
 
@@ -140,7 +117,7 @@ bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, const ScrtTensor *stat
 }
 
 /* A tensor of the value's type, zeroed. */
-static bool make_tensor(Frame *f, const ScNode *n, ScVal v, ScrtTensor *ret)
+static bool make_tensor(ScFrame *f, const ScNode *n, ScVal v, ScrtTensor *ret)
 {
     const ScType *t = sc_type_of(f->g, v);
     ScrtTensor r = {.dtype = t->dtype, .rank = t->rank};
@@ -173,7 +150,7 @@ int64_t sc_eval_term(const ScEval *e, const ScTerm *t)
 
 /* --- Values ---------------------------------------------------------------------------------- */
 
-static void release(Frame *f, ScVal v)
+static void release(ScFrame *f, ScVal v)
 {
     if (f->owned[v])
         scrt_free(f->t[v].data);
@@ -181,8 +158,13 @@ static void release(Frame *f, ScVal v)
     f->t[v].data = NULL;
 }
 
+static bool binds_elements(const ScNode *n)
+{
+    return (n->op->flags & SC_BINDS) && n->op->n_sub == 0;
+}
+
 /* The value is known: its exponent too, and whoever watches is told. */
-static bool settle(Frame *f, const ScNode *n, ScVal v, ScrtTensor t, bool owned)
+static bool settle(ScFrame *f, const ScNode *n, ScVal v, ScrtTensor t, bool owned)
 {
     const ScValue *x = &f->g->value[v];
     f->t[v] = t;
@@ -197,13 +179,13 @@ static bool settle(Frame *f, const ScNode *n, ScVal v, ScrtTensor t, bool owned)
     const ScEvalOptions *o = f->run->opt;
     if (o && o->see && !f->silent)
         o->see(o->arg, f->g, v, &f->t[v], f->depth);
-    if (f->last[v] == f->g->value[v].node && !(n->op->flags & SC_BINDS))
+    if (f->last[v] == f->g->value[v].node && !binds_elements(n))
         release(f, v); /* nobody reads it */
     return true;
 }
 
 /* Hands a value out: the tensor itself the last time, else a copy. */
-static bool take(Frame *f, ScVal v, ScrtTensor *ret)
+static bool take(ScFrame *f, ScVal v, ScrtTensor *ret)
 {
     ScrtTensor r = f->t[v];
     size_t bytes;
@@ -220,7 +202,7 @@ static bool take(Frame *f, ScVal v, ScrtTensor *ret)
     return true;
 }
 
-static void find_last_uses(Frame *f)
+static void find_last_uses(ScFrame *f)
 {
     const ScGraph *g = f->g;
     for (ScVal v = SC_FIRST; v < g->n_value; v++)
@@ -235,9 +217,78 @@ static void find_last_uses(Frame *f)
     }
 }
 
+/* --- Guards ---------------------------------------------------------------------------------- */
+
+typedef struct Late { /* whether a symbol is bound later */
+    const ScRun *run;
+    bool late;
+} Late;
+
+static void see_late(void *arg, const char *sym)
+{
+    Late *l = arg;
+    bool known = false;
+    for (uint32_t i = 0; i < l->run->n_env; i++)
+        known |= l->run->env[i].sym == sym;
+    l->late |= !known;
+}
+
+static bool is_late(const ScRun *run, const ScGuard *g)
+{
+    Late l = {.run = run};
+    sc_term_symbols(g->a, see_late, &l);
+    sc_term_symbols(g->b, see_late, &l);
+    return l.late;
+}
+
+static bool check_guard(ScFrame *f, const ScGuard *g)
+{
+    int64_t a, b;
+    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
+        sc_term_eval(g->b, f->run->n_env, f->run->env, &b) && sc_guard_holds(g->kind, a, b))
+        return true;
+    ScStr s = {0};
+    sc_guard_text(g, &s);
+    sc_fail(f->run->cx, g->loc, SC_E_INPUT, "%s", sc_str_get(&s));
+    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
+        sc_term_eval(g->b, f->run->n_env, f->run->env, &b))
+        sc_note(f->run->cx, "here they are %lld and %lld", (long long)a, (long long)b);
+    sc_str_free(&s);
+    return false;
+}
+
+/* All whose symbols are known, and were not when the first n_before were bound. */
+static bool check_guards(ScFrame *f, uint32_t n_before)
+{
+    ScRun before = *f->run;
+    before.n_env = n_before;
+    for (uint32_t i = 0; i < f->g->n_guard; i++) {
+        const ScGuard *g = &f->g->guard[i];
+        if (is_late(f->run, g) || (n_before && !is_late(&before, g)))
+            continue;
+        if (!check_guard(f, g))
+            return false;
+    }
+    return true;
+}
+
+/* The symbols that n binds to extents of its results are known from here on. */
+static bool bind_extents(ScFrame *f, const ScNode *n, const ScrtTensor *out)
+{
+    ScRun *run = f->run;
+    uint32_t before = run->n_env, at = 0;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        for (uint32_t d = 0; d < out[i].rank; d++, at++)
+            if (at < n->attr[0].n && n->attr[0].ts[at]->kind == SC_T_SYM) {
+                ScBinding b = {n->attr[0].ts[at]->sym, out[i].dims[d]};
+                sc_buf_push(run->env, run->n_env, run->cap_env, b);
+            }
+    return check_guards(f, before);
+}
+
 /* --- Nodes ----------------------------------------------------------------------------------- */
 
-static bool run_const(Frame *f, const ScNode *n)
+static bool run_const(ScFrame *f, const ScNode *n)
 {
     const ScValue *v = &f->g->value[n->first];
     const ScBlob *b = n->attr[0].blob;
@@ -258,7 +309,7 @@ static bool run_const(Frame *f, const ScNode *n)
 
 /* The row's expansion as a graph whose inputs are the operands that are there. A law holds on the
  * data, whatever the exponents, so the expansion has none. */
-static ScGraph *build_expansion(Frame *f, const ScNode *n)
+static ScGraph *build_expansion(ScFrame *f, const ScNode *n)
 {
     ScBuild b;
     ScVal *in = sc_array(f->a, ScVal, n->n_in + 1u), *out = sc_array(f->a, ScVal, n->n_out);
@@ -273,7 +324,7 @@ static ScGraph *build_expansion(Frame *f, const ScNode *n)
     return sc_build_end(&b);
 }
 
-static bool run_expansion(Frame *f, const ScNode *n, const ScrtTensor *const *in, ScrtTensor *out)
+static bool run_expansion(ScFrame *f, const ScNode *n, const ScrtTensor *const *in, ScrtTensor *out)
 {
     const ScrtTensor **present = sc_array(f->a, const ScrtTensor *, n->n_in + 1u);
     uint32_t n_present = 0;
@@ -281,12 +332,12 @@ static bool run_expansion(Frame *f, const ScNode *n, const ScrtTensor *const *in
         if (in[i])
             present[n_present++] = in[i];
     ScGraph *g = build_expansion(f, n);
-    bool ok = g && run_graph(f->run, g, present, out, f->depth, true);
+    bool ok = g && sc_eval_graph(f->run, g, present, out, f->depth, true);
     sc_graph_free(g);
     return ok;
 }
 
-static bool run_row(Frame *f, const ScNode *n, const ScrtTensor *const *in, ScrtTensor *out)
+static bool run_row(ScFrame *f, const ScNode *n, const ScrtTensor *const *in, ScrtTensor *out)
 {
     int64_t *exp_in = sc_array(f->a, int64_t, n->n_in + 1u);
     int64_t *exp_out = sc_array(f->a, int64_t, n->n_out);
@@ -316,7 +367,7 @@ static bool run_row(Frame *f, const ScNode *n, const ScrtTensor *const *in, Scrt
 }
 
 /* A graph that stands for a node must give what the node's type says. */
-static bool results_fit(Frame *f, const ScNode *n, const ScrtTensor *out)
+static bool results_fit(ScFrame *f, const ScNode *n, const ScrtTensor *out)
 {
     for (uint32_t i = 0; i < n->n_out; i++)
         if (!dims_fit(sc_type_of(f->g, n->first + i), &out[i], f->run->n_env, f->run->env)) {
@@ -332,7 +383,7 @@ static bool results_fit(Frame *f, const ScNode *n, const ScrtTensor *out)
     return true;
 }
 
-static bool run_node(Frame *f, const ScNode *n)
+static bool run_node(ScFrame *f, const ScNode *n)
 {
     const ScrtTensor **in = sc_array(f->a, const ScrtTensor *, n->n_in + 1u);
     ScrtTensor *out = sc_array(f->a, ScrtTensor, n->n_out);
@@ -341,14 +392,16 @@ static bool run_node(Frame *f, const ScNode *n)
     bool ok;
     if (n->op->eval)
         ok = run_row(f, n, in, out);
+    else if (n->op->control)
+        ok = sc_eval_control(f, n, in, out);
     else if (n->op->lower.cls == SC_KERNEL)
-        ok = run_graph(f->run, n->sub[0], in, out, f->depth + 1, f->silent);
+        ok = sc_eval_graph(f->run, n->sub[0], in, out, f->depth + 1, f->silent);
     else if (n->op->expand)
         ok = run_expansion(f, n, in, out);
     else
         ok = sc_fail(f->run->cx, n->loc, SC_E_RUN, "%s has no evaluation", n->op->name);
     if (ok && !n->op->eval)
-        ok = results_fit(f, n, out);
+        ok = (!n->op->control || bind_extents(f, n, out)) && results_fit(f, n, out);
     for (uint32_t i = 0; i < n->n_out; i++) {
         if (ok)
             ok = settle(f, n, n->first + i, out[i], true);
@@ -358,65 +411,12 @@ static bool run_node(Frame *f, const ScNode *n)
     return ok;
 }
 
-/* --- Graphs ---------------------------------------------------------------------------------- */
-
-typedef struct Late { /* whether a symbol is bound later */
-    const Run *run;
-    bool late;
-} Late;
-
-static void see_late(void *arg, const char *sym)
-{
-    Late *l = arg;
-    bool known = false;
-    for (uint32_t i = 0; i < l->run->n_env; i++)
-        known |= l->run->env[i].sym == sym;
-    l->late |= !known;
-}
-
-static bool is_late(const Run *run, const ScGuard *g)
-{
-    Late l = {.run = run};
-    sc_term_symbols(g->a, see_late, &l);
-    sc_term_symbols(g->b, see_late, &l);
-    return l.late;
-}
-
-static bool check_guard(Frame *f, const ScGuard *g)
-{
-    int64_t a, b;
-    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
-        sc_term_eval(g->b, f->run->n_env, f->run->env, &b) && sc_guard_holds(g->kind, a, b))
-        return true;
-    ScStr s = {0};
-    sc_guard_text(g, &s);
-    sc_fail(f->run->cx, g->loc, SC_E_INPUT, "%s", sc_str_get(&s));
-    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
-        sc_term_eval(g->b, f->run->n_env, f->run->env, &b))
-        sc_note(f->run->cx, "here they are %lld and %lld", (long long)a, (long long)b);
-    sc_str_free(&s);
-    return false;
-}
-
-/* All whose symbols are known, and were not when the first n_before were bound. */
-static bool check_guards(Frame *f, uint32_t n_before)
-{
-    Run before = *f->run;
-    before.n_env = n_before;
-    for (uint32_t i = 0; i < f->g->n_guard; i++) {
-        const ScGuard *g = &f->g->guard[i];
-        if (is_late(f->run, g) || (n_before && !is_late(&before, g)))
-            continue;
-        if (!check_guard(f, g))
-            return false;
-    }
-    return true;
-}
+/* --- Graphs ----------------------------------------------------------------------------------- */
 
 /* The symbols that n binds to the elements of its result are known from here on. */
-static bool bind_elements(Frame *f, const ScNode *n)
+static bool bind_elements(ScFrame *f, const ScNode *n)
 {
-    Run *run = f->run;
+    ScRun *run = f->run;
     uint32_t before = run->n_env;
     const ScrtTensor *t = &f->t[n->first];
     for (uint32_t i = 0; i < n->attr[0].n; i++) {
@@ -426,15 +426,49 @@ static bool bind_elements(Frame *f, const ScNode *n)
     return check_guards(f, before);
 }
 
-static bool set_inputs(Frame *f, const ScrtTensor *const *in)
+static bool is_known(const ScRun *run, const char *sym)
 {
+    for (uint32_t i = 0; i < run->n_env; i++)
+        if (run->env[i].sym == sym)
+            return true;
+    return false;
+}
+
+/* The symbols that a nested graph binds at its head. */
+static void bind_inputs(ScFrame *f, const ScrtTensor *const *in)
+{
+    ScRun *run = f->run;
+    for (uint32_t i = 0; i < f->g->n_in; i++) {
+        const ScType *t = sc_type_of(f->g, f->g->in[i]);
+        for (uint32_t d = 0; d < t->rank; d++)
+            if (t->dim[d]->kind == SC_T_SYM && !is_known(run, t->dim[d]->sym))
+                sc_buf_push(run->env, run->n_env, run->cap_env,
+                            ((ScBinding){t->dim[d]->sym, in[i]->dims[d]}));
+    }
+}
+
+/* Tensors of a nested graph are what its types say: a carried value may have become another. */
+static bool inputs_fit(ScFrame *f, const ScrtTensor *const *in)
+{
+    for (uint32_t i = 0; f->depth > 0 && i < f->g->n_in; i++) {
+        const ScType *t = sc_type_of(f->g, f->g->in[i]);
+        if (!dims_fit(t, in[i], f->run->n_env, f->run->env))
+            return bad_tensor(f->run->cx, "input", f->g->value[f->g->in[i]].name, in[i], t);
+    }
+    return true;
+}
+
+static bool set_inputs(ScFrame *f, const ScrtTensor *const *in)
+{
+    if (!inputs_fit(f, in))
+        return false;
     for (uint32_t i = 0; i < f->g->n_in; i++)
         if (!settle(f, sc_def(f->g, f->g->in[i]), f->g->in[i], *in[i], false))
             return false;
     return true;
 }
 
-static bool set_states(Frame *f)
+static bool set_states(ScFrame *f)
 {
     const ScEvalOptions *o = f->run->opt;
     for (uint32_t i = 0; i < f->g->n_state; i++) {
@@ -462,7 +496,7 @@ static bool set_states(Frame *f)
     return true;
 }
 
-static bool run_nodes(Frame *f)
+static bool run_nodes(ScFrame *f)
 {
     for (uint32_t i = 0; i < f->g->n_node; i++) {
         const ScNode *n = &f->g->node[i];
@@ -472,12 +506,12 @@ static bool run_nodes(Frame *f)
             continue;
         if (!(n->op->flags & SC_CONST_OP ? run_const(f, n) : run_node(f, n)))
             return false;
-        if ((n->op->flags & SC_BINDS) && !bind_elements(f, n))
+        if (binds_elements(n) && !bind_elements(f, n))
             return false;
         for (uint32_t k = 0; k < n->n_in; k++)
             if (n->in[k] >= SC_FIRST && f->last[n->in[k]] == i)
                 release(f, n->in[k]);
-        for (uint32_t k = 0; (n->op->flags & SC_BINDS) && k < n->n_out; k++)
+        for (uint32_t k = 0; binds_elements(n) && k < n->n_out; k++)
             if (f->last[n->first + k] == i)
                 release(f, n->first + k);
     }
@@ -485,7 +519,7 @@ static bool run_nodes(Frame *f)
 }
 
 /* Outputs, then next states where somebody wants them; on failure nothing stays allocated. */
-static bool take_all(Frame *f, ScrtTensor *ret_out)
+static bool take_all(ScFrame *f, ScrtTensor *ret_out)
 {
     const ScEvalOptions *o = f->run->opt;
     ScrtTensor *next = o && f->depth == 0 && !f->silent ? o->ret_next : NULL;
@@ -499,10 +533,10 @@ static bool take_all(Frame *f, ScrtTensor *ret_out)
     return ok;
 }
 
-static bool run_graph(Run *run, const ScGraph *g, const ScrtTensor *const *in, ScrtTensor *ret_out,
-                      uint32_t depth, bool silent)
+bool sc_eval_graph(ScRun *run, const ScGraph *g, const ScrtTensor *const *in, ScrtTensor *ret_out,
+                   uint32_t depth, bool silent)
 {
-    Frame f = {.run = run, .g = g, .a = sc_arena_new(), .depth = depth, .silent = silent};
+    ScFrame f = {.run = run, .g = g, .a = sc_arena_new(), .depth = depth, .silent = silent};
     f.t = sc_array(f.a, ScrtTensor, g->n_value);
     f.owned = sc_array(f.a, bool, g->n_value);
     f.last = sc_array(f.a, uint32_t, g->n_value);
@@ -511,6 +545,8 @@ static bool run_graph(Run *run, const ScGraph *g, const ScrtTensor *const *in, S
     find_last_uses(&f);
     ScrtTensor *out = sc_array(f.a, ScrtTensor, g->n_out + 1u);
     const uint32_t n_env = run->n_env;
+    if (depth > 0)
+        bind_inputs(&f, in);
     bool ok = check_guards(&f, 0) && set_inputs(&f, in) && set_states(&f) && run_nodes(&f) &&
               take_all(&f, out);
     if (ok)
@@ -526,7 +562,7 @@ bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const 
 {
     SC_STAGE(g->cx, "evaluate");
     ScArena *a = sc_arena_new();
-    Run run = {.cx = g->cx, .opt = opt};
+    ScRun run = {.cx = g->cx, .opt = opt};
     ScBinding *env;
     uint32_t n_env, n_more = opt ? opt->n_env : 0;
     bool ok = sc_bind_dims(g, in, opt ? opt->state : NULL, a, &env, &n_env);
@@ -536,7 +572,7 @@ bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const 
         const ScrtTensor **p = sc_array(a, const ScrtTensor *, g->n_in + 1u);
         for (uint32_t i = 0; i < g->n_in; i++)
             p[i] = &in[i];
-        ok = run_graph(&run, g, p, ret_out, 0, false);
+        ok = sc_eval_graph(&run, g, p, ret_out, 0, false);
         sc_buf_free(run.env);
     }
     sc_arena_free(a);

@@ -47,6 +47,24 @@ ScGraph *sc_graph_clone(const ScGraph *g)
     return c;
 }
 
+static void set_exponents(ScCtx *cx, ScGraph *g)
+{
+    ScValue *value = (ScValue *)(uintptr_t)g->value; /* of a copy that nobody has seen */
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        if (sc_type_is_float(value[v].type))
+            value[v].exp = sc_term(cx, 0);
+    for (uint32_t i = 0; i < g->n_owned; i++)
+        set_exponents(cx, g->owned[i]);
+    g->flags |= SC_G_SCALED;
+}
+
+ScGraph *sc_graph_at_0(ScCtx *cx, const ScGraph *g)
+{
+    ScGraph *c = sc_graph_clone(g);
+    set_exponents(cx, c);
+    return c;
+}
+
 ScUses sc_uses(const ScGraph *g, ScArena *scratch)
 {
     uint32_t *first = sc_array(scratch, uint32_t, (size_t)g->n_value + 1), n = 0;

@@ -313,6 +313,9 @@ void sc_set_exp(ScBuild *b, ScVal v, const ScTerm *exp); /* nothing for poison a
 void sc_set_g(ScBuild *b, ScVal v, int32_t g);
 void sc_set_amax(ScBuild *b, ScVal v, float amax);
 void sc_set_name(ScBuild *b, ScVal v, const char *name); /* the first name given stays */
+/* The elements of an integer value as terms, where what is around this graph knows them; NULL: not
+ * known. content: of another value of the session. */
+void sc_set_content(ScBuild *b, ScVal v, const ScTerm *const *content);
 /* What is known of a value built so far; valid until the next node is built. */
 const ScValue *sc_built(const ScBuild *b, ScVal v);
 const ScNode *sc_built_def(const ScBuild *b, ScVal v);
@@ -324,6 +327,9 @@ ScVal sc_rebalance(ScBuild *b, ScVal x, const ScTerm *t);
 
 /* A deep copy in an arena of its own. */
 ScGraph *sc_graph_clone(const ScGraph *g);
+/* The same of a graph without exponents, scaled: every float value has exponent 0, for which every
+ * signature holds. */
+ScGraph *sc_graph_at_0(ScCtx *cx, const ScGraph *g);
 
 /* Symbols, and the node that binds each; {0} is empty. */
 typedef struct ScSymbolSlot {
@@ -340,6 +346,10 @@ bool sc_symbols_find(const ScSymbols *s, const char *sym, uint32_t *ret_node); /
  * exponent, others what they name. */
 void sc_node_binders(const ScGraph *g, uint32_t node,
                      void (*see)(void *arg, const char *sym, uint32_t node), void *arg);
+/* Calls see for each symbol that nested graph `sub` of n binds: at its head, where an input has an
+ * extent that is a symbol and is not what n's operand has there, and by its nodes. */
+void sc_nested_binders(const ScGraph *g, const ScNode *n, uint32_t sub,
+                       void (*see)(void *arg, const char *sym, uint32_t node), void *arg);
 /* Calls see for each symbol that n needs: in its results' types and exponents, its attributes (but
  * for those that it binds), and in its nested graphs, unless they bind it themselves. */
 void sc_node_symbols(const ScGraph *g, const ScNode *n, void (*see)(void *arg, const char *sym),

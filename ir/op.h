@@ -31,7 +31,9 @@ enum {
     SC_SUMS = 1 << 13,      /* matmul, conv, sums: adds up many products or elements */
     SC_INDEX = 1 << 15,     /* iota: element k is k, so kernels compute it where they read it */
     SC_BINDS = 1 << 16,     /* attribute `as`, the first, names symbols that the node binds: to the
-                             * elements of its operand, or to extents of its results */
+                             * elements of its operand; of a row with nested graphs: to the
+                             * extents of its results, one after another, where an entry is a
+                             * symbol */
     SC_REBALANCES =
         1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
                   * rebalance: `to`, and `saturate` (int, default 0): finite data that would become
@@ -250,6 +252,13 @@ typedef struct ScTop {
 /* The row's bound: .most, .top or what is carried on. */
 void sc_row_top(const ScTop *t);
 
+/* What the steps of a row of class STEP do with its nested graphs. */
+typedef enum ScControl {
+    SC_NO_CONTROL,
+    SC_BRANCH, /* run the first where operand 0 is true, else the second */
+    SC_TURNS,  /* run the only one again and again: see row loop */
+} ScControl;
+
 struct ScOp {
     const char *name; /* of the row, in text and messages */
     const char *doc;  /* one line */
@@ -263,6 +272,12 @@ struct ScOp {
     const char *in, *out;
     ScAttrDef attr[SC_MAX_ATTR];
     uint32_t n_attr, n_sub;
+    /* How operands enter nested graphs: operand enter.operand + k is input enter.input + k of each.
+     */
+    ScControl control;
+    struct {
+        uint8_t operand, input;
+    } enter;
     uint32_t flags;
 
     bool (*infer)(ScInfer *in); /* required */
@@ -337,6 +352,13 @@ const ScOp *sc_op_onnx(ScCtx *cx, const char *domain, const char *type, int opse
 
 /* The row has the descriptor that its class needs. */
 bool sc_op_described(const ScOp *op);
+
+/* How many values the nested graph of n carries from turn to turn: of row control SC_TURNS,
+ * attribute 1; the first operands that enter, the first results. */
+static inline uint32_t sc_carried(const ScNode *n)
+{
+    return n->op->control == SC_TURNS ? (uint32_t)n->attr[1].i : 0;
+}
 
 /* The index of an attribute, or -1. */
 int sc_attr_index(const ScOp *op, const char *name);

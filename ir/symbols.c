@@ -74,6 +74,23 @@ void sc_node_binders(const ScGraph *g, uint32_t node,
             see(arg, n->attr[0].ts[i]->sym, node);
 }
 
+void sc_nested_binders(const ScGraph *g, const ScNode *n, uint32_t sub,
+                       void (*see)(void *arg, const char *sym, uint32_t node), void *arg)
+{
+    const ScGraph *s = n->sub[sub];
+    for (uint32_t k = n->op->enter.operand; k < n->n_in; k++) {
+        uint32_t i = k - n->op->enter.operand + n->op->enter.input;
+        const ScType *out = sc_type_of(g, n->in[k]);
+        const ScType *in = i < s->n_in ? sc_type_of(s, s->in[i]) : NULL;
+        for (uint32_t d = 0; in && d < in->rank && d < out->rank; d++)
+            if (in->dim[d]->kind == SC_T_SYM && in->dim[d] != out->dim[d])
+                see(arg, in->dim[d]->sym, s->value[s->in[i]].node);
+    }
+    for (uint32_t i = 0; i < s->n_node; i++)
+        if (s->node[i].op->flags & SC_BINDS)
+            sc_node_binders(s, i, see, arg);
+}
+
 /* --- What is needed -------------------------------------------------------------------------- */
 
 typedef struct Need {
@@ -106,16 +123,14 @@ static void own(void *arg, const char *sym, uint32_t node)
     sc_symbols_add(o->own, o->a, sym, node);
 }
 
-/* What a nested graph needs from outside: its inputs' symbols, too, are the operands' outside where
- * they are not its own, which nobody needs to tell apart here. */
-static void nested(const ScGraph *g, const Need *outer)
+/* What a nested graph needs from outside. */
+static void nested(const ScGraph *around, const ScNode *n_around, uint32_t sub, const Need *outer)
 {
+    const ScGraph *g = n_around->sub[sub];
     ScArena *a = sc_arena_new();
     ScSymbols mine = {0};
     Owner o = {&mine, a};
-    for (uint32_t i = 0; i < g->n_node; i++)
-        if (g->node[i].op->flags & SC_BINDS)
-            sc_node_binders(g, i, own, &o);
+    sc_nested_binders(around, n_around, sub, own, &o);
     Need n = {&mine, needed, (void *)(uintptr_t)outer};
     for (uint32_t i = 0; i < g->n_node; i++)
         sc_node_symbols(g, &g->node[i], needed, &n);
@@ -141,5 +156,5 @@ void sc_node_symbols(const ScGraph *g, const ScNode *n, void (*see)(void *arg, c
         for (uint32_t k = 0; n->attr[i].kind == SC_A_TERMS && k < n->attr[i].n; k++)
             see_term(n->attr[i].ts[k], &need);
     for (uint32_t i = 0; i < n->op->n_sub; i++)
-        nested(n->sub[i], &need);
+        nested(g, n, i, &need);
 }

@@ -331,6 +331,49 @@ static bool check_subs(Check *c, const ScNode *n)
     return true;
 }
 
+static bool is_bound(const Check *c, const char *sym);
+
+typedef struct Inner { /* symbols of a nested graph are no other ones */
+    Check *c;
+    const ScNode *n;
+} Inner;
+
+static void see_inner(void *arg, const char *sym, uint32_t node)
+{
+    Inner *i = arg;
+    (void)node;
+    if (is_bound(i->c, sym))
+        fault(i->c, i->n, SC_E_VERIFY, "symbol %s is bound outside and in a nested graph", sym);
+}
+
+/* What enters nested graphs and what leaves them has the exponents that it has outside. */
+static bool check_control(Check *c, const ScNode *n)
+{
+    for (uint32_t s = 0; s < n->op->n_sub; s++) {
+        const ScGraph *k = n->sub[s];
+        uint32_t operand = n->op->enter.operand, input = n->op->enter.input;
+        sc_nested_binders(c->g, n, s, see_inner, &(Inner){c, n});
+        if ((k->flags & SC_G_SCALED) != (c->g->flags & SC_G_SCALED))
+            return fault(c, n, SC_E_VERIFY, "nested graph %u is not scaled as this one is", s);
+        for (uint32_t i = operand; i < n->n_in; i++) {
+            const ScTerm *out = c->g->value[n->in[i]].exp;
+            const ScTerm *in = k->value[k->in[i - operand + input]].exp;
+            if (in != out)
+                return fault(c, n, SC_E_EXPONENT, "operand %u has exponent %s, inside %s", i,
+                             exp_text(c, out), exp_text(c, in));
+        }
+        for (uint32_t i = 0; i < n->n_out; i++) {
+            const ScTerm *out = c->g->value[n->first + i].exp;
+            const ScTerm *in = k->value[k->out[k->n_out - n->n_out + i]].exp;
+            const ScTerm *first = i < sc_carried(n) ? c->g->value[n->in[operand + i]].exp : out;
+            if (in != out || out != first)
+                return fault(c, n, SC_E_EXPONENT, "result %u has exponent %s, inside %s", i,
+                             exp_text(c, out), exp_text(c, in));
+        }
+    }
+    return true;
+}
+
 /* A kernel's operands are its graph's inputs, its results that graph's outputs: types and exponents
  * both. */
 static bool check_kernel(Check *c, const ScNode *n)
@@ -443,6 +486,8 @@ static void check_node(Check *c, const ScNode *n)
         return;
     if (cls == SC_KERNEL)
         check_kernel(c, n);
+    else if (n->op->control)
+        check_control(c, n);
     else if (c->g->flags & SC_G_SCALED)
         (void)((n->op->flags & SC_REBALANCES) ? check_rebalance(c, n) : check_signature(c, n, s));
 }

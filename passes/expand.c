@@ -25,6 +25,15 @@ static ScGraph *expansion(ScCtx *cx, const ScGraph *g, const ScNode *n, ScArena 
     return sc_build_end(&b);
 }
 
+/* The nested graphs of n, which an expansion writes without exponents as well. */
+static ScGraph *const *nested(ScBuild *b, const ScNode *n, ScArena *a, bool scaled)
+{
+    ScGraph **sub = n->op->n_sub ? sc_array(a, ScGraph *, n->op->n_sub) : NULL;
+    for (uint32_t i = 0; i < n->op->n_sub; i++)
+        sub[i] = scaled ? sc_graph_at_0(b->cx, n->sub[i]) : sc_graph_clone(n->sub[i]);
+    return sub;
+}
+
 /* Builds n with its operands at the exponents that its signature gives them, and sets its
  * results'. */
 static void build_scaled(ScBuild *b, const ScGraph *from, const ScNode *n, ScArena *a, ScVal *in,
@@ -46,7 +55,7 @@ static void build_scaled(ScBuild *b, const ScGraph *from, const ScNode *n, ScAre
             break;
         in[bad] = sc_rebalance(b, in[bad], sc_scale_apply(b->cx, sc_scale_in(s, bad), var));
     }
-    sc_node(b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
+    sc_node(b, n->op, n->attr, nested(b, n, a, true), n->n_in, in, n->n_out, ret_out);
     for (uint32_t i = 0; i < n->n_out; i++)
         if (sc_type_is_float(out_type[i]))
             sc_set_exp(b, ret_out[i], sc_scale_apply(b->cx, sc_scale_out(s, i), var));
@@ -63,7 +72,7 @@ static void build(ScBuild *b, bool scaled, const ScGraph *from, const ScNode *n,
     } else if (scaled) {
         build_scaled(b, from, n, a, in, ret_out);
     } else {
-        sc_node(b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
+        sc_node(b, n->op, n->attr, nested(b, n, a, false), n->n_in, in, n->n_out, ret_out);
     }
 }
 
@@ -126,7 +135,6 @@ static ScGraph *once(ScCtx *cx, const ScGraph *g, bool *ret_left)
 ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
     bool left;
-    (void)env;
     ScGraph *ret = once(cx, g, &left);
     bool any = left;
     for (uint32_t round = 0; ret && left; round++) {
@@ -139,5 +147,6 @@ ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
         sc_graph_free(ret);
         ret = next;
     }
-    return any ? sc_identities(cx, ret) : ret; /* such as a temperature of 1 */
+    ret = any ? sc_identities(cx, ret) : ret; /* such as a temperature of 1 */
+    return sc_pass_inside(cx, ret, sc_pass_expand, env);
 }

@@ -162,7 +162,6 @@ static ScVal known_content(ScBuild *b, ScVal v)
 
 ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
 {
-    (void)pass_env;
     Fold f = {.g = g, .budget = budget_of(g)};
     ScBuild *b = &f.b;
     ScVal *env = sc_pass_begin(b, cx, g);
@@ -182,5 +181,5 @@ ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
             sc_set_name(b, out[k], g->value[n->first + k].name);
         }
     }
-    return sc_pass_end(b, env);
+    return sc_pass_inside(cx, sc_pass_end(b, env), sc_pass_fold, pass_env);
 }

@@ -71,6 +71,53 @@ ScGraph *sc_pass_drop(ScBuild *b, ScVal *env)
     return NULL;
 }
 
+/* The graph is not handed out yet: its list of nested graphs may still change. */
+static void replace_nested(ScGraph *g, const ScGraph *was, ScGraph *is)
+{
+    for (uint32_t i = 0; i < g->n_owned; i++)
+        if (g->owned[i] == was) {
+            sc_graph_free(g->owned[i]);
+            ((ScGraph **)(uintptr_t)g->owned)[i] = is;
+            return;
+        }
+}
+
+ScGraph *sc_pass_nested(ScCtx *cx, ScGraph *g,
+                        ScGraph *(*run)(ScCtx *cx, const ScGraph *g, void *arg), void *arg)
+{
+    for (uint32_t i = 0; g && i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        for (uint32_t k = 0; n->op->control && k < n->op->n_sub; k++) {
+            ScGraph *is = run(cx, n->sub[k], arg);
+            if (!is) {
+                sc_graph_free(g);
+                return NULL;
+            }
+            replace_nested(g, n->sub[k], is);
+            ((const ScGraph **)(uintptr_t)n->sub)[k] = is;
+        }
+    }
+    return g;
+}
+
+typedef struct Inside {
+    ScGraph *(*run)(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
+    const ScPassEnv *env;
+} Inside;
+
+static ScGraph *run_inside(ScCtx *cx, const ScGraph *g, void *arg)
+{
+    const Inside *in = arg;
+    return in->run(cx, g, in->env);
+}
+
+ScGraph *sc_pass_inside(ScCtx *cx, ScGraph *g,
+                        ScGraph *(*run)(ScCtx *cx, const ScGraph *g, const ScPassEnv *env),
+                        const ScPassEnv *env)
+{
+    return sc_pass_nested(cx, g, run_inside, &(Inside){run, env});
+}
+
 ScArena *sc_pass_scratch(const ScVal *env)
 {
     return frame_of(env)->scratch;

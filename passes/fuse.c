@@ -315,7 +315,6 @@ static bool check_lowered(ScCtx *cx, const ScGraph *g)
 
 ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
-    (void)env;
     if (!check_lowered(cx, g))
         return NULL;
     ScGraph *formed = sc_fuse_forms(cx, g);
@@ -324,5 +323,5 @@ ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     ScGraph *ready = hoisted ? sc_fuse_trailing(cx, hoisted) : NULL;
     ScGraph *ret = ready ? emit(cx, ready) : NULL;
     sc_graph_free(ready);
-    return ret;
+    return sc_pass_inside(cx, ret, sc_pass_fuse, env);
 }

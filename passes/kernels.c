@@ -179,6 +179,8 @@ bool sc_verify_kernels(const ScGraph *g)
     bool ok = true;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
+        for (uint32_t k = 0; n->op->control && k < n->op->n_sub; k++)
+            ok = sc_verify_kernels(n->sub[k]) && ok;
         if (n->op->lower.cls == SC_SOURCE || n->op->lower.cls == SC_STEP)
             continue;
         if (n->op->lower.cls != SC_KERNEL)

@@ -184,7 +184,6 @@ static void build_last(Layout *x, const ScNode *n)
 
 ScGraph *sc_pass_layout(ScCtx *cx, const ScGraph *g, const ScPassEnv *penv)
 {
-    (void)penv;
     SC_PASS(cx, g, b, env);
     Layout x = {&b, g, env, sc_array(sc_pass_scratch(env), ScVal, g->n_value)};
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -204,5 +203,5 @@ ScGraph *sc_pass_layout(ScCtx *cx, const ScGraph *g, const ScPassEnv *penv)
         normal(&x, g->out[i]);
     for (uint32_t i = 0; i < g->n_state; i++)
         normal(&x, g->state[i].next);
-    return sc_pass_end(&b, env);
+    return sc_pass_inside(cx, sc_pass_end(&b, env), sc_pass_layout, penv);
 }

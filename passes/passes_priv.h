@@ -22,6 +22,15 @@ ScGraph *sc_pass_end(ScBuild *b, ScVal *env);
 ScGraph *sc_pass_drop(ScBuild *b, ScVal *env);
 /* Memory that lives until sc_pass_end. */
 ScArena *sc_pass_scratch(const ScVal *env);
+/* Runs a pass on the graphs that are nested in g's nodes, kernels apart: what it makes of each, of
+ * the same interface, takes its place. Takes g over; NULL with errors in cx, and where g is NULL.
+ * Every pass ends so. */
+ScGraph *sc_pass_nested(ScCtx *cx, ScGraph *g,
+                        ScGraph *(*run)(ScCtx *cx, const ScGraph *g, void *arg), void *arg);
+/* The same for a pass that tells nested graphs what it is told. */
+ScGraph *sc_pass_inside(ScCtx *cx, ScGraph *g,
+                        ScGraph *(*run)(ScCtx *cx, const ScGraph *g, const ScPassEnv *env),
+                        const ScPassEnv *env);
 /* The operands of n in the new graph, [n->n_in]; lives until sc_pass_end. */
 const ScVal *sc_map(const ScVal *env, const ScNode *n);
 

@@ -263,12 +263,10 @@ static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
     return s->g->value[v].exp;
 }
 
-ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
 {
-    static const ScRecipe f32 = {.name = "f32", .activation = SCRT_F32, .weight = SCRT_F32};
-    Pass p = {.env = env, .recipe = env->recipe ? env->recipe : &f32};
+    Pass p = *(const Pass *)arg;
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
-    p.met = sc_array(p.s.scratch, bool, p.recipe->n_rule + 1);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScValue *v = &g->value[n->first];
@@ -282,11 +280,22 @@ ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
             node(&p, n);
         }
     }
+    return sc_pass_nested(cx, sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED), quantized, arg);
+}
+
+ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+{
+    static const ScRecipe f32 = {.name = "f32", .activation = SCRT_F32, .weight = SCRT_F32};
+    ScArena *a = sc_arena_new();
+    Pass p = {.env = env, .recipe = env->recipe ? env->recipe : &f32};
+    p.met = sc_array(a, bool, p.recipe->n_rule + 1);
+    ScGraph *ret = quantized(cx, g, &p);
     for (uint32_t i = 0; i < p.recipe->n_rule; i++)
         if (!p.met[i])
             sc_warn(cx, NULL, SC_E_RECIPE,
                     "layer \"%s\" of recipe %s: no node with operands that could be stored low has "
                     "such a name",
                     p.recipe->rule[i].pattern, p.recipe->name);
-    return sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED);
+    sc_arena_free(a);
+    return ret;
 }

@@ -26,7 +26,6 @@ ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
     ScMatch m = {.g = g};
     bool raised = false;
-    (void)env;
     m.env = sc_pass_begin(&m.b, cx, g);
     m.use = sc_uses(g, sc_pass_scratch(m.env));
     m.plain = sc_view_plain_bases(g, sc_pass_scratch(m.env));
@@ -46,5 +45,6 @@ ScGraph *sc_pass_raise(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
         }
     }
     ScGraph *ret = sc_pass_end(&m.b, m.env);
-    return raised ? sc_identities(cx, ret) : ret; /* reshapes that moved may have met others */
+    ret = raised ? sc_identities(cx, ret) : ret; /* reshapes that moved may have met others */
+    return sc_pass_inside(cx, ret, sc_pass_raise, env);
 }

@@ -212,5 +212,8 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
         else
             node(&p, n);
     }
-    return sc_scaler_end(&p.s, env->scaled_io ? NULL : zero_exp, g->flags | SC_G_SCALED);
+    /* Statistics are of the values around nested graphs. */
+    const ScPassEnv inside = {.recipe = env->recipe};
+    ScGraph *ret = sc_scaler_end(&p.s, env->scaled_io ? NULL : zero_exp, g->flags | SC_G_SCALED);
+    return sc_pass_inside(cx, ret, sc_pass_scalify, &inside);
 }

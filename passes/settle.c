@@ -135,12 +135,17 @@ static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g)
     return sc_scaler_end(&s, old_out_exp, g->flags);
 }
 
+static ScGraph *settled(ScCtx *cx, const ScGraph *g, void *arg)
+{
+    return sc_pass_nested(cx, sc_identities(cx, choose_anew(cx, g)), settled, arg);
+}
+
 ScGraph *sc_pass_settle(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
     ScGraph *ret = sc_pass_simplify(cx, g, env);
     if (!ret || !(g->flags & SC_G_SCALED))
         return ret;
-    ScGraph *again = choose_anew(cx, ret);
+    ScGraph *again = settled(cx, ret, NULL);
     sc_graph_free(ret);
-    return sc_identities(cx, again);
+    return again;
 }

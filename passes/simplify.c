@@ -275,7 +275,7 @@ ScGraph *sc_identities(ScCtx *cx, ScGraph *g)
 
 ScGraph *sc_pass_simplify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
-    (void)env;
     bool fired;
-    return sc_identities(cx, once(cx, g, &fired));
+    ScGraph *ret = sc_identities(cx, once(cx, g, &fired));
+    return sc_pass_inside(cx, ret, sc_pass_simplify, env);
 }

@@ -134,6 +134,10 @@ typedef enum ScrtStepKind {
     SCRT_BIND_STATE,   /* value a = the extent of state b along what grows */
     SCRT_STATE,        /* state a, of the extents value b, b + 1, ..., is used; its next value has
                         * value c along what grows. Ends the run where it has others, or no room */
+    SCRT_JUMP,         /* on at step a of Entry.run where value b <= value c */
+    SCRT_GROW,         /* segment (buffer) a gets value b bytes at least and keeps what is in it */
+    SCRT_SWAP,         /* buffers a and b, both segments, are exchanged */
+    SCRT_STORE,        /* value a is stored at place b as an i64 */
 } ScrtStepKind;
 
 /* Functions of the runtime that steps call: calls.def. The values from step.e on say what there is:

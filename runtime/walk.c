@@ -159,6 +159,41 @@ static ScrtStatus grow_segment(ScrtSession *s, uint32_t i, uint64_t bytes)
     return SCRT_OK;
 }
 
+/* Twice the room that is there, if there is as much: what grows step by step is copied seldom. */
+static ScrtStatus extend_segment(ScrtSession *s, uint32_t i, uint64_t bytes)
+{
+    void **at = &s->buffer[s->first_segment + i], *more = NULL;
+    uint64_t twice = 2 * (uint64_t)s->room[i] > bytes ? 2 * (uint64_t)s->room[i] : bytes;
+    if (bytes <= s->room[i])
+        return SCRT_OK;
+    if (twice <= PTRDIFF_MAX)
+        more = scrt_alloc((size_t)twice);
+    if (!more && bytes < twice) {
+        twice = bytes;
+        more = bytes <= PTRDIFF_MAX ? scrt_alloc((size_t)bytes) : NULL;
+    }
+    if (!more)
+        return scrt_fail(s, SCRT_E_MEMORY, "out of memory: %llu bytes of workspace",
+                         (unsigned long long)bytes);
+    if (s->room[i])
+        memcpy(more, *at, s->room[i]);
+    scrt_free(*at);
+    *at = more;
+    s->work_bytes += (size_t)twice - s->room[i];
+    s->room[i] = (size_t)twice;
+    return SCRT_OK;
+}
+
+static void swap_segments(ScrtSession *s, uint32_t a, uint32_t b)
+{
+    void *at = s->buffer[a];
+    size_t room = s->room[a - s->first_segment];
+    s->buffer[a] = s->buffer[b];
+    s->room[a - s->first_segment] = s->room[b - s->first_segment];
+    s->buffer[b] = at;
+    s->room[b - s->first_segment] = room;
+}
+
 /* Whether the extents of output i are known before a run: then the caller has asked for them. */
 static bool size_is_known(const ScrtSession *s, uint32_t i)
 {
@@ -237,8 +272,9 @@ static ScrtStatus run_step(ScrtSession *s, const ScrtStep *p)
     return st;
 }
 
-ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *p)
+ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *first)
 {
+    const ScrtStep *p = first;
     int64_t *value = s->value;
     ScrtStatus st = SCRT_OK;
     for (; st == SCRT_OK; p++) {
@@ -277,6 +313,19 @@ ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *p)
         case SCRT_COPY:
             if (value[p->c])
                 memcpy(at(s, p->b), at(s, p->a), (size_t)value[p->c]);
+            break;
+        case SCRT_JUMP:
+            if (value[p->b] <= value[p->c])
+                p = first + p->a - 1;
+            break;
+        case SCRT_GROW:
+            st = extend_segment(s, p->a - s->first_segment, (uint64_t)value[p->b]);
+            break;
+        case SCRT_SWAP:
+            swap_segments(s, p->a, p->b);
+            break;
+        case SCRT_STORE:
+            memcpy(at(s, p->b), &value[p->a], sizeof *value);
             break;
         }
     }

@@ -29,7 +29,7 @@ typedef struct SctSymbols {
     ScBinding env[SCT_MAX_SYMBOLS];
 } SctSymbols;
 /* g with symbols, no two alike, for most of its inputs' extents; NULL with messages where that is
- * refused. */
+ * refused, and without where graphs are nested in it. */
 ScGraph *sct_to_symbols(const ScGraph *g, uint64_t *r, SctSymbols *ret);
 /* g with numbers for its symbols; NULL likewise. */
 ScGraph *sct_to_numbers(const ScGraph *g, const SctSymbols *s);

@@ -86,6 +86,9 @@ ScGraph *sct_to_symbols(const ScGraph *g, uint64_t *r, SctSymbols *ret)
 {
     Change c = {.extent = to_symbol, .cx = g->cx, .s = ret, .r = r};
     *ret = (SctSymbols){0};
+    for (uint32_t i = 0; i < g->n_node; i++)
+        if (g->node[i].op->n_sub) /* whose extents would have to become the same symbols */
+            return NULL;
     return change(&c, g);
 }
 

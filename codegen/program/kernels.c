@@ -58,23 +58,25 @@ static bool check_types(CgModule *m, const CgFunc *f)
     return true;
 }
 
-static CgFunc *describe(CgModule *m, const ScNode *n, const ScGraph *sub, const char *name)
+static CgFunc *describe(CgModule *m, const CgRegion *r, const ScNode *n, const ScGraph *sub,
+                        const char *name)
 {
+    const ScGraph *g = r->g;
     CgFunc *f = sc_new(m->arena, CgFunc);
     const ScNode **c = sc_array(m->arena, const ScNode *, n->n_in + 1);
-    *f = (CgFunc){.g = m->g, .node = n, .sub = sub, .name = name, .const_in = c};
+    *f = (CgFunc){.g = g, .node = n, .sub = sub, .name = name, .const_in = c};
     f->n_in = n->n_in;
     f->n_out = n->n_out;
     f->hash = sc_graph_hash(sub);
     f->pack = sc_array(m->arena, CgPack, n->n_in + 1);
     CgLay *in = sc_array(m->arena, CgLay, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++) {
-        const ScNode *def = sc_def(m->g, n->in[i]);
+        const ScNode *def = sc_def(g, n->in[i]);
         c[i] = def->op->flags & SC_CONST_OP ? def : NULL;
-        in[i] = m->lay[n->in[i]];
+        in[i] = r->lay[n->in[i]];
     }
     f->lay_in = in;
-    f->lay_out = &m->lay[n->first];
+    f->lay_out = &r->lay[n->first];
     f->appends = f->lay_out[0].capacity != 0; /* nothing else has a result that lies so */
     return f;
 }
@@ -97,16 +99,17 @@ static CgFunc *function_for(CgModule *m, const CgKernels *all, CgFunc *f)
     return c->emit(m, f) ? f : NULL;
 }
 
-static bool add_kernel(CgModule *m, CgKernels *all, const ScNode *n)
+static bool add_kernel(CgModule *m, CgKernels *all, const CgRegion *r, const ScNode *n)
 {
     CgKernel *k = &all->k[all->n];
     k->node = n;
+    k->region = r;
     k->name = sc_printf(m->arena, "k%u", all->n++);
     k->from = origins(m->arena, n->loc);
     ScGraph *sub = cg_formal(m, n->sub[0], &k->formal);
     if (!sub)
         return false;
-    CgFunc *f = describe(m, n, sub, k->name);
+    CgFunc *f = describe(m, r, n, sub, k->name);
     k->f = function_for(m, all, f);
     if (k->f != f) {
         sc_graph_free(sub);
@@ -118,24 +121,66 @@ static bool add_kernel(CgModule *m, CgKernels *all, const ScNode *n)
     return true;
 }
 
-bool cg_kernels(CgModule *m, CgKernels *ret)
+static uint32_t count_kernels(const ScGraph *g)
 {
-    const ScGraph *g = m->g;
-    bool ok = true;
-    *ret = (CgKernels){.k = sc_array(m->arena, CgKernel, g->n_node + 1),
-                       .of = sc_array(m->arena, uint32_t, g->n_node + 1),
-                       .fn = sc_array(m->arena, CgFunc *, g->n_node + 1),
-                       .sub = sc_array(m->arena, ScGraph *, g->n_node + 1)};
+    uint32_t n = 0;
     for (uint32_t i = 0; i < g->n_node; i++) {
-        const ScNode *n = &g->node[i];
-        sc_stage_share(m->cx, i, g->n_node);
-        ret->of[i] = ret->n;
+        n += g->node[i].op->lower.cls == SC_KERNEL;
+        for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub; k++)
+            n += count_kernels(g->node[i].sub[k]);
+    }
+    return n;
+}
+
+static CgRegion *new_region(CgModule *m, const ScGraph *g, CgRegion *outer, const ScNode *node)
+{
+    CgRegion *r = sc_new(m->arena, CgRegion);
+    *r = (CgRegion){.g = g, .outer = outer, .node = node};
+    r->lay = outer ? sc_array(m->arena, CgLay, g->n_value) : m->lay;
+    r->of = sc_array(m->arena, uint32_t, g->n_node + 1);
+    r->sub = sc_array(m->arena, CgRegion *, g->n_node + 1);
+    return r;
+}
+
+static bool add_region(CgModule *m, CgKernels *all, CgRegion *r);
+
+static bool add_nested(CgModule *m, CgKernels *all, CgRegion *r, uint32_t i)
+{
+    const ScNode *n = &r->g->node[i];
+    bool ok = true;
+    r->sub[i] = sc_array(m->arena, CgRegion, n->op->n_sub);
+    for (uint32_t k = 0; k < n->op->n_sub; k++) {
+        r->sub[i][k] = *new_region(m, n->sub[k], r, n);
+        ok = add_region(m, all, &r->sub[i][k]) && ok;
+    }
+    return ok;
+}
+
+/* The kernels of a region in the order in which they run, those of nested ones among them. */
+static bool add_region(CgModule *m, CgKernels *all, CgRegion *r)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < r->g->n_node; i++) {
+        const ScNode *n = &r->g->node[i];
+        r->of[i] = all->n;
         if (n->op->lower.cls == SC_KERNEL)
-            ok = add_kernel(m, ret, n) && ok;
+            ok = add_kernel(m, all, r, n) && ok;
+        else if (n->op->control)
+            ok = add_nested(m, all, r, i) && ok;
         else if (n->op->lower.cls != SC_SOURCE && !(n->op->flags & SC_BINDS))
             ok = sc_fail(m->cx, n->loc, SC_E_LOWER, "%s outside a kernel", n->op->name);
     }
     return ok;
+}
+
+bool cg_kernels(CgModule *m, CgKernels *ret)
+{
+    uint32_t most = count_kernels(m->g) + 1;
+    *ret = (CgKernels){.k = sc_array(m->arena, CgKernel, most),
+                       .fn = sc_array(m->arena, CgFunc *, most),
+                       .sub = sc_array(m->arena, ScGraph *, most),
+                       .region = new_region(m, m->g, NULL, NULL)};
+    return add_region(m, ret, ret->region);
 }
 
 void cg_kernels_done(CgKernels *k)
@@ -152,9 +197,10 @@ bool cg_pack_operands(CgModule *m, const CgKernels *all)
         CgKernel *k = &all->k[i];
         k->weights = sc_array(m->arena, uint64_t, k->node->n_in + 1);
         for (uint32_t j = 0; j < k->node->n_in; j++) {
-            const ScNode *c = sc_def(m->g, k->node->in[j]);
+            const ScGraph *g = k->region->g;
+            const ScNode *c = sc_def(g, k->node->in[j]);
             bool direct = c->op->flags & SC_CONST_OP && !k->f->alias;
-            if (direct && !cg_weights_enter(m, m->g, c, &k->f->pack[j], &k->weights[j]))
+            if (direct && !cg_weights_enter(m, g, c, &k->f->pack[j], &k->weights[j]))
                 return false;
         }
     }

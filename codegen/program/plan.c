@@ -18,6 +18,9 @@ typedef struct Slot {
 typedef struct Plan {
     CgModule *m;
     const CgKernels *k;
+    const CgRegion *r;
+    const ScGraph *g; /* r's */
+    uint32_t *n_own;
     CgPlan *p;
     ScVal *root;    /* [n_value] whose buffer it is: itself but for aliases */
     uint32_t *last; /* [n_value] the last node that reads the root's buffer, + 1 */
@@ -36,14 +39,14 @@ const ScTerm *cg_bytes(CgModule *m, const ScType *t)
 /* Whether node i of the graph has its operand's buffer for a result. */
 static bool is_alias(const Plan *x, uint32_t i)
 {
-    const ScNode *n = &x->m->g->node[i];
-    return n->op->flags & SC_BINDS ||
-           (n->op->lower.cls == SC_KERNEL && x->k->k[x->k->of[i]].f->alias);
+    const ScNode *n = &x->g->node[i];
+    return (n->op->flags & SC_BINDS && !n->op->control) ||
+           (n->op->lower.cls == SC_KERNEL && x->k->k[x->r->of[i]].f->alias);
 }
 
 static void find_roots(Plan *x)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->g;
     for (ScVal v = 0; v < g->n_value; v++)
         x->root[v] = v;
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -58,7 +61,7 @@ static void find_roots(Plan *x)
 
 static void place_sources(Plan *x)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->g;
     for (uint32_t i = 0; i < g->n_in; i++)
         x->p->place[g->in[i]] = (CgPlace){CG_IN, i};
     for (uint32_t i = 0; i < g->n_state; i++)
@@ -73,7 +76,7 @@ static void place_sources(Plan *x)
  * have its memory given to the kernel that fills the buffer. */
 static void deliver(Plan *x, ScVal v, CgPlace to)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->g;
     ScVal r = x->root[v];
     bool made = sc_def(g, r)->op->lower.cls == SC_KERNEL;
     bool whole = cg_bytes(x->m, sc_type_of(g, r)) == cg_bytes(x->m, sc_type_of(g, v));
@@ -86,21 +89,21 @@ static void deliver(Plan *x, ScVal v, CgPlace to)
 static bool place_constant(Plan *x, ScVal v)
 {
     CgModule *m = x->m;
-    const ScNode *n = sc_def(m->g, v);
+    const ScNode *n = sc_def(x->g, v);
     uint64_t offset;
     if (!(n->op->flags & SC_CONST_OP) || x->p->place[v].kind != CG_NOWHERE)
         return true;
-    if (!cg_weights_enter(m, m->g, n, NULL, &offset))
+    if (!cg_weights_enter(m, x->g, n, NULL, &offset))
         return false;
     x->p->place[v] = (CgPlace){CG_WEIGHT, offset};
     return true;
 }
 
-/* Constants that kernels read through an alias, that are outputs or whose elements are bound are
- * stored as they are. */
+/* Constants that kernels read through an alias, that are outputs, whose elements are bound or that
+ * nested graphs read are stored as they are. */
 static bool place_constants(Plan *x)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->g;
     for (uint32_t i = 0; i < x->p->n_copy; i++) {
         if (!place_constant(x, x->root[x->p->copy[i].from]))
             return false;
@@ -109,8 +112,8 @@ static bool place_constants(Plan *x)
         const ScNode *n = &g->node[i];
         for (uint32_t j = 0; j < n->n_in; j++) {
             ScVal r = x->root[n->in[j]];
-            bool binds = n->op->flags & SC_BINDS;
-            bool through = (binds || r != n->in[j]) && sc_def(g, r)->op->flags & SC_CONST_OP;
+            bool step = n->op->lower.cls == SC_STEP;
+            bool through = (step || r != n->in[j]) && sc_def(g, r)->op->flags & SC_CONST_OP;
             if (through && !place_constant(x, r))
                 return false;
         }
@@ -122,8 +125,8 @@ static bool place_constants(Plan *x)
 static bool place_states(Plan *x)
 {
     CgModule *m = x->m;
-    for (uint32_t i = 0; i < m->g->n_state; i++) {
-        const ScState *s = &m->g->state[i];
+    for (uint32_t i = 0; i < x->g->n_state; i++) {
+        const ScState *s = &x->g->state[i];
         uint64_t offset;
         x->p->state_init[i] = -1;
         if (!s->init)
@@ -132,11 +135,11 @@ static bool place_states(Plan *x)
         blob[0] = (ScAttr){.kind = SC_A_BLOB, .blob = s->init};
         ScNode *n = sc_new(m->arena, ScNode);
         *n = (ScNode){.op = &sc_op_const,
-                      .loc = sc_def(m->g, s->past)->loc,
+                      .loc = sc_def(x->g, s->past)->loc,
                       .attr = blob,
                       .n_out = 1,
                       .first = s->past};
-        if (!cg_weights_enter(m, m->g, n, NULL, &offset))
+        if (!cg_weights_enter(m, x->g, n, NULL, &offset))
             return false;
         x->p->state_init[i] = (int64_t)offset;
     }
@@ -202,9 +205,9 @@ static void release(Plan *x, ScVal root, uint32_t done)
 /* A call whose operand dies with it may work in that operand's memory. */
 static void take_over(Plan *x, uint32_t i)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->g;
     const ScNode *n = &g->node[i];
-    const ScCall *c = n->op->lower.cls == SC_KERNEL ? x->k->k[x->k->of[i]].f->call : NULL;
+    const ScCall *c = n->op->lower.cls == SC_KERNEL ? x->k->k[x->r->of[i]].f->call : NULL;
     if (!c || c->in_place < 0 || x->p->place[n->first].kind != CG_NOWHERE)
         return;
     ScVal r = x->root[n->in[c->in_place]];
@@ -218,7 +221,7 @@ static void take_over(Plan *x, uint32_t i)
 
 static void assign_slots(Plan *x)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->g;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         if (n->op->lower.cls == SC_SOURCE)
@@ -241,16 +244,43 @@ static void assign_slots(Plan *x)
 
 /* --- Symbols that only a run knows ----------------------------------------------------------- */
 
-static void find_late(CgPlan *p, const ScGraph *g)
+bool cg_binds(const ScNode *n)
 {
+    const ScAttr *as = n->op->flags & SC_BINDS ? sc_attr(n, 0) : NULL;
+    for (uint32_t k = 0; as && k < as->n; k++)
+        if (as->ts[k]->kind == SC_T_SYM)
+            return true;
+    return false;
+}
+
+static void add_late(CgPlan *p, const ScTerm *t)
+{
+    if (t->kind == SC_T_SYM)
+        sc_buf_push(p->late, p->n_late, p->cap_late, ((CgLate){t->sym, p->n_level}));
+}
+
+/* Level 1 of a loop's body is its head: what is bound there, and anew each turn. */
+static void find_late(const CgRegion *r, CgPlan *p)
+{
+    const ScGraph *g = r->g;
+    if (r->node && r->node->op->control == SC_TURNS) {
+        p->n_level = 1;
+        for (uint32_t i = 0; i < sc_carried(r->node); i++) {
+            const ScType *t = sc_type_of(g, g->in[1 + i]);
+            const ScType *outer = sc_type_of(r->outer->g, r->node->in[2 + i]);
+            for (uint32_t d = 0; d < t->rank; d++)
+                if (t->dim[d] != outer->dim[d])
+                    add_late(p, t->dim[d]);
+        }
+    }
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (!(n->op->flags & SC_BINDS))
+        if (!cg_binds(n))
             continue;
         const ScAttr *as = sc_attr(n, 0);
         p->n_level++;
         for (uint32_t k = 0; k < as->n; k++)
-            sc_buf_push(p->late, p->n_late, p->cap_late, ((CgLate){as->ts[k]->sym, p->n_level}));
+            add_late(p, as->ts[k]);
     }
 }
 
@@ -276,39 +306,129 @@ uint32_t cg_level(const CgPlan *p, const ScTerm *t)
     return l.most;
 }
 
-bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret)
+/* --- Nested graphs --------------------------------------------------------------------------- */
+
+static uint32_t *new_segments(Plan *x, uint32_t n)
 {
-    const ScGraph *g = m->g;
-    Plan x = {.m = m, .k = k, .p = ret};
-    *ret = (CgPlan){.place = sc_array(m->arena, CgPlace, g->n_value),
-                    .slot = sc_array(m->arena, CgSlot, g->n_value),
-                    .state_init = sc_array(m->arena, int64_t, g->n_state + 1),
-                    .copy = sc_array(m->arena, CgCopy, g->n_out + g->n_state + 1)};
+    uint32_t *s = sc_array(x->m->arena, uint32_t, n + 1);
+    for (uint32_t i = 0; i < n; i++)
+        s[i] = (*x->n_own)++;
+    return s;
+}
+
+/* Results of nested graphs have segments of their own, for what is inside does not know when what
+ * is outside ends. */
+static void place_control(Plan *x, uint32_t i)
+{
+    const ScNode *n = &x->g->node[i];
+    CgOwn *own = &x->p->own[i];
+    own->now = new_segments(x, n->n_out);
+    own->next = new_segments(x, sc_carried(n));
+    if (n->op->control == SC_TURNS)
+        own->turn = *new_segments(x, 1);
+    for (uint32_t k = 0; k < n->n_out; k++)
+        x->p->place[n->first + k] = (CgPlace){CG_OWN, own->now[k]};
+}
+
+/* Inside: what enters lies where it lies outside. */
+static void place_entries(Plan *x)
+{
+    const CgRegion *r = x->r;
+    const ScNode *n = r->node;
+    const CgOwn *own = &r->outer->plan->own[n - r->outer->g->node];
+    const uint32_t operand = n->op->enter.operand, input = n->op->enter.input;
+    if (n->op->control == SC_TURNS)
+        x->p->place[x->g->in[0]] = (CgPlace){CG_OWN, own->turn};
+    for (uint32_t k = 0; operand + k < n->n_in; k++)
+        x->p->place[x->g->in[input + k]] =
+            k < sc_carried(n) ? (CgPlace){CG_OWN, own->now[k]} : (CgPlace){CG_ENTRY, operand + k};
+}
+
+/* What leaves: into the segments of the node's results; a value that is carried on as it is stays.
+ * What a loop goes on by is read at the end. */
+static bool place_leavings(Plan *x)
+{
+    const CgRegion *r = x->r;
+    const ScNode *n = r->node;
+    const CgOwn *own = &r->outer->plan->own[n - r->outer->g->node];
+    uint32_t n_carried = sc_carried(n), skip = x->g->n_out - n->n_out;
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ScVal v = x->g->out[skip + i];
+        if (i >= n_carried)
+            deliver(x, v, (CgPlace){CG_OWN, own->now[i]});
+        else if (v != x->g->in[1 + i])
+            deliver(x, v, (CgPlace){CG_OWN, own->next[i]});
+    }
+    for (uint32_t i = 0; i < skip; i++) {
+        x->last[x->root[x->g->out[i]]] = UINT32_MAX;
+        if (!place_constant(x, x->root[x->g->out[i]]))
+            return false;
+    }
+    return true;
+}
+
+static void place_ports(Plan *x)
+{
+    const ScGraph *g = x->g;
+    place_sources(x);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        deliver(x, g->out[i], (CgPlace){CG_OUT, i});
+    for (uint32_t i = 0; i < g->n_state; i++)
+        if (!x->m->in_place[i])
+            deliver(x, g->state[i].next, (CgPlace){CG_NEXT, i});
+}
+
+static bool plan_nested(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
+{
+    for (uint32_t i = 0; i < r->g->n_node; i++)
+        for (uint32_t s = 0; r->sub[i] && s < r->g->node[i].op->n_sub; s++)
+            if (!cg_plan(m, k, &r->sub[i][s], n_own))
+                return false;
+    return true;
+}
+
+bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
+{
+    const ScGraph *g = r->g;
+    CgPlan *p = r->plan = sc_new(m->arena, CgPlan);
+    Plan x = {.m = m, .k = k, .r = r, .g = g, .n_own = n_own, .p = p};
+    *p = (CgPlan){.place = sc_array(m->arena, CgPlace, g->n_value),
+                  .own = sc_array(m->arena, CgOwn, g->n_node + 1),
+                  .slot = sc_array(m->arena, CgSlot, g->n_value),
+                  .state_init = sc_array(m->arena, int64_t, g->n_state + 1),
+                  .copy = sc_array(m->arena, CgCopy, g->n_out + g->n_state + 1)};
     x.root = sc_array(m->arena, ScVal, g->n_value);
     x.last = sc_array(m->arena, uint32_t, g->n_value);
     x.slot = sc_array(m->arena, Slot, g->n_value);
-    find_late(ret, g);
+    find_late(r, p);
     find_roots(&x);
-    place_sources(&x);
-    for (uint32_t i = 0; i < g->n_out; i++)
-        deliver(&x, g->out[i], (CgPlace){CG_OUT, i});
-    for (uint32_t i = 0; i < g->n_state; i++)
-        if (!m->in_place[i])
-            deliver(&x, g->state[i].next, (CgPlace){CG_NEXT, i});
-    for (uint32_t i = 0; i < ret->n_copy; i++)
-        x.last[x.root[ret->copy[i].from]] = UINT32_MAX; /* until the end */
+    for (uint32_t i = 0; i < g->n_node; i++)
+        if (g->node[i].op->control)
+            place_control(&x, i);
+    if (r->outer)
+        place_entries(&x);
+    else
+        place_ports(&x);
+    if (r->outer && !place_leavings(&x))
+        return false;
+    for (uint32_t i = 0; i < p->n_copy; i++)
+        x.last[x.root[p->copy[i].from]] = UINT32_MAX; /* until the end */
     if (!place_constants(&x) || !place_states(&x))
         return false;
     assign_slots(&x);
     sc_buf_free(x.env);
     for (ScVal v = SC_FIRST; v < g->n_value; v++)
-        ret->place[v] = ret->place[x.root[v]];
-    return true;
+        p->place[v] = p->place[x.root[v]];
+    return plan_nested(m, k, r, n_own);
 }
 
-void cg_plan_done(CgPlan *p)
+void cg_plan_done(CgRegion *r)
 {
-    for (uint32_t i = 0; i < p->n_slot; i++)
-        sc_buf_free(p->slot[i].bytes);
-    sc_buf_free(p->late);
+    for (uint32_t i = 0; r->plan && i < r->plan->n_slot; i++)
+        sc_buf_free(r->plan->slot[i].bytes);
+    if (r->plan)
+        sc_buf_free(r->plan->late);
+    for (uint32_t i = 0; i < r->g->n_node; i++)
+        for (uint32_t s = 0; r->sub[i] && s < r->g->node[i].op->n_sub; s++)
+            cg_plan_done(&r->sub[i][s]);
 }

@@ -27,8 +27,21 @@ ScGraph *cg_formal(CgModule *m, const ScGraph *sub, CgFormal *ret);
 /* A term of formal symbols as the program says it. */
 const ScTerm *cg_actual(CgModule *m, const CgFormal *f, const ScTerm *t);
 
-typedef struct CgKernel { /* a kernel node of the graph */
+/* The graph, or one that is nested in a node of it and that steps run. */
+typedef struct CgRegion CgRegion;
+struct CgRegion {
+    const ScGraph *g;
+    CgRegion *outer;    /* NULL: the graph itself */
+    const ScNode *node; /* of outer->g, whose nested graph it is */
+    const CgLay *lay;   /* [n_value] all dense in a nested graph */
+    uint32_t *of;       /* [n_node] which kernel a node of row `kernel` is */
+    CgRegion **sub;     /* [n_node] of a node with control: [n_sub] regions; else NULL */
+    struct CgPlan *plan;
+};
+
+typedef struct CgKernel { /* a kernel node of a region's graph */
     const ScNode *node;
+    const CgRegion *region;
     CgFormal formal;
     CgFunc *f;         /* equal kernels share it */
     const char *name;  /* "k3" */
@@ -39,9 +52,9 @@ typedef struct CgKernel { /* a kernel node of the graph */
 typedef struct CgKernels {
     uint32_t n;
     CgKernel *k;
-    uint32_t *of;  /* [n_node] which one a node of row `kernel` is */
-    CgFunc **fn;   /* [n_fn] the functions that they share */
-    ScGraph **sub; /* [n_fn] their graphs */
+    CgRegion *region; /* of the graph */
+    CgFunc **fn;      /* [n_fn] the functions that they share */
+    ScGraph **sub;    /* [n_fn] their graphs */
     uint32_t n_fn;
 } CgKernels;
 extern const CgClass cg_call; /* call.c: no code, but the parameters of a SCRT_CALL step */
@@ -60,7 +73,9 @@ typedef enum CgPlaceKind {
     CG_WEIGHT, /* offset into the weights, as stored */
     CG_OUT,
     CG_NEXT,
-    CG_WORK, /* index: slot of the workspace */
+    CG_WORK,  /* index: slot of the region's workspace */
+    CG_ENTRY, /* of a nested graph: where operand `index` of the node around lies */
+    CG_OWN,   /* index: a segment of its own: results of nested graphs, carried values */
 } CgPlaceKind;
 
 typedef struct CgPlace {
@@ -68,7 +83,7 @@ typedef struct CgPlace {
     uint64_t index;
 } CgPlace;
 
-typedef struct CgCopy { /* after the last kernel */
+typedef struct CgCopy { /* after the last node of a region */
     ScVal from;
     CgPlace to;
 } CgCopy;
@@ -84,8 +99,16 @@ typedef struct CgLate { /* a symbol that no input's dims bind */
     uint32_t level; /* 1 and up: the nodes that bind, in order */
 } CgLate;
 
-typedef struct CgPlan {
-    CgPlace *place; /* [n_value] */
+/* Segments of a node with control. */
+typedef struct CgOwn {
+    uint32_t turn;        /* SC_TURNS: holds the number of the turn, an i64 */
+    const uint32_t *now;  /* [n_out] each result's; of a carried value: what the turn reads */
+    const uint32_t *next; /* [n_carried] what it writes: the two are exchanged after each turn */
+} CgOwn;
+
+typedef struct CgPlan { /* of a region */
+    CgPlace *place;     /* [n_value] */
+    CgOwn *own;         /* [n_node] of nodes with control */
     uint32_t n_slot;
     CgSlot *slot; /* [n_slot] */
     uint32_t n_late, cap_late, n_level;
@@ -94,8 +117,12 @@ typedef struct CgPlan {
     CgCopy *copy;
     int64_t *state_init; /* [n_state] in the weights; -1: zero */
 } CgPlan;
-bool cg_plan(CgModule *m, const CgKernels *k, CgPlan *ret); /* either way cg_plan_done */
-void cg_plan_done(CgPlan *p);
+/* Of the graph and of all that is nested in it; *ret_own: segments of their own so far. Either way
+ * cg_plan_done. */
+bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *ret_own);
+void cg_plan_done(CgRegion *r);
+/* A node that binds symbols to what only a run knows. */
+bool cg_binds(const ScNode *n);
 const ScTerm *cg_bytes(CgModule *m, const ScType *t); /* of a value */
 /* When all symbols of t are bound: 0, from the inputs' dims; k: after the k-th node that binds. */
 uint32_t cg_level(const CgPlan *p, const ScTerm *t);
@@ -122,9 +149,13 @@ typedef struct CgProgram {
     uint32_t n_sym;
     const char **sym;    /* [n_origin] all that are bound, first the n_sym of inputs' dims */
     const char **origin; /* [n_origin] "dimension 1 of input 'x'" */
-    uint32_t n_origin;
+    uint32_t n_origin, cap_sym, cap_origin;
     struct CgKnown *known; /* terms and their values */
     uint32_t n_known, cap_known;
+    struct CgKnown *log; /* [n_log] the same in the order in which they came */
+    uint32_t n_log, cap_log;
+    CgStage least;        /* what is written now is evaluated no earlier */
+    uint32_t *own_offset; /* [n_own] value: where in its segment the element of this turn lies */
     ScrtPlace *place;
     ScrtWho *who;
     uint32_t n_place, cap_place, n_who, cap_who;
@@ -144,6 +175,11 @@ enum { CG_VALUE_ZERO, CG_VALUE_THREADS, CG_VALUE_FIRST };
 uint32_t cg_new_value(CgProgram *p);
 bool cg_is_known(const CgProgram *p, const ScTerm *t);
 void cg_bind_symbol(CgProgram *p, const char *sym, uint32_t value, CgStage stage);
+/* Forgets what became known after cg_scope answered mark: steps that may not have run say it. */
+uint32_t cg_scope(const CgProgram *p);
+void cg_forget(CgProgram *p, uint32_t mark);
+/* Words that store value `from` in value `to`. */
+void cg_assign(CgProgram *p, uint32_t to, uint32_t from);
 /* The value of a term, whose words are written where they were not yet. A symbol that nothing
  * binds is an error at p->loc. */
 CgNum cg_value_of(CgProgram *p, const ScTerm *t);
@@ -153,7 +189,7 @@ CgNum cg_value_op(CgProgram *p, ScrtWord op, CgNum a, CgNum b); /* a new value *
 uint32_t cg_params(CgProgram *p, uint32_t n, const ScTerm *const *term);
 
 /* Writes the program; false with errors in cx. Either way cg_program_done. */
-bool cg_program(CgModule *m, const CgKernels *k, const CgPlan *plan, CgProgram *ret);
+bool cg_program(CgModule *m, const CgKernels *k, uint32_t n_own, CgProgram *ret);
 void cg_program_done(CgProgram *p);
 
 /* --- The model ------------------------------------------------------------------------------- */

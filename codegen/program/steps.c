@@ -3,25 +3,12 @@
  * the inputs' dims tell them; a run then allocates, runs the kernels one after another, copies.
  * Where a node binds symbols half way, what waited for them follows at once: guards, sizes, memory
  * in a segment of its own. That is a level. */
-#include "codegen/program/program.h"
+#include "codegen/program/steps_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { SHOWN_ORIGINS = 3 };
-
-typedef struct Writer {
-    CgProgram *p;
-    CgModule *m;
-    const CgKernels *k;
-    const CgPlan *plan;
-    ScrtPlace *slot;                     /* [n_slot] */
-    ScrtPlace *scratch, *scratch_thread; /* [1 + n_level] */
-    ScGuards guards;
-    uint32_t *guard_level, *value_level; /* [guards.n], [n_value] of the graph: of its bytes */
-    uint32_t *state_level;               /* [n_state] of its extents, the next one's too */
-    uint32_t level;                      /* that is written */
-} Writer;
 
 /* --- Who, for messages ----------------------------------------------------------------------- */
 
@@ -76,7 +63,7 @@ static void see_symbol(void *arg, const char *sym)
         }
 }
 
-static ScrtWho who_of_guard(CgProgram *p, const ScGuard *g)
+uint32_t cg_who_of_guard(CgProgram *p, const ScGuard *g)
 {
     ScArena *a = p->m->arena;
     Where w = {.p = p};
@@ -84,8 +71,8 @@ static ScrtWho who_of_guard(CgProgram *p, const ScGuard *g)
     sc_term_symbols(g->b, see_symbol, &w);
     const char *where = sc_strdup(a, sc_str_get(&w.text));
     sc_str_free(&w.text);
-    return (ScrtWho){node_text(a, g->loc), g->what, term_text(a, g->a),
-                     term_text(a, g->b),   where,   0};
+    return add_who(p, (ScrtWho){node_text(a, g->loc), g->what, term_text(a, g->a),
+                                term_text(a, g->b), where, 0});
 }
 
 /* --- Steps ----------------------------------------------------------------------------------- */
@@ -105,15 +92,22 @@ static void flush(CgProgram *p, CgStage stage)
     sc_buf_push(s->step, s->n_step, s->cap_step, eval);
 }
 
-static void step(CgProgram *p, CgStage stage, ScrtStep x)
+void cg_step(CgProgram *p, CgStage stage, ScrtStep x)
 {
     CgStream *s = &p->stream[stage];
     flush(p, stage);
     sc_buf_push(s->step, s->n_step, s->cap_step, x);
 }
 
+/* What was written before a label is evaluated before it. */
+uint32_t cg_here(CgProgram *p)
+{
+    flush(p, CG_RUN);
+    return p->stream[CG_RUN].n_step;
+}
+
 /* What is written from now on is blamed on loc. */
-static void blame(CgProgram *p, const ScLoc *loc)
+void cg_blame(CgProgram *p, const ScLoc *loc)
 {
     if (loc == p->loc)
         return;
@@ -122,7 +116,7 @@ static void blame(CgProgram *p, const ScLoc *loc)
     p->loc = loc;
 }
 
-static uint32_t add_place(CgProgram *p, ScrtPlace x)
+uint32_t cg_add_place(CgProgram *p, ScrtPlace x)
 {
     sc_buf_push(p->place, p->n_place, p->cap_place, x);
     return p->n_place - 1;
@@ -130,15 +124,17 @@ static uint32_t add_place(CgProgram *p, ScrtPlace x)
 
 /* --- Symbols --------------------------------------------------------------------------------- */
 
-static void bind_inputs(Writer *w)
+void cg_origin(CgProgram *p, const char *sym, const char *origin)
+{
+    sc_buf_push(p->sym, p->n_origin, p->cap_sym, sym);
+    p->n_origin--;
+    sc_buf_push(p->origin, p->n_origin, p->cap_origin, origin);
+}
+
+static void bind_inputs(CgWriter *w)
 {
     CgProgram *p = w->p;
-    const ScGraph *g = w->m->g;
-    uint32_t most = w->plan->n_late + g->n_state;
-    for (uint32_t i = 0; i < g->n_in; i++)
-        most += sc_type_of(g, g->in[i])->rank;
-    p->sym = sc_array(w->m->arena, const char *, most + 1);
-    p->origin = sc_array(w->m->arena, const char *, most + 1);
+    const ScGraph *g = w->r->g;
     for (uint32_t i = 0; i < g->n_in; i++) {
         const ScType *t = sc_type_of(g, g->in[i]);
         const char *name = g->value[g->in[i]].name;
@@ -147,17 +143,16 @@ static void bind_inputs(Writer *w)
                 continue;
             uint32_t v = cg_new_value(p);
             cg_bind_symbol(p, t->dim[d]->sym, v, CG_BIND);
-            step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_EXTENT, .a = v, .b = i, .c = d});
-            p->sym[p->n_sym] = t->dim[d]->sym;
-            p->origin[p->n_sym++] =
-                sc_printf(w->m->arena, "dimension %u of input '%s'", d, name ? name : "");
+            cg_step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_EXTENT, .a = v, .b = i, .c = d});
+            cg_origin(p, t->dim[d]->sym,
+                      sc_printf(w->m->arena, "dimension %u of input '%s'", d, name ? name : ""));
         }
     }
-    p->n_origin = p->n_sym;
+    p->n_sym = p->n_origin;
 }
 
 /* What no input has, states that grow have. */
-static void bind_states(Writer *w)
+static void bind_states(CgWriter *w)
 {
     CgProgram *p = w->p;
     const ScGraph *g = w->m->g;
@@ -167,23 +162,23 @@ static void bind_states(Writer *w)
             continue;
         uint32_t v = cg_new_value(p);
         cg_bind_symbol(p, s->grows, v, CG_BIND);
-        step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_STATE, .a = v, .b = i});
-        p->sym[p->n_origin] = s->grows;
-        p->origin[p->n_origin++] = sc_printf(w->m->arena, "dimension %u of state '%s'",
-                                             sc_state_axis(s, sc_type_of(g, s->past)), s->name);
+        cg_step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_STATE, .a = v, .b = i});
+        cg_origin(p, s->grows,
+                  sc_printf(w->m->arena, "dimension %u of state '%s'",
+                            sc_state_axis(s, sc_type_of(g, s->past)), s->name));
     }
 }
 
 /* Every input has the extents that its type says. */
-static void check_inputs(Writer *w)
+static void check_inputs(CgWriter *w)
 {
     CgProgram *p = w->p;
-    const ScGraph *g = w->m->g;
+    const ScGraph *g = w->r->g;
     uint32_t next = 0; /* the symbol that is bound next, in this order */
     for (uint32_t i = 0; i < g->n_in; i++) {
         const ScType *t = sc_type_of(g, g->in[i]);
         uint32_t who = 0;
-        blame(p, sc_def(g, g->in[i])->loc);
+        cg_blame(p, sc_def(g, g->in[i])->loc);
         for (uint32_t d = 0; d < t->rank; d++) {
             if (next < p->n_sym && t->dim[d]->kind == SC_T_SYM && t->dim[d]->sym == p->sym[next]) {
                 next++;
@@ -192,17 +187,17 @@ static void check_inputs(Writer *w)
             uint32_t want = cg_value(p, t->dim[d]);
             who = who ? who : add_who(p, (ScrtWho){.input = i});
             uint32_t is = cg_new_value(p);
-            step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_EXTENT, .a = is, .b = i, .c = d});
-            step(p, CG_BIND,
-                 (ScrtStep){
-                     .kind = SCRT_GUARD, .who = who, .a = SCRT_GUARD_EQUAL, .b = is, .c = want});
+            cg_step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_EXTENT, .a = is, .b = i, .c = d});
+            cg_step(p, CG_BIND,
+                    (ScrtStep){
+                        .kind = SCRT_GUARD, .who = who, .a = SCRT_GUARD_EQUAL, .b = is, .c = want});
         }
     }
 }
 
 /* --- Guards ---------------------------------------------------------------------------------- */
 
-static void need(Writer *w, ScGuardKind kind, const ScTerm *a, const ScTerm *b, const ScLoc *loc,
+static void need(CgWriter *w, ScGuardKind kind, const ScTerm *a, const ScTerm *b, const ScLoc *loc,
                  const char *what)
 {
     ScGuard g = {kind, a, b, loc, what};
@@ -211,7 +206,7 @@ static void need(Writer *w, ScGuardKind kind, const ScTerm *a, const ScTerm *b, 
 }
 
 /* Extents that meet in a broadcast are equal, or 1. */
-static void need_broadcast(Writer *w, const ScTerm *t, const ScLoc *loc)
+static void need_broadcast(CgWriter *w, const ScTerm *t, const ScLoc *loc)
 {
     for (uint32_t i = 0; i < t->n; i++) {
         need_broadcast(w, t->arg[i], loc);
@@ -221,7 +216,7 @@ static void need_broadcast(Writer *w, const ScTerm *t, const ScLoc *loc)
 }
 
 /* Indices are clamped to an axis, which must then have an element, unless there are no indices. */
-static void need_gather(Writer *w, const ScGraph *g, const ScNode *n, const ScLoc *loc)
+static void need_gather(CgWriter *w, const ScGraph *g, const ScNode *n, const ScLoc *loc)
 {
     ScCtx *cx = w->m->cx;
     const ScTerm *extent = sc_type_of(g, n->in[0])->dim[n->op->gather_axis(g, n)];
@@ -231,7 +226,7 @@ static void need_gather(Writer *w, const ScGraph *g, const ScNode *n, const ScLo
 }
 
 /* What values need of their extents, inside kernels too. */
-static void need_extents(Writer *w, const ScGraph *g, const ScLoc *loc)
+static void need_extents(CgWriter *w, const ScGraph *g, const ScLoc *loc)
 {
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         const ScNode *n = sc_def(g, v);
@@ -248,9 +243,9 @@ static void need_extents(Writer *w, const ScGraph *g, const ScLoc *loc)
     }
 }
 
-static void collect_guards(Writer *w)
+static void collect_guards(CgWriter *w)
 {
-    const ScGraph *g = w->m->g;
+    const ScGraph *g = w->r->g;
     for (uint32_t i = 0; i < g->n_guard; i++)
         sc_guards_add(&w->guards, &g->guard[i]);
     need_extents(w, g, NULL);
@@ -267,9 +262,9 @@ static void collect_guards(Writer *w)
 
 /* --- States ---------------------------------------------------------------------------------- */
 
-static void find_state_levels(Writer *w)
+static void find_state_levels(CgWriter *w)
 {
-    const ScGraph *g = w->m->g;
+    const ScGraph *g = w->r->g;
     w->state_level = sc_array(w->m->arena, uint32_t, g->n_state + 1);
     for (uint32_t i = 0; i < g->n_state; i++)
         for (int k = 0; k < 2; k++) {
@@ -283,37 +278,38 @@ static void find_state_levels(Writer *w)
 }
 
 /* States whose extents are told: they hold a value of these, or room is made for one. */
-static void use_states(Writer *w)
+static void use_states(CgWriter *w)
 {
     CgProgram *p = w->p;
-    const ScGraph *g = w->m->g;
+    const ScGraph *g = w->r->g;
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScState *s = &g->state[i];
         const ScType *t = sc_type_of(g, s->past), *next = sc_type_of(g, s->next);
         if (sc_type_const_dims(t, NULL) || w->state_level[i] != w->level)
             continue;
-        blame(p, sc_def(g, s->next)->loc);
+        cg_blame(p, sc_def(g, s->next)->loc);
         uint32_t after = s->grows ? cg_value(p, next->dim[sc_state_axis(s, t)]) : 0;
         uint32_t dims = cg_params(p, t->rank, t->dim);
-        step(p, CG_RUN, (ScrtStep){.kind = SCRT_STATE, .a = i, .b = dims, .c = after});
+        cg_step(p, CG_RUN, (ScrtStep){.kind = SCRT_STATE, .a = i, .b = dims, .c = after});
     }
 }
 
-static void write_guards(Writer *w)
+static void write_guards(CgWriter *w)
 {
     CgProgram *p = w->p;
     for (uint32_t i = 0; i < w->guards.n; i++) {
         const ScGuard *x = &w->guards.p[i];
         if (w->guard_level[i] != w->level)
             continue;
-        blame(p, x->loc);
+        cg_blame(p, x->loc);
         CgNum a = cg_value_of(p, x->a), b = cg_value_of(p, x->b);
-        step(p, a.stage > b.stage ? a.stage : b.stage,
-             (ScrtStep){.kind = SCRT_GUARD,
-                        .who = add_who(p, who_of_guard(p, x)),
-                        .a = x->kind,
-                        .b = a.value,
-                        .c = b.value});
+        CgStage stage = a.stage > b.stage ? a.stage : b.stage;
+        cg_step(p, stage > p->least ? stage : p->least,
+                (ScrtStep){.kind = SCRT_GUARD,
+                           .who = cg_who_of_guard(p, x),
+                           .a = x->kind,
+                           .b = a.value,
+                           .c = b.value});
     }
 }
 
@@ -366,14 +362,14 @@ static void next_place(CgProgram *p, uint32_t segment, Size *end, Size bytes, Sc
 }
 
 /* Scratch of the kernels whose scratch this level can size: shared, or of each thread. */
-static Size scratch(Writer *w, CgStage stage, bool of_thread)
+static Size scratch(CgWriter *w, CgStage stage, bool of_thread)
 {
     const ScTerm **bytes = sc_array(w->m->arena, const ScTerm *, w->k->n + 1);
     uint32_t n = 0;
     for (uint32_t i = 0; i < w->k->n; i++) {
         const CgKernel *k = &w->k->k[i];
         const ScTerm *t = of_thread ? k->f->scratch_thread : k->f->scratch;
-        if (!t)
+        if (!t || k->region != w->r)
             continue;
         bytes[n] = cg_actual(w->m, &k->formal, cg_round64(w->m, t));
         n += cg_level(w->plan, bytes[n]) == w->level;
@@ -381,21 +377,20 @@ static Size scratch(Writer *w, CgStage stage, bool of_thread)
     return largest(w->p, stage, n, bytes);
 }
 
-static CgNum whole(Writer *w, Size s)
+static CgNum whole(CgWriter *w, Size s)
 {
     CgNum c = cg_value_of(w->p, sc_term(w->m->cx, s.c));
     return add_size(w->p, (Size){s.n, 0}, (Size){c, 0}).n;
 }
 
 /* The slots of this level, then scratch, one after another in a segment. */
-static void lay_out_work(Writer *w)
+static void lay_out_work(CgWriter *w)
 {
     CgProgram *p = w->p;
-    const ScGraph *g = w->m->g;
-    CgStage stage = w->level ? CG_RUN : CG_BIND;
-    uint32_t segment = 1 + g->n_in + g->n_out + 2 * g->n_state + p->n_segment++;
+    CgStage stage = w->level ? CG_RUN : p->least;
+    uint32_t segment = cg_first_segment(w) + p->n_segment++;
     Size end = {0};
-    blame(p, NULL);
+    cg_blame(p, NULL);
     for (uint32_t i = 0; i < w->plan->n_slot; i++) {
         const CgSlot *s = &w->plan->slot[i];
         if (s->level == w->level)
@@ -406,12 +401,18 @@ static void lay_out_work(Writer *w)
     if (each.value)
         each = cg_value_op(p, SCRT_W_MUL, each, (CgNum){CG_VALUE_THREADS, CG_BIND});
     next_place(p, segment, &end, (Size){each, 0}, &w->scratch_thread[w->level]);
-    step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = segment, .b = whole(w, end).value});
+    cg_step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = segment, .b = whole(w, end).value});
 }
 
 /* --- A run ----------------------------------------------------------------------------------- */
 
-static ScrtPlace locate(const Writer *w, CgPlace at)
+uint32_t cg_first_segment(const CgWriter *w)
+{
+    const ScGraph *g = w->m->g;
+    return 1 + g->n_in + g->n_out + 2 * g->n_state;
+}
+
+ScrtPlace cg_locate(const CgWriter *w, CgPlace at)
 {
     const ScGraph *g = w->m->g;
     uint32_t in = 1, out = in + g->n_in, state = out + g->n_out, next = state + g->n_state;
@@ -427,27 +428,33 @@ static ScrtPlace locate(const Writer *w, CgPlace at)
         return (ScrtPlace){next + i, 0, 0};
     case CG_WORK:
         return w->slot[i];
+    case CG_ENTRY:
+        return cg_locate(w->around, w->around->plan->place[w->r->node->in[i]]);
+    case CG_OWN:
+        return (ScrtPlace){cg_first_segment(w) + i, w->p->own_offset[i], 0};
     default: /* the weights */
         return (ScrtPlace){0, 0, (int64_t)at.index};
     }
 }
 
 /* All values must be addressable, not only those that the runtime allocates. */
-static void check_sizes(Writer *w)
+static void check_sizes(CgWriter *w)
 {
-    const ScGraph *g = w->m->g;
+    const ScGraph *g = w->r->g;
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         if (w->value_level[v] != w->level)
             continue;
-        blame(w->p, sc_def(g, v)->loc);
+        cg_blame(w->p, sc_def(g, v)->loc);
         cg_value(w->p, cg_bytes(w->m, sc_type_of(g, v)));
     }
 }
 
-static void allocate_outputs(Writer *w)
+static void allocate_outputs(CgWriter *w)
 {
     CgProgram *p = w->p;
-    const ScGraph *g = w->m->g;
+    if (w->r->outer)
+        return;
+    const ScGraph *g = w->r->g;
     for (uint32_t i = 0; i < g->n_out; i++) {
         const ScType *t = sc_type_of(g, g->out[i]);
         if (w->value_level[g->out[i]] != w->level)
@@ -458,36 +465,37 @@ static void allocate_outputs(Writer *w)
             p->out_dims[i][d] = x.value | (x.stage == CG_RUN ? SCRT_LATE : 0);
         }
         uint32_t bytes = cg_value(p, cg_bytes(w->m, t));
-        step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = 1 + g->n_in + i, .b = bytes});
+        cg_step(p, CG_RUN, (ScrtStep){.kind = SCRT_ALLOC, .a = 1 + g->n_in + i, .b = bytes});
     }
 }
 
 /* All that the symbols bound so far tell, and that those before did not. */
-static void write_level(Writer *w)
+void cg_write_level(CgWriter *w)
 {
     write_guards(w);
     check_sizes(w);
     use_states(w);
     lay_out_work(w);
     allocate_outputs(w);
+    cg_allocate_leavings(w);
 }
 
 /* Where a kernel's scratch lies: in the segment whose level sizes it. */
-static ScrtPlace scratch_of(const Writer *w, const CgKernel *k, bool of_thread)
+static ScrtPlace scratch_of(const CgWriter *w, const CgKernel *k, bool of_thread)
 {
     const ScTerm *t = of_thread ? k->f->scratch_thread : k->f->scratch;
     uint32_t level = t ? cg_level(w->plan, cg_actual(w->m, &k->formal, cg_round64(w->m, t))) : 0;
     return of_thread ? w->scratch_thread[level] : w->scratch[level];
 }
 
-static void call_kernel(Writer *w, uint32_t index)
+static void call_kernel(CgWriter *w, uint32_t index)
 {
     CgProgram *p = w->p;
     const CgKernel *k = &w->k->k[index];
     const ScNode *n = k->node;
     if (k->f->alias)
         return;
-    blame(p, n->loc);
+    cg_blame(p, n->loc);
     const ScCall *call = k->f->call;
     ScrtStep s = {.kind = call ? SCRT_CALL : SCRT_KERNEL,
                   .a = index,
@@ -495,92 +503,101 @@ static void call_kernel(Writer *w, uint32_t index)
                   .c = p->n_place};
     if (call)
         s.who = add_who(p, (ScrtWho){.node = node_text(w->m->arena, n->loc)});
-    add_place(p, scratch_of(w, k, false));
-    add_place(p, scratch_of(w, k, true));
+    cg_add_place(p, scratch_of(w, k, false));
+    cg_add_place(p, scratch_of(w, k, true));
     for (uint32_t i = 0; i < n->n_in; i++) {
-        bool constant = sc_def(w->m->g, n->in[i])->op->flags & SC_CONST_OP;
-        add_place(p, constant ? (ScrtPlace){0, 0, (int64_t)k->weights[i]}
-                              : locate(w, w->plan->place[n->in[i]]));
+        bool constant = sc_def(w->r->g, n->in[i])->op->flags & SC_CONST_OP;
+        cg_add_place(p, constant ? (ScrtPlace){0, 0, (int64_t)k->weights[i]}
+                                 : cg_locate(w, w->plan->place[n->in[i]]));
     }
     for (uint32_t i = 0; i < n->n_out; i++)
-        add_place(p, locate(w, w->plan->place[n->first + i]));
+        cg_add_place(p, cg_locate(w, w->plan->place[n->first + i]));
     s.d = p->n_place - s.c;
     const ScTerm **param = sc_array(w->m->arena, const ScTerm *, k->f->n_term + 1);
     for (uint32_t i = 0; i < k->f->n_term; i++)
         param[i] = cg_actual(w->m, &k->formal, k->f->term[i]);
     s.e = cg_params(p, k->f->n_term, param);
     p->n_arg = s.d > p->n_arg ? s.d : p->n_arg;
-    step(p, CG_RUN, s);
+    cg_step(p, CG_RUN, s);
 }
 
 /* The symbols that n names become the elements of its operand. */
-static void bind_elements(Writer *w, const ScNode *n)
+static void bind_elements(CgWriter *w, const ScNode *n)
 {
     CgProgram *p = w->p;
     const ScAttr *as = sc_attr(n, 0);
-    const char *name = w->m->g->value[n->in[0]].name;
-    uint32_t from = add_place(p, locate(w, w->plan->place[n->in[0]]));
-    blame(p, n->loc);
+    const char *name = w->r->g->value[n->in[0]].name;
+    uint32_t from = cg_add_place(p, cg_locate(w, w->plan->place[n->in[0]]));
+    cg_blame(p, n->loc);
     for (uint32_t i = 0; i < as->n; i++) {
         uint32_t v = cg_new_value(p);
         cg_bind_symbol(p, as->ts[i]->sym, v, CG_RUN);
-        step(p, CG_RUN,
-             (ScrtStep){.kind = SCRT_BIND_ELEMENT,
-                        .a = v,
-                        .b = from,
-                        .c = i,
-                        .d = sc_type_of(w->m->g, n->in[0])->dtype});
-        p->sym[p->n_origin] = as->ts[i]->sym;
-        p->origin[p->n_origin++] =
-            sc_printf(w->m->arena, "element %u of '%s'", i, name ? name : "");
+        cg_step(p, CG_RUN,
+                (ScrtStep){.kind = SCRT_BIND_ELEMENT,
+                           .a = v,
+                           .b = from,
+                           .c = i,
+                           .d = sc_type_of(w->r->g, n->in[0])->dtype});
+        cg_origin(p, as->ts[i]->sym,
+                  sc_printf(w->m->arena, "element %u of '%s'", i, name ? name : ""));
     }
     w->level++;
-    write_level(w);
+    cg_write_level(w);
 }
 
-static void write_run(Writer *w)
+void cg_write_nodes(CgWriter *w)
 {
-    const ScGraph *g = w->m->g;
+    const ScGraph *g = w->r->g;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (n->op->flags & SC_BINDS)
+        if (n->op->control)
+            cg_write_control(w, i);
+        else if (n->op->flags & SC_BINDS)
             bind_elements(w, n);
         else if (n->op->lower.cls == SC_KERNEL)
-            call_kernel(w, w->k->of[i]);
+            call_kernel(w, w->r->of[i]);
     }
 }
 
-static void copy_results(Writer *w)
+void cg_copy_results(CgWriter *w)
 {
     CgProgram *p = w->p;
     for (uint32_t i = 0; i < w->plan->n_copy; i++) {
         const CgCopy *c = &w->plan->copy[i];
-        uint32_t bytes = cg_value(p, cg_bytes(w->m, sc_type_of(w->m->g, c->from)));
-        uint32_t from = add_place(p, locate(w, w->plan->place[c->from]));
-        uint32_t to = add_place(p, locate(w, c->to));
-        step(p, CG_RUN, (ScrtStep){.kind = SCRT_COPY, .a = from, .b = to, .c = bytes});
+        uint32_t bytes = cg_value(p, cg_bytes(w->m, sc_type_of(w->r->g, c->from)));
+        uint32_t from = cg_add_place(p, cg_locate(w, w->plan->place[c->from]));
+        uint32_t to = cg_add_place(p, cg_locate(w, c->to));
+        cg_step(p, CG_RUN, (ScrtStep){.kind = SCRT_COPY, .a = from, .b = to, .c = bytes});
     }
 }
 
-bool cg_program(CgModule *m, const CgKernels *k, const CgPlan *plan, CgProgram *ret)
+CgWriter cg_writer(CgProgram *p, const CgKernels *k, const CgRegion *r, const CgWriter *around)
 {
-    *ret = (CgProgram){.m = m, .n_value = CG_VALUE_FIRST};
-    Writer w = {.p = ret, .m = m, .k = k, .plan = plan};
-    w.slot = sc_array(m->arena, ScrtPlace, plan->n_slot + 1);
-    w.scratch = sc_array(m->arena, ScrtPlace, plan->n_level + 1);
-    w.scratch_thread = sc_array(m->arena, ScrtPlace, plan->n_level + 1);
+    CgModule *m = p->m;
+    CgWriter w = {.p = p, .m = m, .k = k, .r = r, .plan = r->plan, .around = around};
+    w.slot = sc_array(m->arena, ScrtPlace, r->plan->n_slot + 1);
+    w.scratch = sc_array(m->arena, ScrtPlace, r->plan->n_level + 1);
+    w.scratch_thread = sc_array(m->arena, ScrtPlace, r->plan->n_level + 1);
+    collect_guards(&w);
+    find_state_levels(&w);
+    return w;
+}
+
+bool cg_program(CgModule *m, const CgKernels *k, uint32_t n_own, CgProgram *ret)
+{
+    *ret = (CgProgram){.m = m, .n_value = CG_VALUE_FIRST, .n_segment = n_own};
     ret->out_dims = sc_array(m->arena, uint32_t *, m->g->n_out + 1);
+    ret->own_offset = sc_array(m->arena, uint32_t, n_own + 1);
+    CgWriter w = cg_writer(ret, k, k->region, NULL);
     add_who(ret, (ScrtWho){0});
     bind_inputs(&w);
     bind_states(&w);
     check_inputs(&w);
-    collect_guards(&w);
-    find_state_levels(&w);
-    write_level(&w);
-    write_run(&w);
-    copy_results(&w);
+    cg_write_level(&w);
+    cg_write_nodes(&w);
+    cg_copy_results(&w);
     for (CgStage s = 0; s < CG_STAGES; s++)
-        step(ret, s, (ScrtStep){.kind = SCRT_END});
+        cg_step(ret, s, (ScrtStep){.kind = SCRT_END});
     for (uint32_t i = 0; i < ret->stream[CG_RUN].n_step; i++) { /* one list of words, in the end */
         ScrtStep *x = &ret->stream[CG_RUN].step[i];
         x->a += x->kind == SCRT_EVAL ? ret->stream[CG_BIND].n_word : 0;
@@ -595,6 +612,7 @@ void cg_program_done(CgProgram *p)
         sc_buf_free(p->stream[s].step);
         sc_buf_free(p->stream[s].word);
     }
-    sc_buf_free(p->place);
-    sc_buf_free(p->who);
+    void *buf[] = {p->place, p->who, p->log, p->sym, p->origin};
+    for (size_t i = 0; i < sizeof buf / sizeof *buf; i++)
+        sc_buf_free(buf[i]);
 }

@@ -31,8 +31,25 @@ static void know(CgProgram *p, const void *key, uint32_t value, CgStage stage)
         p->known = table;
         p->cap_known = cap;
     }
-    *slot_of(p->known, p->cap_known, key) = (struct CgKnown){key, value, stage};
+    struct CgKnown k = {key, value, stage};
+    *slot_of(p->known, p->cap_known, key) = k;
     p->n_known++;
+    sc_buf_push(p->log, p->n_log, p->cap_log, k);
+}
+
+uint32_t cg_scope(const CgProgram *p)
+{
+    return p->n_log;
+}
+
+void cg_forget(CgProgram *p, uint32_t mark)
+{
+    if (p->n_log == mark)
+        return;
+    memset(p->known, 0, p->cap_known * sizeof *p->known);
+    p->n_log = p->n_known = mark;
+    for (uint32_t i = 0; i < mark; i++)
+        *slot_of(p->known, p->cap_known, p->log[i].key) = p->log[i];
 }
 
 uint32_t cg_new_value(CgProgram *p)
@@ -141,7 +158,7 @@ CgNum cg_value_of(CgProgram *p, const ScTerm *t)
     if (t->kind == SC_T_SYM)
         return unbound(p, t);
     uint32_t few[8], *value = t->n <= 8 ? few : sc_array(p->m->arena, uint32_t, t->n);
-    CgStage stage = CG_BIND;
+    CgStage stage = p->least;
     for (uint32_t i = 0; i < t->n; i++) {
         CgNum a = cg_value_of(p, t->arg[i]);
         value[i] = a.value;
@@ -159,9 +176,16 @@ uint32_t cg_value(CgProgram *p, const ScTerm *t)
     return cg_value_of(p, t).value;
 }
 
+void cg_assign(CgProgram *p, uint32_t to, uint32_t from)
+{
+    word_of(p, CG_RUN, SCRT_W_VALUE, from);
+    word_of(p, CG_RUN, SCRT_W_STORE, to);
+}
+
 CgNum cg_value_op(CgProgram *p, ScrtWord op, CgNum a, CgNum b)
 {
-    CgNum r = {cg_new_value(p), a.stage > b.stage ? a.stage : b.stage};
+    CgStage stage = a.stage > b.stage ? a.stage : b.stage;
+    CgNum r = {cg_new_value(p), stage > p->least ? stage : p->least};
     fold(p, r.stage, op, 2, (uint32_t[]){a.value, b.value});
     word_of(p, r.stage, SCRT_W_STORE, r.value);
     return r;
@@ -174,7 +198,7 @@ uint32_t cg_params(CgProgram *p, uint32_t n, const ScTerm *const *term)
 {
     uint32_t *v = sc_array(p->m->arena, uint32_t, n + 1);
     bool in_order = true;
-    CgStage stage = CG_BIND;
+    CgStage stage = p->least;
     for (uint32_t i = 0; i < n; i++) {
         CgNum x = cg_value_of(p, term[i]);
         v[i] = x.value;

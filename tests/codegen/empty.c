@@ -39,8 +39,7 @@ START_TEST(rows)
 {
     const ScOp *op = sc_op_table[_i];
     bool made = op->lower.cls != SC_NO_LOWERING || op->expand;
-    if (!made || op->lower.cls == SC_SOURCE || op->lower.cls == SC_KERNEL ||
-        op->flags & SC_REBALANCES)
+    if (!made || op->lower.cls == SC_SOURCE || op->n_sub || op->flags & SC_REBALANCES)
         return;
     for (uint32_t zero = 0; zero < RANK; zero++) {
         ScCtx *cx = sc_ctx_new();

@@ -109,9 +109,10 @@ static const char *draw(Case *c, uint64_t *r)
 static void keep_operand(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
 {
     Case *c = arg;
-    const ScNode *n = &g->node[find_node(g, c->op)];
     size_t bytes;
-    (void)depth;
+    if (depth > 0)
+        return;
+    const ScNode *n = &g->node[find_node(g, c->op)];
     for (uint32_t i = 0; i < n->n_in; i++)
         if (n->in[i] == v && !c->in[i].data) {
             c->in[i] = *t;
@@ -146,7 +147,11 @@ static const char *isolate(Case *c, const ScNode *n)
         const ScValue *v = &c->drawn->value[n->in[i]];
         in[i] = n->in[i] == SC_ABSENT ? SC_ABSENT : sc_input(&b, NULL, v->type, v->exp);
     }
-    sc_node(&b, c->op, n->attr, NULL, n->n_in, in, n->n_out, out);
+    ScGraph *sub[2] = {NULL};
+    ck_assert_uint_le(n->op->n_sub, 2);
+    for (uint32_t i = 0; i < n->op->n_sub; i++)
+        sub[i] = sc_graph_clone(n->sub[i]);
+    sc_node(&b, c->op, n->attr, sub, n->n_in, in, n->n_out, out);
     for (uint32_t i = 0; i < n->n_out; i++) {
         sc_set_exp(&b, out[i], c->drawn->value[n->first + i].exp);
         sc_output(&b, NULL, out[i]);

@@ -23,7 +23,7 @@ static const char *check_parts(const ScOp *op, const ScSchema *s)
         return say("%s: has no inference", op->name);
     if (!sc_op_described(op))
         return say("%s: has not the descriptor of its class", op->name);
-    if (op->lower.cls == SC_KERNEL || op->lower.cls == SC_SOURCE)
+    if (op->lower.cls == SC_KERNEL || op->lower.cls == SC_SOURCE || op->control)
         return NULL;
     if (!op->eval && !op->expand) /* with neither it would be for shapes only, and fold away */
         return say("%s: has no evaluation", op->name);
