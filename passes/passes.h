@@ -145,6 +145,19 @@ ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_layout(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
+/* --- States ---------------------------------------------------------------------------------- */
+
+/* An exported pair: output `out` is the next value of input `in`. In both names a * stands for the
+ * same text, so that one rule is said of every layer. */
+typedef struct ScStateRule {
+    const char *out, *in;
+} ScStateRule;
+/* g with states, of the inputs' names, for these pairs: they leave the signature. Where the shapes
+ * differ in one extent, a symbol alone in the input's, the state grows along it, from 0 up to
+ * capacity. NULL with SC_E_STATE in cx. */
+ScGraph *sc_make_states(ScCtx *cx, const ScGraph *g, uint32_t n, const ScStateRule *rule,
+                        int64_t capacity);
+
 /* --- The pipeline ---------------------------------------------------------------------------- */
 
 /* fold, simplify, raise, scalify, quantize, settle, expand, fuse: stages have the names of their

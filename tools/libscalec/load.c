@@ -240,6 +240,17 @@ bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, Scalec
     return g != NULL;
 }
 
+bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule *rule,
+                        int64_t capacity)
+{
+    ScGraph *g = n ? sc_make_states(cx, m->graph, n, rule, capacity) : m->graph;
+    if (g == m->graph)
+        return true;
+    sc_graph_free(m->graph);
+    m->graph = g;
+    return g != NULL;
+}
+
 /* --- Text out --------------------------------------------------------------------------------- */
 
 static const ScNode *named_const(const ScGraph *g, uint32_t i)

@@ -25,6 +25,10 @@ typedef struct ScalecModel {
  * opt (NULL: none) as for sc_import; its dir is set here. */
 bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret);
 
+/* Makes states of the model's pairs of inputs and outputs: see sc_make_states. */
+bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule *rule,
+                        int64_t capacity);
+
 /* Writes a text graph, then tail (comments), to path ("-": standard output), and to PATH.npz the
  * named constants that no model file has (folded ones), if there are any and path is a file. */
 bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const char *tail,

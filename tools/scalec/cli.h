@@ -33,6 +33,8 @@ typedef struct Cli {
     ScalecSampleOptions sample; /* image and shape */
     int64_t *dim_value;
     uint32_t n_dim_value, cap_dim_value;
+    ScStateRule *state;
+    uint32_t n_state, cap_state, state_capacity;
     CliWatch *watch;
     ScalecSummary given, last; /* of the graph that was given, and of the last one of no kernels */
     ScStr dumped; /* what --dump-after printed, for standard output once all went well */

@@ -67,7 +67,7 @@ bool cli_load(Cli *cli, ScalecModel *ret)
                            .dim_value = cli->dim_value,
                            .every_node = cli->verbose || cli->json};
     if (scalec_load(cli->cx, cli->args.item[0], &opt, ret))
-        return true;
+        return scalec_make_states(cli->cx, ret, cli->n_state, cli->state, cli->state_capacity);
     for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++) /* loading takes no inputs but --dim */
         cli->usage |= sc_diag(cli->cx, i)->id == SC_E_INPUT;
     return false;

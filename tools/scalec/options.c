@@ -34,6 +34,8 @@ typedef enum OptId {
     O_CALIBRATE,
     O_SAVE_STATS,
     O_DIM,
+    O_STATE,
+    O_STATE_CAPACITY,
     O_CPU,
     O_TARGET,
     O_DISABLE,
@@ -86,6 +88,12 @@ const CliOption cli_options[] = {
     [O_SAVE_STATS] = {"save-stats", "FILE", "write what --calibrate or the probe measured", 0,
                       MODEL},
     [O_DIM] = {"dim", "NAME=N", "give a symbolic dimension a size; may be repeated", 0, MODEL},
+    [O_STATE] = {"state", "OUT=IN",
+                 "keep input IN in the program: output OUT is its next value; * stands for the "
+                 "same text in both; may be repeated",
+                 0, MODEL},
+    [O_STATE_CAPACITY] = {"state-capacity", "N",
+                          "the most that such a state grows to; 2048 by default", 0, MODEL},
     [O_CPU] = {"cpu", "CPU", "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name", 0,
                COMPILE | DUMP, .hint = "native x86-64-v2 x86-64-v3 x86-64-v4"},
     [O_TARGET] = {"target", "TRIPLE", "LLVM target triple; the host's by default", 0,
@@ -256,6 +264,23 @@ static bool dim_arg(Cli *cli, const char *text)
     return true;
 }
 
+static bool state_arg(Cli *cli, const char *text)
+{
+    const char *eq = strchr(text, '=');
+    if (!eq || eq == text || !eq[1] || strchr(eq + 1, '=')) {
+        cli_misuse(cli, "--state: \"%s\" is not OUT=IN", text);
+        return false;
+    }
+    ScStateRule r = {sc_intern_n(cli->cx, text, (size_t)(eq - text)), sc_intern(cli->cx, eq + 1)};
+    const char *a = strchr(r.out, '*'), *b = strchr(r.in, '*');
+    if (!a != !b || (a && (strchr(a + 1, '*') || strchr(b + 1, '*')))) {
+        cli_misuse(cli, "--state: \"%s\" has not one * on either side", text);
+        return false;
+    }
+    sc_buf_push(cli->state, cli->n_state, cli->cap_state, r);
+    return true;
+}
+
 static ScScales scales_of(const char *text)
 {
     return *text == 'c'     ? SC_SCALES_CALIBRATE
@@ -381,6 +406,8 @@ static bool set(Cli *cli, OptId id, const char *arg)
         cli->scales_given = true, cli->opt.scales = scales_of(arg);
     else if (id == O_DIM)
         return dim_arg(cli, arg);
+    else if (id == O_STATE)
+        return state_arg(cli, arg);
     else if (id == O_DISABLE)
         sc_buf_push(cli->disable.item, cli->disable.n, cli->disable.cap, arg);
     else if (id == O_INPUT)
@@ -399,6 +426,8 @@ static bool set(Cli *cli, OptId id, const char *arg)
         cli->opt.embed_limit = v ? v : 1;
     else if (id == O_THREADS)
         cli->threads = (uint32_t)v;
+    else if (id == O_STATE_CAPACITY)
+        cli->state_capacity = (uint32_t)v;
     else if (id == O_TOP)
         cli->top = (uint32_t)v;
     else if (id == O_REPEAT)
@@ -553,6 +582,7 @@ bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
     Words w = {argv + 1, argv + argc};
     bool help = false, ok = true, options = true;
     *ret_status = EXIT_USAGE;
+    cli->state_capacity = 2048;
     cli->rtol = 1e-3;
     cli->atol = 1e-5;
     while (ok && !help && w.at < w.end) {
@@ -589,6 +619,7 @@ void cli_free(Cli *cli)
     sc_buf_free(cli->shape.item);
     sc_buf_free(cli->disable.item);
     sc_buf_free(cli->dim_name.item);
+    sc_buf_free(cli->state);
     sc_buf_free(cli->dim_value);
     sc_str_free(&cli->dumped);
 }
