@@ -110,9 +110,10 @@ static void low_text(const ScalecSummary *s, ScStr *out)
             sc_str_addf(out, "%s%s beside wider operands in %u", out->n ? ", " : "", type,
                         s->low[i].some);
     }
-    if (s->n_product)
-        sc_str_addf(out, "%s of %u matmuls and convolutions", s->n_low ? "" : "nothing stored low",
-                    s->n_product);
+    if (s->n_low)
+        sc_str_addf(out, " of %u matmuls and convolutions", s->n_product);
+    else if (s->n_product)
+        sc_str_addf(out, "none of %u matmuls and convolutions stored low", s->n_product);
 }
 
 static json_t *summary_json(const Cli *cli, const ScObject *o)
