@@ -125,6 +125,7 @@ extern const ImAdapter im_pick_adapters[];
 extern const ImAdapter im_control_adapters[];
 extern const ImAdapter im_transposed_adapters[];
 extern const ImAdapter im_scatter_adapters[];
+extern const ImAdapter im_select_adapters[];
 extern const ImAdapter im_recurrent_adapters[];
 extern const ImAdapter im_fused_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes

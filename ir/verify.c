@@ -290,6 +290,8 @@ static bool check_types(Check *c, const ScNode *n)
         name[i] = v->name ? v->name : "";
         content[i] = v->content;
     }
+    for (uint32_t i = n->n_in; i < n->n_in + SC_MAX_IN; i++)
+        in[i] = sc_type_absent(c->cx);
     ScInfer infer = {.cx = c->cx,
                      .loc = n->loc,
                      .op = n->op,

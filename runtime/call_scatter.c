@@ -133,3 +133,43 @@ ScrtStatus scrt_call_scatter_nd(ScrtArgs *a, const char **ret_why)
                      update + (size_t)i * bytes);
     return SCRT_OK;
 }
+
+/* --- A stretch along an axis, where each sample says it begins -------------------------------- */
+
+static int64_t begin_of(const ScrtArgs *a, int64_t sample)
+{
+    return a->n_in > 2 && a->t[2].dtype ? scrt_index(&a->t[2], sample) : 0;
+}
+
+/* Operands: cache, update, where it begins (absent: at 0). param: the axis, which is not the first;
+ * whether it goes on at the start where the axis ends. The update is no longer than the axis. */
+ScrtStatus scrt_call_tensor_scatter(ScrtArgs *a, const char **ret_why)
+{
+    const ScrtTensor *x = &a->t[0], *u = &a->t[1];
+    uint32_t axis = (uint32_t)a->param[0];
+    bool turns = a->param[1];
+    int64_t extent = x->dims[axis], length = u->dims[axis], samples = x->dims[0];
+    int64_t each = product(x, 1, axis);
+    size_t bytes = (size_t)product(x, axis + 1, x->rank) * size_of(x);
+    const char *from = u->data;
+    char *out = a->out->data;
+    for (int64_t i = 0; i < samples; i++) {
+        int64_t at = begin_of(a, i);
+        if (!turns && (at < 0 || at > extent - length)) {
+            *ret_why = "an update would lie outside the cache";
+            return SCRT_E_DATA;
+        }
+    }
+    begin(a);
+    for (int64_t row = 0; row < samples * each && length && bytes; row++) {
+        int64_t at = begin_of(a, row / each) % extent;
+        at += at < 0 ? extent : 0;
+        int64_t n = extent - at < length ? extent - at : length; /* up to the end of the axis */
+        char *to = out + (size_t)(row * extent) * bytes;
+        scrt_combine(SCRT_COMBINE_NONE, SCRT_U8, n * (int64_t)bytes, to + (size_t)at * bytes, from);
+        scrt_combine(SCRT_COMBINE_NONE, SCRT_U8, (length - n) * (int64_t)bytes, to,
+                     from + (size_t)n * bytes);
+        from += (size_t)length * bytes;
+    }
+    return SCRT_OK;
+}

@@ -377,3 +377,108 @@ const ScOp sc_op_scatter_nd_mul = {
     .eval = eval_nd,
     .domain = {.make = make_scatter_nd_mul},
 };
+
+/* --- tensor_scatter -------------------------------------------------------------------------- */
+
+enum { T_AXIS, MODE };
+enum { CACHE, UPDATE, BEGIN };
+
+static bool circular(const ScAttr *attr)
+{
+    return strcmp(attr[MODE].s, "circular") == 0;
+}
+
+static bool infer_stretch(ScInfer *in)
+{
+    const ScType *x = in->in[CACHE], *u = in->in[UPDATE], *at = in->in[BEGIN];
+    uint32_t axis;
+    if (!circular(in->attr) && strcmp(in->attr[MODE].s, "linear") != 0)
+        return sc_infer_fail(in, SC_E_ATTRIBUTE, "mode \"%s\"", in->attr[MODE].s);
+    if (!sc_axis(in, in->attr[T_AXIS].i, x->rank, &axis))
+        return false;
+    if (axis == 0 || u->rank != x->rank || (at->kind == SC_TYPE_TENSOR && at->rank != 1))
+        return sc_infer_fail(in, SC_E_RANK, "axis %u of ranks %u and %u", axis, x->rank, u->rank);
+    if (u->dtype != x->dtype)
+        return sc_infer_fail(in, SC_E_TYPE, "the update must have the type of the cache");
+    for (uint32_t d = 0; d < x->rank; d++)
+        if (d != axis &&
+            !sc_require_equal(in, x->dim[d], u->dim[d], "extents of the cache and the update"))
+            return false;
+    if (at->kind == SC_TYPE_TENSOR &&
+        !sc_require_equal(in, at->dim[0], x->dim[0], "samples, and where their updates begin"))
+        return false;
+    return sc_require_at_most(in, u->dim[axis], x->dim[axis], "the update's length, the cache's") &&
+           answer(in);
+}
+
+static bool eval_stretch(ScEval *e)
+{
+    const ScrtTensor *x = e->in[CACHE], *u = e->in[UPDATE];
+    const ScrtTensor *at = BEGIN < e->n->n_in ? e->in[BEGIN] : NULL;
+    uint32_t axis = sc_ops_axis(sc_attr(e->n, T_AXIS)->i, x->rank);
+    int64_t idx[SCRT_MAX_RANK] = {0}, stride[SCRT_MAX_RANK], step = 1, n = scrt_count(u);
+    for (uint32_t d = x->rank; d-- > 0; step *= x->dims[d])
+        stride[d] = step;
+    copy_data(e);
+    for (int64_t k = 0; at && !circular(e->n->attr) && k < x->dims[0]; k++) {
+        int64_t begin = scrt_load_int(at->dtype, at->data, (size_t)k);
+        if (begin < 0 || begin > x->dims[axis] - u->dims[axis])
+            return sc_fail(e->cx, e->n->loc, SC_E_INPUT, "an update at %lld", (long long)begin);
+    }
+    for (int64_t i = 0; i < n; i++, sc_ops_next(u->rank, u->dims, idx)) {
+        int64_t begin = at ? scrt_load_int(at->dtype, at->data, (size_t)idx[0]) : 0;
+        begin = (begin % x->dims[axis] + x->dims[axis]) % x->dims[axis];
+        int64_t to = sc_ops_at(x->rank, idx, stride) - idx[axis] * stride[axis];
+        sc_ops_move(&e->out[0], to + (begin + idx[axis]) % x->dims[axis] * stride[axis], u, i);
+    }
+    return true;
+}
+
+static void call_stretch(const ScGraph *g, const ScNode *n, ScCall *ret)
+{
+    ret->callee = SCRT_CALLEE_TENSOR_SCATTER;
+    ret->param[ret->n_param++] =
+        sc_term(g->cx, sc_ops_axis(sc_attr(n, T_AXIS)->i, sc_type_of(g, n->in[CACHE])->rank));
+    ret->param[ret->n_param++] = sc_term(g->cx, circular(n->attr));
+    ret->in_place = CACHE;
+}
+
+static uint32_t make_tensor_scatter(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    int64_t dims[SCRT_MAX_RANK], small[SCRT_MAX_RANK], begin[5];
+    uint32_t rank = sc_ops_shape(r, 2, 4, dims), axis = sc_ops_pick(r, 1, rank - 1);
+    bool turns = sc_ops_pick(r, 0, 1);
+    memcpy(small, dims, sizeof small);
+    small[axis] = sc_ops_pick(r, 0, (uint32_t)dims[axis]);
+    for (int64_t i = 0; i < dims[0]; i++)
+        begin[i] = turns ? (int64_t)sc_ops_pick(r, 0, 20) - 10
+                         : sc_ops_pick(r, 0, (uint32_t)(dims[axis] - small[axis]));
+    ScVal in[] = {sc_ops_input(b, "x", SCRT_F32, rank, dims),
+                  sc_ops_input(b, "u", SCRT_F32, rank, small),
+                  sc_ops_pick(r, 0, 3) ? sc_const_i64(b, (uint32_t)dims[0], begin) : SC_ABSENT};
+    ret_out[0] = sc_node1(b, &sc_op_tensor_scatter,
+                          SC_ATTRS(SC_INT(axis), SC_STR(turns ? "circular" : "linear")), 3, in);
+    return 1;
+}
+
+const ScOp sc_op_tensor_scatter = {
+    .name = "tensor_scatter",
+    .doc = "a cache with an update written along an axis from where each sample says",
+    .onnx = {"", "TensorScatter", 24},
+    .in = "past_cache: any, update: any, write_indices?: int",
+    .out = "present_cache: any",
+    .attr = {{.name = "axis", .kind = SC_A_INT, .def = SC_INT(-2), .doc = "not the first"},
+             {.name = "mode",
+              .kind = SC_A_STR,
+              .def = {.kind = SC_A_STR, .s = "linear"},
+              .doc = "linear; circular: goes on at the start"}},
+    .n_attr = 2,
+    .flags = SC_ANY_THROUGH,
+    .infer = infer_stretch,
+    .scale = "a..., a..., _ -> a",
+    .growth = sc_ops_grow_pick,
+    .lower = {SC_CALL},
+    .call = call_stretch,
+    .eval = eval_stretch,
+    .domain = {.make = make_tensor_scatter},
+};

@@ -3,6 +3,7 @@
  * data may not say; where they work in place. */
 #include "tests/codegen/compiled.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,6 +146,94 @@ START_TEST(in_place)
 }
 END_TEST
 
+/* --- Order, and sizes that data decides ------------------------------------------------------- */
+
+START_TEST(order_of_every_type)
+{
+    char text[1024];
+    const char *t = types[_i];
+    if (strcmp(t, "bool") == 0)
+        return;
+    snprintf(text, sizeof text,
+             "graph @g(%%x: %s[n,7,3]) -> (%%a, %%b, %%c, %%d, %%e, %%f, %%g, %%h) {\n"
+             "  %%a, %%b = topk %%x {k = [4], axis = 1} : %s[n,4,3], i64[n,4,3]\n"
+             "  %%c, %%d = topk %%x {k = [n], axis = 0, largest = 0} : %s[n,7,3], i64[n,7,3]\n"
+             "  %%e, %%f, %%g, %%h = unique %%x {axis = 1} : i64[7], i64[7], i64[7], u64[]\n"
+             "}\n",
+             t, t, t);
+    sct_everywhere(text, -3, 3, exact, SIZES(0, 1, 40));
+}
+END_TEST
+
+/* Counted, bound, found: positions are an input of what comes next. Truth values, too. */
+START_TEST(positions_of_every_type)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "graph @g(%%x: %s[n,5], %%v: f32[5,n]) -> (%%y, %%z) {\n"
+             "  %%1 = cast %%x : bool[n,5]\n"
+             "  %%2 = cast %%1 : u64[n,5]\n"
+             "  %%3 = reduce_sum %%2 {axes = [0,1], keepdims = 0} : u64[]\n"
+             "  %%4 = bind %%3 {as = [k]} : u64[]\n"
+             "  %%y = nonzero %%x {count = [k]} : i64[2,k]\n"
+             "  %%5 = transpose %%y {perm = [1,0]} : i64[k,2]\n"
+             "  %%6 = slice %%5 {starts = [1], ends = [2], axes = [1]} : i64[k,1]\n"
+             "  %%7 = reshape %%6 {shape = [k]} : i64[k]\n"
+             "  %%8 = gather %%v, %%7 : f32[k,n]\n"
+             "  %%z = relu %%8 : f32[k,n]\n"
+             "}\n",
+             types[_i]);
+    sct_everywhere(text, -1, 1, exact, SIZES(0, 1, 23));
+}
+END_TEST
+
+/* A NaN comes first among the largest and last among the smallest; zeros of both signs are one
+ * number; of equals the first comes first, and its bits stay. */
+START_TEST(order_of_what_is_no_number)
+{
+    SctModel m =
+        sct_compile("graph @g(%x: f32[n]) -> (%a, %b, %c, %d, %e, %f, %g, %h) {\n"
+                    "  %a, %b = topk %x {k = [n]} : f32[n], i64[n]\n"
+                    "  %c, %d = topk %x {k = [n], largest = 0} : f32[n], i64[n]\n"
+                    "  %e, %f, %g, %h = unique %x {axis = 0} : i64[n], i64[n], i64[n], u64[]\n"
+                    "}\n",
+                    "native", NULL);
+    float x[] = {0, NAN, -INFINITY, -0.0f, 2, -NAN, INFINITY, 2};
+    static const int64_t down[] = {1, 5, 6, 4, 7, 0, 3, 2}, up[] = {2, 0, 3, 4, 7, 6, 1, 5};
+    static const int64_t group[] = {1, 4, 0, 1, 2, 4, 3, 2};
+    ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {8}, .data = x};
+    ScrtTensor *out = sct_run(&m, 1, &in);
+    ck_assert_mem_eq(out[1].data, down, sizeof down);
+    ck_assert_mem_eq(out[3].data, up, sizeof up);
+    ck_assert_mem_eq(out[5].data, group, sizeof group);
+    ck_assert_uint_eq(*(uint64_t *)out[7].data, 5);
+    ck_assert(signbit(((float *)out[2].data)[2]) && !signbit(((float *)out[2].data)[1]));
+    sct_free(out, 8);
+    sct_compare_on(&m, &in, exact);
+    sct_close(&m);
+}
+END_TEST
+
+/* A count that is not true ends the run with the node's name: nothing is written beyond it. */
+START_TEST(a_wrong_count)
+{
+    SctModel m = sct_compile("graph @g(%x: f32[4]) -> (%y) {\n"
+                             "  %y = nonzero %x {count = [3]} : i64[1,3] from \"find\"\n"
+                             "}\n",
+                             "native", NULL);
+    float x[] = {1, 0, 2, 0};
+    for (int i = 0; i < 2; i++) {
+        ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {4}, .data = x}, out = {0};
+        char error[512];
+        ck_assert_int_eq(run_with(&m, &in, &out, error), SCRT_E_DATA);
+        ck_assert_msg(strstr(error, "\"find\": the elements that are not zero") != NULL, "%s",
+                      error);
+        x[1] = x[3] = 1; /* too few, then too many */
+    }
+    sct_close(&m);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("codegen-call");
@@ -153,6 +242,10 @@ int main(void)
     tcase_add_test(t, axes);
     tcase_add_test(t, an_index_outside);
     tcase_add_test(t, in_place);
+    tcase_add_loop_test(t, order_of_every_type, 0, N_TYPE);
+    tcase_add_loop_test(t, positions_of_every_type, 0, N_TYPE);
+    tcase_add_test(t, order_of_what_is_no_number);
+    tcase_add_test(t, a_wrong_count);
     suite_add_tcase(s, t);
     return sct_main("codegen-call", s);
 }

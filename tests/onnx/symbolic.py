@@ -162,6 +162,67 @@ CASES = {
         loss, log = SoftmaxCrossEntropyLoss<ignore_index = 2>(x, at, s)
         """,
         lambda k: [f32(k, 6, k + 2), f32(6), f32(6), RNG.integers(0, 6, (k, k + 2))]),
+    "scattered": (
+        "(float[n,4] x, float[n,3] u, int64[n,3] at, int64[m,1] row, float[m,4] rows) => (float[n,4] put, float[n,4] added, float[n,4] scaled, float[n,4] high,"
+        " float[n,4] first, float[n,4] put_rows, float[n,4] added_rows, float[n,4] scaled_rows, float[n,4] low_rows)",
+        """
+        last = ScatterElements<axis = 1>(x, at, u)
+        put = Neg(last)
+        added = ScatterElements<axis = -1, reduction = "add">(x, at, u)
+        scaled = ScatterElements<axis = 1, reduction = "mul">(x, at, u)
+        high = ScatterElements<axis = 1, reduction = "max">(x, at, u)
+        zero = Constant<value = int64[1] {0}>()
+        one = Constant<value = int64[1] {1}>()
+        part = Slice(rows, zero, one, one)
+        first = ScatterElements<axis = 0>(x, row, part)
+        put_rows = ScatterND(x, row, rows)
+        twice = Relu(x)
+        added_rows = ScatterND<reduction = "add">(twice, row, rows)
+        scaled_rows = ScatterND<reduction = "mul">(x, row, rows)
+        low_rows = ScatterND<reduction = "min">(x, row, rows)
+        """,
+        lambda k: [f32(k, 4), f32(k, 3), np.argsort(f32(k, 4), axis=1)[:, :3] - 4, RNG.permutation(k)[:k - 1, None] - 1,
+                   f32(k - 1, 4)]),
+    "found": (
+        "(float[a,b] x, bool[c] keep, int64[1] k, float[b,5] w) => (int64[2,p] at, float[p] picked, int64[2] extents,"
+        " float[p,2] wide, float[q,b] kept, float[r] flat, float[s] values, int64[s] first, int64[n] inverse,"
+        " int64[s] counts, float[t,b] rows, int64[t] row_first, float[a,v] high, int64[a,v] high_at, float[v,b] low,"
+        " float[q,5] product)",
+        """
+        positive = Relu(x)
+        at = NonZero(positive)
+        tuples = Transpose<perm = [1, 0]>(at)
+        picked = GatherND(x, tuples)
+        extents = Shape(at)
+        column = Constant<value = int64[2] {-1, 1}>()
+        twice = Constant<value = int64[2] {1, 2}>()
+        tall = Reshape(picked, column)
+        wide = Tile(tall, twice)
+        kept = Compress<axis = 0>(x, keep)
+        flat = Compress(x, keep)
+        product = MatMul(kept, w)
+        whole = Round(x)
+        values, first, inverse, counts = Unique<sorted = 0>(whole)
+        sign = Sign(x)
+        rows, row_first = Unique<axis = 0>(sign)
+        high, high_at = TopK(x, k)
+        low, low_at = TopK<axis = 0, largest = 0>(x, k)
+        """,
+        lambda k: [f32(k, k + 2), f32(k) > 0, np.array([(k + 1) // 2]), f32(k + 2, 5)]),
+    "boxes": (
+        "(float[i,n,4] boxes, float[i,c,n] scores, int64[1] most, float[1] iou, float[1] least) =>"
+        " (int64[p,3] chosen, int64[q,3] all_but, float[p,4] kept)",
+        """
+        chosen = NonMaxSuppression(boxes, scores, most, iou, least)
+        two = Constant<value = int64 {2}>()
+        loose = Constant<value = float {0.8}>()
+        all_but = NonMaxSuppression<center_point_box = 1>(boxes, scores, two, loose)
+        of = Constant<value = int64[2] {0, 2}>()
+        tuples = Gather<axis = 1>(chosen, of)
+        kept = GatherND(boxes, tuples)
+        """,
+        lambda k: [np.concatenate([c := RNG.uniform(0, 3, (2, 3 * k, 2)), c + 1], 2).astype(np.float32), f32(2, 3, 3 * k),
+                   np.array([k]), np.array([0.3], np.float32), np.array([-0.5], np.float32)]),
 }
 
 
