@@ -409,6 +409,49 @@ static bool operands(Import *im, const Onnxpb__Node *pb, const ScLoc *loc, ScVal
     return true;
 }
 
+typedef struct Unknown { /* dimensions of the model that operands depend on */
+    Import *im;
+    uint32_t n;
+    const char *sym[4];
+} Unknown;
+
+static void see_unknown(void *arg, const char *sym)
+{
+    Unknown *u = arg;
+    ScStr known = {0};
+    for (uint32_t i = 0; i < u->n; i++)
+        if (u->sym[i] == sym)
+            return;
+    if (u->n < 4 && has_symbol(u->im, sym, &known))
+        u->sym[u->n++] = sym;
+    sc_str_free(&known);
+}
+
+/* Where something had to be known and is not, says which --dim would decide more. */
+static void advise(const ImNode *n)
+{
+    ScCtx *cx = n->im->cx;
+    const ScDiag *d = sc_diag(cx, sc_n_diags(cx) - 1);
+    Unknown u = {.im = n->im};
+    if (d->id != SC_E_DYNAMIC || d->loc != n->loc)
+        return;
+    for (uint32_t i = 0; i < d->n_note; i++)
+        if (strstr(d->note[i], "--dim"))
+            return;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScValue *v = sc_built(&n->im->b, n->in[i]);
+        for (uint32_t k = 0; v->type->kind == SC_TYPE_TENSOR && k < v->type->rank; k++)
+            sc_term_symbols(v->type->dim[k], see_unknown, &u);
+    }
+    ScStr names = {0};
+    for (uint32_t i = 0; i < u.n; i++)
+        sc_str_addf(&names, "%s%s", i ? ", " : "", u.sym[i]);
+    if (u.n)
+        sc_note(cx, "sizes of its operands that only a run knows: %s; --dim %s=N makes one known",
+                sc_str_get(&names), u.sym[0]);
+    sc_str_free(&names);
+}
+
 static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
 {
     const char *domain = im_domain(pb->domain), *type = text(pb->op_type);
@@ -437,6 +480,8 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     for (uint32_t i = 0; ok && i < n_out; i++)
         ok = out[i] != SC_POISON &&
              (!*pb->output[i] || define(im, n.loc, pb->output[i], im_short_dims(&n, out[i])));
+    if (!ok)
+        advise(&n);
     free(in);
     return ok;
 }

@@ -256,8 +256,13 @@ static void collect_guards(CgWriter *w)
         w->guard_level[i] = a > b ? a : b;
     }
     w->value_level = sc_array(w->m->arena, uint32_t, g->n_value);
-    for (ScVal v = SC_FIRST; v < g->n_value; v++)
-        w->value_level[v] = cg_level(w->plan, cg_bytes(w->m, sc_type_of(g, v)));
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) { /* no bytes are known early, its shape is not */
+        const ScType *t = sc_type_of(g, v);
+        for (uint32_t d = 0; d < t->rank; d++) {
+            uint32_t level = cg_level(w->plan, t->dim[d]);
+            w->value_level[v] = level > w->value_level[v] ? level : w->value_level[v];
+        }
+    }
 }
 
 /* --- States ---------------------------------------------------------------------------------- */

@@ -19,12 +19,14 @@ static bool is_far(int64_t c)
     return c >= INT32_MAX || c <= -INT32_MAX;
 }
 
+/* Elements; no memory holds so many. */
+#define MANY (INT64_C(1) << 48)
+
 /* The extent is below what stands for its end; in is NULL where that was required before. */
 static bool fits_below(const ScInfer *in, const ScTerm *n, int64_t c)
 {
-    const int64_t sure = INT64_C(1) << 48; /* elements; no memory holds so many */
     int64_t top = c < 0 ? -(c + 1) : c;
-    return !in || top >= sure ||
+    return !in || top >= MANY ||
            sc_require_at_most(in, n, sc_term(in->cx, top), "the extent and a slice's bound");
 }
 
@@ -51,6 +53,14 @@ static const ScTerm *at_most(ScCtx *cx, const ScTerm *t, const ScTerm *top)
     return sc_term_range(cx, sc_term_sub(cx, top, t)).lo >= 0 ? t : sc_term_min(cx, t, top);
 }
 
+/* An index that is data may be any number: beyond MANY it is as good as that, and sums hold. */
+static const ScTerm *within(ScCtx *cx, const ScTerm *index)
+{
+    return sc_term_range(cx, index).lo >= -MANY
+               ? index
+               : sc_term_max(cx, sc_term_min(cx, index, sc_term(cx, MANY)), sc_term(cx, -MANY));
+}
+
 /* A bound, at least lo. Far ones are the ends themselves. */
 static const ScTerm *bound(ScCtx *cx, const ScTerm *index, const ScTerm *n, int64_t lo,
                            const ScTerm *top)
@@ -58,7 +68,7 @@ static const ScTerm *bound(ScCtx *cx, const ScTerm *index, const ScTerm *n, int6
     int64_t c;
     if (sc_term_const(index, &c) && is_far(c))
         return c < 0 ? sc_term(cx, lo) : top;
-    return at_least(cx, from_end(cx, index, n), lo);
+    return at_least(cx, from_end(cx, within(cx, index), n), lo);
 }
 
 static bool range(ScCtx *cx, const ScInfer *in, const ScAttr *attr, uint32_t i, const ScTerm *n,

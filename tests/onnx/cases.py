@@ -369,6 +369,17 @@ def sizes():
     for i, (start, end) in enumerate(((0, 2), (-1, 9), (-9, -1), (3, 1), (2**63 - 1, 2**63 - 1), (-(2**63), 2**63 - 1))):
         case(f"size-slice-{i}", node("Slice", "x a b"), {"x": x, "a": ints(start), "b": ints(end)}, dims=dims,
              want={"y": x[slice(*(max(-50, min(v, 50)) for v in (start, end)))]})
+    top, low = 2**63 - 1, -(2**63)
+    for i, (start, end) in enumerate(((top, low), (low, top), (top, top), (low, low), (-1, low), (top, -3), (2, -9))):
+        for step in (-3, -1, 2):
+            want = x[slice(*(max(-50, min(v, 50)) for v in (start, end)), step)] if start != low or step > 0 else x[:end < 0]
+            case(f"size-slice-far-{i}-{step}", node("Slice", "x a b z s"), {"x": x, "a": ints(start), "b": ints(end)},
+                 {"z": ints(0), "s": ints(step)}, dims=dims, want={"y": want})
+    case("size-tile-nothing", [node("Tile", "x t", "a"), node("Abs", "a")], {"x": ramp(5, 0), "t": ints(2, 3)},
+         want={"y": ramp(10, 0)})
+    case("size-count", node("Tile", "x t"), {"x": x, "t": ints(2, 3)}, dims={"t": ["k"]}, words="k; --dim k=N")
+    image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
+    case("size-kernel", node("Conv", "x w"), image, dims={"w": [1, 1, "a", "b"]}, words="a, b; --dim a=N")
     case("size-fill", node("ConstantOfShape", "s"), {"s": ints(2, 3)})
     case("size-fill-negative", node("ConstantOfShape", "s"), {"s": ints(-1, 3)}, words="is needed")
     joined = [node("Concat", "b m", "s", axis=0), node("Reshape", "x s", "t"), node("Relu", "t")]
