@@ -8,7 +8,7 @@
 
 enum { X, W, R, BIAS, LENS, INITIAL_H, INITIAL_C, PEEP };
 enum { Y, Y_H, Y_C };
-#define MAX_STEPS 64 /* that are written out */
+#define MAX_STEPS 4 /* that are written out: a loop's step costs less than compiling some again */
 
 typedef struct Recurrent {
     const ImNode *n;
@@ -243,6 +243,131 @@ static ScVal unrolled(const Recurrent *r, uint32_t d, int64_t steps, ScVal x,
     return im_concat(n, 0, (uint32_t)steps, y);
 }
 
+/* --- A loop over the steps -------------------------------------------------------------------- */
+
+#define MAX_DERIVED 64 /* nodes between a constant and what a step reads */
+
+typedef struct Body {
+    ScBuild b;
+    ScVal outer[16], input[16]; /* [n] what the body reads, and its inputs */
+    uint32_t n, n_derived;
+    const ImNode *node;
+} Body;
+
+/* What depends on nothing but constants is computed within, so that passes find constants there;
+ * poison where it does not. */
+static ScVal derived(Body *o, ScVal v)
+{
+    const ScBuild *from = &o->node->im->b;
+    const ScNode *n = sc_built_def(from, v);
+    ScVal in[SC_MAX_IN], out[SC_MAX_OUT];
+    if (n->op->flags & SC_CONST_OP) {
+        int64_t dim[SCRT_MAX_RANK];
+        const ScType *t = sc_built(from, v)->type;
+        return sc_type_const_dims(t, dim)
+                   ? sc_const_shaped(&o->b, n->attr[0].blob, t->dtype, t->rank, dim, NULL)
+                   : SC_POISON;
+    }
+    if (n->n_in == 0 || n->n_in > SC_MAX_IN || n->n_out > SC_MAX_OUT || n->op->n_sub ||
+        (n->op->flags & (SC_FRESH | SC_BARRIER | SC_BINDS)) || ++o->n_derived > MAX_DERIVED)
+        return SC_POISON;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        in[i] = n->in[i] == SC_ABSENT ? SC_ABSENT : derived(o, n->in[i]);
+        if (in[i] == SC_POISON)
+            return SC_POISON;
+    }
+    sc_node(&o->b, n->op, n->attr, NULL, n->n_in, in, n->n_out, out);
+    return out[v - n->first];
+}
+
+/* An input of the body for what lies outside. */
+static ScVal input(Body *o, ScVal v)
+{
+    o->outer[o->n] = v;
+    return o->input[o->n++] = sc_input(&o->b, "x", sc_built(&o->node->im->b, v)->type, NULL);
+}
+
+static ScVal read(Body *o, ScVal v)
+{
+    if (v == SC_ABSENT)
+        return v;
+    o->n_derived = 0;
+    ScVal known = derived(o, v);
+    return known == SC_POISON ? input(o, v) : known;
+}
+
+/* Number t as an i64 scalar of the body. */
+static ScVal number(Body *o, const ScTerm *t)
+{
+    return sc_op_at(&o->b, reshape, SC_ATTRS((ScAttr){.kind = SC_A_TERMS}),
+                    sc_op_at(&o->b, term, SC_ATTRS(SC_TERMS(1, &t))));
+}
+
+/* The body: the turn, the states, then what else a step reads. It goes on, and gives the states of
+ * the next turn and its part of Y. */
+static ScGraph *body_of(const Recurrent *r, uint32_t d, ScVal x, const ImCellWeights *w, Body *o,
+                        const ScVal *state)
+{
+    ScBuild *b = &o->b;
+    ScCtx *cx = r->n->im->cx;
+    bool is_lstm = r->cell[d].kind == IM_LSTM;
+    sc_build_init(b, cx, "step", NULL);
+    b->at = r->n->loc;
+    ScVal t = sc_input(b, "turn", sc_type(cx, SCRT_I64, 0, NULL), NULL), valid = SC_ABSENT;
+    ScVal h = input(o, state[0]), c = is_lstm ? input(o, state[1]) : SC_ABSENT;
+    ImCellWeights own = {read(o, w->r), read(o, w->bias), read(o, w->peep)};
+    ScVal all = input(o, x), lens = read(o, r->lens);
+    if (r->backward || d == 1)
+        t = sc_op(b, sub, number(o, sc_term_addc(cx, r->steps, -1)), t);
+    if (lens != SC_ABSENT)
+        valid = sc_op(b, less, t, lens);
+    ScVal now = sc_op_at(b, gather, SC_ATTRS(SC_INT(0)), all, t);
+    ScVal y = step(r, b, d, &own, now, valid, &h, &c);
+    sc_output(b, "on", sc_const_scalar(b, SCRT_BOOL, 1));
+    sc_output(b, "h", h);
+    if (is_lstm)
+        sc_output(b, "c", c);
+    sc_output(b, "y", y);
+    return sc_build_end(b);
+}
+
+/* Returns Y [T, B, H]. */
+static ScVal looped(const Recurrent *r, uint32_t d, ScVal x, const ImCellWeights *w, ScVal *h,
+                    ScVal *c)
+{
+    const ImNode *n = r->n;
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = n->im->cx;
+    Body *o = sc_new(sc_ctx_arena(cx), Body);
+    bool is_lstm = r->cell[d].kind == IM_LSTM;
+    uint32_t n_state = is_lstm ? 2 : 1;
+    const ScTerm *names[7], *dim[] = {r->steps, r->batch, r->cell[d].hidden}; /* states have two */
+    ScVal in[2 + 16] = {im_number(n, r->steps), sc_const_scalar(b, SCRT_BOOL, 1)}, out[3];
+    o->node = n;
+    ScGraph *body = body_of(r, d, x, w, o, (const ScVal[]){*h, *c});
+    if (!body)
+        return SC_POISON;
+    for (uint32_t i = 0; i < o->n; i++)
+        in[2 + i] = o->outer[i];
+    for (uint32_t i = 0; i < 2 * n_state + 3; i++)
+        names[i] = sc_term(cx, 0);
+    if (r->steps->kind != SC_T_CONST) /* how often it turns may not be seen in its operand */
+        names[2 * n_state] = im_fresh_symbol(n->im, im_node_name(n->pb), d);
+    if (!sc_node(b, &sc_op_loop, SC_ATTRS(SC_TERMS(2 * n_state + 3, names), SC_INT(n_state)), &body,
+                 2 + o->n, in, n_state + 1, out))
+        return SC_POISON;
+    *h = out[0];
+    *c = is_lstm ? out[1] : SC_ABSENT;
+    ScVal y = im_reshape(n, out[n_state], 3, dim);
+    if (!r->backward && d == 0)
+        return y;
+    const ScTerm *last = sc_term(cx, -1), *all = sc_term(cx, INT64_MIN);
+    const int64_t axis = 0, back = -1;
+    return sc_op_at(
+        b, slice,
+        SC_ATTRS(SC_TERMS(1, &last), SC_TERMS(1, &all), SC_INTS(1, &axis), SC_INTS(1, &back)), y);
+}
+
 static bool direction(const Recurrent *r, uint32_t d, ScVal *ret)
 {
     const ImNode *n = r->n;
@@ -253,10 +378,8 @@ static bool direction(const Recurrent *r, uint32_t d, ScVal *ret)
         c = initial(r, INITIAL_C, d);
     if (x == SC_POISON)
         return false;
-    if (!sc_term_const(r->steps, &steps) || steps < 1 || steps > MAX_STEPS)
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "%s of %s steps", n->pb->op_type,
-                       sc_term_const(r->steps, &steps) ? "so many" : "an unknown number of");
-    ret[Y] = unrolled(r, d, steps, x, &w, &h, &c);
+    bool few = sc_term_const(r->steps, &steps) && steps >= 1 && steps <= MAX_STEPS;
+    ret[Y] = few ? unrolled(r, d, steps, x, &w, &h, &c) : looped(r, d, x, &w, &h, &c);
     ret[Y_H] = h;
     ret[Y_C] = c;
     return ret[Y] != SC_POISON && h != SC_POISON && c != SC_POISON;

@@ -117,7 +117,7 @@ static void note_loss(const ImNode *n, ScVal v)
 }
 
 /* A symbol that no dimension of the model is called. */
-static const ScTerm *fresh_symbol(Import *im, const char *base, uint32_t i)
+const ScTerm *im_fresh_symbol(Import *im, const char *base, uint32_t i)
 {
     ScStr s = {0};
     sc_str_addf(&s, "%s.%u", base, i);
@@ -141,7 +141,7 @@ ScVal im_bind(const ImNode *n, ScVal v)
     const ScTerm *as[SC_MAX_CONTENT];
     const char *base = x->name ? x->name : n->loc->origin[0].name;
     for (uint32_t i = 0; i < count; i++)
-        as[i] = fresh_symbol(im, base, i);
+        as[i] = im_fresh_symbol(im, base, i);
     ScVal ret = im_build(n, &sc_op_bind, IM_SET({"as", SC_TERMS((uint32_t)count, as)}), IM_IN(v));
     if (im->n_bound == sizeof im->bound / sizeof *im->bound)
         im->n_bound = 0; /* a value that is bound twice costs little */

@@ -176,6 +176,8 @@ const ScType *im_type(const ImNode *n,
                       uint32_t i); /* of operand i; poison and absent have types too */
 /* False where the model or the import calls a symbol so; else it is taken from now on. */
 bool im_name_symbol(Import *im, const char *name);
+/* A symbol that nothing else is called by: base and i, and what it takes. */
+const ScTerm *im_fresh_symbol(Import *im, const char *base, uint32_t i);
 /* An integer value whose elements symbols of its own are bound to; SC_ABSENT where their number is
  * not known or large. */
 ScVal im_bind(const ImNode *n, ScVal v);

@@ -633,6 +633,11 @@ def recurrent():
         try_it(f"{op}-reverse", op, more=own, direction="reverse", lens=[1, 3], fed=True)
         try_it(f"{op}-batch-first", op, more=own, direction="bidirectional", layout=1, lens=[3, 3])
         try_it(f"{op}-relu", op, names=["Relu"] * len(plain[op]))
+        # a loop: constant steps, or as many as the run says, one among them
+        try_it(f"{op}-many", op, steps=7, more=own, direction="bidirectional", lens=[7, 4])
+        try_it(f"{op}-any", op, steps=6, more=own, direction="bidirectional", symbols=True)
+        try_it(f"{op}-any-reverse", op, steps=5, more=own, direction="reverse", lens=[2, 5], symbols=True, layout=1, fed=True)
+        try_it(f"{op}-any-one", op, steps=1, symbols=True)
     try_it("GRU-linear", "GRU", more="bh", linear_before_reset=1, direction="bidirectional")
     try_it("LSTM-coupled", "LSTM", more="bhcp", input_forget=1)
     x, w, r = ramp(2, 1, 3), ramp(1, 4, 3), ramp(1, 4, 1)
