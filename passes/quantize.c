@@ -11,6 +11,9 @@
  *   probe       E5M2
  *   round=down  RMS 1, as the paper does
  *
+ * Products that read what a state holds that grows keep their activations: all of it would be cast
+ * anew for each token, which moves more than it saves.
+ *
  * bf16 has the range of f32 and is stored in the original numbers. The result is brought back to
  * the exponent and type that it had, so nothing downstream changes; settle then finds better
  * exponents. What the model itself stores as narrow as that is left alone, and so are constants
@@ -27,7 +30,9 @@ typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
     const ScRecipe *recipe;
-    bool *met; /* [recipe->n_rule] some node's name matched */
+    bool *met;   /* [recipe->n_rule] some node's name matched */
+    bool *grown; /* [n_value] what a state that grows holds, in whatever order */
+    bool meets;  /* the node that is looked at reads some of it */
 } Pass;
 
 /* The format for an operand of n: kind 0 activations, 1 constants. F32: leave alone. */
@@ -131,7 +136,7 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScVal *in, ScVal *ret_f
     const ScValue *v = &s->g->value[old];
     const ScNode *def = sc_def(s->g, old);
     bool constant = def->op->flags & SC_CONST_OP;
-    if (!may_store(s->g, n, i) || !sc_type_is_float(v->type))
+    if (!may_store(s->g, n, i) || !sc_type_is_float(v->type) || (p->meets && !constant))
         return SC_ABSENT;
     ScrtDtype fmt = format(p, n, constant);
     if (fmt == SCRT_F32 || scrt_dtype_bits(v->type->dtype) <= scrt_dtype_bits(fmt))
@@ -212,8 +217,11 @@ static void node(Pass *p, const ScNode *n)
     uint32_t stored = 0;
     ScVal factor = SC_ABSENT;
     s->b.at = n->loc;
-    for (uint32_t i = 0; i < n->n_in; i++)
+    p->meets = false;
+    for (uint32_t i = 0; i < n->n_in; i++) {
         in[i] = SC_ABSENT;
+        p->meets = p->meets || p->grown[n->in[i]];
+    }
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (in[i] == SC_ABSENT) /* not a bias that a weight has brought along */
             in[i] = store(p, n, i, in, &factor);
@@ -257,6 +265,21 @@ static void node(Pass *p, const ScNode *n)
     }
 }
 
+/* Values of states that grow, and what only orders or rebalances their elements. */
+static void find_grown(Pass *p, const ScGraph *g)
+{
+    p->grown = sc_array(p->s.scratch, bool, g->n_value);
+    for (uint32_t i = 0; i < g->n_state; i++)
+        if (g->state[i].grows)
+            p->grown[g->state[i].past] = p->grown[g->state[i].next] = true;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        bool same = n->op->flags & (SC_VIEW_OP | SC_REBALANCES);
+        if (same && n->n_in > 0 && p->grown[n->in[0]])
+            p->grown[n->first] = true;
+    }
+}
+
 static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
 {
     (void)arg;
@@ -267,6 +290,7 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
 {
     Pass p = *(const Pass *)arg;
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
+    find_grown(&p, g);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScValue *v = &g->value[n->first];

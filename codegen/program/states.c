@@ -37,6 +37,14 @@ static uint32_t only_operand(const ScNode *n, ScVal v)
     return uses == 1 ? at : n->n_in;
 }
 
+static bool reads(const ScNode *n, ScVal v)
+{
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i] == v)
+            return true;
+    return false;
+}
+
 static bool leaves(const ScGraph *g, ScVal v)
 {
     for (uint32_t i = 0; i < g->n_out; i++)
@@ -136,9 +144,9 @@ static bool updates_in_place(const ScGraph *g, uint32_t i)
         return false;
     for (uint32_t k = 0; k < g->n_node; k++) {
         const ScNode *x = &g->node[k];
-        bool reads = k != writer && only_operand(x, s->past) != x->n_in;
+        bool other = k != writer && reads(x, s->past);
         bool may_end = !is_source(x) && (x->op->lower.cls != SC_KERNEL || class_of(x) == SC_CALL);
-        if ((k > writer && (reads || may_end)) || (reads && class_of(x) == SC_VIEW))
+        if ((k > writer && (other || may_end)) || (other && class_of(x) == SC_VIEW))
             return false;
     }
     return true;

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--state: a decoder that is asked token by token keeps its cache in the program. The same model,
+its cache an input and an output, is evaluated beside it."""
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper, save
+
+sys.path.insert(0, os.path.dirname(__file__))
+from command import failing, run_all  # noqa: E402
+from scalec import scalec  # noqa: E402
+
+LAYERS, HEADS, D = 2, 2, 8
+RULE = "present.*=past.*"
+
+
+def decoder(tmp):
+    """x [1, s, 16] and for each layer keys and values [1, 2, p, 8] of the past."""
+    rng = np.random.default_rng(3)
+    width = HEADS * D
+    nodes, init, inputs, outputs = [], [], [], []
+
+    def node(op, ins, out, **attr):
+        nodes.append(helper.make_node(op, ins, [out], name=out, **attr))
+        return out
+
+    def const(name, a):
+        init.append(numpy_helper.from_array(np.asarray(a), name))
+        return name
+
+    def port(name, shape):
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    heads, flat = const("heads", [1, -1, HEADS, D]), const("flat", [1, -1, width])
+    x = "x"
+    for i in range(LAYERS):
+        part = {}
+        for k in ("q", "key", "value"):
+            w = const(f"{k}{i}.w", (rng.standard_normal((width, width)) / 4).astype(np.float32))
+            y = node("MatMul", [x, w], f"{k}{i}.y")
+            part[k] = node("Transpose", [node("Reshape", [y, heads], f"{k}{i}.r")], f"{k}{i}.t",
+                           perm=[0, 2, 1, 3])
+        for k in ("key", "value"):
+            inputs.append(port(f"past.{i}.{k}", [1, HEADS, "p", D]))
+            outputs.append(port(f"present.{i}.{k}", [1, HEADS, "all", D]))
+            part[k] = node("Concat", [f"past.{i}.{k}", part[k]], f"present.{i}.{k}", axis=2)
+        turned = node("Transpose", [part["key"]], f"kt{i}", perm=[0, 1, 3, 2])
+        scores = node("Softmax", [node("MatMul", [part["q"], turned], f"s{i}")], f"p{i}", axis=-1)
+        mixed = node("Transpose", [node("MatMul", [scores, part["value"]], f"m{i}")], f"mt{i}",
+                     perm=[0, 2, 1, 3])
+        x = node("Add", [x, node("Reshape", [mixed, flat], f"mr{i}")], f"x{i}")
+    node("Identity", [x], "y")
+    g = helper.make_graph(nodes, "g", [port("x", [1, "s", width])] + inputs,
+                          [port("y", [1, "s", width])] + outputs, init)
+    m = helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    path = os.path.join(tmp, "decoder.onnx")
+    save(m, path)
+    return path, [i.name for i in inputs]
+
+
+def run(exe, tmp, *args, status=0):
+    p = subprocess.run([exe, *args], capture_output=True, text=True, cwd=tmp)
+    assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
+    return p.stderr
+
+
+def near(got, want):
+    assert got.shape == want.shape and np.allclose(got, want, 1e-4, 1e-5), np.abs(got - want).max()
+
+
+def decodes(tmp):
+    path, past = decoder(tmp)
+    exe, rng = os.path.join(tmp, "decoder"), np.random.default_rng(5)
+    scalec("compile", path, "--state", RULE, "--state-capacity", "12", "-o", exe)
+    cache = {n: np.zeros((1, HEADS, 0, D), np.float32) for n in past}
+    step, first = os.path.join(tmp, "step.npz"), True
+    for tokens in (4, 1, 1, 3, 1):
+        x = rng.standard_normal((1, tokens, HEADS * D)).astype(np.float32)
+        np.savez(step, x=x, **cache)
+        scalec("run", path, "-i", step, "--evaluate", "-o", os.path.join(tmp, "want.npz"))
+        want = np.load(os.path.join(tmp, "want.npz"))
+        cache = {n: want[n.replace("past", "present")] for n in past}
+        np.save(os.path.join(tmp, "x.npy"), x)
+        load = [] if first else ["--state-load", "states.npz"]
+        run(exe, tmp, "-i", "x=x.npy", *load, "--state-save", "states.npz", "-o", "y.npy")
+        near(np.load(os.path.join(tmp, "y.npy")), want["y"])
+        held = np.load(os.path.join(tmp, "states.npz"))
+        for n in past:
+            near(held[n], cache[n])
+        first = False
+    np.save(os.path.join(tmp, "x.npy"), np.zeros((1, 3, HEADS * D), np.float32))
+    said = run(exe, tmp, "-i", "x=x.npy", "--state-load", "states.npz", status=1)
+    assert "state 'past.0.key' would have 13 along dimension 2, and has room for 12" in said, said
+
+
+def compiles_small(tmp):
+    """The cache is written in place, nothing is cast anew, and layers share their code."""
+    path, past = decoder(tmp)
+    for recipe in ("f32", "fp8"):
+        text = scalec("dump", path, "--state", RULE, "--recipe", recipe)
+        kernels = re.findall(r"^; k\d+ .*", text, re.M)
+        own = [k for k in kernels if "(the code of" not in k]
+        assert len(own) < len(kernels) * 0.7, text
+        assert sum("appended in place" in k for k in kernels) == len(past), text
+        assert not re.search(r"kernel %\"?present.*f8e4m3fn\[1,2,p\+s", text), text
+
+
+def says_what_is_wrong(tmp):
+    path, _ = decoder(tmp)
+
+    def said(rule):
+        return failing("dump", path, "--state", rule)
+    assert 'there is no output "pre.*"' in said("pre.*=past.*")
+    assert 'there is no input "gone.0.key" for output "present.0.key"' in said("present.*=gone.*")
+    assert 'output "y", f32[1,s,16], is no next value of input "past.0.key"' in said("y=past.0.key")
+    again = failing("dump", path, "--state", RULE, "--state", "present.0.key=past.0.value")
+    assert 'input "past.0.value" has two next values' in again, again
+    for rule in ("present", "=past", "present.*=past", "a*b*=c*d*"):
+        assert "--state" in failing("dump", path, "--state", rule, status=2)
+
+
+run_all("tools-states", [decodes, compiles_small, says_what_is_wrong])
