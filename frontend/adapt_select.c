@@ -4,6 +4,8 @@
  * after them is compiled as all else. */
 #include "frontend/frontend_priv.h"
 
+#include <string.h>
+
 /* The only element of an integer value as a term: known, or a symbol bound to it. NULL after
  * SC_E_DYNAMIC. */
 static const ScTerm *counted(const ImNode *n, ScVal v)
@@ -166,11 +168,38 @@ static bool non_max_suppression(const ImNode *n, ScVal *ret_out)
     return count && im_answer(im_slice(n, out[0], 0, sc_term(b->cx, 0), count), ret_out);
 }
 
+/* --- RoiAlign --------------------------------------------------------------------------------- */
+
+static bool roi_align(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    const char *mode = im_str(n, "mode", "avg", &ok);
+    const char *where = im_str(n, "coordinate_transformation_mode",
+                               n->opset < 16 ? "output_half_pixel" : "half_pixel", &ok);
+    bool half = strcmp(where, "half_pixel") == 0;
+    const ImSet set[] = {{"output_height", SC_INT(im_int(n, "output_height", 1, &ok))},
+                         {"output_width", SC_INT(im_int(n, "output_width", 1, &ok))},
+                         {"sampling_ratio", SC_INT(im_int(n, "sampling_ratio", 0, &ok))},
+                         {"spatial_scale", SC_FLOAT(im_float(n, "spatial_scale", 1, &ok))},
+                         {"mode", SC_STR(mode)},
+                         {"half_pixel", SC_INT(half)}};
+    if (!ok || !im_arity(n, 3, 3) ||
+        !IM_ONLY(n, "coordinate_transformation_mode", "mode", "output_height", "output_width",
+                 "sampling_ratio", "spatial_scale"))
+        return false;
+    if (!half && strcmp(where, "output_half_pixel") != 0)
+        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"coordinate_transformation_mode\" %s",
+                       where);
+    return im_answer(im_build(n, &sc_op_roi_align, sizeof set / sizeof *set, set, 3, n->in),
+                     ret_out);
+}
+
 const ImAdapter im_select_adapters[] = {
     {"", "NonZero", 9, 0, nonzero, 1},
     {"", "Compress", 9, 0, compress, 1},
     {"", "Unique", 11, 0, unique, 4},
     {"", "TopK", 1, 0, topk, 2},
     {"", "NonMaxSuppression", 10, 0, non_max_suppression, 1},
+    {"", "RoiAlign", 10, 0, roi_align, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };
