@@ -20,6 +20,7 @@ typedef struct ScCodegenOptions {
     int (*weights_file)(void *arg);
     void *arg;
     const char *weights_name; /* of that file's artefact, for messages; or NULL */
+    bool quick;      /* compiled in less time, for a program that runs once or a few times */
     bool fault_tail; /* debug builds: kernels ignore their tail, for the test that this is caught */
 } ScCodegenOptions;
 

@@ -52,7 +52,8 @@ bool cg_module_init(CgModule *m, ScCtx *cx, const ScGraph *g, const ScCodegenOpt
         return false;
     }
     m->tm = LLVMCreateTargetMachine(target, m->target.triple, m->target.cpu, m->target.features,
-                                    LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
+                                    opt->quick ? LLVMCodeGenLevelNone : LLVMCodeGenLevelDefault,
+                                    LLVMRelocPIC, LLVMCodeModelDefault);
     m->ctx = LLVMContextCreate();
     LLVMContextSetDiagnosticHandler(m->ctx, on_diagnostic, cx);
     m->mod = LLVMModuleCreateWithNameInContext("scalec", m->ctx);

@@ -78,15 +78,15 @@ bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in)
            sc_fail(cx, NULL, SC_E_INPUT, "the sample is empty: no input has an element");
 }
 
-bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in)
+bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in, ScrtTensor *ret_out)
 {
     if (!sc_sample_speaks(c->cx, c->g, in))
         return false;
     ScArena *a = sc_arena_new();
-    ScrtTensor *out = sc_array(a, ScrtTensor, c->g->n_out + 1);
+    ScrtTensor *out = ret_out ? ret_out : sc_array(a, ScrtTensor, c->g->n_out + 1);
     ScEvalOptions opt = {.see = see, .arg = c};
     bool ok = sc_eval(c->g, in, out, &opt);
-    for (uint32_t i = 0; ok && i < c->g->n_out; i++)
+    for (uint32_t i = 0; ok && !ret_out && i < c->g->n_out; i++)
         scrt_free(out[i].data);
     sc_arena_free(a);
     c->n_sample += ok;

@@ -44,7 +44,8 @@ typedef struct ScStats {
 /* Accumulates over samples given one at a time with the graph's inputs; runs the evaluator. */
 typedef struct ScCalibrator ScCalibrator;
 ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g);
-bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in);
+/* ret_out [n_out]: the outputs, each data freed with scrt_free; NULL: nobody wants them. */
+bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in, ScrtTensor *ret_out);
 const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives as long as cx */
 /* The same without samples, from one run on synthetic inputs. sc_probe_graph: raised with outputs
  * that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed with scrt_free

@@ -140,7 +140,7 @@ START_TEST(recipe_fp8)
     ScCalibrator *c = sc_calibrate_begin(cx, g);
     for (int k = 0; k < 4; k++) {
         ScrtTensor *in = pixels(g, &r);
-        ck_assert(sc_calibrate_add(c, in));
+        ck_assert(sc_calibrate_add(c, in, NULL));
         st_free(in, g->n_in);
     }
     const ScStats *stats = sc_calibrate_end(c);

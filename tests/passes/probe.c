@@ -74,7 +74,7 @@ START_TEST(statistics_are_those_of_a_calibration)
     ScrtTensor *out = st_eval(p, in, NULL);
     const ScStats *s = sc_probe_stats(cx, g, out);
     ScCalibrator *c = sc_calibrate_begin(cx, g);
-    ck_assert(sc_calibrate_add(c, in));
+    ck_assert(sc_calibrate_add(c, in, NULL));
     const ScStats *want = sc_calibrate_end(c);
     ck_assert_uint_eq(s->n, 1);
     ck_assert_str_eq(s->stat[0].name, "h");

@@ -378,7 +378,7 @@ static const ScStats *calibrate(const ScGraph *g, double scale)
         ScrtTensor *in = st_inputs(g, &r);
         for (int64_t k = 0; k < scrt_count(&in[0]); k++)
             ((float *)in[0].data)[k] *= (float)scale;
-        ck_assert(sc_calibrate_add(c, in));
+        ck_assert(sc_calibrate_add(c, in, NULL));
         st_free(in, g->n_in);
     }
     return sc_calibrate_end(c);

@@ -187,7 +187,7 @@ START_TEST(masked_values_are_not_calibrated)
     ScGraph *g = finish(&b);
     ScCalibrator *c = sc_calibrate_begin(cx, g);
     ScrtTensor *in = st_inputs(g, &r);
-    ck_assert(sc_calibrate_add(c, in));
+    ck_assert(sc_calibrate_add(c, in, NULL));
     st_free(in, g->n_in);
     ScPassEnv env = {.scales = SC_SCALES_CALIBRATE, .stats = sc_calibrate_end(c)};
     ScGraph *s = st_pass(sc_pass_scalify, g, &env, "scalify");

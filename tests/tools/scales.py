@@ -44,6 +44,22 @@ def folded_constants_keep_their_names(tmp):
     assert "the x" in names and "/fc 1/out" in names, names
 
 
+def compiling_says_what_it_cost(tmp):
+    """On the synthetic inputs or the samples that gave the scales; nothing where none did."""
+    out = os.path.join(tmp, "m")
+
+    def cost(*options):
+        return json.loads(scalec("compile", MNIST, "--json", "-o", out, *options))["cost"]
+    digit = os.path.join(tmp, "digit.npy")
+    np.save(digit, normal(1, 1, 28, 28))
+    for on, options in (("synthetic inputs", ()), ("samples", ("--calibrate", digit))):
+        c = cost("--recipe", "fp8", *options)
+        assert c["on"] == on and c["rows"] == 1 and 15 < c["sqnr_db"] < 60, c
+    assert cost() is None and cost("--recipe", "fp8", "--scales", "propagate") is None
+    p = subprocess.run([SCALEC, "compile", MNIST, "--recipe", "fp8", "-o", out], capture_output=True, text=True)
+    assert "beside f32's on synthetic inputs: SQNR " in p.stderr and "check --data" in p.stderr, p.stderr
+
+
 def samples_must_say_something(tmp):
     path, npz = folding_model(tmp)
     bad = os.path.join(tmp, "bad.npz")
@@ -166,5 +182,5 @@ def channels_have_exponents_of_their_own(tmp):
             k, worst(tensor[k], want[k]), worst(channel[k], want[k]))
 
 
-run_all("tools-scales", [channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+run_all("tools-scales", [compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])

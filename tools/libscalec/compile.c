@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a loaded model to a rewritten graph or an object. */
 #include "tools/libscalec/beside.h"
+#include "tools/libscalec/runs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +56,7 @@ ScGraph *scalec_raised(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt
     return run(cx, sc_graph_clone(m->graph), &quiet);
 }
 
-const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s)
+const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s, ScalecRuns *ret)
 {
     ScCalibrator *c = sc_calibrate_begin(cx, raised);
     uint32_t n = scalec_samples_count(s);
@@ -63,7 +64,8 @@ const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples 
     bool ok = c != NULL;
     for (uint32_t i = 0; ok && i < n; i++) {
         sc_stage_share(cx, i, n);
-        ok = scalec_samples_get(s, i, &in) && sc_calibrate_add(c, in);
+        ok = scalec_samples_get(s, i, &in) &&
+             sc_calibrate_add(c, in, ret ? runs_add(ret, raised, in) : NULL);
     }
     if (ok && n == 0)
         ok = sc_fail(cx, NULL, SC_E_INPUT, "there is no sample");

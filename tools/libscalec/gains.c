@@ -28,21 +28,6 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Noise to signal of a float output; 0 for what is no float. */
-static double noise_of(const ScrtTensor *got, const ScrtTensor *want)
-{
-    double signal = 0, noise = 0;
-    for (int64_t i = 0; scrt_dtype_is_float((ScrtDtype)want->dtype) && i < scrt_count(want); i++) {
-        double x = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)i);
-        double y = scrt_load((ScrtDtype)got->dtype, got->data, (size_t)i);
-        if (!isfinite(x))
-            continue;
-        signal += x * x;
-        noise += isfinite(y) ? (x - y) * (x - y) : INFINITY;
-    }
-    return noise == 0 ? 0 : noise / signal;
-}
-
 /* All samples with the switches as they are: the mean noise to signal of outputs; false where a run
  * fails. reference: keeps the outputs to compare with. */
 static bool run_all(Gains *x, bool reference, double *ret)
@@ -57,7 +42,7 @@ static bool run_all(Gains *x, bool reference, double *ret)
         if (!trial_run(x->cx, &x->trial, x->in, x->out))
             return false;
         for (uint32_t k = 0; k < n_out && !reference; k++)
-            sum += noise_of(&x->out[k], &x->want[i][k]);
+            sum += trial_noise(&x->out[k], &x->want[i][k]);
         if (reference)
             memcpy(x->want[i], x->out, n_out * sizeof *x->out);
         else
@@ -109,7 +94,7 @@ static bool begin(Gains *x, const ScGraph *low, ScalecSamples *s, uint32_t n_sit
         abort();
     for (uint32_t i = 0; i < n_site; i++)
         x->in[low->n_in + i] = (ScrtTensor){.dtype = SCRT_BOOL, .data = &x->keep[i]};
-    return trial_open(x->cx, sc_switched_graph(x->cx, low), NULL, &x->trial);
+    return trial_open(x->cx, sc_switched_graph(x->cx, low), NULL, false, &x->trial);
 }
 
 static void end(Gains *x)

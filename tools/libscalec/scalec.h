@@ -97,12 +97,30 @@ typedef struct ScalecOptions { /* all may be zero */
 
 /* The graph as scalify receives it, for calibration; the model keeps its own. */
 ScGraph *scalec_raised(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt);
-/* Measures every value of that graph on samples. */
-const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s);
+/* Inputs that the f32 graph was run on, and its outputs: what a compiled program is measured by. */
+typedef struct ScalecRuns {
+    uint32_t n, n_in, n_out;
+    ScrtTensor *in, *out; /* [n * n_in], [n * n_out] */
+} ScalecRuns;
+void scalec_runs_free(ScalecRuns *r); /* what it holds */
+/* Measures every value of that graph on samples. ret (NULL: none) gets the first runs, to be freed
+ * even where it fails. */
+const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s,
+                                ScalecRuns *ret);
 /* Measures what may be stored low on synthetic inputs: one run of the compiled f32 graph, on this
  * machine's processor, its weights in a file beside output where that is not NULL, else in memory.
- * NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is left. */
-const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output);
+ * NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is left. ret as for
+ * scalec_calibrate. */
+const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret);
+/* What a program's outputs are worth beside those of the runs. */
+typedef struct ScalecCost {
+    double sqnr;         /* dB, of the outputs' mean noise to signal; infinite: there is none */
+    uint64_t rows, same; /* of the first output of floats that has rows: how many there are, and
+                          * how many have their largest element where f32's have it */
+} ScalecCost;
+/* Runs the object of SC_EMIT_OBJ in this process. False where it cannot be run, for another
+ * processor say; that is no error. */
+bool scalec_cost(ScCtx *cx, ScObject *o, const ScalecRuns *r, ScalecCost *ret);
 /* What the outputs gain where one storage site of low alone keeps its f32. */
 typedef struct ScalecGain {
     ScVal v;       /* of low */

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,47 +13,64 @@
 
 #define EMBED_LIMIT (1u << 20)
 
-/* The bytes of the file, if one was opened; from now on no name leads to it. */
-static bool map_weights(ScCtx *cx, ScalecBeside *b, Trial *t)
+/* The bytes of a file of weights, mapped; n: how many. NULL with errors. */
+static void *map_file(ScCtx *cx, const char *path, size_t n)
 {
-    if (!b->path)
-        return true;
-    int fd = t->object ? open(b->path, O_RDONLY | O_CLOEXEC) : -1;
-    void *p =
-        fd >= 0 ? mmap(NULL, t->object->n_weights, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-    if (p != MAP_FAILED)
-        t->mapped = p;
-    else if (t->object)
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    void *p = fd >= 0 ? mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (p == MAP_FAILED)
         sc_fail(cx, NULL, SC_E_FILE, "the weights: %s", strerror(errno));
     if (fd >= 0)
         close(fd);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* The weights, if a file was opened for them; from now on no name leads to it. */
+static bool take_weights(ScCtx *cx, ScalecBeside *b, Trial *t)
+{
+    if (!b->path)
+        return true;
+    if (t->object)
+        t->mapped = map_file(cx, b->path, t->object->n_weights);
     scrt_temporary_remove(b->path);
     free(b->path);
     return t->mapped != NULL;
 }
 
-bool trial_open(ScCtx *cx, ScGraph *g, const char *output, Trial *ret)
+static bool start(ScCtx *cx, Trial *t)
+{
+    t->loaded = t->object ? sc_load(cx, t->object) : NULL;
+    if (!t->loaded)
+        return false;
+    t->model = sc_loaded_model(t->loaded);
+    ScrtOptions run = {.weights = t->mapped ? t->mapped : t->object->weights};
+    ScrtStatus st = scrt_open(t->model, &run, &t->session);
+    return st == SCRT_OK || sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_status_text(st));
+}
+
+bool trial_open(ScCtx *cx, ScGraph *g, const char *output, bool quick, Trial *ret)
 {
     static const char *const idle[] = {"simplify", "scalify", "quantize", "settle"};
     ScPipeline p = {.disable = idle, .n_disable = sizeof idle / sizeof *idle};
     ScalecBeside beside = {.output = output};
     ScCodegenOptions opt = {.symbol = "trial",
                             .embed_limit = EMBED_LIMIT,
+                            .quick = quick,
                             .weights_file = scalec_beside_opener(&beside),
                             .arg = &beside};
     *ret = (Trial){0};
     g = g ? sc_pipeline_run(cx, g, &p) : NULL;
     ret->object = g ? sc_codegen(cx, g, &opt, SC_EMIT_OBJ) : NULL;
     sc_graph_free(g);
-    if (!map_weights(cx, &beside, ret))
+    return take_weights(cx, &beside, ret) && start(cx, ret);
+}
+
+bool trial_borrow(ScCtx *cx, ScObject *o, Trial *ret)
+{
+    *ret = (Trial){.object = o, .borrowed = true};
+    if (o->weights_path && !(ret->mapped = map_file(cx, o->weights_path, o->n_weights)))
         return false;
-    ret->loaded = ret->object ? sc_load(cx, ret->object) : NULL;
-    if (!ret->loaded)
-        return false;
-    ret->model = sc_loaded_model(ret->loaded);
-    ScrtOptions run = {.weights = ret->mapped ? ret->mapped : ret->object->weights};
-    ScrtStatus st = scrt_open(ret->model, &run, &ret->session);
-    return st == SCRT_OK || sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_status_text(st));
+    return start(cx, ret);
 }
 
 bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out)
@@ -61,6 +79,20 @@ bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out)
     scrt_state_reset(t->session);
     return scrt_run(t->session, in, out) == SCRT_OK ||
            sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_error(t->session));
+}
+
+double trial_noise(const ScrtTensor *got, const ScrtTensor *want)
+{
+    double signal = 0, noise = 0;
+    for (int64_t i = 0; scrt_dtype_is_float((ScrtDtype)want->dtype) && i < scrt_count(want); i++) {
+        double x = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)i);
+        double y = scrt_load((ScrtDtype)got->dtype, got->data, (size_t)i);
+        if (!isfinite(x))
+            continue;
+        signal += x * x;
+        noise += isfinite(y) ? (x - y) * (x - y) : INFINITY;
+    }
+    return noise == 0 ? 0 : noise / signal;
 }
 
 void trial_free(ScrtTensor *t, uint32_t n)
@@ -75,5 +107,6 @@ void trial_close(Trial *t)
     sc_unload(t->loaded);
     if (t->mapped)
         munmap(t->mapped, t->object->n_weights);
-    sc_object_free(t->object);
+    if (!t->borrowed)
+        sc_object_free(t->object);
 }

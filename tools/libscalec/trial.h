@@ -10,16 +10,21 @@ typedef struct Trial {
     ScLoaded *loaded;
     ScrtSession *session;
     const ScrtModel *model;
-    void *mapped; /* the weights, where they are in a file */
+    void *mapped;  /* the weights, where they are in a file */
+    bool borrowed; /* the object is another's */
 } Trial;
 
 /* Runs what is left of the pipeline on g, which it takes over (NULL is absorbed), but for passes
  * that would change what scales are there, and opens a session. Large weights lie in a file beside
- * output, which has no name by then, or in memory where that is NULL. False with errors; to be
- * closed either way. */
-bool trial_open(ScCtx *cx, ScGraph *g, const char *output, Trial *ret);
+ * output, which has no name by then, or in memory where that is NULL. quick: compiled in less time,
+ * for few runs. False with errors; to be closed either way. */
+bool trial_open(ScCtx *cx, ScGraph *g, const char *output, bool quick, Trial *ret);
+/* The same with an object at hand, which stays the caller's. */
+bool trial_borrow(ScCtx *cx, ScObject *o, Trial *ret);
 /* out [n_out], each data freed with trial_free. False with SC_E_RUN. */
 bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out);
+/* Noise to signal of a float output, where want is finite; 0 for what is no float. */
+double trial_noise(const ScrtTensor *got, const ScrtTensor *want);
 void trial_free(ScrtTensor *t, uint32_t n);
 void trial_close(Trial *t);
 

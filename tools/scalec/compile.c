@@ -4,6 +4,7 @@
 #include "tools/scalec/hooks.h"
 
 #include <dlfcn.h>
+#include <math.h>
 #include <string.h>
 
 /* --- Hooks ------------------------------------------------------------------------------------ */
@@ -116,7 +117,48 @@ static void low_text(const ScalecSummary *s, ScStr *out)
         sc_str_addf(out, "none of %u matmuls and convolutions stored low", s->n_product);
 }
 
-static json_t *summary_json(const Cli *cli, const ScObject *o)
+/* What the runs that gave the scales say of the program's outputs. */
+typedef struct Cost {
+    bool known, synthetic;
+    const char *on; /* "samples" or "synthetic inputs" */
+    ScalecCost cost;
+} Cost;
+
+static Cost cost_of(Cli *cli, ScObject *o)
+{
+    Cost c = {.synthetic = cli->opt.scales == SC_SCALES_PROBE};
+    c.on = c.synthetic ? "synthetic inputs" : "samples";
+    SC_STAGE(cli->cx, "cost");
+    c.known = cli->runs.n > 0 && scalec_cost(cli->cx, o, &cli->runs, &c.cost);
+    return c;
+}
+
+static void cost_text(const Cost *c, ScStr *out)
+{
+    if (!c->known)
+        return;
+    sc_str_addf(out, "; outputs beside f32's on %s: ", c->on);
+    if (isinf(c->cost.sqnr) && c->cost.sqnr > 0)
+        sc_str_add(out, "the same");
+    else
+        sc_str_addf(out, "SQNR %.1f dB", c->cost.sqnr);
+    if (c->cost.rows > 0)
+        sc_str_addf(out, ", top-1 the same in %llu of %llu", (unsigned long long)c->cost.same,
+                    (unsigned long long)c->cost.rows);
+    if (c->synthetic)
+        sc_str_add(out, "; scalec check --data PATH measures on real ones");
+}
+
+static json_t *cost_json(const Cost *c)
+{
+    if (!c->known)
+        return json_null();
+    return json_pack("{s:s, s:o, s:I, s:I}", "on", c->on, "sqnr_db",
+                     isfinite(c->cost.sqnr) ? json_real(c->cost.sqnr) : json_null(), "rows",
+                     (json_int_t)c->cost.rows, "same_top1", (json_int_t)c->cost.same);
+}
+
+static json_t *summary_json(const Cli *cli, const ScObject *o, const Cost *c)
 {
     const ScalecSummary *s = &cli->last;
     json_t *low = json_array();
@@ -124,19 +166,20 @@ static json_t *summary_json(const Cli *cli, const ScObject *o)
         json_array_append_new(
             low, json_pack("{s:s, s:I, s:I}", "dtype", scrt_dtype_name(s->low[i].dtype), "all",
                            (json_int_t)s->low[i].all, "beside_wider", (json_int_t)s->low[i].some));
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "output", cli->output, "kernels",
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "output", cli->output, "kernels",
                      (json_int_t)o->n_kernel, "constants_before", (json_int_t)cli->given.constants,
                      "weights", (json_int_t)o->n_weights, "products", (json_int_t)s->n_product,
-                     "low", low);
+                     "low", low, "cost", cost_json(c));
 }
 
 /* What was made, in a line; a program's JSON goes to standard output, unless the result does. */
-static void conclude(const Cli *cli, const ScObject *o)
+static void conclude(const Cli *cli, const ScObject *o, const Cost *c)
 {
     ScStr low = {0};
-    json_t *j = cli->json ? summary_json(cli, o) : NULL;
+    json_t *j = cli->json ? summary_json(cli, o, c) : NULL;
     bool taken = !strcmp(cli->output, "-");
     low_text(&cli->last, &low);
+    cost_text(c, &low);
     if (j && !taken)
         cli_print_json(j);
     else if (!cli->json)
@@ -166,10 +209,11 @@ int cmd_compile(Cli *cli)
         cli->opt.output = cli->output;
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     ScObject *o = ok ? scalec_compile(cli->cx, &m, &cli->opt, kinds[k].emit) : NULL;
+    Cost cost = o ? cost_of(cli, o) : (Cost){0};
     ok = hooks_end(cli, samples, o != NULL) && scalec_write(cli->cx, o, kinds[k].out, cli->output);
     int status = ok ? cli_done(cli) : cli_failed(cli);
     if (ok)
-        conclude(cli, o);
+        conclude(cli, o, &cost);
     scalec_object_free(o);
     sc_graph_free(m.graph);
     if (ok && cli->print_link)

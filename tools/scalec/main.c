@@ -94,12 +94,12 @@ static bool choose_scales(Cli *cli, const ScalecModel *m)
     return r != NULL;
 }
 
-static bool calibrate(Cli *cli, const ScGraph *raised)
+static bool calibrate(Cli *cli, const ScGraph *raised, ScalecRuns *runs)
 {
     SC_STAGE(cli->cx, "calibrate");
     ScalecSamples *s = scalec_samples_open(cli->cx, raised, cli->calibrate, &cli->sample);
     if (s)
-        cli->opt.stats = scalec_calibrate(cli->cx, raised, s);
+        cli->opt.stats = scalec_calibrate(cli->cx, raised, s, runs);
     scalec_samples_close(s);
     return cli->opt.stats != NULL;
 }
@@ -118,10 +118,11 @@ bool cli_statistics(Cli *cli, const ScalecModel *m)
         cli->opt.stats = scalec_read_stats(cli->cx, cli->calibrate);
         return cli->opt.stats != NULL;
     }
+    ScalecRuns *runs = cli->opt.output ? &cli->runs : NULL; /* of an object: compile's */
     ScGraph *raised = scalec_raised(cli->cx, m, &cli->opt);
     if (raised && probe)
-        cli->opt.stats = scalec_probe(cli->cx, raised, cli->opt.output);
-    ok = raised && (probe || calibrate(cli, raised));
+        cli->opt.stats = scalec_probe(cli->cx, raised, cli->opt.output, runs);
+    ok = raised && (probe || calibrate(cli, raised, runs));
     sc_graph_free(raised);
     if (ok && !cli->opt.stats) /* a warning says why */
         cli->opt.scales = SC_SCALES_PROPAGATE;

@@ -617,6 +617,7 @@ bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
 
 void cli_free(Cli *cli)
 {
+    scalec_runs_free(&cli->runs);
     sc_buf_free(cli->args.item);
     sc_buf_free(cli->input.item);
     sc_buf_free(cli->shape.item);

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What low precision cost: a compiled program beside runs of the f32 graph that were made anyhow.
+ */
+#include "tools/libscalec/runs.h"
+
+#include "tools/libscalec/trial.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_RUNS 8
+
+static ScrtTensor *grown(ScrtTensor *x, uint32_t n, uint32_t more)
+{
+    x = realloc(x, ((size_t)n + more + 1) * sizeof *x);
+    if (!x)
+        abort();
+    memset(x + n, 0, more * sizeof *x);
+    return x;
+}
+
+ScrtTensor *runs_add(ScalecRuns *r, const ScGraph *g, const ScrtTensor *in)
+{
+    if (r->n == MOST_RUNS)
+        return NULL;
+    r->n_in = g->n_in;
+    r->n_out = g->n_out;
+    r->in = grown(r->in, r->n * r->n_in, r->n_in);
+    r->out = grown(r->out, r->n * r->n_out, r->n_out);
+    for (uint32_t i = 0; i < r->n_in; i++) {
+        ScrtTensor *t = &r->in[r->n * r->n_in + i];
+        size_t bytes;
+        *t = in[i];
+        if (!scrt_bytes((ScrtDtype)t->dtype, (size_t)scrt_count(t), &bytes) ||
+            scrt_tensor_alloc(t) != SCRT_OK)
+            abort();
+        if (bytes > 0)
+            memcpy(t->data, in[i].data, bytes);
+    }
+    return &r->out[r->n++ * r->n_out];
+}
+
+void scalec_runs_free(ScalecRuns *r)
+{
+    trial_free(r->in, r->n * r->n_in);
+    trial_free(r->out, r->n * r->n_out);
+    free(r->in);
+    free(r->out);
+    *r = (ScalecRuns){0};
+}
+
+static int64_t largest(const ScrtTensor *t, int64_t row, int64_t n)
+{
+    int64_t best = 0;
+    double top = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)(row * n + i));
+        if (x > top) {
+            best = i;
+            top = x;
+        }
+    }
+    return best;
+}
+
+static bool has_rows(const ScrtTensor *t)
+{
+    return scrt_dtype_is_float((ScrtDtype)t->dtype) && t->rank > 0 && t->dims[t->rank - 1] > 1;
+}
+
+static void count_rows(const ScrtTensor *got, const ScrtTensor *want, ScalecCost *ret)
+{
+    int64_t n = want->dims[want->rank - 1], rows = scrt_count(want) / n;
+    for (int64_t i = 0; i < rows; i++)
+        ret->same += largest(got, i, n) == largest(want, i, n);
+    ret->rows += (uint64_t)rows;
+}
+
+static bool measure(ScCtx *cx, Trial *t, const ScalecRuns *r, ScalecCost *ret)
+{
+    ScrtTensor *out = calloc(r->n_out + 1, sizeof *out);
+    double noise = 0;
+    *ret = (ScalecCost){0};
+    bool ok = true;
+    uint32_t ranked = 0;
+    if (!out)
+        abort();
+    while (ranked < r->n_out && !has_rows(&r->out[ranked]))
+        ranked++;
+    for (uint32_t i = 0; ok && i < r->n; i++) {
+        const ScrtTensor *want = &r->out[i * r->n_out];
+        ok = trial_run(cx, t, &r->in[i * r->n_in], out);
+        for (uint32_t k = 0; ok && k < r->n_out; k++) {
+            noise += trial_noise(&out[k], &want[k]);
+            if (k == ranked && has_rows(&want[k]))
+                count_rows(&out[k], &want[k], ret);
+        }
+        trial_free(out, r->n_out);
+    }
+    free(out);
+    ret->sqnr = -10 * log10(noise / (r->n_out * r->n));
+    return ok;
+}
+
+bool scalec_cost(ScCtx *cx, ScObject *o, const ScalecRuns *r, ScalecCost *ret)
+{
+    Trial t = {0};
+    uint32_t before = sc_n_diags(cx);
+    bool ok = r->n > 0 && r->n_out > 0 && trial_borrow(cx, o, &t) &&
+              t.model->entry->n_in == r->n_in && t.model->entry->n_out == r->n_out &&
+              measure(cx, &t, r, ret);
+    trial_close(&t);
+    sc_forget_diags(cx, before);
+    return ok;
+}
