@@ -395,16 +395,18 @@ static bool gelu(const ImNode *n, ScVal *ret_out)
         ret_out);
 }
 
-/* Whether operand i is a constant of one element, x. */
-static bool is_constant(const ImNode *n, uint32_t i, double x)
+/* Whether operand i is known and one number, x. */
+static bool is_known(const ImNode *n, uint32_t i, double x)
 {
-    const ScNode *def = im_has(n, i) ? sc_built_def(&n->im->b, im_in(n, i)) : NULL;
-    const ScBlob *blob = def && def->op->flags & SC_CONST_OP ? def->attr[0].blob : NULL;
-    return blob && blob->data && blob->count == 1 && scrt_load(blob->dtype, blob->data, 0) == x;
+    ScrtTensor t = {0};
+    bool is = im_has(n, i) && im_known(n, im_in(n, i), &t) && scrt_count(&t) == 1 &&
+              scrt_load((ScrtDtype)t.dtype, t.data, 0) == x;
+    scrt_free(t.data);
+    return is;
 }
 
-/* Inference keeps everything; training that drops nothing does too. The mask is of bools and says
- * so from opset 12 on, before it was left open. */
+/* Inference keeps everything; training that drops nothing does too. The mask is of bools since
+ * opset 10, before of x's type. */
 static bool dropout(const ImNode *n, ScVal *ret_out)
 {
     ScBuild *b = &n->im->b;
@@ -413,14 +415,12 @@ static bool dropout(const ImNode *n, ScVal *ret_out)
     if (!ok || !IM_ONLY(n, "ratio", "seed", "is_test", n->opset < 6 ? "consumed_inputs" : NULL))
         return false;
     const ScType *x = im_type(n, 0);
-    if (im_has(n, 2) && !is_constant(n, 2, 0) && !is_constant(n, 1, 0))
+    if (im_has(n, 2) && !is_known(n, 2, 0) && !is_known(n, 1, 0))
         return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "Dropout in training mode");
-    if (n->n_out > 1 && n->opset < 12)
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "Dropout with a mask, opset %d",
-                       n->opset);
+    ScrtDtype mask = n->opset < 10 ? x->dtype : SCRT_BOOL;
     if (n->n_out > 1)
         ret_out[1] = im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(x->rank, x->dim)}),
-                              IM_IN(sc_const_scalar(b, SCRT_BOOL, 1)));
+                              IM_IN(sc_const_scalar(b, mask, 1)));
     return im_answer(im_in(n, 0), ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
 }
 

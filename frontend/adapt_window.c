@@ -172,14 +172,15 @@ static bool pool(const ImNode *n, const ScOp *op, const char *extra, ScVal *ret_
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is missing");
     if (!ones_or(n, "kernel_shape", w.n, w.kernel) || !pads(n, im_type(n, 0), &w))
         return false;
-    if (n->n_out > 1)
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "MaxPool with the result Indices");
     ImSet set[] = {
         {"kernel_shape", SC_INTS(w.n, w.kernel)}, {"strides", SC_INTS(w.n, w.stride)},
         {"pads", SC_TERMS(2 * w.n, w.pads)},      {"dilations", SC_INTS(w.n, w.dilation)},
         {"ceil_mode", SC_INT(ceil_mode != 0)},    {"count_include_pad", SC_INT(value != 0)}};
-    ret_out[0] = im_build(n, op, mean ? 6 : 5, set, IM_IN(im_in(n, 0)));
-    return ret_out[0] != SC_POISON;
+    if (!im_answer(im_build(n, op, mean ? 6 : 5, set, IM_IN(im_in(n, 0))), ret_out))
+        return false;
+    return n->n_out < 2 ||
+           im_answer(im_pool_indices(n, &w, value == 1, sc_built(&n->im->b, ret_out[0])->type->dim),
+                     &ret_out[1]);
 }
 
 static bool maxpool(const ImNode *n, ScVal *ret_out)

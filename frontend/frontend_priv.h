@@ -128,6 +128,8 @@ extern const ImAdapter im_scatter_adapters[];
 extern const ImAdapter im_select_adapters[];
 extern const ImAdapter im_recurrent_adapters[];
 extern const ImAdapter im_fused_adapters[];
+extern const ImAdapter im_fourier_adapters[];
+extern const ImAdapter im_unpool_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
  * beside these. */
 #define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"
@@ -146,6 +148,10 @@ bool im_window(const ImNode *n, ImWindow *w);
 /* The kernel's extents are those of operand 1; where the attribute is there too it must say the
  * same. */
 bool im_window_of_weight(const ImNode *n, ImWindow *w);
+/* adapt_unpool.c: where the maxima of a pool of operand 0 lie in it, seen as one row of elements,
+ * i64; by_column: in a channel the first spatial axis is the fastest. out: the pool's extents,
+ * [rank]. */
+ScVal im_pool_indices(const ImNode *n, const ImWindow *w, bool by_column, const ScTerm *const *out);
 /* Imports a graph nested in n in place, in a scope of its own: in are its inputs, [g->n_input];
  * ret_out its first n_out outputs. False after sc_fail. */
 bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t n_out,

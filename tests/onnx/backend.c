@@ -26,7 +26,6 @@ static const char *const groups[] = {"node", "simple", "pytorch-converted", "pyt
 
 /* Folders that are refused on purpose, by the words of the error. */
 static const char *const refused_because[] = {
-    "MaxPool with the result Indices",
     "Dropout in training mode",
 };
 

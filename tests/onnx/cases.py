@@ -163,13 +163,16 @@ def unread():
     pool = np.lib.stride_tricks.sliding_window_view(one["x"], (2, 2), (2, 3)).max((4, 5))
     case("maxpool-indices", node("MaxPool", "x", "y i", kernel_shape=[2, 2]), one, opset=12, want={"y": pool})
     case("maxpool-order", node("MaxPool", "x", kernel_shape=[2, 2], storage_order=1), one, opset=12, want={"y": pool})
-    case("maxpool-indices-read", node("MaxPool", "x", "y i", kernel_shape=[2, 2]), one, opset=12, outputs="y i",
-         words="MaxPool with")
     t = {"x": ramp(2, 3)}
     for opset in (7, 10, 12, 13):
         ratio = {"ratio": 0.25} if opset < 12 else {}
         case(f"dropout-{opset}", [node("Dropout", "x", "t m", **ratio), node("Relu", "t")], t, opset=opset,
              want={"y": np.maximum(t["x"], 0)})
+    for opset, kind in ((7, F32), (10, bool)):
+        case(f"dropout-mask-{opset}", node("Dropout", "x", "y m"), t, opset=opset, outputs="y m",
+             want={"y": t["x"], "m": np.ones((2, 3), kind)})
+    case("dropout-known", [node("Sub", "r r", "zero"), node("Dropout", "x zero t")], t, {"r": F32(0.5), "t": np.array(True)}, opset=13,
+         want={"y": t["x"]})
     case("dropout-mask", node("Dropout", "x", "y m"), t, opset=13, outputs="y m", dims={"x": ["n", 3]},
          want={"y": t["x"], "m": np.ones((2, 3), bool)})
     case("dropout-not-training", node("Dropout", "x r t"), t, {"r": F32(0.5), "t": np.array(False)}, opset=13, want={"y": t["x"]})
@@ -715,10 +718,79 @@ def fused():
            [ramped, np.ascontiguousarray(weights.T), F32(0.5), np.int8(3), c])
 
 
+def pool_indices():
+    """Where the maxima lie: by looking at each element of each window."""
+
+    def expected(x, kernel, strides, dilations, pads, extents, by_column):
+        y = np.zeros(x.shape[:2] + extents, x.dtype)
+        at = np.zeros(y.shape, I64)
+        space = x.shape[2:]
+        steps = np.cumprod((1,) + (space if by_column else space[::-1]))[:-1]
+        steps = steps if by_column else steps[::-1]
+        for o in np.ndindex(y.shape):
+            best = None
+            for k in np.ndindex(*kernel):
+                i = [o[2 + a] * strides[a] + k[a] * dilations[a] - pads[a] for a in range(len(space))]
+                if all(0 <= p < n for p, n in zip(i, space)) and (best is None or x[o[:2] + tuple(i)] > y[o]):
+                    best = y[o] = x[o[:2] + tuple(i)]
+                    at[o] = (o[0] * x.shape[1] + o[1]) * int(np.prod(space)) + int(np.dot(i, steps))
+        return {"y": y, "i": at}
+
+    rng = np.random.default_rng(3)
+    x = rng.integers(-9, 9, (2, 3, 6, 5)).astype(F32)
+    symbols = {"x": ["n", 3, "h", "w"]}
+
+    def try_it(name, x, kernel, extents, strides=None, dilations=None, pads=None, order=0, dims=None, **more):
+        n = len(kernel)
+        strides, dilations, pads = strides or [1] * n, dilations or [1] * n, pads or [0] * 2 * n
+        case(f"maxpool-indices-{name}", node("MaxPool", "x", "y i", kernel_shape=kernel, strides=strides, dilations=dilations,
+                                             pads=pads, storage_order=order, **more), {"x": x}, opset=12, outputs="y i", dims=dims,
+             want=expected(x, kernel, strides, dilations, pads, extents, order))
+
+    try_it("plain", x, [2, 2], (5, 4))
+    try_it("strides", x, [3, 2], (3, 3), strides=[2, 2], pads=[1, 1, 1, 0], dims=symbols)
+    try_it("columns", x, [2, 3], (3, 3), strides=[2, 1], order=1, dims=symbols)
+    try_it("dilated", x, [2, 2], (5, 4), dilations=[3, 2], pads=[1, 0, 1, 1], dims=symbols)
+    try_it("hangs", x, [2, 2], (3, 3), strides=[2, 2], ceil_mode=1, dims=symbols)
+    try_it("line", x[:, :, 0], [2], (4,))
+    try_it("bytes", x[:, :, :4, :4].astype(np.int8), [2, 2], (3, 3))
+    cube = rng.integers(-9, 9, (1, 2, 3, 3, 3)).astype(F32)
+    try_it("space", cube, [2, 2, 2], (2, 2, 2), order=1, dims={"x": ["n", 2, "d", "h", "w"]})
+    pairs = [node("MaxPool", "x", "p i", kernel_shape=[2, 2], strides=[2, 2]), node("MaxUnpool", "p i", kernel_shape=[2, 2], strides=[2, 2])]
+    picked = expected(x[:, :, :, :4], [2, 2], [2, 2], [1, 1], [0] * 4, (3, 2), 0)
+    back = np.zeros(x[:, :, :, :4].shape, F32)
+    back.reshape(-1)[picked["i"].reshape(-1)] = picked["y"].reshape(-1)
+    case("maxunpool", pairs, {"x": x[:, :, :, :4]}, opset=12, want={"y": back}, dims={"x": ["n", 3, 6, 4]})
+
+
+def fourier():
+    rng = np.random.default_rng(2)
+    x = rng.uniform(-1, 1, (2, 7, 3, 2)).astype(F32)
+    z, apart = x[..., 0] + 1j * x[..., 1], lambda v: np.stack([v.real, v.imag], -1).astype(F32)
+    any_size = {"x": ["n", "t", 3, 2]}
+    for name, length in (("same", 7), ("longer", 9), ("shorter", 4)):
+        t = {"l": I64(length), "a": I64(1)}
+        case(f"dft-{name}", node("DFT", "x l a"), {"x": x}, t, opset=20, dims=any_size, want={"y": apart(np.fft.fft(z, length, axis=1))})
+        case(f"dft-inverse-{name}", node("DFT", "x l a", inverse=1), {"x": x}, t, opset=20, dims=any_size,
+             want={"y": apart(np.fft.ifft(z, length, axis=1))})
+        case(f"dft-real-{name}", node("DFT", "x l a", onesided=1), {"x": x[..., :1]}, t, opset=20, dims={"x": ["n", "t", 3, 1]},
+             want={"y": apart(np.fft.rfft(x[..., 0], length, axis=1))})
+    half = np.fft.rfft(x[..., 0], axis=1)
+    for length in (6, 7, 12):
+        case(f"dft-to-real-{length}", node("DFT", "x l a", inverse=1, onesided=1), {"x": apart(half)}, {"l": I64(length), "a": I64(1)},
+             opset=20, dims={"x": ["n", "t", 3, 2]}, want={"y": np.fft.irfft(half, length, axis=1)[..., None].astype(F32)})
+    case("dft-17", node("DFT", "x", axis=2), {"x": x}, opset=17, want={"y": apart(np.fft.fft(z, axis=2))}, dims={"x": ["n", 7, "k", 2]})
+    signal, window = rng.uniform(-1, 1, (2, 40, 1)).astype(F32), np.hanning(16).astype(F32)
+    frames = np.stack([signal[:, i:i + 16, 0] for i in range(0, 25, 4)], 1)
+    for name, made in (("window", window), ("plain", np.ones(16, F32))):
+        case(f"stft-{name}", node("STFT", "x s w"), {"x": signal}, {"s": I64(4), "w": made}, dims={"x": ["n", "t", 1]},
+             want={"y": apart(np.fft.rfft(frames * made, axis=2))})
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, long_terms, control, widths, near, picks, transposed, recurrent, fused):
+                 sizes, long_terms, control, widths, near, picks, transposed, recurrent, fused, pool_indices, fourier):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
