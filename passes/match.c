@@ -22,11 +22,17 @@ const ScType *match_type(const ScMatch *m, ScVal v)
     return sc_built(&m->b, v)->type;
 }
 
-/* c as a constant of a 16-bit type has it. */
-static double rounded(ScrtDtype t, double c)
+/* x is c as a constant of a 16-bit type has it, or what 1 / c, as such a constant, divides by. */
+static bool is_rounded(ScrtDtype t, double x, double c)
 {
-    uint16_t code = (uint16_t)scrt_round(t, c, false, SCRT_NEAREST);
-    return scrt_load(t, &code, 0);
+    const double of[2] = {c, 1 / c};
+    for (uint32_t i = 0; i < 2; i++) {
+        uint16_t code = (uint16_t)scrt_round(t, of[i], false, SCRT_NEAREST);
+        double r = scrt_load(t, &code, 0);
+        if (x == (i ? 1 / r : r))
+            return true;
+    }
+    return false;
 }
 
 /* Products of constants err by a unit or two of their type. In f32, what was a constant of f16 or
@@ -35,7 +41,8 @@ bool match_near(const ScMatch *m, double x, double c)
 {
     ScrtDtype t = sc_type_of(m->g, m->n->first)->dtype;
     double part = t == SCRT_F16 ? 0x1p-10 : t == SCRT_BF16 ? 0x1p-7 : 1e-5;
-    return fabs(x - c) <= part * fabs(c) || x == rounded(SCRT_F16, c) || x == rounded(SCRT_BF16, c);
+    return fabs(x - c) <= part * fabs(c) || is_rounded(SCRT_F16, x, c) ||
+           is_rounded(SCRT_BF16, x, c);
 }
 
 bool match_about(const ScMatch *m, ScVal v, double c)

@@ -39,9 +39,13 @@ def model(nodes, inputs, outputs, init=(), opset=17):
 
 
 def run_all(name, checks):
-    """Each check in a folder of its own."""
+    """Each check in a folder of its own; one that cannot be done here answers why."""
     count = Count(name)
     for fn in checks:
         with tempfile.TemporaryDirectory() as tmp:
-            count.check(fn.__name__, lambda: fn(tmp))
+            why = []
+            count.check(fn.__name__, lambda: why.append(fn(tmp)))
+            if why and why[0]:
+                count.passed -= 1
+                count.skip(fn.__name__, why[0])
     count.close()

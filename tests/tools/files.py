@@ -272,4 +272,58 @@ def outputs_stay_whole(tmp):
     assert "m5" in names and all(n == "m5" or n.startswith("scrt_") for n in names), names
 
 
-run_all("tools-files", (inputs_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))
+# Runs a command where the folder $1 is a small file system of its own, full but for $3 bytes, with an old output.
+SMALL_DISK = """
+mount -t tmpfs -o size=64k none "$1" || exit 77
+echo old >"$1/out"
+cat /dev/zero >"$1/fill" 2>/dev/null
+truncate -s "-$3" "$1/fill"
+[ "$2" = rw ] || mount -o remount,ro "$1"
+folder=$1
+shift 3
+"$@"
+echo "status $?"
+ls "$folder"
+cat "$folder/out"
+"""
+
+
+def full_and_read_only_disks(tmp):
+    """The old output stays, nothing is left beside it, the message names the file."""
+    disk, exe = os.path.join(tmp, "disk"), os.path.join(tmp, "exe")
+    os.mkdir(disk)
+    out = os.path.join(disk, "out")
+    scalec("compile", MNIST, "-o", exe)
+
+    def on_disk(kind, free, *args):
+        return subprocess.run(["unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", disk, kind, free, *map(str, args)],
+                              capture_output=True, text=True)
+    try:
+        p = on_disk("rw", "0", "true")
+    except FileNotFoundError:
+        return "no unshare"
+    if p.returncode == 77 or "status 0" not in p.stdout:
+        return "this system lets nobody mount: " + p.stderr.strip()
+    tasks = [[SCALEC, "compile", MNIST, "-o", out], [SCALEC, "compile", MNIST, "--emit", "so", "-o", out],
+             [SCALEC, "compile", MNIST, "--emit", "obj", "-o", out], [SCALEC, "compile", MNIST, "--emit", "asm", "-o", out],
+             [SCALEC, "compile", MNIST, "--embed-limit", "100", "-o", out], [SCALEC, "dump", MNIST, "-o", out],
+             [SCALEC, "dump", MNIST, "--recipe", "fp8", "--calibrate", DIGIT, "--save-stats", out]]
+    for task in tasks:
+        for kind, free in (("rw", "0"), ("rw", "4096"), ("ro", "0")):
+            if free == "4096" and task[1] == "dump":
+                continue  # it fits
+            p = on_disk(kind, free, *task)
+            assert "status 1\nfill\nout\nold\n" in p.stdout, (task, kind, free, p)
+            assert p.stderr.startswith(out) and ("No space" in p.stderr or "Read-only" in p.stderr), (task, kind, free, p.stderr)
+    for free in ("0", "4096"):
+        p = on_disk("rw", free, SCALEC, "compile", MNIST, "-o", exe + "2")
+        assert "status 0" in p.stdout, p
+        p = on_disk("rw", free, "env", "TMPDIR=" + disk, SCALEC, "compile", MNIST, "--recipe", "fp8", "-o", exe + "2")
+        assert "status 0\nfill\nout\nold\n" in p.stdout, p
+    for kind, word in (("rw", "No space"), ("ro", "Read-only")):
+        npy = os.path.join(disk, "y.npy")
+        p = on_disk(kind, "0", exe, "-i", DIGIT, "-o", npy)
+        assert "status 1\nfill\nout\nold\n" in p.stdout and npy in p.stderr and word in p.stderr, p
+
+
+run_all("tools-files", (full_and_read_only_disks, inputs_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small files that ask for much, and files that are none: each is refused, or done, within bounds
+ * of time and memory (bounds.h), in one process. */
+#include "frontend/frontend.h"
+#include "passes/passes.h"
+#include "tests/frontend/bounds.h"
+#include "tests/graphs.h"
+#include "tools/libscalec/scalec.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* --- Messages of protobuf --------------------------------------------------------------------- */
+
+typedef struct Message {
+    char *p;
+    size_t n, cap;
+} Message;
+
+static void add(Message *m, const void *bytes, size_t n)
+{
+    if (m->n + n > m->cap) {
+        m->cap = 2 * (m->n + n);
+        m->p = realloc(m->p, m->cap);
+        ck_assert_ptr_nonnull(m->p);
+    }
+    if (n)
+        memcpy(m->p + m->n, bytes, n);
+    m->n += n;
+}
+
+static void add_varint(Message *m, uint64_t x)
+{
+    do {
+        char c = (char)((x & 0x7f) | (x > 0x7f ? 0x80 : 0));
+        add(m, &c, 1);
+        x >>= 7;
+    } while (x);
+}
+
+static void add_int(Message *m, uint32_t field, int64_t x)
+{
+    add_varint(m, field << 3);
+    add_varint(m, (uint64_t)x);
+}
+
+static void add_bytes(Message *m, uint32_t field, const void *bytes, size_t n)
+{
+    add_varint(m, field << 3 | 2);
+    add_varint(m, n);
+    add(m, bytes, n);
+}
+
+static void add_text(Message *m, uint32_t field, const char *text)
+{
+    add_bytes(m, field, text, strlen(text));
+}
+
+static void add_message(Message *m, uint32_t field, Message *inner) /* takes it over */
+{
+    add_bytes(m, field, inner->p, inner->n);
+    free(inner->p);
+}
+
+/* Fields of onnx.proto. */
+enum { GRAPH_NODE = 1, GRAPH_INIT = 5, GRAPH_IN = 11, GRAPH_OUT = 12 };
+enum { NODE_IN = 1, NODE_OUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTR = 5 };
+
+static void add_node(Message *g, const char *op, const char *name, const char *a, const char *b,
+                     const char *out, Message *attr)
+{
+    Message n = {0};
+    add_text(&n, NODE_IN, a);
+    if (b)
+        add_text(&n, NODE_IN, b);
+    add_text(&n, NODE_OUT, out);
+    add_text(&n, NODE_NAME, name);
+    add_text(&n, NODE_OP, op);
+    if (attr)
+        add_message(&n, NODE_ATTR, attr);
+    add_message(g, GRAPH_NODE, &n);
+}
+
+/* dtype as ONNX numbers it; its data are n bytes. */
+static void add_const(Message *g, const char *name, int dtype, uint32_t rank, const int64_t *dims,
+                      const void *data, size_t n)
+{
+    Message t = {0};
+    for (uint32_t i = 0; i < rank; i++)
+        add_int(&t, 1, dims[i]);
+    add_int(&t, 2, dtype);
+    add_text(&t, 8, name);
+    add_bytes(&t, 9, data, n);
+    add_message(g, GRAPH_INIT, &t);
+}
+
+static void add_port(Message *g, uint32_t field, const char *name, uint32_t rank,
+                     const char *const *dims)
+{
+    Message v = {0}, type = {0}, tensor = {0}, shape = {0};
+    for (uint32_t i = 0; i < rank; i++) {
+        Message d = {0};
+        add_text(&d, 2, dims[i]);
+        add_message(&shape, 1, &d);
+    }
+    add_int(&tensor, 1, 1);
+    if (field == GRAPH_IN)
+        add_message(&tensor, 2, &shape);
+    else
+        free(shape.p);
+    add_message(&type, 1, &tensor);
+    add_text(&v, 1, name);
+    add_message(&v, 2, &type);
+    add_message(g, field, &v);
+}
+
+static Message model_of(Message *g)
+{
+    Message m = {0}, opset = {0};
+    add_int(&m, 1, 8);
+    add_message(&m, 7, g);
+    add_int(&opset, 2, 17);
+    add_message(&m, 8, &opset);
+    return m;
+}
+
+/* Import and, where that succeeds, all passes; the bytes are freed. True where it was refused with
+ * a short message. */
+static bool run(Message *g, const char *what)
+{
+    Bounds b;
+    Message m = model_of(g);
+    bounds_begin(&b, true);
+    ScCtx *cx = sc_ctx_new();
+    ScGraph *graph = sc_import(cx, "bomb.onnx", m.p, m.n, NULL);
+    ScPipeline p = {.env.recipe = sc_recipe(cx, "f32")};
+    if (graph)
+        graph = sc_pipeline_run(cx, graph, &p);
+    bool refused = !graph;
+    ck_assert_msg(!refused || sc_n_errors(cx) > 0, "%s: refused without a word", what);
+    ck_assert_msg(!refused || strlen(sct_messages(cx)) < 8000, "%s: a long message", what);
+    sc_graph_free(graph);
+    sc_ctx_free(cx);
+    bounds_end(&b, what);
+    free(m.p);
+    return refused;
+}
+
+/* --- Models ----------------------------------------------------------------------------------- */
+
+static Message *axis_0(Message *m)
+{
+    *m = (Message){0};
+    add_text(m, 1, "axis");
+    add_int(m, 3, 0);
+    add_int(m, 20, 2);
+    return m;
+}
+
+/* Towards 2^50 elements, of constants; towards 2^62 of an input. */
+START_TEST(doublings)
+{
+    for (int of_input = 0; of_input < 2; of_input++) {
+        const int64_t four = 4;
+        const char *const dims[] = {"n"};
+        Message g = {0}, attr;
+        if (of_input)
+            add_port(&g, GRAPH_IN, "x0", 1, dims);
+        else
+            add_const(&g, "x0", 1, 1, &four, "0123456789abcdef", 16);
+        char from[16], to[16];
+        for (int i = 0; i < 48; i++) {
+            snprintf(from, sizeof from, "x%d", i);
+            snprintf(to, sizeof to, "x%d", i + 1);
+            add_node(&g, "Concat", to, from, from, to, axis_0(&attr));
+        }
+        add_port(&g, GRAPH_OUT, "x48", 0, NULL);
+        run(&g, "doublings");
+    }
+}
+END_TEST
+
+/* A few bytes that fill, repeat or stretch what is huge. */
+START_TEST(huge_shapes)
+{
+    static const char *const op[] = {"ConstantOfShape", "Expand", "Tile", "Reshape"};
+    const int64_t dims[] = {2, 1}, huge[] = {INT64_C(1) << 20, INT64_C(1) << 20};
+    const int64_t most[] = {INT64_MAX, INT64_MAX};
+    for (size_t i = 0; i < sizeof op / sizeof *op; i++)
+        for (int k = 0; k < 2; k++) {
+            Message g = {0};
+            add_const(&g, "x", 1, 1, &dims[1], "1234", 4);
+            add_const(&g, "s", 7, 1, dims, k ? most : huge, 16);
+            add_node(&g, op[i], "n", i ? "x" : "s", i ? "s" : NULL, "y", NULL);
+            add_port(&g, GRAPH_OUT, "y", 0, NULL);
+            run(&g, op[i]);
+        }
+    Message g = {0};
+    add_const(&g, "w", 1, 2, huge, "1234", 4);
+    add_port(&g, GRAPH_OUT, "w", 0, NULL);
+    ck_assert(run(&g, "a tensor that is not there"));
+}
+END_TEST
+
+/* Names of 1 MB for whatever has one. */
+START_TEST(long_names)
+{
+    enum { N = 1 << 20 };
+    char *name = malloc(N + 1);
+    ck_assert_ptr_nonnull(name);
+    memset(name, 'A', N);
+    name[N] = '\0';
+    for (int which = 0; which < 6; which++) {
+        const char *const dims[] = {which == 5 ? name : "n"};
+        Message g = {0}, attr = {0};
+        add_text(&attr, 1, which == 4 ? name : "alpha");
+        const char *x = which == 0 ? name : "x";
+        add_port(&g, GRAPH_IN, which == 1 ? name : "x", 1, dims);
+        add_node(&g, which == 2 ? name : "MatMul", which == 3 ? name : "n", x, x, "y", &attr);
+        add_port(&g, GRAPH_OUT, "y", 0, NULL);
+        ck_assert_msg(run(&g, "long names"), "%d", which);
+    }
+    free(name);
+}
+END_TEST
+
+/* Ten thousand nodes, each of which uses the one before it 100 times. */
+START_TEST(wide_and_long)
+{
+    Message g = {0};
+    const char *const dims[] = {"n"};
+    add_port(&g, GRAPH_IN, "x0", 1, dims);
+    for (int i = 0; i < 10000; i++) {
+        char from[16], to[16];
+        Message n = {0};
+        snprintf(from, sizeof from, "x%d", i);
+        snprintf(to, sizeof to, "x%d", i + 1);
+        for (int k = 0; k < 100; k++)
+            add_text(&n, NODE_IN, from);
+        add_text(&n, NODE_OUT, to);
+        add_text(&n, NODE_OP, "Frobnicate");
+        add_message(&g, GRAPH_NODE, &n);
+    }
+    add_port(&g, GRAPH_OUT, "x10000", 0, NULL);
+    ck_assert(run(&g, "wide and long"));
+}
+END_TEST
+
+/* --- Files ------------------------------------------------------------------------------------ */
+
+static const char digit_model[] = "tests/model/data/mnist/mnist.onnx";
+
+/* As a model and as samples for one: refused, with words that name it. */
+static void refuse_file(const char *path)
+{
+    Bounds b;
+    for (int as_samples = 0; as_samples < 2; as_samples++) {
+        ScalecModel m = {0};
+        ScCtx *cx = sc_ctx_new();
+        if (as_samples)
+            ck_assert(scalec_load(cx, sct_source(digit_model), NULL, &m));
+        bounds_begin(&b, true);
+        if (as_samples)
+            ck_assert_ptr_null(scalec_samples_open(cx, m.graph, path, NULL));
+        else
+            ck_assert(!scalec_load(cx, path, NULL, &m));
+        bounds_end(&b, path);
+        ck_assert_msg(strstr(sct_messages(cx), path) != NULL, "%s", sct_messages(cx));
+        if (as_samples)
+            sc_graph_free(m.graph);
+        sc_ctx_free(cx);
+    }
+}
+
+START_TEST(no_regular_files)
+{
+    static const char *const suffix[] = {"", ".npy", ".npz", ".safetensors", ".onnx"};
+    char folder[] = "/tmp/scalec-bombs-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    for (size_t i = 0; i < sizeof suffix / sizeof *suffix; i++)
+        for (int kind = 0; kind < 3; kind++) {
+            snprintf(path, sizeof path, "%s/file%s", folder, suffix[i]);
+            if (kind == 0) {
+                ck_assert_int_eq(mkfifo(path, 0600), 0);
+            } else if (kind == 1) { /* a hole of 3 GB */
+                int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+                ck_assert(fd >= 0 && ftruncate(fd, INT64_C(3) << 30) == 0 && close(fd) == 0);
+            } else {
+                ck_assert_int_eq(symlink("/dev/zero", path), 0);
+            }
+            refuse_file(path);
+            ck_assert_int_eq(unlink(path), 0);
+        }
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("frontend-bombs");
+    TCase *t = tcase_create("bombs");
+    tcase_set_timeout(t, 300);
+    tcase_add_test(t, doublings);
+    tcase_add_test(t, huge_shapes);
+    tcase_add_test(t, long_names);
+    tcase_add_test(t, wide_and_long);
+    tcase_add_test(t, no_regular_files);
+    suite_add_tcase(s, t);
+    return sct_main("frontend-bombs", s);
+}
