@@ -53,8 +53,11 @@ static bool gather_nd(const ImNode *n, ScVal *ret_out)
     if (t->rank == 0 || batch < 0 || batch >= t->rank || batch >= x->rank)
         return sc_fail(cx, n->loc, SC_E_RANK, "%lld batch axes of ranks %u and %u",
                        (long long)batch, x->rank, t->rank);
-    if (!sc_term_const(t->dim[t->rank - 1], &depth))
-        return sc_fail(cx, n->loc, SC_E_DYNAMIC, "the last extent of the indices must be constant");
+    if (!sc_term_const(t->dim[t->rank - 1], &depth)) {
+        sc_fail(cx, n->loc, SC_E_DYNAMIC, "the last extent of the indices must be constant");
+        im_advise(n, 1);
+        return false;
+    }
     if (depth < 1 || batch + depth > x->rank)
         return sc_fail(cx, n->loc, SC_E_SHAPE, "%lld positions for %u axes", (long long)depth,
                        x->rank - (uint32_t)batch);

@@ -94,9 +94,11 @@ bool im_window_of_weight(const ImNode *n, ImWindow *w)
     if (t->rank != w->n + 2)
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "w must have rank %u", w->n + 2);
     for (uint32_t i = 0; i < w->n; i++) {
-        if (!sc_term_const(t->dim[i + 2], &w->kernel[i]))
-            return sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "w's extent %u must be a number",
-                           i + 2);
+        if (!sc_term_const(t->dim[i + 2], &w->kernel[i])) {
+            sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "w's extent %u must be a number", i + 2);
+            im_advise(n, 1);
+            return false;
+        }
         if (w->kernel[i] < 1 || w->kernel[i] > INT32_MAX ||
             (is && (got != w->n || is[i] != w->kernel[i])))
             return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is not that of w");

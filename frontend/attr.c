@@ -197,6 +197,7 @@ const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
     if (at < SC_FIRST || !v->content || !sc_term_const(sc_type_count(n->im->cx, t), &count)) {
         const char *name = sc_built(&n->im->b, given)->name;
         sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u, \"%s\"", i, name ? name : "");
+        im_advise(n, i);
         note_loss(n, given);
         return NULL;
     }
@@ -213,6 +214,7 @@ const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n)
     for (uint32_t k = 0; k < *ret_n; k++)
         if (!sc_term_const(t[k], &ret[k])) {
             sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u must be constant", i);
+            im_advise(n, i);
             note_loss(n, im_in(n, i));
             return NULL;
         }

@@ -180,6 +180,9 @@ static inline bool im_has(const ImNode *n, uint32_t i)
 }
 const ScType *im_type(const ImNode *n,
                       uint32_t i); /* of operand i; poison and absent have types too */
+/* After an error about operand i, of which something must be known and is not: says which --dim
+ * would tell more of it, if one does. */
+void im_advise(const ImNode *n, uint32_t i);
 /* False where the model or the import calls a symbol so; else it is taken from now on. */
 bool im_name_symbol(Import *im, const char *name);
 /* A symbol that nothing else is called by: base and i, and what it takes. */

@@ -409,7 +409,7 @@ static bool operands(Import *im, const Onnxpb__Node *pb, const ScLoc *loc, ScVal
     return true;
 }
 
-typedef struct Unknown { /* dimensions of the model that operands depend on */
+typedef struct Unknown { /* dimensions of the model that an operand depends on */
     Import *im;
     uint32_t n;
     const char *sym[4];
@@ -427,29 +427,31 @@ static void see_unknown(void *arg, const char *sym)
     sc_str_free(&known);
 }
 
-/* Where something had to be known and is not, says which --dim would decide more. */
-static void advise(const ImNode *n)
+void im_advise(const ImNode *n, uint32_t i)
 {
-    ScCtx *cx = n->im->cx;
-    const ScDiag *d = sc_diag(cx, sc_n_diags(cx) - 1);
     Unknown u = {.im = n->im};
-    if (d->id != SC_E_DYNAMIC || d->loc != n->loc)
-        return;
-    for (uint32_t i = 0; i < d->n_note; i++)
-        if (strstr(d->note[i], "--dim"))
-            return;
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        const ScValue *v = sc_built(&n->im->b, n->in[i]);
-        for (uint32_t k = 0; v->type->kind == SC_TYPE_TENSOR && k < v->type->rank; k++)
-            sc_term_symbols(v->type->dim[k], see_unknown, &u);
-    }
     ScStr names = {0};
-    for (uint32_t i = 0; i < u.n; i++)
-        sc_str_addf(&names, "%s%s", i ? ", " : "", u.sym[i]);
+    const ScType *t = im_type(n, i);
+    for (uint32_t k = 0; t->kind == SC_TYPE_TENSOR && k < t->rank; k++)
+        sc_term_symbols(t->dim[k], see_unknown, &u);
+    for (uint32_t k = 0; k < u.n; k++)
+        sc_str_addf(&names, "%s%s", k ? ", " : "", u.sym[k]);
     if (u.n)
-        sc_note(cx, "sizes of its operands that only a run knows: %s; --dim %s=N makes one known",
+        sc_note(n->im->cx,
+                "sizes of operand %u that only a run knows: %s; --dim %s=N makes one known", i,
                 sc_str_get(&names), u.sym[0]);
     sc_str_free(&names);
+}
+
+/* The same where the row said so, of which it is an extent of what is no float that it wants. */
+static void advise_of_row(const ImNode *n)
+{
+    const ScDiag *d = sc_diag(n->im->cx, sc_n_diags(n->im->cx) - 1);
+    if (d->id != SC_E_DYNAMIC || d->loc != n->loc || !d->n_row || d->n_note)
+        return;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (!sc_type_is_float(im_type(n, i)))
+            im_advise(n, i);
 }
 
 static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
@@ -481,7 +483,7 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
         ok = out[i] != SC_POISON &&
              (!*pb->output[i] || define(im, n.loc, pb->output[i], im_short_dims(&n, out[i])));
     if (!ok)
-        advise(&n);
+        advise_of_row(&n);
     free(in);
     return ok;
 }

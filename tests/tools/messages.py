@@ -142,5 +142,23 @@ def information(tmp):
         assert info["info"]["scales"] == scales, info["info"]
 
 
-run_all("tools-messages", (faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
+def names_join(tmp):
+    """Statistics, JSON and text write a name in the same way, so that files join by it."""
+    name, path, x, stats = 'a "b" c\\d', *(os.path.join(tmp, n) for n in ("m.onnx", "x.npy", "m.stats"))
+    w = np.random.default_rng(1).standard_normal((16, 16)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "w"], [name], name=name), helper.make_node("Relu", [name], ["y"]),
+             helper.make_node("MatMul", ["y", "w"], ["z"])]
+    onnx.save(model(nodes, [("x", [1, 16])], [("z", [1, 16])], [("w", w)]), path)
+    np.save(x, w[:1])
+    fp8 = ("dump", path, "--recipe", "fp8", "--calibrate")
+    text = scalec(*fp8, x, "--stage", "settle", "--save-stats", stats)
+    quoted = json.dumps(name)
+    assert f"\n{quoted} rms " in open(stats).read(), open(stats).read()
+    assert f"%{quoted} = matmul" in text and f"from {quoted}" in text, text
+    assert scalec(*fp8, stats, "--stage", "settle") == text
+    rows = json.loads(scalec("check", path, "--recipe", "fp8", "--data", x, "--json"))["tensors"]
+    assert any(name in r["from"] for r in rows), rows
+
+
+run_all("tools-messages", (names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
                            information))
