@@ -62,15 +62,6 @@ void scrt_copy(ScrtPool *pool, void *dst, const void *src, size_t n)
         scrt_pool_run(pool, copy_piece, &c, (int64_t)n, 128 << 10);
 }
 
-int64_t scrt_index(const ScrtTensor *t, int64_t i)
-{
-    if (t->dtype == SCRT_I64)
-        return ((const int64_t *)t->data)[i];
-    if (t->dtype == SCRT_I32)
-        return ((const int32_t *)t->data)[i];
-    return scrt_load_int((ScrtDtype)t->dtype, t->data, (size_t)i);
-}
-
 /* --- Combining ------------------------------------------------------------------------------- */
 
 #define EACH(expression)                                                                           \

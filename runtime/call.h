@@ -41,7 +41,14 @@ void scrt_combine(ScrtCombine how, ScrtDtype t, int64_t n, void *dst, const void
 /* Copies n bytes on the pool. Nothing where both are one. */
 void scrt_copy(ScrtPool *pool, void *dst, const void *src, size_t n);
 /* Element i of a tensor of integers. */
-int64_t scrt_index(const ScrtTensor *t, int64_t i);
+static inline int64_t scrt_index(const ScrtTensor *t, int64_t i)
+{
+    if (t->dtype == SCRT_I64)
+        return ((const int64_t *)t->data)[i];
+    if (t->dtype == SCRT_I32)
+        return ((const int32_t *)t->data)[i];
+    return scrt_load_int((ScrtDtype)t->dtype, t->data, (size_t)i);
+}
 /* Where index counts from the end if it is negative; -1 where it is outside. */
 static inline int64_t scrt_wrap(int64_t index, int64_t extent)
 {

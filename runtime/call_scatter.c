@@ -68,31 +68,54 @@ static int64_t base_of(const Rows *r)
     return base;
 }
 
+typedef struct Target { /* of one row of updates */
+    const ScrtTensor *index;
+    int64_t extent, along, base, step; /* of the axis; elements of the data */
+} Target;
+
+static inline int64_t target_of(const Target *t, int64_t first, int64_t j)
+{
+    return scrt_wrap(scrt_index(t->index, first + j), t->extent) * t->along + t->base + j * t->step;
+}
+
+/* Elements first .. first + n - 1 of the updates go where they belong. What is common is written
+ * out: replacing elements of 4 bytes, and sums of f32. */
+static void put_row(const Target *t, ScrtCombine how, ScrtDtype type, int64_t first, int64_t n,
+                    void *out, const void *update)
+{
+    size_t size = scrt_dtype_bits(type) / 8;
+    if (how == SCRT_COMBINE_NONE && size == 4) {
+        for (int64_t j = 0; j < n; j++)
+            ((uint32_t *)out)[target_of(t, first, j)] = ((const uint32_t *)update)[first + j];
+    } else if (how == SCRT_COMBINE_ADD && type == SCRT_F32) {
+        for (int64_t j = 0; j < n; j++)
+            ((float *)out)[target_of(t, first, j)] += ((const float *)update)[first + j];
+    } else {
+        for (int64_t j = 0; j < n; j++)
+            scrt_combine(how, type, 1, (char *)out + (size_t)target_of(t, first, j) * size,
+                         (const char *)update + (size_t)(first + j) * size);
+    }
+}
+
 /* param: how to combine, the axis in [0, rank). No extent of the indices but the axis' is larger
  * than the data's; updates have their shape. */
 ScrtStatus scrt_call_scatter_elements(ScrtArgs *a, const char **ret_why)
 {
     Rows r = rows_of(a);
     const ScrtTensor *x = &a->t[DATA];
-    const char *update = a->t[UPDATES].data;
-    char *out = a->out->data;
-    int64_t extent = x->dims[r.axis], n = scrt_count(r.index);
-    int64_t width = n ? r.index->dims[r.index->rank - 1] : 1;
-    int64_t along = r.stride[r.axis], step = r.axis + 1 == x->rank ? 0 : 1;
-    size_t size = size_of(x);
+    int64_t n = scrt_count(r.index), width = n ? r.index->dims[r.index->rank - 1] : 1;
+    Target t = {.index = r.index, .extent = x->dims[r.axis], .along = r.stride[r.axis]};
+    t.step = r.axis + 1 == x->rank ? 0 : 1;
     for (int64_t i = 0; i < n; i++)
-        if (scrt_wrap(scrt_index(r.index, i), extent) < 0) {
+        if (scrt_wrap(scrt_index(r.index, i), t.extent) < 0) {
             *ret_why = outside;
             return SCRT_E_DATA;
         }
     begin(a);
     for (int64_t i = 0; i < n; i += width, next_row(&r)) {
-        int64_t base = base_of(&r);
-        for (int64_t j = 0; j < width; j++) {
-            int64_t to = scrt_wrap(scrt_index(r.index, i + j), extent) * along + base + j * step;
-            scrt_combine((ScrtCombine)a->param[0], (ScrtDtype)x->dtype, 1, out + (size_t)to * size,
-                         update + (size_t)(i + j) * size);
-        }
+        t.base = base_of(&r);
+        put_row(&t, (ScrtCombine)a->param[0], (ScrtDtype)x->dtype, i, width, a->out->data,
+                a->t[UPDATES].data);
     }
     return SCRT_OK;
 }
