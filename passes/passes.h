@@ -99,6 +99,11 @@ const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
 
+/* Appends to out why a tensor of g (by its printed name, else its ONNX name) has the exponent that
+ * it has: a line a value, operands that the exponent comes from below it and indented. False with
+ * SC_E_PASS where there is no such tensor or it has no exponent. */
+bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out);
+
 /* --- Passes ---------------------------------------------------------------------------------- */
 
 /* Where exponents come from: estimates alone; statistics of samples; statistics of one run on

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from command import MNIST, SCALEC, failing, model, run_all, write
+from command import DIGIT, MNIST, SCALEC, failing, model, run_all, write
 from scalec import scalec  # in a folder that command adds
 
 RNG = np.random.default_rng(3)
@@ -58,6 +58,22 @@ def compiling_says_what_it_cost(tmp):
     assert cost() is None and cost("--recipe", "fp8", "--scales", "propagate") is None
     p = subprocess.run([SCALEC, "compile", MNIST, "--recipe", "fp8", "-o", out], capture_output=True, text=True)
     assert "beside f32's on synthetic inputs: SQNR " in p.stderr and "check --data" in p.stderr, p.stderr
+
+
+def why_goes_down_to_the_weights(tmp):
+    text = scalec("dump", MNIST, "--recipe", "fp8", "--why", "Plus214_Output_0")
+    first, *rest = text.splitlines()
+    assert first.startswith("%Plus214_Output_0: f32[1,10] * 2^0; "), first
+    assert any("matmul, " in x and "with a = " in x for x in rest), text
+    assert any("constant @" in x and "f8e4m3fn's 448" in x for x in rest), text
+    assert any("input, in the caller's numbers" in x for x in rest), text
+    depth = [len(x) - len(x.lstrip()) for x in rest]
+    assert depth[0] == 2 and all(b - a <= 2 for a, b in zip(depth, depth[1:])), text
+    assert 'no tensor "nobody"' in failing("dump", MNIST, "--recipe", "fp8", "--why", "nobody", status=2)
+    failing("dump", MNIST, "--why", "x", "--format", "dot", status=2)
+    line = next(x for x in scalec("check", MNIST, "--recipe", "fp8", "--data", DIGIT, "--budget", "0").splitlines()
+                if x.startswith("tensor"))
+    assert line.split()[3:6] == ["expected", "log2", "RMS"], line
 
 
 def samples_must_say_something(tmp):
@@ -182,5 +198,5 @@ def channels_have_exponents_of_their_own(tmp):
             k, worst(tensor[k], want[k]), worst(channel[k], want[k]))
 
 
-run_all("tools-scales", [compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+run_all("tools-scales", [why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])

@@ -27,6 +27,20 @@ static void type_text(const ScGraph *g, ScVal v, ScStr *s)
     }
 }
 
+static bool is_low(const ScGraph *g, ScVal v)
+{
+    return sc_type_is_float(g->value[v].type) && scrt_dtype_bits(g->value[v].type->dtype) <= 8;
+}
+
+/* Low precision stands out: its edges are red, the nodes that make it filled; what only moves an
+ * exponent is grey. */
+static const char *dot_fill(const ScGraph *g, const ScNode *n)
+{
+    return n->n_out && is_low(g, n->first) ? ", style=filled, fillcolor=\"#ffd8a8\""
+           : n->op->flags & SC_REBALANCES  ? ", style=filled, fillcolor=\"#e9ecef\""
+                                           : "";
+}
+
 static void dot_node(const ScGraph *g, uint32_t i, const char *const *label, ScStr *s)
 {
     const ScNode *n = &g->node[i];
@@ -37,7 +51,8 @@ static void dot_node(const ScGraph *g, uint32_t i, const char *const *label, ScS
         sc_str_addf(&text, "%s%s", k ? ", " : " from ", n->loc->origin[k].name);
     sc_str_addf(s, "  n%u [label=\"", i);
     quoted(s, sc_str_get(&text));
-    sc_str_addf(s, "\", shape=%s];\n", n->op->lower.cls == SC_SOURCE ? "ellipse" : "box");
+    sc_str_addf(s, "\", shape=%s%s];\n", n->op->lower.cls == SC_SOURCE ? "ellipse" : "box",
+                dot_fill(g, n));
     sc_str_free(&text);
     for (uint32_t k = 0; k < n->n_in; k++) {
         if (n->in[k] < SC_FIRST)
@@ -47,7 +62,7 @@ static void dot_node(const ScGraph *g, uint32_t i, const char *const *label, ScS
         type_text(g, n->in[k], &edge);
         sc_str_addf(s, "  n%u -> n%u [label=\"", g->value[n->in[k]].node, i);
         quoted(s, sc_str_get(&edge));
-        sc_str_add(s, "\"];\n");
+        sc_str_addf(s, "\"%s];\n", is_low(g, n->in[k]) ? ", color=\"#c92a2a\", penwidth=2" : "");
         sc_str_free(&edge);
     }
 }

@@ -84,15 +84,17 @@ static const char *decibels(double x, char text[32])
     return text;
 }
 
-static void print_line(const Line *l)
+static void print_line(const Check *c, const Line *l)
 {
     ScStr e = {0};
-    char rounding[32], sqnr[32], gain[32] = "-";
+    char rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-";
     const ScReport *r = l->r;
     if (l->gain)
         snprintf(gain, sizeof gain, "%s%.2f", l->gain->measured ? "" : "~", l->gain->gain);
-    printf("%-32s %-9s %5s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s%s\n", r->name,
-           scrt_dtype_name(r->type->dtype), exponent_text(r, &e), log2(r->rms), r->amax,
+    if (c->low->value[r->v].g != SC_NO_G)
+        snprintf(expected, sizeof expected, "%.2f", c->low->value[r->v].g / 256.0);
+    printf("%-32s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s%s\n", r->name,
+           scrt_dtype_name(r->type->dtype), exponent_text(r, &e), expected, log2(r->rms), r->amax,
            100 * r->underflow, 100 * r->saturated, decibels(r->rounding, rounding),
            decibels(r->sqnr, sqnr), gain, r->outside ? "  outside its format's range" : "");
     sc_str_free(&e);
@@ -105,10 +107,10 @@ static void print_table(const Cli *cli, const Check *c)
            "alone stays in f32: %u measured%s\n\n",
            cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_site, c->n_measured,
            c->n_measured < c->n_site ? ", the rest (~) estimated" : "");
-    printf("%-32s %-9s %5s %8s %9s %7s %7s %8s %8s %8s\n", "tensor", "type", "exp", "log2 RMS",
-           "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB");
+    printf("%-32s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s\n", "tensor", "type", "exp", "expected",
+           "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB");
     for (uint32_t i = 0; i < shown; i++)
-        print_line(&c->line[i]);
+        print_line(c, &c->line[i]);
     for (uint32_t i = 0; i < c->n; i++)
         if (is_output(c->low, c->line[i].r->v))
             printf("\noutput %s: SQNR %.1f dB\n", c->line[i].r->name, c->line[i].r->sqnr);
@@ -134,6 +136,11 @@ static json_t *line_json(const Check *c, const Line *l)
                   number(r->underflow), "saturated", number(r->saturated), "rounding_db",
                   number(r->rounding), "sqnr_db", number(r->sqnr), "outside", r->outside, "output",
                   is_output(c->low, r->v), "site", l->gain != NULL);
+    if (o)
+        json_object_set_new(o, "log2_rms_expected",
+                            c->low->value[r->v].g == SC_NO_G
+                                ? json_null()
+                                : json_real(c->low->value[r->v].g / 256.0));
     if (o && l->gain) {
         json_object_set_new(o, "gain_db", number(l->gain->gain));
         json_object_set_new(o, "gain_measured", json_boolean(l->gain->measured));

@@ -22,7 +22,7 @@ typedef struct Cli {
     const char *command;
     CliList args; /* what is no option */
     const char *output, *emit, *stage, *format, *calibrate, *save_stats, *data, *dump_after;
-    const char *state_load, *state_save, *dtype, *labels, *image;
+    const char *state_load, *state_save, *dtype, *labels, *image, *why;
     ScalecOptions opt;
     bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given;
     bool internal, all, print_link, verbose;

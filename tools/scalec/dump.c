@@ -61,6 +61,15 @@ static bool write_text(Cli *cli, const ScGraph *g, const char *path)
     return ok;
 }
 
+static bool write_why(Cli *cli, const ScGraph *g, const char *path)
+{
+    ScStr text = {0};
+    bool ok = sc_why(cli->cx, g, cli->why, &text) &&
+              scalec_write_file(cli->cx, path, sc_str_get(&text), text.n);
+    sc_str_free(&text);
+    return ok;
+}
+
 int cmd_dump(Cli *cli)
 {
     const char *format = cli->format ? cli->format : cli->json ? "json" : "text";
@@ -69,11 +78,13 @@ int cmd_dump(Cli *cli)
     ScalecSamples *samples = NULL;
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    cli->opt.until = cli->stage;
+    cli->opt.until = cli->why && !cli->stage ? "settle" : cli->stage;
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     ScGraph *g = ok ? scalec_rewrite(cli->cx, &m, &cli->opt) : NULL;
     ok = hooks_end(cli, samples, g != NULL);
-    if (ok && !strcmp(format, "text"))
+    if (ok && cli->why)
+        ok = write_why(cli, g, path);
+    else if (ok && !strcmp(format, "text"))
         ok = write_text(cli, g, path);
     else if (ok)
         ok = *format == 'd' ? scalec_write_dot(cli->cx, g, path)

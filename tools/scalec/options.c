@@ -64,6 +64,7 @@ typedef enum OptId {
     O_STATE_SAVE,
     O_STAGE,
     O_FORMAT,
+    O_WHY,
     O_DTYPE,
     O_JSON,
     O_INTERNAL,
@@ -141,6 +142,10 @@ const CliOption cli_options[] = {
                  "import, fold, simplify, raise, scalify, quantize, settle, expand, layout or fuse "
                  "(default)",
                  0, DUMP},
+    [O_WHY] = {"why", "TENSOR",
+               "where a tensor's exponent comes from, instead of the graph; at stage settle unless "
+               "another is named",
+               0, DUMP},
     [O_FORMAT] = {"format", "F", "text (default), dot or json", 0, DUMP, .choice = "text dot json"},
     [O_DTYPE] = {"dtype", "T", "only operators that take this element type", 0, OPS},
     [O_JSON] = {"json", NULL, "print JSON for programs", 0, RUN | CHECK | OPS | COMPILE | DUMP},
@@ -324,6 +329,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->state_save;
     case O_STAGE:
         return &cli->stage;
+    case O_WHY:
+        return &cli->why;
     case O_FORMAT:
         return &cli->format;
     case O_DTYPE:
@@ -461,6 +468,8 @@ bool cli_check(const Cli *cli)
                     "--calibrate measures scales, which only --scales calibrate uses") ||
              misuse(cli, cli->save_stats && cli->calibrate && cli_is_stats(cli->calibrate),
                     "--save-stats: nothing is measured, --calibrate gives statistics already") ||
+             misuse(cli, cli->why && (cli->format || cli->json || (cli->data && !cli->eval_each)),
+                    "--why prints a derivation as text: no --format, --json or --data") ||
              misuse(cli, cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate,
                     "--scales calibrate needs --calibrate FILE") ||
              misuse(cli,

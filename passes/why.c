@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Why a tensor has the exponent that it has: the signature of the node that makes it and what its
+ * variables stand for there, then the same of the operands that these come from, down to inputs and
+ * weights. Each value is explained once. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct Why {
+    const ScGraph *g;
+    ScArena *a;
+    const char *const *label;
+    bool *told; /* [n_value] */
+    ScStr *out;
+} Why;
+
+static void exponent(const Why *w, ScVal v)
+{
+    const ScTerm *e = w->g->value[v].exp;
+    bool plain = !e || sc_term_const(e, &(int64_t){0});
+    sc_str_add(w->out, plain ? "2^" : "2^(");
+    if (e)
+        sc_term_print(e, w->out);
+    else
+        sc_str_add(w->out, "0");
+    sc_str_add(w->out, plain ? "" : ")");
+}
+
+static void constant(const Why *w, const ScNode *n)
+{
+    const ScBlob *b = n->attr[0].blob;
+    const ScType *t = sc_type_of(w->g, n->first);
+    const ScConstFacts *c = sc_const_facts(w->g->cx, b);
+    sc_str_addf(w->out, "constant%s%s", b->name ? " @" : "", b->name ? b->name : "");
+    if (c)
+        sc_str_addf(w->out, ", RMS %.3g, largest magnitude %.3g", c->rms, c->amax);
+    if (sc_type_is_float(t) && scrt_format(t->dtype)->bits < 16)
+        sc_str_addf(w->out, ": the least exponent at which that fits %s's %g",
+                    scrt_dtype_name(t->dtype), scrt_format(t->dtype)->max);
+}
+
+/* What the variables of n's signature stand for; NULL where it has none or is not kept. */
+static const ScTerm *const *variables(const Why *w, const ScNode *n, const ScSchema *s)
+{
+    const ScType **type = sc_array(w->a, const ScType *, n->n_in + 1), *out_type[SC_MAX_OUT];
+    const ScTerm **exp = sc_array(w->a, const ScTerm *, n->n_in + 1);
+    const ScTerm **var = sc_array(w->a, const ScTerm *, SC_MAX_VARS);
+    uint32_t bad;
+    if (!s || !s->has_scale)
+        return NULL;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        type[i] = sc_type_of(w->g, n->in[i]);
+        exp[i] = w->g->value[n->in[i]].exp;
+    }
+    for (uint32_t i = 0; i < n->n_out; i++)
+        out_type[i] = sc_type_of(w->g, n->first + i);
+    return sc_scale_check(w->g->cx, s, n->n_in, type, exp, n->n_out, out_type, var, &bad) ? var
+                                                                                          : NULL;
+}
+
+static void signature(const Why *w, const ScNode *n, const ScSchema *s)
+{
+    const ScTerm *const *var = variables(w, n, s);
+    sc_str_addf(w->out, "%s", n->op->name);
+    if (n->op->flags & SC_REBALANCES) {
+        sc_str_add(w->out, " from ");
+        exponent(w, n->in[0]);
+        return;
+    }
+    if (n->op->scale)
+        sc_str_addf(w->out, ", %s", n->op->scale);
+    for (uint32_t i = 0; var && i < s->n_var; i++) {
+        sc_str_addf(w->out, "%s%c = ", i ? ", " : " with ", s->var[i]);
+        if (var[i])
+            sc_term_print(var[i], w->out);
+        else
+            sc_str_add(w->out, "0");
+    }
+}
+
+static void line(const Why *w, ScVal v, uint32_t depth)
+{
+    const ScValue *x = &w->g->value[v];
+    const ScNode *n = sc_def(w->g, v);
+    sc_str_addf(w->out, "%*s%%%s: ", (int)(2 * depth), "", w->label[v]);
+    sc_type_print(x->type, w->out);
+    sc_str_add(w->out, " * ");
+    exponent(w, v);
+    sc_str_add(w->out, "; ");
+    if (w->told[v]) {
+        sc_str_add(w->out, "as above\n");
+        return;
+    }
+    if (n->op->flags & SC_CONST_OP)
+        constant(w, n);
+    else if (n->op->flags & SC_BARRIER)
+        sc_str_addf(w->out, "%s, in the caller's numbers", n->op->name);
+    else
+        signature(w, n, sc_schema(w->g->cx, n->op));
+    if (x->g != SC_NO_G)
+        sc_str_addf(w->out, "; log2 RMS of the data about %.2f", x->g / 256.0);
+    if (x->amax > 0)
+        sc_str_addf(w->out, ", measured amax %.3g", x->amax);
+    for (uint32_t k = 0; k < n->loc->n; k++)
+        sc_str_addf(w->out, "%s%s", k ? ", " : "; from ", n->loc->origin[k].name);
+    sc_str_add(w->out, "\n");
+}
+
+/* Whether operand i is one that the exponent of v comes from: they share a variable. */
+static bool gives(const ScGraph *g, const ScNode *n, const ScSchema *s, ScVal v, uint32_t i)
+{
+    if (n->in[i] < SC_FIRST || !sc_type_is_float(sc_type_of(g, n->in[i])))
+        return false;
+    if (n->op->flags & SC_REBALANCES)
+        return i == 0;
+    bool shared = !s || !s->has_scale;
+    for (uint32_t k = 0; !shared && k < s->n_var; k++)
+        shared = sc_scale_in(s, i)->coef[k] && sc_scale_out(s, v - n->first)->coef[k];
+    return shared;
+}
+
+static ScVal find(const ScGraph *g, const char *const *label, const char *tensor)
+{
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        if (!strcmp(label[v], tensor))
+            return v;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        if (g->value[v].name && !strcmp(g->value[v].name, tensor))
+            return v;
+    for (uint32_t i = 0; i < g->n_out; i++)
+        if (!strcmp(g->out_name[i], tensor))
+            return g->out[i];
+    return SC_POISON;
+}
+
+typedef struct Step {
+    ScVal v;
+    uint32_t depth;
+} Step;
+
+static void tell(Why *w, ScVal v)
+{
+    Step *stack = NULL;
+    uint32_t n_stack = 0, cap = 0;
+    sc_buf_push(stack, n_stack, cap, ((Step){v, 0}));
+    while (n_stack > 0) {
+        Step at = stack[--n_stack];
+        const ScNode *n = sc_def(w->g, at.v);
+        bool told = w->told[at.v];
+        line(w, at.v, at.depth);
+        w->told[at.v] = true;
+        for (uint32_t i = n->n_in; !told && i-- > 0;)
+            if (gives(w->g, n, sc_schema(w->g->cx, n->op), at.v, i))
+                sc_buf_push(stack, n_stack, cap, ((Step){n->in[i], at.depth + 1}));
+    }
+    sc_buf_free(stack);
+}
+
+bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out)
+{
+    ScArena *a = sc_arena_new();
+    Why w = {.g = g,
+             .a = a,
+             .label = sc_labels(g, a),
+             .told = sc_array(a, bool, g->n_value),
+             .out = out};
+    ScVal v = find(g, w.label, tensor);
+    bool ok = v != SC_POISON ||
+              sc_fail_file(cx, NULL, SC_E_PASS, "this stage has no tensor \"%s\"", tensor);
+    if (ok && !sc_type_is_float(sc_type_of(g, v)))
+        ok = sc_fail_file(cx, NULL, SC_E_PASS, "\"%s\" is no float: it has no exponent", tensor);
+    if (ok)
+        tell(&w, v);
+    sc_arena_free(a);
+    return ok;
+}
