@@ -245,17 +245,16 @@ static ScVal half_of(const ImNode *n, ScVal x, bool interleaved, int64_t first, 
 }
 
 /* The pairs (a, b) of the last axis of x [B, H, L, E] turned by an angle for each position. */
-static bool rotary(const ImNode *n, ScVal *ret_out)
+static bool rotated(const ImNode *n, int64_t heads, ScVal *ret_out)
 {
     static const int64_t heads_last[] = {0, 2, 1, 3};
     ScBuild *b = &n->im->b;
     ScCtx *cx = b->cx;
     bool ok = true;
     const ScType *t = im_type(n, 0);
-    int64_t heads = im_int(n, "num_heads", 0, &ok), pairs = im_int(n, "interleaved", 0, &ok);
+    int64_t pairs = im_int(n, "interleaved", 0, &ok);
     int64_t turned = im_int(n, "rotary_embedding_dim", 0, &ok);
-    if (!ok || !im_arity(n, 3, 4) ||
-        !IM_ONLY(n, "interleaved", "num_heads", "rotary_embedding_dim"))
+    if (!ok)
         return false;
     if (t->rank != 4 && (t->rank != 3 || heads < 1))
         return sc_fail(cx, n->loc, SC_E_RANK, "x has rank %u, \"num_heads\" is %lld", t->rank,
@@ -283,8 +282,49 @@ static bool rotary(const ImNode *n, ScVal *ret_out)
     return im_answer(y, ret_out);
 }
 
+static bool rotary(const ImNode *n, ScVal *ret_out)
+{
+    bool ok = true;
+    int64_t heads = im_int(n, "num_heads", 0, &ok);
+    return ok && im_arity(n, 3, 4) &&
+           IM_ONLY(n, "interleaved", "num_heads", "rotary_embedding_dim") &&
+           rotated(n, heads, ret_out);
+}
+
+/* com.microsoft: positions come second; one number is that of the first query. Without a number of
+ * heads a head is as wide as the tables say. */
+static bool rotary_at(const ImNode *n, ScVal *ret_out)
+{
+    ScBuild *b = &n->im->b;
+    bool ok = true;
+    int64_t heads = im_int(n, "num_heads", 0, &ok), half, width;
+    double scale = im_float(n, "scale", 1, &ok);
+    int64_t packed = im_int(n, "is_packed_batching", 0, &ok);
+    if (!ok || !im_arity(n, 4, 4) ||
+        !IM_ONLY(n, "interleaved", "num_heads", "rotary_embedding_dim", "scale",
+                 "is_packed_batching"))
+        return false;
+    const ScType *x = im_type(n, 0), *table = im_type(n, 2);
+    if (packed || scale != 1 || (x->rank != 3 && x->rank != 4) || table->rank != 2)
+        return sc_fail(b->cx, n->loc, SC_E_UNSUPPORTED, "RotaryEmbedding, packed or scaled");
+    if (x->rank == 3 && heads == 0 && sc_term_const(table->dim[1], &half) && half > 0 &&
+        sc_term_const(x->dim[2], &width))
+        heads = width / (2 * half);
+    ScVal at = im_in(n, 1);
+    const ScTerm *dim[] = {x->dim[0], x->dim[x->rank - 2]};
+    if (im_type(n, 1)->rank < 2) {
+        at = sc_op(b, add, im_iota(n, dim[1], 0), im_reshape(n, at, 0, NULL));
+        at = im_expand(n, at, 2, dim);
+    }
+    ScVal in[] = {im_in(n, 0), im_in(n, 2), im_in(n, 3), at};
+    ImNode plain = *n;
+    plain.in = in;
+    return rotated(&plain, heads, ret_out);
+}
+
 const ImAdapter im_attention_adapters[] = {
     {"", "Attention", 23, 0, attention, 4},
     {"", "RotaryEmbedding", 23, 0, rotary, 1},
+    {"com.microsoft", "RotaryEmbedding", 1, 0, rotary_at, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

@@ -130,6 +130,7 @@ extern const ImAdapter im_recurrent_adapters[];
 extern const ImAdapter im_fused_adapters[];
 extern const ImAdapter im_fourier_adapters[];
 extern const ImAdapter im_unpool_adapters[];
+extern const ImAdapter im_heads_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
  * beside these. */
 #define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"

@@ -787,10 +787,65 @@ def fourier():
              want={"y": apart(np.fft.rfft(frames * made, axis=2))})
 
 
+def heads():
+    """Attention of com.microsoft: masks add -10000; a past lies before the keys."""
+    rng = np.random.default_rng(9)
+    draw = lambda *shape: rng.uniform(-2, 2, shape).astype(F32)  # noqa: E731
+    apart = lambda v: v.reshape(v.shape[0], v.shape[1], 2, -1).transpose(0, 2, 1, 3)  # noqa: E731
+    opset = [helper.make_opsetid("com.microsoft", 1)]
+
+    def attend(q, k, v, add=0.0):
+        s = q @ k.swapaxes(2, 3) / 2 + add  # heads are 4 wide
+        w = np.exp(s - s.max(-1, keepdims=True))
+        y = w / w.sum(-1, keepdims=True) @ v
+        return y.transpose(0, 2, 1, 3).reshape(len(y), y.shape[2], -1).astype(F32)
+
+    q, k, v, b = draw(2, 3, 8), draw(2, 5, 8), draw(2, 5, 8), draw(24)
+    near = np.where(np.arange(5) <= np.arange(3)[:, None] + 2, 0, -10000)
+    mask = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]], np.int32)
+    t = {"q": q, "k": k, "v": v}
+    any_size = {"q": ["n", "l", 8], "k": ["n", "s", 8], "v": ["n", "s", 8]}
+
+    def try_it(name, names, want, more=None, consts=None, outputs="y", **attributes):
+        made = helper.make_node("MultiHeadAttention", names.split(" "), outputs.split(), domain="com.microsoft", num_heads=2, **attributes)
+        case(f"heads-{name}", made, {**t, **(more or {})}, consts, dims=any_size, domains=opset, outputs=outputs,
+             want={"y": want} if isinstance(want, np.ndarray) else want)
+
+    try_it("plain", "q k v", attend(apart(q), apart(k), apart(v)))
+    try_it("mask", "q k v b m", attend(apart(q + b[:8]), apart(k + b[8:16]), apart(v + b[16:]),
+                                       np.where(mask, 0, -10000)[:, None, None]), {"m": mask}, {"b": b})
+    lengths = np.array([2, 5], np.int32)
+    try_it("lengths", "q k v  m", attend(apart(q), apart(k), apart(v), np.where(np.arange(5) < lengths[:, None], 0, -10000)[:, None, None]),
+           {"m": lengths})
+    bias = draw(1, 2, 3, 5)
+    try_it("bias", "q k v   a", attend(apart(q), apart(k), apart(v), bias), {"a": bias})
+    past = draw(2, 2, 2, 2, 4)
+    t = {"q": q, "k": k[:, :3], "v": v[:, :3]}
+    keys, values = (np.concatenate([p, apart(x[:, :3])], 2) for p, x in zip(past, (k, v)))
+    try_it("past", "q k v    pk pv", {"y": attend(apart(q), keys, values, near), "nk": keys, "nv": values},
+           {"pk": past[0], "pv": past[1]}, outputs="y nk nv", unidirectional=1)
+    x, w = draw(2, 3, 8), draw(8, 24)
+    parts = [apart(m) for m in np.split(x @ w + b, 3, axis=2)]
+    case("heads-projected", node("Attention", "x w b m", domain="com.microsoft", num_heads=2), {"x": x, "m": mask[:, :3]}, {"w": w, "b": b},
+         domains=opset, dims={"x": ["n", "l", 8]}, want={"y": attend(*parts, np.where(mask[:, :3], 0, -10000)[:, None, None])})
+    keys, values = (np.concatenate([p, m], 2) for p, m in zip(past, parts[1:]))
+    case("heads-projected-past", helper.make_node("Attention", ["x", "w", "b", "", "p"], ["y", "np"], domain="com.microsoft", num_heads=2,
+                                                  unidirectional=1), {"x": x, "p": past}, {"w": w, "b": b}, domains=opset,
+         outputs="y np", want={"y": attend(parts[0], keys, values, near), "np": np.stack([keys, values])})
+    angle = rng.uniform(-3, 3, (9, 2)).astype(F32)
+    for name, at in (("each", np.array([[0, 1, 2], [5, 4, 8]])), ("first", np.array([4]))):
+        rows = angle[at if at.ndim == 2 else at + np.arange(3)[None].repeat(2, 0)][:, None]
+        a, c = np.split(apart(x), 2, axis=3)
+        y = np.concatenate([a * np.cos(rows) - c * np.sin(rows), c * np.cos(rows) + a * np.sin(rows)], 3)
+        case(f"heads-rotary-{name}", node("RotaryEmbedding", "x p c s", domain="com.microsoft"), {"x": x, "p": at},
+             {"c": np.cos(angle), "s": np.sin(angle)}, domains=opset, dims={"x": ["n", "l", 8]},
+             want={"y": y.transpose(0, 2, 1, 3).reshape(2, 3, 8).astype(F32)})
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, long_terms, control, widths, near, picks, transposed, recurrent, fused, pool_indices, fourier):
+                 sizes, long_terms, control, widths, near, picks, transposed, recurrent, fused, pool_indices, fourier, heads):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
