@@ -278,13 +278,15 @@ static bool slice(const ImNode *n, ScVal *ret_out)
             ts[k] = sc_term(cx, is[k]);
         bound[i] = ts;
     }
-    for (uint32_t i = 0; i < 2 && !old; i++) {
-        bound[i] = im_content(n, i + 1, &len[i]);
-        ok = ok && bound[i];
+    for (uint32_t i = 0; i < 2 && !old; i++)
         if (im_has(n, i + 3)) {
             whole[i] = im_const_ints(n, i + 3, &len[i + 2]);
             ok = ok && whole[i];
         }
+    for (uint32_t i = 0; i < 2 && !old && ok; i++) {
+        len[i] = len[2];
+        bound[i] = whole[0] ? im_content_of(n, i + 1, len[2]) : im_content(n, i + 1, &len[i]);
+        ok = bound[i] != NULL;
     }
     if (old)
         whole[0] = im_ints(n, "axes", &len[2], &ok);

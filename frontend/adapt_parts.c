@@ -85,16 +85,15 @@ static ScVal repeat(const ImNode *n, ScVal x, uint32_t rank, const ScTerm **dim,
 
 static bool tile(const ImNode *n, ScVal *ret_out)
 {
-    uint32_t n_times = 0;
     const ScTerm *dim[SCRT_MAX_RANK];
     if (!im_arity(n, 2, 2) || !IM_ONLY(n))
         return false;
     const ScType *t = im_type(n, 0);
-    const ScTerm *const *times = im_content(n, 1, &n_times);
+    const ScTerm *const *times = im_content_of(n, 1, t->rank);
     if (!times)
         return false;
-    if (n_times != t->rank || t->rank == SCRT_MAX_RANK)
-        return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "%u repeats for rank %u", n_times, t->rank);
+    if (t->rank == SCRT_MAX_RANK)
+        return sc_fail(n->im->cx, n->loc, SC_E_LIMIT, "repeats for rank %u", t->rank);
     im_dims(t, dim);
     ScVal x = im_in(n, 0);
     for (uint32_t d = 0; d < t->rank; d++)
@@ -228,12 +227,13 @@ static const ScTerm *const *all_pads(const ImNode *n, uint32_t rank)
     uint32_t len = 0, n_axes = rank, at = 0;
     const ScTerm **pads = sc_array(sc_ctx_arena(cx), const ScTerm *, 2 * rank + 1);
     const int64_t *is = n->opset < 11 ? im_ints(n, "pads", &len, &ok) : NULL, *axes = NULL;
-    const ScTerm *const *ts = n->opset < 11 ? NULL : im_content(n, 1, &len);
     if (im_has(n, 3))
         axes = im_const_ints(n, 3, &n_axes);
+    const ScTerm *const *ts =
+        n->opset < 11 || (im_has(n, 3) && !axes) ? NULL : im_content_of(n, 1, 2 * n_axes);
     if (!ok || (n->opset < 11 ? !is : !ts) || (im_has(n, 3) && !axes))
         return NULL;
-    if (len != 2 * n_axes) {
+    if (is && len != 2 * n_axes) {
         sc_fail(cx, n->loc, SC_E_SHAPE, "%u pads for %u axes", len, n_axes);
         return NULL;
     }

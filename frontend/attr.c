@@ -178,9 +178,10 @@ static bool are_short(ScCtx *cx, const ScValue *v)
     return ok;
 }
 
-const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
+/* Of operand i, or of what was made of it, `given`. */
+static const ScTerm *const *content(const ImNode *n, uint32_t i, ScVal given, uint32_t *ret_n)
 {
-    ScVal given = im_in(n, i), at = given;
+    ScVal at = given;
     int64_t count;
     const ScType *t = sc_built(&n->im->b, given)->type;
     if (t->kind == SC_TYPE_POISON)
@@ -203,6 +204,26 @@ const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
     }
     *ret_n = (uint32_t)count;
     return v->content;
+}
+
+const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
+{
+    return content(n, i, im_in(n, i), ret_n);
+}
+
+const ScTerm *const *im_content_of(const ImNode *n, uint32_t i, uint32_t count)
+{
+    ScVal v = im_in(n, i);
+    const ScType *t = sc_built(&n->im->b, v)->type;
+    const ScTerm *want = sc_term(n->im->cx, count);
+    uint32_t got = 0;
+    if (t->kind == SC_TYPE_TENSOR && t->rank == 1 && t->dim[0]->kind != SC_T_CONST)
+        v = im_reshape(n, v, 1, &want);
+    const ScTerm *const *ts = content(n, i, v, &got);
+    if (ts && got != count)
+        sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "operand %u has %u elements, %u are needed", i, got,
+                count);
+    return ts && got == count ? ts : NULL;
 }
 
 const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n)
@@ -236,11 +257,8 @@ bool im_require(const ImNode *n, ScGuardKind kind, const ScTerm *a, const ScTerm
 
 const ScTerm *im_content1(const ImNode *n, uint32_t i)
 {
-    uint32_t count = 0;
-    const ScTerm *const *t = im_content(n, i, &count);
-    if (t && count != 1)
-        sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "operand %u must have one element", i);
-    return t && count == 1 ? t[0] : NULL;
+    const ScTerm *const *t = im_content_of(n, i, 1);
+    return t ? t[0] : NULL;
 }
 
 ScVal im_build(const ImNode *n, const ScOp *op, uint32_t n_set, const ImSet *set, uint32_t n_in,

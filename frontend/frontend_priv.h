@@ -210,6 +210,9 @@ const ScTerm *im_content1(const ImNode *n, uint32_t i);
 /* The elements of a value that depends on constants and known extents alone, small ones: the
  * tensor's data is freed with scrt_free. False without an error where it is not known. */
 bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret);
+/* The same of an operand that must have this many elements: where its extent is a symbol, guarded.
+ */
+const ScTerm *const *im_content_of(const ImNode *n, uint32_t i, uint32_t count);
 /* The only element of operand i, known like that; false after SC_E_DYNAMIC or SC_E_SHAPE. */
 bool im_known1(const ImNode *n, uint32_t i, double *ret);
 /* Builds row op with attributes given by name; the rest take defaults. */

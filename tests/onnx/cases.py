@@ -380,7 +380,12 @@ def sizes():
                  {"z": ints(0), "s": ints(step)}, dims=dims, want={"y": want})
     case("size-tile-nothing", [node("Tile", "x t", "a"), node("Abs", "a")], {"x": ramp(5, 0), "t": ints(2, 3)},
          want={"y": ramp(10, 0)})
-    case("size-count", node("Tile", "x t"), {"x": x, "t": ints(2, 3)}, dims={"t": ["k"]}, words="k; --dim k=N")
+    case("size-count", node("Tile", "x t"), {"x": x, "t": ints(2, 3)}, dims={"t": ["k"]})
+    case("size-count-differs", node("Tile", "x t"), {"x": x, "t": ints(2, 3, 1)}, dims={"t": ["k"]}, words="is needed")
+    case("size-count-pad", node("Pad", "x p"), {"x": x, "p": ints(1, 0, 2, 0)}, dims={"x": ["n", 6], "p": ["k"]})
+    case("size-count-slice", node("Slice", "x a b z"), {"x": x, "a": ints(1), "b": ints(-1)}, {"z": ints(0)},
+         dims={"x": ["n", 6], "a": ["k"], "b": ["l"]})
+    case("size-count-unknown", node("Expand", "x t"), {"x": x, "t": ints(4, 6)}, dims={"t": ["k"]}, words="k; --dim k=N")
     image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
     case("size-kernel", node("Conv", "x w"), image, dims={"w": [1, 1, "a", "b"]}, words="a, b; --dim a=N")
     case("size-fill", node("ConstantOfShape", "s"), {"s": ints(2, 3)})
