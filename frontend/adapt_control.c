@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* If, Loop and Scan, as far as import can resolve them: a condition that is known chooses its
- * branch; one that is not computes both, where both give the same types, and picks; a loop whose
- * turns can be counted is written out. Nested graphs are walked in place, in a scope of their own:
- * what they capture are the values around them. */
-#include "frontend/frontend_priv.h"
+/* If, Loop and Scan. What import can resolve it does: a condition that is known chooses its branch,
+ * a loop of few turns that nothing ends early is written out; there nested graphs are walked in
+ * place, in a scope of their own: what they capture are the values around them. The others stay
+ * nested, in nodes of row `if` and `loop`. */
+#include "frontend/control_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_UNROLLED 50000 /* nodes that all loops of a model may become */
-#define MAX_TURNS    4096
+#define MAX_TURNS 64   /* of a loop that is written out */
+#define MAX_NODES 2000 /* that it becomes */
 
 /* --- Nested graphs --------------------------------------------------------------------------- */
 
-static const Onnxpb__Graph *graph_attr(const ImNode *n, const char *name)
+const Onnxpb__Graph *im_graph_attr(const ImNode *n, const char *name)
 {
     const Onnxpb__Attribute *a = im_attr(n, name);
     if (!a || !a->g)
@@ -41,7 +41,7 @@ static bool undecided(const ImNode *n, const char *what, const ScTerm *by)
 
 /* --- If -------------------------------------------------------------------------------------- */
 
-static bool is_scalar(const ImNode *n, ScVal v)
+bool im_is_one(const ImNode *n, ScVal v)
 {
     int64_t count;
     return sc_term_const(sc_type_count(n->im->cx, sc_built(&n->im->b, v)->type), &count) &&
@@ -53,7 +53,7 @@ static ScDecision truth(const ImNode *n, ScVal v, const ScTerm **ret_by)
 {
     const ScBuild *b = &n->im->b;
     bool flipped = false;
-    if (!is_scalar(n, v))
+    if (!im_is_one(n, v))
         return SC_PERHAPS;
     for (const ScNode *def; (def = sc_built_def(b, v)) && def->n_in >= 1; v = def->in[0]) {
         if (def->op == &sc_op_equal) {
@@ -73,7 +73,7 @@ static ScDecision truth(const ImNode *n, ScVal v, const ScTerm **ret_by)
     return SC_PERHAPS;
 }
 
-static ScDecision condition(const ImNode *n, ScVal v, const ScTerm **ret_by)
+ScDecision im_condition(const ImNode *n, ScVal v, const ScTerm **ret_by)
 {
     ScrtTensor t = {0};
     ScDecision d = SC_PERHAPS;
@@ -108,25 +108,45 @@ static const Onnxpb__Graph *branch_by_rank(const ImNode *n, const Onnxpb__Graph 
     return fits;
 }
 
-static bool pick(const ImNode *n, const ScVal *then, const ScVal *other, ScVal *ret_out)
+/* One element, without dims. */
+ScVal im_one(const ImNode *n, ScVal v)
 {
-    ScBuild *b = &n->im->b;
-    ScVal c = im_in(n, 0);
-    if (sc_built(b, c)->type->rank > 0)
-        c = im_build(n, &sc_op_reshape, IM_SET({"shape", SC_TERMS(0, NULL)}), IM_IN(c));
-    for (uint32_t i = 0; i < n->n_out; i++) {
-        const ScType *t = sc_built(b, then[i])->type;
-        if (t != sc_built(b, other[i])->type)
-            return undecided(n, "the branches give unlike types, and the condition is not known",
-                             NULL);
-        ret_out[i] = then[i] == other[i] ? then[i] : sc_op(b, where, c, then[i], other[i]);
+    return sc_built(&n->im->b, v)->type->rank ? im_reshape(n, v, 0, NULL) : v;
+}
+
+static ScGraph *build_branch(const ImNode *n, const Onnxpb__Graph *g, const ImCaptures *c)
+{
+    ImNested x;
+    im_nested_begin(n, &x, g->name);
+    ScVal *out = sc_array(sc_ctx_arena(n->im->cx), ScVal, n->n_out + 1);
+    bool ok = im_nested_captures(n, &x, c) && im_body(n, g, NULL, n->n_out, out);
+    for (uint32_t i = 0; ok && i < n->n_out; i++)
+        sc_output(&n->im->b, g->output[i]->name, out[i]);
+    return im_nested_end(n, &x, ok);
+}
+
+static bool both_branches(const ImNode *n, const Onnxpb__Graph *const branch[2], ScVal *ret_out)
+{
+    ImCaptures c;
+    im_captures(n, 2, branch, &c);
+    ScVal *in = sc_array(sc_ctx_arena(n->im->cx), ScVal, c.n + 1);
+    uint32_t n_in = 1 + im_capture_operands(&c, in + 1);
+    ScGraph *sub[] = {build_branch(n, branch[0], &c), NULL};
+    if (sub[0])
+        sub[1] = build_branch(n, branch[1], &c);
+    im_captures_free(&c);
+    if (!sub[1]) {
+        sc_graph_free(sub[0]);
+        return false;
     }
-    return true;
+    in[0] = im_one(n, im_in(n, 0));
+    return im_control(n, &sc_op_if, 0, sub, n_in, in, n->n_out, ret_out);
 }
 
 static bool if_node(const ImNode *n, ScVal *ret_out)
 {
-    const Onnxpb__Graph *branch[2] = {graph_attr(n, "then_branch"), graph_attr(n, "else_branch")};
+    const Onnxpb__Graph *branch[2] = {im_graph_attr(n, "then_branch"),
+                                      im_graph_attr(n, "else_branch")};
     const ScTerm *by;
     bool unlike = false;
     if (!branch[0] || !branch[1] || !im_arity(n, 1, 1) || !IM_ONLY(n, "then_branch", "else_branch"))
@@ -135,9 +155,9 @@ static bool if_node(const ImNode *n, ScVal *ret_out)
         if (branch[k]->n_output < n->n_out || branch[k]->n_input > 0)
             return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "a branch of %zu inputs and %zu outputs",
                            branch[k]->n_input, branch[k]->n_output);
-    if (!is_scalar(n, im_in(n, 0)))
+    if (!im_is_one(n, im_in(n, 0)))
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "the condition must have one element");
-    ScDecision d = condition(n, im_in(n, 0), &by);
+    ScDecision d = im_condition(n, im_in(n, 0), &by);
     if (d != SC_PERHAPS)
         return im_body(n, branch[d == SC_NEVER], NULL, n->n_out, ret_out);
     const Onnxpb__Graph *fits = branch_by_rank(n, branch, &unlike);
@@ -148,14 +168,7 @@ static bool if_node(const ImNode *n, ScVal *ret_out)
     }
     if (unlike)
         return undecided(n, "the rank of a result follows from a condition that is not known", by);
-    ScVal *v = calloc(2 * n->n_out, sizeof *v);
-    if (!v)
-        abort();
-    bool ok = im_body(n, branch[0], NULL, n->n_out, v) &&
-              im_body(n, branch[1], NULL, n->n_out, v + n->n_out) &&
-              pick(n, v, v + n->n_out, ret_out);
-    free(v);
-    return ok;
+    return both_branches(n, branch, ret_out);
 }
 
 /* --- Turns ----------------------------------------------------------------------------------- */
@@ -169,12 +182,14 @@ typedef struct Turns {
     ScVal *out;     /* of one turn */
 } Turns;
 
-static bool may_turn(const ImNode *n, const Turns *t)
+/* Loops in loops count what they become together. */
+static bool may_unroll(const ImNode *n, const Onnxpb__Graph *body, int64_t turns)
 {
-    n->im->n_unrolled += (uint32_t)t->body->n_node + 1;
-    return (t->n_turn < MAX_TURNS && n->im->n_unrolled <= MAX_UNROLLED) ||
-           sc_fail(n->im->cx, n->loc, SC_E_LIMIT, "too many turns of a loop of %zu nodes",
-                   t->body->n_node);
+    if (turns < 1 || turns > MAX_TURNS ||
+        (uint64_t)turns * (body->n_node + 1) + n->im->n_unrolled > MAX_NODES)
+        return false;
+    n->im->n_unrolled += (uint32_t)turns * (uint32_t)(body->n_node + 1);
+    return true;
 }
 
 static void turns_begin(Turns *t)
@@ -220,79 +235,73 @@ static ScVal stacked(const ImNode *n, const Turns *t, uint32_t i, int64_t axis, 
 
 /* --- Loop ------------------------------------------------------------------------------------ */
 
-static bool known_flag(const ImNode *n, ScVal v, bool *ret)
-{
-    const ScTerm *by;
-    ScDecision d = v == SC_ABSENT ? SC_ALWAYS : condition(n, v, &by);
-    *ret = d == SC_ALWAYS;
-    return d != SC_PERHAPS;
-}
-
+/* Nothing ends it: the condition is true, as the body was found to leave it. */
 static bool run_turns(const ImNode *n, Turns *t, int64_t trips)
 {
     ScBuild *b = &n->im->b;
-    ScVal cond = im_in(n, 1), *in = calloc(t->n_carried + 2u, sizeof *in);
-    bool more = true, ok = true;
-    if (!in)
-        abort();
+    ScVal *in = sc_array(sc_ctx_arena(n->im->cx), ScVal, t->n_carried + 2u);
+    bool ok = true;
     for (uint32_t i = 0; i < t->n_carried; i++)
         t->carried[i] = im_in(n, 2 + i);
     while (ok && t->n_turn < trips) {
-        if (!known_flag(n, cond, &more))
-            ok = undecided(n, "whether the loop goes on depends on data", NULL);
-        if (!ok || !more)
-            break;
         in[0] = sc_const_scalar(b, SCRT_I64, t->n_turn);
-        in[1] = cond == SC_ABSENT ? sc_const_scalar(b, SCRT_BOOL, 1) : cond;
+        in[1] = sc_const_scalar(b, SCRT_BOOL, 1);
         memcpy(in + 2, t->carried, t->n_carried * sizeof *in);
-        ok = may_turn(n, t) && im_body(n, t->body, in, 1 + t->n_carried + t->n_scan, t->out);
+        ok = im_body(n, t->body, in, 1 + t->n_carried + t->n_scan, t->out);
         if (ok)
             turn_over(t, t->out + 1);
-        cond = t->out[0];
     }
-    free(in);
     return ok;
+}
+
+static bool write_out(const ImNode *n, const Onnxpb__Graph *body, uint32_t n_carried, int64_t trips,
+                      ScVal *ret_out)
+{
+    Turns t = {.body = body, .n_carried = n_carried};
+    t.n_scan = (uint32_t)body->n_output - 1 - n_carried;
+    turns_begin(&t);
+    bool ok = run_turns(n, &t, trips);
+    for (uint32_t i = 0; ok && i < n->n_out; i++)
+        ret_out[i] = i < n_carried ? t.carried[i] : stacked(n, &t, i - n_carried, 0, false);
+    turns_free(&t);
+    return ok;
+}
+
+/* The number of turns where it is a number that is known, else -1. */
+static int64_t known_trips(const ImNode *n)
+{
+    int64_t trips = -1;
+    const ScTerm *by;
+    const ScTerm *const *c = im_has(n, 0) ? sc_built(&n->im->b, im_in(n, 0))->content : NULL;
+    bool goes = !im_has(n, 1) || im_condition(n, im_in(n, 1), &by) == SC_ALWAYS;
+    return c && goes && sc_term_const(c[0], &trips) ? trips : -1;
 }
 
 static bool loop(const ImNode *n, ScVal *ret_out)
 {
-    Turns t = {.body = graph_attr(n, "body")};
-    int64_t trips = INT64_MAX;
-    if (!t.body || !IM_ONLY(n, "body"))
+    const Onnxpb__Graph *body = im_graph_attr(n, "body");
+    uint32_t n_carried = n->n_in > 2 ? n->n_in - 2 : 0;
+    if (!body || !IM_ONLY(n, "body"))
         return false;
-    t.n_carried = n->n_in > 2 ? n->n_in - 2 : 0;
-    size_t n_out = 1 + (size_t)t.n_carried;
-    if (n->n_in < 2 || t.body->n_input != 2 + (size_t)t.n_carried || t.body->n_output < n_out ||
-        t.body->n_output > IM_MAX_PORTS || n->n_out > t.body->n_output - 1)
+    size_t n_out = 1 + (size_t)n_carried;
+    if (body->n_input != 2 + (size_t)n_carried || body->n_output < n_out ||
+        body->n_output > IM_MAX_PORTS || n->n_out > body->n_output - 1)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "a body of %zu inputs and %zu outputs",
-                       t.body->n_input, t.body->n_output);
-    t.n_scan = (uint32_t)(t.body->n_output - n_out);
-    if (im_has(n, 0)) {
-        uint32_t len;
-        const ScTerm *const *c = sc_built(&n->im->b, im_in(n, 0))->content;
-        if (!is_scalar(n, im_in(n, 0)))
-            return sc_fail(n->im->cx, n->loc, SC_E_SHAPE,
-                           "the number of turns must be one element");
-        if (c && c[0]->kind != SC_T_CONST)
-            return undecided(n, "the number of turns is not known", c[0]);
-        const int64_t *m = im_const_ints(n, 0, &len);
-        if (!m || len != 1)
-            return false;
-        trips = *m;
+                       body->n_input, body->n_output);
+    for (uint32_t i = 0; i < 2; i++)
+        if (im_has(n, i) && !im_is_one(n, im_in(n, i)))
+            return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "the %s must be one element",
+                           i ? "condition" : "number of turns");
+    ImLoop l;
+    int64_t trips = known_trips(n);
+    if (!im_loop_begin(n, body, n_carried, &l))
+        return false;
+    bool endless = sc_term_is(l.on, 1);
+    if (endless && may_unroll(n, body, trips)) {
+        im_loop_drop(&l);
+        return write_out(n, body, n_carried, trips, ret_out);
     }
-    turns_begin(&t);
-    bool ok = run_turns(n, &t, trips);
-    for (uint32_t i = 0; ok && i < n->n_out; i++) {
-        if (i < t.n_carried)
-            ret_out[i] = t.carried[i];
-        else if (t.n_turn > 0)
-            ret_out[i] = stacked(n, &t, i - t.n_carried, 0, false);
-        else
-            ok = sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "a loop of no turns with result %u",
-                         i);
-    }
-    turns_free(&t);
-    return ok;
+    return im_loop_end(n, &l, ret_out);
 }
 
 /* --- Scan ------------------------------------------------------------------------------------ */
@@ -321,7 +330,7 @@ static bool entry(const ImNode *n, const char *name, uint32_t i, int64_t *ret)
 }
 
 /* The extent that all scanned operands have. */
-static bool scan_length(const ImNode *n, uint32_t n_state, int64_t *ret)
+static bool scan_length(const ImNode *n, uint32_t n_state, const ScTerm **ret)
 {
     const ScTerm *length = NULL;
     for (uint32_t i = n_state; i < n->n_in; i++) {
@@ -335,7 +344,8 @@ static bool scan_length(const ImNode *n, uint32_t n_state, int64_t *ret)
             return false;
         length = !length || t->dim[a]->kind == SC_T_CONST ? t->dim[a] : length;
     }
-    return sc_term_const(length, ret) || undecided(n, "the number of turns is not known", length);
+    *ret = length;
+    return true;
 }
 
 static bool scan_turn(const ImNode *n, Turns *t, ScVal *in, int64_t length)
@@ -350,7 +360,7 @@ static bool scan_turn(const ImNode *n, Turns *t, ScVal *in, int64_t length)
             return false;
         in[i] = part_of(n, im_in(n, i), a, down ? length - 1 - t->n_turn : t->n_turn);
     }
-    if (!may_turn(n, t) || !im_body(n, t->body, in, t->n_carried + t->n_scan, t->out))
+    if (!im_body(n, t->body, in, t->n_carried + t->n_scan, t->out))
         return false;
     turn_over(t, t->out);
     return true;
@@ -365,8 +375,6 @@ static bool scan_results(const ImNode *n, const Turns *t, ScVal *ret_out)
             ret_out[i] = t->carried[i];
             continue;
         }
-        if (t->n_turn == 0)
-            return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "a scan of no turns");
         uint32_t rank = sc_built(&n->im->b, t->scan[k * MAX_TURNS])->type->rank;
         if (!entry(n, "scan_output_axes", k, &axis) ||
             !entry(n, "scan_output_directions", k, &down) || !im_axis(n, axis, rank + 1, &a))
@@ -376,11 +384,46 @@ static bool scan_results(const ImNode *n, const Turns *t, ScVal *ret_out)
     return true;
 }
 
+/* What each turn takes of the scanned inputs, and how its elements stand in the results. */
+static bool scan_forms(const ImNode *n, const Onnxpb__Graph *body, uint32_t n_carried,
+                       ImScanForm *in, ImScanForm *out)
+{
+    for (uint32_t i = n_carried; i < n->n_in; i++) {
+        int64_t axis, down;
+        ImScanForm *f = &in[i - n_carried];
+        if (!entry(n, "scan_input_axes", i - n_carried, &axis) ||
+            !entry(n, "scan_input_directions", i - n_carried, &down) ||
+            !im_axis(n, axis, im_type(n, i)->rank, &f->axis))
+            return false;
+        f->reversed = down != 0;
+    }
+    for (uint32_t i = n_carried; i < body->n_output; i++) {
+        int64_t down;
+        ImScanForm *f = &out[i - n_carried];
+        if (!entry(n, "scan_output_axes", i - n_carried, &f->given) ||
+            !entry(n, "scan_output_directions", i - n_carried, &down))
+            return false;
+        f->reversed = down != 0;
+    }
+    return true;
+}
+
+static bool nested_scan(const ImNode *n, const Onnxpb__Graph *body, uint32_t n_carried,
+                        const ScTerm *length, ScVal *ret_out)
+{
+    ScArena *a = sc_ctx_arena(n->im->cx);
+    ImScanForm *in = sc_array(a, ImScanForm, n->n_in + 1u);
+    ImScanForm *out = sc_array(a, ImScanForm, body->n_output + 1u);
+    return scan_forms(n, body, n_carried, in, out) &&
+           im_scan_loop(n, body, n_carried, length, in, out, ret_out);
+}
+
 static bool scan(const ImNode *n, ScVal *ret_out)
 {
-    Turns t = {.body = graph_attr(n, "body")};
+    Turns t = {.body = im_graph_attr(n, "body")};
     bool ok = true;
-    int64_t scanned = im_int(n, "num_scan_inputs", 0, &ok), length;
+    int64_t scanned = im_int(n, "num_scan_inputs", 0, &ok), turns;
+    const ScTerm *length;
     if (!ok || !t.body ||
         !IM_ONLY(n, "body", "num_scan_inputs", "scan_input_axes", "scan_input_directions",
                  "scan_output_axes", "scan_output_directions"))
@@ -396,15 +439,14 @@ static bool scan(const ImNode *n, ScVal *ret_out)
     t.n_scan = (uint32_t)t.body->n_output - t.n_carried;
     if (!scan_length(n, t.n_carried, &length))
         return false;
+    if (!sc_term_const(length, &turns) || !may_unroll(n, t.body, turns))
+        return nested_scan(n, t.body, t.n_carried, length, ret_out);
     turns_begin(&t);
-    ScVal *in = calloc(n->n_in + 1u, sizeof *in);
-    if (!in)
-        abort();
+    ScVal *in = sc_array(sc_ctx_arena(n->im->cx), ScVal, n->n_in + 1u);
     memcpy(t.carried, n->in, t.n_carried * sizeof *in);
-    while (ok && t.n_turn < length)
-        ok = scan_turn(n, &t, in, length);
+    while (ok && t.n_turn < turns)
+        ok = scan_turn(n, &t, in, turns);
     ok = ok && scan_results(n, &t, ret_out);
-    free(in);
     turns_free(&t);
     return ok;
 }

@@ -116,7 +116,6 @@ static void note_loss(const ImNode *n, ScVal v)
     }
 }
 
-/* A symbol that no dimension of the model is called. */
 const ScTerm *im_fresh_symbol(Import *im, const char *base, uint32_t i)
 {
     ScStr s = {0};

@@ -97,6 +97,9 @@ bool im_wanted(const ImNode *n, uint32_t i);
  * after sc_fail: nodes that need each other. Notes in im->reads what g reads. */
 const uint32_t *im_order(Import *im, const Onnxpb__Graph *g);
 
+/* Calls see for each name that g reads, by itself or in graphs nested in it. */
+void im_each_read(const Onnxpb__Graph *g, void (*see)(void *arg, const char *name), void *arg);
+
 /* How an operator is imported that is not simply a row with the same operands and attributes.
  * Answers n_out values, poison after a mistake. */
 typedef struct ImAdapter {
@@ -157,6 +160,39 @@ ScVal im_pool_indices(const ImNode *n, const ImWindow *w, bool by_column, const 
  * ret_out its first n_out outputs. False after sc_fail. */
 bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t n_out,
              ScVal *ret_out);
+
+/* --- Graphs that stay nested: nested.c ------------------------------------------------------- */
+
+/* What graphs read from around them: constants, which each has for itself, and the others, which
+ * become operands and inputs. */
+typedef struct ImCaptures {
+    struct ImCapture {
+        const char *name;   /* ONNX value name */
+        ScVal v;            /* around */
+        const ScBlob *blob; /* of a constant, of this type; else NULL */
+        const ScType *type;
+        const ScTerm *const *content;
+    } *p;
+    uint32_t n, cap;
+} ImCaptures;
+/* Of n_graph graphs together. */
+void im_captures(const ImNode *n, uint32_t n_graph, const Onnxpb__Graph *const *g, ImCaptures *ret);
+void im_captures_free(ImCaptures *c);
+/* Those that are operands, appended to in, which has room for c->n; how many. */
+uint32_t im_capture_operands(const ImCaptures *c, ScVal *in);
+
+/* From begin to end n->im->b builds the nested graph, whose inputs are those that the caller makes,
+ * then, with im_nested_captures, those of the captures; names are those of the captures. */
+typedef struct ImNested {
+    ScBuild around;
+    ImNames *names, scope;
+} ImNested;
+void im_nested_begin(const ImNode *n, ImNested *x, const char *name);
+bool im_nested_captures(const ImNode *n, ImNested *x, const ImCaptures *c);
+ScGraph *im_nested_end(const ImNode *n, ImNested *x, bool ok); /* NULL where not ok, or errors */
+/* A node of row `if` or `loop`; the extents that it binds are named after the node. Takes sub. */
+bool im_control(const ImNode *n, const ScOp *op, int64_t carried, ScGraph *const *sub,
+                uint32_t n_in, const ScVal *in, uint32_t n_out, ScVal *ret_out);
 
 /* Attributes by name. The readers with a default answer it where there is none, and record
  * SC_E_ATTRIBUTE and set *ok to false where the type is another. */

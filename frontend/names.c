@@ -88,6 +88,11 @@ static void each_read(const Onnxpb__Node *n, void (*see)(void *arg, const char *
     }
 }
 
+void im_each_read(const Onnxpb__Graph *g, void (*see)(void *arg, const char *name), void *arg)
+{
+    each_read_of_graph(g, see, arg);
+}
+
 static void note_read(void *arg, const char *name)
 {
     Import *im = arg;

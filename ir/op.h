@@ -74,7 +74,14 @@ typedef struct ScInfer {
     const ScTerm *const **ret_content;   /* [n_out] NULL, or elements of integer results as terms */
     ScArena *arena;                      /* for ret_content */
     ScGuards *guards;                    /* takes what is not proven; NULL: nobody asks */
+    bool *unnamed; /* rows with control, asked what lacks a name: see sc_control_unnamed */
 } ScInfer;
+/* Of a node of row op, which has control, on these operands: which extents of its results, one
+ * after another, attribute `as` must name, true in ret. [*ret_n] in the session. False after errors
+ * at b->at. */
+bool sc_control_unnamed(ScBuild *b, const ScOp *op, int64_t carried, ScGraph *const *sub,
+                        uint32_t n_in, const ScVal *in, uint32_t n_out, bool **ret,
+                        uint32_t *ret_n);
 /* Records SC_E_... at the node with a row for each operand: label (the operand's name in the row,
  * in the ONNX spelling where given), value name, type. Returns false. */
 bool sc_infer_fail(const ScInfer *in, ScDiagId id, const char *fmt, ...)

@@ -360,6 +360,22 @@ static void write_turn(Loop *l, const uint32_t *value)
     p->stream[CG_RUN].step[back].a = head;
 }
 
+/* Where extents tell the number of turns, results have it: it must be so. */
+static void check_turns(Loop *l)
+{
+    CgProgram *p = l->w->p;
+    const ScAttr *told = sc_attr(l->n, 2);
+    if (told->kind != SC_A_TERMS)
+        return;
+    ScGuard same = {SC_GUARD_EQUAL, told->ts[0], told->ts[0], l->n->loc, "the number of turns"};
+    cg_step(p, CG_RUN,
+            (ScrtStep){.kind = SCRT_GUARD,
+                       .who = cg_who_of_guard(p, &same),
+                       .a = SCRT_GUARD_EQUAL,
+                       .b = l->turn,
+                       .c = cg_value(p, told->ts[0])});
+}
+
 /* The values that the extents of results are in after the loop, in the order of `as`. */
 static uint32_t *kept_extents(Loop *l)
 {
@@ -412,6 +428,7 @@ static void write_loop(CgWriter *w, uint32_t index)
         p->own_offset[l.own->now[l.n_carried + i]] = 0;
     sc_guards_free(&l.in.guards);
     cg_blame(p, n->loc);
+    check_turns(&l);
     bind_extents(w, n, value);
 }
 

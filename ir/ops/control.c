@@ -148,6 +148,10 @@ static bool result(ScInfer *in, uint32_t i, ScrtDtype dtype, uint32_t rank,
         ++*at;
         if (!found[d] && dim[d] && !is_inner(s, dim[d]))
             found[d] = dim[d];
+        if (in->unnamed) {
+            in->unnamed[*at - 1] = !found[d];
+            found[d] = found[d] ? found[d] : sc_term(in->cx, 0);
+        }
         if (!found[d])
             return sc_infer_fail(in, SC_E_DYNAMIC, "extent %u of result %u has no name in `as`", d,
                                  i);
@@ -247,7 +251,7 @@ const ScOp sc_op_if = {
 
 /* --- loop ------------------------------------------------------------------------------------ */
 
-enum { CARRIED = 1, TRIPS = 0, CONDITION = 1, HEAD = 2 };
+enum { CARRIED = 1, TURNS = 2, TRIPS = 0, CONDITION = 1, HEAD = 2 };
 
 /* One element that is known, or NULL. */
 static const ScTerm *only(const ScTerm *const *content)
@@ -260,6 +264,8 @@ static const ScTerm *turns(const ScInfer *in)
 {
     const ScGraph *g = in->sub[0];
     const ScTerm *trips = only(in->content[TRIPS]);
+    if (in->attr[TURNS].kind == SC_A_TERMS && in->attr[TURNS].n == 1)
+        return in->attr[TURNS].ts[0];
     if (!trips || !sc_term_is(only(in->content[CONDITION]), 1) ||
         !sc_term_is(only(g->value[g->out[0]].content), 1))
         return NULL;
@@ -365,8 +371,11 @@ const ScOp sc_op_loop = {
     .in = "trips: shape, condition: bool, reads?...: any",
     .out = "results...: any",
     .attr = {AS_ATTR,
-             {.name = "carried", .kind = SC_A_INT, .required = true, .doc = "how many values are"}},
-    .n_attr = 2,
+             {.name = "carried", .kind = SC_A_INT, .required = true, .doc = "how many values are"},
+             {.name = "turns",
+              .kind = SC_A_TERMS,
+              .doc = "how many there are, where that is told by extents"}},
+    .n_attr = 3,
     .n_sub = 1,
     .control = SC_TURNS,
     .enter = {2, 1},
@@ -375,3 +384,42 @@ const ScOp sc_op_loop = {
     .lower = {SC_STEP},
     .domain = {.make = make_loop},
 };
+
+bool sc_control_unnamed(ScBuild *b, const ScOp *op, int64_t carried, ScGraph *const *sub,
+                        uint32_t n_in, const ScVal *in, uint32_t n_out, bool **ret, uint32_t *ret_n)
+{
+    ScArena *a = sc_ctx_arena(b->cx);
+    ScAttr attr[] = {{.kind = SC_A_NONE}, SC_INT(carried), {.kind = SC_A_NONE}};
+    const ScType **type = sc_array(a, const ScType *, n_in + SC_MAX_IN);
+    const ScType **got = sc_array(a, const ScType *, n_out + 1u);
+    const ScTerm *const **content = sc_array(a, const ScTerm *const *, n_in + SC_MAX_IN);
+    const ScTerm *const **got_content = sc_array(a, const ScTerm *const *, n_out + 1u);
+    const char **name = sc_array(a, const char *, n_in + SC_MAX_IN);
+    for (uint32_t i = 0; i < n_in; i++) {
+        const ScValue *v = sc_built(b, in[i]);
+        type[i] = v->type;
+        content[i] = v->content;
+        name[i] = v->name ? v->name : "";
+    }
+    ScInfer ask = {.cx = b->cx,
+                   .loc = b->at,
+                   .op = op,
+                   .attr = attr,
+                   .sub = (const ScGraph *const *)sub,
+                   .n_in = n_in,
+                   .n_out = n_out,
+                   .in = type,
+                   .name = name,
+                   .content = content,
+                   .ret = got,
+                   .ret_content = got_content,
+                   .arena = a,
+                   .unnamed = sc_array(a, bool, n_out *(SCRT_MAX_RANK + 1u) + 1u)};
+    if (!sc_infer(&ask))
+        return false;
+    *ret = ask.unnamed;
+    *ret_n = 0;
+    for (uint32_t i = 0; i < n_out; i++)
+        *ret_n += got[i]->rank;
+    return true;
+}

@@ -427,7 +427,7 @@ def control():
     consts = {"z": ints(0), "one": ints(1)}
     case("if-rank-1", nodes, {"x": ramp(1, 2)}, consts)
     case("if-rank-2", nodes, {"x": x}, consts)
-    case("if-rank-unknown", nodes, {"x": x}, consts, dims=dims, words="condition is not known")
+    case("if-rank-unknown", nodes, {"x": x}, consts, dims=dims, words="the branches give result 0")
     turn = body([node("Add", "v x", "w"), node("Identity", "k", "more"), node("Cast", "i", "f", to=1),
                  node("Mul", "w f", "part")], "i k v", "more w part")
     case("loop", node("Loop", "m k0 x", "y z", body=turn), {"x": x}, {"m": np.array(3), "k0": np.array(True)}, dims=dims,
@@ -435,8 +435,52 @@ def control():
     grows = body([node("Concat", "v x", "w", axis=0), node("Less", "i two", "more")], "i k v", "more w")
     case("loop-exit", node("Loop", "m k0 x", body=grows), {"x": x},
          {"m": np.array(100), "k0": np.array(True), "two": np.array(2)}, dims=dims)
-    case("loop-data", node("Loop", "m k0 x", "y z", body=turn), {"x": x, "m": np.array(3)}, {"k0": np.array(True)},
-         outputs="y z", words='Loop "y"')
+    for m in (3, 0, 70):  # turns that only the run knows, none, and more than are written out
+        case(f"loop-data-{m}", node("Loop", "m k0 x", "y z", body=turn), {"x": x, "m": np.array(m)},
+             {"k0": np.array(True)}, outputs="y z", dims=dims,
+             want={"y": (1 + m) * x, "z": np.array([(i + 2) * x * i for i in range(m)], F32).reshape(m, 3, 2)})
+    case("loop-false", node("Loop", "m k0 x", "y z", body=turn), {"x": x, "k0": np.array(False)}, {"m": np.array(3)},
+         outputs="y z", want={"y": x, "z": np.zeros((0, 3, 2), F32)})
+    # no condition: what the body says of it does not count; a vector of one as the number of turns
+    case("loop-unending",
+         helper.make_node("Loop", ["m", "", "x"], ["y", "z"], body=body(
+             [node("Add", "v v", "w"), node("Less", "i i", "more"), node("Neg", "v", "part")], "i k v", "more w part")),
+         {"x": x, "m": ints(4)}, dims=dims, outputs="y z",
+         want={"y": 16 * x, "z": np.stack([-x, -2 * x, -4 * x, -8 * x])})
+    # what a body reads of around it: a weight, an input, what is computed there, a shape
+    weighed = [x]
+    for _ in range(2):
+        weighed.append(weighed[-1] @ ramp(2, 2) - x)
+    weighs = body([node("MatMul", "v w", "p"), node("Add", "p n", "q"), node("Reshape", "q s", "r"),
+                   node("Reshape", "r s2", "next"), node("Identity", "k", "more")], "i k v", "more next r")
+    case("loop-reads", [node("Neg", "x", "n"), node("Shape", "x", "s2"), node("Gather", "s2 turned", "s"),
+                        node("Loop", "m k0 x", "y z", body=weighs)],
+         {"x": x, "m": np.array(2)}, {"k0": np.array(True), "w": ramp(2, 2), "turned": ints(1, 0)}, dims=dims,
+         outputs="y z", want={"y": weighed[2], "z": np.stack([w.reshape(2, 3) for w in weighed[1:]])})
+    # an empty value that grows, which its declared rank alone says
+    collect = body([node("Unsqueeze", "i z0", "e"), node("Concat", "v e", "w", axis=0), node("Identity", "k", "more")],
+                   "i k v", "more w")
+    case("loop-collects", [node("Loop", "m k0 none", "c", body=collect), node("Neg", "c")], {"m": np.array(5)},
+         {"k0": np.array(True), "none": np.zeros(0, I64), "z0": ints(0)}, want={"y": -np.arange(5)})
+    # a branch in a loop, a loop in it, unlike extents, functions of both
+    inner = body([node("Mul", "u two", "u2"), node("Identity", "kk", "go")], "j kk u", "go u2")
+    deep = body([node("Mod", "i m2", "odd"), node("Cast", "odd", "is", to=9),
+                 node("If", "is", "w", then_branch=body([node("Loop", "i k v", "t", body=inner)], outputs="t"),
+                      else_branch=body([node("Add", "v x", "e")], outputs="e")), node("Identity", "k", "more")],
+                "i k v", "more w w")
+    case("loop-deep", node("Loop", "m k0 x", "y z", body=deep), {"x": x, "m": np.array(4)},
+         {"k0": np.array(True), "m2": np.array(2), "two": np.array(2, F32)}, dims=dims, outputs="y z",
+         want={"y": 40 * x, "z": np.stack([2 * x, 4 * x, 5 * x, 40 * x])})
+    for c in (True, False):
+        case(f"if-extents-{c}", [node("If", "c", "t", then_branch=body([node("Concat", "x x", "a", axis=0)], outputs="a"),
+                                      else_branch=body([node("Slice", "x z one", "b")], outputs="b")), node("Neg", "t")],
+             {"c": np.array(c), "x": x}, {"z": ints(0), "one": ints(1)}, dims=dims)
+    case("if-types", node("If", "c", then_branch=yes, else_branch=body([node("Shape", "x", "e")], outputs="e")),
+         {"c": np.array(True), "x": x}, words='If "y"')
+    case("loop-types", node("Loop", "m k0 x", body=body([node("Shape", "v", "w"), node("Identity", "k", "more")], "i k v", "more w")),
+         {"x": x, "m": np.array(3)}, {"k0": np.array(True)}, words='leaves a turn as i64')
+    case("loop-unknown-name", node("Loop", "m k0 x", body=body([node("Add", "v nowhere", "w"), node("Identity", "k", "more")], "i k v", "more w")),
+         {"x": x, "m": np.array(3)}, {"k0": np.array(True)}, words='"nowhere"')
     step = body([node("Add", "s p", "t"), node("Relu", "t", "q")], "s p", "t q")
     for i, (axis, down, out, up) in enumerate(((0, 0, 0, 0), (1, 1, 1, 0), (1, 0, 0, 1))):
         z = ramp(3, 4) if axis else ramp(4, 3)
@@ -446,10 +490,11 @@ def control():
         for p in parts[::-1] if down else parts:
             state = state + p
             found.append(np.maximum(state, 0))
-        case(f"scan-{i}", node("Scan", "s x", "y z", body=step, num_scan_inputs=1, scan_input_axes=[axis],
-                               scan_input_directions=[down], scan_output_axes=[out], scan_output_directions=[up]),
-             {"s": ramp(3), "x": z}, outputs="y z",
-             want={"y": state, "z": np.stack(found[::-1] if up else found, axis=out)})
+        for known in (None, {"x": [3, "n"] if axis else ["n", 3]}):
+            case(f"scan-{i}{'-of-n' if known else ''}", node("Scan", "s x", "y z", body=step, num_scan_inputs=1, scan_input_axes=[axis],
+                                   scan_input_directions=[down], scan_output_axes=[out], scan_output_directions=[up]),
+                 {"s": ramp(3), "x": z}, outputs="y z", dims=known,
+                 want={"y": state, "z": np.stack(found[::-1] if up else found, axis=out)})
     own = [helper.make_opsetid("own", 1)]
     leaky = node("LeakyRelu", "t")
     leaky.attribute.append(onnx.AttributeProto(name="alpha", ref_attr_name="alpha", type=onnx.AttributeProto.FLOAT))

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loops that a run turns: Loop as row `loop`; Scan as that row, where each turn takes its elements
+ * by gathering. The body is built with the types that its carried values begin with; an extent that
+ * it changes becomes a symbol, bound anew each turn, and the body is built again. */
+#include "frontend/control_priv.h"
+
+#include <string.h>
+
+#define MAX_ROUNDS (2 + SCRT_MAX_RANK) /* each makes some extent a symbol */
+
+typedef struct Body { /* a body as it is being built */
+    const ImNode *n;
+    const Onnxpb__Graph *pb;
+    const ImCaptures *captures;
+    uint32_t n_carried, n_scanned;
+    const ScType **type;       /* [n_carried] */
+    const ScType **outer;      /* [n_carried] what the values begin with */
+    const ImScanForm *scanned; /* [n_scanned]; NULL: a Loop */
+    const ScTerm *length;      /* of a Scan */
+    bool counts_only;          /* a Loop without a condition: the body's does not count */
+} Body;
+
+/* --- The body -------------------------------------------------------------------------------- */
+
+static const char *input_name(const Body *b, size_t i)
+{
+    const char *name = b->pb->input[i]->name;
+    return name ? name : "";
+}
+
+static int declared_rank(const Onnxpb__ValueInfo *v)
+{
+    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
+    return t && t->shape ? (int)t->shape->n_dim : -1;
+}
+
+/* One element, with a dim of 1 where input i of the body says so. */
+static ScVal as_declared(const Body *b, size_t i, ScVal v)
+{
+    const ScTerm *one = sc_term(b->n->im->cx, 1);
+    return declared_rank(b->pb->input[i]) == 1 ? im_reshape(b->n, v, 1, &one) : v;
+}
+
+/* What this turn takes of scanned input k. */
+static ScVal element(const Body *b, uint32_t k, ScVal x, ScVal turn)
+{
+    const ImScanForm *f = &b->scanned[k];
+    ScVal at = turn;
+    if (f->reversed) {
+        ScVal last = im_number(b->n, sc_term_addc(b->n->im->cx, b->length, -1));
+        at = sc_op(&b->n->im->b, sub, last, turn);
+    }
+    return im_gather(b->n, x, f->axis, at);
+}
+
+/* The body's inputs in the order of row `loop`; in: as the ONNX graph takes them. */
+static bool make_inputs(const Body *b, ImNested *x, ScVal *in)
+{
+    ScBuild *build = &b->n->im->b;
+    ScCtx *cx = build->cx;
+    const uint32_t head = b->scanned ? 0 : 2;
+    ScVal turn = sc_input(build, b->scanned ? "turn" : input_name(b, 0),
+                          sc_type(cx, SCRT_I64, 0, NULL), NULL);
+    for (uint32_t i = 0; i < b->n_carried; i++)
+        in[head + i] = sc_input(build, input_name(b, head + i), b->type[i], NULL);
+    for (uint32_t k = 0; k < b->n_scanned; k++) {
+        ScVal outer = im_in(b->n, b->n_carried + k);
+        in[b->n_carried + k] = sc_input(build, NULL, sc_built(&x->around, outer)->type, NULL);
+    }
+    if (!im_nested_captures(b->n, x, b->captures))
+        return false;
+    for (uint32_t k = 0; k < b->n_scanned; k++)
+        in[b->n_carried + k] = element(b, k, in[b->n_carried + k], turn);
+    if (!b->scanned) {
+        in[0] = as_declared(b, 0, turn);
+        in[1] = as_declared(b, 1, sc_const_scalar(build, SCRT_BOOL, 1));
+    }
+    return true;
+}
+
+static bool make_outputs(const Body *b, const ScVal *out)
+{
+    ScBuild *build = &b->n->im->b;
+    const bool flag = !b->scanned;
+    ScVal on = flag && !b->counts_only ? out[0] : sc_const_scalar(build, SCRT_BOOL, 1);
+    if (on < SC_FIRST || !im_is_one(b->n, on))
+        return on != SC_POISON &&
+               sc_fail(build->cx, b->n->loc, SC_E_SHAPE, "the condition must have one element");
+    sc_output(build, flag ? b->pb->output[0]->name : "on", im_one(b->n, on));
+    for (size_t i = flag; i < b->pb->n_output; i++)
+        sc_output(build, b->pb->output[i]->name, out[i]);
+    return true;
+}
+
+static ScGraph *build(const Body *b)
+{
+    const ImNode *n = b->n;
+    ImNested x;
+    ScArena *a = sc_ctx_arena(n->im->cx);
+    ScVal *in = sc_array(a, ScVal, b->pb->n_input + 1),
+          *out = sc_array(a, ScVal, b->pb->n_output + 1);
+    im_nested_begin(n, &x, b->pb->name);
+    bool ok = make_inputs(b, &x, in) && im_body(n, b->pb, in, (uint32_t)b->pb->n_output, out) &&
+              make_outputs(b, out);
+    return im_nested_end(n, &x, ok);
+}
+
+/* --- Types of carried values ----------------------------------------------------------------- */
+
+static bool is_own(const Body *b, uint32_t i, uint32_t d)
+{
+    return b->type[i]->dim[d] != b->outer[i]->dim[d];
+}
+
+static void make_own(const Body *b, uint32_t i, uint32_t d)
+{
+    const ScType *t = b->type[i];
+    const ScTerm *dim[SCRT_MAX_RANK];
+    im_dims(t, dim);
+    dim[d] = im_fresh_symbol(b->n->im, input_name(b, i + (b->scanned ? 0 : 2)), d);
+    b->type[i] = sc_type(b->n->im->cx, t->dtype, t->rank, dim);
+}
+
+/* Whether every carried value leaves the body as it enters; extents that do not become symbols.
+ * *ret_ok: it can. */
+static bool settles(const Body *b, const ScGraph *g, bool *ret_ok)
+{
+    bool same = true;
+    for (uint32_t i = 0; i < b->n_carried; i++) {
+        const ScType *in = b->type[i], *out = sc_type_of(g, g->out[1 + i]);
+        if (in->dtype != out->dtype || in->rank != out->rank) {
+            *ret_ok = sc_fail(b->n->im->cx, b->n->loc, SC_E_TYPE,
+                              "\"%s\" is %s of rank %u and leaves a turn as %s of rank %u",
+                              input_name(b, i + (b->scanned ? 0 : 2)), scrt_dtype_name(in->dtype),
+                              in->rank, scrt_dtype_name(out->dtype), out->rank);
+            return true;
+        }
+        for (uint32_t d = 0; d < in->rank; d++)
+            if (!is_own(b, i, d) && in->dim[d] != out->dim[d]) {
+                make_own(b, i, d);
+                same = false;
+            }
+    }
+    return same;
+}
+
+/* An extent that the model declares as a number stays one. */
+static bool is_declared(const Body *b, uint32_t i, uint32_t d)
+{
+    const Onnxpb__ValueInfo *v = b->pb->input[i + (b->scanned ? 0 : 2)];
+    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
+    return t && t->shape && d < t->shape->n_dim && t->shape->dim[d]->has_dim_value;
+}
+
+static ScGraph *build_settled(Body *b)
+{
+    bool ok = true;
+    for (uint32_t round = 0; round < MAX_ROUNDS; round++) {
+        ScGraph *g = build(b);
+        if (!g || settles(b, g, &ok)) {
+            if (!ok)
+                sc_graph_free(g);
+            return ok ? g : NULL;
+        }
+        sc_graph_free(g);
+    }
+    sc_fail(b->n->im->cx, b->n->loc, SC_E_UNSUPPORTED, "carried values never keep their extents");
+    return NULL;
+}
+
+/* A body that does not stand on the extents of the first turn may stand on any. */
+static ScGraph *build_body(Body *b)
+{
+    ScCtx *cx = b->n->im->cx;
+    uint32_t n_diag = sc_n_diags(cx);
+    ScArena *a = sc_ctx_arena(cx);
+    b->type = sc_array(a, const ScType *, b->n_carried + 1);
+    b->outer = sc_array(a, const ScType *, b->n_carried + 1);
+    for (uint32_t i = 0; i < b->n_carried; i++) {
+        ScVal v = im_in(b->n, i + (b->scanned ? 0 : 2));
+        b->type[i] = b->outer[i] = sc_built(&b->n->im->b, v)->type;
+        if (b->type[i]->kind != SC_TYPE_TENSOR) {
+            sc_fail(cx, b->n->loc, SC_E_ARITY, "carried value %u is missing", i);
+            return NULL;
+        }
+    }
+    ScGraph *g = build_settled(b);
+    bool free = false;
+    for (uint32_t i = 0; !g && i < b->n_carried; i++)
+        for (uint32_t d = 0; d < b->type[i]->rank; d++)
+            if (!is_own(b, i, d) && !is_declared(b, i, d)) {
+                make_own(b, i, d);
+                free = true;
+            }
+    if (g || !free)
+        return g;
+    sc_forget_diags(cx, n_diag);
+    return build_settled(b);
+}
+
+/* --- Loop ------------------------------------------------------------------------------------ */
+
+bool im_loop_begin(const ImNode *n, const Onnxpb__Graph *body, uint32_t n_carried, ImLoop *ret)
+{
+    *ret = (ImLoop){.body = body, .n_carried = n_carried};
+    im_captures(n, 1, &body, &ret->captures);
+    Body b = {.n = n,
+              .pb = body,
+              .captures = &ret->captures,
+              .n_carried = n_carried,
+              .counts_only = !im_has(n, 1)};
+    ret->g = build_body(&b);
+    if (!ret->g) {
+        im_captures_free(&ret->captures);
+        return false;
+    }
+    const ScTerm *const *on = ret->g->value[ret->g->out[0]].content;
+    ret->on = on ? on[0] : NULL;
+    return true;
+}
+
+void im_loop_drop(ImLoop *l)
+{
+    sc_graph_free(l->g);
+    im_captures_free(&l->captures);
+}
+
+bool im_loop_end(const ImNode *n, ImLoop *l, ScVal *ret_out)
+{
+    ScArena *a = sc_ctx_arena(n->im->cx);
+    ScBuild *b = &n->im->b;
+    uint32_t n_out = (uint32_t)l->body->n_output - 1;
+    ScVal *in = sc_array(a, ScVal, 2 + l->n_carried + l->captures.n);
+    ScVal *out = sc_array(a, ScVal, n_out + 1);
+    in[0] = im_has(n, 0) ? im_one(n, im_in(n, 0)) : im_number(n, sc_term(n->im->cx, INT64_MAX));
+    in[1] = im_has(n, 1) ? im_one(n, im_in(n, 1)) : sc_const_scalar(b, SCRT_BOOL, 1);
+    for (uint32_t i = 0; i < l->n_carried; i++)
+        in[2 + i] = im_in(n, 2 + i);
+    uint32_t n_in = 2 + l->n_carried;
+    n_in += im_capture_operands(&l->captures, in + n_in);
+    im_captures_free(&l->captures);
+    if (!im_control(n, &sc_op_loop, l->n_carried, &l->g, n_in, in, n_out, out))
+        return false;
+    memcpy(ret_out, out, n->n_out * sizeof *out);
+    return true;
+}
+
+/* --- Scan ------------------------------------------------------------------------------------ */
+
+/* What all turns gave, along axis 0, as the form says. */
+static bool formed(const ImNode *n, ScVal x, const ImScanForm *f, ScVal *ret)
+{
+    const ScType *t = sc_built(&n->im->b, x)->type;
+    int64_t perm[SCRT_MAX_RANK];
+    uint32_t axis;
+    if (!im_axis(n, f->given, t->rank, &axis))
+        return false;
+    if (f->reversed) {
+        ScVal last = im_number(n, sc_term_addc(n->im->cx, t->dim[0], -1));
+        x = im_gather(n, x, 0, sc_op(&n->im->b, sub, last, im_iota(n, t->dim[0], 0)));
+    }
+    for (uint32_t d = 0; d < t->rank; d++)
+        perm[d] = d < axis ? d + 1 : d == axis ? 0 : d;
+    *ret = im_transpose(n, x, t->rank, perm);
+    return true;
+}
+
+bool im_scan_loop(const ImNode *n, const Onnxpb__Graph *body, uint32_t n_carried,
+                  const ScTerm *length, const ImScanForm *in_form, const ImScanForm *out_form,
+                  ScVal *ret_out)
+{
+    ScArena *a = sc_ctx_arena(n->im->cx);
+    ImCaptures captures;
+    im_captures(n, 1, &body, &captures);
+    Body b = {.n = n,
+              .pb = body,
+              .captures = &captures,
+              .n_carried = n_carried,
+              .n_scanned = n->n_in - n_carried,
+              .scanned = in_form,
+              .length = length};
+    ScGraph *g = build_body(&b);
+    ScVal *in = sc_array(a, ScVal, 2 + n->n_in + captures.n);
+    ScVal *out = sc_array(a, ScVal, body->n_output + 1);
+    uint32_t n_in = 2 + n->n_in;
+    n_in += im_capture_operands(&captures, in + n_in);
+    im_captures_free(&captures);
+    if (!g)
+        return false;
+    in[0] = im_number(n, length);
+    in[1] = sc_const_scalar(&n->im->b, SCRT_BOOL, 1);
+    memcpy(in + 2, n->in, n->n_in * sizeof *in);
+    bool ok = im_control(n, &sc_op_loop, n_carried, &g, n_in, in, (uint32_t)body->n_output, out);
+    for (uint32_t i = 0; ok && i < n->n_out; i++) {
+        ret_out[i] = out[i];
+        ok = i < n_carried || formed(n, out[i], &out_form[i - n_carried], &ret_out[i]);
+    }
+    return ok;
+}

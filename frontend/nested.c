@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Graphs that stay nested in a node. What they read from around them is looked up before they are
+ * built: a constant, or what is computed from constants, is a constant inside; anything else is an
+ * operand of the node and an input of the graph, and what is known of its elements comes along. */
+#include "frontend/frontend_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define INLINE_COUNT 16 /* elements of a constant that stands in the text, without a name */
+
+/* --- Captures -------------------------------------------------------------------------------- */
+
+typedef struct Seek {
+    const ImNode *n;
+    ImNames own; /* what the graph defines itself */
+    ImNames seen;
+    ImCaptures *c;
+} Seek;
+
+static const char *text(const char *s)
+{
+    return s ? s : "";
+}
+
+static void define_own(Seek *s, const Onnxpb__Graph *g)
+{
+    ScCtx *cx = s->n->im->cx;
+    for (size_t i = 0; i < g->n_input; i++)
+        im_names_define(&s->own, sc_intern(cx, text(g->input[i]->name)), 0);
+    for (size_t i = 0; i < g->n_initializer; i++)
+        im_names_define(&s->own, sc_intern(cx, text(g->initializer[i]->name)), 0);
+    for (size_t i = 0; i < g->n_node; i++)
+        for (size_t k = 0; k < g->node[i]->n_output; k++)
+            im_names_define(&s->own, sc_intern(cx, g->node[i]->output[k]), 0);
+}
+
+/* The blob of what is a constant, or is computed from constants and small. */
+static const ScBlob *constant_blob(const ImNode *n, ScVal v)
+{
+    const ScBuild *b = &n->im->b;
+    const ScNode *def = sc_built_def(b, v);
+    ScrtTensor t = {0};
+    size_t bytes;
+    if (def->op->flags & SC_CONST_OP)
+        return sc_attr(def, 0)->blob;
+    if ((def->op->flags & SC_BARRIER) || !im_known(n, v, &t))
+        return NULL;
+    const ScBlob *blob = NULL;
+    if (scrt_tensor_bytes(&t, &bytes)) {
+        const void *data = sc_memdup(sc_ctx_arena(n->im->cx), t.data, bytes);
+        ScrtDtype dtype = (ScrtDtype)t.dtype;
+        blob = scrt_count(&t) <= INLINE_COUNT
+                   ? sc_blob(n->im->cx, NULL, dtype, t.rank, t.dims, data)
+                   : sc_blob_folded(n->im->cx, dtype, t.rank, t.dims, data);
+    }
+    scrt_free(t.data);
+    return blob;
+}
+
+static void see_name(void *arg, const char *spelled)
+{
+    Seek *s = arg;
+    const char *name = sc_intern(s->n->im->cx, spelled);
+    ScVal v;
+    if (!*name || im_names_get(&s->own, name, &v) || !im_names_get(s->n->im->names, name, &v) ||
+        !im_names_define(&s->seen, name, 0))
+        return;
+    struct ImCapture x = {.name = name, .v = v};
+    if (v >= SC_FIRST) {
+        const ScValue *value = sc_built(&s->n->im->b, v);
+        x.blob = constant_blob(s->n, v);
+        x.type = value->type;
+        x.content = value->content;
+    }
+    sc_buf_push(s->c->p, s->c->n, s->c->cap, x);
+}
+
+void im_captures(const ImNode *n, uint32_t n_graph, const Onnxpb__Graph *const *g, ImCaptures *ret)
+{
+    Seek s = {.n = n, .c = ret};
+    *ret = (ImCaptures){0};
+    for (uint32_t i = 0; i < n_graph; i++) {
+        define_own(&s, g[i]);
+        im_each_read(g[i], see_name, &s);
+        im_names_free(&s.own);
+    }
+    im_names_free(&s.seen);
+}
+
+void im_captures_free(ImCaptures *c)
+{
+    sc_buf_free(c->p);
+}
+
+static bool is_operand(const struct ImCapture *x)
+{
+    return x->v >= SC_FIRST && !x->blob;
+}
+
+uint32_t im_capture_operands(const ImCaptures *c, ScVal *in)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n; i++)
+        if (is_operand(&c->p[i]))
+            in[n++] = c->p[i].v;
+    return n;
+}
+
+/* --- Building -------------------------------------------------------------------------------- */
+
+void im_nested_begin(const ImNode *n, ImNested *x, const char *name)
+{
+    Import *im = n->im;
+    *x = (ImNested){.around = im->b, .names = im->names};
+    sc_build_init(&im->b, im->cx, name, im->file);
+    im->b.at = n->loc;
+    im->names = &x->scope;
+    im->n_bound = 0; /* what was bound around is not in this graph */
+}
+
+bool im_nested_captures(const ImNode *n, ImNested *x, const ImCaptures *c)
+{
+    ScBuild *b = &n->im->b;
+    for (uint32_t i = 0; i < c->n; i++) {
+        const struct ImCapture *p = &c->p[i];
+        int64_t dims[SCRT_MAX_RANK];
+        ScVal v = p->v; /* absent or poison */
+        if (is_operand(p)) {
+            v = sc_input(b, p->name, p->type, NULL);
+            sc_set_content(b, v, p->content);
+        } else if (p->blob) {
+            sc_type_const_dims(p->type, dims);
+            v = sc_const_shaped(b, p->blob, p->type->dtype, p->type->rank, dims, NULL);
+            sc_set_name(b, v, p->name);
+        }
+        if (v == SC_POISON || !im_names_define(&x->scope, p->name, v))
+            return false;
+    }
+    return true;
+}
+
+ScGraph *im_nested_end(const ImNode *n, ImNested *x, bool ok)
+{
+    Import *im = n->im;
+    ScGraph *g = NULL;
+    if (ok)
+        g = sc_build_end(&im->b);
+    else
+        sc_build_drop(&im->b);
+    im->b = x->around;
+    im->names = x->names;
+    im->n_bound = 0;
+    im_names_free(&x->scope);
+    return g;
+}
+
+/* The number of turns where extents tell it: known here, and not by who sees the operand alone. */
+static ScAttr told_turns(const ScBuild *b, const ScGraph *body, const ScVal *in)
+{
+    const ScTerm *const *trips = sc_built(b, in[0])->content, *const *goes =
+                                                                  sc_built(b, in[1])->content;
+    const ScTerm *const *on = body->value[body->out[0]].content;
+    bool endless = goes && sc_term_is(goes[0], 1) && on && sc_term_is(on[0], 1);
+    if (!endless || !trips || trips[0]->kind == SC_T_CONST)
+        return (ScAttr){.kind = SC_A_NONE};
+    const ScTerm **turns = sc_array(sc_ctx_arena(b->cx), const ScTerm *, 1);
+    *turns = sc_term_max(b->cx, trips[0], sc_term(b->cx, 0));
+    return SC_TERMS(1, turns);
+}
+
+bool im_control(const ImNode *n, const ScOp *op, int64_t carried, ScGraph *const *sub,
+                uint32_t n_in, const ScVal *in, uint32_t n_out, ScVal *ret_out)
+{
+    Import *im = n->im;
+    ScAttr attr[SC_MAX_ATTR] = {{.kind = SC_A_NONE}};
+    bool *unnamed, any = false;
+    uint32_t n_extent;
+    im->b.at = n->loc;
+    if (!sc_control_unnamed(&im->b, op, carried, sub, n_in, in, n_out, &unnamed, &n_extent)) {
+        for (uint32_t i = 0; i < op->n_sub; i++)
+            sc_graph_free(sub[i]);
+        return false;
+    }
+    const ScTerm **as = sc_array(sc_ctx_arena(im->cx), const ScTerm *, n_extent + 1);
+    for (uint32_t i = 0; i < n_extent; i++) {
+        any = any || unnamed[i];
+        as[i] = unnamed[i] ? im_fresh_symbol(im, im_node_name(n->pb), i) : sc_term(im->cx, 0);
+    }
+    if (any)
+        attr[0] = SC_TERMS(n_extent, as);
+    if (op->control == SC_TURNS) {
+        attr[1] = SC_INT(carried);
+        attr[2] = told_turns(&im->b, sub[0], in);
+    }
+    return sc_node(&im->b, op, attr, sub, n_in, in, n_out, ret_out);
+}
