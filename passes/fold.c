@@ -160,6 +160,78 @@ static ScVal known_content(ScBuild *b, ScVal v)
     return sc_const(b, new_blob(b->cx, &t, bytes), value.type->dtype, NULL);
 }
 
+/* --- Nested graphs --------------------------------------------------------------------------- */
+
+/* Operand i of n enters nested graphs as a constant: they have it for themselves. */
+static bool enters(const ScBuild *b, const ScNode *n, const ScVal *in, uint32_t i)
+{
+    return i >= n->op->enter.operand + sc_carried(n) && sc_built_blob(b, in[i]);
+}
+
+/* Nested graph g of n without the inputs that are constants. */
+static ScGraph *with_constants(ScBuild *b, const ScNode *n, const ScGraph *g, const ScVal *in)
+{
+    ScBuild one;
+    ScArena *a = sc_arena_new();
+    ScVal *env = sc_array(a, ScVal, g->n_value);
+    sc_build_init(&one, b->cx, g->name, g->file);
+    sc_build_flags(&one, g->flags);
+    for (uint32_t i = 0; i < g->n_guard; i++)
+        sc_build_guard(&one, &g->guard[i]);
+    env[SC_ABSENT] = SC_ABSENT;
+    for (uint32_t i = 0; i < g->n_in; i++) {
+        const ScValue *v = &g->value[g->in[i]];
+        uint32_t k = i - n->op->enter.input + n->op->enter.operand;
+        one.at = g->node[v->node].loc;
+        if (i >= n->op->enter.input && enters(b, n, in, k)) {
+            env[g->in[i]] = sc_const_again(&one, sc_built_def(b, in[k]), sc_built(b, in[k]));
+            sc_set_name(&one, env[g->in[i]], v->name);
+        } else {
+            env[g->in[i]] = sc_input(&one, v->name, v->type, v->exp);
+            sc_set_content(&one, env[g->in[i]], v->content);
+        }
+    }
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *m = &g->node[i];
+        ScVal *x = sc_array(a, ScVal, m->n_in);
+        for (uint32_t k = 0; k < m->n_in; k++)
+            x[k] = env[m->in[k]];
+        if (!(m->op->flags & SC_BARRIER))
+            sc_copy_node(&one, g, m, x, &env[m->first]);
+    }
+    for (uint32_t i = 0; i < g->n_out; i++)
+        sc_output(&one, g->out_name[i], env[g->out[i]]);
+    sc_arena_free(a);
+    return sc_build_end(&one);
+}
+
+/* n with the constants among its operands in its nested graphs; false where there are none. */
+static bool take_constants_in(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                              ScVal *ret_out)
+{
+    bool any = false;
+    for (uint32_t i = 0; n->op->control && i < n->n_in; i++)
+        any = any || enters(b, n, in, i);
+    if (!any)
+        return false;
+    ScArena *a = sc_arena_new();
+    ScVal *rest = sc_array(a, ScVal, n->n_in);
+    ScGraph **sub = sc_array(a, ScGraph *, n->op->n_sub);
+    uint32_t n_rest = 0;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (!enters(b, n, in, i))
+            rest[n_rest++] = in[i];
+    for (uint32_t i = 0; i < n->op->n_sub; i++)
+        sub[i] = with_constants(b, n, n->sub[i], in);
+    sc_node(b, n->op, n->attr, sub, n_rest, rest, n->n_out, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        sc_set_name(b, ret_out[i], g->value[n->first + i].name);
+    sc_arena_free(a);
+    return true;
+}
+
+/* --- The pass -------------------------------------------------------------------------------- */
+
 ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
 {
     Fold f = {.g = g, .budget = budget_of(g)};
@@ -174,7 +246,7 @@ ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
         b->at = n->loc;
         bool folded =
             reshape_const(b, g, n, in, out) || (foldable(&f, n, in) && compute(b, n, in, out));
-        if (!folded)
+        if (!folded && !take_constants_in(b, g, n, in, out))
             sc_copy_node(b, g, n, in, out);
         for (uint32_t k = 0; k < n->n_out; k++) {
             out[k] = folded || (n->op->flags & SC_FRESH) ? out[k] : known_content(b, out[k]);

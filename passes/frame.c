@@ -34,6 +34,7 @@ ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
         const ScValue *v = &in->value[in->in[i]];
         b->at = in->node[v->node].loc;
         f->map[in->in[i]] = sc_input(b, v->name, v->type, v->exp);
+        sc_set_content(b, f->map[in->in[i]], v->content);
         sc_set_g(b, f->map[in->in[i]], v->g);
         sc_set_amax(b, f->map[in->in[i]], v->amax);
     }

@@ -159,18 +159,18 @@ static ScrtStatus grow_segment(ScrtSession *s, uint32_t i, uint64_t bytes)
     return SCRT_OK;
 }
 
-/* Twice the room that is there, if there is as much: what grows step by step is copied seldom. */
+/* As much again as is asked for, or the half of that, ... where memory is short: what grows step by
+ * step is copied seldom. */
 static ScrtStatus extend_segment(ScrtSession *s, uint32_t i, uint64_t bytes)
 {
     void **at = &s->buffer[s->first_segment + i], *more = NULL;
-    uint64_t twice = 2 * (uint64_t)s->room[i] > bytes ? 2 * (uint64_t)s->room[i] : bytes;
+    uint64_t extra = 2 * bytes, room = 0;
     if (bytes <= s->room[i])
         return SCRT_OK;
-    if (twice <= PTRDIFF_MAX)
-        more = scrt_alloc((size_t)twice);
-    if (!more && bytes < twice) {
-        twice = bytes;
-        more = bytes <= PTRDIFF_MAX ? scrt_alloc((size_t)bytes) : NULL;
+    while (!more && bytes <= PTRDIFF_MAX / 2 && extra > bytes / 16) {
+        extra /= 2;
+        room = bytes + extra;
+        more = scrt_alloc((size_t)room);
     }
     if (!more)
         return scrt_fail(s, SCRT_E_MEMORY, "out of memory: %llu bytes of workspace",
@@ -179,8 +179,8 @@ static ScrtStatus extend_segment(ScrtSession *s, uint32_t i, uint64_t bytes)
         memcpy(more, *at, s->room[i]);
     scrt_free(*at);
     *at = more;
-    s->work_bytes += (size_t)twice - s->room[i];
-    s->room[i] = (size_t)twice;
+    s->work_bytes += (size_t)room - s->room[i];
+    s->room[i] = (size_t)room;
     return SCRT_OK;
 }
 
