@@ -11,8 +11,11 @@
 #define IM_MIN_LIMIT   (64u << 20) /* unpacked bytes that any file may take */
 #define IM_RATIO_LIMIT 8u          /* and how many times its size a larger file may take */
 #define IM_MAX_NODES   1000000u
-#define IM_MAX_PORTS   10000u      /* inputs without an initializer, outputs */
-#define IM_MAX_DOMAINS 1000u       /* operator sets that a model imports */
+#define IM_MAX_NESTED                                                                              \
+    10000u                    /* nodes of nested graphs, each time one is walked: and 16 times     \
+                               * those of the graph itself */
+#define IM_MAX_PORTS   10000u /* inputs without an initializer, outputs */
+#define IM_MAX_DOMAINS 1000u  /* operator sets that a model imports */
 #define IM_LARGE       (64u << 10) /* fields of so many bytes are unpacked into the session */
 #define IM_MAX_OPSET   28          /* the newest version of ai.onnx whose meaning is known here */
 #define IM_MAX_IR      14          /* the newest file format */
@@ -62,6 +65,8 @@ typedef struct Import {
     ScVal bound[64][2]; /* [n_bound] values whose elements were bound, and the binders' results */
     uint32_t n_bound;
     uint32_t n_unrolled; /* nodes of loops that were written out */
+    uint32_t n_own;      /* extents of carried values that are bound anew each turn */
+    uint32_t n_nested;   /* nodes of nested graphs, each time that one was walked */
 } Import;
 
 static inline ScDataDirs im_dirs(const Import *im)

@@ -505,6 +505,11 @@ bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t 
     Import *im = n->im;
     ImNames scope = {.outer = im->names}, *outer = im->names;
     const ScLoc *at = im->b.at;
+    /* A body may be walked twice, and what is nested in it twice each time. */
+    im->n_nested += (uint32_t)g->n_node + 1;
+    if (g->n_node > IM_MAX_NODES || im->n_nested > IM_MAX_NESTED + 16 * (uint32_t)g->n_node)
+        return sc_fail(im->cx, n->loc, SC_E_LIMIT, "nested graphs of more than %u nodes",
+                       IM_MAX_NESTED);
     im->names = &scope;
     bool ok = import_initializers(im, g);
     for (size_t i = 0; ok && i < g->n_input; i++)

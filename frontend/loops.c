@@ -117,7 +117,7 @@ static void make_own(const Body *b, uint32_t i, uint32_t d)
     const ScType *t = b->type[i];
     const ScTerm *dim[SCRT_MAX_RANK];
     im_dims(t, dim);
-    dim[d] = im_fresh_symbol(b->n->im, input_name(b, i + (b->scanned ? 0 : 2)), d);
+    dim[d] = im_fresh_symbol(b->n->im, input_name(b, i + (b->scanned ? 0 : 2)), b->n->im->n_own++);
     b->type[i] = sc_type(b->n->im->cx, t->dtype, t->rank, dim);
 }
 

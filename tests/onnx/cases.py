@@ -475,6 +475,13 @@ def control():
         case(f"if-extents-{c}", [node("If", "c", "t", then_branch=body([node("Concat", "x x", "a", axis=0)], outputs="a"),
                                       else_branch=body([node("Slice", "x z one", "b")], outputs="b")), node("Neg", "t")],
              {"c": np.array(c), "x": x}, {"z": ints(0), "one": ints(1)}, dims=dims)
+    # each level is walked anew for each one around it, which must end
+    graph = body([node("Concat", "v0 x", "w0", axis=0), node("Identity", "k0", "more0")], "i0 k0 v0", "more0 w0")
+    for i in range(1, 28):
+        graph = body([node("Loop", f"i{i} k{i} v{i}", f"u{i}", body=graph), node("Concat", f"u{i} x", f"w{i}", axis=0),
+                      node("Identity", f"k{i}", f"more{i}")], f"i{i} k{i} v{i}", f"more{i} w{i}")
+    case("loop-nested-deep", node("Loop", "m k x", body=graph), {"x": x, "m": np.array(1)}, {"k": np.array(True)},
+         words="nested graphs of more than")
     case("if-types", node("If", "c", then_branch=yes, else_branch=body([node("Shape", "x", "e")], outputs="e")),
          {"c": np.array(True), "x": x}, words='If "y"')
     case("loop-types", node("Loop", "m k0 x", body=body([node("Shape", "v", "w"), node("Identity", "k", "more")], "i k v", "more w")),
