@@ -75,7 +75,7 @@ def times_are_whole(tmp):
     lines = re.findall(r"^(\S.*?) +([\d.]+) ms(?:  (\d+) nodes)?$", p.stderr, re.M)
     times = {name: float(ms) for name, ms, _ in lines}
     passes = "import fold simplify raise scalify quantize settle expand layout fuse".split()
-    assert sorted(times) == sorted(passes + "hash verify probe codegen packing LLVM linking".split() + ["the rest", "all"]), times
+    assert sorted(times) == sorted(passes + "hash verify probe codegen packing LLVM cost linking".split() + ["the rest", "all"]), times
     assert abs(sum(times.values()) - 2 * times["all"]) < 1, times
     assert times["all"] <= spent and times["linking"] > 1000, (spent, times)
     assert times["the rest"] < 0.2 * times["all"], times
@@ -89,6 +89,8 @@ def closing_line(tmp):
         args = [SCALEC, "compile", MNIST, "--cpu", "x86-64-v3", "--recipe", recipe, "-o", out]
         p = subprocess.run(args, capture_output=True, text=True)
         kernels, line = re.match(rf"{out}: (\d+) kernels, (.*)\n$", p.stderr).groups()
+        line, _, cost = line.partition("; outputs beside f32's on synthetic inputs: SQNR ")
+        assert bool(cost) == (recipe == "fp8"), p.stderr
         assert line == f"weights 23976 -> {weights} bytes, {where}".format("matmuls and convolutions") and not p.stdout, p.stderr
         p = subprocess.run(args + ["--json"], capture_output=True, text=True)
         got = json.loads(p.stdout)
