@@ -60,6 +60,18 @@ def compiling_says_what_it_cost(tmp):
     assert "beside f32's on synthetic inputs: SQNR " in p.stderr and "check --data" in p.stderr, p.stderr
 
 
+def outputs_of_other_sizes_are_not_compared(tmp):
+    """How many elements are above 0 differs in FP8."""
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["m"], "matmul"), helper.make_node("Relu", ["m"], ["r"], "relu"),
+             helper.make_node("NonZero", ["r"], ["z"], "nonzero"), helper.make_node("Cast", ["z"], ["y"], "cast", to=1)]
+    path = os.path.join(tmp, "nonzero.onnx")
+    w = np.random.default_rng(0).standard_normal((16, 16)).astype(np.float32)
+    onnx.save(model(nodes, [("x", [64, 16])], [("y", [2, "k"])], [("w", w)]), path)
+    p = subprocess.run([SCALEC, "compile", path, "--recipe", "fp8", "-o", os.path.join(tmp, "m")], capture_output=True,
+                       text=True, check=True)
+    assert "not finite, or of other sizes" in p.stderr, p.stderr
+
+
 def why_goes_down_to_the_weights(tmp):
     text = scalec("dump", MNIST, "--recipe", "fp8", "--why", "Plus214_Output_0")
     first, *rest = text.splitlines()
@@ -198,5 +210,5 @@ def channels_have_exponents_of_their_own(tmp):
             k, worst(tensor[k], want[k]), worst(channel[k], want[k]))
 
 
-run_all("tools-scales", [why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+run_all("tools-scales", [outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])

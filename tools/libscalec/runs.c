@@ -93,7 +93,7 @@ static bool measure(ScCtx *cx, Trial *t, const ScalecRuns *r, ScalecCost *ret)
         ok = trial_run(cx, t, &r->in[i * r->n_in], out);
         for (uint32_t k = 0; ok && k < r->n_out; k++) {
             noise += trial_noise(&out[k], &want[k]);
-            if (k == ranked && has_rows(&want[k]))
+            if (k == ranked && has_rows(&want[k]) && scrt_count(&out[k]) == scrt_count(&want[k]))
                 count_rows(&out[k], &want[k], ret);
         }
         trial_free(out, r->n_out);

@@ -84,6 +84,8 @@ bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out)
 double trial_noise(const ScrtTensor *got, const ScrtTensor *want)
 {
     double signal = 0, noise = 0;
+    if (scrt_count(got) != scrt_count(want))
+        return INFINITY;
     for (int64_t i = 0; scrt_dtype_is_float((ScrtDtype)want->dtype) && i < scrt_count(want); i++) {
         double x = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)i);
         double y = scrt_load((ScrtDtype)got->dtype, got->data, (size_t)i);

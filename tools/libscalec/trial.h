@@ -23,7 +23,8 @@ bool trial_open(ScCtx *cx, ScGraph *g, const char *output, bool quick, Trial *re
 bool trial_borrow(ScCtx *cx, ScObject *o, Trial *ret);
 /* out [n_out], each data freed with trial_free. False with SC_E_RUN. */
 bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out);
-/* Noise to signal of a float output, where want is finite; 0 for what is no float. */
+/* Noise to signal of a float output, where want is finite; 0 for what is no float, infinite
+ * where there are more or fewer elements, as data decided. */
 double trial_noise(const ScrtTensor *got, const ScrtTensor *want);
 void trial_free(ScrtTensor *t, uint32_t n);
 void trial_close(Trial *t);

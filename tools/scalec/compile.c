@@ -140,6 +140,8 @@ static void cost_text(const Cost *c, ScStr *out)
     sc_str_addf(out, "; outputs beside f32's on %s: ", c->on);
     if (isinf(c->cost.sqnr) && c->cost.sqnr > 0)
         sc_str_add(out, "the same");
+    else if (isinf(c->cost.sqnr))
+        sc_str_add(out, "not finite, or of other sizes");
     else
         sc_str_addf(out, "SQNR %.1f dB", c->cost.sqnr);
     if (c->cost.rows > 0)
