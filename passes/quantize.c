@@ -265,19 +265,27 @@ static void node(Pass *p, const ScNode *n)
     }
 }
 
-/* Values of states that grow, and what only orders or rebalances their elements. */
+/* It only orders or rebalances the elements of operand 0. */
+static bool keeps_elements(const ScNode *n)
+{
+    return n->n_in > 0 && n->op->flags & (SC_VIEW_OP | SC_REBALANCES);
+}
+
+/* Values of states that grow, and others of the same elements. */
 static void find_grown(Pass *p, const ScGraph *g)
 {
     p->grown = sc_array(p->s.scratch, bool, g->n_value);
-    for (uint32_t i = 0; i < g->n_state; i++)
-        if (g->state[i].grows)
-            p->grown[g->state[i].past] = p->grown[g->state[i].next] = true;
-    for (uint32_t i = 0; i < g->n_node; i++) {
-        const ScNode *n = &g->node[i];
-        bool same = n->op->flags & (SC_VIEW_OP | SC_REBALANCES);
-        if (same && n->n_in > 0 && p->grown[n->in[0]])
-            p->grown[n->first] = true;
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        ScVal v = g->state[i].next;
+        if (!g->state[i].grows)
+            continue;
+        p->grown[g->state[i].past] = p->grown[v] = true;
+        for (; keeps_elements(sc_def(g, v)); v = sc_def(g, v)->in[0])
+            p->grown[sc_def(g, v)->in[0]] = true;
     }
+    for (uint32_t i = 0; i < g->n_node; i++)
+        if (keeps_elements(&g->node[i]) && p->grown[g->node[i].in[0]])
+            p->grown[g->node[i].first] = true;
 }
 
 static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)

@@ -38,7 +38,8 @@ def decoder(tmp):
     for i in range(LAYERS):
         part = {}
         for k in ("q", "key", "value"):
-            w = const(f"{k}{i}.w", (rng.standard_normal((width, width)) / 4).astype(np.float32))
+            size = 64 if k == "key" else 1 / 4  # so that what the probe measures moves exponents
+            w = const(f"{k}{i}.w", (rng.standard_normal((width, width)) * size).astype(np.float32))
             y = node("MatMul", [x, w], f"{k}{i}.y")
             part[k] = node("Transpose", [node("Reshape", [y, heads], f"{k}{i}.r")], f"{k}{i}.t",
                            perm=[0, 2, 1, 3])
