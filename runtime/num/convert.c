@@ -10,6 +10,8 @@
 #include "runtime/num/num.h"
 #include "runtime/num/num_priv.h"
 
+#include <float.h>
+
 enum { BLOCK = 256 };
 
 typedef struct Side { /* one of the two arrays */
@@ -81,11 +83,18 @@ static void load_block(const Side *s, size_t first, size_t n, bool to_f64, doubl
     break
 #define ROUND(type, id) EACH(type, scrt_round_to((ScrtFormat)SCRT_FORMAT_##id, x[i], saturate))
 
+static double not_infinite(double x)
+{
+    return x > DBL_MAX ? DBL_MAX : x < -DBL_MAX ? -DBL_MAX : x;
+}
+
 static void store_block(const Side *s, size_t first, size_t n, const double *x)
 {
     void *data = s->data;
     bool saturate = s->saturate;
     switch (s->t) {
+    case SCRT_F64:
+        EACH(ScrtAnyF64, saturate ? not_infinite(x[i]) : x[i]);
     case SCRT_F32:
         ROUND(uint32_t, F32);
     case SCRT_F16:
