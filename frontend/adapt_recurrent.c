@@ -17,7 +17,8 @@ typedef struct Recurrent {
     uint32_t directions;
     bool backward; /* the first direction is */
     bool batch_first;
-    ScVal lens; /* i64 [B, 1], or absent */
+    ScVal in[8]; /* the operands, of the extents above; absent ones */
+    ScVal lens;  /* i64 [B, 1], or absent */
 } Recurrent;
 
 /* --- What the attributes say ------------------------------------------------------------------ */
@@ -71,9 +72,10 @@ static bool attributes(const ImNode *n, Recurrent *r)
     r->backward = !strcmp(direction, "reverse");
     if (!both && !r->backward && strcmp(direction, "forward"))
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"direction\" is \"%s\"", direction);
-    if (clip < 0 || layout < 0 || layout > 1)
-        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"clip\" is %g, \"layout\" %lld", clip,
-                       (long long)layout);
+    if (clip < 0 || hidden < 0 || layout < 0 || layout > 1)
+        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE,
+                       "\"clip\" is %g, \"hidden_size\" %lld, \"layout\" %lld", clip,
+                       (long long)hidden, (long long)layout);
     r->directions = both ? 2 : 1;
     r->batch_first = layout;
     const ScType *w = im_type(n, R);
@@ -82,7 +84,7 @@ static bool attributes(const ImNode *n, Recurrent *r)
     for (uint32_t d = 0; d < 2; d++)
         r->cell[d] = (ImCell){.kind = kind,
                               .t = im_type(n, X)->dtype,
-                              .hidden = w->dim[2],
+                              .hidden = hidden ? sc_term(n->im->cx, hidden) : w->dim[2],
                               .clip = clip,
                               .coupled = coupled != 0,
                               .linear = linear != 0};
@@ -94,11 +96,14 @@ static bool attributes(const ImNode *n, Recurrent *r)
 
 /* --- What the operands must be ---------------------------------------------------------------- */
 
-static bool has_shape(const ImNode *n, uint32_t i, uint32_t rank, const ScTerm *const *dim)
+/* Operand i has these extents, or is seen with them where only a run tells. */
+static bool has_shape(Recurrent *r, uint32_t i, uint32_t rank, const ScTerm *const *dim)
 {
+    const ImNode *n = r->n;
     static const char *const what[] = {"X",         "W",         "R", "B", "sequence_lens",
                                        "initial_h", "initial_c", "P"};
     const ScType *t = im_type(n, i);
+    r->in[i] = SC_ABSENT;
     if (!im_has(n, i))
         return true;
     if (t->rank != rank)
@@ -107,24 +112,38 @@ static bool has_shape(const ImNode *n, uint32_t i, uint32_t rank, const ScTerm *
     for (uint32_t d = 0; d < rank; d++)
         if (!im_require(n, SC_GUARD_EQUAL, t->dim[d], dim[d], what[i]))
             return false;
+    r->in[i] = im_reshape(n, im_in(n, i), rank, dim);
     return true;
+}
+
+/* The number among an extent and the same one of operand i, where one is a number. */
+static const ScTerm *agreed(const ImNode *n, const ScTerm *t, uint32_t i, uint32_t axis)
+{
+    return im_has(n, i) && axis < im_type(n, i)->rank ? sc_unified(t, im_type(n, i)->dim[axis]) : t;
 }
 
 static bool shapes(const ImNode *n, Recurrent *r)
 {
     ScCtx *cx = n->im->cx;
-    const ScType *x = im_type(n, X);
+    const ScType *given = im_type(n, X);
     const ScTerm *d = sc_term(cx, r->directions), *h = r->cell[0].hidden;
-    r->steps = x->dim[r->batch_first ? 1 : 0];
-    r->batch = x->dim[r->batch_first ? 0 : 1];
+    const uint32_t of_batch = r->batch_first ? 0 : 1;
+    h = agreed(n, agreed(n, h, INITIAL_H, 2), INITIAL_C, 2);
+    r->cell[0].hidden = r->cell[1].hidden = h;
+    r->steps = given->dim[1 - of_batch];
+    r->batch = agreed(n, given->dim[of_batch], LENS, 0);
+    r->batch = agreed(n, agreed(n, r->batch, INITIAL_H, of_batch), INITIAL_C, of_batch);
     r->gates = sc_term_scale(cx, h, im_cell_gates(r->cell[0].kind));
-    const ScTerm *w[] = {d, r->gates, x->dim[2]}, *rec[] = {d, r->gates, h};
+    const ScTerm *in = agreed(n, given->dim[2], W, 2);
+    const ScTerm *x[] = {of_batch ? r->steps : r->batch, of_batch ? r->batch : r->steps, in};
+    const ScTerm *w[] = {d, r->gates, in}, *rec[] = {d, r->gates, h};
     const ScTerm *bias[] = {d, sc_term_scale(cx, r->gates, 2)},
                  *peep[] = {d, sc_term_scale(cx, h, 3)};
     const ScTerm *state[] = {r->batch_first ? r->batch : d, r->batch_first ? d : r->batch, h};
-    return has_shape(n, W, 3, w) && has_shape(n, R, 3, rec) && has_shape(n, BIAS, 2, bias) &&
-           has_shape(n, LENS, 1, &r->batch) && has_shape(n, INITIAL_H, 3, state) &&
-           has_shape(n, INITIAL_C, 3, state) && has_shape(n, PEEP, 2, peep);
+    return has_shape(r, X, 3, x) && has_shape(r, W, 3, w) && has_shape(r, R, 3, rec) &&
+           has_shape(r, BIAS, 2, bias) && has_shape(r, LENS, 1, &r->batch) &&
+           has_shape(r, INITIAL_H, 3, state) && has_shape(r, INITIAL_C, 3, state) &&
+           has_shape(r, PEEP, 2, peep);
 }
 
 /* Lengths that are known to be all steps say nothing. */
@@ -134,14 +153,14 @@ static void lengths(const ImNode *n, Recurrent *r)
     int64_t steps;
     const ScTerm *column[] = {r->batch, sc_term(n->im->cx, 1)};
     r->lens = SC_ABSENT;
-    if (!im_has(n, LENS))
+    if (r->in[LENS] == SC_ABSENT)
         return;
-    bool all = sc_term_const(r->steps, &steps) && im_known(n, im_in(n, LENS), &t);
+    bool all = sc_term_const(r->steps, &steps) && im_known(n, r->in[LENS], &t);
     for (int64_t i = 0; all && i < scrt_count(&t); i++)
         all = scrt_load_int((ScrtDtype)t.dtype, t.data, (size_t)i) >= steps;
     scrt_free(t.data);
     if (!all)
-        r->lens = im_reshape(n, im_cast(n, im_in(n, LENS), SCRT_I64), 2, column);
+        r->lens = im_reshape(n, im_cast(n, r->in[LENS], SCRT_I64), 2, column);
 }
 
 /* --- One direction ---------------------------------------------------------------------------- */
@@ -165,9 +184,9 @@ static ScVal part(const ImNode *n, ScVal v, uint32_t axis, int64_t d)
 static ScVal initial(const Recurrent *r, uint32_t operand, uint32_t d)
 {
     const ScTerm *dim[] = {r->batch, r->cell[d].hidden};
-    if (!im_has(r->n, operand))
+    if (r->in[operand] == SC_ABSENT)
         return im_expand(r->n, im_scalar(r->n, r->cell[d].t, 0), 2, dim);
-    return part(r->n, im_in(r->n, operand), r->batch_first ? 1 : 0, d);
+    return part(r->n, r->in[operand], r->batch_first ? 1 : 0, d);
 }
 
 /* The biases that can be added before the steps, [gates H], and the one that cannot. */
@@ -175,7 +194,7 @@ static ScVal biases(const Recurrent *r, uint32_t d, ImCellWeights *w)
 {
     const ImNode *n = r->n;
     ScBuild *b = &n->im->b;
-    ScVal both = part(n, im_in(n, BIAS), 0, d);
+    ScVal both = part(n, r->in[BIAS], 0, d);
     const ScTerm *h = r->cell[d].hidden, *zero = sc_term(n->im->cx, 0);
     if (both == SC_ABSENT)
         return both;
@@ -195,11 +214,11 @@ static ScVal inputs(const Recurrent *r, uint32_t d, ScVal x, ImCellWeights *w)
     static const int64_t steps_first[] = {1, 0, 2};
     const ImNode *n = r->n;
     ScCtx *cx = n->im->cx;
-    const ScTerm *flat[] = {sc_term_mul(cx, r->steps, r->batch), im_type(n, X)->dim[2]};
+    const ScTerm *flat[] = {sc_term_mul(cx, r->steps, r->batch),
+                            sc_built(&n->im->b, x)->type->dim[2]};
     const ScTerm *to[] = {r->steps, r->batch, r->gates};
     x = r->batch_first ? im_transpose(n, x, 3, steps_first) : x;
-    ScVal bias = biases(r, d, w),
-          in[] = {im_reshape(n, x, 2, flat), part(n, im_in(n, W), 0, d), bias};
+    ScVal bias = biases(r, d, w), in[] = {im_reshape(n, x, 2, flat), part(n, r->in[W], 0, d), bias};
     ScVal y = sc_node1(&n->im->b, &sc_op_gemm, SC_ATTRS(SC_INT(0), SC_INT(1)),
                        bias == SC_ABSENT ? 2 : 3, in);
     return im_reshape(n, y, 3, to);
@@ -371,8 +390,8 @@ static ScVal looped(const Recurrent *r, uint32_t d, ScVal x, const ImCellWeights
 static bool direction(const Recurrent *r, uint32_t d, ScVal *ret)
 {
     const ImNode *n = r->n;
-    ImCellWeights w = {part(n, im_in(n, R), 0, d), SC_ABSENT, part(n, im_in(n, PEEP), 0, d)};
-    ScVal x = inputs(r, d, im_in(n, X), &w), h = initial(r, INITIAL_H, d), c = SC_ABSENT;
+    ImCellWeights w = {part(n, r->in[R], 0, d), SC_ABSENT, part(n, r->in[PEEP], 0, d)};
+    ScVal x = inputs(r, d, r->in[X], &w), h = initial(r, INITIAL_H, d), c = SC_ABSENT;
     int64_t steps;
     if (r->cell[d].kind == IM_LSTM)
         c = initial(r, INITIAL_C, d);

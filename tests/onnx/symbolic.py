@@ -49,6 +49,13 @@ CASES = {
         expanded = Expand(x, wanted)
         """,
         lambda k: [f32(k, 2 * k), f32(k, 4, k + 1, 3)]),
+    "recurrent": (  # extents of which one operand or the other knows the number
+        "(float[t,b,i] x, float[d,g,3] w, float[1,g2,h] r, float[d2,g3] bias, float[d3,b2,h2] first)"
+        " => (float[t,q,b3,h3] y, float[q,b3,h3] last)",
+        """
+        y, last = GRU<hidden_size = 2>(x, w, r, bias, , first)
+        """,
+        lambda k: [f32(k, k, 3), f32(1, 6, 3), f32(1, 6, 2), f32(1, 12), f32(1, k, 2)]),
     "positions": (
         "(float[a,b] x, int64[n] at) => (float[a,b] low, float[a,b] high, int64[p] r, float[a,b] eye, float[n,p] hot,"
         " int64 s, float[a,b] hard, float[p] down)",
