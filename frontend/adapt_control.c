@@ -125,7 +125,21 @@ static ScGraph *build_branch(const ImNode *n, const Onnxpb__Graph *g, const ImCa
     return im_nested_end(n, &x, ok);
 }
 
-static bool both_branches(const ImNode *n, const Onnxpb__Graph *const branch[2], ScVal *ret_out)
+static bool undecided_rank(const ImNode *n, const ScTerm *by)
+{
+    return undecided(n, "the rank of a result follows from a condition that is not known", by);
+}
+
+static bool unlike_ranks(const ScGraph *a, const ScGraph *b)
+{
+    bool unlike = false;
+    for (uint32_t i = 0; i < a->n_out; i++)
+        unlike = unlike || sc_type_of(a, a->out[i])->rank != sc_type_of(b, b->out[i])->rank;
+    return unlike;
+}
+
+static bool both_branches(const ImNode *n, const Onnxpb__Graph *const branch[2], const ScTerm *by,
+                          ScVal *ret_out)
 {
     ImCaptures c;
     im_captures(n, 2, branch, &c);
@@ -138,6 +152,11 @@ static bool both_branches(const ImNode *n, const Onnxpb__Graph *const branch[2],
     if (!sub[1]) {
         sc_graph_free(sub[0]);
         return false;
+    }
+    if (unlike_ranks(sub[0], sub[1])) {
+        sc_graph_free(sub[0]);
+        sc_graph_free(sub[1]);
+        return undecided_rank(n, by);
     }
     in[0] = im_one(n, im_in(n, 0));
     return im_control(n, &sc_op_if, 0, sub, n_in, in, n->n_out, ret_out);
@@ -167,8 +186,8 @@ static bool if_node(const ImNode *n, ScVal *ret_out)
                im_body(n, fits, NULL, n->n_out, ret_out);
     }
     if (unlike)
-        return undecided(n, "the rank of a result follows from a condition that is not known", by);
-    return both_branches(n, branch, ret_out);
+        return undecided_rank(n, by);
+    return both_branches(n, branch, by, ret_out);
 }
 
 /* --- Turns ----------------------------------------------------------------------------------- */

@@ -108,6 +108,20 @@ def folded_text_runs(tmp):
     scalec("run", MNIST, "-i", f"Input3={DIGIT}", "-o", a)
     scalec("run", text, "-i", f"Input3={DIGIT}", "-o", b)
     np.testing.assert_array_equal(np.load(a), np.load(b))
+    # Constants of nested graphs too: the weights of a loop over seven steps.
+    path, x = os.path.join(tmp, "steps.onnx"), os.path.join(tmp, "x.npy")
+    rng = np.random.default_rng(3)
+    w, r = (rng.standard_normal((1, 20, k)).astype(np.float32) for k in (3, 5))
+    node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=5, direction="reverse")
+    g = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", 1, (7, 2, 3))],
+                          [helper.make_tensor_value_info("y", 1, (7, 1, 2, 5))],
+                          [numpy_helper.from_array(w, "w"), numpy_helper.from_array(r, "r")])
+    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    np.save(x, rng.standard_normal((7, 2, 3)).astype(np.float32))
+    scalec("dump", path, "-o", text)
+    scalec("run", path, "-i", x, "-o", a)
+    scalec("run", text, "-i", x, "-o", b)
+    np.testing.assert_array_equal(np.load(a), np.load(b))
 
 
 def states(tmp):

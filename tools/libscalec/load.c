@@ -253,39 +253,53 @@ bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule
 
 /* --- Text out --------------------------------------------------------------------------------- */
 
-static const ScNode *named_const(const ScGraph *g, uint32_t i)
+typedef struct Archive {
+    ScrtNamed *item; /* [n] */
+    uint32_t n, cap;
+} Archive;
+
+/* A constant that the text names and no model holds. */
+static void add_constant(Archive *a, const ScGraph *g, const ScBlob *b)
 {
-    const ScNode *n = &g->node[i];
-    const ScBlob *b = n->op->flags & SC_CONST_OP ? n->attr[0].blob : NULL;
-    return b && b->name && b->data ? n : NULL;
+    bool seen = !b || !b->name || !b->data || b->rank > SCRT_MAX_RANK ||
+                (g->source && strncmp(b->name, "fold.", 5) != 0);
+    for (uint32_t j = 0; !seen && j < a->n; j++)
+        seen = !strcmp(a->item[j].name, b->name);
+    if (seen)
+        return;
+    ScrtNamed named = {
+        .name = (char *)b->name,
+        .tensor = {.dtype = b->dtype, .rank = b->rank, .data = (void *)b->data},
+    };
+    memcpy(named.tensor.dims, b->dims, b->rank * sizeof *b->dims);
+    sc_buf_push(a->item, a->n, a->cap, named);
+}
+
+/* Those of g, which is `top` or lies in it, nested graphs among them. */
+static void add_constants(Archive *a, const ScGraph *top, const ScGraph *g)
+{
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        for (uint32_t k = 0; k < n->op->n_attr; k++)
+            if (n->attr[k].kind == SC_A_BLOB)
+                add_constant(a, top, n->attr[k].blob);
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            add_constants(a, top, n->sub[k]);
+    }
+    for (uint32_t i = 0; i < g->n_state; i++)
+        add_constant(a, top, g->state[i].init);
 }
 
 /* The folded constants, in one archive. */
 static bool write_blobs(ScCtx *cx, const ScGraph *g, const char *path)
 {
-    ScrtNamed *item = calloc(g->n_node + 1, sizeof *item);
-    uint32_t n = 0;
+    Archive a = {0};
     ScrtIoError err;
-    if (!item)
-        return sc_fail(cx, NULL, SC_E_WRITE, "%s: not enough memory", path);
-    for (uint32_t i = 0; i < g->n_node; i++) {
-        const ScNode *k = named_const(g, i);
-        const ScBlob *b = k ? k->attr[0].blob : NULL;
-        bool seen =
-            !b || (g->source && strncmp(b->name, "fold.", 5) != 0) || b->rank > SCRT_MAX_RANK;
-        for (uint32_t j = 0; !seen && j < n; j++)
-            seen = !strcmp(item[j].name, b->name);
-        if (seen)
-            continue;
-        item[n].name = (char *)b->name;
-        item[n].tensor = (ScrtTensor){.dtype = b->dtype, .rank = b->rank, .data = (void *)b->data};
-        memcpy(item[n].tensor.dims, b->dims, b->rank * sizeof *b->dims);
-        n++;
-    }
-    bool ok =
-        n == 0 || (scalec_may_write(cx, path) && (scrt_npz_write(path, item, n, &err) == SCRT_OK ||
-                                                  scalec_write_failed(cx, path, &err)));
-    free(item);
+    add_constants(&a, g, g);
+    bool ok = a.n == 0 ||
+              (scalec_may_write(cx, path) && (scrt_npz_write(path, a.item, a.n, &err) == SCRT_OK ||
+                                              scalec_write_failed(cx, path, &err)));
+    sc_buf_free(a.item);
     return ok;
 }
 
