@@ -168,7 +168,8 @@ static bool eval_nms(ScEval *e)
     const ScrtTensor *box = e->in[BOXES], *score = e->in[SCORES];
     int64_t classes = score->dims[1], n = score->dims[2], all = score->dims[0] * classes, rows = 0;
     int64_t *out = e->out[0].data;
-    double most = fmin(operand(e, WANTED, 0), all > 0 ? (double)(e->out[0].dims[0] / all) : 0);
+    int64_t room = all > 0 ? e->out[0].dims[0] / all : 0;
+    double most = fmin(operand(e, WANTED, 0), (double)room);
     ScArena *a = sc_arena_new();
     bool *gone = sc_array(a, bool, (size_t)n + 1);
     for (int64_t i = 0; i < all; i++) {

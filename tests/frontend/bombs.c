@@ -24,8 +24,9 @@ static void add(Message *m, const void *bytes, size_t n)
 {
     if (m->n + n > m->cap) {
         m->cap = 2 * (m->n + n);
-        m->p = realloc(m->p, m->cap);
-        ck_assert_ptr_nonnull(m->p);
+        void *p = realloc(m->p, m->cap);
+        ck_assert_ptr_nonnull(p);
+        m->p = p;
     }
     if (n)
         memcpy(m->p + m->n, bytes, n);

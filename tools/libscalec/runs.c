@@ -13,11 +13,11 @@
 
 static ScrtTensor *grown(ScrtTensor *x, uint32_t n, uint32_t more)
 {
-    x = realloc(x, ((size_t)n + more + 1) * sizeof *x);
-    if (!x)
+    ScrtTensor *p = realloc(x, ((size_t)n + more + 1) * sizeof *p);
+    if (!p)
         abort();
-    memset(x + n, 0, more * sizeof *x);
-    return x;
+    memset(p + n, 0, more * sizeof *p);
+    return p;
 }
 
 ScrtTensor *runs_add(ScalecRuns *r, const ScGraph *g, const ScrtTensor *in)
