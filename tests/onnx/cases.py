@@ -366,7 +366,7 @@ def control():
     consts = {"z": ints(0), "one": ints(1)}
     case("if-rank-1", nodes, {"x": ramp(1, 2)}, consts)
     case("if-rank-2", nodes, {"x": x}, consts)
-    case("if-rank-unknown", nodes, {"x": x}, consts, dims=dims, words="the branches give result 0")
+    case("if-rank-unknown", nodes, {"x": x}, consts, dims=dims, words="the rank of a result follows from a condition")
     turn = body([node("Add", "v x", "w"), node("Identity", "k", "more"), node("Cast", "i", "f", to=1),
                  node("Mul", "w f", "part")], "i k v", "more w part")
     case("loop", node("Loop", "m k0 x", "y z", body=turn), {"x": x}, {"m": np.array(3), "k0": np.array(True)}, dims=dims,
