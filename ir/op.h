@@ -146,6 +146,8 @@ enum {
     SC_FED = 1 << 2,      /* nodes of the kernel may compute its operands */
     SC_OVER_VIEWS = 1 << 3, /* views may stand on its operands in the kernel, */
     SC_OVER_INDEX = 1 << 4, /* and on iota */
+    SC_ANY_LAYOUT =
+        1 << 5, /* the operands' dims may be in another order, if its results' are too */
 };
 enum {
     SC_EPILOGUE_MAX = 32, /* of a kernel with a leader: values that its MAP nodes read from outside,

@@ -172,13 +172,13 @@ static bool store(Fuse *f, ScVal v, const Chain *chain)
  * for a kernel that does. Those that are made are views, which do. */
 static void resolve(Fuse *f, ScVal v, bool indexes, Chain *ret)
 {
-    ScVal *todo = NULL;
+    ScVal *waiting = NULL;
     uint32_t n = 0, cap = 0;
     bool ok = true, found = false;
     while (ok && !found) {
-        ScVal top = n ? todo[n - 1] : v, lacks = find_chain(f, top, indexes || n > 0, ret);
+        ScVal top = n ? waiting[n - 1] : v, lacks = find_chain(f, top, indexes || n > 0, ret);
         if (lacks != SC_POISON && lacks != top) {
-            sc_buf_push(todo, n, cap, lacks);
+            sc_buf_push(waiting, n, cap, lacks);
         } else if (n || lacks == top) {
             ok = store(f, top, ret);
             n -= n > 0;
@@ -188,7 +188,7 @@ static void resolve(Fuse *f, ScVal v, bool indexes, Chain *ret)
     }
     if (!ok) /* reported; the kernel absorbs it */
         *ret = (Chain){.base = v};
-    sc_buf_free(todo);
+    sc_buf_free(waiting);
 }
 
 /* Gives old value v a buffer, unless it has one. */

@@ -130,17 +130,12 @@ static bool results_have_rank(const ScGraph *g, const ScNode *n, uint32_t rank)
 static bool wants_last(const Layout *x, const ScNode *n)
 {
     uint32_t rank = sc_type_of(x->g, n->first)->rank;
-    switch (n->op->lower.cls) {
-    case SC_WINDOW:
+    if (n->op->window)
         return window_wants_last(x, n);
-    case SC_MAP: /* an axis would be another one */
-        return sc_attr_index(n->op, "axis") < 0 && results_have_rank(x->g, n, rank) &&
-               any_last(x, n, rank);
-    case SC_CONCAT:
-        return any_last(x, n, rank);
-    default:
-        return false;
-    }
+    /* An axis would be another one; only concat's is turned. */
+    bool turns = n->op->concat_axis || sc_attr_index(n->op, "axis") < 0;
+    return sc_class_is(n->op->lower.cls, SC_ANY_LAYOUT) && turns &&
+           results_have_rank(x->g, n, rank) && any_last(x, n, rank);
 }
 
 /* --- The rebuild ----------------------------------------------------------------------------- */
@@ -166,7 +161,7 @@ static void build_last(Layout *x, const ScNode *n)
     ScArena *a = sc_pass_scratch(x->env);
     uint32_t rank = sc_type_of(x->g, n->first)->rank;
     /* What slides over something has that as operand 0 alone: weights and biases stay. */
-    bool first_only = n->op->lower.cls == SC_WINDOW;
+    bool first_only = n->op->window != NULL;
     ScVal *in = sc_array(a, ScVal, n->n_in), *out = sc_array(a, ScVal, n->n_out);
     x->b->at = n->loc;
     for (uint32_t i = 0; i < n->n_in; i++)
