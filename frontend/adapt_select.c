@@ -6,20 +6,29 @@
 
 #include <string.h>
 
-/* The only element of an integer value as a term: known, or a symbol bound to it. NULL after
- * SC_E_DYNAMIC. */
+/* The only element of an integer value as a term; NULL where it is not known, or not the only. */
+static const ScTerm *known_one(const ImNode *n, ScVal v)
+{
+    const ScValue *x = sc_built(&n->im->b, v);
+    ScrtTensor t;
+    if (!sc_term_is(sc_type_count(n->im->cx, x->type), 1))
+        return NULL;
+    if (x->content)
+        return x->content[0];
+    if (!im_known(n, v, &t))
+        return NULL;
+    const ScTerm *known = sc_term(n->im->cx, scrt_load_int((ScrtDtype)t.dtype, t.data, 0));
+    scrt_free(t.data);
+    return known;
+}
+
+/* The same, or a symbol bound to it. NULL after SC_E_DYNAMIC. */
 static const ScTerm *counted(const ImNode *n, ScVal v)
 {
-    ScrtTensor t;
-    if (v == SC_POISON)
-        return NULL;
-    if (!sc_built(&n->im->b, v)->content && im_known(n, v, &t)) {
-        const ScTerm *known = sc_term(n->im->cx, scrt_load_int((ScrtDtype)t.dtype, t.data, 0));
-        scrt_free(t.data);
+    const ScTerm *known = v == SC_POISON ? NULL : known_one(n, v);
+    if (known || v == SC_POISON)
         return known;
-    }
-    if (!sc_built(&n->im->b, v)->content)
-        v = im_bind(n, v);
+    v = im_bind(n, v);
     const ScValue *x = sc_built(&n->im->b, v);
     if (v < SC_FIRST || !x->content) {
         sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "the number of elements");
@@ -139,15 +148,8 @@ static const ScTerm *room(const ImNode *n)
 {
     ScCtx *cx = n->im->cx;
     const ScTerm *all = im_type(n, SCORES)->dim[2];
-    const ScTerm *const *wanted = sc_built(&n->im->b, im_in(n, WANTED))->content;
-    ScrtTensor t;
-    if (wanted)
-        return sc_term_max(cx, sc_term(cx, 0), sc_term_min(cx, wanted[0], all));
-    if (!im_known(n, im_in(n, WANTED), &t))
-        return all;
-    const ScTerm *known = sc_term(cx, scrt_load_int((ScrtDtype)t.dtype, t.data, 0));
-    scrt_free(t.data);
-    return sc_term_max(cx, sc_term(cx, 0), sc_term_min(cx, known, all));
+    const ScTerm *wanted = known_one(n, im_in(n, WANTED));
+    return wanted ? sc_term_max(cx, sc_term(cx, 0), sc_term_min(cx, wanted, all)) : all;
 }
 
 static bool non_max_suppression(const ImNode *n, ScVal *ret_out)

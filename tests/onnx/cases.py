@@ -465,6 +465,12 @@ def control():
          words="functions call each other")
 
 
+def counts():
+    """A number that is asked of an operand without elements."""
+    case("boxes-none-wanted", node("NonMaxSuppression", "b s most"), {"b": ramp(1, 3, 4), "s": ramp(1, 1, 3)},
+         {"most": np.zeros(0, I64)}, words="must be one number")
+
+
 def widths():
     """What is known of an integer tensor's elements wraps as its type does."""
     x = {"x": ramp(1)}
@@ -501,7 +507,7 @@ def near():
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, long_terms, control, widths, near, *cases_composed.ALL):
+                 sizes, long_terms, control, counts, widths, near, *cases_composed.ALL):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
