@@ -34,54 +34,6 @@ static bool scatter_nd(const ImNode *n, ScVal *ret_out)
            build(n, &sc_op_scatter_nd, &sc_op_scatter_nd_mul, NULL, ret_out);
 }
 
-/* --- MaxUnpool -------------------------------------------------------------------------------- */
-
-/* Zeros with the elements of x at the positions that indices name, which count the elements of the
- * result of MaxPool's operand; further zeros behind, where an output shape asks for more. */
-static bool max_unpool(const ImNode *n, ScVal *ret_out)
-{
-    ScCtx *cx = n->im->cx;
-    bool ok = true;
-    uint32_t n_kernel, n_stride, n_pad, n_shape;
-    const int64_t *kernel = im_ints(n, "kernel_shape", &n_kernel, &ok);
-    const int64_t *stride = im_ints(n, "strides", &n_stride, &ok);
-    const int64_t *pad = im_ints(n, "pads", &n_pad, &ok);
-    if (!im_arity(n, 2, 3) || !ok || !IM_ONLY(n, "kernel_shape", "pads", "strides"))
-        return false;
-    const ScType *x = im_type(n, 0);
-    if (n_kernel == 0 || n_kernel + 2 != x->rank || (n_stride && n_stride != n_kernel) ||
-        (n_pad && n_pad != 2 * n_kernel) || im_type(n, 1)->rank != x->rank)
-        return sc_fail(cx, n->loc, SC_E_RANK, "a window of %u for rank %u", n_kernel, x->rank);
-    const ScTerm *dim[SCRT_MAX_RANK] = {x->dim[0], x->dim[1]}, *all = sc_term(cx, 1);
-    for (uint32_t d = 0; d < n_kernel; d++) {
-        int64_t edge = kernel[d] - (n_pad ? pad[d] + pad[n_kernel + d] : 0);
-        int64_t step = n_stride ? stride[d] : 1;
-        dim[d + 2] =
-            sc_term_addc(cx, sc_term_scale(cx, sc_term_addc(cx, x->dim[d + 2], -1), step), edge);
-    }
-    for (uint32_t d = 0; d < x->rank; d++)
-        all = sc_term_mul(cx, all, dim[d]);
-    const ScTerm *count = sc_type_count(cx, x);
-    ScVal zeros = im_expand(n, im_scalar(n, x->dtype, 0), 1, &all);
-    ScVal in[] = {zeros, im_reshape(n, im_in(n, 1), 1, &count),
-                  im_reshape(n, im_in(n, 0), 1, &count)};
-    ScVal y = im_build(n, &sc_op_scatter_elements, 0, NULL, 3, in);
-    y = im_reshape(n, y, x->rank, dim);
-    const ScTerm *const *shape = im_has(n, 2) ? im_content(n, 2, &n_shape) : NULL;
-    if (im_has(n, 2) && (!shape || n_shape != x->rank))
-        return shape && sc_fail(cx, n->loc, SC_E_RANK, "an output shape of %u", n_shape);
-    for (uint32_t d = 2; shape && d < x->rank; d++) {
-        const ScTerm *have = dim[d], *more = sc_term_sub(cx, shape[d], have);
-        if (!im_require(n, SC_GUARD_AT_MOST, have, shape[d], "the result, and the output shape"))
-            return false;
-        dim[d] = more;
-        ScVal part[] = {y, im_expand(n, im_scalar(n, x->dtype, 0), x->rank, dim)};
-        y = sc_term_is(more, 0) ? y : im_concat(n, d, 2, part);
-        dim[d] = shape[d];
-    }
-    return im_answer(y, ret_out);
-}
-
 /* --- Col2Im ----------------------------------------------------------------------------------- */
 
 typedef struct Blocks { /* along one spatial axis */
@@ -193,7 +145,6 @@ const ImAdapter im_scatter_adapters[] = {
     {"", "Scatter", 9, 10, scatter_elements, 1},
     {"", "ScatterElements", 11, 0, scatter_elements, 1},
     {"", "ScatterND", 11, 0, scatter_nd, 1},
-    {"", "MaxUnpool", 9, 0, max_unpool, 1},
     {"", "Col2Im", 18, 0, col2im, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };
