@@ -29,8 +29,7 @@ struct CgFunc {
     uint32_t n_in, n_out;
     const ScNode *const *const_in; /* [n_in] the `const` node of g that is this operand, or NULL */
     const CgLay *lay_in, *lay_out; /* [n_in], [n_out] */
-    bool appends;   /* a concat whose first operand is in its place in the result already */
-    uint64_t trait; /* what the class's trait function said */
+    uint64_t trait;                /* what the class's trait function said */
 
     bool alias;                   /* out: the result is operand 0's buffer: no entry */
     const ScCall *call;           /* out: a function of the runtime is called: no entry */
@@ -67,9 +66,8 @@ struct CgModule {
     CgWeights weights;
 
     /* States: program/states.c. */
-    CgLay *lay;         /* [n_value] of g */
-    uint32_t *in_state; /* [n_value] 1 + the state in whose memory it lies; 0: none */
-    bool *in_place;     /* [n_state] the next value lies in the present one's memory */
+    CgLay *lay;     /* [n_value] of g */
+    bool *in_place; /* [n_state] the next value lies in the present one's memory */
 };
 
 /* False with errors in cx; either way cg_module_done. */

@@ -84,12 +84,6 @@ ScDecision im_condition(const ImNode *n, ScVal v, const ScTerm **ret_by)
     return d == SC_PERHAPS ? truth(n, v, ret_by) : d;
 }
 
-static int declared_rank(const Onnxpb__ValueInfo *v)
-{
-    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
-    return t && t->shape ? (int)t->shape->n_dim : -1;
-}
-
 /* The branch whose results have the ranks that the model declares for this node's, where the other
  * one's have not; NULL where that does not tell. */
 static const Onnxpb__Graph *branch_by_rank(const ImNode *n, const Onnxpb__Graph *const branch[2],
@@ -97,7 +91,7 @@ static const Onnxpb__Graph *branch_by_rank(const ImNode *n, const Onnxpb__Graph 
 {
     const Onnxpb__Graph *fits = NULL;
     for (uint32_t i = 0; i < n->n_out; i++) {
-        int a = declared_rank(branch[0]->output[i]), b = declared_rank(branch[1]->output[i]);
+        int a = im_rank_of(branch[0]->output[i]), b = im_rank_of(branch[1]->output[i]);
         int want = im_declared_rank(n, i);
         if (a < 0 || b < 0 || a == b)
             continue;

@@ -238,10 +238,14 @@ ScVal im_short_dims(const ImNode *n, ScVal v);
 /* The elements of integer operand i as terms: of symbols bound to them where they depend on data.
  * SC_E_DYNAMIC and NULL where that cannot be. */
 const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n);
-/* The same as constants. */
+/* The same of an operand that must have this many elements: where its extent is a symbol, guarded.
+ */
+const ScTerm *const *im_content_of(const ImNode *n, uint32_t i, uint32_t count);
+/* Those of im_content as constants. */
 const int64_t *im_const_ints(const ImNode *n, uint32_t i, uint32_t *ret_n);
 /* The rank that the model declares for the node's result i; -1 where it says nothing. */
 int im_declared_rank(const ImNode *n, uint32_t i);
+int im_rank_of(const Onnxpb__ValueInfo *v); /* -1 where it says none, or too much */
 /* What the node needs of two terms: false with SC_E_SHAPE where it certainly does not hold; a guard
  * of the graph where only a run can tell. */
 bool im_require(const ImNode *n, ScGuardKind kind, const ScTerm *a, const ScTerm *b,
@@ -251,9 +255,6 @@ const ScTerm *im_content1(const ImNode *n, uint32_t i);
 /* The elements of a value that depends on constants and known extents alone, small ones: the
  * tensor's data is freed with scrt_free. False without an error where it is not known. */
 bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret);
-/* The same of an operand that must have this many elements: where its extent is a symbol, guarded.
- */
-const ScTerm *const *im_content_of(const ImNode *n, uint32_t i, uint32_t count);
 /* The only element of operand i, known like that; false after SC_E_DYNAMIC or SC_E_SHAPE. */
 bool im_known1(const ImNode *n, uint32_t i, double *ret);
 /* Builds row op with attributes given by name; the rest take defaults. */

@@ -149,16 +149,19 @@ static void collect_infos(Import *im)
     }
 }
 
+int im_rank_of(const Onnxpb__ValueInfo *v)
+{
+    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
+    return t && t->shape && t->shape->n_dim <= SCRT_MAX_RANK ? (int)t->shape->n_dim : -1;
+}
+
 int im_declared_rank(const ImNode *n, uint32_t i)
 {
     const Onnxpb__Graph *g = n->im->model->graph;
     ScVal at;
     if (!im_names_get(n->im->infos, sc_intern(n->im->cx, n->pb->output[i]), &at))
         return -1;
-    const Onnxpb__ValueInfo *v =
-        at <= g->n_output ? g->output[at - 1] : g->value_info[at - 1 - g->n_output];
-    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
-    return t && t->shape && t->shape->n_dim <= SCRT_MAX_RANK ? (int)t->shape->n_dim : -1;
+    return im_rank_of(at <= g->n_output ? g->output[at - 1] : g->value_info[at - 1 - g->n_output]);
 }
 
 /* The symbol of a dimension, NULL where it has a size; one without a name gets a symbol of its own,

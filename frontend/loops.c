@@ -28,17 +28,11 @@ static const char *input_name(const Body *b, size_t i)
     return name ? name : "";
 }
 
-static int declared_rank(const Onnxpb__ValueInfo *v)
-{
-    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
-    return t && t->shape ? (int)t->shape->n_dim : -1;
-}
-
 /* One element, with a dim of 1 where input i of the body says so. */
 static ScVal as_declared(const Body *b, size_t i, ScVal v)
 {
     const ScTerm *one = sc_term(b->n->im->cx, 1);
-    return declared_rank(b->pb->input[i]) == 1 ? im_reshape(b->n, v, 1, &one) : v;
+    return im_rank_of(b->pb->input[i]) == 1 ? im_reshape(b->n, v, 1, &one) : v;
 }
 
 /* What this turn takes of scanned input k. */

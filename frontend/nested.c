@@ -4,9 +4,6 @@
  * operand of the node and an input of the graph, and what is known of its elements comes along. */
 #include "frontend/frontend_priv.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #define INLINE_COUNT 16 /* elements of a constant that stands in the text, without a name */
 
 /* --- Captures -------------------------------------------------------------------------------- */

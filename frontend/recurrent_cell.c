@@ -3,7 +3,6 @@
  * elementwise kernel: gates are slices of the product. */
 #include "frontend/recurrent.h"
 
-#include <string.h>
 #include <strings.h>
 
 uint32_t im_cell_gates(ImCellKind kind)

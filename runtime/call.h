@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is no loop nest: functions that steps of a program call, on dense tensors. They check what
- * they read of data, write nothing outside their results, and change nothing before all that may
- * fail has been checked. */
+ * they read of data, and write nothing outside their results. */
 #ifndef SCRT_CALL_H
 #define SCRT_CALL_H
 
@@ -40,6 +39,14 @@ void scrt_combine(ScrtCombine how, ScrtDtype t, int64_t n, void *dst, const void
 
 /* Copies n bytes on the pool. Nothing where both are one. */
 void scrt_copy(ScrtPool *pool, void *dst, const void *src, size_t n);
+/* Elements in dims from to end - 1. */
+static inline int64_t scrt_extents(const ScrtTensor *t, uint32_t from, uint32_t end)
+{
+    int64_t n = 1;
+    for (uint32_t d = from; d < end; d++)
+        n *= t->dims[d];
+    return n;
+}
 /* Element i of a tensor of integers. */
 static inline int64_t scrt_index(const ScrtTensor *t, int64_t i)
 {

@@ -21,15 +21,6 @@ static void begin(ScrtArgs *a)
     scrt_copy(a->pool, a->out->data, x->data, (size_t)scrt_count(x) * size_of(x));
 }
 
-/* Elements in dims from to end - 1. */
-static int64_t product(const ScrtTensor *t, uint32_t from, uint32_t end)
-{
-    int64_t n = 1;
-    for (uint32_t d = from; d < end; d++)
-        n *= t->dims[d];
-    return n;
-}
-
 /* --- Elements along an axis ------------------------------------------------------------------ */
 
 /* Indices are walked as rows: their dims but the last. */
@@ -142,7 +133,7 @@ ScrtStatus scrt_call_scatter_nd(ScrtArgs *a, const char **ret_why)
     const char *update = a->t[UPDATES].data;
     char *out = a->out->data;
     uint32_t depth = (uint32_t)index->dims[index->rank - 1];
-    int64_t n = product(index, 0, index->rank - 1), inner = product(x, depth, x->rank);
+    int64_t n = scrt_extents(index, 0, index->rank - 1), inner = scrt_extents(x, depth, x->rank);
     size_t bytes = (size_t)inner * size_of(x);
     for (int64_t i = 0; i < n; i++)
         if (slice_at(x, index, depth, i) < 0) {
@@ -172,8 +163,8 @@ ScrtStatus scrt_call_tensor_scatter(ScrtArgs *a, const char **ret_why)
     uint32_t axis = (uint32_t)a->param[0];
     bool turns = a->param[1];
     int64_t extent = x->dims[axis], length = u->dims[axis], samples = x->dims[0];
-    int64_t each = product(x, 1, axis);
-    size_t bytes = (size_t)product(x, axis + 1, x->rank) * size_of(x);
+    int64_t each = scrt_extents(x, 1, axis);
+    size_t bytes = (size_t)scrt_extents(x, axis + 1, x->rank) * size_of(x);
     const char *from = u->data;
     char *out = a->out->data;
     for (int64_t i = 0; i < samples; i++) {

@@ -29,14 +29,6 @@ static uint64_t key_of(ScrtDtype t, const void *data, int64_t i)
     return scrt_dtype_kind(t) == SCRT_KIND_INT ? x ^ SIGN : x;
 }
 
-static int64_t extent_between(const ScrtTensor *t, uint32_t from, uint32_t end)
-{
-    int64_t n = 1;
-    for (uint32_t d = from; d < end; d++)
-        n *= t->dims[d];
-    return n;
-}
-
 /* --- The k largest --------------------------------------------------------------------------- */
 
 typedef struct Pair {
@@ -121,10 +113,10 @@ ScrtStatus scrt_call_topk(ScrtArgs *a, const char **ret_why)
     const ScrtTensor *x = &a->t[0];
     uint32_t axis = (uint32_t)a->param[0];
     TopK t = {.a = a, .extent = x->dims[axis], .k = a->out[0].dims[axis]};
-    t.inner = extent_between(x, axis + 1, x->rank);
+    t.inner = scrt_extents(x, axis + 1, x->rank);
     t.flip = a->param[1] ? 0 : UINT64_MAX;
     t.scratch = ((size_t)t.k * sizeof(Pair) + 63) / 64 * 64;
-    int64_t rows = extent_between(x, 0, axis) * t.inner;
+    int64_t rows = scrt_extents(x, 0, axis) * t.inner;
     (void)ret_why;
     if (t.k) /* an element costs some nanoseconds: a piece is worth 10 microseconds */
         scrt_pool_run(a->pool, topk_rows, &t, rows, 1 + 4096 / (t.extent + 1));
@@ -201,7 +193,7 @@ ScrtStatus scrt_call_unique(ScrtArgs *a, const char **ret_why)
 {
     const ScrtTensor *x = &a->t[0];
     uint32_t axis = (uint32_t)a->param[0];
-    Slices s = {x, x->dims[axis], extent_between(x, 0, axis), extent_between(x, axis + 1, x->rank)};
+    Slices s = {x, x->dims[axis], scrt_extents(x, 0, axis), scrt_extents(x, axis + 1, x->rank)};
     int64_t *first = a->out[0].data, *inverse = a->out[1].data, *count = a->out[2].data;
     int64_t *order = sort(&s, a->scratch, (int64_t *)a->scratch + s.n), n = 0;
     (void)ret_why;

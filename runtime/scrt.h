@@ -114,8 +114,8 @@ enum { SCRT_ARG_CALL, SCRT_ARG_PARAMS, SCRT_ARG_PLACES };
  *            values, one after another; then segments of workspace
  *   places   where operands lie: a buffer, and bytes into it
  *
- * Entry.bind are the steps of the inputs' dims alone: they are walked when a dim has changed.
- * Entry.run are walked in every run. */
+ * Entry.bind are the steps of the inputs' dims and of the extents of states: they are walked when
+ * one has changed. Entry.run are walked in every run. */
 typedef struct ScrtPlace {
     uint32_t buffer, value; /* of the place's buffer; value 0 where offset says it all */
     int64_t offset;         /* bytes: offset + the value */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A session: the memory around a compiled model. What depends on the inputs' shapes alone (symbols,
- * outputs' dims and sizes) is kept from one run to the next, and Entry.bind is walked again only
- * when a dim has changed, so a run of known shapes allocates nothing but the outputs the caller
- * leaves to it. */
+/* A session: the memory around a compiled model. What depends on the shapes of inputs and states
+ * alone (symbols, outputs' dims and sizes) is kept from one run to the next, and Entry.bind is
+ * walked again only when a dim has changed, so a run of known shapes allocates nothing but the
+ * outputs the caller leaves to it. */
 #include "runtime/num/num.h"
 #include "runtime/session_priv.h"
 
@@ -282,7 +282,7 @@ static void output_tensor(const ScrtSession *s, uint32_t i, bool ran, ScrtTensor
         t->dims[k] = ran || !(dim[k] & SCRT_LATE) ? s->value[dim[k] & ~SCRT_LATE] : -1;
 }
 
-/* Brings everything that depends on the inputs' shapes up to in's. */
+/* Brings everything that depends on shapes up to in's and the states'. */
 static ScrtStatus bind_shapes(ScrtSession *s, const ScrtTensor *in)
 {
     if (s->bound && s->version == scrt_states_version(s->states) && same_dims(s, in))

@@ -22,7 +22,7 @@ typedef struct State {
 struct ScrtStates {
     const ScrtModel *model;
     State *state;     /* [n_state] */
-    size_t bytes;     /* of all memory but `dense` */
+    size_t bytes;     /* of all memory in use but `dense` */
     uint64_t version; /* another one after each change of an extent */
     uint32_t users;   /* sessions */
 };

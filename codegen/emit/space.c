@@ -75,7 +75,6 @@ int64_t cg_element_grain(const ScGraph *g)
 
 LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner)
 {
-    LLVMValueRef n = cg_term(cg, inner), one = cg_int(cg, 1);
-    n = LLVMBuildSelect(cg->b, LLVMBuildICmp(cg->b, LLVMIntSLT, n, one, ""), one, n, "");
+    LLVMValueRef n = cg_max_int(cg, cg_term(cg, inner), cg_int(cg, 1));
     return cg_cdiv_int(cg, cg_int(cg, cg_element_grain(cg->f->sub)), n);
 }

@@ -73,7 +73,9 @@ static bool emit(CgModule *m, CgFunc *f)
         return false;
     Part *part = sc_array(m->arena, Part, n->n_in);
     LLVMValueRef *body = sc_array(m->arena, LLVMValueRef, n->n_in);
-    uint32_t axis = n->op->concat_axis(f->sub, n), first = f->appends;
+    uint32_t axis = n->op->concat_axis(f->sub, n);
+    /* Appended to a state that grows: the first operand is in its place already. */
+    uint32_t first = f->lay_out[0].capacity ? 1 : 0;
     const ScTerm *offset = sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n->n_in; i++) {
         part[i] = (Part){.epi = epi, .axis = axis, .offset = offset};
@@ -92,7 +94,7 @@ static bool emit(CgModule *m, CgFunc *f)
     }
     cg_end_fn(&cg);
     f->what = sc_printf(m->arena, "concat: %u operands%s", n->n_in - first,
-                        f->appends ? " appended in place" : "");
+                        first ? " appended in place" : "");
     return true;
 }
 

@@ -56,7 +56,7 @@ static LLVMValueRef load_index(Cg *cg, const Gather *k, LLVMValueRef const *idx)
     LLVMValueRef negative = LLVMBuildICmp(b, LLVMIntSLT, i, zero, "");
     i = LLVMBuildSelect(b, negative, LLVMBuildAdd(b, i, n, ""), i, "");
     i = cg_min_int(cg, i, LLVMBuildSub(b, n, cg_int(cg, 1), ""));
-    return LLVMBuildSelect(b, LLVMBuildICmp(b, LLVMIntSLT, i, zero, ""), zero, i, "");
+    return cg_max_int(cg, i, zero);
 }
 
 static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)

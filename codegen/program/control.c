@@ -312,22 +312,12 @@ static void exchange(Loop *l)
                                .b = first + l->own->next[i]});
 }
 
-static bool is_read(const ScGraph *g, ScVal v)
-{
-    bool read = false;
-    for (uint32_t i = 0; i < g->n_node && !read; i++)
-        for (uint32_t k = 0; k < g->node[i].n_in; k++)
-            read = read || g->node[i].in[k] == v;
-    for (uint32_t i = 0; i < g->n_out; i++)
-        read = read || g->out[i] == v;
-    return read;
-}
-
 /* The number of the turn, where the body reads it. */
 static void store_turn(Loop *l)
 {
     CgProgram *p = l->w->p;
-    if (is_read(l->body, l->body->in[0]))
+    const uint32_t *first = sc_uses(l->body, l->w->m->arena).first, turn = l->body->in[0];
+    if (first[turn + 1] > first[turn])
         cg_step(p, CG_RUN,
                 (ScrtStep){.kind = SCRT_STORE,
                            .a = l->turn,

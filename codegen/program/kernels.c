@@ -37,7 +37,7 @@ static bool same_lay(uint32_t n, const CgLay *a, const CgLay *b)
 
 static bool same(const CgFunc *a, const CgFunc *b)
 {
-    if (a->trait != b->trait || a->appends != b->appends || a->n_in != b->n_in ||
+    if (a->trait != b->trait || a->n_in != b->n_in || a->n_out != b->n_out ||
         class_of(a->node) != class_of(b->node))
         return false;
     for (uint32_t i = 0; i < a->n_in; i++) {
@@ -77,7 +77,6 @@ static CgFunc *describe(CgModule *m, const CgRegion *r, const ScNode *n, const S
     }
     f->lay_in = in;
     f->lay_out = &r->lay[n->first];
-    f->appends = f->lay_out[0].capacity != 0; /* nothing else has a result that lies so */
     return f;
 }
 

@@ -64,11 +64,11 @@ static void place_sources(Plan *x)
     const ScGraph *g = x->g;
     for (uint32_t i = 0; i < g->n_in; i++)
         x->p->place[g->in[i]] = (CgPlace){CG_IN, i};
-    for (uint32_t i = 0; i < g->n_state; i++)
+    for (uint32_t i = 0; i < g->n_state; i++) {
         x->p->place[g->state[i].past] = (CgPlace){CG_STATE, i};
-    for (ScVal v = SC_FIRST; v < g->n_value; v++)
-        if (x->m->in_state[v])
-            x->p->place[v] = (CgPlace){CG_STATE, x->m->in_state[v] - 1};
+        if (x->m->in_place[i])
+            x->p->place[g->state[i].next] = (CgPlace){CG_STATE, i};
+    }
 }
 
 /* The memory of an output or a next state: given to the kernel that makes the value, or copied. An

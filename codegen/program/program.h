@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From kernels to a program: which kernels there are (kernels.c), where their values live (plan.c),
- * which states are written in place (states.c), terms as values (values.c), the steps that the
- * runtime walks (steps.c), and the constant that holds it all (model.c). codegen.c runs them in
- * this order. */
+/* From kernels to a program: which states are written in place (states.c), which kernels there are
+ * (kernels.c; call.c: those that are functions of the runtime), where their values live (plan.c),
+ * terms as values (values.c), the steps that the runtime walks (steps.c; control.c: of branches and
+ * loops), and the constant that holds it all (model.c). codegen.c runs them in this order. */
 #ifndef SC_CODEGEN_PROGRAM_H
 #define SC_CODEGEN_PROGRAM_H
 
@@ -124,13 +124,14 @@ void cg_plan_done(CgRegion *r);
 /* A node that binds symbols to what only a run knows. */
 bool cg_binds(const ScNode *n);
 const ScTerm *cg_bytes(CgModule *m, const ScType *t); /* of a value */
-/* When all symbols of t are bound: 0, from the inputs' dims; k: after the k-th node that binds. */
+/* When all symbols of t are bound: 0, from the dims of inputs and states; k: after the k-th node
+ * that binds. */
 uint32_t cg_level(const CgPlan *p, const ScTerm *t);
 
 /* --- The program ----------------------------------------------------------------------------- */
 
 typedef enum CgStage {          /* when a number is known */
-                       CG_BIND, /* from the inputs' dims: ScrtEntry.bind */
+                       CG_BIND, /* from the dims of inputs and states: ScrtEntry.bind */
                        CG_RUN,  /* in a run only */
                        CG_STAGES,
 } CgStage;
@@ -151,7 +152,7 @@ typedef struct CgProgram {
     const char **origin; /* [n_origin] "dimension 1 of input 'x'" */
     uint32_t n_origin, cap_sym, cap_origin;
     struct CgKnown *known; /* terms and their values */
-    uint32_t n_known, cap_known;
+    uint32_t cap_known;
     struct CgKnown *log; /* [n_log] the same in the order in which they came */
     uint32_t n_log, cap_log;
     CgStage least;        /* what is written now is evaluated no earlier */

@@ -156,7 +156,6 @@ void cg_states(CgModule *m)
 {
     const ScGraph *g = m->g;
     m->lay = sc_array(m->arena, CgLay, g->n_value);
-    m->in_state = sc_array(m->arena, uint32_t, g->n_value);
     m->in_place = sc_array(m->arena, bool, g->n_state + 1);
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScState *s = &g->state[i];
@@ -165,7 +164,6 @@ void cg_states(CgModule *m)
             s->grows && s->next != s->past ? grows_in_place(m, i, &lay) : updates_in_place(g, i);
         if (!m->in_place[i])
             continue;
-        m->in_state[s->past] = m->in_state[s->next] = i + 1;
         m->lay[s->past] = m->lay[s->next] = lay;
     }
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program as the runtime walks it: symbols are bound, sizes evaluated and guarded as far as
- * the inputs' dims tell them; a run then allocates, runs the kernels one after another, copies.
- * Where a node binds symbols half way, what waited for them follows at once: guards, sizes, memory
- * in a segment of its own. That is a level. */
+ * the inputs' dims and the extents of states tell them; a run then allocates, runs the kernels one
+ * after another, copies. Where a node binds symbols half way, what waited for them follows at once:
+ * guards, sizes, memory in a segment of its own. That is a level. */
 #include "codegen/program/steps_priv.h"
 
 #include <stdlib.h>
@@ -267,21 +267,6 @@ static void collect_guards(CgWriter *w)
 
 /* --- States ---------------------------------------------------------------------------------- */
 
-static void find_state_levels(CgWriter *w)
-{
-    const ScGraph *g = w->r->g;
-    w->state_level = sc_array(w->m->arena, uint32_t, g->n_state + 1);
-    for (uint32_t i = 0; i < g->n_state; i++)
-        for (int k = 0; k < 2; k++) {
-            const ScType *t = sc_type_of(g, k ? g->state[i].next : g->state[i].past);
-            for (uint32_t d = 0; d < t->rank; d++) {
-                uint32_t level = cg_level(w->plan, t->dim[d]);
-                if (level > w->state_level[i])
-                    w->state_level[i] = level;
-            }
-        }
-}
-
 /* States whose extents are told: they hold a value of these, or room is made for one. */
 static void use_states(CgWriter *w)
 {
@@ -290,7 +275,8 @@ static void use_states(CgWriter *w)
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScState *s = &g->state[i];
         const ScType *t = sc_type_of(g, s->past), *next = sc_type_of(g, s->next);
-        if (sc_type_const_dims(t, NULL) || w->state_level[i] != w->level)
+        uint32_t now = w->value_level[s->past], then = w->value_level[s->next];
+        if (sc_type_const_dims(t, NULL) || (now > then ? now : then) != w->level)
             continue;
         cg_blame(p, sc_def(g, s->next)->loc);
         uint32_t after = s->grows ? cg_value(p, next->dim[sc_state_axis(s, t)]) : 0;
@@ -584,7 +570,6 @@ CgWriter cg_writer(CgProgram *p, const CgKernels *k, const CgRegion *r, const Cg
     w.scratch = sc_array(m->arena, ScrtPlace, r->plan->n_level + 1);
     w.scratch_thread = sc_array(m->arena, ScrtPlace, r->plan->n_level + 1);
     collect_guards(&w);
-    find_state_levels(&w);
     return w;
 }
 

@@ -16,7 +16,6 @@ typedef struct CgWriter { /* of the steps of a region */
     ScrtPlace *scratch, *scratch_thread; /* [1 + n_level] */
     ScGuards guards;
     uint32_t *guard_level, *value_level; /* [guards.n], [n_value] of the graph: of its extents */
-    uint32_t *state_level;               /* [n_state] of its extents, the next one's too */
     uint32_t level;                      /* that is written */
 } CgWriter;
 /* The writer's guards are the caller's to free. */

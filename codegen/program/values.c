@@ -22,7 +22,7 @@ static struct CgKnown *slot_of(struct CgKnown *table, uint32_t cap, const void *
 
 static void know(CgProgram *p, const void *key, uint32_t value, CgStage stage)
 {
-    if (2 * p->n_known >= p->cap_known) {
+    if (2 * p->n_log >= p->cap_known) {
         uint32_t cap = p->cap_known ? 2 * p->cap_known : 64;
         struct CgKnown *table = sc_array(p->m->arena, struct CgKnown, cap);
         for (uint32_t i = 0; i < p->cap_known; i++)
@@ -33,7 +33,6 @@ static void know(CgProgram *p, const void *key, uint32_t value, CgStage stage)
     }
     struct CgKnown k = {key, value, stage};
     *slot_of(p->known, p->cap_known, key) = k;
-    p->n_known++;
     sc_buf_push(p->log, p->n_log, p->cap_log, k);
 }
 
@@ -47,7 +46,7 @@ void cg_forget(CgProgram *p, uint32_t mark)
     if (p->n_log == mark)
         return;
     memset(p->known, 0, p->cap_known * sizeof *p->known);
-    p->n_log = p->n_known = mark;
+    p->n_log = mark;
     for (uint32_t i = 0; i < mark; i++)
         *slot_of(p->known, p->cap_known, p->log[i].key) = p->log[i];
 }

@@ -416,9 +416,8 @@ static bool eval_stretch(ScEval *e)
     const ScrtTensor *x = e->in[CACHE], *u = e->in[UPDATE];
     const ScrtTensor *at = BEGIN < e->n->n_in ? e->in[BEGIN] : NULL;
     uint32_t axis = sc_ops_axis(sc_attr(e->n, T_AXIS)->i, x->rank);
-    int64_t idx[SCRT_MAX_RANK] = {0}, stride[SCRT_MAX_RANK], step = 1, n = scrt_count(u);
-    for (uint32_t d = x->rank; d-- > 0; step *= x->dims[d])
-        stride[d] = step;
+    int64_t idx[SCRT_MAX_RANK] = {0}, stride[SCRT_MAX_RANK], n = scrt_count(u);
+    sc_ops_strides(x, x->rank, stride);
     copy_data(e);
     for (int64_t k = 0; at && !circular(e->n->attr) && k < x->dims[0]; k++) {
         int64_t begin = scrt_load_int(at->dtype, at->data, (size_t)k);

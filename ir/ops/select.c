@@ -3,9 +3,6 @@
  * graph has counted before; boxes, in a result that has room for all, with their number. */
 #include "ir/ops/ops_priv.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 /* --- nonzero --------------------------------------------------------------------------------- */
 
 static bool infer_nonzero(ScInfer *in)

@@ -126,7 +126,6 @@ START_TEST(round_down_casts_at_rms_1)
 }
 END_TEST
 
-/* The graph of recipe f32 is the one that scalify received, but for flags. */
 /* Tables that are gathered from: a large one is stored low, its rows are widened at once; a small
  * one saves nothing. The large one is a site that can be switched. */
 START_TEST(large_tables_are_stored)
@@ -183,6 +182,7 @@ START_TEST(large_tables_are_stored)
 }
 END_TEST
 
+/* The graph of recipe f32 is the one that scalify received, but for flags. */
 START_TEST(nothing_low_nothing_left)
 {
     ScGraph *g = net(), *q = lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "f32")});

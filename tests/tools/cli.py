@@ -113,10 +113,7 @@ def folded_text_runs(tmp):
     rng = np.random.default_rng(3)
     w, r = (rng.standard_normal((1, 20, k)).astype(np.float32) for k in (3, 5))
     node = helper.make_node("LSTM", ["x", "w", "r"], ["y"], hidden_size=5, direction="reverse")
-    g = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", 1, (7, 2, 3))],
-                          [helper.make_tensor_value_info("y", 1, (7, 1, 2, 5))],
-                          [numpy_helper.from_array(w, "w"), numpy_helper.from_array(r, "r")])
-    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    onnx.save(model([node], [("x", (7, 2, 3))], [("y", (7, 1, 2, 5))], [("w", w), ("r", r)]), path)
     np.save(x, rng.standard_normal((7, 2, 3)).astype(np.float32))
     scalec("dump", path, "-o", text)
     scalec("run", path, "-i", x, "-o", a)

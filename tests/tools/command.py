@@ -39,13 +39,9 @@ def model(nodes, inputs, outputs, init=(), opset=17):
 
 
 def run_all(name, checks):
-    """Each check in a folder of its own; one that cannot be done here answers why."""
+    """Each check in a folder of its own."""
     count = Count(name)
     for fn in checks:
         with tempfile.TemporaryDirectory() as tmp:
-            why = []
-            count.check(fn.__name__, lambda: why.append(fn(tmp)))
-            if why and why[0]:
-                count.passed -= 1
-                count.skip(fn.__name__, why[0])
+            count.check(fn.__name__, lambda: fn(tmp))
     count.close()

@@ -15,7 +15,7 @@ from onnx import helper
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import DIGIT, MNIST, failing, model, run_all, write  # noqa: E402
-from scalec import SCALEC, scalec  # noqa: E402
+from scalec import SCALEC, Skip, scalec  # noqa: E402
 
 
 def small(tmp):
@@ -301,9 +301,9 @@ def full_and_read_only_disks(tmp):
     try:
         p = on_disk("rw", "0", "true")
     except FileNotFoundError:
-        return "no unshare"
+        raise Skip("no unshare") from None
     if p.returncode == 77 or "status 0" not in p.stdout:
-        return "this system lets nobody mount: " + p.stderr.strip()
+        raise Skip("this system lets nobody mount: " + p.stderr.strip())
     tasks = [[SCALEC, "compile", MNIST, "-o", out], [SCALEC, "compile", MNIST, "--emit", "so", "-o", out],
              [SCALEC, "compile", MNIST, "--emit", "obj", "-o", out], [SCALEC, "compile", MNIST, "--emit", "asm", "-o", out],
              [SCALEC, "compile", MNIST, "--embed-limit", "100", "-o", out], [SCALEC, "dump", MNIST, "-o", out],

@@ -256,16 +256,16 @@ bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule
 typedef struct Archive {
     ScrtNamed *item; /* [n] */
     uint32_t n, cap;
+    ScArena *arena;
+    ScSymbols names;
 } Archive;
 
 /* A constant that the text names and no model holds. */
 static void add_constant(Archive *a, const ScGraph *g, const ScBlob *b)
 {
-    bool seen = !b || !b->name || !b->data || b->rank > SCRT_MAX_RANK ||
-                (g->source && strncmp(b->name, "fold.", 5) != 0);
-    for (uint32_t j = 0; !seen && j < a->n; j++)
-        seen = !strcmp(a->item[j].name, b->name);
-    if (seen)
+    if (!b || !b->name || !b->data || b->rank > SCRT_MAX_RANK ||
+        (g->source && strncmp(b->name, "fold.", 5) != 0) ||
+        !sc_symbols_add(&a->names, a->arena, b->name, 0))
         return;
     ScrtNamed named = {
         .name = (char *)b->name,
@@ -293,13 +293,14 @@ static void add_constants(Archive *a, const ScGraph *top, const ScGraph *g)
 /* The folded constants, in one archive. */
 static bool write_blobs(ScCtx *cx, const ScGraph *g, const char *path)
 {
-    Archive a = {0};
+    Archive a = {.arena = sc_arena_new()};
     ScrtIoError err;
     add_constants(&a, g, g);
     bool ok = a.n == 0 ||
               (scalec_may_write(cx, path) && (scrt_npz_write(path, a.item, a.n, &err) == SCRT_OK ||
                                               scalec_write_failed(cx, path, &err)));
     sc_buf_free(a.item);
+    sc_arena_free(a.arena);
     return ok;
 }
 

@@ -32,8 +32,7 @@ ScrtTensor *runs_add(ScalecRuns *r, const ScGraph *g, const ScrtTensor *in)
         ScrtTensor *t = &r->in[r->n * r->n_in + i];
         size_t bytes;
         *t = in[i];
-        if (!scrt_bytes((ScrtDtype)t->dtype, (size_t)scrt_count(t), &bytes) ||
-            scrt_tensor_alloc(t) != SCRT_OK)
+        if (!scrt_tensor_bytes(t, &bytes) || scrt_tensor_alloc(t) != SCRT_OK)
             abort();
         if (bytes > 0)
             memcpy(t->data, in[i].data, bytes);

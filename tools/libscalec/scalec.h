@@ -22,7 +22,7 @@ typedef struct ScalecModel {
 
 /* Loads an ONNX file or a text graph ("-": standard input), told apart by content. Named constants
  * of a text graph come from the file of its `source` line, beside the text, and from PATH.npz.
- * opt (NULL: none) as for sc_import; its dir is set here. */
+ * opt (NULL: none) as for sc_import; its dirs and lasts are set here. */
 bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret);
 
 /* Makes states of the model's pairs of inputs and outputs: see sc_make_states. */

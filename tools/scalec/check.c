@@ -32,15 +32,10 @@ static bool build_pair(Cli *cli, ScalecModel *m, Check *ret)
 
 static const ScReport *measure(Cli *cli, Check *c, ScalecSamples *s, uint32_t *ret_n)
 {
-    SC_STAGE(cli->cx, "samples");
     ScDamage *d = sc_damage_begin(cli->cx, c->low, c->plain);
-    const ScrtTensor *in;
     bool ok =
-        c->n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data);
-    for (uint32_t i = 0; ok && i < c->n_sample; i++) {
-        sc_stage_share(cli->cx, i, c->n_sample);
-        ok = scalec_samples_get(s, i, &in) && sc_damage_add(d, in);
-    }
+        (c->n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data)) &&
+        cli_add_samples(cli, s, d);
     const ScReport *r = sc_damage_end(d, ret_n);
     return ok ? r : NULL;
 }

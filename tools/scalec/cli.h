@@ -64,6 +64,8 @@ int cli_done(Cli *cli);
 /* The model of the first argument, with --dim; and the statistics for --scales calibrate. */
 bool cli_load(Cli *cli, ScalecModel *ret);
 bool cli_statistics(Cli *cli, const ScalecModel *m);
+/* Runs all samples for d: the stage "samples". */
+bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d);
 
 int cmd_compile(Cli *cli);
 int cmd_run(Cli *cli);

@@ -12,16 +12,10 @@
 /* The tensors out of range on the samples, as comments after the text. */
 static bool list_outside(Cli *cli, const ScGraph *g, ScStr *out)
 {
-    SC_STAGE(cli->cx, "samples");
     ScalecSamples *s = scalec_samples_open(cli->cx, g, cli->data, &cli->sample);
     ScDamage *d = s ? sc_damage_begin(cli->cx, g, NULL) : NULL;
     uint32_t n = 0, outside = 0, count = s ? scalec_samples_count(s) : 0;
-    const ScrtTensor *in;
-    bool ok = d != NULL;
-    for (uint32_t i = 0; ok && i < count; i++) {
-        sc_stage_share(cli->cx, i, count);
-        ok = scalec_samples_get(s, i, &in) && sc_damage_add(d, in);
-    }
+    bool ok = d != NULL && cli_add_samples(cli, s, d);
     const ScReport *r = d ? sc_damage_end(d, &n) : NULL;
     for (uint32_t i = 0; ok && i < n; i++)
         outside += r[i].outside;

@@ -104,6 +104,19 @@ static bool calibrate(Cli *cli, const ScGraph *raised, ScalecRuns *runs)
     return cli->opt.stats != NULL;
 }
 
+bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d)
+{
+    SC_STAGE(cli->cx, "samples");
+    const ScrtTensor *in;
+    uint32_t n = scalec_samples_count(s);
+    bool ok = true;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        sc_stage_share(cli->cx, i, n);
+        ok = scalec_samples_get(s, i, &in) && sc_damage_add(d, in);
+    }
+    return ok;
+}
+
 bool cli_statistics(Cli *cli, const ScalecModel *m)
 {
     bool ok = choose_scales(cli, m);
