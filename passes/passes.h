@@ -166,9 +166,9 @@ ScGraph *sc_make_states(ScCtx *cx, const ScGraph *g, uint32_t n, const ScStateRu
 
 /* --- The pipeline ---------------------------------------------------------------------------- */
 
-/* fold, simplify, raise, scalify, quantize, settle, expand, layout, fuse: stages have the names of their
- * passes. "import" is the graph that it was given. A graph that comes from later in the pipeline
- * goes on from there: passes that give what it has, or refuse it, are left out. */
+/* fold, simplify, raise, scalify, quantize, settle, expand, layout, fuse: stages have the names of
+ * their passes. "import" is the graph that it was given. A graph that comes from later in the
+ * pipeline goes on from there: passes that give what it has, or refuse it, are left out. */
 typedef struct ScPipeline {
     ScPassEnv env;
     const char *const *disable; /* names of passes to leave out; required ones are refused */
