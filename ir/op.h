@@ -29,6 +29,8 @@ enum {
     SC_BARRIER = 1 << 11,   /* input, state: no operands, not folded */
     SC_CONST_OP = 1 << 12,  /* const: its value is known at compile time */
     SC_SUMS = 1 << 13,      /* matmul, conv, sums: adds up many products or elements */
+    SC_AVERAGES = 1 << 17,  /* and divides by how many: a mean */
+    SC_CONVERTS = 1 << 18,  /* cast: the result is operand 0, rounded to another type */
     SC_INDEX = 1 << 15,     /* iota: element k is k, so kernels compute it where they read it */
     SC_BINDS = 1 << 16,     /* attribute `as`, the first, names symbols that the node binds: to the
                              * elements of its operand; of a row with nested graphs: to the
@@ -183,11 +185,10 @@ typedef struct ScScan {
     bool reverse;   /* from the last to the first */
 } ScScan;
 
-/* out[.., m, n] = sum over k of A[.., m, k] * B[.., k, n] (+ bias), leading dims broadcast. A rank
- * 1 operand has no m or n. */
+/* out[.., m, n] = sum over k of A[.., m, k] * B[.., k, n], leading dims broadcast. A rank 1 operand
+ * has no m or n. */
 typedef struct ScContract {
     bool trans_a, trans_b; /* stored as [k, m], [n, k] */
-    int bias;              /* operand index of the addend that broadcasts to the result, or -1 */
 } ScContract;
 
 /* A window slides over the last n_spatial dims of x [batch, channel, spatial...]. */
@@ -197,12 +198,21 @@ typedef struct ScWindow {
     const ScTerm *pad_begin[SCRT_MAX_RANK], *pad_end[SCRT_MAX_RANK]; /* elements */
     bool hangs;         /* the last window may reach beyond pad_end */
     bool channels_last; /* x and the result are [batch, spatial..., channel] */
-    bool is_conv;       /* contracts with w [out, in / group, kernel...]; else reduces by monoid */
-    int64_t group;
-    int bias;             /* operand index of [out], or -1 */
-    ScMonoid monoid;      /* a pool: skips positions outside x */
-    bool mean, count_pad; /* average pool: divides by the positions used, or those in pads too */
 } ScWindow;
+
+/* Sums of products with w [out, in / group, kernel...], operand 1, which is not turned round where
+ * channels are last. */
+typedef struct ScConv {
+    ScWindow window;
+    int64_t group;
+} ScConv;
+
+/* What the elements of a window combine to; positions outside x are skipped. */
+typedef struct ScPool {
+    ScWindow window;
+    ScMonoid monoid;
+    bool mean, count_pad; /* divided by the positions used, or those in pads too */
+} ScPool;
 
 /* Where element (i0, i1, ...) of a result lies in the operand's own buffer: offset + sum i *
  * stride. */
@@ -303,12 +313,17 @@ struct ScOp {
     float most;
     uint32_t quantizable; /* bit i: operand i may be stored in low precision */
     uint32_t storable;    /* bit i: operand i too, where it is a constant: its result is widened */
+    uint32_t bias;        /* the optional operand that is added to result 0; 0: there is none */
+    /* The dim of result 0 along which a bias, of rank 1, lies; NULL: it broadcasts to the result.
+     */
+    uint32_t (*bias_axis)(const ScGraph *g, const ScNode *n);
 
     ScLower lower;
     /* The descriptors of the classes; required by the class in `lower`. */
     void (*reduce)(const ScGraph *g, const ScNode *n, ScReduce *ret);
     void (*contract)(const ScGraph *g, const ScNode *n, ScContract *ret);
-    void (*window)(const ScGraph *g, const ScNode *n, ScWindow *ret);
+    void (*conv)(const ScGraph *g, const ScNode *n, ScConv *ret);
+    void (*pool)(const ScGraph *g, const ScNode *n, ScPool *ret);
     void (*scan)(const ScGraph *g, const ScNode *n, ScScan *ret);
     /* Rewrites the view of operand 0 into that of result 0; false where strides cannot say it. */
     bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
@@ -367,6 +382,13 @@ bool sc_op_described(const ScOp *op);
 static inline uint32_t sc_carried(const ScNode *n)
 {
     return n->op->control == SC_TURNS ? (uint32_t)n->attr[1].i : 0;
+}
+
+/* The operand of n that is its bias, or -1 where it has none. */
+static inline int sc_bias(const ScNode *n)
+{
+    uint32_t i = n->op->bias;
+    return i && i < n->n_in && n->in[i] != SC_ABSENT ? (int)i : -1;
 }
 
 /* The index of an attribute, or -1. */

@@ -12,30 +12,26 @@
 typedef struct Shape {                           /* of the weight, around its output channels */
     uint32_t rank, trailing;                     /* extents of the result behind its channels */
     int64_t dim[SCRT_MAX_RANK], channels, inner; /* inner: elements behind a channel's index */
-    int bias;
+    int bias;                                    /* sc_bias */
 } Shape;
 
 static bool shape_of(const ScGraph *g, const ScNode *n, uint32_t i, Shape *ret)
 {
     const ScType *t = sc_type_of(g, n->in[i]);
     uint32_t axis = 0;
-    *ret = (Shape){.rank = t->rank, .inner = 1, .bias = -1};
+    *ret = (Shape){.rank = t->rank, .inner = 1, .bias = sc_bias(n)};
     if (i != 1 || n->n_out != 1 || t->rank < 2 || !sc_type_const_dims(t, ret->dim))
         return false;
     if (n->op->contract) {
         ScContract c;
         n->op->contract(g, n, &c);
         axis = c.trans_b ? 0 : 1;
-        ret->bias = c.bias;
         if (t->rank != 2 || sc_type_of(g, n->in[0])->rank < 1)
             return false;
-    } else if (n->op->window) {
-        ScWindow w;
-        n->op->window(g, n, &w);
-        ret->bias = w.bias;
-        ret->trailing = w.channels_last ? 0 : w.n_spatial;
-        if (!w.is_conv)
-            return false;
+    } else if (n->op->conv) {
+        ScConv c;
+        n->op->conv(g, n, &c);
+        ret->trailing = c.window.channels_last ? 0 : c.window.n_spatial;
     } else {
         return false;
     }
@@ -103,7 +99,7 @@ bool sc_channel_weight(ScScaler *p, const ScNode *n, uint32_t i, ScrtDtype fmt, 
     const ScBlob *w = blob_of(p->g, n->in[i]), *bias = NULL;
     if (!w || !shape_of(p->g, n, i, &s) || s.channels < 1 || p->fact[n->in[i]].c->n == 0)
         return false;
-    if (s.bias >= 0 && (uint32_t)s.bias < n->n_in && n->in[s.bias] != SC_ABSENT) {
+    if (s.bias >= 0) {
         bias = blob_of(p->g, n->in[s.bias]);
         if (!bias || sc_type_of(p->g, n->in[s.bias])->rank != 1 ||
             bias->count != (size_t)s.channels)

@@ -54,12 +54,10 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const Named *)a)->name, ((const Named *)b)->name);
 }
 
-/* A rebalance, or a cast: the row carries on one operand and is no view. */
+/* The same numbers as operand 0, at another exponent or in another type. */
 static bool is_stored_form(const ScNode *n)
 {
-    return n->n_in == 1 && n->n_out == 1 &&
-           ((n->op->flags & SC_REBALANCES) ||
-            ((n->op->flags & SC_ANY_THROUGH) && !(n->op->flags & SC_VIEW_OP)));
+    return n->op->flags & (SC_REBALANCES | SC_CONVERTS);
 }
 
 static void match(ScDamage *d)

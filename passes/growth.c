@@ -93,7 +93,7 @@ const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n)
 {
     ScCtx *cx = g->cx;
     const ScTerm *count = sc_term(cx, 1);
-    if (!(n->op->flags & SC_SUMS) || n->op->lower.post) /* a mean: not a sum as it stands */
+    if (!(n->op->flags & SC_SUMS) || (n->op->flags & SC_AVERAGES))
         return NULL;
     const ScType *x = sc_type_of(g, n->in[0]);
     if (n->op->contract) {
@@ -113,11 +113,7 @@ const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n)
         if (s.monoid != SC_SUM)
             return NULL;
         count = x->dim[s.axis];
-    } else if (n->op->window) { /* the kernel's volume times the channels that w sees */
-        ScWindow win;
-        n->op->window(g, n, &win);
-        if (!win.is_conv)
-            return NULL;
+    } else if (n->op->conv) { /* the kernel's volume times the channels that w sees */
         const ScType *w = sc_type_of(g, n->in[1]);
         for (uint32_t i = 1; i < w->rank; i++)
             count = sc_term_mul(cx, count, w->dim[i]);

@@ -92,23 +92,25 @@ static int64_t channels(const ScType *t)
 
 /* Results of many channels in each group, or a group for each of many channels; twice as many where
  * x would have to be turned round first. The weights are constant, since they are packed once. */
-static bool conv_wants_last(const Layout *x, const ScNode *n, const ScWindow *w)
+static bool conv_wants_last(const Layout *x, const ScNode *n)
 {
+    ScConv w;
+    n->op->conv(x->g, n, &w);
+    if (w.window.channels_last)
+        return false;
     const ScGraph *g = x->g;
     int64_t out = channels(sc_type_of(g, n->first)), in = channels(sc_type_of(g, n->in[0]));
     int64_t many = x->last[n->in[0]] != SC_POISON ? MANY : 2 * MANY;
-    bool depthwise = in == w->group && out == in;
+    bool depthwise = in == w.group && out == in;
     return sc_def(g, n->in[1])->op->flags & SC_CONST_OP &&
-           (depthwise ? out >= many : out / w->group >= many);
+           (depthwise ? out >= many : out / w.group >= many);
 }
 
-static bool window_wants_last(const Layout *x, const ScNode *n)
+static bool pool_wants_last(const Layout *x, const ScNode *n)
 {
-    ScWindow w = {0};
-    n->op->window(x->g, n, &w);
-    if (w.channels_last)
-        return false;
-    return w.is_conv ? conv_wants_last(x, n, &w) : x->last[n->in[0]] != SC_POISON && n->n_out == 1;
+    ScPool p;
+    n->op->pool(x->g, n, &p);
+    return !p.window.channels_last && x->last[n->in[0]] != SC_POISON && n->n_out == 1;
 }
 
 static bool any_last(const Layout *x, const ScNode *n, uint32_t rank)
@@ -130,12 +132,12 @@ static bool results_have_rank(const ScGraph *g, const ScNode *n, uint32_t rank)
 static bool wants_last(const Layout *x, const ScNode *n)
 {
     uint32_t rank = sc_type_of(x->g, n->first)->rank;
-    if (n->op->window)
-        return window_wants_last(x, n);
-    /* An axis would be another one; only concat's is turned. */
-    bool turns = n->op->concat_axis || sc_attr_index(n->op, "axis") < 0;
-    return sc_class_is(n->op->lower.cls, SC_ANY_LAYOUT) && turns &&
-           results_have_rank(x->g, n, rank) && any_last(x, n, rank);
+    if (n->op->conv)
+        return conv_wants_last(x, n);
+    if (n->op->pool)
+        return pool_wants_last(x, n);
+    return sc_class_is(n->op->lower.cls, SC_ANY_LAYOUT) && results_have_rank(x->g, n, rank) &&
+           any_last(x, n, rank);
 }
 
 /* --- The rebuild ----------------------------------------------------------------------------- */
@@ -144,7 +146,8 @@ static bool wants_last(const Layout *x, const ScNode *n)
 static const ScAttr *attributes(const Layout *x, const ScNode *n, ScArena *a)
 {
     ScAttr *attr = sc_array(a, ScAttr, n->op->n_attr + 1);
-    int flag = sc_attr_index(n->op, "channels_last"), axis = sc_attr_index(n->op, "axis");
+    int flag = sc_attr_index(n->op, "channels_last");
+    int axis = n->op->concat_axis ? sc_attr_index(n->op, "axis") : -1;
     for (uint32_t i = 0; i < n->op->n_attr; i++)
         attr[i] = n->attr[i];
     if (flag >= 0)
@@ -161,7 +164,7 @@ static void build_last(Layout *x, const ScNode *n)
     ScArena *a = sc_pass_scratch(x->env);
     uint32_t rank = sc_type_of(x->g, n->first)->rank;
     /* What slides over something has that as operand 0 alone: weights and biases stay. */
-    bool first_only = n->op->window != NULL;
+    bool first_only = n->op->conv || n->op->pool;
     ScVal *in = sc_array(a, ScVal, n->n_in), *out = sc_array(a, ScVal, n->n_out);
     x->b->at = n->loc;
     for (uint32_t i = 0; i < n->n_in; i++)

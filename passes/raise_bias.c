@@ -22,14 +22,9 @@ static bool only_axis(const ScType *t, const ScType *to, uint32_t axis)
 }
 
 /* The operand of n that is its bias, which it has not; UINT32_MAX where there is none to have. */
-static uint32_t free_bias(ScMatch *m, const ScNode *n)
+static uint32_t free_bias(const ScNode *n)
 {
-    const ScSchema *s = sc_schema(m->b.cx, n->op);
-    uint32_t last = s->n_in - 1;
-    ScClass cls = n->op->lower.cls;
-    if ((cls != SC_CONTRACT && (cls != SC_WINDOW || !n->op->quantizable)) || !s->in[last].optional)
-        return UINT32_MAX;
-    return n->n_in <= last || n->in[last] == SC_ABSENT ? last : UINT32_MAX;
+    return n->op->bias && sc_bias(n) < 0 ? n->op->bias : UINT32_MAX;
 }
 
 /* The product n again with the addend, of n's extent at axis, as its bias; the caller has asked
@@ -53,12 +48,12 @@ static ScVal bias(ScMatch *m)
         if (product < SC_FIRST || addend < SC_FIRST || !match_used_once(m, i))
             continue;
         ScNode n = *sc_built_def(&m->b, product);
-        uint32_t at = free_bias(m, &n);
+        uint32_t at = free_bias(&n);
         const ScType *t = match_type(m, product);
-        if (at == UINT32_MAX || t != sc_type_of(m->g, m->n->first))
+        if (at == UINT32_MAX || t != sc_type_of(m->g, m->n->first) || t->rank == 0)
             continue;
-        uint32_t axis = n.op->lower.cls == SC_WINDOW ? 1 : t->rank - 1;
-        if (t->rank > 0 && only_axis(match_type(m, addend), t, axis))
+        uint32_t axis = n.op->bias_axis ? n.op->bias_axis(m->g, &n) : t->rank - 1;
+        if (only_axis(match_type(m, addend), t, axis))
             return with_bias(m, &n, at, t->dim[axis], addend);
     }
     return SC_POISON;
@@ -92,7 +87,7 @@ static ScVal reshaped_bias(ScMatch *m)
             once = once && sc_is_view(sc_def(m->g, up));
         }
         ScNode n = *sc_built_def(&m->b, m->env[base]);
-        uint32_t at = once && n.op->lower.cls == SC_CONTRACT ? free_bias(m, &n) : UINT32_MAX;
+        uint32_t at = once && !n.op->bias_axis ? free_bias(&n) : UINT32_MAX;
         const ScTerm *extent = from->dim[from->rank - 1];
         if (at != UINT32_MAX && last_extents(m, match_type(m, addend), t, extent))
             return sc_reshaped(&m->b, with_bias(m, &n, at, extent, addend), t->rank, t->dim);

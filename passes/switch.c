@@ -15,7 +15,7 @@ static bool is_rounded(const ScGraph *g, ScVal v)
     if (n->op->flags & SC_CONST_OP)
         return n->attr[0].blob->data &&
                scrt_dtype_bits(n->attr[0].blob->dtype) > scrt_dtype_bits(t->dtype);
-    if (n->n_in != 1 || !(n->op->flags & SC_ANY_THROUGH) || (n->op->flags & SC_VIEW_OP))
+    if (!(n->op->flags & SC_CONVERTS))
         return false;
     from = sc_type_of(g, n->in[0]);
     return sc_type_is_float(from) && scrt_dtype_bits(from->dtype) > scrt_dtype_bits(t->dtype);

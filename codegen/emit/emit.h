@@ -225,7 +225,7 @@ uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
 int64_t cg_element_grain(const ScGraph *g);
 LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 
-/* --- Epilogues: the MAP nodes after a CONTRACT, WINDOW, CONCAT or GATHER node ----------------- */
+/* --- Epilogues: the MAP nodes after the node that leads ----------------------------------- */
 
 /*     CgEpi *e = cg_epi_new(m, f, anchor);
  *     ... in a function:  CgEpiRow r = cg_epi_row(cg, e, idx, n_idx);     once a row
@@ -247,9 +247,9 @@ CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_
 /* The same for indices that are counted as one, row-major: without a division where no operand is
  * broadcast over some of them only. */
 CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_idx);
-/* Elements at column col of the anchor's bias, in their compute type; operand is its index. */
-CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
-                     uint32_t w, LLVMValueRef mask);
+/* acc, w sums at column col, plus the anchor's bias where it has one. */
+LLVMValueRef cg_epi_add_bias(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col,
+                             LLVMValueRef acc, uint32_t w, LLVMValueRef mask);
 /* x: w elements of the anchor's result, of its type. Evaluates the MAP nodes and
  * stores every result of the kernel. */
 void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,

@@ -3,8 +3,6 @@
  * of them leads to the anchor; those that come before it may be beside it, as a condition is. */
 #include "codegen/emit/emit.h"
 
-#include <assert.h>
-
 struct CgEpi {
     CgModule *m;
     const CgFunc *f;
@@ -32,37 +30,27 @@ static bool add_access(CgModule *m, CgEpi *e, ScVal v)
     return cg_access(m, e->f, v, e->type->rank, e->type->dim, &e->access[e->n_access++]);
 }
 
-/* A convolution's bias lies along the channels; any other broadcasts. */
+/* A bias lies along one dim, or broadcasts. */
 static bool add_bias(CgModule *m, CgEpi *e)
 {
     const ScGraph *g = e->f->sub;
     const ScNode *n = e->anchor;
-    int bias = -1;
-    uint32_t channel = 0; /* where the bias lies along one dim only */
-    if (n->op->lower.cls == SC_WINDOW) {
-        ScWindow w = {0};
-        n->op->window(g, n, &w);
-        bias = w.is_conv ? w.bias : -1;
-        channel = w.channels_last ? e->type->rank - 1 : 1;
-    } else if (n->op->lower.cls == SC_CONTRACT) {
-        ScContract c = {0};
-        n->op->contract(g, n, &c);
-        bias = c.bias;
-    }
+    int bias = sc_bias(n);
     e->bias = -1;
-    if (bias < 0 || (uint32_t)bias >= n->n_in || n->in[bias] == SC_ABSENT)
+    if (bias < 0)
         return true;
-    uint32_t rank = channel ? 1 : e->type->rank;
-    const ScTerm *const *dim = channel ? &e->type->dim[channel] : e->type->dim;
+    bool along = n->op->bias_axis;
+    uint32_t axis = along ? n->op->bias_axis(g, n) : 0, rank = along ? 1 : e->type->rank;
+    const ScTerm *const *dim = e->type->dim + axis;
     CgAccess *a = &e->access[e->n_access];
     ((ScVal *)e->value)[e->n_access] = n->in[bias];
     if (!cg_access(m, e->f, n->in[bias], rank, dim, a))
         return false;
-    if (channel) {
+    if (along) {
         const ScTerm *stride = a->stride[0];
         a->rank = e->type->rank;
         for (uint32_t d = 0; d < a->rank; d++)
-            a->stride[d] = d == channel ? stride : sc_term(m->cx, 0);
+            a->stride[d] = d == axis ? stride : sc_term(m->cx, 0);
     }
     e->bias = (int32_t)e->n_access++;
     return true;
@@ -144,11 +132,14 @@ static CgVal load(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t i, LLVMVal
     return cg_access_load(cg, a, at, s, w, mask);
 }
 
-CgVal cg_epi_operand(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t operand, LLVMValueRef col,
-                     uint32_t w, LLVMValueRef mask)
+LLVMValueRef cg_epi_add_bias(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col,
+                             LLVMValueRef acc, uint32_t w, LLVMValueRef mask)
 {
-    assert(e->bias >= 0 && e->value[e->bias] == e->anchor->in[operand]);
-    return load(cg, e, r, (uint32_t)e->bias, col, w, mask);
+    if (e->bias < 0)
+        return acc;
+    LLVMValueRef y = load(cg, e, r, (uint32_t)e->bias, col, w, mask).v;
+    return scrt_dtype_is_float(e->type->dtype) ? LLVMBuildFAdd(cg->b, acc, y, "")
+                                               : LLVMBuildAdd(cg->b, acc, y, "");
 }
 
 /* The type of elements that an accumulator holds. */

@@ -168,7 +168,7 @@ static void finish_row(Cg *cg, const Conv *c, const CgAt *at, LLVMValueRef const
     CgIf some = cg_if(cg, LLVMBuildICmp(b, LLVMIntSLT, from, end, ""));
     CgEpiRow row = cg_epi_row(cg, w->epi, idx, n_idx);
     acc = cg_gep(cg, w->tile.el, acc, LLVMBuildSub(b, begin, at->col0, ""));
-    cg_finish_row(cg, &w->tile, w->epi, &row, w->desc.bias, acc, zero, from, end, zero);
+    cg_finish_row(cg, &w->tile, w->epi, &row, acc, zero, from, end, zero);
     cg_endif(cg, &some);
 }
 
@@ -223,7 +223,7 @@ static const ScTerm *columns(CgModule *m, Conv *c)
     return c->merged ? all : sc_term_mul(cx, n, sc_term_min(cx, all, sc_term(cx, 1)));
 }
 
-static bool plan_weights(CgModule *m, Conv *c)
+static bool plan_weights(CgModule *m, Conv *c, const ScConv *desc)
 {
     const CgWindow *w = &c->w;
     const ScGraph *sub = w->f->sub;
@@ -237,7 +237,7 @@ static bool plan_weights(CgModule *m, Conv *c)
         const ScTerm *inner = sc_term_mul(m->cx, c->weight.stride[i + 1], t->dim[i + 1]);
         c->weight_flat = c->weight_flat && c->weight.stride[i] == inner;
     }
-    c->group = sc_term(m->cx, w->desc.group);
+    c->group = sc_term(m->cx, desc->group);
     c->rows = sc_term_fdiv(m->cx, t->dim[0], c->group);
     c->in_group = t->dim[1];
     return true;
@@ -273,10 +273,10 @@ static void plan_job(CgModule *m, Conv *c)
                                      sc_term_scale(cx, planes, w->tile.size));
 }
 
-bool cg_emit_conv(CgModule *m, CgFunc *f, const ScNode *n)
+bool cg_emit_conv(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc)
 {
     Conv *c = sc_new(m->arena, Conv);
-    if (!cg_window_init(m, f, n, &c->w) || !plan_weights(m, c))
+    if (!cg_window_init(m, f, n, &desc->window, false, &c->w) || !plan_weights(m, c, desc))
         return false;
     plan_job(m, c);
     const CgTile *t = &c->w.tile;

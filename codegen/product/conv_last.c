@@ -146,7 +146,7 @@ static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     const Conv *c = j->self;
     LLVMValueRef first = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.out));
     CgEpiRow r = cg_epi_flat_row(cg, c->epi, row, 1 + c->desc.n_spatial);
-    cg_finish_row(cg, &c->tile, c->epi, &r, c->desc.bias, acc, at->col0, at->col0, at->col1, first);
+    cg_finish_row(cg, &c->tile, c->epi, &r, acc, at->col0, at->col0, at->col1, first);
 }
 
 /* --- The kernel ------------------------------------------------------------------------------ */
@@ -197,7 +197,6 @@ static bool plan(CgModule *m, Conv *c)
 {
     const ScGraph *sub = c->f->sub;
     const ScType *x = sc_type_of(sub, c->node->in[0]), *y = sc_type_of(sub, c->node->first);
-    c->node->op->window(sub, c->node, &c->desc);
     if (!cg_type_ok(m, c->node->loc, x->dtype) || !cg_type_ok(m, c->node->loc, y->dtype) ||
         !cg_access(m, c->f, c->node->in[0], x->rank, x->dim, &c->x))
         return false;
@@ -213,15 +212,16 @@ static bool plan(CgModule *m, Conv *c)
     return true;
 }
 
-bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n)
+bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc)
 {
     Conv *c = sc_new(m->arena, Conv);
+    c->desc = desc->window;
     c->f = f;
     c->node = n;
-    if (!cg_filter_init(m, f, n, &c->filter))
+    if (!cg_filter_init(m, f, n, desc, &c->filter))
         return false;
     if (c->filter.depthwise)
-        return cg_emit_depthwise(m, f, n, &c->filter);
+        return cg_emit_depthwise(m, f, n, &c->desc, &c->filter);
     if (!plan(m, c))
         return false;
     cg_filter_pack(m, f, &c->tile, &c->filter);

@@ -50,10 +50,7 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
     cg_slide_window(cg, s, &spots.at, add_product, &sum);
     CgEpiRow epi = cg_epi_row(cg, s->epi, spots.at.idx, 1 + s->desc.n_spatial);
     LLVMValueRef x = cg_get(cg, vec, sum.acc);
-    if (s->desc.bias >= 0) {
-        CgVal y = cg_epi_operand(cg, s->epi, &epi, (uint32_t)s->desc.bias, i, w, mask);
-        x = LLVMBuildFAdd(cg->b, x, y.v, "");
-    }
+    x = cg_epi_add_bias(cg, s->epi, &epi, i, x, w, mask);
     cg_epi_store(cg, s->epi, &epi, i, x, w, mask);
     cg_spots_end(cg, &spots);
 }
@@ -80,12 +77,11 @@ static LLVMValueRef emit_body(CgModule *m, const Depthwise *d)
     return fn;
 }
 
-bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, CgFilter *filter)
+bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
+                       CgFilter *filter)
 {
     Depthwise *d = sc_new(m->arena, Depthwise);
-    ScWindow desc = {0};
-    n->op->window(f->sub, n, &desc);
-    if (!cg_slide_init(m, f, n, &desc, &d->s))
+    if (!cg_slide_init(m, f, n, desc, &d->s))
         return false;
     CgTile *t = &d->tile;
     t->el = cg_compute_type(m, sc_type_of(f->sub, n->first)->dtype);
@@ -99,7 +95,7 @@ bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, CgFilter *filter
     Cg cg;
     cg_begin_entry(&cg, m, f);
     const ScTerm *vectors = sc_term_cdiv(m->cx, d->s.channels, sc_term(m->cx, t->nr));
-    LLVMValueRef work = cg_term(&cg, d->s.out[desc.n_spatial - 1]);
+    LLVMValueRef work = cg_term(&cg, d->s.out[desc->n_spatial - 1]);
     work = cg_mul_int(&cg, work, cg_int(&cg, 2 * (int64_t)d->s.n_kernel + 8));
     cg_parallel(&cg, body, cg_term(&cg, sc_term_mul(m->cx, vectors, d->s.rows)),
                 cg_grain(&cg, work));

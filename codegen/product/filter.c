@@ -5,22 +5,21 @@
 
 #include <string.h>
 
-bool cg_filter_init(CgModule *m, CgFunc *f, const ScNode *n, CgFilter *ret)
+bool cg_filter_init(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc, CgFilter *ret)
 {
     const ScType *w = sc_type_of(f->sub, n->in[1]), *x = sc_type_of(f->sub, n->in[0]);
-    ScWindow d = {0};
-    n->op->window(f->sub, n, &d);
-    *ret = (CgFilter){.dtype = w->dtype, .group = sc_term(m->cx, d.group), .n_kernel = 1};
+    const ScWindow *d = &desc->window;
+    *ret = (CgFilter){.dtype = w->dtype, .group = sc_term(m->cx, desc->group), .n_kernel = 1};
     if (!cg_type_ok(m, n->loc, w->dtype) ||
         !cg_access(m, f, n->in[1], w->rank, w->dim, &ret->access))
         return false;
     memcpy(ret->dim, w->dim, w->rank * sizeof *w->dim);
-    for (uint32_t i = 0; i < d.n_spatial; i++)
-        ret->n_kernel *= d.kernel[i];
+    for (uint32_t i = 0; i < d->n_spatial; i++)
+        ret->n_kernel *= d->kernel[i];
     ret->in = w->dim[1];
     ret->out = sc_term_fdiv(m->cx, w->dim[0], ret->group);
-    ret->depthwise = d.group > 1 && sc_term_is(ret->in, 1) && sc_term_is(ret->out, 1) &&
-                     sc_term_is(x->dim[x->rank - 1], d.group);
+    ret->depthwise = desc->group > 1 && sc_term_is(ret->in, 1) && sc_term_is(ret->out, 1) &&
+                     sc_term_is(x->dim[x->rank - 1], desc->group);
     if (ret->depthwise) {
         ret->group = sc_term(m->cx, 1);
         ret->out = w->dim[0];

@@ -19,7 +19,7 @@ typedef struct CgFilter {
     CgTile tile;
 } CgFilter;
 /* Of conv node n, channels last. False after sc_fail. */
-bool cg_filter_init(CgModule *m, CgFunc *f, const ScNode *n, CgFilter *ret);
+bool cg_filter_init(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc, CgFilter *ret);
 /* Settles the panels for a tile, and packs a constant. */
 void cg_filter_pack(CgModule *m, CgFunc *f, const CgTile *t, CgFilter *filter);
 /* The panel of columns col0 .. col1 - 1 of matrix `matrix`, rows k0 .. k0 + n_k, as compute numbers
@@ -28,8 +28,8 @@ void cg_filter_pack(CgModule *m, CgFunc *f, const CgTile *t, CgFilter *filter);
 LLVMValueRef cg_filter_panel(Cg *cg, const CgFilter *filter, const CgAt *at, LLVMValueRef matrix,
                              LLVMValueRef dst);
 /* Convolutions, channels last: product of matrices; each channel by itself. */
-bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n);
-bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, CgFilter *filter);
-bool cg_emit_pool_last(CgModule *m, CgFunc *f, const ScNode *n);
+bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc);
+bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
+                       CgFilter *filter);
 
 #endif

@@ -53,6 +53,5 @@ void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     LLVMValueRef idx[SCRT_MAX_RANK + 1];
     row_index(cg, c, at->outer, row, idx);
     CgEpiRow r = cg_epi_row(cg, c->epi, idx, c->nb + c->has_m);
-    cg_finish_row(cg, &c->tile, c->epi, &r, c->desc.bias, acc, at->col0, at->col0, at->col1,
-                  cg_int(cg, 0));
+    cg_finish_row(cg, &c->tile, c->epi, &r, acc, at->col0, at->col0, at->col1, cg_int(cg, 0));
 }

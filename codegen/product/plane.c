@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* WINDOW: what a window sees as it slides over the spatial dims. The planes that conv.c and pool.c
- * read from, for any number of spatial dims, pads, strides, dilations and sizes. */
+/* CONV and POOL: what a window sees as it slides over the spatial dims. The planes that conv.c and
+ * pool.c read from, for any number of spatial dims, pads, strides, dilations and sizes. */
 #include "codegen/product/window_priv.h"
 
 #include <string.h>
@@ -53,14 +53,15 @@ static void plane_extents(CgModule *m, CgWindow *w)
         sc_term_add(cx, step, sc_term_add(cx, w->desc.pad_begin[w->ns - 1], w->extent[w->ns - 1]));
 }
 
-bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, CgWindow *ret)
+bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc, bool apart,
+                    CgWindow *ret)
 {
     memset(ret, 0, sizeof *ret);
     ret->f = f;
     ret->node = n;
-    n->op->window(f->sub, n, &ret->desc);
+    ret->desc = *desc;
     ret->ns = ret->desc.n_spatial;
-    ret->apart = ret->desc.mean && ret->desc.count_pad && ret->desc.hangs;
+    ret->apart = apart;
     const ScType *x = sc_type_of(f->sub, n->in[0]), *y = sc_type_of(f->sub, n->first);
     if (!cg_type_ok(m, n->loc, x->dtype) || !cg_type_ok(m, n->loc, y->dtype))
         return false;

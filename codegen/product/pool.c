@@ -11,6 +11,7 @@ enum { UNROLL = 16, WIDE = 4 }; /* positions emitted one by one; strides read as
 
 typedef struct Pool {
     CgWindow w;
+    ScPool desc;
     bool counted; /* the mean's divisor depends on the position */
 } Pool;
 
@@ -36,7 +37,7 @@ LLVMValueRef cg_pool_neutral(LLVMTypeRef el, ScMonoid monoid, bool is_signed)
 
 static LLVMValueRef neutral_of(const Pool *p)
 {
-    return cg_pool_neutral(p->w.tile.el, p->w.desc.monoid, is_signed(p));
+    return cg_pool_neutral(p->w.tile.el, p->desc.monoid, is_signed(p));
 }
 
 LLVMValueRef cg_pool_combine(Cg *cg, ScMonoid monoid, bool is_signed, LLVMValueRef acc,
@@ -126,7 +127,7 @@ static void position(Cg *cg, const Body *b, LLVMValueRef k, LLVMValueRef col, ui
     LLVMValueRef at =
         cg_add_int(cg, cg_add_int(cg, b->row, off), cg_mul_int(cg, col, cg_int(cg, stride)));
     LLVMValueRef x = strided(cg, t, cg_gep(cg, t->el, b->plane, at), stride, w);
-    cg_set(cg, acc, cg_pool_combine(cg, p->w.desc.monoid, is_signed(p), cg_get(cg, vec, acc), x));
+    cg_set(cg, acc, cg_pool_combine(cg, p->desc.monoid, is_signed(p), cg_get(cg, vec, acc), x));
     if (count) {
         x = strided(cg, t, cg_gep(cg, t->el, b->count, at), stride, w);
         cg_set(cg, count, LLVMBuildFAdd(cg->b, cg_get(cg, vec, count), x, ""));
@@ -149,7 +150,7 @@ static void pool_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueR
         cg_next(cg, &k);
     }
     LLVMValueRef x = cg_get(cg, vec, acc);
-    if (p->w.desc.mean) {
+    if (p->desc.mean) {
         LLVMValueRef n = count ? cg_get(cg, vec, count) : cg_fconst(vec, p->w.n_kernel);
         x = LLVMBuildFDiv(cg->b, x, n, "");
     }
@@ -187,7 +188,7 @@ static void count_plane(Cg *cg, const Body *b)
     for (uint32_t i = 0; i < w->ns; i++) {
         ScCtx *cx = cg->m->cx;
         const ScTerm *pads = sc_term_add(cx, w->desc.pad_begin[i], w->desc.pad_end[i]);
-        bool all = w->desc.count_pad;
+        bool all = b->p->desc.count_pad;
         first[i] = all ? sc_term(cx, 0) : w->desc.pad_begin[i];
         n[i] = all ? sc_term_min(cx, sc_term_add(cx, w->in[i], pads), w->extent[i]) : w->in[i];
     }
@@ -244,17 +245,19 @@ static const ScTerm *clocks(CgModule *m, const CgWindow *w)
     return n;
 }
 
-bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n)
+bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc)
 {
     Pool *p = sc_new(m->arena, Pool);
     CgWindow *w = &p->w;
-    if (!cg_window_init(m, f, n, w))
+    bool apart = desc->mean && desc->count_pad && desc->window.hangs;
+    p->desc = *desc;
+    if (!cg_window_init(m, f, n, &desc->window, apart, w))
         return false;
     ScrtDtype in = sc_type_of(f->sub, n->in[0])->dtype;
     cg_tile_init(m, in, NULL, NULL, NULL, false, &w->tile);
     int64_t stride = w->desc.stride[w->ns - 1];
     w->slack = sc_term(m->cx, (stride + 1) * w->tile.w);
-    p->counted = w->desc.mean && (w->desc.count_pad ? w->apart : padded(m, w));
+    p->counted = desc->mean && (desc->count_pad ? apart : padded(m, w));
     const ScTerm *planes = sc_term_scale(m->cx, plane_bytes(m, p), p->counted ? 2 : 1);
     f->scratch_thread = sc_term_add(m->cx, offsets_bytes(m, p), planes);
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The products, CONTRACT and WINDOW, and what they share: packed FP8 units, weight panels, the
- * register tile and the loop over tiles. Read decode.c, pack.c, tile.c, then contract.c and
- * window.c. */
+/* The products, CONTRACT and CONV, their neighbour POOL, and what they share: packed FP8 units,
+ * weight panels, the register tile and the loop over tiles. Read decode.c, pack.c, tile.c, then
+ * contract.c and window.c. */
 #ifndef SC_CODEGEN_PRODUCT_H
 #define SC_CODEGEN_PRODUCT_H
 
 #include "codegen/emit/emit.h"
 
-extern const CgClass cg_contract, cg_window;
+extern const CgClass cg_contract, cg_conv, cg_pool;
 
 /* --- Units: packed FP8 codes that one step decodes (decode.c) --------------------------------- */
 
@@ -148,11 +148,10 @@ void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body);
 /* One row of A into scratch: n elements at address of a, `stride` apart, then zeros. */
 void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef address,
                  const ScTerm *stride, LLVMValueRef n, LLVMValueRef dst);
-/* Sums from .. to - 1 of a row, which lie at acc[i - begin], plus the bias (an operand of the
- * anchor, or -1), through the epilogue into columns first + i of row `row`. */
-void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, int bias,
-                   LLVMValueRef acc, LLVMValueRef begin, LLVMValueRef from, LLVMValueRef to,
-                   LLVMValueRef first);
+/* Sums from .. to - 1 of a row, which lie at acc[i - begin], plus the bias, through the epilogue
+ * into columns first + i of row `row`. */
+void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
+                   LLVMValueRef begin, LLVMValueRef from, LLVMValueRef to, LLVMValueRef first);
 LLVMValueRef cg_threads(Cg *cg); /* i64: of the pool */
 /* A grain in items, so that a piece is worth waking a thread for; clocks: i64, of one item. */
 LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks);

@@ -265,7 +265,6 @@ typedef struct Finish {
     const CgTile *t;
     const CgEpi *epi;
     const CgEpiRow *row;
-    int bias;
     LLVMValueRef acc, begin, first;
 } Finish;
 
@@ -276,19 +275,14 @@ static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
     LLVMValueRef column = cg_add_int(cg, f->first, i);
     LLVMValueRef at = cg_gep(cg, el, f->acc, LLVMBuildSub(cg->b, i, f->begin, ""));
     LLVMValueRef x = load(cg, cg_vec(el, w), at, f->t->size);
-    if (f->bias >= 0) {
-        CgVal y = cg_epi_operand(cg, f->epi, f->row, (uint32_t)f->bias, column, w, mask);
-        x = LLVMGetTypeKind(el) == LLVMIntegerTypeKind ? LLVMBuildAdd(cg->b, x, y.v, "")
-                                                       : LLVMBuildFAdd(cg->b, x, y.v, "");
-    }
+    x = cg_epi_add_bias(cg, f->epi, f->row, column, x, w, mask);
     cg_epi_store(cg, f->epi, f->row, column, x, w, mask);
 }
 
-void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, int bias,
-                   LLVMValueRef acc, LLVMValueRef begin, LLVMValueRef from, LLVMValueRef to,
-                   LLVMValueRef first)
+void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
+                   LLVMValueRef begin, LLVMValueRef from, LLVMValueRef to, LLVMValueRef first)
 {
-    Finish f = {t, epi, row, bias, acc, begin, first};
+    Finish f = {t, epi, row, acc, begin, first};
     cg_lanes(cg, from, to, t->w, finish_lanes, &f);
 }
 

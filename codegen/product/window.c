@@ -1,24 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* WINDOW: a convolution or a pool, as its node says. */
+/* CONV and POOL: which of their loops, by where the channels lie. */
 #include "codegen/product/filter.h"
 #include "codegen/product/window_priv.h"
 
-static bool emit(CgModule *m, CgFunc *f)
+static ScConv conv_of(const CgFunc *f)
 {
     const ScNode *n = sc_leader(f->sub);
-    ScWindow d = {0};
-    n->op->window(f->sub, n, &d);
-    if (d.channels_last)
-        return d.is_conv ? cg_emit_conv_last(m, f, n) : cg_emit_pool_last(m, f, n);
-    return d.is_conv ? cg_emit_conv(m, f, n) : cg_emit_pool(m, f, n);
+    ScConv c;
+    n->op->conv(f->sub, n, &c);
+    return c;
 }
 
-static uint64_t trait(CgModule *m, const CgFunc *f)
+static bool emit_conv(CgModule *m, CgFunc *f)
 {
     const ScNode *n = sc_leader(f->sub);
-    ScWindow d = {0};
-    n->op->window(f->sub, n, &d);
-    return d.is_conv && d.channels_last ? cg_operand_facts(m, f, n->in[1]) : 0;
+    ScConv c = conv_of(f);
+    return c.window.channels_last ? cg_emit_conv_last(m, f, n, &c) : cg_emit_conv(m, f, n, &c);
 }
 
-const CgClass cg_window = {trait, emit};
+static uint64_t conv_trait(CgModule *m, const CgFunc *f)
+{
+    bool packed = conv_of(f).window.channels_last;
+    return packed ? cg_operand_facts(m, f, sc_leader(f->sub)->in[1]) : 0;
+}
+
+static bool emit_pool(CgModule *m, CgFunc *f)
+{
+    const ScNode *n = sc_leader(f->sub);
+    ScPool p;
+    n->op->pool(f->sub, n, &p);
+    return p.window.channels_last ? cg_emit_pool_last(m, f, n, &p) : cg_emit_pool(m, f, n, &p);
+}
+
+const CgClass cg_conv = {conv_trait, emit_conv};
+const CgClass cg_pool = {NULL, emit_pool};

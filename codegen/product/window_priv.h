@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A WINDOW kernel under construction: what conv.c and pool.c share (plane.c). */
+/* A CONV or POOL kernel under construction: what conv.c and pool.c share (plane.c). */
 #ifndef SC_CODEGEN_WINDOW_PRIV_H
 #define SC_CODEGEN_WINDOW_PRIV_H
 
@@ -29,7 +29,8 @@ typedef struct CgWindow {
 } CgWindow;
 
 /* Fills ret but for tile and slack; false after sc_fail. */
-bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, CgWindow *ret);
+bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc, bool apart,
+                    CgWindow *ret);
 /* Stores fill into count elements at dst (whole vectors: there must be room). */
 void cg_window_fill(Cg *cg, const CgWindow *w, LLVMValueRef dst, const ScTerm *count,
                     LLVMValueRef fill);
@@ -49,7 +50,8 @@ LLVMValueRef cg_pool_neutral(LLVMTypeRef el, ScMonoid monoid, bool is_signed);
 LLVMValueRef cg_pool_combine(Cg *cg, ScMonoid monoid, bool is_signed, LLVMValueRef acc,
                              LLVMValueRef x);
 
-bool cg_emit_conv(CgModule *m, CgFunc *f, const ScNode *n);
-bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n);
+bool cg_emit_conv(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc);
+bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc);
+bool cg_emit_pool_last(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc);
 
 #endif

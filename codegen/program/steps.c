@@ -236,7 +236,7 @@ static void need_extents(CgWriter *w, const ScGraph *g, const ScLoc *loc)
             need(w, SC_GUARD_AT_MOST, sc_term(w->m->cx, 0), t->dim[d], at, "an extent");
             need_broadcast(w, t->dim[d], at);
         }
-        if (n->first == v && n->op->lower.cls == SC_GATHER)
+        if (n->first == v && n->op->gather_axis)
             need_gather(w, g, n, at);
         if (n->first == v && n->op->lower.cls == SC_KERNEL)
             need_extents(w, n->sub[0], n->loc);

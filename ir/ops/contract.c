@@ -90,7 +90,8 @@ static bool infer_matmul(ScInfer *in)
 static void contract_matmul(const ScGraph *g, const ScNode *n, ScContract *ret)
 {
     (void)g;
-    *ret = (ScContract){.bias = n->n_in > BIAS && n->in[BIAS] != SC_ABSENT ? BIAS : -1};
+    (void)n;
+    *ret = (ScContract){0};
 }
 
 /* k independent products, and the addend where there is one. Weights that sum to 1 do not grow:
@@ -242,6 +243,7 @@ const ScOp sc_op_matmul = {
     .scale = "a, b, a+b -> a+b",
     .growth = grow_matmul,
     .quantizable = 1 << A | 1 << B,
+    .bias = BIAS,
     .lower = {SC_CONTRACT},
     .contract = contract_matmul,
     .eval = eval_matmul,
@@ -266,9 +268,9 @@ static bool infer_gemm(ScInfer *in)
 
 static void contract_gemm(const ScGraph *g, const ScNode *n, ScContract *ret)
 {
-    contract_matmul(g, n, ret);
-    ret->trans_a = sc_attr(n, TRANS_A)->i != 0;
-    ret->trans_b = sc_attr(n, TRANS_B)->i != 0;
+    (void)g;
+    *ret = (ScContract){.trans_a = sc_attr(n, TRANS_A)->i != 0,
+                        .trans_b = sc_attr(n, TRANS_B)->i != 0};
 }
 
 static void grow_gemm(const ScGrow *g)
@@ -324,6 +326,7 @@ const ScOp sc_op_gemm = {
     .scale = "a, b, a+b -> a+b",
     .growth = grow_gemm,
     .quantizable = 1 << A | 1 << B,
+    .bias = BIAS,
     .lower = {SC_CONTRACT},
     .contract = contract_gemm,
     .eval = eval_gemm,

@@ -153,7 +153,7 @@ const ScOp sc_op_cast = {
              .doc = "to f8e8m0: 0 nearest, 1 up, 2 down"},
         },
     .n_attr = 3,
-    .flags = SC_ANY_THROUGH | SC_PASSES_CONVEX,
+    .flags = SC_ANY_THROUGH | SC_PASSES_CONVEX | SC_CONVERTS,
     .infer = infer_cast,
     .scale = "a -> a",
     .growth = grow_cast,

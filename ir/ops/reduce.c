@@ -225,7 +225,7 @@ const ScOp sc_op_reduce_mean = {
     .in = "data: float",
     .out = "reduced: float",
     SC_REDUCE_ATTRS,
-    .flags = SC_SUMS,
+    .flags = SC_SUMS | SC_AVERAGES,
     .infer = sc_ops_infer_reduce,
     .scale = "a -> a",
     .top = sc_ops_top_first,

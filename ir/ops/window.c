@@ -124,8 +124,6 @@ static bool check_rank(const ScInfer *in)
 static void describe(ScCtx *cx, const Attrs *a, uint32_t n, ScWindow *ret)
 {
     ret->n_spatial = n;
-    ret->bias = -1;
-    ret->group = 1;
     ret->hangs = a->ceil;
     ret->channels_last = a->last;
     for (uint32_t d = 0; d < n; d++) {
@@ -253,16 +251,20 @@ static bool infer_conv(ScInfer *in)
     return spatial(in, &a, kernel, dim) && sc_ops_result(in, dtype, x->rank, dim);
 }
 
-static void window_conv(const ScGraph *g, const ScNode *n, ScWindow *ret)
+static void describe_conv(const ScGraph *g, const ScNode *n, ScConv *ret)
 {
     const ScType *w = sc_type_of(g, n->in[W]);
     Attrs a = conv_attrs(n->attr);
-    *ret = (ScWindow){.is_conv = true};
-    describe(g->cx, &a, w->rank - 2, ret);
-    ret->group = sc_attr(n, C_GROUP)->i;
-    ret->bias = n->n_in > BIAS && n->in[BIAS] != SC_ABSENT ? BIAS : -1;
+    *ret = (ScConv){.group = sc_attr(n, C_GROUP)->i};
+    describe(g->cx, &a, w->rank - 2, &ret->window);
     for (uint32_t d = 2; d < w->rank; d++)
-        sc_term_const(w->dim[d], &ret->kernel[d - 2]);
+        sc_term_const(w->dim[d], &ret->window.kernel[d - 2]);
+}
+
+static uint32_t channel_axis(const ScGraph *g, const ScNode *n)
+{
+    Attrs a = conv_attrs(n->attr);
+    return channel_dim(&a, sc_type_of(g, n->first)->rank);
 }
 
 static void grow_conv(const ScGrow *g)
@@ -388,8 +390,10 @@ const ScOp sc_op_conv = {
     .scale = "a, b, a+b -> a+b",
     .growth = grow_conv,
     .quantizable = 1 << X | 1 << W,
-    .lower = {SC_WINDOW},
-    .window = window_conv,
+    .bias = BIAS,
+    .bias_axis = channel_axis,
+    .lower = {SC_CONV},
+    .conv = describe_conv,
     .eval = eval_conv,
     .domain = {.make = make_conv},
 };
@@ -417,18 +421,18 @@ static bool infer_maxpool(ScInfer *in)
     return infer_pool(in);
 }
 
-static void window_maxpool(const ScGraph *g, const ScNode *n, ScWindow *ret)
+static void describe_maxpool(const ScGraph *g, const ScNode *n, ScPool *ret)
 {
     Attrs a = pool_attrs(n->attr);
-    *ret = (ScWindow){.monoid = SC_MAX};
-    describe(g->cx, &a, a.kernel->n, ret);
+    *ret = (ScPool){.monoid = SC_MAX};
+    describe(g->cx, &a, a.kernel->n, &ret->window);
 }
 
-static void window_avgpool(const ScGraph *g, const ScNode *n, ScWindow *ret)
+static void describe_avgpool(const ScGraph *g, const ScNode *n, ScPool *ret)
 {
     Attrs a = pool_attrs(n->attr);
-    *ret = (ScWindow){.monoid = SC_SUM, .mean = true, .count_pad = sc_attr(n, P_COUNT_PAD)->i != 0};
-    describe(g->cx, &a, a.kernel->n, ret);
+    *ret = (ScPool){.monoid = SC_SUM, .mean = true, .count_pad = sc_attr(n, P_COUNT_PAD)->i != 0};
+    describe(g->cx, &a, a.kernel->n, &ret->window);
 }
 
 static void grow_avgpool(const ScGrow *g)
@@ -532,8 +536,8 @@ const ScOp sc_op_maxpool = {
     .infer = infer_maxpool,
     .scale = "a -> a",
     .top = sc_ops_top_first,
-    .lower = {SC_WINDOW},
-    .window = window_maxpool,
+    .lower = {SC_POOL},
+    .pool = describe_maxpool,
     .eval = eval_maxpool,
     .domain = {.make = make_maxpool},
 };
@@ -555,13 +559,13 @@ const ScOp sc_op_avgpool = {
               .def = SC_INT(0),
               .doc = "pads count as zeros"}},
     .n_attr = 7,
-    .flags = SC_SUMS,
+    .flags = SC_SUMS | SC_AVERAGES,
     .infer = infer_pool,
     .scale = "a -> a",
     .top = sc_ops_top_first,
     .growth = grow_avgpool,
-    .lower = {SC_WINDOW},
-    .window = window_avgpool,
+    .lower = {SC_POOL},
+    .pool = describe_avgpool,
     .eval = eval_avgpool,
     .domain = {.make = make_avgpool},
 };

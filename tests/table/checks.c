@@ -35,6 +35,8 @@ static const char *check_parts(const ScOp *op, const ScSchema *s)
         return say("%s: takes or gives floats and has no scale signature", op->name);
     if (op->quantizable >> s->n_in)
         return say("%s: a quantizable operand does not exist", op->name);
+    if (op->bias && (op->bias >= s->n_in || !s->in[op->bias].optional))
+        return say("%s: its bias is no optional operand", op->name);
     return NULL;
 }
 
@@ -277,6 +279,40 @@ const char *check_scaled(const ScOp *op, uint64_t seed)
 
 /* --- Evaluation against expansion and lowering ----------------------------------------------- */
 
+/* Fills the operands with ones and looks at the results. */
+static const char *of_ones(const Case *c, const ScrtTensor *out)
+{
+    for (uint32_t k = 0; k < c->n->n_out; k++)
+        for (int64_t i = 0; i < scrt_count(&out[k]); i++) {
+            double x = scrt_load(out[k].dtype, out[k].data, (size_t)i);
+            if ((c->op->flags & SC_AVERAGES) && x > 1)
+                return say("%s: is no mean, it makes %g of ones", c->op->name, x);
+            if ((c->op->flags & SC_CONVERTS) && x != 1)
+                return say("%s: converts 1 to %g", c->op->name, x);
+        }
+    return NULL;
+}
+
+const char *check_flags(const ScOp *op, uint64_t seed)
+{
+    Case c;
+    ScrtTensor out[SC_MAX_OUT];
+    const char *why = case_make(&c, op, seed);
+    if (!why && op->flags & (SC_AVERAGES | SC_CONVERTS)) {
+        for (uint32_t k = 0; k < c.n->n_in; k++)
+            for (int64_t i = 0; c.in[k].data && i < scrt_count(&c.in[k]); i++)
+                scrt_store(c.in[k].dtype, c.in[k].data, (size_t)i, 1, false);
+        if (!case_run(&c, c.in, out))
+            why = say("%s: cannot be evaluated on ones: %s", op->name, sct_messages(c.cx));
+        else
+            why = of_ones(&c, out);
+        for (uint32_t k = 0; k < c.n->n_out; k++)
+            scrt_free(out[k].data);
+    }
+    case_free(&c);
+    return why;
+}
+
 const char *check_expansion(const ScOp *op, uint64_t seed)
 {
     Case c;
@@ -305,8 +341,9 @@ const char *check_lowering(const ScOp *op, uint64_t seed)
 {
     static const char *(*const by_class[])(Case *) = {
         [SC_MAP] = lower_map,       [SC_REDUCE] = lower_reduce, [SC_CONTRACT] = lower_contract,
-        [SC_VIEW] = lower_view,     [SC_WINDOW] = lower_window, [SC_CONCAT] = lower_concat,
-        [SC_GATHER] = lower_gather, [SC_SCAN] = lower_scan,     [SC_SOURCE] = NULL,
+        [SC_VIEW] = lower_view,     [SC_CONV] = lower_conv,     [SC_POOL] = lower_pool,
+        [SC_CONCAT] = lower_concat, [SC_GATHER] = lower_gather, [SC_SCAN] = lower_scan,
+        [SC_SOURCE] = NULL,
     };
     Case c;
     const char *why = case_make(&c, op, seed);

@@ -223,13 +223,19 @@ static int64_t batch(const Matrix *m, uint32_t n_batch, const int64_t *idx)
     return broadcast(&leading, n_batch, idx) * m->k * m->other;
 }
 
+/* The row's bias, or NULL. */
+static const ScrtTensor *bias_of(const Case *c)
+{
+    uint32_t i = c->op->bias;
+    return i > 0 && i < c->n->n_in && c->in[i].data ? &c->in[i] : NULL;
+}
+
 const char *lower_contract(Case *c)
 {
     ScContract d = {0};
     c->op->contract(c->g, c->n, &d);
     Matrix a = matrix(&c->in[0], !d.trans_a), b = matrix(&c->in[1], d.trans_b);
-    const ScrtTensor *bias =
-        d.bias >= 0 && (uint32_t)d.bias < c->n->n_in && c->in[d.bias].data ? &c->in[d.bias] : NULL;
+    const ScrtTensor *bias = bias_of(c);
     ScrtTensor got = result_like(&c->out[0]);
     uint32_t has_m = a.t->rank > 1, has_n = b.t->rank > 1, n_batch = got.rank - has_m - has_n;
     int64_t idx[RANK] = {0}, n = scrt_count(&got);
@@ -247,7 +253,7 @@ const char *lower_contract(Case *c)
     return judge(c, &got, 0);
 }
 
-/* --- WINDOW ---------------------------------------------------------------------------------- */
+/* --- CONV and POOL --------------------------------------------------------------------------- */
 
 /* The place in x's spatial extents that tap k of the window at out looks at; -1 in its pads, -2
  * beyond them. */
@@ -303,42 +309,54 @@ static double conv_plane(const ScWindow *w, const Plane *x, const ScrtTensor *we
     return sum;
 }
 
-static double pool_plane(const ScWindow *w, const Plane *x, const int64_t *out)
+static double pool_plane(const ScPool *p, const Plane *x, const int64_t *out)
 {
+    const ScWindow *w = &p->window;
     int64_t k[RANK] = {0}, taps = product(w->n_spatial, w->kernel), used = 0;
-    double acc = start_of(w->monoid);
+    double acc = start_of(p->monoid);
     for (int64_t i = 0; i < taps; i++, next(w->n_spatial, w->kernel, k)) {
         int64_t at = look(w, x->extent, out, k);
-        used += at >= 0 || (w->count_pad && at == -1);
+        used += at >= 0 || (p->count_pad && at == -1);
         if (at >= 0)
-            acc = combine(w->monoid, acc, load(x->x, x->first + at * x->step));
+            acc = combine(p->monoid, acc, load(x->x, x->first + at * x->step));
     }
-    return !w->mean ? acc : used ? acc / (double)used : 0;
+    return !p->mean ? acc : used ? acc / (double)used : 0;
 }
 
-const char *lower_window(Case *c)
+const char *lower_conv(Case *c)
 {
-    ScWindow w = {0};
-    c->op->window(c->g, c->n, &w);
-    const ScrtTensor *x = &c->in[0];
+    ScConv d = {0};
+    c->op->conv(c->g, c->n, &d);
+    const ScWindow *w = &d.window;
+    const ScrtTensor *x = &c->in[0], *bias = bias_of(c);
     ScrtTensor got = result_like(&c->out[0]);
-    uint32_t ch = w.channels_last ? got.rank - 1 : 1, sp = w.channels_last ? 1 : 2;
-    int64_t idx[RANK] = {0}, n = scrt_count(&got), taps = product(w.n_spatial, w.kernel);
+    uint32_t ch = w->channels_last ? got.rank - 1 : 1, sp = w->channels_last ? 1 : 2;
+    int64_t idx[RANK] = {0}, n = scrt_count(&got), taps = product(w->n_spatial, w->kernel);
     for (int64_t i = 0; i < n; i++, next(got.rank, got.dims, idx)) {
-        Plane p = plane_of(&w, x, idx[0], idx[ch]);
-        if (!w.is_conv) {
-            store(c, &got, i, pool_plane(&w, &p, idx + sp));
-            continue;
-        }
-        int64_t each = p.channels / w.group, group = idx[ch] / (got.dims[ch] / w.group);
+        Plane p = plane_of(w, x, idx[0], idx[ch]);
+        int64_t each = p.channels / d.group, group = idx[ch] / (got.dims[ch] / d.group);
         double sum = 0;
         for (int64_t k = 0; k < each; k++) {
-            p = plane_of(&w, x, idx[0], group * each + k);
-            sum = conv_plane(&w, &p, &c->in[1], (idx[ch] * each + k) * taps, idx + sp, sum);
+            p = plane_of(w, x, idx[0], group * each + k);
+            sum = conv_plane(w, &p, &c->in[1], (idx[ch] * each + k) * taps, idx + sp, sum);
         }
-        if (w.bias >= 0 && (uint32_t)w.bias < c->n->n_in && c->in[w.bias].data)
-            sum += load(&c->in[w.bias], idx[ch]);
+        sum += bias ? load(bias, idx[c->op->bias_axis(c->g, c->n)]) : 0;
         store(c, &got, i, sum);
+    }
+    return judge(c, &got, 0);
+}
+
+const char *lower_pool(Case *c)
+{
+    ScPool d = {0};
+    c->op->pool(c->g, c->n, &d);
+    const ScWindow *w = &d.window;
+    ScrtTensor got = result_like(&c->out[0]);
+    uint32_t ch = w->channels_last ? got.rank - 1 : 1, sp = w->channels_last ? 1 : 2;
+    int64_t idx[RANK] = {0}, n = scrt_count(&got);
+    for (int64_t i = 0; i < n; i++, next(got.rank, got.dims, idx)) {
+        Plane p = plane_of(w, &c->in[0], idx[0], idx[ch]);
+        store(c, &got, i, pool_plane(&d, &p, idx + sp));
     }
     return judge(c, &got, 0);
 }

@@ -14,6 +14,7 @@ static const struct {
     {"schema", check_schema},       {"inference", check_inference}, {"text", check_text},
     {"signature", check_signature}, {"scaled", check_scaled},       {"bound", check_bound},
     {"expansion", check_expansion}, {"lowering", check_lowering},   {"symbols", check_symbols},
+    {"flags", check_flags},
 };
 
 static bool computes(const ScOp *op)
@@ -111,24 +112,18 @@ static void product_of_all(const ScGraph *g, const ScNode *n, ScReduce *ret)
     ret->monoid = SC_PROD;
 }
 
-static void without_bias(const ScGraph *g, const ScNode *n, ScContract *ret)
+static void shifted(const ScGraph *g, const ScNode *n, ScConv *ret)
 {
-    sc_op_gemm.contract(g, n, ret);
-    ret->bias = -1;
+    sc_op_conv.conv(g, n, ret);
+    for (uint32_t d = 0; d < ret->window.n_spatial; d++)
+        ret->window.pad_begin[d] = sc_term_addc(g->cx, ret->window.pad_begin[d], 1);
 }
 
-static void shifted(const ScGraph *g, const ScNode *n, ScWindow *ret)
+static void without_ends(const ScGraph *g, const ScNode *n, ScPool *ret)
 {
-    sc_op_conv.window(g, n, ret);
-    for (uint32_t d = 0; d < ret->n_spatial; d++)
-        ret->pad_begin[d] = sc_term_addc(g->cx, ret->pad_begin[d], 1);
-}
-
-static void without_ends(const ScGraph *g, const ScNode *n, ScWindow *ret)
-{
-    sc_op_avgpool.window(g, n, ret);
-    for (uint32_t d = 0; d < ret->n_spatial; d++)
-        ret->pad_end[d] = sc_term(g->cx, 0);
+    sc_op_avgpool.pool(g, n, ret);
+    for (uint32_t d = 0; d < ret->window.n_spatial; d++)
+        ret->window.pad_end[d] = sc_term(g->cx, 0);
 }
 
 static bool view_untransposed(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io)
@@ -206,9 +201,13 @@ PLANT(softmax_expand, op->expand = expand_without_sum)
 PLANT(gelu_expand, op->expand = expand_other_sign)
 PLANT(relu_body, op->lower.body = body_abs)
 PLANT(sum_monoid, op->reduce = product_of_all)
-PLANT(gemm_bias, op->contract = without_bias)
-PLANT(conv_pads, op->window = shifted)
-PLANT(pool_ends, op->window = without_ends)
+PLANT(gemm_bias, op->bias = 0)
+PLANT(conv_bias, op->bias_axis = first_axis)
+PLANT(no_operand_bias, op->bias = 1)
+PLANT(sum_averages, op->flags |= SC_AVERAGES)
+PLANT(neg_converts, op->flags |= SC_CONVERTS)
+PLANT(conv_pads, op->conv = shifted)
+PLANT(pool_ends, op->pool = without_ends)
 PLANT(transpose_view, op->view = view_untransposed)
 PLANT(concat_first, op->concat_axis = first_axis)
 PLANT(gather_first, op->gather_axis = first_axis)
@@ -238,6 +237,10 @@ START_TEST(planted_faults)
         {&sc_op_relu, relu_body, check_lowering, "relu: its body gives "},
         {&sc_op_reduce_sum, sum_monoid, check_lowering, "reduce_sum: its lowering gives "},
         {&sc_op_gemm, gemm_bias, check_lowering, "gemm: its lowering gives "},
+        {&sc_op_conv, conv_bias, check_lowering, "conv: its lowering gives "},
+        {&sc_op_relu, no_operand_bias, check_schema, "relu: its bias is no optional operand"},
+        {&sc_op_reduce_sum, sum_averages, check_flags, "reduce_sum: is no mean"},
+        {&sc_op_neg, neg_converts, check_flags, "neg: converts 1 to "},
         {&sc_op_conv, conv_pads, check_lowering, "conv: its lowering gives "},
         {&sc_op_avgpool, pool_ends, check_lowering, "avgpool: its lowering gives "},
         {&sc_op_transpose, transpose_view, check_lowering, "transpose: its "},

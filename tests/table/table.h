@@ -45,6 +45,7 @@ Check check_signature; /* its law, bit for bit */
 Check check_scaled;    /* with symbolic exponents by the signature, the verifier agrees */
 Check check_symbols;   /* with symbols for its extents it is guarded or right */
 Check check_bound;     /* no result lies above its bound */
+Check check_flags;     /* what a mean and a conversion make of ones */
 Check check_expansion; /* evaluation and expansion agree */
 Check check_lowering;  /* evaluation and lowering agree */
 
@@ -55,7 +56,8 @@ bool draws_symbols(const ScOp *op, uint64_t seed);
 const char *lower_map(Case *c);
 const char *lower_reduce(Case *c);
 const char *lower_contract(Case *c);
-const char *lower_window(Case *c);
+const char *lower_conv(Case *c);
+const char *lower_pool(Case *c);
 const char *lower_view(Case *c);
 const char *lower_concat(Case *c);
 const char *lower_gather(Case *c);

@@ -15,13 +15,13 @@ graph @g [scaled, quantized] (%x: f32[1,1,8,8]) -> (%y) {
 ; --- rebalance and cast go before the views, into the pool's kernel
 graph @g(%x: f32[1,1,8,8]) -> (%y) {
   %w = const @w : f32[2,1,3,3]
-  %4 = kernel %x, %w {class = window} : f32[1,2,6,6] from "Conv", "Relu"
-    graph @window [scaled, quantized] (%2: f32[1,1,8,8], %3: f32[2,1,3,3]) -> (%5 as y0) {
+  %4 = kernel %x, %w {class = conv} : f32[1,2,6,6] from "Conv", "Relu"
+    graph @conv [scaled, quantized] (%2: f32[1,1,8,8], %3: f32[2,1,3,3]) -> (%5 as y0) {
       %4 = conv %2, %3 {strides = [1,1], pads = [0,0,0,0], dilations = [1,1]} : f32[1,2,6,6]
       %5 = relu %4 : f32[1,2,6,6]
     }
-  %5 = kernel %4 {class = window} : f8e4m3fn[1,2,3,3] * 2^1 from "MaxPool"
-    graph @window(%2: f32[1,2,6,6]) -> (%5 as y0) {
+  %5 = kernel %4 {class = pool} : f8e4m3fn[1,2,3,3] * 2^1 from "MaxPool"
+    graph @pool(%2: f32[1,2,6,6]) -> (%5 as y0) {
       %3 = maxpool %2 {kernel_shape = [2,2], strides = [2,2], pads = [0,0,0,0], dilations = [1,1]} : f32[1,2,3,3]
       %4 = rebalance %3, 1 : f32[1,2,3,3] * 2^1
       %5 = cast %4 : f8e4m3fn[1,2,3,3] * 2^1
