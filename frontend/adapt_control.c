@@ -4,6 +4,7 @@
  * place, in a scope of their own: what they capture are the values around them. The others stay
  * nested, in nodes of row `if` and `loop`. */
 #include "frontend/control_priv.h"
+#include "frontend/sequence.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,7 @@ static void see_symbol(void *arg, const char *sym)
     *first = *first ? *first : sym;
 }
 
-static bool undecided(const ImNode *n, const char *what, const ScTerm *by)
+bool im_undecided(const ImNode *n, const char *what, const ScTerm *by)
 {
     const char *sym = NULL;
     sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "%s", what);
@@ -108,54 +109,6 @@ ScVal im_one(const ImNode *n, ScVal v)
     return sc_built(&n->im->b, v)->type->rank ? im_reshape(n, v, 0, NULL) : v;
 }
 
-static ScGraph *build_branch(const ImNode *n, const Onnxpb__Graph *g, const ImCaptures *c)
-{
-    ImNested x;
-    im_nested_begin(n, &x, g->name);
-    ScVal *out = sc_array(sc_ctx_arena(n->im->cx), ScVal, n->n_out + 1);
-    bool ok = im_nested_captures(n, &x, c) && im_body(n, g, NULL, n->n_out, out);
-    for (uint32_t i = 0; ok && i < n->n_out; i++)
-        sc_output(&n->im->b, g->output[i]->name, out[i]);
-    return im_nested_end(n, &x, ok);
-}
-
-static bool undecided_rank(const ImNode *n, const ScTerm *by)
-{
-    return undecided(n, "the rank of a result follows from a condition that is not known", by);
-}
-
-static bool unlike_ranks(const ScGraph *a, const ScGraph *b)
-{
-    bool unlike = false;
-    for (uint32_t i = 0; i < a->n_out; i++)
-        unlike = unlike || sc_type_of(a, a->out[i])->rank != sc_type_of(b, b->out[i])->rank;
-    return unlike;
-}
-
-static bool both_branches(const ImNode *n, const Onnxpb__Graph *const branch[2], const ScTerm *by,
-                          ScVal *ret_out)
-{
-    ImCaptures c;
-    im_captures(n, 2, branch, &c);
-    ScVal *in = sc_array(sc_ctx_arena(n->im->cx), ScVal, c.n + 1);
-    uint32_t n_in = 1 + im_capture_operands(&c, in + 1);
-    ScGraph *sub[] = {build_branch(n, branch[0], &c), NULL};
-    if (sub[0])
-        sub[1] = build_branch(n, branch[1], &c);
-    im_captures_free(&c);
-    if (!sub[1]) {
-        sc_graph_free(sub[0]);
-        return false;
-    }
-    if (unlike_ranks(sub[0], sub[1])) {
-        sc_graph_free(sub[0]);
-        sc_graph_free(sub[1]);
-        return undecided_rank(n, by);
-    }
-    in[0] = im_one(n, im_in(n, 0));
-    return im_control(n, &sc_op_if, 0, sub, n_in, in, n->n_out, ret_out);
-}
-
 static bool if_node(const ImNode *n, ScVal *ret_out)
 {
     const Onnxpb__Graph *branch[2] = {im_graph_attr(n, "then_branch"),
@@ -179,9 +132,7 @@ static bool if_node(const ImNode *n, ScVal *ret_out)
         return im_require(n, need, by, sc_term(n->im->cx, 0), "what the condition compares") &&
                im_body(n, fits, NULL, n->n_out, ret_out);
     }
-    if (unlike)
-        return undecided_rank(n, by);
-    return both_branches(n, branch, by, ret_out);
+    return unlike ? im_undecided_rank(n, by) : im_both_branches(n, branch, by, ret_out);
 }
 
 /* --- Turns ----------------------------------------------------------------------------------- */
@@ -260,7 +211,8 @@ static bool run_turns(const ImNode *n, Turns *t, int64_t trips)
         in[0] = sc_const_scalar(b, SCRT_I64, t->n_turn);
         in[1] = sc_const_scalar(b, SCRT_BOOL, 1);
         memcpy(in + 2, t->carried, t->n_carried * sizeof *in);
-        ok = im_body(n, t->body, in, 1 + t->n_carried + t->n_scan, t->out);
+        ok = im_body(n, t->body, in, 1 + t->n_carried + t->n_scan, t->out) &&
+             im_tensors(n, t->n_scan, t->out + 1 + t->n_carried);
         if (ok)
             turn_over(t, t->out + 1);
     }
@@ -373,7 +325,8 @@ static bool scan_turn(const ImNode *n, Turns *t, ScVal *in, int64_t length)
             return false;
         in[i] = part_of(n, im_in(n, i), a, down ? length - 1 - t->n_turn : t->n_turn);
     }
-    if (!im_body(n, t->body, in, t->n_carried + t->n_scan, t->out))
+    if (!im_body(n, t->body, in, t->n_carried + t->n_scan, t->out) ||
+        !im_tensors(n, t->n_carried + t->n_scan, t->out))
         return false;
     turn_over(t, t->out);
     return true;
@@ -465,8 +418,8 @@ static bool scan(const ImNode *n, ScVal *ret_out)
 }
 
 const ImAdapter im_control_adapters[] = {
-    {"", "If", 1, 0, if_node, IM_MAX_PORTS},
-    {"", "Loop", 1, 0, loop, IM_MAX_PORTS},
-    {"", "Scan", 9, 0, scan, IM_MAX_PORTS},
-    {NULL, NULL, 0, 0, NULL, 0},
+    {"", "If", 1, 0, if_node, IM_MAX_PORTS, 0},
+    {"", "Loop", 1, 0, loop, IM_MAX_PORTS, ~3u},
+    {"", "Scan", 9, 0, scan, IM_MAX_PORTS, 0},
+    {NULL, NULL, 0, 0, NULL, 0, 0},
 };

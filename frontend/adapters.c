@@ -10,7 +10,7 @@ static const ImAdapter *const family[] = {
     im_resize_adapters,     im_attention_adapters, im_einsum_adapters,  im_grid_adapters,
     im_gate_adapters,       im_pick_adapters,      im_scatter_adapters, im_control_adapters,
     im_transposed_adapters, im_recurrent_adapters, im_fused_adapters,   im_fourier_adapters,
-    im_unpool_adapters,     im_heads_adapters,     im_select_adapters,
+    im_unpool_adapters,     im_heads_adapters,     im_select_adapters,  im_sequence_adapters,
 };
 
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset)

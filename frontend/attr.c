@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Readers of a node's attributes and of integer operands whose values are known at import. */
-#include "frontend/frontend_priv.h"
+#include "frontend/sequence.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +75,8 @@ bool im_only_attrs(const ImNode *n, const char *const *known)
 
 const ScType *im_type(const ImNode *n, uint32_t i)
 {
-    return sc_built(&n->im->b, im_in(n, i))->type;
+    ScVal v = im_in(n, i);
+    return sc_built(&n->im->b, im_is_seq(v) ? SC_ABSENT : v)->type;
 }
 
 /* Integers that inference does not follow: through floats, comparisons, choices. */
@@ -152,9 +153,9 @@ ScVal im_bind(const ImNode *n, ScVal v)
 /* A step computes what the term says, and a symbol is bound to it. */
 ScVal im_short_dims(const ImNode *n, ScVal v)
 {
-    const ScType *t = sc_built(&n->im->b, v)->type;
     const ScTerm *dim[SCRT_MAX_RANK];
-    if (v < SC_FIRST || t->kind != SC_TYPE_TENSOR)
+    const ScType *t = v < SC_FIRST || im_is_seq(v) ? NULL : sc_built(&n->im->b, v)->type;
+    if (!t || t->kind != SC_TYPE_TENSOR)
         return v;
     im_dims(t, dim);
     for (uint32_t d = 0; d < t->rank; d++) {

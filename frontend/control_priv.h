@@ -12,10 +12,19 @@ ScVal im_one(const ImNode *n, ScVal v);                                /* that, 
 /* What is known of a condition; *ret_by: what it depends on, where it compares two integers. */
 ScDecision im_condition(const ImNode *n, ScVal v, const ScTerm **ret_by);
 
+/* False after SC_E_DYNAMIC, with the --dim that decides what `by` depends on (NULL: nothing does).
+ */
+bool im_undecided(const ImNode *n, const char *what, const ScTerm *by);
+bool im_undecided_rank(const ImNode *n, const ScTerm *by);
+/* An If that the run decides, as row `if`: branch.c. */
+bool im_both_branches(const ImNode *n, const Onnxpb__Graph *const branch[2], const ScTerm *by,
+                      ScVal *ret_out);
+
 /* A Loop whose body is built. */
 typedef struct ImLoop {
     const Onnxpb__Graph *body;
     uint32_t n_carried;
+    struct ImCarried *carried; /* [n_carried] loops.c */
     ImCaptures captures;
     ScGraph *g;
     const ScTerm *on; /* what the body leaves of the condition, where that is known; else NULL */

@@ -16,6 +16,7 @@
                                * those of the graph itself */
 #define IM_MAX_PORTS   10000u /* inputs without an initializer, outputs */
 #define IM_MAX_DOMAINS 1000u  /* operator sets that a model imports */
+#define IM_SEQ_FIRST   0x80000000u /* values from here on are handles: see sequence.h */
 #define IM_LARGE       (64u << 10) /* fields of so many bytes are unpacked into the session */
 #define IM_MAX_OPSET   28          /* the newest version of ai.onnx whose meaning is known here */
 #define IM_MAX_IR      14          /* the newest file format */
@@ -67,6 +68,8 @@ typedef struct Import {
     uint32_t n_unrolled; /* nodes of loops that were written out */
     uint32_t n_own;      /* extents of carried values that are bound anew each turn */
     uint32_t n_nested;   /* nodes of nested graphs, each time that one was walked */
+    struct ImSeq **seq;  /* [n_seq] the sequences that handles stand for */
+    uint32_t n_seq, cap_seq;
 } Import;
 
 static inline ScDataDirs im_dirs(const Import *im)
@@ -74,6 +77,11 @@ static inline ScDataDirs im_dirs(const Import *im)
     return im->opt ? im->opt->dirs : (ScDataDirs){0};
 }
 
+/* A value, or a handle, under its ONNX name; false after sc_fail where the name is taken. */
+bool im_define(Import *im, const ScLoc *loc, const char *name, ScVal v);
+/* ports.c: the model's inputs that have no initializer; its outputs. */
+bool im_inputs(Import *im);
+bool im_outputs(Import *im);
 const char *im_domain(const char *domain); /* "" for ai.onnx */
 /* The version of a node's domain: its function's, or that which the model imports, the newest known
  * for a newer one; 0: none. */
@@ -112,6 +120,7 @@ typedef struct ImAdapter {
     int since, until; /* opsets, until 0: to the newest */
     bool (*build)(const ImNode *n, ScVal *ret_out);
     uint32_t max_out; /* results it can answer; more are refused */
+    uint32_t seqs;    /* bit i: operand i may be a sequence; bit 31: and those behind it */
 } ImAdapter;
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset);
 const ImAdapter *im_adapter_at(uint32_t i); /* all of them; NULL past the last */
@@ -139,6 +148,7 @@ extern const ImAdapter im_fused_adapters[];
 extern const ImAdapter im_fourier_adapters[];
 extern const ImAdapter im_unpool_adapters[];
 extern const ImAdapter im_heads_adapters[];
+extern const ImAdapter im_sequence_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
  * beside these. */
 #define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"
@@ -169,10 +179,10 @@ bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t 
 /* --- Graphs that stay nested: nested.c ------------------------------------------------------- */
 
 /* What graphs read from around them: constants, which each has for itself, and the others, which
- * become operands and inputs. */
+ * become operands and inputs. A sequence is followed by its elements, which have no names. */
 typedef struct ImCaptures {
     struct ImCapture {
-        const char *name;   /* ONNX value name */
+        const char *name;   /* ONNX value name, or NULL */
         ScVal v;            /* around */
         const ScBlob *blob; /* of a constant, of this type; else NULL */
         const ScType *type;
@@ -220,13 +230,17 @@ static inline bool im_has(const ImNode *n, uint32_t i)
 {
     return im_in(n, i) != SC_ABSENT;
 }
-const ScType *im_type(const ImNode *n,
-                      uint32_t i); /* of operand i; poison and absent have types too */
+const ScType *
+im_type(const ImNode *n,
+        uint32_t i); /* of operand i; poison and absent have types too, a sequence is absent */
 /* After an error about operand i, of which something must be known and is not: says which --dim
  * would tell more of it, if one does. */
 void im_advise(const ImNode *n, uint32_t i);
 /* False where the model or the import calls a symbol so; else it is taken from now on. */
 bool im_name_symbol(Import *im, const char *name);
+/* Whether the extents of t mean something outside of what a loop's turn computes: they are numbers,
+ * or of inputs of the model. */
+bool im_outlives(const ImNode *n, const ScType *t);
 /* A symbol that nothing else is called by: base and i, and what it takes. */
 const ScTerm *im_fresh_symbol(Import *im, const char *base, uint32_t i);
 /* An integer value whose elements symbols of its own are bound to; SC_ABSENT where their number is

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The walk over a ModelProto: opsets, inputs, initializers, nodes, outputs. What a node becomes is
  * said by an adapter (adapt.c) or, where ONNX and the row agree, by the row itself. */
-#include "frontend/frontend_priv.h"
+#include "frontend/sequence.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +9,13 @@
 
 /* --- Names ------------------------------------------------------------------------------------ */
 
-static bool define(Import *im, const ScLoc *loc, const char *name, ScVal v)
+bool im_define(Import *im, const ScLoc *loc, const char *name, ScVal v)
 {
     const char *s = sc_intern(im->cx, name);
     if (!im_names_define(im->names, s, v))
         return sc_fail(im->cx, loc, SC_E_NAME, "\"%s\" is defined twice", s);
-    sc_set_name(&im->b, v, s);
+    if (!im_is_seq(v))
+        sc_set_name(&im->b, v, s);
     return true;
 }
 
@@ -111,155 +112,7 @@ static const ScLoc *node_loc(Import *im, const Onnxpb__Node *n, size_t index)
     return sc_loc(im->cx, im->file, 0, SC_FORWARD, 1, &o);
 }
 
-/* --- Inputs and initializers ------------------------------------------------------------------ */
-
-static const char *given_name(const Onnxpb__Dim *d)
-{
-    return (d->has_dim_value && d->dim_value >= 0) || !d->dim_param || !*d->dim_param
-               ? NULL
-               : d->dim_param;
-}
-
-bool im_name_symbol(Import *im, const char *name)
-{
-    return im_names_define(im->dims, name, 1);
-}
-
-static void collect_dims(Import *im, size_t n, Onnxpb__ValueInfo *const *info)
-{
-    for (size_t i = 0; i < n; i++) {
-        const Onnxpb__TensorType *t = info[i]->type ? info[i]->type->tensor_type : NULL;
-        for (size_t d = 0; t && t->shape && d < t->shape->n_dim; d++)
-            if (given_name(t->shape->dim[d]))
-                im_names_define(im->dims, sc_intern(im->cx, given_name(t->shape->dim[d])), 1);
-    }
-}
-
-/* What the model declares of values: names of dimensions, and where each value is described. */
-static void collect_infos(Import *im)
-{
-    const Onnxpb__Graph *g = im->model->graph;
-    collect_dims(im, g->n_input, g->input);
-    collect_dims(im, g->n_output, g->output);
-    collect_dims(im, g->n_value_info, g->value_info);
-    for (size_t i = 0; i < g->n_output + g->n_value_info; i++) {
-        const Onnxpb__ValueInfo *v =
-            i < g->n_output ? g->output[i] : g->value_info[i - g->n_output];
-        im_names_define(im->infos, sc_intern(im->cx, text(v->name)), (ScVal)i + 1);
-    }
-}
-
-int im_rank_of(const Onnxpb__ValueInfo *v)
-{
-    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
-    return t && t->shape && t->shape->n_dim <= SCRT_MAX_RANK ? (int)t->shape->n_dim : -1;
-}
-
-int im_declared_rank(const ImNode *n, uint32_t i)
-{
-    const Onnxpb__Graph *g = n->im->model->graph;
-    ScVal at;
-    if (!im_names_get(n->im->infos, sc_intern(n->im->cx, n->pb->output[i]), &at))
-        return -1;
-    return im_rank_of(at <= g->n_output ? g->output[at - 1] : g->value_info[at - 1 - g->n_output]);
-}
-
-/* The symbol of a dimension, NULL where it has a size; one without a name gets a symbol of its own,
- * which no dimension is called in the model. */
-static const char *dim_symbol(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
-{
-    if (d->has_dim_value)
-        return NULL;
-    if (given_name(d))
-        return sc_intern(im->cx, given_name(d));
-    ScStr name = {0};
-    ScVal taken;
-    sc_str_addf(&name, "%s_%zu", input, axis);
-    const char *ret = sc_intern(im->cx, sc_str_get(&name));
-    while (im_names_get(im->dims, ret, &taken)) {
-        sc_str_add(&name, "_");
-        ret = sc_intern(im->cx, sc_str_get(&name));
-    }
-    sc_str_free(&name);
-    return ret;
-}
-
-static const ScTerm *dim_term(Import *im, const char *input, size_t axis, const Onnxpb__Dim *d)
-{
-    const char *name = dim_symbol(im, input, axis, d);
-    if (!name)
-        return sc_term(im->cx, d->dim_value);
-    const ScTerm *t = sc_term_sym(im->cx, name);
-    for (uint32_t i = 0; im->opt && i < im->opt->n_dim; i++)
-        if (!strcmp(im->opt->dim_name[i], name))
-            t = sc_term(im->cx, im->opt->dim_value[i]);
-    return t;
-}
-
-/* Whether an input has the symbol; where none has, *known lists those that there are. */
-static bool has_symbol(Import *im, const char *wanted, ScStr *known)
-{
-    const Onnxpb__Graph *g = im->model->graph;
-    for (size_t i = 0; i < g->n_input; i++) {
-        const Onnxpb__ValueInfo *v = g->input[i];
-        const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
-        for (size_t d = 0; t && t->shape && d < t->shape->n_dim; d++) {
-            const char *name = dim_symbol(im, text(v->name), d, t->shape->dim[d]);
-            if (name && !strcmp(name, wanted))
-                return true;
-            if (name && known->n < 400)
-                sc_str_addf(known, "%s\"%s\"", known->n ? ", " : "", name);
-        }
-    }
-    return false;
-}
-
-/* A --dim that names no dimension is a slip of the pen that would go unseen. */
-static bool check_dims(Import *im)
-{
-    bool ok = true;
-    for (uint32_t i = 0; im->opt && i < im->opt->n_dim; i++) {
-        ScStr known = {0};
-        if (!has_symbol(im, im->opt->dim_name[i], &known))
-            ok = sc_fail(im->cx, NULL, SC_E_INPUT, "no dimension is named \"%s\"; there %s%s",
-                         im->opt->dim_name[i], known.n ? "is " : "is none with a name",
-                         sc_str_get(&known));
-        sc_str_free(&known);
-    }
-    return ok;
-}
-
-static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v)
-{
-    const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
-    const ScTerm *dim[SCRT_MAX_RANK];
-    if (!t || t->elem_type == SCRT_STRING) {
-        sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "input \"%s\" is no tensor of numbers",
-                text(v->name));
-        return sc_type_poison(im->cx);
-    }
-    if (!t->shape || scrt_dtype_bits((ScrtDtype)t->elem_type) == 0) {
-        sc_fail(im->cx, NULL, SC_E_TYPE, "input \"%s\" is not a tensor of known type and rank",
-                text(v->name));
-        return sc_type_poison(im->cx);
-    }
-    if (t->shape->n_dim > SCRT_MAX_RANK) {
-        sc_fail(im->cx, NULL, SC_E_LIMIT, "input \"%s\" has %zu dimensions of at most %d",
-                text(v->name), t->shape->n_dim, SCRT_MAX_RANK);
-        return sc_type_poison(im->cx);
-    }
-    for (size_t i = 0; i < t->shape->n_dim; i++) {
-        const Onnxpb__Dim *d = t->shape->dim[i];
-        if (d->has_dim_value && d->dim_value < 0) {
-            sc_fail(im->cx, NULL, SC_E_SHAPE,
-                    "input \"%s\" has the extent %lld; one of no fixed size has a name, or nothing",
-                    text(v->name), (long long)d->dim_value);
-            return sc_type_poison(im->cx);
-        }
-        dim[i] = dim_term(im, text(v->name), i, d);
-    }
-    return sc_type(im->cx, (ScrtDtype)t->elem_type, (uint32_t)t->shape->n_dim, dim);
-}
+/* --- Initializers --------------------------------------------------------------------------- */
 
 /* An initializer is a constant. Before format 4 every initializer was listed as an input too; since
  * then such an input may be overridden by the caller, which a compiled program does not offer. */
@@ -269,64 +122,7 @@ static bool import_initializers(Import *im, const Onnxpb__Graph *g)
         const Onnxpb__Tensor *t = g->initializer[i];
         const char *name = sc_intern(im->cx, text(t->name));
         const ScBlob *blob = im_tensor(im->cx, NULL, im_dirs(im), name, t);
-        if (!blob || !define(im, NULL, name, sc_const(&im->b, blob, blob->dtype, NULL)))
-            return false;
-    }
-    return true;
-}
-
-/* The constant that takes an input's place: its dims must be the input's. SC_POISON after sc_fail;
- * SC_ABSENT where the input is not fixed. */
-static ScVal fixed_input(Import *im, const char *name, const ScType *t)
-{
-    uint32_t i = 0;
-    while (im->opt && i < im->opt->n_fix && strcmp(im->opt->fix_name[i], name))
-        i++;
-    if (!im->opt || i == im->opt->n_fix)
-        return SC_ABSENT;
-    const ScrtTensor *x = &im->opt->fix[i];
-    size_t bytes;
-    bool fits =
-        x->dtype == (uint32_t)t->dtype && x->rank == t->rank && scrt_tensor_bytes(x, &bytes);
-    for (uint32_t k = 0; fits && k < t->rank; k++) {
-        int64_t c;
-        fits = !sc_term_const(t->dim[k], &c) || c == x->dims[k];
-    }
-    if (!fits) {
-        sc_fail(im->cx, NULL, SC_E_INPUT, "the constant given for \"%s\" has another type or shape",
-                name);
-        return SC_POISON;
-    }
-    const ScBlob *blob = sc_blob(im->cx, name, t->dtype, x->rank, x->dims,
-                                 sc_memdup(sc_ctx_arena(im->cx), x->data, bytes));
-    return sc_const(&im->b, blob, t->dtype, NULL);
-}
-
-static bool import_inputs(Import *im)
-{
-    const Onnxpb__Graph *g = im->model->graph;
-    uint32_t n_made = 0;
-    collect_infos(im);
-    if (!check_dims(im))
-        return false;
-    for (size_t i = 0; i < g->n_input; i++) {
-        const char *name = sc_intern(im->cx, text(g->input[i]->name));
-        ScVal known;
-        if (im_names_get(im->names, name, &known)) {
-            const ScNode *def = sc_built_def(&im->b, known);
-            if (!(def->op->flags & SC_CONST_OP))
-                return sc_fail(im->cx, NULL, SC_E_NAME, "input \"%s\" is defined twice", name);
-            if (im->model->ir_version >= 4)
-                sc_warn(im->cx, NULL, SC_E_DEFAULT, "\"%s\"", name);
-            continue;
-        }
-        if (n_made++ == IM_MAX_PORTS)
-            return sc_fail(im->cx, NULL, SC_E_LIMIT, "more than %u inputs", IM_MAX_PORTS);
-        const ScType *t = input_type(im, g->input[i]);
-        ScVal v = t->kind == SC_TYPE_POISON ? SC_POISON : fixed_input(im, name, t);
-        if (v == SC_ABSENT)
-            v = sc_input(&im->b, name, t, NULL);
-        if (v == SC_POISON || !define(im, NULL, name, v))
+        if (!blob || !im_define(im, NULL, name, sc_const(&im->b, blob, blob->dtype, NULL)))
             return false;
     }
     return true;
@@ -412,38 +208,14 @@ static bool operands(Import *im, const Onnxpb__Node *pb, const ScLoc *loc, ScVal
     return true;
 }
 
-typedef struct Unknown { /* dimensions of the model that an operand depends on */
-    Import *im;
-    uint32_t n;
-    const char *sym[4];
-} Unknown;
-
-static void see_unknown(void *arg, const char *sym)
+/* Which operands may be sequences, as ImAdapter.seqs says. */
+static bool takes(const ImNode *n, uint32_t seqs)
 {
-    Unknown *u = arg;
-    ScStr known = {0};
-    for (uint32_t i = 0; i < u->n; i++)
-        if (u->sym[i] == sym)
-            return;
-    if (u->n < 4 && has_symbol(u->im, sym, &known))
-        u->sym[u->n++] = sym;
-    sc_str_free(&known);
-}
-
-void im_advise(const ImNode *n, uint32_t i)
-{
-    Unknown u = {.im = n->im};
-    ScStr names = {0};
-    const ScType *t = im_type(n, i);
-    for (uint32_t k = 0; t->kind == SC_TYPE_TENSOR && k < t->rank; k++)
-        sc_term_symbols(t->dim[k], see_unknown, &u);
-    for (uint32_t k = 0; k < u.n; k++)
-        sc_str_addf(&names, "%s%s", k ? ", " : "", u.sym[k]);
-    if (u.n)
-        sc_note(n->im->cx,
-                "sizes of operand %u that only a run knows: %s; --dim %s=N makes one known", i,
-                sc_str_get(&names), u.sym[0]);
-    sc_str_free(&names);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (im_is_seq(n->in[i]) && !(seqs >> (i < 31 ? i : 31) & 1))
+            return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand %u, \"%s\", is a sequence", i,
+                           n->pb->input[i]);
+    return true;
 }
 
 /* The same where the row said so, of which it is an extent of what is no float that it wants. */
@@ -480,11 +252,11 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     im->b.at = n.loc;
     n.in = in;
     n.n_out = n_out;
-    bool ok = operands(im, pb, n.loc, in, &n.n_in) &&
+    bool ok = operands(im, pb, n.loc, in, &n.n_in) && takes(&n, adapter ? adapter->seqs : 0) &&
               (adapter ? adapter->build(&n, out) : build_row(&n, row, out));
     for (uint32_t i = 0; ok && i < n_out; i++)
         ok = out[i] != SC_POISON &&
-             (!*pb->output[i] || define(im, n.loc, pb->output[i], im_short_dims(&n, out[i])));
+             (!*pb->output[i] || im_define(im, n.loc, pb->output[i], im_short_dims(&n, out[i])));
     if (!ok)
         advise_of_row(&n);
     free(in);
@@ -529,62 +301,11 @@ bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t 
     return ok;
 }
 
-/* What the file says of an output must not contradict what was inferred. */
-static bool check_declared(Import *im, const Onnxpb__ValueInfo *o, const ScType *is)
-{
-    const Onnxpb__TensorType *t = o->type ? o->type->tensor_type : NULL;
-    bool fits = !t || !t->has_elem_type || t->elem_type == 0 || t->elem_type == (int)is->dtype;
-    if (is->kind != SC_TYPE_TENSOR || !t)
-        return true;
-    ScStr said = {0}, found = {0};
-    const char *name = scrt_dtype_name((ScrtDtype)t->elem_type);
-    sc_str_add(&said, name ? name : "another type");
-    if (t->shape) {
-        fits = fits && t->shape->n_dim == is->rank;
-        for (size_t i = 0; i < t->shape->n_dim && i < SCRT_MAX_RANK; i++) {
-            const Onnxpb__Dim *d = t->shape->dim[i];
-            int64_t c;
-            if (d->has_dim_value && i < is->rank && sc_term_const(is->dim[i], &c))
-                fits = fits && d->dim_value == c;
-            if (d->has_dim_value)
-                sc_str_addf(&said, "%s%lld", i ? "," : "[", (long long)d->dim_value);
-            else
-                sc_str_addf(&said, "%s%s", i ? "," : "[", *text(d->dim_param) ? d->dim_param : "?");
-        }
-        sc_str_add(&said, t->shape->n_dim ? "]" : "[]");
-    }
-    sc_type_print(is, &found);
-    if (!fits)
-        sc_fail(im->cx, NULL, SC_E_DECLARED, "output \"%s\" is declared as %s, but it is %s",
-                text(o->name), sc_str_get(&said), sc_str_get(&found));
-    sc_str_free(&said);
-    sc_str_free(&found);
-    return fits;
-}
-
-static bool import_outputs(Import *im)
-{
-    const Onnxpb__Graph *g = im->model->graph;
-    for (size_t i = 0; i < g->n_output; i++) {
-        const char *name = sc_intern(im->cx, text(g->output[i]->name));
-        ScVal v;
-        for (size_t k = 0; k < i; k++)
-            if (!strcmp(text(g->output[k]->name), name))
-                return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\" is listed twice", name);
-        if (!im_names_get(im->names, name, &v))
-            return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\"", name);
-        if (!check_declared(im, g->output[i], sc_built(&im->b, v)->type))
-            return false;
-        sc_output(&im->b, name, v);
-    }
-    return g->n_output > 0 || sc_fail(im->cx, NULL, SC_E_ONNX, "the graph has no outputs");
-}
-
 static bool import_graph(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
     if (!check_versions(im) || !im_check_supported(im) ||
-        !import_initializers(im, im->model->graph) || !import_inputs(im))
+        !import_initializers(im, im->model->graph) || !im_inputs(im))
         return false;
     const uint32_t *order = im_order(im, g);
     for (size_t i = 0; order && i < g->n_node; i++) {
@@ -592,7 +313,7 @@ static bool import_graph(Import *im)
         if (!import_node(im, g->node[order[i]], order[i]))
             return false;
     }
-    return order && import_outputs(im);
+    return order && im_outputs(im);
 }
 
 ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
@@ -628,6 +349,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     im_names_free(&infos);
     im_names_free(&dims);
     im_names_free(&reads);
+    sc_buf_free(im.seq);
     im_model_free(m);
     return g;
 }

@@ -2,7 +2,7 @@
 /* Graphs that stay nested in a node. What they read from around them is looked up before they are
  * built: a constant, or what is computed from constants, is a constant inside; anything else is an
  * operand of the node and an input of the graph, and what is known of its elements comes along. */
-#include "frontend/frontend_priv.h"
+#include "frontend/sequence.h"
 
 #define INLINE_COUNT 16 /* elements of a constant that stands in the text, without a name */
 
@@ -55,6 +55,18 @@ static const ScBlob *constant_blob(const ImNode *n, ScVal v)
     return blob;
 }
 
+static void capture(Seek *s, const char *name, ScVal v)
+{
+    struct ImCapture x = {.name = name, .v = v};
+    if (v >= SC_FIRST && !im_is_seq(v)) {
+        const ScValue *value = sc_built(&s->n->im->b, v);
+        x.blob = constant_blob(s->n, v);
+        x.type = value->type;
+        x.content = value->content;
+    }
+    sc_buf_push(s->c->p, s->c->n, s->c->cap, x);
+}
+
 static void see_name(void *arg, const char *spelled)
 {
     Seek *s = arg;
@@ -63,14 +75,14 @@ static void see_name(void *arg, const char *spelled)
     if (!*name || im_names_get(&s->own, name, &v) || !im_names_get(s->n->im->names, name, &v) ||
         !im_names_define(&s->seen, name, 0))
         return;
-    struct ImCapture x = {.name = name, .v = v};
-    if (v >= SC_FIRST) {
-        const ScValue *value = sc_built(&s->n->im->b, v);
-        x.blob = constant_blob(s->n, v);
-        x.type = value->type;
-        x.content = value->content;
+    capture(s, name, v);
+    if (im_is_seq(v)) {
+        const ImSeq seq = im_seq(s->n, v);
+        for (uint32_t i = 0; i < seq.n; i++)
+            capture(s, NULL, seq.elem[i]);
+        if (seq.kind == IM_STACK)
+            capture(s, NULL, seq.stack);
     }
-    sc_buf_push(s->c->p, s->c->n, s->c->cap, x);
 }
 
 void im_captures(const ImNode *n, uint32_t n_graph, const Onnxpb__Graph *const *g, ImCaptures *ret)
@@ -92,7 +104,7 @@ void im_captures_free(ImCaptures *c)
 
 static bool is_operand(const struct ImCapture *x)
 {
-    return x->v >= SC_FIRST && !x->blob;
+    return x->v >= SC_FIRST && !im_is_seq(x->v) && !x->blob;
 }
 
 uint32_t im_capture_operands(const ImCaptures *c, ScVal *in)
@@ -116,22 +128,40 @@ void im_nested_begin(const ImNode *n, ImNested *x, const char *name)
     im->n_bound = 0; /* what was bound around is not in this graph */
 }
 
-bool im_nested_captures(const ImNode *n, ImNested *x, const ImCaptures *c)
+static ScVal entered(const ImNode *n, const struct ImCapture *p)
 {
     ScBuild *b = &n->im->b;
+    int64_t dims[SCRT_MAX_RANK];
+    ScVal v = p->v; /* absent or poison */
+    if (is_operand(p)) {
+        v = sc_input(b, p->name, p->type, NULL);
+        sc_set_content(b, v, p->content);
+    } else if (p->blob) {
+        sc_type_const_dims(p->type, dims);
+        v = sc_const_shaped(b, p->blob, p->type->dtype, p->type->rank, dims, NULL);
+        sc_set_name(b, v, p->name);
+    }
+    return v;
+}
+
+/* The sequence p, whose elements follow it; *i: the last of them. */
+static ScVal entered_sequence(const ImNode *n, const ImCaptures *c, uint32_t *i)
+{
+    const ImSeq s = im_seq(n, c->p[*i].v);
+    if (s.kind == IM_STACK)
+        return im_seq_stack(n->im, entered(n, &c->p[++*i]));
+    ScVal *elem = sc_array(sc_ctx_arena(n->im->cx), ScVal, s.n + 1u);
+    for (uint32_t k = 0; k < s.n; k++)
+        elem[k] = entered(n, &c->p[++*i]);
+    return s.kind == IM_LIST ? im_seq_list(n->im, s.n, elem) : im_seq_grows(n->im, s.of, s.n, elem);
+}
+
+bool im_nested_captures(const ImNode *n, ImNested *x, const ImCaptures *c)
+{
     for (uint32_t i = 0; i < c->n; i++) {
-        const struct ImCapture *p = &c->p[i];
-        int64_t dims[SCRT_MAX_RANK];
-        ScVal v = p->v; /* absent or poison */
-        if (is_operand(p)) {
-            v = sc_input(b, p->name, p->type, NULL);
-            sc_set_content(b, v, p->content);
-        } else if (p->blob) {
-            sc_type_const_dims(p->type, dims);
-            v = sc_const_shaped(b, p->blob, p->type->dtype, p->type->rank, dims, NULL);
-            sc_set_name(b, v, p->name);
-        }
-        if (v == SC_POISON || !im_names_define(&x->scope, p->name, v))
+        const char *name = c->p[i].name;
+        ScVal v = im_is_seq(c->p[i].v) ? entered_sequence(n, c, &i) : entered(n, &c->p[i]);
+        if (v == SC_POISON || !im_names_define(&x->scope, name, v))
             return false;
     }
     return true;

@@ -30,7 +30,7 @@ static const char *const refused_because[] = {
 };
 
 typedef struct Counts {
-    int passed, failed, unsupported, refused;
+    int passed, failed, unsupported, refused, other;
 } Counts;
 
 typedef struct Test {
@@ -54,7 +54,9 @@ static bool lost(Test *t, const char *what)
     return false;
 }
 
-static uint32_t read_tensors(const char *dir, const char *kind, ScrtNamed *to, uint32_t max)
+/* *ret_other: some file holds no tensor, but a sequence or an optional. */
+static uint32_t read_tensors(const char *dir, const char *kind, ScrtNamed *to, uint32_t max,
+                             bool *ret_other)
 {
     uint32_t n = 0;
     for (; n < max; n++) {
@@ -62,8 +64,12 @@ static uint32_t read_tensors(const char *dir, const char *kind, ScrtNamed *to, u
         struct stat st;
         ScrtIoError err;
         snprintf(path, sizeof path, "%s/test_data_set_0/%s_%u.pb", dir, kind, n);
-        if (stat(path, &st) != 0 || scrt_pb_read(path, &to[n], &err) != SCRT_OK)
+        if (stat(path, &st) != 0)
             break;
+        if (scrt_pb_read(path, &to[n], &err) != SCRT_OK) {
+            *ret_other = true;
+            break;
+        }
     }
     return n;
 }
@@ -251,8 +257,9 @@ static void run_case(const char *dir, Counts *c)
 {
     Test t = {.dir = dir, .own = true, .cx = sc_ctx_new()};
     char *words = expected_words(dir);
-    t.n_in = read_tensors(dir, "input", t.in, SC_MAX_IN);
-    t.n_want = read_tensors(dir, "output", t.want, SC_MAX_OUT);
+    bool other = false;
+    t.n_in = read_tensors(dir, "input", t.in, SC_MAX_IN, &other);
+    t.n_want = read_tensors(dir, "output", t.want, SC_MAX_OUT, &other);
     bool imported = import(&t), ok = imported && evaluate(&t), late = imported && !ok;
     t.why[0] = late && words ? '\0' : t.why[0];
     ok = ok && compiled_everywhere(&t);
@@ -285,9 +292,12 @@ static bool is_refused(const ScCtx *cx)
 static void run_folder(const char *dir, Counts *c)
 {
     Test t = {.dir = dir, .cx = sc_ctx_new()};
-    t.n_in = read_tensors(dir, "input", t.in, SC_MAX_IN);
-    t.n_want = read_tensors(dir, "output", t.want, SC_MAX_OUT);
-    if (!import(&t)) {
+    bool other = false;
+    t.n_in = read_tensors(dir, "input", t.in, SC_MAX_IN, &other);
+    t.n_want = read_tensors(dir, "output", t.want, SC_MAX_OUT, &other);
+    if (other) {
+        c->other++;
+    } else if (!import(&t)) {
         ScDiagId id = sc_n_errors(t.cx) > 0 ? sc_diag(t.cx, 0)->id : SC_E_VERIFY;
         bool refused = is_refused(t.cx);
         if (refused) {
@@ -348,8 +358,9 @@ int main(int argc, char **argv)
         run_folders(path, argc > 1 ? argv[1] : NULL, run_folder, &c);
     }
     printf(
-        "%d folders use operators that are not supported, %d ask for what is refused on purpose\n",
-        c.unsupported, c.refused);
+        "%d folders use operators that are not supported, %d ask for what is refused on purpose, "
+        "%d have data that are no tensors of numbers (cases_sequences.py has those that can be)\n",
+        c.unsupported, c.refused, c.other);
     printf("onnx-backend: %d passed, %d failed, 0 skipped\n", c.passed, c.failed);
     return c.failed ? 1 : 0;
 }

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sequences and optionals. No value of a graph is one: import knows what they are made of. A
+ * sequence is a handle where the others are values: a list of values, or, where only the run knows
+ * how many there are, one value with the elements along its first axis. An optional is what it
+ * holds, or SC_ABSENT. */
+#ifndef SC_FRONTEND_SEQUENCE_H
+#define SC_FRONTEND_SEQUENCE_H
+
+#include "frontend/frontend_priv.h"
+
+/* A sequence that a loop carries, while its body is being built. */
+typedef struct ImGrowth {
+    const ScType *elem; /* of the first element that was appended, or NULL */
+    bool read;          /* something else was done with it than appending */
+} ImGrowth;
+
+typedef enum ImSeqKind {
+    IM_LIST,  /* the elements are known, and may be of unlike shapes */
+    IM_STACK, /* one value, [length, ...] */
+    IM_GROWS, /* what the loop `of` carries so far, and behind that a list of elements */
+} ImSeqKind;
+
+typedef struct ImSeq {
+    ImSeqKind kind;
+    uint32_t n;
+    const ScVal *elem; /* [n] of a list, in the session */
+    ScVal stack;
+    ImGrowth *of;
+} ImSeq;
+
+static inline bool im_is_seq(ScVal v)
+{
+    return v >= IM_SEQ_FIRST;
+}
+/* What the handle v is; valid for good. */
+ImSeq im_seq(const ImNode *n, ScVal v);
+ScVal im_seq_list(Import *im, uint32_t n, const ScVal *elem);
+ScVal im_seq_stack(Import *im, ScVal stack);
+ScVal im_seq_grows(Import *im, ImGrowth *of, uint32_t n, const ScVal *elem);
+/* All elements along a new first axis: of shapes that are alike, which is guarded. elem: their
+ * type, for a sequence without any, or NULL. SC_POISON after sc_fail. */
+ScVal im_seq_stacked(const ImNode *n, ScVal seq, const ScType *elem);
+/* Parts behind each other along the first axis. */
+ScVal im_seq_joined(const ImNode *n, ScVal a, ScVal b);
+/* False after sc_fail where one of k values is none: a sequence, or absent. */
+bool im_tensors(const ImNode *n, uint32_t k, const ScVal *v);
+
+#endif
