@@ -191,6 +191,15 @@ typedef struct ScContract {
     bool trans_a, trans_b; /* stored as [k, m], [n, k] */
 } ScContract;
 
+/* What a query [B, H, L, E] takes of values v [B, Hkv, S, Ev] by its products with keys k
+ * [B, Hkv, S, E], operands 0 to 2; operand 3 scales the products. H is a multiple of Hkv. */
+typedef struct ScAttention {
+    int mask; /* operand index, or -1. Broadcasts to [B, H, L, S]: what is added, or true: seen */
+    const ScTerm *diagonal; /* query i sees keys up to i + diagonal; NULL: all */
+    double softcap;         /* scaled products become softcap tanh(s / softcap); 0: they stay */
+    bool zeros;             /* a query that sees no key gives 0, else NaN */
+} ScAttention;
+
 /* A window slides over the last n_spatial dims of x [batch, channel, spatial...]. */
 typedef struct ScWindow {
     uint32_t n_spatial;
@@ -325,6 +334,7 @@ struct ScOp {
     void (*conv)(const ScGraph *g, const ScNode *n, ScConv *ret);
     void (*pool)(const ScGraph *g, const ScNode *n, ScPool *ret);
     void (*scan)(const ScGraph *g, const ScNode *n, ScScan *ret);
+    void (*attention)(const ScGraph *g, const ScNode *n, ScAttention *ret);
     /* Rewrites the view of operand 0 into that of result 0; false where strides cannot say it. */
     bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
     uint32_t (*concat_axis)(const ScGraph *g, const ScNode *n); /* in [0, rank) */

@@ -439,3 +439,23 @@ void cg_lanes(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes bo
     body(cg, arg, tail.i, 1, NULL);
     cg_next(cg, &tail);
 }
+
+/* Blocks of 1, 2, 4 ... lanes change places between pairs of vectors. */
+void cg_turn(Cg *cg, LLVMValueRef *v, uint32_t w)
+{
+    LLVMValueRef lo[64], hi[64];
+    for (uint32_t s = 1; s < w; s *= 2) {
+        for (uint32_t l = 0; l < w; l++) {
+            lo[l] = LLVMConstInt(cg->m->i32, l & s ? w + l - s : l, 0);
+            hi[l] = LLVMConstInt(cg->m->i32, l & s ? w + l : l + s, 0);
+        }
+        for (uint32_t i = 0; i < w; i++) {
+            LLVMValueRef a = v[i], b;
+            if (i & s)
+                continue;
+            b = v[i + s];
+            v[i] = LLVMBuildShuffleVector(cg->b, a, b, LLVMConstVector(lo, w), "");
+            v[i + s] = LLVMBuildShuffleVector(cg->b, a, b, LLVMConstVector(hi, w), "");
+        }
+    }
+}

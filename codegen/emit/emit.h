@@ -107,6 +107,9 @@ void cg_lanes(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, CgLanes 
 /* Lanes 0 .. n - 1 of w, as <w x i1>; n is i64. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef n, uint32_t w);
 
+/* w vectors of w lanes as a matrix: v[i][j] becomes v[j][i]. */
+void cg_turn(Cg *cg, LLVMValueRef *v, uint32_t w);
+
 /* --- Elements -------------------------------------------------------------------------------- */
 
 /* w elements in registers, as they are computed with: floats below 32 bits as f32, bools as i1,

@@ -33,26 +33,6 @@ bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm
 
 /* --- One tile -------------------------------------------------------------------------------- */
 
-/* v[i][j] becomes v[j][i]: blocks of 1, 2, 4 ... lanes change places between pairs of vectors. */
-static void transpose_registers(Cg *cg, LLVMValueRef *v, uint32_t w)
-{
-    LLVMValueRef lo[64], hi[64];
-    for (uint32_t s = 1; s < w; s *= 2) {
-        for (uint32_t l = 0; l < w; l++) {
-            lo[l] = LLVMConstInt(cg->m->i32, l & s ? w + l - s : l, 0);
-            hi[l] = LLVMConstInt(cg->m->i32, l & s ? w + l : l + s, 0);
-        }
-        for (uint32_t i = 0; i < w; i++) {
-            LLVMValueRef a = v[i], b;
-            if (i & s)
-                continue;
-            b = v[i + s];
-            v[i] = LLVMBuildShuffleVector(cg->b, a, b, LLVMConstVector(lo, w), "");
-            v[i + s] = LLVMBuildShuffleVector(cg->b, a, b, LLVMConstVector(hi, w), "");
-        }
-    }
-}
-
 typedef struct Tile {
     const CgTranspose *t;
     LLVMValueRef src, dst;           /* pointers */
@@ -77,7 +57,7 @@ static void whole_tile(Cg *cg, const Tile *x, LLVMValueRef q)
         v[i] = LLVMBuildLoad2(cg->b, cg_vec(e, w), cg_gep(cg, e, x->src, at), "");
         LLVMSetAlignment(v[i], align);
     }
-    transpose_registers(cg, v, w);
+    cg_turn(cg, v, w);
     for (uint32_t i = 0; i < w; i++) {
         LLVMValueRef at = place(cg, x->to, cg_int(cg, i), x->p_stride, q);
         LLVMSetAlignment(LLVMBuildStore(cg->b, v[i], cg_gep(cg, e, x->dst, at)), align);

@@ -7,7 +7,7 @@
 
 #include "codegen/emit/emit.h"
 
-extern const CgClass cg_contract, cg_conv, cg_pool;
+extern const CgClass cg_attention, cg_contract, cg_conv, cg_pool;
 
 /* --- Units: packed FP8 codes that one step decodes (decode.c) --------------------------------- */
 

@@ -10,9 +10,11 @@
 static const CgClass *class_of(const ScNode *n)
 {
     static const CgClass *const emitter[SC_N_CLASS + 1] = {
-        [SC_MAP] = &cg_map,       [SC_REDUCE] = &cg_reduce, [SC_CONTRACT] = &cg_contract,
-        [SC_CONV] = &cg_conv,     [SC_POOL] = &cg_pool,     [SC_VIEW] = &cg_view,
-        [SC_CONCAT] = &cg_concat, [SC_GATHER] = &cg_gather, [SC_SCAN] = &cg_scan,
+        [SC_MAP] = &cg_map,           [SC_REDUCE] = &cg_reduce,
+        [SC_CONTRACT] = &cg_contract, [SC_CONV] = &cg_conv,
+        [SC_POOL] = &cg_pool,         [SC_VIEW] = &cg_view,
+        [SC_CONCAT] = &cg_concat,     [SC_GATHER] = &cg_gather,
+        [SC_SCAN] = &cg_scan,         [SC_ATTENTION] = &cg_attention,
         [SC_CALL] = &cg_call,
     };
     return emitter[sc_class_named(sc_attr(n, 0)->s)];

@@ -340,9 +340,16 @@ const char *check_expansion(const ScOp *op, uint64_t seed)
 const char *check_lowering(const ScOp *op, uint64_t seed)
 {
     static const char *(*const by_class[])(Case *) = {
-        [SC_MAP] = lower_map,       [SC_REDUCE] = lower_reduce, [SC_CONTRACT] = lower_contract,
-        [SC_VIEW] = lower_view,     [SC_CONV] = lower_conv,     [SC_POOL] = lower_pool,
-        [SC_CONCAT] = lower_concat, [SC_GATHER] = lower_gather, [SC_SCAN] = lower_scan,
+        [SC_MAP] = lower_map,
+        [SC_REDUCE] = lower_reduce,
+        [SC_CONTRACT] = lower_contract,
+        [SC_VIEW] = lower_view,
+        [SC_CONV] = lower_conv,
+        [SC_POOL] = lower_pool,
+        [SC_CONCAT] = lower_concat,
+        [SC_GATHER] = lower_gather,
+        [SC_SCAN] = lower_scan,
+        [SC_ATTENTION] = lower_attention,
         [SC_SOURCE] = NULL,
     };
     Case c;

@@ -456,3 +456,48 @@ const char *lower_scan(Case *c)
     }
     return judge(c, &got, (double)c->op->max_ulp);
 }
+
+/* The score of query i of a head (q: its elements) with key j (k: its elements). */
+static double score(const Case *c, const ScAttention *s, const int64_t *scores, int64_t q,
+                    int64_t k, int64_t diagonal)
+{
+    double x = 0, scale = load(&c->in[3], 0);
+    for (int64_t e = 0; e < c->in[0].dims[3]; e++)
+        x += load(&c->in[0], q + e) * load(&c->in[1], k + e);
+    x *= scale;
+    x = s->softcap > 0 ? s->softcap * tanh(x / s->softcap) : x;
+    if (s->mask >= 0) {
+        const ScrtTensor *mask = &c->in[s->mask];
+        double y = load(mask, broadcast(mask, 4, scores));
+        x = mask->dtype == SCRT_BOOL ? (y != 0 ? x : -INFINITY) : x + y;
+    }
+    return s->diagonal && scores[3] > scores[2] + diagonal ? -INFINITY : x;
+}
+
+/* Key by key, relative to the largest score so far. */
+const char *lower_attention(Case *c)
+{
+    const ScrtTensor *q = &c->in[0], *k = &c->in[1], *v = &c->in[2];
+    ScAttention s = {0};
+    int64_t idx[RANK] = {0}, diagonal = 0, each = q->dims[1] / k->dims[1], n = k->dims[2];
+    ScrtTensor got = result_like(&c->out[0]);
+    c->op->attention(c->g, c->n, &s);
+    if (s.diagonal)
+        sc_term_const(s.diagonal, &diagonal);
+    for (int64_t i = 0; i < scrt_count(&got); i++, next(4, got.dims, idx)) {
+        int64_t matrix = (idx[0] * k->dims[1] + idx[1] / each) * n;
+        int64_t row = (idx[0] * q->dims[1] + idx[1]) * q->dims[2] + idx[2];
+        double top = -INFINITY, sum = 0, y = 0;
+        for (int64_t j = 0; j < n; j++) {
+            const int64_t at[4] = {idx[0], idx[1], idx[2], j};
+            double x = score(c, &s, at, row * q->dims[3], (matrix + j) * q->dims[3], diagonal);
+            double now = x > top ? x : top, base = now == -INFINITY ? 0 : now;
+            double factor = exp(top - base), p = exp(x - base);
+            sum = sum * factor + p;
+            y = y * factor + p * load(v, (matrix + j) * v->dims[3] + idx[3]);
+            top = now;
+        }
+        store(c, &got, i, s.zeros && top == -INFINITY ? 0 : y / sum);
+    }
+    return judge(c, &got, (double)c->op->max_ulp);
+}

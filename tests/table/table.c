@@ -119,6 +119,12 @@ static void shifted(const ScGraph *g, const ScNode *n, ScConv *ret)
         ret->window.pad_begin[d] = sc_term_addc(g->cx, ret->window.pad_begin[d], 1);
 }
 
+static void without_mask(const ScGraph *g, const ScNode *n, ScAttention *ret)
+{
+    sc_op_attention.attention(g, n, ret);
+    ret->mask = -1;
+}
+
 static void without_ends(const ScGraph *g, const ScNode *n, ScPool *ret)
 {
     sc_op_avgpool.pool(g, n, ret);
@@ -212,6 +218,7 @@ PLANT(transpose_view, op->view = view_untransposed)
 PLANT(concat_first, op->concat_axis = first_axis)
 PLANT(gather_first, op->gather_axis = first_axis)
 PLANT(cumsum_scan, op->scan = sc_op_cumprod.scan)
+PLANT(attention_mask, op->attention = without_mask)
 PLANT(moody, op->infer = infer_moody)
 PLANT(trusting, op->infer = infer_trusting)
 PLANT(tanh_eval, op->eval = eval_off)
@@ -246,6 +253,7 @@ START_TEST(planted_faults)
         {&sc_op_transpose, transpose_view, check_lowering, "transpose: its "},
         {&sc_op_concat, concat_first, check_lowering, "concat: its lowering gives "},
         {&sc_op_gather, gather_first, check_lowering, "gather: its lowering gives "},
+        {&sc_op_attention, attention_mask, check_lowering, "attention: its lowering gives "},
         {&sc_op_cumsum, cumsum_scan, check_lowering, "cumsum: its lowering gives "},
         {&sc_op_tanh, moody, check_inference, "tanh: "},
         {&sc_op_sub, trusting, check_symbols, "sub: "},

@@ -62,5 +62,6 @@ const char *lower_view(Case *c);
 const char *lower_concat(Case *c);
 const char *lower_gather(Case *c);
 const char *lower_scan(Case *c);
+const char *lower_attention(Case *c);
 
 #endif

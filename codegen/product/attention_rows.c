@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the products of an ATTENTION kernel: a row of scores becomes weights relative to the
+ * row's largest score so far. Where nothing was seen yet that is -inf, and the weights are relative
+ * to 0, so that they are 0 and not NaN; a row that never sees a key is settled at the end. */
+#include "codegen/product/attention_priv.h"
+
+typedef struct Row {
+    const CgAttn *a;
+    const CgAttnAt *at;
+    LLVMValueRef row, weights; /* of the block; ptr to its weights */
+    LLVMValueRef scale, mask;  /* one number; address of the block's first key, or NULL */
+    LLVMValueRef top;          /* what is subtracted: one number */
+    LLVMValueRef wide,
+        narrow; /* variables: the maximum or the sum so far, by lanes and in the tail */
+} Row;
+
+static LLVMTypeRef lanes_type(const CgAttn *a)
+{
+    return cg_vec(a->t1.el, a->t1.w);
+}
+
+/* --- Scores ----------------------------------------------------------------------------------- */
+
+/* scale, cap, mask, as a body of the score (operand 0), the scale (1) and the mask (2). */
+static ScX score_of(ScBody *b, const CgAttn *a, bool truth)
+{
+    ScX s = sc_x(b, SC_X_MUL, sc_x_in(b, 0, SC_XF), sc_x_in(b, 1, SC_XF), 0);
+    if (a->what.softcap > 0) {
+        ScX cap = sc_x_const(b, (float)a->what.softcap);
+        s = sc_x(b, SC_X_MUL, sc_x_tanh(b, sc_x(b, SC_X_DIV, s, cap, 0)), cap, 0);
+    }
+    if (a->what.mask < 0)
+        return s;
+    if (truth)
+        return sc_x(b, SC_X_SELECT, sc_x_in(b, 2, SC_XB), s, sc_x_const(b, -INFINITY));
+    return sc_x(b, SC_X_ADD, s, sc_x_in(b, 2, SC_XF), 0);
+}
+
+static LLVMValueRef apply(Cg *cg, const CgAttn *a, bool exponential, const CgVal *in, uint32_t w)
+{
+    ScArena *scratch = sc_arena_new();
+    ScBody b = {.arena = scratch, .g = a->f->sub, .compute = a->compute};
+    CgVal ret;
+    ScX y = exponential
+                ? sc_x_exp(&b, sc_x(&b, SC_X_SUB, sc_x_in(&b, 0, SC_XF), sc_x_in(&b, 1, SC_XF), 0))
+                : score_of(&b, a, in[2].t == SCRT_BOOL);
+    cg_body(cg, &b, in, w, 1, &y, &ret);
+    sc_arena_free(scratch);
+    return ret.v;
+}
+
+static CgVal mask_value(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const CgAttn *a = r->a;
+    if (!r->mask)
+        return (CgVal){NULL, SCRT_DTYPE_NONE, NULL};
+    LLVMValueRef at = cg_add_int(cg, r->mask, cg_mul_int(cg, i, cg_term(cg, a->mask.stride[3])));
+    CgVal x = cg_access_load(cg, &a->mask, at, a->mask.stride[3], w, mask);
+    if (x.t == SCRT_BOOL)
+        return x;
+    return (CgVal){LLVMBuildFPCast(cg->b, x.v, cg_vec(a->t1.el, w), ""), a->compute, NULL};
+}
+
+/* Combines x, in the lanes of the mask, with what the variables hold. */
+static void gather(Cg *cg, const Row *r, bool max, LLVMValueRef x, uint32_t w, LLVMValueRef mask)
+{
+    LLVMTypeRef type = cg_vec(r->a->t1.el, w);
+    LLVMValueRef var = w == r->a->t1.w ? r->wide : r->narrow, was = cg_get(cg, type, var);
+    if (mask)
+        x = LLVMBuildSelect(cg->b, mask, x, cg_fconst(type, max ? -INFINITY : 0), "");
+    cg_set(cg, var, cg_combine(cg, max ? SC_MAX : SC_SUM, r->a->compute, was, x));
+}
+
+static void score_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Row *r = arg;
+    const CgAttn *a = r->a;
+    CgVal in[3] = {
+        {cg_attn_get(cg, a, cg_attn_ptr(cg, a, &r->at->score, r->row, i), w), a->compute, NULL},
+        {cg_splat(cg, r->scale, w), a->compute, NULL},
+        mask_value(cg, r, i, w, mask),
+    };
+    LLVMValueRef s = apply(cg, a, false, in, w);
+    gather(cg, r, true, s, w, mask);
+    cg_attn_put(cg, a, s, cg_gep(cg, a->t1.el, r->weights, i));
+}
+
+static void weight_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Row *r = arg;
+    const CgAttn *a = r->a;
+    LLVMValueRef ptr = cg_gep(cg, a->t1.el, r->weights, i);
+    CgVal in[3] = {{cg_attn_get(cg, a, ptr, w), a->compute, NULL},
+                   {cg_splat(cg, r->top, w), a->compute, NULL}};
+    LLVMValueRef p = apply(cg, a, true, in, w);
+    if (mask) /* what follows the seen keys is 0 */
+        p = LLVMBuildSelect(cg->b, mask, p, LLVMConstNull(LLVMTypeOf(p)), "");
+    gather(cg, r, false, p, w, mask);
+    cg_attn_put(cg, a, p, ptr);
+}
+
+/* --- A row --------------------------------------------------------------------------------------
+ */
+
+static void start(Cg *cg, Row *r, bool max)
+{
+    double x = max ? -INFINITY : 0;
+    cg_set(cg, r->wide, cg_fconst(lanes_type(r->a), x));
+    cg_set(cg, r->narrow, cg_fconst(r->a->t1.el, x));
+}
+
+/* The lanes combined, halves at a time, then with the tail. */
+static LLVMValueRef result(Cg *cg, const Row *r, bool max)
+{
+    const CgAttn *a = r->a;
+    ScMonoid monoid = max ? SC_MAX : SC_SUM;
+    LLVMValueRef v = cg_get(cg, lanes_type(a), r->wide), narrow = cg_get(cg, a->t1.el, r->narrow);
+    for (uint32_t w = a->t1.w; w > 1; w /= 2) {
+        LLVMValueRef lo[64], hi[64], none = LLVMGetPoison(LLVMTypeOf(v));
+        for (uint32_t i = 0; i < w / 2; i++) {
+            lo[i] = LLVMConstInt(cg->m->i32, i, 0);
+            hi[i] = LLVMConstInt(cg->m->i32, i + w / 2, 0);
+        }
+        LLVMValueRef x = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(lo, w / 2), "");
+        LLVMValueRef y = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(hi, w / 2), "");
+        v = cg_combine(cg, monoid, a->compute, x, y);
+    }
+    if (LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind)
+        v = LLVMBuildExtractElement(cg->b, v, LLVMConstInt(cg->m->i32, 0, 0), "");
+    return cg_combine(cg, monoid, a->compute, v, narrow);
+}
+
+/* How many of the block's keys the query sees. */
+static LLVMValueRef seen(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef query)
+{
+    if (!a->what.diagonal)
+        return at->n_key;
+    LLVMValueRef end =
+        cg_add_int(cg, cg_add_int(cg, query, cg_term(cg, a->what.diagonal)), cg_int(cg, 1));
+    end = LLVMBuildSub(cg->b, end, at->key0, "");
+    return cg_max_int(cg, cg_min_int(cg, end, at->n_key), cg_int(cg, 0));
+}
+
+/* Weights of keys that the query does not see. */
+static void clear(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Row *r = arg;
+    (void)mask; /* rows have room for a vector more */
+    cg_attn_put(cg, r->a, LLVMConstNull(cg_vec(r->a->t1.el, w)),
+                cg_gep(cg, r->a->t1.el, r->weights, i));
+}
+
+static LLVMValueRef less(Cg *cg, const CgAttn *a, LLVMValueRef x, LLVMValueRef top)
+{
+    CgVal in[3] = {{x, a->compute, NULL}, {top, a->compute, NULL}};
+    return apply(cg, a, true, in, 1);
+}
+
+void cg_attn_weigh(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row)
+{
+    LLVMTypeRef el = a->t1.el;
+    LLVMValueRef head, query, zero = cg_int(cg, 0);
+    cg_attn_row(cg, a, at->head, cg_add_int(cg, at->row0, row), &head, &query);
+    Row r = {.a = a, .at = at, .row = row};
+    r.weights = cg_gep(cg, el, at->part[CG_ATTN_P], cg_mul_int(cg, row, cg_int(cg, a->t2.ks)));
+    r.scale = cg_attn_load(cg, a, &a->scale, cg_address(cg, &a->scale, 0, NULL),
+                           sc_term(cg->m->cx, 0), 1, NULL);
+    if (a->what.mask >= 0)
+        r.mask = cg_address(cg, &a->mask, 4, (LLVMValueRef[]){at->batch, head, query, at->key0});
+    r.wide = cg_var(cg, lanes_type(a), NULL);
+    r.narrow = a->t1.w > 1 ? cg_var(cg, el, NULL) : r.wide;
+
+    LLVMValueRef top_ptr = cg_gep(cg, el, at->part[CG_ATTN_TOP], row);
+    LLVMValueRef sum_ptr = cg_gep(cg, el, at->part[CG_ATTN_SUM], row);
+    LLVMValueRef n = seen(cg, a, at, query), none = cg_fconst(el, -INFINITY);
+    start(cg, &r, true);
+    cg_lanes(cg, zero, n, a->t1.w, score_lanes, &r);
+    LLVMValueRef was = cg_attn_get(cg, a, top_ptr, 1);
+    LLVMValueRef top = cg_combine(cg, SC_MAX, a->compute, was, result(cg, &r, true));
+    cg_attn_put(cg, a, top, top_ptr);
+    LLVMValueRef nothing = LLVMBuildFCmp(cg->b, LLVMRealOEQ, top, none, "");
+    r.top = LLVMBuildSelect(cg->b, nothing, cg_fconst(el, 0), top, "");
+    LLVMValueRef factor = less(cg, a, was, r.top);
+    cg_attn_put(cg, a, factor, cg_gep(cg, el, at->part[CG_ATTN_FACTOR], row));
+    start(cg, &r, false);
+    cg_lanes(cg, zero, n, a->t1.w, weight_lanes, &r);
+    LLVMValueRef sum = cg_fma(cg, cg_attn_get(cg, a, sum_ptr, 1), factor, result(cg, &r, false));
+    cg_attn_put(cg, a, sum, sum_ptr);
+    if (a->what.diagonal)
+        cg_lanes(cg, n, at->n_key, a->t1.w, clear, &r);
+}
+
+/* --- The result ---------------------------------------------------------------------------------
+ */
+
+typedef struct Finish {
+    const CgAttn *a;
+    const CgAttnAt *at;
+    const CgEpiRow *to;
+    LLVMValueRef row, sum, zero; /* i1: the result is 0 */
+} Finish;
+
+static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Finish *f = arg;
+    const CgAttn *a = f->a;
+    LLVMValueRef x = cg_attn_get(cg, a, cg_attn_ptr(cg, a, &f->at->sum, f->row, i), w);
+    x = LLVMBuildFDiv(cg->b, x, cg_splat(cg, f->sum, w), "");
+    x = LLVMBuildSelect(cg->b, f->zero, LLVMConstNull(LLVMTypeOf(x)), x, "");
+    cg_epi_store(cg, a->epi, f->to, i, x, w, mask);
+}
+
+/* A sum of 0 is that of a row that saw no key; of no keys at all the result is 0, a sum over
+ * nothing. */
+void cg_attn_finish(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row)
+{
+    LLVMValueRef head, query;
+    cg_attn_row(cg, a, at->head, cg_add_int(cg, at->row0, row), &head, &query);
+    CgEpiRow to = cg_epi_row(cg, a->epi, (LLVMValueRef[]){at->batch, head, query}, 3);
+    LLVMValueRef sum = cg_attn_get(cg, a, cg_gep(cg, a->t1.el, at->part[CG_ATTN_SUM], row), 1);
+    LLVMValueRef none = LLVMBuildFCmp(cg->b, LLVMRealOEQ, sum, cg_fconst(a->t1.el, 0), "");
+    if (!a->what.zeros) {
+        LLVMValueRef no_key =
+            LLVMBuildICmp(cg->b, LLVMIntEQ, cg_term(cg, a->keys), cg_int(cg, 0), "");
+        none = LLVMBuildAnd(cg->b, none, no_key, "");
+    }
+    Finish f = {a, at, &to, row, sum, none};
+    cg_lanes(cg, cg_int(cg, 0), cg_term(cg, a->out_width), a->t1.w, finish_lanes, &f);
+}
