@@ -49,40 +49,41 @@ bool im_is_one(const ImNode *n, ScVal v)
            count == 1;
 }
 
-/* What is known of a condition, and, where it compares two integers, what it depends on. */
-static ScDecision truth(const ImNode *n, ScVal v, const ScTerm **ret_by)
+/* Of a condition that compares two integers, negated or not. */
+static void follow(const ImNode *n, ScVal v, ImCondition *c)
 {
     const ScBuild *b = &n->im->b;
     bool flipped = false;
     if (!im_is_one(n, v))
-        return SC_PERHAPS;
+        return;
     for (const ScNode *def; (def = sc_built_def(b, v)) && def->n_in >= 1; v = def->in[0]) {
         if (def->op == &sc_op_equal) {
             const ScTerm *const *x = sc_built(b, def->in[0])->content;
             const ScTerm *const *y = sc_built(b, def->in[1])->content;
             if (!x || !y)
-                return SC_PERHAPS;
-            *ret_by = sc_term_sub(n->im->cx, x[0], y[0]);
-            ScDecision d = sc_guard_decide(n->im->cx, SC_GUARD_EQUAL, x[0], y[0]);
-            return d == SC_PERHAPS || !flipped ? d : d == SC_NEVER ? SC_ALWAYS : SC_NEVER;
+                return;
+            c->by = sc_term_sub(n->im->cx, x[0], y[0]);
+            c->when = flipped ? SC_GUARD_DIFFER : SC_GUARD_EQUAL;
+            c->is = sc_guard_decide(n->im->cx, c->when, x[0], y[0]);
+            return;
         }
         if (def->op == &sc_op_not)
             flipped = !flipped;
         else if (def->n_in > 1 || !(def->op->lower.cls == SC_VIEW || def->op == &sc_op_cast))
-            return SC_PERHAPS;
+            return;
     }
-    return SC_PERHAPS;
 }
 
-ScDecision im_condition(const ImNode *n, ScVal v, const ScTerm **ret_by)
+ImCondition im_condition(const ImNode *n, ScVal v)
 {
     ScrtTensor t = {0};
-    ScDecision d = SC_PERHAPS;
-    *ret_by = NULL;
+    ImCondition c = {.is = SC_PERHAPS};
     if (im_known(n, v, &t) && scrt_count(&t) == 1)
-        d = scrt_load_int((ScrtDtype)t.dtype, t.data, 0) ? SC_ALWAYS : SC_NEVER;
+        c.is = scrt_load_int((ScrtDtype)t.dtype, t.data, 0) ? SC_ALWAYS : SC_NEVER;
+    else
+        follow(n, v, &c);
     scrt_free(t.data);
-    return d == SC_PERHAPS ? truth(n, v, ret_by) : d;
+    return c;
 }
 
 /* The branch whose results have the ranks that the model declares for this node's, where the other
@@ -103,6 +104,39 @@ static const Onnxpb__Graph *branch_by_rank(const ImNode *n, const Onnxpb__Graph 
     return fits;
 }
 
+/* The only node of g that is no constant, where it is of this type; else NULL. */
+static const Onnxpb__Node *only_node(const Onnxpb__Graph *g, const char *type)
+{
+    const Onnxpb__Node *only = NULL;
+    for (size_t i = 0; i < g->n_node; i++) {
+        if (!strcmp(im_node_op(g->node[i]), "Constant"))
+            continue;
+        if (only || strcmp(im_node_op(g->node[i]), type) != 0)
+            return NULL;
+        only = g->node[i];
+    }
+    return only;
+}
+
+/* Exporters write "an axis goes if its extent is 1" as an If: Squeeze or Identity. What follows is
+ * made for one rank: the declared one, else that without the axis, or it would not be squeezed. */
+static const Onnxpb__Graph *squeezing_branch(const ImNode *n, const Onnxpb__Graph *const branch[2])
+{
+    for (uint32_t k = 0; n->n_out == 1 && k < 2; k++) {
+        const Onnxpb__Node *same = only_node(branch[!k], "Identity");
+        ScVal x;
+        if (!same || !only_node(branch[k], "Squeeze") || same->n_input != 1 ||
+            !im_names_get(n->im->names, sc_intern(n->im->cx, same->input[0]), &x) || im_is_seq(x))
+            continue;
+        if (im_declared_rank(n, 0) == (int)sc_built(&n->im->b, x)->type->rank)
+            return branch[!k];
+        sc_warn(n->im->cx, n->loc, SC_E_DYNAMIC,
+                "the axis is taken to be of extent 1, and squeezed");
+        return branch[k];
+    }
+    return NULL;
+}
+
 /* One element, without dims. */
 ScVal im_one(const ImNode *n, ScVal v)
 {
@@ -113,7 +147,6 @@ static bool if_node(const ImNode *n, ScVal *ret_out)
 {
     const Onnxpb__Graph *branch[2] = {im_graph_attr(n, "then_branch"),
                                       im_graph_attr(n, "else_branch")};
-    const ScTerm *by;
     bool unlike = false;
     if (!branch[0] || !branch[1] || !im_arity(n, 1, 1) || !IM_ONLY(n, "then_branch", "else_branch"))
         return false;
@@ -123,16 +156,19 @@ static bool if_node(const ImNode *n, ScVal *ret_out)
                            branch[k]->n_input, branch[k]->n_output);
     if (!im_is_one(n, im_in(n, 0)))
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "the condition must have one element");
-    ScDecision d = im_condition(n, im_in(n, 0), &by);
-    if (d != SC_PERHAPS)
-        return im_body(n, branch[d == SC_NEVER], NULL, n->n_out, ret_out);
+    const ImCondition c = im_condition(n, im_in(n, 0));
+    if (c.is != SC_PERHAPS)
+        return im_body(n, branch[c.is == SC_NEVER], NULL, n->n_out, ret_out);
     const Onnxpb__Graph *fits = branch_by_rank(n, branch, &unlike);
-    if (fits && by) {
-        ScGuardKind need = fits == branch[0] ? SC_GUARD_EQUAL : SC_GUARD_DIFFER;
-        return im_require(n, need, by, sc_term(n->im->cx, 0), "what the condition compares") &&
+    if (c.by && !fits)
+        fits = squeezing_branch(n, branch);
+    if (c.by && fits) {
+        const ScGuardKind not = c.when == SC_GUARD_EQUAL ? SC_GUARD_DIFFER : SC_GUARD_EQUAL;
+        return im_require(n, fits == branch[0] ? c.when : not, c.by, sc_term(n->im->cx, 0),
+                          "what the condition compares") &&
                im_body(n, fits, NULL, n->n_out, ret_out);
     }
-    return unlike ? im_undecided_rank(n, by) : im_both_branches(n, branch, by, ret_out);
+    return unlike ? im_undecided_rank(n, c.by) : im_both_branches(n, branch, c.by, ret_out);
 }
 
 /* --- Turns ----------------------------------------------------------------------------------- */
@@ -236,9 +272,8 @@ static bool write_out(const ImNode *n, const Onnxpb__Graph *body, uint32_t n_car
 static int64_t known_trips(const ImNode *n)
 {
     int64_t trips = -1;
-    const ScTerm *by;
     const ScTerm *const *c = im_has(n, 0) ? sc_built(&n->im->b, im_in(n, 0))->content : NULL;
-    bool goes = !im_has(n, 1) || im_condition(n, im_in(n, 1), &by) == SC_ALWAYS;
+    bool goes = !im_has(n, 1) || im_condition(n, im_in(n, 1)).is == SC_ALWAYS;
     return c && goes && sc_term_const(c[0], &trips) ? trips : -1;
 }
 

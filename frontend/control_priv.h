@@ -9,8 +9,14 @@
 const Onnxpb__Graph *im_graph_attr(const ImNode *n, const char *name); /* NULL after sc_fail */
 bool im_is_one(const ImNode *n, ScVal v);                              /* has one element */
 ScVal im_one(const ImNode *n, ScVal v);                                /* that, without dims */
-/* What is known of a condition; *ret_by: what it depends on, where it compares two integers. */
-ScDecision im_condition(const ImNode *n, ScVal v, const ScTerm **ret_by);
+/* What is known of a condition. Where it compares two integers, by is their difference, else NULL,
+ * and the condition is true when by = 0 (EQUAL) or by != 0 (DIFFER). */
+typedef struct ImCondition {
+    ScDecision is;
+    const ScTerm *by;
+    ScGuardKind when;
+} ImCondition;
+ImCondition im_condition(const ImNode *n, ScVal v);
 
 /* False after SC_E_DYNAMIC, with the --dim that decides what `by` depends on (NULL: nothing does).
  */

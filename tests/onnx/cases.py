@@ -367,7 +367,16 @@ def control():
     consts = {"z": ints(0), "one": ints(1)}
     case("if-rank-1", nodes, {"x": ramp(1, 2)}, consts)
     case("if-rank-2", nodes, {"x": x}, consts)
-    case("if-rank-unknown", nodes, {"x": x}, consts, dims=dims, words="the rank of a result follows from a condition")
+    case("if-rank-not-1", nodes, {"x": x}, consts, dims=dims, words="what the condition compares")
+    case("if-rank-must-be-1", nodes, {"x": ramp(1, 2)}, consts, dims=dims)
+    branch = {a.name: a.g for a in nodes[3].attribute}
+    other = [*nodes[:3], node("Not", "c", "d1"),
+             node("If", "d1", then_branch=branch["else_branch"], else_branch=branch["then_branch"])]
+    case("if-rank-not", other, {"x": ramp(1, 2)}, consts, dims=dims)
+    case("if-rank-not-declared", other, {"x": x}, consts, dims=dims, declare=(TensorProto.FLOAT, ["a", "b"]))
+    other[-1] = node("If", "c", then_branch=body([node("Squeeze", "x z", "t")], outputs="t"),
+                     else_branch=body([node("Neg", "x", "e")], outputs="e"))
+    case("if-rank-unknown", other, {"x": x}, consts, dims=dims, words="the rank of a result follows from a condition")
     turn = body([node("Add", "v x", "w"), node("Identity", "k", "more"), node("Cast", "i", "f", to=1),
                  node("Mul", "w f", "part")], "i k v", "more w part")
     case("loop", node("Loop", "m k0 x", "y z", body=turn), {"x": x}, {"m": np.array(3), "k0": np.array(True)}, dims=dims,
