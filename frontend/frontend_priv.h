@@ -110,8 +110,11 @@ bool im_wanted(const ImNode *n, uint32_t i);
  * after sc_fail: nodes that need each other. Notes in im->reads what g reads. */
 const uint32_t *im_order(Import *im, const Onnxpb__Graph *g);
 
-/* Calls see for each name that g reads, by itself or in graphs nested in it. */
-void im_each_read(const Onnxpb__Graph *g, void (*see)(void *arg, const char *name), void *arg);
+/* Calls see for each name that g, a nested graph, reads from around it, once for each place. */
+void im_each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
+                  void *arg);
+/* The names that g defines. */
+void im_names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret);
 
 /* How an operator is imported that is not simply a row with the same operands and attributes.
  * Answers n_out values, poison after a mistake. */

@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *text(const char *s)
+{
+    return s ? s : "";
+}
+
 /* --- Maps ------------------------------------------------------------------------------------- */
 
 static uint32_t find(const ImNames *m, const char *name)
@@ -61,36 +66,75 @@ void im_names_free(ImNames *m)
 
 /* --- Who reads a name ------------------------------------------------------------------------- */
 
-/* Calls see for each name that a node reads, by itself or in its nested graphs. The pre-scan has
- * bounded their depth. */
-static void each_read(const Onnxpb__Node *n, void (*see)(void *arg, const char *name), void *arg);
+typedef struct Reader { /* of a nested graph, which has names of its own */
+    void (*see)(void *arg, const char *name);
+    void *arg;
+    ScCtx *cx;
+    ImNames own;
+} Reader;
 
-static void each_read_of_graph(const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
-                               void *arg)
+static void each_read(ScCtx *cx, const Onnxpb__Node *n, void (*see)(void *arg, const char *name),
+                      void *arg);
+
+static void each_read_of_graph(ScCtx *cx, const Onnxpb__Graph *g,
+                               void (*see)(void *arg, const char *name), void *arg)
 {
     for (size_t i = 0; i < g->n_node; i++)
-        each_read(g->node[i], see, arg);
+        each_read(cx, g->node[i], see, arg);
     for (size_t i = 0; i < g->n_output; i++)
         if (g->output[i]->name)
             see(arg, g->output[i]->name);
 }
 
-static void each_read(const Onnxpb__Node *n, void (*see)(void *arg, const char *name), void *arg)
+static void see_free(void *arg, const char *name)
+{
+    const Reader *r = arg;
+    ScVal v;
+    if (!im_names_get(&r->own, sc_intern(r->cx, name), &v))
+        r->see(r->arg, name);
+}
+
+void im_names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret)
+{
+    for (size_t i = 0; i < g->n_input; i++)
+        im_names_define(ret, sc_intern(cx, text(g->input[i]->name)), 0);
+    for (size_t i = 0; i < g->n_initializer; i++)
+        im_names_define(ret, sc_intern(cx, text(g->initializer[i]->name)), 0);
+    for (size_t i = 0; i < g->n_node; i++)
+        for (size_t k = 0; k < g->node[i]->n_output; k++)
+            im_names_define(ret, sc_intern(cx, g->node[i]->output[k]), 0);
+}
+
+/* What a graph nested in a node reads from around it. */
+static void each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
+                      void *arg)
+{
+    Reader r = {.see = see, .arg = arg, .cx = cx};
+    im_names_of_graph(cx, g, &r.own);
+    each_read_of_graph(cx, g, see_free, &r);
+    im_names_free(&r.own);
+}
+
+/* Calls see for each name that a node reads, by itself or in its nested graphs. The pre-scan has
+ * bounded their depth. */
+static void each_read(ScCtx *cx, const Onnxpb__Node *n, void (*see)(void *arg, const char *name),
+                      void *arg)
 {
     for (size_t i = 0; i < n->n_input; i++)
         see(arg, n->input[i]);
     for (size_t i = 0; i < n->n_attribute; i++) {
         const Onnxpb__Attribute *a = n->attribute[i];
         if (a->g)
-            each_read_of_graph(a->g, see, arg);
+            each_free(cx, a->g, see, arg);
         for (size_t k = 0; k < a->n_graphs; k++)
-            each_read_of_graph(a->graphs[k], see, arg);
+            each_free(cx, a->graphs[k], see, arg);
     }
 }
 
-void im_each_read(const Onnxpb__Graph *g, void (*see)(void *arg, const char *name), void *arg)
+void im_each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
+                  void *arg)
 {
-    each_read_of_graph(g, see, arg);
+    each_free(cx, g, see, arg);
 }
 
 static void note_read(void *arg, const char *name)
@@ -181,7 +225,7 @@ static void visit(Order *o, uint32_t root)
         } else {
             o->state[s.node] = ON_PATH;
             o->step[o->n_step - 1].leave = true;
-            each_read(o->g->node[s.node], follow, o);
+            each_read(o->im->cx, o->g->node[s.node], follow, o);
         }
     }
     o->n_step = 0;
@@ -208,9 +252,9 @@ const uint32_t *im_order(Import *im, const Onnxpb__Graph *g)
         for (size_t k = 0; k < g->node[i]->n_output; k++)
             if (*g->node[i]->output[k])
                 im_names_define(&o.makes, sc_intern(im->cx, g->node[i]->output[k]), i);
-    each_read_of_graph(g, note_read, im);
+    each_read_of_graph(im->cx, g, note_read, im);
     for (o.user = 0; o.user < n && o.sorted; o.user++)
-        each_read(g->node[o.user], check_sorted, &o);
+        each_read(im->cx, g->node[o.user], check_sorted, &o);
     o.state = calloc(n + 1u, 1);
     if (!o.state)
         abort();

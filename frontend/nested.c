@@ -10,27 +10,9 @@
 
 typedef struct Seek {
     const ImNode *n;
-    ImNames own; /* what the graph defines itself */
     ImNames seen;
     ImCaptures *c;
 } Seek;
-
-static const char *text(const char *s)
-{
-    return s ? s : "";
-}
-
-static void define_own(Seek *s, const Onnxpb__Graph *g)
-{
-    ScCtx *cx = s->n->im->cx;
-    for (size_t i = 0; i < g->n_input; i++)
-        im_names_define(&s->own, sc_intern(cx, text(g->input[i]->name)), 0);
-    for (size_t i = 0; i < g->n_initializer; i++)
-        im_names_define(&s->own, sc_intern(cx, text(g->initializer[i]->name)), 0);
-    for (size_t i = 0; i < g->n_node; i++)
-        for (size_t k = 0; k < g->node[i]->n_output; k++)
-            im_names_define(&s->own, sc_intern(cx, g->node[i]->output[k]), 0);
-}
 
 /* The blob of what is a constant, or is computed from constants and small. */
 static const ScBlob *constant_blob(const ImNode *n, ScVal v)
@@ -72,8 +54,7 @@ static void see_name(void *arg, const char *spelled)
     Seek *s = arg;
     const char *name = sc_intern(s->n->im->cx, spelled);
     ScVal v;
-    if (!*name || im_names_get(&s->own, name, &v) || !im_names_get(s->n->im->names, name, &v) ||
-        !im_names_define(&s->seen, name, 0))
+    if (!*name || !im_names_get(s->n->im->names, name, &v) || !im_names_define(&s->seen, name, 0))
         return;
     capture(s, name, v);
     if (im_is_seq(v)) {
@@ -89,11 +70,8 @@ void im_captures(const ImNode *n, uint32_t n_graph, const Onnxpb__Graph *const *
 {
     Seek s = {.n = n, .c = ret};
     *ret = (ImCaptures){0};
-    for (uint32_t i = 0; i < n_graph; i++) {
-        define_own(&s, g[i]);
-        im_each_read(g[i], see_name, &s);
-        im_names_free(&s.own);
-    }
+    for (uint32_t i = 0; i < n_graph; i++)
+        im_each_free(n->im->cx, g[i], see_name, &s);
     im_names_free(&s.seen);
 }
 
