@@ -9,7 +9,7 @@ from case_kit import F32, I64, case, ints, node, ramp
 
 CONSTS = {"two": ints(2), "zero": ints(0), "one": ints(1), "first": np.array(0, I64), "on0": np.array(True), "nought": F32(0),
           "rows": np.array([[0], [1]]), "marks": np.ones((2, 4), F32), "places": np.array([[0, 1, 1, 0]]),
-          "more": np.full((1, 4), 9, F32), "many": np.array(10), "overlap": F32(0.5), "least": F32(0.1), "two4": ints(2, 4)}
+          "more": np.full((1, 4), 9, F32), "many": ints(10), "overlap": F32([0.5]), "least": F32([0.1]), "two4": ints(2, 4)}
 
 # from x [n,4] to r, floats of any shape
 BODIES = {
@@ -48,9 +48,9 @@ def bodies():
             case(f"body-if-{name}-{c}", node("If", "c", then_branch=then, else_branch=graph([node("ReduceSum", "x", "e", keepdims=0)], [], "e")),
                  {"c": np.array(c), **x}, CONSTS, dims={"x": ["n", 4]}, opset=18, **more)
         g = graph([node("Add", "v xx", "x"), *nodes, total, node("Tanh", "q", "h"), node("Add", "x h", "w"), node("Identity", "on", "on2")],
-                  turn, "on2 w q")
-        case(f"body-loop-{name}", node("Loop", "t on0 xx", "y z", body=g), {"t": np.array(3), "xx": x["x"]}, CONSTS,
-             dims={"xx": ["n", 4]}, outputs="y z", opset=18, **more)
+                  turn, "on2 w")
+        case(f"body-loop-{name}", node("Loop", "t on0 xx", "y", body=g), {"t": np.array(3), "xx": x["x"]}, CONSTS,
+             dims={"xx": ["n", 4]}, opset=18, **more)
         g = graph([*nodes, total, node("Add", "acc q", "sum"), node("Identity", "q", "q2")], row, "sum q2")
         case(f"body-scan-{name}", node("Scan", "nought xs", "a q", body=g, num_scan_inputs=1),
              {"xs": rng.standard_normal((2, 3, 4)).astype(F32)}, CONSTS, dims={"xs": ["s", "n", 4]}, outputs="a q", opset=18, **more)
