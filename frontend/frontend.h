@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ONNX in: the bytes of a ModelProto become a graph. Bytes are hostile: depth, counts, sizes, names
- * and paths are checked before they are used. Only this folder sees protobuf. */
+/* ONNX in and out. In: the bytes of a ModelProto become a graph. Bytes are hostile: depth, counts,
+ * sizes, names and paths are checked before they are used. Only this folder sees protobuf. */
 #ifndef SC_FRONTEND_H
 #define SC_FRONTEND_H
 
@@ -61,5 +61,24 @@ typedef struct ScInitializers ScInitializers;
 ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, size_t n,
                                 ScDataDirs dirs);
 const ScBlob *sc_initializers_find(void *self, const char *name); /* fits ScBlobSource */
+
+/* --- Out ---------------------------------------------------------------------------------------
+ */
+
+typedef struct ScExportOptions {
+    bool qdq;          /* QuantizeLinear and DequantizeLinear, not Cast, where 8 bits are stored */
+    size_t data_limit; /* constants of more bytes in all stand in a file of their own, */
+    const char *data_name; /* which the model calls so */
+} ScExportOptions;
+typedef struct ScExported {
+    void *model, *data; /* [n_model], [n_data]: NULL where there is none */
+    size_t n_model, n_data;
+} ScExported;
+/* The ModelProto of a graph without exponents and kernels, in operators of ai.onnx. False with
+ * SC_E_EXPORT errors that name every node that cannot be said. */
+bool sc_export(ScCtx *cx, const ScGraph *g, const ScExportOptions *opt, ScExported *ret);
+void sc_exported_free(ScExported *e);
+/* Whether sc_export can say the node, or nothing else can be done about it: fits sc_expand_rows. */
+bool sc_export_says(void *arg, const ScGraph *g, const ScNode *n);
 
 #endif

@@ -111,7 +111,13 @@ static bool expand_node(ScBuild *b, const ScGraph *g, const ScNode *n, ScVal *en
     return x != NULL;
 }
 
-static ScGraph *once(ScCtx *cx, const ScGraph *g, bool *ret_left)
+/* Which nodes stay. */
+typedef struct Keep {
+    bool (*node)(void *arg, const ScGraph *g, const ScNode *n);
+    void *arg;
+} Keep;
+
+static ScGraph *once(ScCtx *cx, const ScGraph *g, const Keep *keep, bool *ret_left)
 {
     SC_PASS(cx, g, b, env);
     bool ok = true;
@@ -120,7 +126,7 @@ static ScGraph *once(ScCtx *cx, const ScGraph *g, bool *ret_left)
         const ScNode *n = &g->node[i];
         if (n->op->flags & SC_BARRIER)
             continue;
-        if (n->op->lower.cls != SC_NO_LOWERING) {
+        if (keep->node(keep->arg, g, n)) {
             sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
         } else if (n->op->expand) {
             ok = expand_node(&b, g, n, env) && ok;
@@ -132,10 +138,11 @@ static ScGraph *once(ScCtx *cx, const ScGraph *g, bool *ret_left)
     return ok ? sc_pass_end(&b, env) : sc_pass_drop(&b, env);
 }
 
-ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+/* Without nested graphs. */
+static ScGraph *expanded(ScCtx *cx, const ScGraph *g, const Keep *keep)
 {
     bool left;
-    ScGraph *ret = once(cx, g, &left);
+    ScGraph *ret = once(cx, g, keep, &left);
     bool any = left;
     for (uint32_t round = 0; ret && left; round++) {
         if (round == MAX_ROUNDS) {
@@ -143,10 +150,34 @@ ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
             sc_graph_free(ret);
             return NULL;
         }
-        ScGraph *next = once(cx, ret, &left);
+        ScGraph *next = once(cx, ret, keep, &left);
         sc_graph_free(ret);
         ret = next;
     }
-    ret = any ? sc_identities(cx, ret) : ret; /* such as a temperature of 1 */
-    return sc_pass_inside(cx, ret, sc_pass_expand, env);
+    return any ? sc_identities(cx, ret) : ret; /* such as a temperature of 1 */
+}
+
+static bool is_lowered(void *arg, const ScGraph *g, const ScNode *n)
+{
+    (void)arg;
+    (void)g;
+    return n->op->lower.cls != SC_NO_LOWERING;
+}
+
+ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+{
+    return sc_pass_inside(cx, expanded(cx, g, &(Keep){is_lowered, NULL}), sc_pass_expand, env);
+}
+
+static ScGraph *expand_inside(ScCtx *cx, const ScGraph *g, void *arg)
+{
+    return sc_pass_nested(cx, expanded(cx, g, arg), expand_inside, arg);
+}
+
+ScGraph *sc_expand_rows(ScCtx *cx, ScGraph *g,
+                        bool (*keep)(void *arg, const ScGraph *g, const ScNode *n), void *arg)
+{
+    ScGraph *ret = g ? expand_inside(cx, g, &(Keep){keep, arg}) : NULL;
+    sc_graph_free(g);
+    return ret;
 }

@@ -151,6 +151,17 @@ ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_layout(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
+/* --- Without exponents ----------------------------------------------------------------------- */
+
+/* A graph without exponents that computes what g stands for (g may have none): see plain.c.
+ * numbers: wide values are the numbers, not the data. What is stored in 8 bits or fewer is made by
+ * casts and read by casts alone, as constants of that type are. NULL with errors in cx. */
+ScGraph *sc_plain_graph(ScCtx *cx, const ScGraph *g, bool numbers);
+/* g with the expansions of those nodes that have one and that keep answers false for, until none is
+ * left; g must have no exponents. Takes g over; NULL with errors in cx. */
+ScGraph *sc_expand_rows(ScCtx *cx, ScGraph *g,
+                        bool (*keep)(void *arg, const ScGraph *g, const ScNode *n), void *arg);
+
 /* --- States ---------------------------------------------------------------------------------- */
 
 /* An exported pair: output `out` is the next value of input `in`. In both names a * stands for the

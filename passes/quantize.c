@@ -223,7 +223,7 @@ static void node(Pass *p, const ScNode *n)
         p->meets = p->meets || p->grown[n->in[i]];
     }
     for (uint32_t i = 0; i < n->n_in; i++) {
-        if (in[i] == SC_ABSENT) /* not a bias that a weight has brought along */
+        if (in[i] == SC_ABSENT && n->in[i] != SC_ABSENT) /* no bias that a weight has brought */
             in[i] = store(p, n, i, in, &factor);
         stored += in[i] != SC_ABSENT;
     }

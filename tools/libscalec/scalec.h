@@ -35,6 +35,15 @@ bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const 
                        const char *path);
 bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path);
 bool scalec_write_json(ScCtx *cx, const ScGraph *g, const char *path);
+/* How ONNX says what is stored in FP8. */
+typedef enum ScalecProfile {
+    SCALEC_QDQ, /* QuantizeLinear and DequantizeLinear; all else are the numbers themselves */
+    SCALEC_CAST /* Cast; values are the data of the scaled graph, exponents products */
+} ScalecProfile;
+/* The graph of any stage before kernels as an ONNX model; constants of more than `limit` bytes in
+ * all (0: 1 GiB) go to PATH.data beside it. */
+bool scalec_write_onnx(ScCtx *cx, const ScGraph *g, ScalecProfile profile, uint64_t limit,
+                       const char *path);
 /* Bytes to a file, as scrt_file_write does. */
 bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n);
 /* A whole file of at most 2 GiB as scrt_file_open gives it, noted as read; the session's errors

@@ -22,7 +22,7 @@ typedef struct Cli {
     const char *command;
     CliList args; /* what is no option */
     const char *output, *emit, *stage, *format, *calibrate, *save_stats, *data, *dump_after;
-    const char *state_load, *state_save, *dtype, *labels, *image, *why;
+    const char *state_load, *state_save, *dtype, *labels, *image, *why, *onnx_profile;
     ScalecOptions opt;
     bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given;
     bool internal, all, print_link, verbose;
@@ -71,6 +71,7 @@ int cmd_compile(Cli *cli);
 int cmd_run(Cli *cli);
 int cmd_dump(Cli *cli);
 int cmd_check(Cli *cli);
+int cmd_rewrite(Cli *cli);
 int cmd_ops(Cli *cli);
 int cmd_explain(Cli *cli);
 

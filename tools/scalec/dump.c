@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scalec dump: any stage as text, DOT or JSON. With --data the graph is also run, and the tensors
- * whose data lies outside [2^-3, 2^3] are listed; at the last stage the kernels' variants and tiles
- * are. */
+/* scalec dump: any stage as text, DOT, JSON or ONNX. With --data the graph is also run, and the
+ * tensors whose data lies outside [2^-3, 2^3] are listed; at the last stage the kernels' variants
+ * and tiles are. */
 #include "tools/scalec/cli.h"
 #include "tools/scalec/hooks.h"
 
@@ -55,6 +55,13 @@ static bool write_text(Cli *cli, const ScGraph *g, const char *path)
     return ok;
 }
 
+static bool write_other(Cli *cli, const ScGraph *g, const char *format, const char *path)
+{
+    return *format == 'd'   ? scalec_write_dot(cli->cx, g, path)
+           : *format == 'j' ? scalec_write_json(cli->cx, g, path)
+                            : scalec_write_onnx(cli->cx, g, SCALEC_QDQ, cli->opt.embed_limit, path);
+}
+
 static bool write_why(Cli *cli, const ScGraph *g, const char *path)
 {
     ScStr text = {0};
@@ -81,8 +88,7 @@ int cmd_dump(Cli *cli)
     else if (ok && !strcmp(format, "text"))
         ok = write_text(cli, g, path);
     else if (ok)
-        ok = *format == 'd' ? scalec_write_dot(cli->cx, g, path)
-                            : scalec_write_json(cli->cx, g, path);
+        ok = write_other(cli, g, format, path);
     sc_graph_free(g);
     sc_graph_free(m.graph);
     return ok ? cli_done(cli) : cli_failed(cli);

@@ -154,7 +154,8 @@ static int dispatch(Cli *cli)
         const char *name;
         int (*run)(Cli *cli);
     } table[] = {{"compile", cmd_compile}, {"run", cmd_run}, {"dump", cmd_dump},
-                 {"check", cmd_check},     {"ops", cmd_ops}, {"explain", cmd_explain}};
+                 {"check", cmd_check},     {"ops", cmd_ops}, {"explain", cmd_explain},
+                 {"rewrite", cmd_rewrite}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i].name, cli->command))
             return table[i].run(cli);

@@ -7,7 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPILE = 1, RUN = 2, DUMP = 4, CHECK = 8, OPS = 16, EXPLAIN = 32, MODEL = 15 };
+enum {
+    COMPILE = 1,
+    RUN = 2,
+    DUMP = 4,
+    CHECK = 8,
+    OPS = 16,
+    EXPLAIN = 32,
+    REWRITE = 64,
+    MODEL = COMPILE | RUN | DUMP | CHECK | REWRITE
+};
 
 const CliCommand cli_commands[] = {
     {"compile", "MODEL -o OUT", "compile to an executable, shared object, object or text", COMPILE,
@@ -17,6 +26,9 @@ const CliCommand cli_commands[] = {
      "scalec run mnist.onnx -i digit.npy --top 3"},
     {"dump", "MODEL", "print the graph at any stage of the pipeline", DUMP, 1, 1,
      "scalec dump mnist.onnx --recipe fp8 --stage scalify"},
+    {"rewrite", "MODEL -o OUT.onnx",
+     "write the scaled, quantized graph as standard ONNX for other runtimes", REWRITE, 1, 1,
+     "scalec rewrite mnist.onnx --recipe fp8 -o small.onnx"},
     {"check", "MODEL --data PATH",
      "run low precision beside f32 and rank what is stored by its cost", CHECK, 1, 1,
      "scalec check mnist.onnx --recipe fp8 --data samples.npz"},
@@ -45,6 +57,7 @@ typedef enum OptId {
     O_EVAL_EACH,
     O_SYMBOL,
     O_EMBED,
+    O_ONNX_PROFILE,
     O_FAULT,
     O_INPUT,
     O_EVALUATE,
@@ -77,7 +90,7 @@ typedef enum OptId {
 
 const CliOption cli_options[] = {
     [O_OUTPUT] = {"output", "OUT", "file to write; - is standard output", 'o',
-                  COMPILE | RUN | DUMP},
+                  COMPILE | RUN | DUMP | REWRITE},
     [O_EMIT] = {"emit", "KIND", "exe (default), so, obj, asm or llvm", 0, COMPILE,
                 .choice = "exe so obj asm llvm"},
     [O_RECIPE] = {"recipe", "R", "f32 (default), f16, bf16, fp8, fp8-weights, or a recipe file", 0,
@@ -109,8 +122,14 @@ const CliOption cli_options[] = {
                      "with --data: run every stage and name the pass that differs", 0,
                      COMPILE | DUMP},
     [O_SYMBOL] = {"symbol", "NAME", "C identifier of the model in the object", 0, COMPILE},
-    [O_EMBED] = {"embed-limit", "BYTES", "weights above this go to OUT.weights; 64 MiB by default",
-                 0, COMPILE},
+    [O_EMBED] = {"embed-limit", "BYTES",
+                 "weights above this go to OUT.weights (64 MiB by default), of ONNX to OUT.data "
+                 "(1 GiB)",
+                 0, COMPILE | DUMP | REWRITE},
+    [O_ONNX_PROFILE] = {"profile", "P",
+                        "how FP8 is written: qdq (default), QuantizeLinear and DequantizeLinear, "
+                        "or cast, casts and products with powers of two",
+                        0, REWRITE, .choice = "qdq cast"},
     [O_FAULT] = {"fault-tail", NULL, NULL, 0, COMPILE | RUN},
     [O_INPUT] = {"input", "NAME=FILE",
                  "an input: .npy, .npz, .safetensors, .pb, .bin or a picture; or all of them", 'i',
@@ -146,7 +165,8 @@ const CliOption cli_options[] = {
                "where a tensor's exponent comes from, instead of the graph; at stage settle unless "
                "another is named",
                0, DUMP},
-    [O_FORMAT] = {"format", "F", "text (default), dot or json", 0, DUMP, .choice = "text dot json"},
+    [O_FORMAT] = {"format", "F", "text (default), dot, json or onnx", 0, DUMP,
+                  .choice = "text dot json onnx"},
     [O_DTYPE] = {"dtype", "T", "only operators that take this element type", 0, OPS},
     [O_JSON] = {"json", NULL, "print JSON for programs", 0, RUN | CHECK | OPS | COMPILE | DUMP},
     [O_INTERNAL] = {"internal", NULL, "the compiler's own rows as well", 0, OPS},
@@ -335,6 +355,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->format;
     case O_DTYPE:
         return &cli->dtype;
+    case O_ONNX_PROFILE:
+        return &cli->onnx_profile;
     default:
         return NULL;
     }

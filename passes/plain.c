@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A graph without exponents that computes what a scaled one stands for, for programs that know
+ * none: exponents become products with powers of two, and what is stored in 8 bits or fewer stands
+ * between the cast that makes it and casts back, for nothing else computes with it elsewhere.
+ *
+ * In numbers, wide values are the numbers themselves, as signatures allow (SCALES), and only what
+ * is stored has an exponent: a product before its cast, another behind the cast back. In data every
+ * value is the data of the scaled graph, and its rebalances are products. Nodes of f16 are always
+ * in data: there the exponents are what keeps them from overflow. */
+#include <math.h>
+
+#include "passes/passes_priv.h"
+
+typedef struct Plain {
+    ScBuild b;
+    const ScGraph *g;
+    bool numbers;
+    ScVal *env;
+    const ScTerm **at; /* [n_value] the exponent at which env has it; NULL: no float */
+} Plain;
+
+static const ScTerm *exp_of(const Plain *p, ScVal v)
+{
+    const ScValue *x = &p->g->value[v];
+    return x->exp ? x->exp : sc_type_is_float(x->type) ? sc_term(p->b.cx, 0) : NULL;
+}
+
+static bool is_low(const ScType *t)
+{
+    return t->kind == SC_TYPE_TENSOR && scrt_dtype_is_low(t->dtype);
+}
+
+static bool is_half(const ScType *t)
+{
+    return t->kind == SC_TYPE_TENSOR && sc_type_is_float(t) && !scrt_dtype_is_low(t->dtype) &&
+           scrt_format(t->dtype)->exp_bits < 8;
+}
+
+static ScVal cast(Plain *p, ScVal x, ScrtDtype to)
+{
+    return sc_built(&p->b, x)->type->dtype == to ? x
+                                                 : sc_op_at(&p->b, cast, SC_ATTRS(SC_DT(to)), x);
+}
+
+/* --- Products with powers of two -------------------------------------------------------------- */
+
+/* 2^k and its products with numbers of about 1 are exact in format f. */
+static bool is_normal(const ScrtFormat *f, int64_t k)
+{
+    int lo, hi;
+    frexp(f->min_normal, &lo);
+    frexp(f->max, &hi);
+    return k >= lo - 1 && k <= hi - 1;
+}
+
+static ScVal times_power(Plain *p, ScVal x, int64_t k)
+{
+    ScrtDtype t = sc_built(&p->b, x)->type->dtype;
+    const ScrtFormat *f = scrt_format(t);
+    while (k != 0) {
+        int64_t step = k;
+        while (!is_normal(f, step))
+            step /= 2;
+        x = sc_op(&p->b, mul, x, sc_const_scalar(&p->b, t, ldexp(1, (int)step)));
+        k -= step;
+    }
+    return x;
+}
+
+/* The factor 2^t where only a run knows it. */
+static ScVal power(Plain *p, const ScTerm *t)
+{
+    ScVal n = sc_node1(&p->b, &sc_op_term, SC_ATTRS(SC_TERMS(1, &t)), 0, NULL);
+    n = sc_reshaped(&p->b, cast(p, n, SCRT_F32), 0, NULL);
+    return sc_op(&p->b, pow, sc_const_scalar(&p->b, SCRT_F32, 2), n);
+}
+
+/* Data x times 2^t. Where 2^t is no number of x's format, in f32. */
+static ScVal times(Plain *p, ScVal x, const ScTerm *t)
+{
+    ScrtDtype dtype = sc_built(&p->b, x)->type->dtype;
+    int64_t k;
+    bool known = sc_term_const(t, &k), wide = scrt_dtype_bits(dtype) >= 32;
+    if (x == SC_POISON || (known && k == 0))
+        return x;
+    if (known && (wide || is_normal(scrt_format(dtype), k)))
+        return times_power(p, x, k);
+    ScVal y = wide ? x : cast(p, x, SCRT_F32);
+    y = known ? times_power(p, y, k)
+              : sc_op(&p->b, mul, y, cast(p, power(p, t), wide ? dtype : SCRT_F32));
+    return cast(p, y, dtype);
+}
+
+/* --- Values ----------------------------------------------------------------------------------- */
+
+/* Constant v at exponent e: a blob of its own where the data changes. */
+static ScVal constant(Plain *p, ScVal v, const ScTerm *e)
+{
+    const ScType *t = sc_type_of(p->g, v);
+    const ScBlob *b = sc_attr(sc_def(p->g, v), 0)->blob;
+    int64_t dims[SCRT_MAX_RANK], k = 0;
+    size_t bytes;
+    sc_type_const_dims(t, dims);
+    if (e && !sc_term_const(e, &k))
+        return times(p, constant(p, v, NULL), sc_term_scale(p->b.cx, e, -1));
+    if (k != 0 && (!b->data || !scrt_bytes(t->dtype, b->count, &bytes))) {
+        sc_fail(p->b.cx, p->b.at, SC_E_BLOB, "%s", b->name ? b->name : "");
+        return SC_POISON;
+    }
+    if (k != 0) {
+        void *data = sc_alloc(sc_ctx_arena(p->b.cx), bytes);
+        sc_blob_store(b, t->dtype, k, data);
+        b = sc_blob(p->b.cx, b->name, t->dtype, t->rank, dims, data);
+    }
+    return sc_const_shaped(&p->b, b, t->dtype, t->rank, dims, NULL);
+}
+
+/* Value v as it is stored, at its own exponent. */
+static ScVal stored(Plain *p, ScVal v)
+{
+    if (v < SC_FIRST || !p->at[v])
+        return p->env[v];
+    if (sc_def(p->g, v)->op->flags & SC_CONST_OP)
+        return constant(p, v, p->g->value[v].exp);
+    ScVal x = times(p, p->env[v], sc_term_sub(p->b.cx, p->at[v], exp_of(p, v)));
+    return is_low(sc_type_of(p->g, v)) ? cast(p, x, sc_type_of(p->g, v)->dtype) : x;
+}
+
+/* Value v at exponent e, in f32 where it is stored in less than 16 bits. */
+static ScVal wanted(Plain *p, ScVal v, const ScTerm *e)
+{
+    if (v < SC_FIRST || !p->at[v])
+        return p->env[v];
+    bool is_const = sc_def(p->g, v)->op->flags & SC_CONST_OP, low = is_low(sc_type_of(p->g, v));
+    if (is_const && !low)
+        return constant(p, v, e);
+    ScVal x = is_const ? stored(p, v) : p->env[v];
+    x = is_low(sc_built(&p->b, x)->type) ? cast(p, x, SCRT_F32) : x;
+    return times(p, x, sc_term_sub(p->b.cx, is_const ? exp_of(p, v) : p->at[v], e));
+}
+
+/* --- Nodes ------------------------------------------------------------------------------------ */
+
+static bool in_data(const Plain *p, const ScNode *n)
+{
+    bool half = !p->numbers;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        half = half || is_half(sc_type_of(p->g, n->in[i]));
+    for (uint32_t i = 0; i < n->n_out; i++)
+        half = half || is_half(sc_type_of(p->g, n->first + i));
+    return half;
+}
+
+/* Finite data stays finite, infinite data infinite. */
+static ScVal saturated(Plain *p, ScVal x, const ScTerm *t)
+{
+    ScBuild *b = &p->b;
+    ScVal y = times(p, x, t);
+    ScrtDtype d = sc_built(b, x)->type->dtype;
+    double top = scrt_format(d)->max;
+    ScVal bounded = sc_op(b, clip, y, sc_const_scalar(b, d, -top), sc_const_scalar(b, d, top));
+    return sc_op(b, where, sc_op(b, isinf, x), x, bounded);
+}
+
+static void rebalance(Plain *p, const ScNode *n)
+{
+    ScVal v = n->in[0], *out = &p->env[n->first];
+    int saturate = sc_attr_index(n->op, "saturate");
+    p->at[n->first] = p->at[v];
+    *out = p->env[v];
+    if (!in_data(p, n))
+        return;
+    const ScTerm *from = exp_of(p, v), *to = exp_of(p, n->first);
+    p->at[n->first] = to;
+    if (saturate >= 0 && sc_attr(n, (uint32_t)saturate)->i && !is_low(sc_type_of(p->g, v)))
+        *out = saturated(p, wanted(p, v, from), sc_term_sub(p->b.cx, from, to));
+    else
+        *out = wanted(p, v, to);
+}
+
+/* Its attribute says the type of what it makes: it takes its operand as that is stored. */
+static bool converts(const ScNode *n)
+{
+    for (uint32_t i = 0; i < n->op->n_attr; i++)
+        if (n->op->attr[i].text == SC_TEXT_DTYPE)
+            return true;
+    return false;
+}
+
+/* Attributes without a type of the sum: operands have it. */
+static const ScAttr *attributes(Plain *p, const ScNode *n)
+{
+    int out = sc_attr_index(n->op, "out");
+    if (out < 0)
+        return n->attr;
+    ScAttr *a = sc_memdup(sc_pass_scratch(p->env), n->attr, n->op->n_attr * sizeof *a);
+    a[out] = (ScAttr){0};
+    return a;
+}
+
+/* The result in the type that it had, unless its elements are those of operands. */
+static ScVal as_stored(Plain *p, const ScNode *n, ScVal x, ScVal v)
+{
+    bool moves = n->op->flags & (SC_VIEW_OP | SC_ANY_THROUGH);
+    return is_low(sc_type_of(p->g, v)) && !moves ? cast(p, x, sc_type_of(p->g, v)->dtype) : x;
+}
+
+static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
+{
+    ScVal v = n->in[i];
+    if (converts(n) || n->op->n_sub)
+        return stored(p, v);
+    ScVal x = wanted(p, v, data ? exp_of(p, v) : sc_term(p->b.cx, 0));
+    ScrtDtype to = sc_type_of(p->g, n->first)->dtype;
+    bool sums = n->op->quantizable && x >= SC_FIRST && sc_type_is_float(sc_built(&p->b, x)->type);
+    return sums ? cast(p, x, scrt_dtype_is_low(to) ? SCRT_F32 : to) : x;
+}
+
+static void node(Plain *p, const ScNode *n)
+{
+    ScArena *a = sc_pass_scratch(p->env);
+    ScVal *in = sc_array(a, ScVal, n->n_in + 1u), *out = &p->env[n->first];
+    ScGraph **sub = n->op->n_sub ? sc_array(a, ScGraph *, n->op->n_sub) : NULL;
+    bool data = in_data(p, n) || n->op->n_sub || converts(n);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = operand(p, n, i, data);
+    for (uint32_t i = 0; i < n->op->n_sub; i++)
+        sub[i] = sc_graph_clone(n->sub[i]);
+    sc_node(&p->b, n->op, attributes(p, n), sub, n->n_in, in, n->n_out, out);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        const ScTerm *e = exp_of(p, n->first + i);
+        p->at[n->first + i] = e && !data ? sc_term(p->b.cx, 0) : e;
+        out[i] = converts(n) || n->op->n_sub ? out[i] : as_stored(p, n, out[i], n->first + i);
+        sc_set_name(&p->b, out[i], p->g->value[n->first + i].name);
+    }
+}
+
+static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
+{
+    Plain p = {.g = g, .numbers = *(const bool *)arg};
+    p.env = sc_pass_begin(&p.b, cx, g);
+    p.at = sc_array(sc_pass_scratch(p.env), const ScTerm *, g->n_value);
+    sc_build_flags(&p.b, g->flags & ~(uint32_t)(SC_G_SCALED | SC_G_QUANTIZED));
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        p.b.at = n->loc;
+        for (uint32_t k = 0; k < n->n_out; k++)
+            p.at[n->first + k] = exp_of(&p, n->first + k);
+        if (n->op->flags & SC_BARRIER)
+            sc_set_exp(&p.b, p.env[n->first], NULL);
+        else if (n->op->flags & SC_CONST_OP)
+            p.env[n->first] = sc_type_is_float(sc_type_of(g, n->first))
+                                  ? SC_ABSENT
+                                  : constant(&p, n->first, NULL);
+        else if ((n->op->flags & SC_REBALANCES) && !(n->op->flags & SC_FRESH))
+            rebalance(&p, n);
+        else
+            node(&p, n);
+    }
+    for (uint32_t i = 0; i < g->n_out; i++) {
+        p.b.at = sc_def(g, g->out[i])->loc;
+        p.env[g->out[i]] = stored(&p, g->out[i]);
+        p.at[g->out[i]] = exp_of(&p, g->out[i]);
+    }
+    return sc_pass_nested(cx, sc_pass_end(&p.b, p.env), plain, arg);
+}
+
+ScGraph *sc_plain_graph(ScCtx *cx, const ScGraph *g, bool numbers)
+{
+    return sc_identities(cx, plain(cx, g, &numbers));
+}

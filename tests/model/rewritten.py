@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model that `scalec rewrite` wrote, checked and run in ONNX Runtime beside what scalec compiles of the original."""
+import os
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from scalec import scalec
+
+RTOL, ATOL = 1e-3, 1e-4  # absolute: of the largest element of an output
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
+         "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(uint8)": np.uint8, "tensor(int8)": np.int8,
+         "tensor(bool)": np.bool_}
+
+
+def session(path, plain=False):
+    opt = ort.SessionOptions()
+    opt.log_severity_level = 4
+    if plain:
+        opt.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return ort.InferenceSession(path, opt, providers=["CPUExecutionProvider"])
+
+
+def made_up(path, seed=1):
+    """Inputs by name: normal floats, small integers, masks of ones; a symbolic extent is 1 where it leads, else 9, or
+    64 of an image."""
+    rng, size, feeds = np.random.default_rng(seed), {}, {}
+    for i in session(path, plain=True).get_inputs():
+        shape = [d if isinstance(d, int) else size.setdefault(d or f"{i.name}.{k}", 1 if k == 0 else
+                                                              64 if len(i.shape) == 4 and k > 1 else 9)
+                 for k, d in enumerate(i.shape)]
+        t = np.dtype(TYPES[i.type])
+        if t.kind == "f":
+            feeds[i.name] = rng.standard_normal(shape).astype(t)
+        elif "mask" in i.name and t.kind != "b":
+            feeds[i.name] = np.ones(shape, t)
+        else:
+            feeds[i.name] = (rng.integers(0, 2 if "type" in i.name else 100, shape) * (t.kind != "b")).astype(t)
+    return feeds
+
+
+def difference(want, got):
+    """Elements beyond the tolerance, all elements, the worst output's SQNR in dB."""
+    beyond, count, worst = 0, 0, np.inf
+    for name, w in want.items():
+        g = got[name]
+        assert w.shape == g.shape and w.dtype == g.dtype, (name, w.shape, g.shape, w.dtype, g.dtype)
+        count += w.size
+        if w.dtype.kind != "f":
+            beyond += int((w != g).sum())
+            continue
+        w, g = w.astype(np.float64), g.astype(np.float64)
+        finite = np.isfinite(w)
+        top = np.abs(w[finite]).max(initial=0)
+        err = np.where((w == g) | (np.isnan(w) & np.isnan(g)), 0, np.abs(w - g))
+        beyond += int((~(err <= RTOL * np.abs(w) + ATOL * top)).sum())
+        noise, signal = float((err[finite] ** 2).sum()), float((w[finite] ** 2).sum())
+        worst = min(worst, 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else np.inf)
+    return beyond, count, worst
+
+
+def check(path):
+    onnx.checker.check_model(path, full_check=True)
+
+
+def run(path, feeds):
+    s = session(path)
+    return dict(zip([o.name for o in s.get_outputs()], s.run(None, feeds)))
+
+
+def ours(path, feeds, tmp, *args):
+    given, out = os.path.join(tmp, "in.npz"), os.path.join(tmp, "out.npz")
+    np.savez(given, **feeds)
+    scalec("run", path, "-i", given, "-o", out, *args)
+    with np.load(out) as z:
+        return {k: z[k] for k in z.files}
+
+
+def rewrite(path, out, *args):
+    scalec("rewrite", path, "-o", out, *args)
+    check(out)
+    return out

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""scalec rewrite: what it writes is standard ONNX, gives ONNX Runtime our results, and is read back as the same graph."""
+import glob
+import os
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+sys.path.insert(0, os.path.dirname(__file__))
+from command import ATTENTION, MNIST, SOURCE, failing, run_all, write  # noqa: E402
+from rewritten import check, difference, made_up, ours, rewrite, run  # noqa: E402
+from scalec import scalec  # noqa: E402
+
+MODELS = sorted(glob.glob(os.path.join(SOURCE, "tests", "model", "data", "*", "*.onnx")))
+FP8 = {TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E4M3FNUZ, TensorProto.FLOAT8E5M2FNUZ}
+
+
+def save(tmp, name, nodes, inputs, outputs, init=(), opset=19):
+    """inputs, outputs: (name, type, shape)."""
+    g = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(*v) for v in inputs],
+                          [helper.make_tensor_value_info(*v) for v in outputs],
+                          [numpy_helper.from_array(np.asarray(a), n) for n, a in init])
+    path = os.path.join(tmp, name + ".onnx")
+    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)], ir_version=9), path)
+    return path
+
+
+def node(op, ins, out, **attr):
+    return helper.make_node(op, ins, [out] if isinstance(out, str) else out, name=f"{op}.{out}", **attr)
+
+
+def agree(path, tmp, *args, profile="qdq", feeds=None):
+    """The model that was written, after it was found to give our results."""
+    out = rewrite(path, os.path.join(tmp, f"{profile}.onnx"), "--profile", profile, *args)
+    feeds = feeds or made_up(path)
+    beyond, count, _ = difference(ours(path, feeds, tmp, *args), run(out, feeds))
+    assert beyond == 0, f"{beyond} of {count} elements beyond the tolerance"
+    return onnx.load(out)
+
+
+def types(m):
+    return {i.data_type for i in m.graph.initializer}
+
+
+def ops(g):
+    ret = []
+    for n in g.node:
+        ret.append(n.op_type)
+        for a in n.attribute:
+            if a.type == onnx.AttributeProto.GRAPH:
+                ret += ops(a.g)
+    return ret
+
+
+def models_agree(tmp):
+    for path in MODELS:
+        for recipe in ("f32", "fp8", "fp8-weights", "f16", "bf16"):
+            agree(path, tmp, "--recipe", recipe)
+        m = agree(path, tmp, "--recipe", "fp8", profile="cast")
+        assert "QuantizeLinear" not in ops(m.graph) and m.opset_import[0].version == 19
+
+
+def fp8_is_stored(tmp):
+    m = agree(MNIST, tmp, "--recipe", "fp8")
+    assert types(m) & FP8 and m.opset_import[0].version == 21
+    weights = [i for i in m.graph.initializer if i.name == "Parameter193"]
+    assert weights and weights[0].data_type == TensorProto.FLOAT8E4M3FN
+    assert ops(m.graph).count("QuantizeLinear") == 3 and ops(m.graph).count("DequantizeLinear") == 6
+    m = agree(MNIST, tmp, "--recipe", "fp8-weights")
+    assert m.opset_import[0].version == 19 and ops(m.graph).count("DequantizeLinear") == 3
+
+
+def names_stay(tmp):
+    was, m = onnx.load(MNIST), agree(MNIST, tmp, "--recipe", "fp8")
+    assert [i.name for i in m.graph.input] == ["Input3"] and m.graph.output[0].name == was.graph.output[0].name
+    kept = {n.name for n in m.graph.node}
+    assert {n.name for n in was.graph.node if n.op_type in ("Conv", "Relu", "MaxPool")} <= kept
+    assert len(kept) == len(m.graph.node)
+
+
+def every_fp8_type(tmp):
+    for t in ("f8e4m3fn", "f8e5m2"):
+        recipe = write(os.path.join(tmp, t), f"activation = {t}\nweight = {t}\n")
+        for profile in ("qdq", "cast"):
+            m = agree(ATTENTION, tmp, "--recipe", recipe, profile=profile)
+            assert types(m) & FP8
+    recipe = write(os.path.join(tmp, "channel"), "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = channel\n")
+    agree(MNIST, tmp, "--recipe", recipe)
+
+
+def encoder(tmp, batch="batch", length="length"):
+    """Embedding, attention of two heads, normalisations, a gate: extents that are symbols."""
+    rng = np.random.default_rng(0)
+    init = [("table", rng.standard_normal((3000, 32)).astype(np.float32)), ("heads", np.array([0, 0, 2, 16])),
+            ("flat", np.array([0, 0, 32])), ("root", np.float32(4)), ("g", np.ones(32, np.float32)),
+            ("b", np.zeros(32, np.float32))]
+    nodes = [node("Gather", ["table", "ids"], "e")]
+    for k in "qkv":
+        init.append((f"w{k}", (rng.standard_normal((32, 32)) / 4).astype(np.float32)))
+        nodes += [node("MatMul", ["e", f"w{k}"], f"{k}0"), node("Reshape", [f"{k}0", "heads"], f"{k}1"),
+                  node("Transpose", [f"{k}1"], k, perm=[0, 2, 3, 1] if k == "k" else [0, 2, 1, 3])]
+    init += [("w1", (rng.standard_normal((32, 64)) / 4).astype(np.float32)), ("b1", np.ones(64, np.float32)),
+             ("w2", (rng.standard_normal((64, 32)) / 4).astype(np.float32))]
+    nodes += [node("MatMul", ["q", "k"], "s0"), node("Div", ["s0", "root"], "s"), node("Softmax", ["s"], "p", axis=-1),
+              node("MatMul", ["p", "v"], "m0"), node("Transpose", ["m0"], "m1", perm=[0, 2, 1, 3]),
+              node("Reshape", ["m1", "flat"], "m"), node("Add", ["m", "e"], "r"),
+              node("LayerNormalization", ["r", "g", "b"], "n", axis=-1), node("MatMul", ["n", "w1"], "h0"),
+              node("Add", ["h0", "b1"], "h1"), node("Sigmoid", ["h1"], "h2"), node("Mul", ["h1", "h2"], "h"),
+              node("MatMul", ["h", "w2"], "f"), node("Add", ["n", "f"], "y")]
+    return save(tmp, "encoder", nodes, [("ids", TensorProto.INT64, [batch, length])],
+                [("y", TensorProto.FLOAT, [batch, length, 32])], init)
+
+
+def symbols_stay(tmp):
+    path = encoder(tmp)
+    for recipe in ("f32", "fp8", "fp8-weights", "f16"):
+        for profile in ("qdq", "cast"):
+            m = agree(path, tmp, "--recipe", recipe, profile=profile)
+            assert [d.dim_param for d in m.graph.input[0].type.tensor_type.shape.dim] == ["batch", "length"]
+            feeds = {"ids": np.arange(6).reshape(3, 2)}
+            beyond, _, _ = difference(ours(path, feeds, tmp, "--recipe", recipe), run(os.path.join(tmp, f"{profile}.onnx"), feeds))
+            assert beyond == 0
+
+
+def sizes_that_data_says(tmp):
+    one = [("x", TensorProto.FLOAT, ["n"])]
+    path = save(tmp, "chosen", [node("Greater", ["x", "zero"], "c"), node("Compress", ["x", "c"], "p", axis=0),
+                                node("NonZero", ["x"], "z"), node("Unique", ["x"], ["u", "first", "back", "counts"]),
+                                node("Shape", ["x"], "s"), node("TopK", ["x", "s"], ["t", "i"])],
+                one, [("p", TensorProto.FLOAT, ["k"]), ("z", TensorProto.INT64, [1, "j"]), ("u", TensorProto.FLOAT, ["m"]),
+                      ("counts", TensorProto.INT64, ["m"]), ("back", TensorProto.INT64, ["n"]), ("t", TensorProto.FLOAT, ["n"])],
+                [("zero", np.float32(0))])
+    feeds = {"x": np.array([3, -1, 0, 3, 2, -5, 2], np.float32)}
+    agree(path, tmp, feeds=feeds)
+    assert [len(v) for v in run(os.path.join(tmp, "qdq.onnx"), feeds).values()][0] == 4
+
+
+def control_flow(tmp):
+    def graph(name, nodes, inputs, outputs, init=()):
+        return helper.make_graph(nodes, name, [helper.make_tensor_value_info(*v) for v in inputs],
+                                 [helper.make_tensor_value_info(*v) for v in outputs],
+                                 [numpy_helper.from_array(np.asarray(a), n) for n, a in init])
+    f, w = TensorProto.FLOAT, (np.random.default_rng(0).standard_normal((8, 8)) / 4).astype(np.float32)
+    then = graph("then", [node("MatMul", ["x", "w"], "a")], [], [("a", f, None)])
+    other = graph("other", [node("Neg", ["x"], "b0"), node("Relu", ["b0"], "b")], [], [("b", f, None)])
+    body = graph("body", [node("MatMul", ["state", "w"], "m"), node("Tanh", ["m"], "next"), node("Identity", ["on"], "on2"),
+                          node("ReduceSum", ["next"], "total", keepdims=0)],
+                 [("turn", TensorProto.INT64, []), ("on", TensorProto.BOOL, []), ("state", f, None)],
+                 [("on2", TensorProto.BOOL, []), ("next", f, None), ("total", f, None)])
+    path = save(tmp, "control", [helper.make_node("If", ["c"], ["h"], name="if", then_branch=then, else_branch=other),
+                                 helper.make_node("Loop", ["trips", "yes", "h"], ["y", "totals"], name="loop", body=body)],
+                [("x", f, ["n", 8]), ("c", TensorProto.BOOL, []), ("trips", TensorProto.INT64, [])],
+                [("y", f, ["n", 8]), ("totals", f, ["t"])], [("w", w), ("yes", np.array(True))])
+    for c in (True, False):
+        feeds = {"x": np.random.default_rng(1).standard_normal((3, 8)).astype(np.float32), "c": np.array(c),
+                 "trips": np.array(4)}
+        for recipe in ("f32", "fp8-weights", "fp8"):
+            m = agree(path, tmp, "--recipe", recipe, "--scales", "propagate", feeds=feeds)
+            assert {"If", "Loop"} <= set(ops(m.graph))
+
+
+def half_models(tmp):
+    rng = np.random.default_rng(5)
+    path = save(tmp, "half", [node("MatMul", ["x", "w"], "h"), node("Relu", ["h"], "r"), node("MatMul", ["r", "w"], "y")],
+                [("x", TensorProto.FLOAT16, ["n", 16])], [("y", TensorProto.FLOAT16, ["n", 16])],
+                [("w", rng.standard_normal((16, 16)).astype(np.float16))])
+    for profile in ("qdq", "cast"):
+        agree(path, tmp, "--recipe", "fp8", profile=profile)
+
+
+def data_beside(tmp):
+    out = rewrite(MNIST, os.path.join(tmp, "large.onnx"), "--recipe", "fp8", "--embed-limit", "1000")
+    assert os.path.getsize(out + ".data") > 3000
+    feeds = made_up(MNIST)
+    assert difference(ours(MNIST, feeds, tmp, "--recipe", "fp8"), run(out, feeds))[0] == 0
+
+
+def stages_are_models(tmp):
+    feeds = made_up(MNIST)
+    want = ours(MNIST, feeds, tmp)
+    for stage in ("import", "simplify", "raise", "expand"):
+        out = os.path.join(tmp, stage + ".onnx")
+        scalec("dump", MNIST, "--stage", stage, "--format", "onnx", "-o", out)
+        check(out)
+        assert difference(want, run(out, feeds))[0] == 0, stage
+    assert "--stage layout" in failing("dump", MNIST, "--format", "onnx", "-o", os.path.join(tmp, "k.onnx"))
+
+
+def what_is_refused(tmp):
+    copy = write(os.path.join(tmp, "m.onnx"), open(MNIST, "rb").read())
+    assert "E0111" in failing("rewrite", copy, "-o", copy) and open(copy, "rb").read() == open(MNIST, "rb").read()
+    assert "-o OUT" in failing("rewrite", MNIST, status=2)
+    assert "qdq or cast" in failing("rewrite", MNIST, "-o", "x.onnx", "--profile", "x", status=2)
+    text = write(os.path.join(tmp, "s.sc"), "graph @g(%x: f32[4]) -> (%y) {\n  state @kept (%a: f32[4] -> %y)\n"
+                 "  %y = add %a, %x : f32[4]\n}\n")
+    said = failing("rewrite", text, "-o", os.path.join(tmp, "y.onnx"))
+    assert "E0117" in said and "kept" in said and not os.path.exists(os.path.join(tmp, "y.onnx"))
+
+
+run_all("tools-rewrite", [models_agree, fp8_is_stored, names_stay, every_fp8_type, symbols_stay, sizes_that_data_says,
+                          control_flow, half_models, data_beside, stages_are_models, what_is_refused])
