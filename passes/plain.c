@@ -166,10 +166,12 @@ static void rebalance(Plain *p, const ScNode *n)
 {
     ScVal v = n->in[0], *out = &p->env[n->first];
     int saturate = sc_attr_index(n->op, "saturate");
-    p->at[n->first] = p->at[v];
-    *out = p->env[v];
-    if (!in_data(p, n))
+    bool is_const = v >= SC_FIRST && sc_def(p->g, v)->op->flags & SC_CONST_OP;
+    if (!in_data(p, n)) { /* the same number */
+        p->at[n->first] = is_const ? sc_term(p->b.cx, 0) : p->at[v];
+        *out = is_const ? wanted(p, v, p->at[n->first]) : p->env[v];
         return;
+    }
     const ScTerm *from = exp_of(p, v), *to = exp_of(p, n->first);
     p->at[n->first] = to;
     if (saturate >= 0 && sc_attr(n, (uint32_t)saturate)->i && !is_low(sc_type_of(p->g, v)))
@@ -178,13 +180,10 @@ static void rebalance(Plain *p, const ScNode *n)
         *out = wanted(p, v, to);
 }
 
-/* Its attribute says the type of what it makes: it takes its operand as that is stored. */
-static bool converts(const ScNode *n)
+/* It takes its operands as they are stored: casts, and rows that hold graphs. */
+static bool as_it_is(const ScNode *n)
 {
-    for (uint32_t i = 0; i < n->op->n_attr; i++)
-        if (n->op->attr[i].text == SC_TEXT_DTYPE)
-            return true;
-    return false;
+    return n->op->n_sub || (n->op->flags & SC_CONVERTS) || n->op == &sc_op_bit_cast;
 }
 
 /* Attributes without a type of the sum: operands have it. */
@@ -208,7 +207,7 @@ static ScVal as_stored(Plain *p, const ScNode *n, ScVal x, ScVal v)
 static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
 {
     ScVal v = n->in[i];
-    if (converts(n) || n->op->n_sub)
+    if (as_it_is(n))
         return stored(p, v);
     ScVal x = wanted(p, v, data ? exp_of(p, v) : sc_term(p->b.cx, 0));
     ScrtDtype to = sc_type_of(p->g, n->first)->dtype;
@@ -221,7 +220,7 @@ static void node(Plain *p, const ScNode *n)
     ScArena *a = sc_pass_scratch(p->env);
     ScVal *in = sc_array(a, ScVal, n->n_in + 1u), *out = &p->env[n->first];
     ScGraph **sub = n->op->n_sub ? sc_array(a, ScGraph *, n->op->n_sub) : NULL;
-    bool data = in_data(p, n) || n->op->n_sub || converts(n);
+    bool data = in_data(p, n) || as_it_is(n);
     for (uint32_t i = 0; i < n->n_in; i++)
         in[i] = operand(p, n, i, data);
     for (uint32_t i = 0; i < n->op->n_sub; i++)
@@ -230,7 +229,7 @@ static void node(Plain *p, const ScNode *n)
     for (uint32_t i = 0; i < n->n_out; i++) {
         const ScTerm *e = exp_of(p, n->first + i);
         p->at[n->first + i] = e && !data ? sc_term(p->b.cx, 0) : e;
-        out[i] = converts(n) || n->op->n_sub ? out[i] : as_stored(p, n, out[i], n->first + i);
+        out[i] = as_it_is(n) ? out[i] : as_stored(p, n, out[i], n->first + i);
         sc_set_name(&p->b, out[i], p->g->value[n->first + i].name);
     }
 }
