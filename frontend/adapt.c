@@ -407,6 +407,15 @@ static bool is_known(const ImNode *n, uint32_t i, double x)
     return is;
 }
 
+/* The result and the mask where only the run knows whether it trains. */
+static void maybe_dropped(const ImNode *n, ScVal *y, ScVal *mask)
+{
+    ScBuild *b = &n->im->b;
+    ScVal trains = im_reshape(n, im_in(n, 2), 0, NULL);
+    *y = sc_op(b, where, trains, *y, im_in(n, 0));
+    *mask = sc_op(b, or, *mask, sc_op(b, not, trains));
+}
+
 /* Inference keeps everything; training that drops nothing does too. The mask is of bools since
  * opset 10, before of x's type. */
 static bool dropout(const ImNode *n, ScVal *ret_out)
@@ -417,13 +426,17 @@ static bool dropout(const ImNode *n, ScVal *ret_out)
     if (!ok || !IM_ONLY(n, "ratio", "seed", "is_test", n->opset < 6 ? "consumed_inputs" : NULL))
         return false;
     const ScType *x = im_type(n, 0);
-    if (im_has(n, 2) && !is_known(n, 2, 0) && !is_known(n, 1, 0))
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "Dropout in training mode");
-    ScrtDtype mask = n->opset < 10 ? x->dtype : SCRT_BOOL;
+    ScVal y = im_in(n, 0), mask = sc_const_scalar(b, n->opset < 10 ? x->dtype : SCRT_BOOL, 1);
+    if (im_has(n, 2) && !is_known(n, 2, 0) && !is_known(n, 1, 0)) {
+        ScVal ratio = im_has(n, 1) ? im_in(n, 1) : im_scalar(n, x->dtype, 0.5);
+        if (!im_drop(n, ratio, &y, &mask))
+            return false;
+        if (!is_known(n, 2, 1))
+            maybe_dropped(n, &y, &mask);
+    }
     if (n->n_out > 1)
-        ret_out[1] = im_build(n, &sc_op_expand, IM_SET({"shape", SC_TERMS(x->rank, x->dim)}),
-                              IM_IN(sc_const_scalar(b, mask, 1)));
-    return im_answer(im_in(n, 0), ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
+        ret_out[1] = im_expand(n, mask, x->rank, x->dim);
+    return im_answer(y, ret_out) && (n->n_out < 2 || ret_out[1] != SC_POISON);
 }
 
 static bool cast_like(const ImNode *n, int64_t to, ScVal *ret_out)

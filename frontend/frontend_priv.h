@@ -51,6 +51,7 @@ typedef struct ImNames {
 } ImNames;
 bool im_names_define(ImNames *m, const char *name, ScVal v); /* false where it is there already */
 bool im_names_get(const ImNames *m, const char *name, ScVal *ret);
+void im_names_set(ImNames *m, const char *name, ScVal v); /* of one that is there */
 void im_names_free(ImNames *m);
 
 typedef struct Import {
@@ -60,6 +61,8 @@ typedef struct Import {
     const ScImportOptions *opt;
     const Onnxpb__Model *model;
     ImNames *names;     /* ONNX value name -> ScVal */
+    ImNames *root;      /* those of the model's own graph */
+    uint32_t depth;     /* of the graph that is being built: 0 is the model's own */
     ImNames *infos;     /* ONNX value name -> 1 + place among outputs, then value_info */
     ImNames *dims;      /* the names that dimensions have */
     ImNames *reads;     /* names that a node or an output reads */
@@ -68,6 +71,7 @@ typedef struct Import {
     uint32_t n_unrolled; /* nodes of loops that were written out */
     uint32_t n_own;      /* extents of carried values that are bound anew each turn */
     uint32_t n_nested;   /* nodes of nested graphs, each time that one was walked */
+    uint32_t n_drawn;    /* nodes that draw random numbers */
     struct ImSeq **seq;  /* [n_seq] the sequences that handles stand for */
     uint32_t n_seq, cap_seq;
 } Import;
@@ -152,6 +156,7 @@ extern const ImAdapter im_fourier_adapters[];
 extern const ImAdapter im_unpool_adapters[];
 extern const ImAdapter im_heads_adapters[];
 extern const ImAdapter im_sequence_adapters[];
+extern const ImAdapter im_random_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
  * beside these. */
 #define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"
@@ -174,6 +179,16 @@ bool im_window_of_weight(const ImNode *n, ImWindow *w);
  * i64; by_column: in a channel the first spatial axis is the fastest. out: the pool's extents,
  * [rank]. */
 ScVal im_pool_indices(const ImNode *n, const ImWindow *w, bool by_column, const ScTerm *const *out);
+/* adapt_random.c. Whether a node of g, or of a graph nested in it, may draw random numbers; then
+ * the number that makes each run's others, u32, has a name in each scope, which no model gives. */
+bool im_draws(const Onnxpb__Graph *g);
+const char *im_run_name(ScCtx *cx);
+ScVal im_run(Import *im); /* the number: in the model's own graph it is made, a state */
+/* In a loop's body, whose names are in scope: the number is another each turn. */
+void im_count_turns(const ImNode *n, ImNames *scope, ScVal turn);
+/* Operand 0 with each element 0 with probability `ratio`, the others divided by what is left of 1;
+ * the mask is true for those. */
+bool im_drop(const ImNode *n, ScVal ratio, ScVal *ret_y, ScVal *ret_mask);
 /* Imports a graph nested in n in place, in a scope of its own: in are its inputs, [g->n_input];
  * ret_out its first n_out outputs. False after sc_fail. */
 bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t n_out,

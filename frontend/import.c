@@ -336,6 +336,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
                  .opt = opt,
                  .model = whole,
                  .names = &names,
+                 .root = &names,
                  .infos = &infos,
                  .dims = &dims,
                  .reads = &reads};

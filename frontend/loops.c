@@ -84,6 +84,7 @@ static bool make_inputs(const Body *b, ImNested *x, ScVal *in)
     }
     if (!im_nested_captures(b->n, x, b->captures))
         return false;
+    im_count_turns(b->n, &x->scope, turn);
     for (uint32_t k = 0; k < b->n_scanned; k++)
         in[b->n_carried + k] = element(b, k, in[b->n_carried + k], turn);
     if (!b->scanned) {

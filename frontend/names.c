@@ -58,6 +58,11 @@ bool im_names_get(const ImNames *m, const char *name, ScVal *ret)
     return false;
 }
 
+void im_names_set(ImNames *m, const char *name, ScVal v)
+{
+    m->slot[find(m, name)].v = v;
+}
+
 void im_names_free(ImNames *m)
 {
     free(m->slot);

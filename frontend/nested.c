@@ -49,12 +49,10 @@ static void capture(Seek *s, const char *name, ScVal v)
     sc_buf_push(s->c->p, s->c->n, s->c->cap, x);
 }
 
-static void see_name(void *arg, const char *spelled)
+static void see(Seek *s, const char *name)
 {
-    Seek *s = arg;
-    const char *name = sc_intern(s->n->im->cx, spelled);
     ScVal v;
-    if (!*name || !im_names_get(s->n->im->names, name, &v) || !im_names_define(&s->seen, name, 0))
+    if (!im_names_get(s->n->im->names, name, &v) || !im_names_define(&s->seen, name, 0))
         return;
     capture(s, name, v);
     if (im_is_seq(v)) {
@@ -66,12 +64,22 @@ static void see_name(void *arg, const char *spelled)
     }
 }
 
+static void see_name(void *arg, const char *spelled)
+{
+    Seek *s = arg;
+    if (*spelled)
+        see(s, sc_intern(s->n->im->cx, spelled));
+}
+
 void im_captures(const ImNode *n, uint32_t n_graph, const Onnxpb__Graph *const *g, ImCaptures *ret)
 {
     Seek s = {.n = n, .c = ret};
     *ret = (ImCaptures){0};
-    for (uint32_t i = 0; i < n_graph; i++)
+    for (uint32_t i = 0; i < n_graph; i++) {
         im_each_free(n->im->cx, g[i], see_name, &s);
+        if (im_draws(g[i]) && im_run(n->im) != SC_POISON)
+            see(&s, im_run_name(n->im->cx));
+    }
     im_names_free(&s.seen);
 }
 
@@ -103,6 +111,7 @@ void im_nested_begin(const ImNode *n, ImNested *x, const char *name)
     sc_build_init(&im->b, im->cx, name, im->file);
     im->b.at = n->loc;
     im->names = &x->scope;
+    im->depth++;
     im->n_bound = 0; /* what was bound around is not in this graph */
 }
 
@@ -112,7 +121,7 @@ static ScVal entered(const ImNode *n, const struct ImCapture *p)
     int64_t dims[SCRT_MAX_RANK];
     ScVal v = p->v; /* absent or poison */
     if (is_operand(p)) {
-        v = sc_input(b, p->name, p->type, NULL);
+        v = sc_input(b, p->name && *p->name ? p->name : NULL, p->type, NULL);
         sc_set_content(b, v, p->content);
     } else if (p->blob) {
         sc_type_const_dims(p->type, dims);
@@ -155,6 +164,7 @@ ScGraph *im_nested_end(const ImNode *n, ImNested *x, bool ok)
         sc_build_drop(&im->b);
     im->b = x->around;
     im->names = x->names;
+    im->depth--;
     im->n_bound = 0;
     im_names_free(&x->scope);
     return g;

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import cases_bodies
 import cases_composed
+import cases_random
 import cases_sequences
 from case_kit import F32, I64, ROOT, case, ints, node, ramp
 
@@ -119,8 +120,6 @@ def unread():
     case("dropout-not-training", node("Dropout", "x r t"), t, {"r": F32(0.5), "t": np.array(False)}, opset=13, want={"y": t["x"]})
     case("dropout-of-nothing", node("Dropout", "x r t", "y m"), t, {"r": F32(0), "t": np.array(True)}, opset=13, outputs="y m",
          want={"y": t["x"], "m": np.ones((2, 3), bool)})
-    case("dropout-training", node("Dropout", "x r t"), t, {"r": F32(0.5), "t": np.array(True)}, opset=13,
-         words="Dropout in training mode")
     case("batchnorm-training", node("BatchNormalization", "x s b m v", "y m1 v1", training_mode=1, momentum=0.75), {"x": x}, stats,
          opset=15, outputs="y m1 v1")
     case("batchnorm-five", node("BatchNormalization", "x s b m v", "y m1 v1 m2 v2"), {"x": x}, stats, opset=9,
@@ -519,7 +518,7 @@ def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
                  sizes, long_terms, control, counts, widths, near, *cases_composed.ALL,
-                 cases_sequences.all_of_them, cases_bodies.bodies):
+                 cases_sequences.all_of_them, cases_bodies.bodies, cases_random.all_of_them):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
