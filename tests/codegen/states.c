@@ -270,6 +270,41 @@ START_TEST(keeps_what_is_read_later)
 }
 END_TEST
 
+/* What is drawn under a key that a state counts is new on each run, and the same again from the
+ * beginning. */
+START_TEST(draws_anew)
+{
+    Pair p = begin("graph @g(%x: u32[7]) -> (%y) {\n"
+                   "  state @random (%run: u32[] -> %next)\n"
+                   "  %1 = const 1 : u32[]\n"
+                   "  %next = add %run, %1 : u32[]\n"
+                   "  %2 = threefry %run, %1, %1, %1 : u32[]\n"
+                   "  %3 = iota : i64[7]\n"
+                   "  %4 = cast %3 : u32[7]\n"
+                   "  %y = threefry %4, %1, %2, %1 : u32[7]\n"
+                   "}\n",
+                   "native");
+    ScrtTensor *in = inputs(&p, 1, 1), first = {0}, again = {0};
+    for (int k = 0; k < 3; k++)
+        step(&p, 1, 1);
+    ck_assert_int_eq(scrt_run(p.s, in, &again), SCRT_OK);
+    scrt_state_reset(p.s);
+    ck_assert_int_eq(scrt_run(p.s, in, &first), SCRT_OK);
+    for (size_t i = 0; i < 7; i++)
+        ck_assert_int_ne(scrt_load_int(SCRT_U32, first.data, i),
+                         scrt_load_int(SCRT_U32, again.data, i));
+    scrt_state_reset(p.s);
+    scrt_free(again.data);
+    again = (ScrtTensor){0};
+    ck_assert_int_eq(scrt_run(p.s, in, &again), SCRT_OK);
+    ck_assert_mem_eq(first.data, again.data, 7 * sizeof(uint32_t));
+    scrt_free(first.data);
+    scrt_free(again.data);
+    sct_free(in, 1);
+    end(&p);
+}
+END_TEST
+
 /* --- From outside ---------------------------------------------------------------------------- */
 
 START_TEST(set_and_shared)
@@ -319,6 +354,7 @@ int main(void)
     tcase_add_test(t, moves_the_new_part_only);
     tcase_add_test(t, updates_in_place);
     tcase_add_test(t, keeps_what_is_read_later);
+    tcase_add_test(t, draws_anew);
     tcase_add_test(t, set_and_shared);
     suite_add_tcase(s, t);
     return sct_main("codegen-states", s);
