@@ -26,6 +26,7 @@ typedef struct Key {
     uint64_t what, hash; /* what keeps the uses of interned bytes in this file apart */
     const char *name;
     const int64_t *dims;
+    const ScBlob *from;
     uint32_t dtype, rank;
 } Key;
 enum { IS_BLOB = 1, IS_NAME = 2 };
@@ -45,9 +46,13 @@ static const ScBlob **first_of_name(ScCtx *cx, const char *name)
     return sc_ctx_slot(cx, sc_intern_bytes(cx, &key, sizeof key), sizeof(ScBlob *));
 }
 
-const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
-                      const int64_t *dims, const void *data)
+/* The blob that is like b, whose name may be NULL, under that name. */
+static const ScBlob *keep(ScCtx *cx, const ScBlob *b, const char *name)
 {
+    const int64_t *dims = b->dims;
+    const void *data = b->data;
+    uint32_t rank = b->rank;
+    ScrtDtype dtype = b->dtype;
     size_t count = 1, bytes = 0;
     bool fits = true;
     for (uint32_t i = 0; i < rank; i++)
@@ -62,6 +67,7 @@ const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t ran
     key.dims = sc_intern_bytes(cx, dims, rank * sizeof *dims);
     key.dtype = dtype;
     key.rank = rank;
+    key.from = b->from;
     key.hash = sc_hash(SC_HASH, &(uint32_t[]){dtype, rank}, 2 * sizeof(uint32_t));
     key.hash = hash_data(key.hash, dims, rank * sizeof *dims);
     if (data)
@@ -73,22 +79,26 @@ const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t ran
     for (const Same *s = *same; s; s = s->next)
         if (!s->blob->data == !data && (!data || memcmp(s->blob->data, data, bytes) == 0))
             return s->blob;
-    ScBlob *b = sc_new(sc_ctx_arena(cx), ScBlob);
-    *b = (ScBlob){.name = key.name,
-                  .dtype = dtype,
-                  .rank = rank,
-                  .dims = key.dims,
-                  .count = count,
-                  .data = data,
-                  .hash = key.hash};
+    ScBlob *kept = sc_new(sc_ctx_arena(cx), ScBlob);
+    *kept = *b;
+    kept->name = key.name;
+    kept->dims = key.dims;
+    kept->count = count;
+    kept->hash = key.hash;
     Same *s = sc_new(sc_ctx_arena(cx), Same);
-    *s = (Same){b, *same};
+    *s = (Same){kept, *same};
     *same = s;
     if (key.name && !*first_of_name(cx, key.name))
-        *first_of_name(cx, key.name) = b;
+        *first_of_name(cx, key.name) = kept;
     if (data)
         sc_forget(cx, data, bytes);
-    return b;
+    return kept;
+}
+
+const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
+                      const int64_t *dims, const void *data)
+{
+    return keep(cx, &(ScBlob){.dtype = dtype, .rank = rank, .dims = dims, .data = data}, name);
 }
 
 const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x)
@@ -111,14 +121,18 @@ const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x)
 const ScBlob *sc_blob_folded(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t *dims,
                              const void *data)
 {
-    const ScBlob *b = sc_blob(cx, NULL, dtype, rank, dims, data);
-    for (uint64_t h = b->hash;; h++) { /* on to the next where another constant has this name */
+    return sc_blob_rounded(cx, &(ScBlob){.dtype = dtype, .rank = rank, .dims = dims, .data = data});
+}
+
+const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b)
+{
+    for (uint64_t h = keep(cx, b, NULL)->hash;;
+         h++) { /* on to the next where another constant has this name */
         char text[32];
         snprintf(text, sizeof text, "fold.%016" PRIx64, h);
         const char *name = sc_intern(cx, text);
-        const ScBlob *first = *first_of_name(cx, name);
-        b = sc_blob(cx, name, dtype, rank, dims, data);
-        if (!first || first == b)
-            return b;
+        const ScBlob *first = *first_of_name(cx, name), *named = keep(cx, b, name);
+        if (!first || first == named)
+            return named;
     }
 }

@@ -561,6 +561,12 @@ void sc_set_amax(ScBuild *b, ScVal v, float amax)
         b->priv->value[v].amax = amax;
 }
 
+void sc_set_factor(ScBuild *b, ScVal v, float factor)
+{
+    if (v >= SC_FIRST)
+        b->priv->value[v].factor = factor;
+}
+
 void sc_set_name(ScBuild *b, ScVal v, const char *name)
 {
     if (v >= SC_FIRST && name && !b->priv->value[v].name)

@@ -52,6 +52,11 @@ typedef struct ScBlob {
     size_t count;        /* elements */
     const void *data;    /* NULL: named by a text graph whose source was not given */
     uint64_t hash;       /* of dtype, dims and data (of the name where there is no data) */
+    /* What was rounded to these elements, where that is known, else NULL; reports ask. Element i
+     * came from its element i divided by unit[i / inner % n_unit], f32; unit NULL: by 1. */
+    const struct ScBlob *from;
+    const float *unit;
+    size_t n_unit, inner;
 } ScBlob;
 /* The data is not copied and must live as long as the session, e.g. in sc_ctx_arena. Blobs of equal
  * name, type and data are one pointer. */
@@ -63,6 +68,8 @@ const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x); /* unnamed, 
  * model gives the same names in every session. Data as for sc_blob. */
 const ScBlob *sc_blob_folded(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t *dims,
                              const void *data);
+/* The same of what `from` was rounded to: b says all but the name and the hash. */
+const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b);
 
 typedef enum ScAttrKind {
     SC_A_NONE, /* not given, and there is no default */
@@ -126,6 +133,8 @@ typedef struct ScValue { /* one result of one node */
                           * part of equality */
     float amax;          /* largest magnitude of the value represented that calibration saw, 0: not
                           * measured; an annotation too */
+    float factor;        /* in [1, 2): divided by it the value is best stored in FP8 E4M3, as
+                          * calibration saw; 0: not measured; an annotation too */
     const ScTerm *const *content; /* elements of an integer tensor that are known as terms,
                                    * row-major [count], or NULL. Derived by the builder; interned,
                                    * so equal contents are equal pointers. */
@@ -312,6 +321,7 @@ bool sc_copy_node(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in
 void sc_set_exp(ScBuild *b, ScVal v, const ScTerm *exp); /* nothing for poison and absent */
 void sc_set_g(ScBuild *b, ScVal v, int32_t g);
 void sc_set_amax(ScBuild *b, ScVal v, float amax);
+void sc_set_factor(ScBuild *b, ScVal v, float factor);
 void sc_set_name(ScBuild *b, ScVal v, const char *name); /* the first name given stays */
 /* The elements of an integer value as terms, where what is around this graph knows them; NULL: not
  * known. content: of another value of the session. */

@@ -3,9 +3,13 @@
  * constant, the RMS and the largest magnitude of its finite elements. Sums run in element and
  * sample order, so the same samples give the same file. The file is text, a line a value:
  *
- *   scalec-stats 1
+ *   scalec-stats 2
  *   graph 0123456789abcdef
- *   conv1 rms 1.25 amax 7.5 finite 100352
+ *   conv1 rms 1.25 amax 7.5 finite 100352 factor 1.375 gain 0.8
+ *
+ * The factor is the one between powers of two at which FP8 E4M3 makes the least squared error on
+ * the samples, the gain how many dB less than at a power of two. In a file of version 1 there is
+ * none.
  */
 #include "passes/scale_priv.h"
 
@@ -23,6 +27,7 @@ struct ScCalibrator {
     const char *const *label; /* [n_value] */
     double *sum, *amax;       /* [n_value] of squares; of magnitudes */
     uint64_t *finite;         /* [n_value] */
+    float *power;             /* [n_value][SC_MANTISSAS] */
     uint32_t n_sample;
 };
 
@@ -36,7 +41,8 @@ ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g)
                         .label = sc_labels(g, a),
                         .sum = sc_array(a, double, g->n_value),
                         .amax = sc_array(a, double, g->n_value),
-                        .finite = sc_array(a, uint64_t, g->n_value)};
+                        .finite = sc_array(a, uint64_t, g->n_value),
+                        .power = sc_array(a, float, (size_t)g->n_value *SC_MANTISSAS)};
     return c;
 }
 
@@ -59,6 +65,7 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint3
         c->sum[v] += x * x;
         c->amax[v] = fabs(x) > c->amax[v] ? fabs(x) : c->amax[v];
         c->finite[v]++;
+        sc_mantissas_add(c->power + (size_t)v * SC_MANTISSAS, x);
     }
 }
 
@@ -109,15 +116,23 @@ const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n
 const ScStats *sc_calibrate_end(ScCalibrator *c)
 {
     ScStat *stat = sc_array(sc_ctx_arena(c->cx), ScStat, c->g->n_value);
+    ScFactors *f = sc_new(c->arena, ScFactors);
     uint32_t n = 0;
-    for (ScVal v = SC_FIRST; v < c->g->n_value; v++)
-        if (is_measured(c->g, v))
-            stat[n++] = (ScStat){
-                .name = sc_intern(c->cx, c->label[v]),
-                .rms = c->finite[v] ? sqrt(c->sum[v] / (double)c->finite[v]) : 0,
-                .amax = c->amax[v],
-                .n_finite = c->finite[v],
-            };
+    sc_factors_init(f, scrt_format(SCRT_F8E4M3FN)->man_bits);
+    for (ScVal v = SC_FIRST; v < c->g->n_value; v++) {
+        if (!is_measured(c->g, v))
+            continue;
+        double gain;
+        uint32_t k = sc_factor_best(f, c->power + (size_t)v * SC_MANTISSAS, &gain);
+        stat[n++] = (ScStat){
+            .name = sc_intern(c->cx, c->label[v]),
+            .rms = c->finite[v] ? sqrt(c->sum[v] / (double)c->finite[v]) : 0,
+            .amax = c->amax[v],
+            .factor = sc_factor_at(k),
+            .gain = gain,
+            .n_finite = c->finite[v],
+        };
+    }
     const ScStats *s = sc_stats_of(c->cx, c->g, stat, n);
     sc_arena_free(c->arena);
     return s;
@@ -144,10 +159,11 @@ static void end_locale(locale_t c, locale_t old)
 void sc_stats_print(const ScStats *s, ScStr *out)
 {
     locale_t old, c = c_locale(&old);
-    sc_str_addf(out, "scalec-stats 1\ngraph %016" PRIx64 "\n", s->graph);
+    sc_str_addf(out, "scalec-stats 2\ngraph %016" PRIx64 "\n", s->graph);
     for (uint32_t i = 0; i < s->n; i++) {
-        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 "\n", s->stat[i].name,
-                    s->stat[i].rms, s->stat[i].amax, s->stat[i].n_finite);
+        const ScStat *t = &s->stat[i];
+        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 " factor %.5g gain %.2f\n",
+                    t->name, t->rms, t->amax, t->n_finite, t->factor, t->gain);
     }
     end_locale(c, old);
 }
@@ -208,6 +224,9 @@ static bool stat_line(ScCtx *cx, const char **p, ScStat *ret)
     ret->name = label(cx, p);
     bool ok = *ret->name && word(p, "rms") && number(p, &ret->rms) && word(p, "amax") &&
               number(p, &ret->amax) && word(p, "finite") && count(p, 10, &ret->n_finite);
+    if (ok && word(p, "factor"))
+        ok = number(p, &ret->factor) && ret->factor >= 1 && ret->factor < 2 && word(p, "gain") &&
+             number(p, &ret->gain);
     blanks(p);
     return ok && (**p == '\n' || **p == '\0');
 }
@@ -218,11 +237,13 @@ static const ScStats *parse(ScCtx *cx, const char *file, const char *text)
     ScStats *s = sc_new(sc_ctx_arena(cx), ScStats);
     ScStat *stat = NULL, *kept;
     uint32_t cap = 0, line = 2;
-    if (!word(&p, "scalec-stats 1") || *p++ != '\n' || !word(&p, "graph") ||
-        !count(&p, 16, &s->graph) || (blanks(&p), *p != '\n')) {
+    uint64_t version;
+    if (!word(&p, "scalec-stats") || !count(&p, 10, &version) || version < 1 || version > 2 ||
+        *p++ != '\n' || !word(&p, "graph") || !count(&p, 16, &s->graph) ||
+        (blanks(&p), *p != '\n')) {
         sc_fail(
             cx, sc_loc(cx, file, 1, SC_FORWARD, 0, NULL), SC_E_CALIBRATION,
-            "not a file of statistics: it begins with 'scalec-stats 1' and 'graph' with a hash");
+            "not a file of statistics: it begins with 'scalec-stats 2' and 'graph' with a hash");
         return NULL;
     }
     for (; *p == '\n'; line++) {

@@ -1,45 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights with an exponent for each output channel: the channel's weights are divided by the power
- * of two by which its largest is smaller than the tensor's, and its results multiplied by it. The
- * codes then use the format's range in every channel. A bias that stands before the product's end
- * is divided too, so it must be a constant. */
+/* Weights with a scale for each output channel: the channel's weights are divided by the number at
+ * which they are best stored, and its results multiplied by it in the epilogue. That number need
+ * not be a power of two (factor.c), and what scales the activations leaves with it. A bias that
+ * stands before the product's end is divided too, so it must be a constant. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
 
-#define MOST 60 /* bits that a channel may move */
-
-typedef struct Shape {                           /* of the weight, around its output channels */
-    uint32_t rank, trailing;                     /* extents of the result behind its channels */
-    int64_t dim[SCRT_MAX_RANK], channels, inner; /* inner: elements behind a channel's index */
-    int bias;                                    /* sc_bias */
-} Shape;
-
-static bool shape_of(const ScGraph *g, const ScNode *n, uint32_t i, Shape *ret)
-{
-    const ScType *t = sc_type_of(g, n->in[i]);
-    uint32_t axis = 0;
-    *ret = (Shape){.rank = t->rank, .inner = 1, .bias = sc_bias(n)};
-    if (i != 1 || n->n_out != 1 || t->rank < 2 || !sc_type_const_dims(t, ret->dim))
-        return false;
-    if (n->op->contract) {
-        ScContract c;
-        n->op->contract(g, n, &c);
-        axis = c.trans_b ? 0 : 1;
-        if (t->rank != 2 || sc_type_of(g, n->in[0])->rank < 1)
-            return false;
-    } else if (n->op->conv) {
-        ScConv c;
-        n->op->conv(g, n, &c);
-        ret->trailing = c.window.channels_last ? 0 : c.window.n_spatial;
-    } else {
-        return false;
-    }
-    ret->channels = ret->dim[axis];
-    for (uint32_t d = axis + 1; d < t->rank; d++)
-        ret->inner *= ret->dim[d];
-    return true;
-}
+#define MOST 100 /* the largest exponent of a channel's number, either way */
 
 static const ScBlob *blob_of(const ScGraph *g, ScVal v)
 {
@@ -49,73 +17,137 @@ static const ScBlob *blob_of(const ScGraph *g, ScVal v)
                                                                                             : NULL;
 }
 
-/* Bits by which each channel moves, none above 0; false where none does. */
-static bool bits_of(const ScBlob *b, const Shape *s, double max, ScArena *a, int *ret)
+/* The channels of the weight: none where it is no constant that they can be told of. */
+static void find_channels(const ScGraph *g, const ScNode *n, uint32_t axis, ScProduct *p)
 {
-    double *amax = sc_array(a, double, (size_t)s->channels), all = 0;
-    bool any = false;
+    const ScType *t = sc_type_of(g, n->in[1]);
+    p->rank = t->rank;
+    p->inner = 1;
+    if (t->rank < 2 || !sc_type_const_dims(t, p->dim) || !blob_of(g, n->in[1]))
+        return;
+    p->channels = p->dim[axis];
+    for (uint32_t d = axis + 1; d < t->rank; d++)
+        p->inner *= p->dim[d];
+}
+
+void sc_product_of(const ScGraph *g, const ScNode *n, ScProduct *ret)
+{
+    *ret = (ScProduct){.bias = -1, .all = 1};
+    if (n->n_out != 1 || n->n_in < 2 || !sc_type_is_float(sc_type_of(g, n->first)))
+        return;
+    ret->bias = sc_bias(n);
+    if (n->op->contract) {
+        ScContract c;
+        n->op->contract(g, n, &c);
+        if (sc_type_of(g, n->in[1])->rank == 2 && sc_type_of(g, n->in[0])->rank >= 1)
+            find_channels(g, n, c.trans_b ? 0 : 1, ret);
+    } else if (n->op->conv) {
+        ScConv c;
+        n->op->conv(g, n, &c);
+        ret->trailing = c.window.channels_last ? 0 : c.window.n_spatial;
+        find_channels(g, n, 0, ret);
+    } else {
+        return;
+    }
+    if (ret->bias < 0) {
+        ret->can = true;
+        return;
+    }
+    const ScBlob *bias = blob_of(g, n->in[ret->bias]);
+    ret->can = bias && ret->channels > 0 && sc_type_of(g, n->in[ret->bias])->rank == 1 &&
+               bias->count == (size_t)ret->channels;
+}
+
+/* The number of each channel: the best factor times the least power of two that clips nothing. */
+static const float *find_units(ScScaler *s, const ScBlob *b, const ScProduct *p,
+                               const ScrtFormat *f)
+{
+    size_t n = (size_t)p->channels, c;
+    float *power = sc_array(s->scratch, float, n *SC_MANTISSAS);
+    double *amax = sc_array(s->scratch, double, n), gain;
+    float *unit = sc_array(sc_ctx_arena(s->b.cx), float, n + 1);
+    ScFactors *factors = sc_new(s->scratch, ScFactors);
+    sc_factors_init(factors, f->man_bits);
     for (size_t i = 0; i < b->count; i++) {
-        size_t c = i / (size_t)s->inner % (size_t)s->channels;
-        amax[c] = fmax(amax[c], fabs(scrt_load(b->dtype, b->data, i)));
-        all = fmax(all, amax[c]);
+        double x = scrt_load(b->dtype, b->data, i);
+        c = i / (size_t)p->inner % n;
+        amax[c] = fmax(amax[c], fabs(x));
     }
-    for (int64_t c = 0; c < s->channels; c++) {
-        ret[c] = amax[c] > 0 ? sc_fit_exp(amax[c], max) - sc_fit_exp(all, max) : 0;
-        ret[c] = ret[c] < -MOST ? -MOST : ret[c];
-        any = any || ret[c] != 0;
+    for (size_t i = 0; i < b->count; i++) { /* by the largest, so that squares stay in range */
+        c = i / (size_t)p->inner % n;
+        if (amax[c] > 0)
+            sc_mantissas_add(power + c * SC_MANTISSAS,
+                             ldexp(scrt_load(b->dtype, b->data, i), -ilogb(amax[c])));
     }
-    return any;
+    for (c = 0; c < n; c++) {
+        uint32_t k = sc_factor_best(factors, power + c * SC_MANTISSAS, &gain);
+        int e = amax[c] > 0 ? sc_fit_exp(amax[c] / sc_factor_at(k), f->max) : 0;
+        if (e < -MOST || e > MOST)
+            return NULL;
+        unit[c] = amax[c] > 0 ? (float)ldexp(sc_factor_at(k), e) : 1;
+    }
+    return unit;
 }
 
-/* The elements of b times 2^-bits of their channel, as f32. */
-static const ScBlob *moved(ScCtx *cx, const ScBlob *b, const Shape *s, int64_t inner,
-                           const int *bits, uint32_t rank, const int64_t *dim)
+ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScProduct *p)
 {
-    float *x = sc_array(sc_ctx_arena(cx), float, b->count + 1);
+    ScCtx *cx = s->b.cx;
+    const ScBlob *b = p->channels > 0 ? blob_of(s->g, n->in[1]) : NULL;
+    size_t bytes;
+    if (!p->can || !b || b->count == 0 || !scrt_bytes(fmt, b->count, &bytes))
+        return SC_ABSENT;
+    p->unit = find_units(s, b, p, scrt_format(fmt));
+    if (!p->unit)
+        return SC_ABSENT;
+    void *code = sc_alloc(sc_ctx_arena(cx), bytes);
     for (size_t i = 0; i < b->count; i++)
-        x[i] = (float)ldexp(scrt_load(b->dtype, b->data, i),
-                            -bits[i / (size_t)inner % (size_t)s->channels]);
-    return sc_blob_folded(cx, SCRT_F32, rank, dim, x);
+        scrt_store(fmt, code, i,
+                   scrt_load(b->dtype, b->data, i) /
+                       (double)p->unit[i / (size_t)p->inner % (size_t)p->channels],
+                   true);
+    const ScBlob *codes = sc_blob_rounded(cx, &(ScBlob){.dtype = fmt,
+                                                        .rank = p->rank,
+                                                        .dims = p->dim,
+                                                        .data = code,
+                                                        .from = b,
+                                                        .unit = p->unit,
+                                                        .n_unit = (size_t)p->channels,
+                                                        .inner = (size_t)p->inner});
+    s->b.at = sc_def(s->g, n->in[1])->loc;
+    ScVal w = sc_const_shaped(&s->b, codes, fmt, p->rank, p->dim, sc_term(cx, 0));
+    sc_set_name(&s->b, w, s->g->value[n->in[1]].name);
+    s->b.at = n->loc;
+    return w;
 }
 
-static ScVal factors(ScScaler *p, const Shape *s, const int *bits)
+static double factor_of(const ScProduct *p, size_t c)
 {
-    int64_t dim[SCRT_MAX_RANK] = {s->channels};
-    float *x = sc_array(sc_ctx_arena(p->b.cx), float, (size_t)s->channels + 1);
-    for (int64_t c = 0; c < s->channels; c++)
-        x[c] = ldexpf(1, bits[c]);
-    for (uint32_t d = 1; d <= s->trailing; d++)
+    return p->all * (p->unit ? (double)p->unit[c] : 1);
+}
+
+ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScProduct *p, ScVal *in)
+{
+    ScCtx *cx = s->b.cx;
+    const ScTerm *zero = sc_term(cx, 0);
+    if (!p->unit && p->all == 1)
+        return SC_ABSENT;
+    bool each = p->unit != NULL;
+    size_t count = each ? (size_t)p->channels : 1;
+    int64_t dim[SCRT_MAX_RANK] = {p->channels};
+    uint32_t rank = each ? 1 + p->trailing : 0;
+    for (uint32_t d = 1; d < rank; d++)
         dim[d] = 1;
-    const ScBlob *b = sc_blob_folded(p->b.cx, SCRT_F32, 1 + s->trailing, dim, x);
-    return sc_const_shaped(&p->b, b, SCRT_F32, 1 + s->trailing, dim, sc_term(p->b.cx, 0));
-}
-
-bool sc_channel_weight(ScScaler *p, const ScNode *n, uint32_t i, ScrtDtype fmt, ScVal *in,
-                       ScVal *ret_factor)
-{
-    Shape s;
-    ScCtx *cx = p->b.cx;
-    double max = scrt_format(fmt)->max;
-    const ScBlob *w = blob_of(p->g, n->in[i]), *bias = NULL;
-    if (!w || !shape_of(p->g, n, i, &s) || s.channels < 1 || p->fact[n->in[i]].c->n == 0)
-        return false;
-    if (s.bias >= 0) {
-        bias = blob_of(p->g, n->in[s.bias]);
-        if (!bias || sc_type_of(p->g, n->in[s.bias])->rank != 1 ||
-            bias->count != (size_t)s.channels)
-            return false;
+    float *x = sc_array(sc_ctx_arena(cx), float, count + 1);
+    for (size_t c = 0; c < count; c++)
+        x[c] = (float)factor_of(p, c);
+    const ScBlob *factor = sc_blob_folded(cx, SCRT_F32, rank, dim, x);
+    if (p->bias >= 0) {
+        const ScBlob *b = blob_of(s->g, n->in[p->bias]);
+        float *y = sc_array(sc_ctx_arena(cx), float, b->count + 1);
+        for (size_t c = 0; c < b->count; c++)
+            y[c] = (float)(scrt_load(b->dtype, b->data, c) / factor_of(p, c));
+        in[p->bias] = sc_const_shaped(&s->b, sc_blob_folded(cx, SCRT_F32, 1, &p->channels, y),
+                                      SCRT_F32, 1, &p->channels, zero);
     }
-    int *bits = sc_array(p->scratch, int, (size_t)s.channels);
-    if (!bits_of(w, &s, max, p->scratch, bits))
-        return false;
-    p->b.at = sc_def(p->g, n->in[i])->loc;
-    in[i] = sc_const_shaped(&p->b, moved(cx, w, &s, s.inner, bits, s.rank, s.dim), fmt, s.rank,
-                            s.dim, sc_term(cx, sc_fit_exp(p->fact[n->in[i]].c->amax, max)));
-    sc_set_name(&p->b, in[i], p->g->value[n->in[i]].name);
-    if (bias)
-        in[s.bias] = sc_const_shaped(&p->b, moved(cx, bias, &s, 1, bits, 1, &s.channels), SCRT_F32,
-                                     1, &s.channels, sc_term(cx, 0));
-    *ret_factor = factors(p, &s, bits);
-    p->b.at = n->loc;
-    return true;
+    return sc_const_shaped(&s->b, factor, SCRT_F32, rank, dim, zero);
 }

@@ -246,10 +246,12 @@ static void measure_constant(ScDamage *d, ScVal v)
     const ScrtFormat *f = scrt_format(t->dtype);
     int e = exponent(d, d->g, v);
     ScrtTensor data;
-    if (!f || f->bits > 16 || t->dtype == b->dtype || !sc_blob_tensor(b, t, e, &data))
+    if (!f || f->bits > 16 || (t->dtype == b->dtype && !b->from) || !sc_blob_tensor(b, t, e, &data))
         return;
+    const ScBlob *from = b->from ? b->from : b;
     for (size_t i = 0; i < b->count; i++) {
-        double x = scrt_load(t->dtype, data.data, i), want = scrt_load(b->dtype, b->data, i);
+        double x = scrt_load(t->dtype, data.data, i), want = scrt_load(from->dtype, from->data, i);
+        want /= b->unit ? (double)b->unit[i / b->inner % b->n_unit] : 1;
         measure(&d->sum[v], f, x, ldexp(want, -e));
         compare(&d->sum[v], x, e, want);
     }

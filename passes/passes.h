@@ -8,16 +8,22 @@
 
 /* --- Recipes: which formats, where ----------------------------------------------------------- */
 
+/* What has a scale of its own: a tensor, at a power of two, or each output channel of a weight, at
+ * any number; activations then may have a factor between powers of two, where samples ask for it.
+ */
+typedef enum ScGranularity { SC_BY_RECIPE, SC_BY_TENSOR, SC_BY_CHANNEL } ScGranularity;
+
 typedef struct ScRecipeRule { /* the last rule whose pattern matches an origin's name wins */
     const char *pattern;      /* shell pattern over ONNX node names (fnmatch) */
     ScrtDtype operand[2];     /* storage of activations, of constants; F32: leave alone */
+    ScGranularity scale;      /* SC_BY_RECIPE: as the recipe says */
 } ScRecipeRule;
 
 typedef struct ScRecipe {
     const char *name;
     ScrtDtype activation; /* of quantizable operands that are no constants; F32: leave alone */
     ScrtDtype weight;     /* of quantizable operands that are constants */
-    bool per_channel;     /* weights with an exponent for each output channel, not one for all */
+    ScGranularity scale;  /* SC_BY_RECIPE is SC_BY_TENSOR */
     bool round_down;      /* the paper's rules instead of growth: see SCALES */
     uint32_t n_rule;
     const ScRecipeRule *rule;
@@ -34,6 +40,8 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
 typedef struct ScStat { /* of one value of the graph that scalify receives */
     const char *name;   /* the value's printed name in that graph, without the leading % */
     double rms, amax;   /* over the finite elements of all samples; zeros included */
+    double factor;      /* in [1, 2): divided by it they are best stored in FP8 E4M3, */
+    double gain;        /* and by how many dB better than as they are; 0, 0: not measured */
     uint64_t n_finite;
 } ScStat;
 typedef struct ScStats {

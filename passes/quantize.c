@@ -33,13 +33,15 @@ typedef struct Pass {
     bool *met;   /* [recipe->n_rule] some node's name matched */
     bool *grown; /* [n_value] what a state that grows holds, in whatever order */
     bool meets;  /* the node that is looked at reads some of it */
+    bool *table; /* [n_value] rows of it are picked: it is stored once, so by tensor */
 } Pass;
 
 /* The format for an operand of n: kind 0 activations, 1 constants. F32: leave alone. */
-static ScrtDtype format(const Pass *p, const ScNode *n, uint32_t kind)
+static ScrtDtype format(const Pass *p, const ScNode *n, uint32_t kind, ScGranularity *ret_scale)
 {
     const ScRecipe *r = p->recipe;
     ScrtDtype t = kind ? r->weight : r->activation;
+    *ret_scale = r->scale;
     for (uint32_t i = 0; i < r->n_rule; i++)
         for (uint32_t k = 0; k < n->loc->n; k++) {
             const char *name = n->loc->origin[k].name;
@@ -48,6 +50,8 @@ static ScrtDtype format(const Pass *p, const ScNode *n, uint32_t kind)
             p->met[i] = true;
             if (r->rule[i].operand[kind] != SCRT_DTYPE_NONE)
                 t = r->rule[i].operand[kind];
+            if (r->rule[i].scale != SC_BY_RECIPE)
+                *ret_scale = r->rule[i].scale;
         }
     return t == SCRT_DTYPE_NONE ? SCRT_F32 : t;
 }
@@ -93,7 +97,8 @@ static bool ceiling_exp(const Pass *p, ScVal old, const ScrtFormat *f, int *ret)
     return rms - *ret >= log2(f->min_normal) + 4;
 }
 
-static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt)
+/* factor: what the value is divided by beside. */
+static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt, double factor)
 {
     ScCtx *cx = p->s.b.cx;
     const ScValue *v = &p->s.g->value[old];
@@ -107,7 +112,7 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt)
         return sc_term(cx, ceiling);
     if (p->env->scales != SC_SCALES_PROPAGATE && v->amax > 0 && isfinite(v->amax)) {
         int k, top;
-        double m = frexp(v->amax, &k); /* log2 amax to the nearest integer */
+        double m = frexp((double)v->amax / factor, &k); /* log2 amax to the nearest integer */
         k -= m < 0.70710678118654752;
         frexp(f->max, &top);
         return sc_term(cx, k - (top - 2)); /* 448 = 2^8.8: top is 9, half the range is 2^7 */
@@ -127,9 +132,32 @@ static bool may_store(const ScGraph *g, const ScNode *n, uint32_t i)
             count >= LEAST_TABLE);
 }
 
-/* Operand i of n in the recipe's format, or SC_ABSENT where it stays as it is. A weight by channels
- * may set in's bias too, and *ret_factor. */
-static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScVal *in, ScVal *ret_factor)
+/* The value without the factor that suits it, where the product can give it back and a cast that is
+ * pinned by what was measured follows: *ret_factor, else 1. */
+static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScProduct *product,
+                     double *ret_factor)
+{
+    ScScaler *s = &p->s;
+    const ScValue *v = &s->g->value[old];
+    ScVal x = s->env[old];
+    int ceiling;
+    *ret_factor = 1;
+    if (!product->can || fmt != SCRT_F8E4M3FN || !(v->factor > 1) || p->recipe->round_down ||
+        sc_built(&s->b, x)->type->dtype != SCRT_F32 ||
+        ceiling_exp(p, old, scrt_format(fmt), &ceiling))
+        return x;
+    *ret_factor = v->factor;
+    ScVal by = sc_const(&s->b, sc_blob_scalar(s->b.cx, SCRT_F32, 1 / *ret_factor), SCRT_F32,
+                        sc_term(s->b.cx, 0));
+    ScVal y = sc_op(&s->b, mul, x, by);
+    sc_set_exp(&s->b, y, sc_scale_exp(s, x));
+    sc_scale_annotate(s, y, old);
+    return y;
+}
+
+/* Operand i of n in the recipe's format, or SC_ABSENT where it stays as it is; product gets what it
+ * was divided by. */
+static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScProduct *product)
 {
     ScScaler *s = &p->s;
     ScVal old = n->in[i];
@@ -138,13 +166,17 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScVal *in, ScVal *ret_f
     bool constant = def->op->flags & SC_CONST_OP;
     if (!may_store(s->g, n, i) || !sc_type_is_float(v->type) || (p->meets && !constant))
         return SC_ABSENT;
-    ScrtDtype fmt = format(p, n, constant);
+    ScGranularity scale;
+    ScrtDtype fmt = format(p, n, constant, &scale);
     if (fmt == SCRT_F32 || scrt_dtype_bits(v->type->dtype) <= scrt_dtype_bits(fmt))
         return SC_ABSENT;
 
     if (!constant) {
-        const ScTerm *t = activation_exp(p, old, fmt);
-        ScVal x = sc_scale_move(s, s->env[old], t, false);
+        double factor = 1;
+        ScVal x = scale == SC_BY_CHANNEL ? divided(p, old, fmt, product, &factor) : s->env[old];
+        const ScTerm *t = activation_exp(p, old, fmt, factor);
+        product->all *= factor;
+        x = sc_scale_move(s, x, t, false);
         ScVal low = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(fmt)), x);
         sc_set_exp(&s->b, low, t);
         sc_scale_annotate(s, low, old);
@@ -157,10 +189,12 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScVal *in, ScVal *ret_f
     }
     if (c->not_finite)
         return SC_ABSENT;
-    if (p->recipe->per_channel && !p->recipe->round_down && !has_f32_range(scrt_format(fmt)) &&
-        sc_channel_weight(s, n, i, fmt, in, ret_factor))
-        return in[i];
-    ScVal low = sc_scale_const(s, def, fmt, sc_term(s->b.cx, constant_exp(p, c, fmt, v->exp)));
+    bool by_channel = scale == SC_BY_CHANNEL && i == 1 && !p->table[old] &&
+                      !p->recipe->round_down && scrt_dtype_is_low(fmt);
+    ScVal low = by_channel ? sc_channel_weight(s, n, fmt, product) : SC_ABSENT;
+    if (low != SC_ABSENT)
+        return low;
+    low = sc_scale_const(s, def, fmt, sc_term(s->b.cx, constant_exp(p, c, fmt, v->exp)));
     sc_scale_annotate(s, low, old);
     return low;
 }
@@ -215,22 +249,21 @@ static void node(Pass *p, const ScNode *n)
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
     ScVal *data = sc_array(s->scratch, ScVal, n->n_in + 1);
     uint32_t stored = 0;
-    ScVal factor = SC_ABSENT;
+    ScProduct product;
     s->b.at = n->loc;
     p->meets = false;
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        in[i] = SC_ABSENT;
+    for (uint32_t i = 0; i < n->n_in; i++)
         p->meets = p->meets || p->grown[n->in[i]];
-    }
+    sc_product_of(s->g, n, &product);
     for (uint32_t i = 0; i < n->n_in; i++) {
-        if (in[i] == SC_ABSENT && n->in[i] != SC_ABSENT) /* no bias that a weight has brought */
-            in[i] = store(p, n, i, in, &factor);
+        in[i] = store(p, n, i, &product);
         stored += in[i] != SC_ABSENT;
     }
     if (stored == 0) {
         sc_scale_copy(s, n);
         return;
     }
+    ScVal factor = sc_product_factor(s, n, &product, in);
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (in[i] != SC_ABSENT)
             continue;
@@ -288,6 +321,15 @@ static void find_grown(Pass *p, const ScGraph *g)
             p->grown[g->node[i].first] = true;
 }
 
+static void find_tables(Pass *p, const ScGraph *g)
+{
+    p->table = sc_array(p->s.scratch, bool, g->n_value);
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; k < g->node[i].n_in && k < 32; k++)
+            if (g->node[i].op->storable >> k & 1)
+                p->table[g->node[i].in[k]] = true;
+}
+
 static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
 {
     (void)arg;
@@ -299,6 +341,7 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
     Pass p = *(const Pass *)arg;
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
     find_grown(&p, g);
+    find_tables(&p, g);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScValue *v = &g->value[n->first];

@@ -7,7 +7,7 @@
  *   weight = f8e4m3fn
  *   scale = channel
  *   round = growth
- *   layer "head.*" activation=f32 weight=f32
+ *   layer "head.*" activation=f32 weight=f32 scale=tensor
  *
  * A layer's pattern is a shell pattern over ONNX node names; the last line that matches wins. */
 #include "passes/scale_priv.h"
@@ -19,8 +19,8 @@ static const ScRecipe builtin[] = {
     {.name = "f32", .activation = SCRT_F32, .weight = SCRT_F32},
     {.name = "f16", .activation = SCRT_F16, .weight = SCRT_F16},
     {.name = "bf16", .activation = SCRT_BF16, .weight = SCRT_BF16},
-    {.name = "fp8", .activation = SCRT_F8E4M3FN, .weight = SCRT_F8E4M3FN},
-    {.name = "fp8-weights", .activation = SCRT_F32, .weight = SCRT_F8E4M3FN},
+    {"fp8", SCRT_F8E4M3FN, SCRT_F8E4M3FN, SC_BY_CHANNEL},
+    {"fp8-weights", SCRT_F32, SCRT_F8E4M3FN, SC_BY_CHANNEL},
 };
 #define N_BUILTIN (sizeof builtin / sizeof *builtin)
 
@@ -119,6 +119,22 @@ static bool read_text(Reader *r, const char *after, const char **ret)
     return (ok && **ret) || fail(r, "expected a name after", after);
 }
 
+static const char *const granularity[] = {
+    [SC_BY_RECIPE] = "tensor", [SC_BY_TENSOR] = "tensor", [SC_BY_CHANNEL] = "channel"};
+
+static bool read_scale(Reader *r, ScGranularity *ret)
+{
+    if (!equals(r))
+        return false;
+    const char *w = word(r);
+    for (uint32_t i = SC_BY_TENSOR; i < sizeof granularity / sizeof *granularity; i++)
+        if (strcmp(w, granularity[i]) == 0) {
+            *ret = (ScGranularity)i;
+            return true;
+        }
+    return fail(r, "scale is tensor or channel, not", w);
+}
+
 static bool read_layer(Reader *r, ScRecipeRule *ret)
 {
     *ret = (ScRecipeRule){.operand = {SCRT_DTYPE_NONE, SCRT_DTYPE_NONE}};
@@ -129,10 +145,11 @@ static bool read_layer(Reader *r, ScRecipeRule *ret)
         return false;
     while (!at_end(r)) {
         const char *key = word(r);
-        bool activation = strcmp(key, "activation") == 0;
-        if (!activation && strcmp(key, "weight") != 0)
-            return fail(r, "a layer has activation and weight, not", key);
-        if (!read_format(r, &ret->operand[activation ? 0 : 1]))
+        bool activation = strcmp(key, "activation") == 0, scale = strcmp(key, "scale") == 0;
+        if (!activation && !scale && strcmp(key, "weight") != 0)
+            return fail(r, "a layer has activation, weight and scale, not", key);
+        if (scale ? !read_scale(r, &ret->scale)
+                  : !read_format(r, &ret->operand[activation ? 0 : 1]))
             return false;
     }
     return true;
@@ -151,12 +168,8 @@ static bool read_line(Reader *r, ScRecipe *ret, ScRecipeRule **rule, uint32_t *c
         if (!read_format(r, &ret->weight))
             return false;
     } else if (strcmp(key, "scale") == 0) {
-        if (!equals(r))
+        if (!read_scale(r, &ret->scale))
             return false;
-        const char *w = word(r);
-        ret->per_channel = strcmp(w, "channel") == 0;
-        if (!ret->per_channel && strcmp(w, "tensor") != 0)
-            return fail(r, "scale is tensor or channel, not", w);
     } else if (strcmp(key, "round") == 0) {
         if (!equals(r))
             return false;
@@ -241,8 +254,8 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
     else
         sc_str_quote(out, r->name);
     sc_str_addf(out, "\nactivation = %s\nweight = %s\nscale = %s\nround = %s\n",
-                scrt_dtype_name(r->activation), scrt_dtype_name(r->weight),
-                r->per_channel ? "channel" : "tensor", r->round_down ? "down" : "growth");
+                scrt_dtype_name(r->activation), scrt_dtype_name(r->weight), granularity[r->scale],
+                r->round_down ? "down" : "growth");
     for (uint32_t i = 0; i < r->n_rule; i++) {
         sc_str_add(out, "layer ");
         sc_str_quote(out, r->rule[i].pattern);
@@ -250,6 +263,8 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
             sc_str_addf(out, " activation=%s", scrt_dtype_name(r->rule[i].operand[0]));
         if (r->rule[i].operand[1] != SCRT_DTYPE_NONE)
             sc_str_addf(out, " weight=%s", scrt_dtype_name(r->rule[i].operand[1]));
+        if (r->rule[i].scale != SC_BY_RECIPE)
+            sc_str_addf(out, " scale=%s", granularity[r->rule[i].scale]);
         sc_str_add(out, "\n");
     }
 }

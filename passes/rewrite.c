@@ -163,6 +163,7 @@ static void annotate(ScScaler *s, ScVal v, const ScValue *old)
     int d = sc_scale_const_exp(sc_term_sub(s->b.cx, sc_scale_exp(s, v), old->exp), &symbolic);
     sc_set_g(&s->b, v, old->g == SC_NO_G || symbolic ? old->g : old->g - 256 * d);
     sc_set_amax(&s->b, v, old->amax);
+    sc_set_factor(&s->b, v, old->factor);
 }
 
 void sc_scale_annotate(ScScaler *s, ScVal v, ScVal old)

@@ -109,11 +109,35 @@ const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n
 /* quantize.c: the least e with amax * 2^-e <= max: nothing is clipped, and no smaller one could say
  * so. */
 int sc_fit_exp(double amax, double max);
-/* channels.c: weight i of product n in format fmt with an exponent for each output channel: sets
- * in[i], and its bias in in where it has one; *ret_factor is what the result is to be multiplied
- * by. False, and nothing set, where that cannot be or would change nothing. */
-bool sc_channel_weight(ScScaler *s, const ScNode *n, uint32_t i, ScrtDtype fmt, ScVal *in,
-                       ScVal *ret_factor);
+/* channels.c: what a product's result may be multiplied by, so that its operands may be divided. */
+typedef struct ScProduct {
+    bool can;                   /* it may: there is no bias, or one that can be divided too */
+    uint32_t rank, trailing;    /* of the weight; extents of the result behind its channels */
+    int64_t dim[SCRT_MAX_RANK]; /* of the weight, [rank] */
+    int64_t channels, inner;    /* 0: no constant weight; elements behind a channel's index */
+    int bias;                   /* operand, or -1 */
+    double all;                 /* the factor: of all, */
+    const float *unit;          /* and of each channel; NULL: none */
+} ScProduct;
+void sc_product_of(const ScGraph *g, const ScNode *n, ScProduct *ret);
+/* Weight 1 of n in format fmt, each channel divided by what suits it best: a number that leaves
+ * as p's unit. SC_ABSENT where that cannot be. */
+ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScProduct *p);
+/* Where p has a factor: the bias of n divided by it (in in), and the factor to multiply n's result
+ * by; else SC_ABSENT. */
+ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScProduct *p, ScVal *in);
+
+/* factor.c: the power of numbers by their mantissa. power [SC_MANTISSAS]. */
+enum { SC_MANTISSAS = 128, SC_N_FACTOR = 32 };
+typedef struct ScFactors { /* of a format: what each factor costs at each mantissa */
+    float error[SC_N_FACTOR][SC_MANTISSAS];
+} ScFactors;
+void sc_factors_init(ScFactors *ret, uint32_t man_bits);
+void sc_mantissas_add(float *power, double x);
+double sc_factor_at(uint32_t k); /* in [1, 2) */
+/* Which factor makes the least squared error of numbers divided by it; *ret_gain: by how many dB
+ * less than factor 1 does. */
+uint32_t sc_factor_best(const ScFactors *f, const float *power, double *ret_gain);
 
 /* --- Growth ---------------------------------------------------------------------------------- */
 

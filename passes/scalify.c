@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define LEAST_GAIN 0.2 /* dB: below, a factor is not worth its multiplication */
+
 typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
@@ -137,6 +139,8 @@ static void settle(Pass *p, ScVal v, int32_t g, const ScTerm *shift)
     sc_set_g(&s->b, s->env[v], g);
     if (st)
         sc_set_amax(&s->b, s->env[v], (float)st->amax);
+    if (st && st->gain >= LEAST_GAIN)
+        sc_set_factor(&s->b, s->env[v], (float)st->factor);
     if (f->wants0 || f->any == SC_ANY_VALUE || scrt_dtype_is_low(sc_type_of(s->g, v)->dtype))
         return;
     int64_t k = sc_growth_bits(g);

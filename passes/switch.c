@@ -14,7 +14,8 @@ static bool is_rounded(const ScGraph *g, ScVal v)
         return false;
     if (n->op->flags & SC_CONST_OP)
         return n->attr[0].blob->data &&
-               scrt_dtype_bits(n->attr[0].blob->dtype) > scrt_dtype_bits(t->dtype);
+               (n->attr[0].blob->from ||
+                scrt_dtype_bits(n->attr[0].blob->dtype) > scrt_dtype_bits(t->dtype));
     if (!(n->op->flags & SC_CONVERTS))
         return false;
     from = sc_type_of(g, n->in[0]);
@@ -51,6 +52,23 @@ static ScVal wide(ScBuild *b, ScVal x, const ScTerm *exp)
     return y;
 }
 
+/* x divided by the numbers that its blob was divided by before it was rounded. */
+static ScVal per_unit(ScBuild *b, ScVal x, const ScBlob *blob, const ScValue *old)
+{
+    int64_t dim[SCRT_MAX_RANK] = {(int64_t)blob->n_unit};
+    uint32_t rank = 1; /* the channels' extent and those behind it, which are 1 here */
+    size_t behind = 1;
+    while (behind != blob->inner || blob->dims[blob->rank - rank] != dim[0]) {
+        behind *= (size_t)blob->dims[blob->rank - rank];
+        dim[rank++] = 1;
+    }
+    const ScBlob *unit = sc_blob_folded(b->cx, SCRT_F32, rank, dim, blob->unit);
+    ScVal by = sc_const_shaped(b, unit, SCRT_F32, rank, dim, sc_term(b->cx, 0));
+    ScVal y = sc_op(b, div, x, by);
+    sc_set_exp(b, y, old->exp);
+    return y;
+}
+
 /* Site v of g, already built: what its users take now. */
 static ScVal switched(ScBuild *b, const ScGraph *g, ScVal v, const ScVal *env, ScVal keep)
 {
@@ -59,8 +77,12 @@ static ScVal switched(ScBuild *b, const ScGraph *g, ScVal v, const ScVal *env, S
     const ScValue *old = &g->value[v];
     ScVal before;
     if (n->op->flags & SC_CONST_OP) {
+        const ScBlob *blob = n->attr[0].blob;
         sc_type_const_dims(old->type, dim);
-        before = sc_const_shaped(b, n->attr[0].blob, SCRT_F32, old->type->rank, dim, old->exp);
+        before = sc_const_shaped(b, blob->from ? blob->from : blob, SCRT_F32, old->type->rank, dim,
+                                 old->exp);
+        if (blob->unit)
+            before = per_unit(b, before, blob, old);
     } else {
         before = wide(b, env[n->in[0]], old->exp);
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs every tests/golden/<pass>/NAME.sc: before and after in one file.
  *
- *   ; run: scalify --scaled-io          passes in order, --scaled-io, --recipe R
+ *   ; run: scalify --scaled-io          passes in order, --scaled-io, --recipe R,
+ *                                     --scale tensor, whatever the recipe says
  *   ; idempotent                        running them again on the result changes nothing
  *   ; rtol 1e-3                         the outputs may differ by this part of the largest one
  *   ; blob w rms 0.337                  data of the constant @w (all others: RMS 1.25)
@@ -39,6 +40,7 @@ typedef struct Golden {
         double rms;
     } rms[MAX_LINES];
     uint32_t n_rms;
+    ScRecipe recipe;
     const ScBlob **blob; /* what the constants of the graph before are */
     uint32_t n_blob, cap_blob;
 } Golden;
@@ -52,6 +54,12 @@ static void read_run(Golden *t, char *words)
     for (char *save, *w = strtok_r(words, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
         if (strcmp(w, "--scaled-io") == 0) {
             t->env.scaled_io = true;
+        } else if (strcmp(w, "--scale") == 0) {
+            w = strtok_r(NULL, " ", &save);
+            ck_assert_msg(w && strcmp(w, "tensor") == 0 && t->env.recipe, "%s: scale", t->file);
+            t->recipe = *t->env.recipe;
+            t->recipe.scale = SC_BY_TENSOR;
+            t->env.recipe = &t->recipe;
         } else if (strcmp(w, "--recipe") == 0) {
             w = strtok_r(NULL, " ", &save);
             t->env.recipe = w ? sc_recipe(t->cx, w) : NULL;
@@ -306,9 +314,21 @@ static void check_errors(Golden *t)
     }
 }
 
+/* Constants that the passes made: their names follow from their content. */
+static void collect_folded(Golden *t, const ScGraph *got)
+{
+    for (uint32_t i = 0; i < got->n_node; i++) {
+        const ScNode *n = &got->node[i];
+        const ScBlob *b = n->op->flags & SC_CONST_OP ? n->attr[0].blob : NULL;
+        if (b && b->name && strncmp(b->name, "fold.", 5) == 0)
+            sc_buf_push(t->blob, t->n_blob, t->cap_blob, b);
+    }
+}
+
 static void check_result(Golden *t, const ScGraph *before, const ScGraph *got, const char *rest)
 {
     ScStr why = {0};
+    collect_folded(t, got);
     ScGraph *after = parse(t, rest, NULL);
     ck_assert_msg(after != NULL, "%s: the graph after: %s", t->file, sct_messages(t->cx));
     ck_assert_msg(sc_graph_equal(got, after, &why), "%s: %s; the passes give\n%s", t->file,

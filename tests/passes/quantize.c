@@ -348,8 +348,8 @@ START_TEST(each_channel_has_its_exponent)
 {
     for (int channels = 0; channels < 2; channels++) {
         uint64_t r = 3;
-        ScRecipe recipe = {
-            .name = "r", .activation = SCRT_F32, .weight = SCRT_F8E4M3FN, .per_channel = channels};
+        ScRecipe recipe = {"r", SCRT_F32, SCRT_F8E4M3FN,
+                           .scale = channels ? SC_BY_CHANNEL : SC_BY_TENSOR};
         ScPassEnv env = {.recipe = &recipe};
         ScGraph *g = columns(_i), *q = lowered(g, &env);
         ScrtTensor *in = st_inputs(g, &r), *want = st_eval(g, in, NULL),
@@ -392,6 +392,61 @@ static const ScStat *stat_of(const ScStats *s, const char *name)
     ck_abort_msg("no statistics of %s", name);
 }
 
+/* What it is divided by, where that gains enough. */
+static double factor_of(const ScStats *s, const char *name)
+{
+    const ScStat *t = stat_of(s, name);
+    return t->gain >= 0.2 ? t->factor : 1;
+}
+
+/* Activations of few different magnitudes, all at the begin of an octave's coarse steps, are stored
+ * with a factor that the product gives back; the report tells it. Weights of one magnitude a
+ * channel are exact. */
+START_TEST(factors_between_powers_of_two)
+{
+    ScBuild b;
+    sc_build_init(&b, cx, "narrow", NULL);
+    int64_t dims[2] = {16, 8};
+    float *w = sc_array(sc_ctx_arena(cx), float, 128);
+    for (int i = 0; i < 128; i++)
+        w[i] = (i * 7 % 3 ? 1.0f : -1.0f) * (1.03f + 0.1f * (float)(i % 8));
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, 16});
+    const ScBlob *wb = sc_blob(cx, sc_intern(cx, "w"), SCRT_F32, 2, dims, w);
+    ScVal y = sc_op(&b, matmul, x, sc_const(&b, wb, SCRT_F32, NULL));
+    sc_output(&b, sc_intern(cx, "y"), y);
+    ScGraph *g = sc_build_end(&b);
+    uint64_t r = 5;
+    ScrtTensor *in = st_inputs(g, &r);
+    for (int i = 0; i < 64; i++)
+        ((float *)in[0].data)[i] = (i * 5 % 3 ? 1.0f : -1.0f) * (1.055f + 0.0001f * (float)(i % 4));
+    ScCalibrator *c = sc_calibrate_begin(cx, g);
+    ck_assert(sc_calibrate_add(c, in, NULL));
+    const ScStats *s = sc_calibrate_end(c);
+    ck_assert_msg(stat_of(s, "x")->gain > 10, "gain %g", stat_of(s, "x")->gain);
+    ScrtTensor *want = st_eval(g, in, NULL);
+    for (int channel = 0; channel < 2; channel++) {
+        ScRecipe recipe = *sc_recipe(cx, "fp8");
+        recipe.scale = channel ? SC_BY_CHANNEL : SC_BY_TENSOR;
+        ScPassEnv env = {.recipe = &recipe, .scales = SC_SCALES_CALIBRATE, .stats = s};
+        ScGraph *q = lowered(g, &env);
+        ScrtTensor *got = st_eval(q, in, NULL);
+        double signal = 0, noise = 0;
+        for (int i = 0; i < 32; i++) {
+            double t = ((float *)want[0].data)[i], off = ((float *)got[0].data)[i] - t;
+            signal += t * t;
+            noise += off * off;
+        }
+        double db = 10 * log10(signal / noise);
+        ck_assert_msg(channel ? db > 40 : db < 32, "%s: %.1f dB", channel ? "free" : "2^e", db);
+        st_free(got, 1);
+        sc_graph_free(q);
+    }
+    st_free(want, 1);
+    st_free(in, 1);
+    sc_graph_free(g);
+}
+END_TEST
+
 START_TEST(statistics_round_trip)
 {
     ScGraph *g = net();
@@ -423,6 +478,9 @@ START_TEST(statistics_that_do_not_parse)
         "scalec-stats 1\ngraph 12\nx rms 1 amax inf finite 3\n",
         "scalec-stats 1\ngraph 12\nx rms 1 amax 2 finite -3\n",
         "scalec-stats 1\ngraph 12\nx rms 1 amax 2 finite 3 more\n",
+        "scalec-stats 3\ngraph 12\nx rms 1 amax 2 finite 3\n",
+        "scalec-stats 2\ngraph 12\nx rms 1 amax 2 finite 3 factor 2 gain 1\n",
+        "scalec-stats 2\ngraph 12\nx rms 1 amax 2 finite 3 factor 1.5\n",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         sc_clear_diags(cx);
@@ -443,8 +501,8 @@ START_TEST(calibrated_activations_are_pinned_by_amax)
         ScGraph *q = lowered(g, &env);
         ScVal v[4];
         operands(q, v);
-        double x = stat_of(s, "x")->amax / exp2((double)exp_of(q, v[0]));
-        double a = stat_of(s, "a")->amax / exp2((double)exp_of(q, v[2]));
+        double x = stat_of(s, "x")->amax / factor_of(s, "x") / exp2((double)exp_of(q, v[0]));
+        double a = stat_of(s, "a")->amax / factor_of(s, "a") / exp2((double)exp_of(q, v[2]));
         ck_assert_msg(x >= exp2(6.5) && x <= exp2(7.5), "amax of x is stored as %g", x);
         ck_assert_msg(a >= exp2(6.5) && a <= exp2(7.5), "amax of a is stored as %g", a);
         sc_graph_free(q);
@@ -508,7 +566,8 @@ START_TEST(recipes_that_are_refused)
         {"weight = i8\n", "operands cannot be stored as 'i8'"},
         {"round = up\n", "round is growth or down, not 'up'"},
         {"layer weight=f32\n", "expected a pattern in quotes after 'layer'"},
-        {"layer \"a\" bias=f32\n", "a layer has activation and weight, not 'bias'"},
+        {"layer \"a\" bias=f32\n", "a layer has activation, weight and scale, not 'bias'"},
+        {"layer \"a\" scale=row\n", "scale is tensor or channel, not 'row'"},
         {"activation f32\n", "expected '=' before 'f32'"},
         {"weight = f32 f16\n", "more than expected after 'weight'"},
     };
@@ -623,6 +682,7 @@ int main(void)
     tcase_add_test(t, statistics_that_do_not_parse);
     tcase_add_test(t, calibrated_activations_are_pinned_by_amax);
     tcase_add_loop_test(t, each_channel_has_its_exponent, 0, 4);
+    tcase_add_test(t, factors_between_powers_of_two);
     tcase_add_test(t, recipe_files);
     tcase_add_test(t, recipes_that_are_refused);
     tcase_add_test(t, weights_without_data);

@@ -40,7 +40,7 @@ static void look(const ScGraph *g, Blobs *b, ScalecSummary *s)
         const ScNode *n = &g->node[i];
         const ScBlob *data = n->op->flags & SC_CONST_OP ? n->attr[0].blob : NULL;
         if (data)
-            sc_buf_push(b->item, b->n, b->cap, data);
+            sc_buf_push(b->item, b->n, b->cap, data->from ? data->from : data);
         count_product(g, n, s);
         for (uint32_t k = 0; k < n->op->n_sub; k++)
             look(n->sub[k], b, s);

@@ -1,4 +1,4 @@
-; run: scalify quantize --recipe fp8-weights
+; run: scalify quantize --recipe fp8-weights --scale tensor
 ; rtol 0.1
 ; blob w rms 0.02
 graph @g(%x: f32[2,64]) -> (%y) {

@@ -1,4 +1,4 @@
-; run: scalify quantize settle --recipe fp8
+; run: scalify quantize settle --recipe fp8 --scale tensor
 ; rtol 0.2
 ; blob w rms 0.02
 ; blob v rms 0.02

@@ -1,4 +1,4 @@
-; run: scalify quantize settle --recipe fp8
+; run: scalify quantize settle --recipe fp8 --scale tensor
 ; rtol 0.2
 ; blob W rms 0.33680
 ; blob b rms 0.18050

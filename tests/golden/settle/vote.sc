@@ -1,4 +1,4 @@
-; run: scalify quantize settle --recipe fp8
+; run: scalify quantize settle --recipe fp8 --scale tensor
 ; rtol 0.1
 ; blob u rms 0.02
 ; blob v rms 3

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Free factors. A scale is a power of two, for that costs nothing; but the steps of a float format
+ * are finer, relative to the number, at the end of an octave than at its begin. Where the numbers
+ * of a tensor lie close together a factor between two powers of two makes up to 3 dB, and where
+ * they are few (a filter of nine weights) it always makes some. It is worth its multiplication in
+ * the epilogue.
+ *
+ * What a factor does to the rounding depends on the mantissas alone, so a histogram of the power
+ * over one octave tells for every factor what the squared error would be. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+
+double sc_factor_at(uint32_t k)
+{
+    return 1 + (double)k / SC_N_FACTOR;
+}
+
+void sc_mantissas_add(float *power, double x)
+{
+    int e;
+    double m = frexp(fabs(x), &e); /* [1/2, 1) */
+    if (m > 0 && isfinite(x))
+        power[(int)((m - 0.5) * (2 * SC_MANTISSAS))] += (float)(x * x);
+}
+
+/* The squared error of 1 unit of power at x, relative, in a format of man mantissa bits. */
+static double error_at(double x, uint32_t man)
+{
+    double step = ldexp(1, -(int)man), y = x < 1 ? 2 * x : x, off = rint(y / step) * step - y;
+    return off * off / (y * y);
+}
+
+void sc_factors_init(ScFactors *ret, uint32_t man_bits)
+{
+    for (uint32_t k = 0; k < SC_N_FACTOR; k++)
+        for (uint32_t i = 0; i < SC_MANTISSAS; i++)
+            ret->error[k][i] =
+                (float)error_at((1 + (i + 0.5) / SC_MANTISSAS) / sc_factor_at(k), man_bits);
+}
+
+uint32_t sc_factor_best(const ScFactors *f, const float *power, double *ret_gain)
+{
+    double best = INFINITY, plain = 0;
+    uint32_t which = 0;
+    for (uint32_t k = 0; k < SC_N_FACTOR; k++) {
+        double sum = 0;
+        for (uint32_t i = 0; i < SC_MANTISSAS; i++)
+            sum += (double)(f->error[k][i] * power[i]);
+        plain = k == 0 ? sum : plain;
+        which = sum < best ? k : which;
+        best = sum < best ? sum : best;
+    }
+    *ret_gain = best > 0 ? 10 * log10(plain / best) : 0;
+    return which;
+}
