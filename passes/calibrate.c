@@ -162,7 +162,7 @@ void sc_stats_print(const ScStats *s, ScStr *out)
     sc_str_addf(out, "scalec-stats 2\ngraph %016" PRIx64 "\n", s->graph);
     for (uint32_t i = 0; i < s->n; i++) {
         const ScStat *t = &s->stat[i];
-        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 " factor %.5g gain %.2f\n",
+        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 " factor %.17g gain %.17g\n",
                     t->name, t->rms, t->amax, t->n_finite, t->factor, t->gain);
     }
     end_locale(c, old);

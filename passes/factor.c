@@ -20,8 +20,8 @@ void sc_mantissas_add(float *power, double x)
 {
     int e;
     double m = frexp(fabs(x), &e); /* [1/2, 1) */
-    if (m > 0 && isfinite(x))
-        power[(int)((m - 0.5) * (2 * SC_MANTISSAS))] += (float)(x * x);
+    if (m > 0 && isfinite(x)) /* to the nearest, so that numbers of few bits are told exactly */
+        power[(int)((m - 0.5) * (2 * SC_MANTISSAS) + 0.5) % SC_MANTISSAS] += (float)(x * x);
 }
 
 /* The squared error of 1 unit of power at x, relative, in a format of man mantissa bits. */
@@ -36,7 +36,7 @@ void sc_factors_init(ScFactors *ret, uint32_t man_bits)
     for (uint32_t k = 0; k < SC_N_FACTOR; k++)
         for (uint32_t i = 0; i < SC_MANTISSAS; i++)
             ret->error[k][i] =
-                (float)error_at((1 + (i + 0.5) / SC_MANTISSAS) / sc_factor_at(k), man_bits);
+                (float)error_at((1 + (double)i / SC_MANTISSAS) / sc_factor_at(k), man_bits);
 }
 
 uint32_t sc_factor_best(const ScFactors *f, const float *power, double *ret_gain)
@@ -51,6 +51,6 @@ uint32_t sc_factor_best(const ScFactors *f, const float *power, double *ret_gain
         which = sum < best ? k : which;
         best = sum < best ? sum : best;
     }
-    *ret_gain = best > 0 ? 10 * log10(plain / best) : 0;
+    *ret_gain = plain > 0 ? 10 * log10(plain / fmax(best, plain * 1e-6)) : 0;
     return which;
 }

@@ -161,10 +161,12 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScProduct *product)
 {
     ScScaler *s = &p->s;
     ScVal old = n->in[i];
+    if (!may_store(s->g, n, i))
+        return SC_ABSENT;
     const ScValue *v = &s->g->value[old];
     const ScNode *def = sc_def(s->g, old);
     bool constant = def->op->flags & SC_CONST_OP;
-    if (!may_store(s->g, n, i) || !sc_type_is_float(v->type) || (p->meets && !constant))
+    if (!sc_type_is_float(v->type) || (p->meets && !constant))
         return SC_ABSENT;
     ScGranularity scale;
     ScrtDtype fmt = format(p, n, constant, &scale);

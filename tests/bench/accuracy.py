@@ -9,7 +9,7 @@ worst float output against ONNX Runtime's of the model as it is, over all inputs
                are, or divided by amax/448 first, the amax of the inputs that calibrate; the products are f32
   int8         ONNX Runtime's static quantizer, per tensor, min and max of the inputs that calibrate
   propagate, probe, calibrate   scalec's recipe fp8 with scales from that source; probe is the default
-  channel      recipe fp8 with scale = channel, scales from probe
+  tensor       recipe fp8 with scale = tensor, which has powers of two only, scales from the inputs that calibrate
   weights      recipe fp8-weights
   top-1        positions whose largest element is the same in f32 and in fp8 by probe, in percent"""
 import glob
@@ -31,8 +31,8 @@ LIMIT = 900  # seconds a command
 FORMAT_MAX = 448.0
 PRODUCTS = ("MatMul", "Gemm", "Conv")
 OURS = {"propagate": ["--recipe", "fp8", "--scales", "propagate"], "probe": ["--recipe", "fp8", "--scales", "probe"],
-        "calibrate": ["--recipe", "fp8"], "channel": ["--scales", "probe"], "weights": ["--recipe", "fp8-weights"]}
-CHANNEL = "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = channel\n"
+        "calibrate": ["--recipe", "fp8"], "tensor": [], "weights": ["--recipe", "fp8-weights"]}
+TENSOR = "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = tensor\n"
 
 
 def session(path, plain=False):
@@ -186,10 +186,10 @@ def ours(path, options, tmp, judge, names):
 
 def jobs(path, calibrate, judge, calibrate_path, names, tmp):
     """Column -> a function that answers the outputs of each input that judges."""
-    recipe = os.path.join(tmp, "channel.recipe")
+    recipe = os.path.join(tmp, "tensor.recipe")
     with open(recipe, "w") as f:
-        f.write(CHANNEL)
-    more = {"calibrate": ["--calibrate", calibrate_path], "channel": ["--recipe", recipe]}
+        f.write(TENSOR)
+    more = {"calibrate": ["--calibrate", calibrate_path], "tensor": ["--recipe", recipe, "--calibrate", calibrate_path]}
     ret = {"cast": lambda: fp8_peer(path, None, tmp, judge),
            "amax": lambda: fp8_peer(path, amaxes(path, calibrate, tmp), tmp, judge),
            "int8": lambda: int8_peer(path, calibrate, tmp, judge)}

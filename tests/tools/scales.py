@@ -169,10 +169,10 @@ def check_ranks_by_what_is_gained(tmp):
     assert [x["gain_db"] for x in sites] == sorted((x["gain_db"] for x in sites), reverse=True)
     exact = next(x for x in sites if x["name"] == "b")
     assert exact["gain_db"] == 0 and exact["rounding_db"] is None, exact
-    assert all(abs(x["rounding_db"] - 31.5) < 2 for x in sites if x["name"] != "b"), sites
+    assert all(29.5 < x["rounding_db"] < 36 for x in sites if x["name"] != "b"), sites
     last = next(x for x in sites if x["name"] == "c")
     recipe = write(os.path.join(tmp, "r.txt"),
-                   'activation = f8e4m3fn\nweight = f8e4m3fn\nlayer "last" weight=f32\n')
+                   'activation = f8e4m3fn\nweight = f8e4m3fn\nscale = channel\nlayer "last" weight=f32\n')
     assert abs(table(recipe)[1] - low - last["gain_db"]) < 0.3, (table(recipe)[1], low, last)
     t, _ = table("fp8", "--budget", "0")
     assert not any(x["gain_measured"] for x in t if x["site"])
@@ -195,7 +195,7 @@ def channels_have_exponents_of_their_own(tmp):
     onnx.save(model(nodes, [("x", [1, 24, 9, 9]), ("v", [5, 24])], [("y", [1, 24, 9, 9]), ("z", [5, 24])],
                     [("w", w), ("b", size.copy()), ("m", m)]), path)
     np.savez(npz, x=normal(1, 24, 9, 9), v=normal(5, 24))
-    recipe = write(os.path.join(tmp, "r.txt"), "weight = f8e4m3fn\nscale = channel\n")
+    recipe = write(os.path.join(tmp, "r.txt"), "weight = f8e4m3fn\nscale = tensor\n")
 
     def outputs(*options):
         scalec("run", path, "-i", npz, "-o", out, *options)
@@ -204,7 +204,7 @@ def channels_have_exponents_of_their_own(tmp):
 
     def worst(got, want):
         return min(10 * np.log10((a ** 2).sum() / ((a - b) ** 2).sum()) for a, b in zip(want, got))
-    want, tensor, channel = outputs(), outputs("--recipe", "fp8-weights"), outputs("--recipe", recipe)
+    want, tensor, channel = outputs(), outputs("--recipe", recipe), outputs("--recipe", "fp8-weights")
     for k in range(2):
         assert worst(tensor[k], want[k]) < 6 and worst(channel[k], want[k]) > 22, (
             k, worst(tensor[k], want[k]), worst(channel[k], want[k]))
