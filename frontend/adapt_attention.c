@@ -219,14 +219,14 @@ static bool attention(const ImNode *n, ScVal *ret_out)
 /* --- Rotary embedding ------------------------------------------------------------------------- */
 
 /* cos or sin as [B, 1, L, half] or [1, 1, L, half]: the rows that positions name, or as given. */
-static ScVal table(const ImNode *n, uint32_t i)
+static ScVal table(const ImNode *n, ScVal v, ScVal at)
 {
-    ScVal v = im_has(n, 3) ? im_gather(n, im_in(n, i), 0, im_in(n, 3)) : im_in(n, i);
+    v = at == SC_ABSENT ? v : im_gather(n, v, 0, at);
     const ScType *t = sc_built(&n->im->b, v)->type;
+    if (t->kind == SC_TYPE_TENSOR && t->rank != 3)
+        sc_fail(n->im->cx, n->loc, SC_E_RANK, "cosines or sines of rank %u", t->rank);
     if (t->kind != SC_TYPE_TENSOR || t->rank != 3)
-        return t->kind == SC_TYPE_TENSOR
-                   ? (sc_fail(n->im->cx, n->loc, SC_E_RANK, "operand %u", i), SC_POISON)
-                   : SC_POISON;
+        return SC_POISON;
     const ScTerm *dim[] = {t->dim[0], sc_term(n->im->cx, 1), t->dim[1], t->dim[2]};
     return im_reshape(n, v, 4, dim);
 }
@@ -244,42 +244,50 @@ static ScVal half_of(const ImNode *n, ScVal x, bool interleaved, int64_t first, 
         SC_ATTRS(SC_TERMS(1, &from), SC_TERMS(1, &to), SC_INTS(1, &axis), SC_INTS(1, &step)), x);
 }
 
-/* The pairs (a, b) of the last axis of x [B, H, L, E] turned by an angle for each position. */
-static bool rotated(const ImNode *n, int64_t heads, ScVal *ret_out)
+ScVal im_rotated(const ImNode *n, const ImRotary *r)
 {
     static const int64_t heads_last[] = {0, 2, 1, 3};
     ScBuild *b = &n->im->b;
     ScCtx *cx = b->cx;
-    bool ok = true;
-    const ScType *t = im_type(n, 0);
-    int64_t pairs = im_int(n, "interleaved", 0, &ok);
-    int64_t turned = im_int(n, "rotary_embedding_dim", 0, &ok);
-    if (!ok)
-        return false;
-    if (t->rank != 4 && (t->rank != 3 || heads < 1))
-        return sc_fail(cx, n->loc, SC_E_RANK, "x has rank %u, \"num_heads\" is %lld", t->rank,
-                       (long long)heads);
-    ScVal x = apart(n, im_in(n, 0), heads), cosine = table(n, 1), sine = table(n, 2), part[2];
+    const ScType *t = sc_built(b, r->x)->type;
+    if (t->kind == SC_TYPE_TENSOR && t->rank != 4 && (t->rank != 3 || r->heads < 1))
+        sc_fail(cx, n->loc, SC_E_RANK, "x has rank %u, \"num_heads\" is %lld", t->rank,
+                (long long)r->heads);
+    if (t->kind != SC_TYPE_TENSOR || (t->rank != 4 && (t->rank != 3 || r->heads < 1)))
+        return SC_POISON;
+    ScVal x = apart(n, r->x, r->heads), cosine = table(n, r->cosine, r->at),
+          sine = table(n, r->sine, r->at), part[2];
     if (x == SC_POISON || cosine == SC_POISON || sine == SC_POISON)
-        return false;
+        return SC_POISON;
     const ScType *at = sc_built(b, x)->type;
-    const ScTerm *width = turned ? sc_term(cx, turned) : at->dim[3], *two = sc_term(cx, 2);
+    const ScTerm *width = r->width ? r->width : at->dim[3], *two = sc_term(cx, 2);
     const ScTerm *half = sc_term_fdiv(cx, width, two), *one = sc_term(cx, 1);
     const ScTerm *turned_dim[] = {at->dim[0], at->dim[1], at->dim[2], width};
     const ScTerm *pair_dim[] = {at->dim[0], at->dim[1], at->dim[2], half, one};
-    ScVal whole = turned ? im_slice(n, x, 3, sc_term(cx, 0), width) : x;
-    ScVal u = half_of(n, whole, pairs, 0, half), v = half_of(n, whole, pairs, 1, half);
+    const bool partly = width != at->dim[3];
+    ScVal whole = partly ? im_slice(n, x, 3, sc_term(cx, 0), width) : x;
+    ScVal u = half_of(n, whole, r->pairs, 0, half), v = half_of(n, whole, r->pairs, 1, half);
     part[0] = sc_op(b, sub, sc_op(b, mul, cosine, u), sc_op(b, mul, sine, v));
     part[1] = sc_op(b, add, sc_op(b, mul, sine, u), sc_op(b, mul, cosine, v));
-    if (pairs)
+    if (r->pairs)
         for (uint32_t i = 0; i < 2; i++)
             part[i] = im_reshape(n, part[i], 5, pair_dim);
-    ScVal y = im_reshape(n, im_concat(n, pairs ? 4 : 3, 2, part), 4, turned_dim);
-    if (turned)
+    ScVal y = im_reshape(n, im_concat(n, r->pairs ? 4 : 3, 2, part), 4, turned_dim);
+    if (partly)
         y = im_concat(n, 3, 2, (ScVal[]){y, im_slice(n, x, 3, width, NULL)});
-    if (t->rank == 3)
-        y = im_reshape(n, im_transpose(n, y, 4, heads_last), 3, t->dim);
-    return im_answer(y, ret_out);
+    return t->rank == 3 ? im_reshape(n, im_transpose(n, y, 4, heads_last), 3, t->dim) : y;
+}
+
+/* x turned as the attributes say. */
+static bool rotated(const ImNode *n, int64_t heads, ScVal cosine, ScVal sine, ScVal at,
+                    ScVal *ret_out)
+{
+    bool ok = true;
+    ImRotary r = {.x = im_in(n, 0), .cosine = cosine, .sine = sine, .at = at, .heads = heads};
+    r.pairs = im_int(n, "interleaved", 0, &ok) != 0;
+    int64_t width = im_int(n, "rotary_embedding_dim", 0, &ok);
+    r.width = width ? sc_term(n->im->cx, width) : NULL;
+    return ok && im_answer(im_rotated(n, &r), ret_out);
 }
 
 static bool rotary(const ImNode *n, ScVal *ret_out)
@@ -288,7 +296,7 @@ static bool rotary(const ImNode *n, ScVal *ret_out)
     int64_t heads = im_int(n, "num_heads", 0, &ok);
     return ok && im_arity(n, 3, 4) &&
            IM_ONLY(n, "interleaved", "num_heads", "rotary_embedding_dim") &&
-           rotated(n, heads, ret_out);
+           rotated(n, heads, im_in(n, 1), im_in(n, 2), im_in(n, 3), ret_out);
 }
 
 /* com.microsoft: positions come second; one number is that of the first query. Without a number of
@@ -316,10 +324,7 @@ static bool rotary_at(const ImNode *n, ScVal *ret_out)
         at = sc_op(b, add, im_iota(n, dim[1], 0), im_reshape(n, at, 0, NULL));
         at = im_expand(n, at, 2, dim);
     }
-    ScVal in[] = {im_in(n, 0), im_in(n, 2), im_in(n, 3), at};
-    ImNode plain = *n;
-    plain.in = in;
-    return rotated(&plain, heads, ret_out);
+    return rotated(n, heads, im_in(n, 2), im_in(n, 3), at, ret_out);
 }
 
 const ImAdapter im_attention_adapters[] = {

@@ -20,19 +20,28 @@ static ScVal turned(const ImNode *n, ScVal x)
     return rank < 2 ? x : im_transpose(n, x, rank, perm);
 }
 
+/* The first axis moved behind the others but the last. */
+static ScVal batch_turned(const ImNode *n, ScVal x)
+{
+    int64_t perm[SCRT_MAX_RANK];
+    uint32_t rank = sc_built(&n->im->b, x)->type->rank;
+    for (uint32_t d = 0; d < rank; d++)
+        perm[d] = d + 2 < rank ? d + 1 : d + 2 == rank ? 0 : d;
+    return rank < 3 ? x : im_transpose(n, x, rank, perm);
+}
+
 static bool matmul(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
     double alpha = im_float(n, "alpha", 1, &ok);
     int64_t ta = im_int(n, "transA", 0, &ok), tb = im_int(n, "transB", 0, &ok);
-    int64_t batch = im_int(n, "transBatchA", 0, &ok) | im_int(n, "transBatchB", 0, &ok);
+    int64_t batch_a = im_int(n, "transBatchA", 0, &ok), batch_b = im_int(n, "transBatchB", 0, &ok);
     if (!ok || !im_arity(n, 2, 2) ||
         !IM_ONLY(n, "alpha", "transA", "transB", "transBatchA", "transBatchB"))
         return false;
-    if (batch)
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "FusedMatMul with turned batches");
-    ScVal a = ta ? turned(n, im_in(n, 0)) : im_in(n, 0);
-    ScVal y = OP(matmul, a, tb ? turned(n, im_in(n, 1)) : im_in(n, 1));
+    ScVal a = batch_a ? batch_turned(n, im_in(n, 0)) : im_in(n, 0);
+    ScVal b = batch_b ? batch_turned(n, im_in(n, 1)) : im_in(n, 1);
+    ScVal y = OP(matmul, ta ? turned(n, a) : a, tb ? turned(n, b) : b);
     return im_answer(alpha == 1 ? y : OP(mul, y, im_scalar(n, im_type(n, 0)->dtype, alpha)),
                      ret_out);
 }
@@ -138,10 +147,14 @@ static bool quick_gelu(const ImNode *n, ScVal *ret_out)
 
 /* --- Normalisations --------------------------------------------------------------------------- */
 
+static ScVal epsilon_of(const ImNode *n, ScrtDtype t, double def, bool *ok)
+{
+    return im_scalar(n, t == SCRT_F64 ? t : SCRT_F32, im_float(n, "epsilon", def, ok));
+}
+
 static ScVal epsilon(const ImNode *n, double def, bool *ok)
 {
-    ScrtDtype t = im_type(n, 0)->dtype;
-    return im_scalar(n, t == SCRT_F64 ? t : SCRT_F32, im_float(n, "epsilon", def, ok));
+    return epsilon_of(n, im_type(n, 0)->dtype, def, ok);
 }
 
 /* Results 1 and 2, statistics for training, are none of inference. */
@@ -199,6 +212,43 @@ static bool rmsnorm(const ImNode *n, ScVal *ret_out)
     return im_answer(im_cast(n, y, to), ret_out);
 }
 
+/* Rows of three tables, of words, positions and segments, added up and normalised; how many words
+ * the mask leaves; the sum. */
+enum { WORDS, SEGMENTS, WORD_TABLE, PLACE_TABLE, SEGMENT_TABLE, GAMMA, BETA, MASK, PLACES };
+
+static bool embed(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    const int64_t last = 1;
+    ScVal eps = epsilon_of(n, im_type(n, WORD_TABLE)->dtype, 1e-12, &ok);
+    const int64_t counts = im_int(n, "mask_index_type", im_has(n, MASK), &ok);
+    const ScType *t = im_type(n, WORDS);
+    if (!ok || !IM_ONLY(n, "epsilon", "mask_index_type") || !im_arity(n, 1, 9))
+        return false;
+    if (t->rank != 2 || !im_has(n, WORD_TABLE) || !im_has(n, PLACE_TABLE) || !im_has(n, BETA) ||
+        im_has(n, SEGMENTS) != im_has(n, SEGMENT_TABLE) || counts > 1)
+        return sc_fail(cx, n->loc, SC_E_UNSUPPORTED,
+                       "words of rank %u, \"mask_index_type\" %lld, or a table is missing", t->rank,
+                       (long long)counts);
+    ScVal at = im_has(n, PLACES) ? im_in(n, PLACES) : im_iota(n, t->dim[1], 0);
+    ScVal sum = OP(add, im_gather(n, im_in(n, WORD_TABLE), 0, im_in(n, WORDS)),
+                   im_gather(n, im_in(n, PLACE_TABLE), 0, at));
+    if (im_has(n, SEGMENTS))
+        sum = OP(add, sum, im_gather(n, im_in(n, SEGMENT_TABLE), 0, im_in(n, SEGMENTS)));
+    ret_out[0] = im_build(n, &sc_op_layernorm, IM_SET({"axis", SC_INT(-1)}),
+                          IM_IN(sum, im_in(n, GAMMA), im_in(n, BETA), eps));
+    ScVal zero = im_expand(n, im_scalar(n, SCRT_I32, 0), 1, t->dim);
+    ScVal words =
+        im_has(n, MASK) && counts
+            ? im_reduce(n, &sc_op_reduce_sum, im_cast(n, im_in(n, MASK), SCRT_I32), 1, &last, false)
+            : zero;
+    ScVal rest[] = {words, sum};
+    for (uint32_t i = 1; i < n->n_out; i++)
+        ret_out[i] = rest[i - 1];
+    return ret_out[0] != SC_POISON && sum != SC_POISON;
+}
+
 const ImAdapter im_fused_adapters[] = {
     {MICROSOFT, "FusedMatMul", 1, 0, matmul, 1},
     {MICROSOFT, "FusedConv", 1, 0, conv, 1},
@@ -207,6 +257,7 @@ const ImAdapter im_fused_adapters[] = {
     {MICROSOFT, "BiasGelu", 1, 0, bias_gelu, 1},
     {MICROSOFT, "FastGelu", 1, 0, fast_gelu, 1},
     {MICROSOFT, "QuickGelu", 1, 0, quick_gelu, 1},
+    {MICROSOFT, "EmbedLayerNormalization", 1, 0, embed, 3},
     {MICROSOFT, "SkipLayerNormalization", 1, 0, skip_layernorm, 4},
     {MICROSOFT, "SkipSimplifiedLayerNormalization", 1, 0, skip_rmsnorm, 4},
     {MICROSOFT, "SimplifiedLayerNormalization", 1, 0, rmsnorm, 2},

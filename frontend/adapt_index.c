@@ -249,6 +249,7 @@ static bool size(const ImNode *n, ScVal *ret_out)
 const ImAdapter im_index_adapters[] = {
     {"", "Range", 11, 0, range, 1},
     {"", "Trilu", 14, 0, trilu, 1},
+    {"com.microsoft", "Trilu", 1, 0, trilu, 1},
     {"", "EyeLike", 9, 0, eye_like, 1},
     {"", "OneHot", 9, 0, one_hot, 1},
     {"", "Hardmax", 1, 0, hardmax, 1},

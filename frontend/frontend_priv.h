@@ -157,6 +157,8 @@ extern const ImAdapter im_unpool_adapters[];
 extern const ImAdapter im_heads_adapters[];
 extern const ImAdapter im_sequence_adapters[];
 extern const ImAdapter im_random_adapters[];
+extern const ImAdapter im_grouped_adapters[];
+extern const ImAdapter im_bits_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
  * beside these. */
 #define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"
@@ -179,6 +181,17 @@ bool im_window_of_weight(const ImNode *n, ImWindow *w);
  * i64; by_column: in a channel the first spatial axis is the fastest. out: the pool's extents,
  * [rank]. */
 ScVal im_pool_indices(const ImNode *n, const ImWindow *w, bool by_column, const ScTerm *const *out);
+/* adapt_attention.c: the pairs (a, b) of the last axis of x turned by an angle for each position.
+ */
+typedef struct ImRotary {
+    ScVal x;             /* [B, H, L, E], or [B, L, H E] of `heads` */
+    ScVal cosine, sine;  /* [position, half] where `at` picks, else [B, L, half] */
+    ScVal at;            /* [B, L] positions, or SC_ABSENT */
+    int64_t heads;       /* 0: not known */
+    bool pairs;          /* neighbours; else the halves of the axis */
+    const ScTerm *width; /* of what is turned; NULL: all of E */
+} ImRotary;
+ScVal im_rotated(const ImNode *n, const ImRotary *r); /* of x's shape; SC_POISON after sc_fail */
 /* adapt_random.c. Whether a node of g, or of a graph nested in it, may draw random numbers; then
  * the number that makes each run's others, u32, has a name in each scope, which no model gives. */
 bool im_draws(const Onnxpb__Graph *g);
@@ -287,6 +300,9 @@ const ScTerm *im_content1(const ImNode *n, uint32_t i);
 /* The elements of a value that depends on constants and known extents alone, small ones: the
  * tensor's data is freed with scrt_free. False without an error where it is not known. */
 bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret);
+/* What depends on constants alone as a constant, however large: for types that no kernel computes
+ * with. v itself where it depends on others. */
+ScVal im_folded(const ImNode *n, ScVal v);
 /* The only element of operand i, known like that; false after SC_E_DYNAMIC or SC_E_SHAPE. */
 bool im_known1(const ImNode *n, uint32_t i, double *ret);
 /* Builds row op with attributes given by name; the rest take defaults. */

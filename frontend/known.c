@@ -6,24 +6,25 @@
 
 #include <string.h>
 
-#define MAX_NODES 512  /* that one operand may depend on */
-#define MAX_COUNT 4096 /* elements of each value on the way */
+#define MAX_NODES 512                /* that one operand may depend on */
+#define MAX_COUNT 4096               /* elements of each value on the way */
+#define MAX_WHOLE (INT64_C(1) << 32) /* of a constant that is to be computed, whatever its size */
 
 typedef struct Known {
     const ImNode *n;
-    ScBuild b; /* a graph of its own */
-    uint32_t n_node;
+    ScBuild b;                            /* a graph of its own */
+    int64_t most;                         /* elements of a value on the way */
     ScVal from[MAX_NODES], to[MAX_NODES]; /* values of the import and their images */
     uint32_t n_value;
 } Known;
 
-static bool small(const ScType *t)
+static bool small(const ScType *t, int64_t most)
 {
     int64_t dim[SCRT_MAX_RANK], count = 1;
     if (t->kind != SC_TYPE_TENSOR || t->dtype == SCRT_STRING || !sc_type_const_dims(t, dim))
         return false;
     for (uint32_t d = 0; d < t->rank; d++)
-        if (dim[d] > MAX_COUNT || (count *= dim[d]) > MAX_COUNT)
+        if (dim[d] > most || (count *= dim[d]) > most)
             return false;
     return true;
 }
@@ -77,7 +78,7 @@ static ScVal copy(Known *k, ScVal v, uint32_t depth)
     for (uint32_t i = 0; i < k->n_value; i++)
         if (k->from[i] == v)
             return k->to[i];
-    if (k->n_value == MAX_NODES || depth == MAX_NODES || !small(value->type))
+    if (k->n_value == MAX_NODES || depth == MAX_NODES || !small(value->type, k->most))
         return SC_POISON;
     const ScNode *n = sc_built_def(b, v);
     ScVal image = from_content(k, value);
@@ -96,10 +97,10 @@ static ScVal copy(Known *k, ScVal v, uint32_t depth)
     return image;
 }
 
-bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret)
+static bool compute(const ImNode *n, ScVal v, int64_t most, ScrtTensor *ret)
 {
     Known *k = sc_alloc(sc_ctx_arena(n->im->cx), sizeof *k);
-    *k = (Known){.n = n};
+    *k = (Known){.n = n, .most = most};
     sc_build_init(&k->b, n->im->cx, "known", NULL);
     ScVal image = v < SC_FIRST ? SC_POISON : copy(k, v, 0);
     if (image == SC_POISON) {
@@ -111,6 +112,26 @@ bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret)
     bool ok = g && sc_eval(g, NULL, ret, NULL);
     sc_graph_free(g);
     return ok;
+}
+
+bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret)
+{
+    return compute(n, v, MAX_COUNT, ret);
+}
+
+ScVal im_folded(const ImNode *n, ScVal v)
+{
+    ScCtx *cx = n->im->cx;
+    ScrtTensor t = {0};
+    size_t bytes;
+    ScVal ret = v;
+    if (compute(n, v, MAX_WHOLE, &t) && scrt_tensor_bytes(&t, &bytes)) {
+        const void *data = sc_memdup(sc_ctx_arena(cx), t.data, bytes);
+        const ScBlob *blob = sc_blob_folded(cx, (ScrtDtype)t.dtype, t.rank, t.dims, data);
+        ret = sc_const(&n->im->b, blob, blob->dtype, NULL);
+    }
+    scrt_free(t.data);
+    return ret;
 }
 
 bool im_known1(const ImNode *n, uint32_t i, double *ret)

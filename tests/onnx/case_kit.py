@@ -48,7 +48,7 @@ def write(name, model, inputs, want, words):
 def case(name, nodes, inputs=None, consts=None, want=None, dims=None, opset=17, ir=8, words=None, outputs="y",
          declare=None, functions=(), domains=()):
     """One folder. functions and domains: of the model's own. declare: an element type and extents for the first output; dims: the extents that the model says of an input (numbers, names, None), else those of its array;
-    want: expected outputs; words: of the error that the model must end in."""
+    want: expected outputs, or what makes them of model and inputs; words: of the error that the model must end in."""
     assert name not in made, name
     made.add(name)
     inputs, consts, dims = inputs or {}, consts or {}, dims or {}
@@ -61,6 +61,8 @@ def case(name, nodes, inputs=None, consts=None, want=None, dims=None, opset=17, 
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)] + list(domains), ir_version=ir,
                               functions=functions)
+    if callable(want):
+        want = want(model, inputs)
     if want is None and not words:
         found = ReferenceEvaluator(model).run(None, inputs)
         want = dict(zip((o.name for o in graph.output), map(np.asarray, found)))

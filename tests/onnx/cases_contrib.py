@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators of com.microsoft as generators and optimisers write them, beside ONNX Runtime."""
+
+import numpy as np
+import onnxruntime as ort
+from onnx import helper, numpy_helper
+
+from case_kit import F32, case
+
+RNG = np.random.default_rng(11)
+
+
+def beside(model, inputs):
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return dict(zip((o.name for o in session.get_outputs()), session.run(None, inputs)))
+
+
+def contrib(name, op, operands, outputs, inputs, consts=None, dims=None, words=None, **attributes):
+    made = helper.make_node(op, operands, outputs.split(), domain="com.microsoft", **attributes)
+    case(f"contrib-{name}", made, inputs, consts, None if words else beside, dims, outputs=outputs, words=words,
+         domains=[helper.make_opsetid("com.microsoft", 1)])
+
+
+def draw(*shape):
+    return RNG.standard_normal(shape).astype(F32)
+
+
+def grouped(name, batch, queries, past, packed=False, angles=0, positions=False, bias=False, sink=False, off=0, words=None, **attributes):
+    heads, kv, e = 4, 2, 32
+    t = {"q": draw(batch, queries, (heads + 2 * kv if packed else heads) * e)}
+    if not packed:
+        t.update(k=draw(batch, queries, kv * e), v=draw(batch, queries, kv * e))
+    t.update(pk=draw(batch, kv, past, e), pv=draw(batch, kv, past, e), n=np.full(batch, past + queries - 1 + off, np.int32),
+             total=np.array(past + queries, np.int32))
+    consts = {}
+    if angles:
+        a = RNG.uniform(0, 6, (16, angles)).astype(F32)
+        consts.update(c=np.cos(a), s=np.sin(a))
+    if positions:
+        t["at"] = np.tile(np.arange(past, past + queries), (batch, 1))
+    if bias:
+        t["bias"] = draw(batch, 1, queries, past + queries)
+    if sink:
+        consts["sink"] = draw(heads)
+    operands = [k if k in t or k in consts else "" for k in ("q", "k", "v", "pk", "pv", "n", "total", "c", "s", "at", "bias", "sink")]
+    while not operands[-1]:
+        operands.pop()
+    dims = {"q": ["b", "l", t["q"].shape[2]], "k": ["b", "l", kv * e], "v": ["b", "l", kv * e], "pk": ["b", kv, "p", e],
+            "pv": ["b", kv, "p", e], "n": ["b"], "at": ["b", "l"], "bias": ["b", 1, "l", "t"]}
+    contrib(f"grouped-{name}-{queries}-{past}", "GroupQueryAttention", operands, "y nk nv", t, consts,
+            {k: v for k, v in dims.items() if k in t}, words, num_heads=heads, kv_num_heads=kv, **attributes)
+
+
+def attentions():
+    for queries, past in ((5, 0), (1, 5)):
+        grouped("plain", 2 if past else 1, queries, past)
+        grouped("turned", 1, queries, past, angles=16, do_rotary=1)
+        grouped("packed", 1, queries, past, packed=True, angles=16, do_rotary=1, rotary_interleaved=1)
+        grouped("window", 1, queries, past, local_window_size=3)
+        grouped("rest", 1, queries, past, angles=8, do_rotary=1, positions=True, bias=True, sink=True, softcap=5.0, scale=0.3)
+        grouped("smooth", 1, queries, past, smooth_softmax=1)
+    grouped("shorter", 1, 1, 5, off=-1, words="seqlens_k + 1 and all keys")
+
+
+def bits(name, bits, k, n, block, zeros=None, bias=False, words=None, data=None, **attributes):
+    blocks = -(-k // block)
+    b = RNG.integers(0, 256, (n, blocks, block * bits // 8)).astype(np.uint8) if data is None else data
+    consts = {"b": b, "s": RNG.uniform(0.1, 1, n * blocks).astype(F32)}
+    operands = ["x", "b", "s"] + (["z"] if zeros else [""] * bias) + (["", "c"] if bias else [])
+    if zeros == "bytes":
+        consts["z"] = RNG.integers(0, 256, n * -(-blocks * bits // 8)).astype(np.uint8)
+    elif zeros:
+        consts["z"] = RNG.uniform(0, 8, (n, blocks)).astype(F32)
+    if bias:
+        consts["c"] = draw(n)
+    contrib(f"bits-{name}", "MatMulNBits", operands, "y", {"x": draw(3, k)}, consts, {"x": ["m", k]}, words, K=k, N=n, bits=bits,
+            block_size=block, **attributes)
+
+
+def packed():
+    bits("four", 4, 64, 24, 32)
+    bits("four-zeros", 4, 80, 24, 32, "bytes", bias=True)
+    bits("four-numbers", 4, 96, 16, 16, "numbers")
+    bits("eight", 8, 64, 24, 32, "bytes")
+    bits("two", 2, 64, 24, 32)
+    bits("short", 4, 64, 24, 32, data=np.zeros((24, 2, 15), np.uint8), words="operand 1 has 720 bytes")
+    bits("three", 3, 64, 24, 32, words="3 bits in blocks of 32")
+    # an int4 weight of more elements than are computed as a matter of course
+    w = helper.make_tensor("w", 22, [256, 300], RNG.integers(-8, 8, 256 * 300).tolist())
+    q, x, s = numpy_helper.to_array(w).astype(int), draw(2, 256), RNG.uniform(0.1, 1, (8, 300)).astype(F32)
+    case("contrib-int4", [helper.make_node("DequantizeLinear", ["w", "s"], ["d"], axis=0, block_size=32),
+                          helper.make_node("MatMul", ["x", "d"], ["y"])], {"x": x}, {"w": w, "s": s}, opset=21, ir=10,
+         want={"y": (x.astype(float) @ (q * s.repeat(32, 0))).astype(F32)})
+
+
+def embeddings():
+    tables = {"w": draw(20, 8), "p": draw(9, 8), "t": draw(2, 8), "g": draw(8), "b": draw(8)}
+    ids = lambda top: RNG.integers(0, top, (2, 5)).astype(np.int32)  # noqa: E731
+    size = ["n", "l"]
+    contrib("embed", "EmbedLayerNormalization", ["i", "j", "w", "p", "t", "g", "b", "m"], "y m1", {"i": ids(20), "j": ids(2), "m": ids(2)},
+            tables, {"i": size, "j": size, "m": size}, mask_index_type=1)
+    contrib("embed-placed", "EmbedLayerNormalization", ["i", "", "w", "p", "", "g", "b", "", "at"], "y m1 s",
+            {"i": ids(20), "at": ids(9)}, tables, {"i": size, "at": size}, epsilon=1e-3)
+    for a, b in ((1, 0), (0, 1)):
+        x, y = ((4, 3, 5), (3, 5, 6)) if a else ((3, 4, 5), (5, 3, 6))
+        contrib(f"batch-{a}{b}", "FusedMatMul", ["x", "y"], "z", {"x": draw(*x), "y": draw(*y)}, transBatchA=a, transBatchB=b)
+    contrib("trilu", "Trilu", ["x"], "y", {"x": draw(2, 4, 5)}, dims={"x": [2, "n", "m"]}, upper=0)
+
+
+def all_of_them():
+    attentions()
+    packed()
+    embeddings()
