@@ -12,10 +12,11 @@
 typedef struct CgModule CgModule;
 typedef struct CgFunc CgFunc;
 
-/* How a value lies in its buffer: row-major, as if the extent of one dim were its capacity. */
+/* How a value lies: row-major, but that the elements of two neighbours along the last dim before
+ * `axis` lie pitch elements apart, and those of the dims before that accordingly. */
 typedef struct CgLay {
     uint32_t axis;
-    int64_t capacity; /* 0: dense */
+    const ScTerm *pitch; /* NULL: dense */
 } CgLay;
 
 /* A compiled kernel body: equal kernels (formal graph, which operands are constants, trait) share
@@ -28,10 +29,12 @@ struct CgFunc {
     const char *name;   /* "k3" */
     uint32_t n_in, n_out;
     const ScNode *const *const_in; /* [n_in] the `const` node of g that is this operand, or NULL */
-    const CgLay *lay_in, *lay_out; /* [n_in], [n_out] */
-    uint64_t trait;                /* what the class's trait function said */
+    const CgLay *lay_in, *lay_out; /* [n_in], [n_out] pitches are formal symbols */
+    const bool *placed; /* of a concatenation: which operands are in their place; or NULL */
+    uint64_t trait;     /* what the class's trait function said */
 
-    bool alias;                   /* out: the result is operand 0's buffer: no entry */
+    bool alias;                   /* the result lies in operand 0: no entry */
+    bool idle;                    /* out: all is in its place: no entry */
     const ScCall *call;           /* out: a function of the runtime is called: no entry */
     LLVMValueRef entry;           /* out: void (ptr args), see CG_ARG_ */
     CgPack *pack;                 /* out: [n_in], for constant operands only; zeroed: raw */
@@ -66,8 +69,9 @@ struct CgModule {
     CgWeights weights;
 
     /* States: program/states.c. */
-    CgLay *lay;     /* [n_value] of g */
-    bool *in_place; /* [n_state] the next value lies in the present one's memory */
+    CgLay *lay;          /* [n_value] of g */
+    bool *in_place;      /* [n_state] the next value lies in the present one's memory */
+    const bool **placed; /* [n_node] of g: see CgRegion */
 };
 
 /* False with errors in cx; either way cg_module_done. */

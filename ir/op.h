@@ -149,7 +149,8 @@ enum {
     SC_OVER_VIEWS = 1 << 3, /* views may stand on its operands in the kernel, */
     SC_OVER_INDEX = 1 << 4, /* and on iota */
     SC_ANY_LAYOUT =
-        1 << 5, /* the operands' dims may be in another order, if its results' are too */
+        1 << 5,          /* the operands' dims may be in another order, if its results' are too */
+    SC_STRIDED = 1 << 6, /* its operands and its result may lie with strides */
 };
 enum {
     SC_EPILOGUE_MAX = 32, /* of a kernel with a leader: values that its MAP nodes read from outside,

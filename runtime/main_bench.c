@@ -28,18 +28,30 @@ static double quantile(const double *sorted, int n, double q)
     return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[i];
 }
 
+static void print_profile_json(ScrtProfile p)
+{
+    printf("\"runs\": %llu, \"ms\": %.6g, \"weight_bytes\": %llu, \"read_bytes\": %llu, "
+           "\"written_bytes\": %llu",
+           (unsigned long long)p.runs, (double)p.ns * 1e-6, (unsigned long long)p.weights,
+           (unsigned long long)p.read, (unsigned long long)p.written);
+}
+
 static void print_kernels_json(const Cli *c)
 {
     fputs(", \"kernels\": [", stdout);
     for (uint32_t i = 0; i < c->entry->n_kernel; i++) {
-        uint64_t runs, ns = scrt_profile(c->session, i, &runs);
+        ScrtProfile p = scrt_profile(c->session, i);
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
         print_json_string(stdout, c->entry->kernel[i].name);
         fputs(", \"from\": ", stdout);
         print_json_string(stdout, c->entry->kernel[i].from);
-        printf(", \"runs\": %llu, \"ms\": %.6g}", (unsigned long long)runs, (double)ns * 1e-6);
+        fputs(", ", stdout);
+        print_profile_json(p);
+        fputc('}', stdout);
     }
-    fputc(']', stdout);
+    fputs("], \"copies\": {", stdout);
+    print_profile_json(scrt_profile(c->session, c->entry->n_kernel));
+    fputc('}', stdout);
 }
 
 static void print_json(const Cli *c, const double *ms, int n, double mean)

@@ -310,40 +310,66 @@ void print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t k)
 /* --- Kernels --- */
 
 typedef struct Spent {
-    uint32_t kernel;
-    uint64_t ns, runs;
+    uint32_t kernel; /* n_kernel: the copies between kernels */
+    ScrtProfile p;
 } Spent;
 
 static int by_time(const void *a, const void *b)
 {
     const Spent *x = a, *y = b;
-    if (x->ns != y->ns)
-        return x->ns < y->ns ? 1 : -1;
+    if (x->p.ns != y->p.ns)
+        return x->p.ns < y->p.ns ? 1 : -1;
     return (x->kernel > y->kernel) - (x->kernel < y->kernel);
+}
+
+/* Bytes in six columns: 999, 12.3K, 4.56M. */
+static void print_bytes(double n)
+{
+    static const char unit[] = " KMGT";
+    int i = 0;
+    for (; n >= 999.5 && unit[i + 1]; i++)
+        n /= 1000;
+    printf(" %6.*f%c", i == 0 || n >= 99.95 ? 0 : n >= 9.995 ? 1 : 2, n, unit[i]);
+}
+
+static void print_spent(const char *name, ScrtProfile p, uint64_t all_ns)
+{
+    double runs = p.runs ? (double)p.runs : 1;
+    printf("%-8s %10.4f %5.1f%% %8llu", name, (double)p.ns * 1e-6 / runs,
+           all_ns ? 100.0 * (double)p.ns / (double)all_ns : 0, (unsigned long long)p.runs);
+    print_bytes((double)p.weights / runs);
+    print_bytes((double)p.read / runs);
+    print_bytes((double)p.written / runs);
+    double moved = (double)(p.weights + p.read + p.written);
+    printf(" %6.1f  ", p.ns ? moved / (double)p.ns : 0);
 }
 
 void print_profile(const Cli *c)
 {
     uint32_t n = c->entry->n_kernel;
-    Spent *spent = scrt_alloc(n * sizeof *spent);
+    Spent *spent = scrt_alloc((n + 1) * sizeof *spent);
     uint64_t all = 0;
     if (!spent) {
         puts("(out of memory)");
         return;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        spent[i].kernel = i;
-        spent[i].ns = scrt_profile(c->session, i, &spent[i].runs);
-        all += spent[i].ns;
+    for (uint32_t i = 0; i <= n; i++) {
+        spent[i] = (Spent){i, scrt_profile(c->session, i)};
+        all += spent[i].p.ns;
     }
-    qsort(spent, n, sizeof *spent, by_time);
-    printf("%-8s %10s %6s %8s  %s\n", "kernel", "ms/run", "share", "runs", "what, and from where");
-    for (uint32_t i = 0; i < n; i++) {
+    qsort(spent, n + 1, sizeof *spent, by_time);
+    printf("%-8s %10s %6s %8s %7s %7s %7s %6s  %s\n", "kernel", "ms/run", "share", "runs",
+           "weights", "read", "written", "GB/s", "what, and from where");
+    for (uint32_t i = 0; i <= n; i++) {
+        if (spent[i].kernel == n) {
+            if (spent[i].p.runs) {
+                print_spent("copies", spent[i].p, all);
+                puts("between kernels");
+            }
+            continue;
+        }
         const ScrtKernelInfo *k = &c->entry->kernel[spent[i].kernel];
-        double ms = (double)spent[i].ns * 1e-6;
-        printf(
-            "%-8s %10.4f %5.1f%% %8llu  ", k->name, spent[i].runs ? ms / (double)spent[i].runs : 0,
-            all ? 100.0 * (double)spent[i].ns / (double)all : 0, (unsigned long long)spent[i].runs);
+        print_spent(k->name, spent[i].p, all);
         print_text(stdout, k->what);
         fputs("; ", stdout);
         print_text(stdout, k->from);

@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define SCRT_ABI      3  /* changes when a structure below changes */
+#define SCRT_ABI      4  /* changes when a structure below changes */
 #define SCRT_MAX_RANK 16 /* more is refused at import */
 
 typedef enum ScrtStatus {
@@ -63,6 +63,9 @@ typedef struct ScrtKernelInfo {
     const char *name; /* "k3" */
     const char *from; /* the ONNX nodes it came from, comma separated */
     const char *what; /* class, variants, tile: what dump prints */
+    /* Words n_word from ScrtEntry.word + word on say what a run of it moves: see ScrtEntry.moved.
+     */
+    uint32_t word, n_word;
 } ScrtKernelInfo;
 
 typedef void (*ScrtBody)(void *arg, int64_t begin, int64_t end, uint32_t thread);
@@ -207,6 +210,7 @@ typedef struct ScrtEntry {
     uint32_t n_value;
     uint32_t n_segment;         /* of workspace */
     uint32_t n_arg;             /* places of a kernel, at most */
+    uint32_t moved;             /* 3 values for a profile alone: bytes of weights, read, written */
     const ScrtStep *bind, *run; /* each up to an SCRT_END */
     const int64_t *word;
     const ScrtPlace *place;
@@ -259,7 +263,7 @@ typedef struct ScrtStates ScrtStates; /* the values of a model's states */
 typedef struct ScrtOptions {
     uint32_t entry;    /* of the model */
     uint32_t n_thread; /* 0: one for each processor this process may use */
-    bool profile;      /* measure each kernel: see scrt_profile */
+    bool profile;      /* measure each kernel: see ScrtProfile */
     /* For a model whose object holds no weights: weights_size bytes in memory aligned to 64, which
      * must outlive the session and are trusted; else the sidecar file, which is mapped and checked.
      * Both are ignored where the object holds the weights. */
@@ -312,9 +316,15 @@ ScrtStatus scrt_state_set(ScrtSession *s, uint32_t i, const ScrtTensor *t);
 /* Bytes of workspace, states and the outputs that the runtime made, at their largest. */
 uint64_t scrt_peak_bytes(const ScrtSession *s);
 uint32_t scrt_threads(const ScrtSession *s); /* how many run its kernels */
-/* Nanoseconds spent in kernel i since scrt_open, and the number of its runs; needs options.profile.
- */
-uint64_t scrt_profile(const ScrtSession *s, uint32_t i, uint64_t *ret_runs);
+/* What a kernel did since scrt_open, all its runs together. Bytes are those of the elements that it
+ * must touch, each once: no caches are thought of, and no scratch. */
+typedef struct ScrtProfile {
+    uint64_t ns, runs;
+    uint64_t weights;       /* bytes of constants, as they are stored */
+    uint64_t read, written; /* bytes of other operands, and of results */
+} ScrtProfile;
+/* Of kernel i; i = n_kernel: of the copies between kernels. Zeros without options.profile. */
+ScrtProfile scrt_profile(const ScrtSession *s, uint32_t i);
 
 /* Memory as the runtime makes it: aligned to 64, never NULL for 0 bytes, NULL on failure. Hooks for
  * tests and embedders; all memory of libscrt and libscrtio but the threads' stacks comes from them.

@@ -154,7 +154,7 @@ static size_t lay_out(ScrtSession *s, const ScrtModel *m, const ScrtEntry *e, un
 
 static ScrtStatus make_profile(ScrtSession *s)
 {
-    size_t bytes = s->entry->n_kernel * sizeof *s->profile;
+    size_t bytes = (s->entry->n_kernel + 1) * sizeof *s->profile;
     s->profile = scrt_alloc(bytes);
     if (!s->profile)
         return SCRT_E_MEMORY;
@@ -361,10 +361,7 @@ ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out)
 
 /* --- The profile --- */
 
-uint64_t scrt_profile(const ScrtSession *s, uint32_t i, uint64_t *ret_runs)
+ScrtProfile scrt_profile(const ScrtSession *s, uint32_t i)
 {
-    bool have = s->profile && i < s->entry->n_kernel;
-    if (ret_runs)
-        *ret_runs = have ? s->profile[i].runs : 0;
-    return have ? s->profile[i].ns : 0;
+    return s->profile && i <= s->entry->n_kernel ? s->profile[i] : (ScrtProfile){0};
 }

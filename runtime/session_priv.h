@@ -5,16 +5,12 @@
 
 #include "runtime/scrt_priv.h"
 
-typedef struct ScrtProfile {
-    uint64_t ns, runs;
-} ScrtProfile;
-
 struct ScrtSession {
     const ScrtModel *model;
     const ScrtEntry *entry;
     ScrtPool *pool;
     ScrtCall call;
-    ScrtProfile *profile; /* [n_kernel]; NULL: not wanted */
+    ScrtProfile *profile; /* [n_kernel + 1], the copies last; NULL: not wanted */
     void *mapping;        /* of the weights' file, or NULL */
 
     ScrtStates *states;

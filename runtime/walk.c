@@ -259,6 +259,18 @@ static ScrtStatus run_code(ScrtSession *s, const ScrtStep *p)
     return st;
 }
 
+/* Bytes that a kernel moves; none where they are more than there can be. */
+static void count_moved(ScrtSession *s, uint32_t kernel)
+{
+    const ScrtKernelInfo *k = &s->entry->kernel[kernel];
+    const int64_t *moved = &s->value[s->entry->moved];
+    if (!k->n_word || !eval(s->value, s->entry->word + k->word, k->n_word))
+        return;
+    s->profile[kernel].weights += (uint64_t)moved[0];
+    s->profile[kernel].read += (uint64_t)moved[1];
+    s->profile[kernel].written += (uint64_t)moved[2];
+}
+
 /* A kernel or a call. */
 static ScrtStatus run_step(ScrtSession *s, const ScrtStep *p)
 {
@@ -269,7 +281,23 @@ static ScrtStatus run_step(ScrtSession *s, const ScrtStep *p)
     ScrtStatus st = run_code(s, p);
     s->profile[p->a].ns += scrt_now_ns() - since;
     s->profile[p->a].runs++;
+    count_moved(s, p->a);
     return st;
+}
+
+static void copy(ScrtSession *s, const ScrtStep *p)
+{
+    size_t bytes = (size_t)s->value[p->c];
+    ScrtProfile *spent = s->profile ? &s->profile[s->entry->n_kernel] : NULL;
+    uint64_t since = spent ? scrt_now_ns() : 0;
+    if (bytes)
+        memcpy(at(s, p->b), at(s, p->a), bytes);
+    if (spent) {
+        spent->ns += scrt_now_ns() - since;
+        spent->runs++;
+        spent->read += bytes;
+        spent->written += bytes;
+    }
 }
 
 ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *first)
@@ -311,8 +339,7 @@ ScrtStatus scrt_walk(ScrtSession *s, const ScrtStep *first)
             st = scrt_states_use(s, p->a, &value[p->b], value[p->c]);
             break;
         case SCRT_COPY:
-            if (value[p->c])
-                memcpy(at(s, p->b), at(s, p->a), (size_t)value[p->c]);
+            copy(s, p);
             break;
         case SCRT_JUMP:
             if (value[p->b] <= value[p->c])

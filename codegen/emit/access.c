@@ -8,10 +8,10 @@ void cg_strides(CgModule *m, const ScType *t, CgLay lay, const ScTerm **ret_stri
 {
     const ScTerm *stride = sc_term(m->cx, 1);
     for (uint32_t d = t->rank; d-- > 0;) {
-        bool longer = lay.capacity && d == lay.axis;
+        if (lay.pitch && d + 1 == lay.axis)
+            stride = lay.pitch;
         ret_stride[d] = stride;
-        stride = longer ? sc_term_scale(m->cx, stride, lay.capacity)
-                        : sc_term_mul(m->cx, stride, t->dim[d]);
+        stride = sc_term_mul(m->cx, stride, t->dim[d]);
     }
 }
 
@@ -71,6 +71,14 @@ bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTer
                                                                view.stride[d - lead]);
     }
     return true;
+}
+
+CgAccess cg_result_access(CgModule *m, const CgFunc *f, uint32_t i)
+{
+    const ScType *t = sc_type_of(f->sub, f->sub->out[i]);
+    CgAccess a = {.operand = (int32_t)(f->n_in + i), .rank = t->rank, .offset = sc_term(m->cx, 0)};
+    cg_strides(m, t, f->lay_out[i], a.stride);
+    return a;
 }
 
 LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef const *idx)

@@ -208,6 +208,9 @@ const ScTerm *cg_merged_stride(CgModule *m, const CgAccess *a, uint32_t from, ui
 /* The strides of a value of this type that lies so. */
 void cg_strides(CgModule *m, const ScType *t, CgLay lay, const ScTerm **ret_stride);
 
+/* Where result i of a kernel lies, in the space of its own extents; for addresses only. */
+CgAccess cg_result_access(CgModule *m, const CgFunc *f, uint32_t i);
+
 bool cg_is_access(const ScGraph *g, ScVal v); /* an input, a constant or a view: is loaded */
 
 /* A space of rows: outer dims, then inner ones, each of them as few as the accesses allow. */
@@ -239,7 +242,7 @@ LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 typedef struct CgEpi CgEpi;
 CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor); /* NULL after sc_fail */
 /* True where the dims from n_idx on may be one column: no operand is broadcast over some of them
- * only. True whenever it is one dim or none. */
+ * only, and the result is dense there. True whenever it is one dim or none. */
 bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx);
 typedef struct CgEpiRow {
     uint32_t n_idx;

@@ -7,13 +7,13 @@ struct CgEpi {
     CgModule *m;
     const CgFunc *f;
     const ScNode *anchor;
-    const ScType *type;                  /* of the anchor's result: the iteration space */
-    uint32_t n, n_access;                /* MAP nodes; accesses, the bias last */
-    const ScNode *const *node;           /* [n] */
-    CgAccess *access;                    /* [n_access] */
-    const ScVal *value;                  /* [n_access] of the nested graph */
-    int32_t bias;                        /* index of the bias among the accesses, or -1 */
-    const ScTerm *stride[SCRT_MAX_RANK]; /* of the results */
+    const ScType *type;        /* of the anchor's result: the iteration space */
+    uint32_t n, n_access;      /* MAP nodes; accesses, the bias last */
+    const ScNode *const *node; /* [n] */
+    CgAccess *access;          /* [n_access] */
+    const ScVal *value;        /* [n_access] of the nested graph */
+    int32_t bias;              /* index of the bias among the accesses, or -1 */
+    CgAccess result;           /* all have the anchor's extents */
 };
 
 static bool add_access(CgModule *m, CgEpi *e, ScVal v)
@@ -78,7 +78,7 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
         }
     }
     e->node = node;
-    cg_strides(m, e->type, f->lay_out[0], e->stride);
+    e->result = cg_result_access(m, f, 0);
     for (uint32_t i = 0; i < f->n_out; i++) {
         if (!cg_type_ok(m, f->node->loc, sc_type_of(g, g->out[i])->dtype))
             return NULL;
@@ -88,7 +88,8 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
 
 bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx)
 {
-    return cg_merge(e->m, e->n_access, e->access, n_idx, e->type->rank, e->type->dim);
+    return cg_merge(e->m, e->n_access, e->access, n_idx, e->type->rank, e->type->dim) &&
+           cg_merge(e->m, 1, &e->result, n_idx, e->type->rank, e->type->dim);
 }
 
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx)
@@ -96,30 +97,29 @@ CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_
     CgEpiRow r = {.n_idx = n_idx};
     for (uint32_t i = 0; i < e->n_access; i++)
         r.at[i] = cg_address(cg, &e->access[i], n_idx, idx);
-    r.result = cg_int(cg, 0);
-    for (uint32_t d = 0; d < n_idx; d++)
-        r.result = cg_add_int(cg, r.result, cg_mul_int(cg, idx[d], cg_term(cg, e->stride[d])));
+    r.result = cg_address(cg, &e->result, n_idx, idx);
     return r;
+}
+
+static LLVMValueRef row_address(Cg *cg, const CgEpi *e, const CgAccess *a, LLVMValueRef row,
+                                uint32_t n_idx)
+{
+    const ScTerm *pitch = cg_merged_stride(e->m, a, 0, n_idx, e->type->dim);
+    return cg_add_int(cg, cg_address(cg, a, 0, NULL), cg_mul_int(cg, row, cg_term(cg, pitch)));
 }
 
 CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_idx)
 {
     LLVMValueRef idx[SCRT_MAX_RANK];
     CgEpiRow r = {.n_idx = n_idx};
-    if (!cg_merge(e->m, e->n_access, e->access, 0, n_idx, e->type->dim)) {
+    if (!cg_merge(e->m, e->n_access, e->access, 0, n_idx, e->type->dim) ||
+        !cg_merge(e->m, 1, &e->result, 0, n_idx, e->type->dim)) {
         cg_unflatten(cg, row, n_idx, e->type->dim, idx);
         return cg_epi_row(cg, e, idx, n_idx);
     }
-    for (uint32_t i = 0; i < e->n_access; i++) {
-        const CgAccess *a = &e->access[i];
-        const ScTerm *pitch = cg_merged_stride(e->m, a, 0, n_idx, e->type->dim);
-        r.at[i] =
-            cg_add_int(cg, cg_address(cg, a, 0, NULL), cg_mul_int(cg, row, cg_term(cg, pitch)));
-    }
-    r.result = cg_int(cg, 1); /* a row of the result is all that is left of it */
-    for (uint32_t d = n_idx; d < e->type->rank; d++)
-        r.result = cg_mul_int(cg, r.result, cg_term(cg, e->type->dim[d]));
-    r.result = cg_mul_int(cg, row, r.result);
+    for (uint32_t i = 0; i < e->n_access; i++)
+        r.at[i] = row_address(cg, e, &e->access[i], row, n_idx);
+    r.result = row_address(cg, e, &e->result, row, n_idx);
     return r;
 }
 

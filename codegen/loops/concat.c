@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CONCAT kernels: each operand is copied into its place, one parallel loop an operand, through the
- * epilogue; but for the first one where it is in its place already. Rows are the dims before the
- * axis, or more where an operand cannot be walked as one. */
+ * epilogue; but for those that are in their place already (program/places.c). Rows are the dims
+ * before the axis, or more where an operand cannot be walked as one. */
 #include "codegen/loops/loops.h"
 
 typedef struct Part { /* one operand */
@@ -65,6 +65,20 @@ static LLVMValueRef emit_part(CgModule *m, CgFunc *f, Part *p, uint32_t i)
     return body;
 }
 
+static bool is_placed(const CgFunc *f, uint32_t i)
+{
+    return f->placed && f->placed[i];
+}
+
+/* "2 operands, 1 in its place" */
+static const char *text(CgModule *m, uint32_t n, uint32_t n_placed)
+{
+    const char *in = n_placed == 0   ? ""
+                     : n_placed == n ? ", no code"
+                                     : sc_printf(m->arena, ", %u in place", n_placed);
+    return sc_printf(m->arena, "concat: %u operands%s", n, in);
+}
+
 static bool emit(CgModule *m, CgFunc *f)
 {
     const ScNode *n = sc_leader(f->sub);
@@ -74,27 +88,31 @@ static bool emit(CgModule *m, CgFunc *f)
     Part *part = sc_array(m->arena, Part, n->n_in);
     LLVMValueRef *body = sc_array(m->arena, LLVMValueRef, n->n_in);
     uint32_t axis = n->op->concat_axis(f->sub, n);
-    /* Appended to a state that grows: the first operand is in its place already. */
-    uint32_t first = f->lay_out[0].capacity ? 1 : 0;
+    uint32_t n_placed = 0;
     const ScTerm *offset = sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n->n_in; i++) {
         part[i] = (Part){.epi = epi, .axis = axis, .offset = offset};
         if (!prepare(m, f, &part[i], n->in[i]))
             return false;
         offset = sc_term_add(m->cx, offset, part[i].type->dim[axis]);
-        body[i] = i >= first ? emit_part(m, f, &part[i], i) : NULL;
+        body[i] = is_placed(f, i) ? NULL : emit_part(m, f, &part[i], i);
+        n_placed += is_placed(f, i);
     }
+    f->what = text(m, n->n_in, n_placed);
+    f->idle = n_placed == n->n_in;
+    if (f->idle)
+        return true;
     Cg cg;
     cg_begin_entry(&cg, m, f);
-    for (uint32_t i = first; i < n->n_in; i++) {
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        if (!body[i])
+            continue;
         const ScTerm *rows = sc_term(m->cx, 1);
         for (uint32_t d = 0; d < part[i].n_idx; d++)
             rows = sc_term_mul(m->cx, rows, part[i].type->dim[d]);
         cg_parallel(&cg, body[i], cg_term(&cg, rows), cg_row_grain(&cg, part[i].inner));
     }
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "concat: %u operands%s", n->n_in - first,
-                        first ? " appended in place" : "");
     return true;
 }
 

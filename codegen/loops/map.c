@@ -8,9 +8,9 @@
 typedef struct Map {
     CgFunc *f;
     uint32_t n_access;
-    ScVal *value; /* [n_access] of the nested graph: what is loaded */
-    CgAccess *access;
-    CgSpace space; /* outer: rows; inner: one dim or none */
+    ScVal *value;     /* [n_access] of the nested graph: what is loaded */
+    CgAccess *access; /* [n_access + 1] and the results, which lie alike */
+    CgSpace space;    /* outer: rows; inner: one dim or none */
     uint32_t n_copy;
     CgTranspose *copy; /* [n_copy] operands that are copied first */
     /* While a row is emitted: */
@@ -37,7 +37,7 @@ static bool prepare(CgModule *m, Map *k)
     const ScGraph *g = k->f->sub;
     const ScType *space = sc_type_of(g, g->out[0]);
     k->value = sc_array(m->arena, ScVal, g->n_value);
-    k->access = sc_array(m->arena, CgAccess, g->n_value);
+    k->access = sc_array(m->arena, CgAccess, g->n_value + 1);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         for (uint32_t j = 0; n->op->lower.cls == SC_MAP && j < n->n_in; j++) {
@@ -50,7 +50,8 @@ static bool prepare(CgModule *m, Map *k)
             !add(m, k, g->out[i], space))
             return false;
     }
-    cg_space_init(m, &k->space, space->rank, space->dim, space->rank, k->n_access, k->access);
+    k->access[k->n_access] = cg_result_access(m, k->f, 0);
+    cg_space_init(m, &k->space, space->rank, space->dim, space->rank, k->n_access + 1, k->access);
     k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
     k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     if (k->space.n_outer) { /* the last one is the vector loop */
@@ -70,9 +71,9 @@ static const ScTerm *inner_stride(CgModule *m, const Map *k, uint32_t i)
 }
 
 /* idx: of the outer dims. */
-static void begin_row(Cg *cg, Map *k, LLVMValueRef const *idx, LLVMValueRef result)
+static void begin_row(Cg *cg, Map *k, LLVMValueRef const *idx)
 {
-    k->result = result;
+    k->result = cg_address(cg, &k->access[k->n_access], k->space.n_outer, idx);
     for (uint32_t i = 0; i < k->n_access; i++) {
         const ScTerm *s = inner_stride(cg->m, k, i);
         k->at[i] = cg_address(cg, &k->access[i], k->space.n_outer, idx);
@@ -110,14 +111,14 @@ static void emit_body(CgModule *m, Map *k, LLVMValueRef *ret_body)
     *ret_body = cg_begin_body(&cg, m, k->f, "body");
     LLVMValueRef zero = cg_int(&cg, 0), inner = cg_term(&cg, k->space.inner);
     if (k->space.n_outer == 0) {
-        begin_row(&cg, k, NULL, zero);
+        begin_row(&cg, k, NULL);
         cg_lanes(&cg, cg.begin, cg.end, m->target.w, elements, k);
         cg_end_fn(&cg);
         return;
     }
     CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     cg_unflatten(&cg, row.i, k->space.n_outer, k->space.dim, idx);
-    begin_row(&cg, k, idx, cg_mul_int(&cg, row.i, inner));
+    begin_row(&cg, k, idx);
     cg_lanes(&cg, zero, inner, m->target.w, elements, k);
     cg_next(&cg, &row);
     cg_end_fn(&cg);

@@ -133,6 +133,20 @@ static bool add_result(CgModule *m, Red *k, ScVal v)
     return true;
 }
 
+/* Where result i lies in the space; along the row, where it has one, it is dense. */
+static CgAccess result_access(CgModule *m, const Red *k, uint32_t i)
+{
+    CgAccess own = cg_result_access(m, k->f, i), a = own;
+    const ScTerm *zero = sc_term(m->cx, 0);
+    ScVal v = k->f->sub->out[i];
+    bool full = k->info[v].full;
+    uint32_t lead = full ? k->type->rank - own.rank : 0;
+    a.rank = k->type->rank;
+    for (uint32_t d = 0; d < a.rank; d++)
+        a.stride[d] = d < lead || (!full && d >= k->n_outer) ? zero : own.stride[d - lead];
+    return a;
+}
+
 /* --- What each phase computes ---------------------------------------------------------------- */
 
 static void need(Red *k, ScVal v, uint64_t phases)
@@ -185,7 +199,7 @@ static bool prepare(CgModule *m, Red *k)
 {
     const ScGraph *g = k->f->sub;
     k->info = sc_array(m->arena, RedInfo, g->n_value);
-    k->access = sc_array(m->arena, CgAccess, 2 * g->n_value + 1);
+    k->access = sc_array(m->arena, CgAccess, 2 * g->n_value + g->n_out);
     if (!find_space(m, k))
         return false;
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -197,7 +211,10 @@ static bool prepare(CgModule *m, Red *k)
         if (!add_result(m, k, g->out[i]))
             return false;
     }
-    cg_space_init(m, &k->space, k->type->rank, k->type->dim, k->n_outer, k->n_access, k->access);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        k->access[k->n_access + i] = result_access(m, k, i);
+    cg_space_init(m, &k->space, k->type->rank, k->type->dim, k->n_outer, k->n_access + g->n_out,
+                  k->access);
     k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
     k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     return plan_phases(m, k);

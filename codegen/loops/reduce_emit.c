@@ -17,10 +17,8 @@ typedef struct Acc { /* a reduction under way */
 
 typedef struct Row {
     const Red *k;
-    LLVMValueRef first; /* i64: the row's first element in results of its shape */
-    LLVMValueRef index; /* i64: the row */
-    LLVMValueRef *at;   /* [n_access] addresses of the row's first element */
-    CgVal *one[2];      /* [n_value] values of the row; accesses by alignment */
+    LLVMValueRef *at; /* [n_access] addresses of the row's first element; those in the results */
+    CgVal *one[2];    /* [n_value] values of the row; accesses by alignment */
     uint32_t phase, n_acc, n_part, part;
     Acc *acc;                                /* [n_acc] of this phase */
     LLVMValueRef inner[SCRT_MAX_RANK], base; /* indices of the inner dims but the last; elements */
@@ -153,11 +151,12 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
         LLVMValueRef old = cg_get(cg, t, var), sum = cg_combine(cg, a->monoid, a->t, old, y.v);
         cg_set(cg, var, mask ? LLVMBuildSelect(cg->b, mask, sum, old, "") : sum);
     }
-    LLVMValueRef at = cg_add_int(cg, r->first, cg_add_int(cg, r->base, i));
     for (uint32_t j = 0; j < g->n_out; j++) {
         const RedInfo *o = &r->k->info[g->out[j]];
-        if (o->full && o->level == r->phase)
-            cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
+        if (!o->full || o->level != r->phase)
+            continue;
+        LLVMValueRef at = cg_add_int(cg, r->at[r->k->n_access + j], cg_add_int(cg, r->base, i));
+        cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
     }
     sc_arena_free(scratch);
 }
@@ -270,7 +269,7 @@ static void emit_row(Cg *cg, Row *r)
     for (uint32_t j = 0; j < g->n_out; j++) {
         ScVal v = g->out[j];
         if (!k->info[v].full)
-            cg_store(cg, r->one[0][v], cg_result(cg, j), r->index, 1, NULL);
+            cg_store(cg, r->one[0][v], cg_result(cg, j), r->at[k->n_access + j], 1, NULL);
     }
     sc_arena_free(scratch);
 }
@@ -279,14 +278,13 @@ LLVMValueRef cg_red_body(CgModule *m, const Red *k)
 {
     Cg cg;
     LLVMValueRef idx[SCRT_MAX_RANK];
-    Row r = {.k = k, .at = sc_array(m->arena, LLVMValueRef, k->n_access)};
+    uint32_t n = k->n_access + k->f->n_out;
+    Row r = {.k = k, .at = sc_array(m->arena, LLVMValueRef, n)};
     LLVMValueRef body = cg_begin_body(&cg, m, k->f, "rows");
     CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     cg_unflatten(&cg, row.i, k->space.n_outer, k->space.dim, idx);
-    for (uint32_t i = 0; i < k->n_access; i++)
+    for (uint32_t i = 0; i < n; i++)
         r.at[i] = cg_address(&cg, &k->access[i], k->space.n_outer, idx);
-    r.index = row.i;
-    r.first = cg_mul_int(&cg, row.i, cg_term(&cg, k->space.inner));
     emit_row(&cg, &r);
     cg_next(&cg, &row);
     cg_end_fn(&cg);

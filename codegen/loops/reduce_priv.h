@@ -22,7 +22,7 @@ typedef struct Red {
     uint32_t n_outer;
     RedInfo *info; /* [n_value] */
     uint32_t n_access, n_phase;
-    CgAccess *access;
+    CgAccess *access; /* [n_access] what is loaded, then the results */
     CgSpace space;
     uint32_t n_copy;
     CgTranspose *copy;       /* [n_copy] operands that are copied first */

@@ -203,10 +203,11 @@ static void enter(Loop *l)
         uint32_t bytes = cg_value(p, cg_bytes(l->w->m, t));
         allocate(l->w, l->own->now[i], bytes);
         cg_step(p, CG_RUN,
-                (ScrtStep){.kind = SCRT_COPY,
-                           .a = cg_add_place(p, cg_locate(l->w, l->w->plan->place[v])),
-                           .b = cg_add_place(p, cg_locate(l->w, (CgPlace){CG_OWN, l->own->now[i]})),
-                           .c = bytes});
+                (ScrtStep){
+                    .kind = SCRT_COPY,
+                    .a = cg_add_place(p, cg_locate(l->w, l->w->plan->place[v])),
+                    .b = cg_add_place(p, cg_locate(l->w, (CgPlace){CG_OWN, l->own->now[i], NULL})),
+                    .c = bytes});
         l->extent[i] = sc_array(l->w->m->arena, uint32_t, t->rank + 1);
         for (uint32_t d = 0; d < t->rank; d++) {
             if (inner->dim[d] == t->dim[d])
@@ -319,9 +320,10 @@ static void store_turn(Loop *l)
     const uint32_t *first = sc_uses(l->body, l->w->m->arena).first, turn = l->body->in[0];
     if (first[turn + 1] > first[turn])
         cg_step(p, CG_RUN,
-                (ScrtStep){.kind = SCRT_STORE,
-                           .a = l->turn,
-                           .b = cg_add_place(p, cg_locate(l->w, (CgPlace){CG_OWN, l->own->turn}))});
+                (ScrtStep){
+                    .kind = SCRT_STORE,
+                    .a = l->turn,
+                    .b = cg_add_place(p, cg_locate(l->w, (CgPlace){CG_OWN, l->own->turn, NULL}))});
 }
 
 /* From the head on; value: where the extents are kept that results are bound to. */

@@ -31,18 +31,25 @@ static void see_symbol(void *arg, const char *sym)
 
 /* The formal symbol of what the program calls actual; sym: its name there, NULL where it is none.
  * What is no extent and may be negative is no extent inside either. */
-static const ScTerm *add_formal(Make *k, const char *sym, const ScTerm *actual)
+static const ScTerm *add_formal(CgModule *m, CgFormal *f, const char *sym, const ScTerm *actual)
 {
-    CgFormal *f = k->f;
-    bool any = sym && sc_term_range(k->m->cx, actual).lo < 0;
-    const char *name = sc_intern(k->m->cx, any ? sc_printf(k->m->arena, "i%u", f->n)
-                                               : sc_printf(k->m->arena, "p%u", f->n));
+    bool any = sym && sc_term_range(m->cx, actual).lo < 0;
+    const char *name =
+        sc_intern(m->cx, any ? sc_printf(m->arena, "i%u", f->n) : sc_printf(m->arena, "p%u", f->n));
     if (any)
-        sc_sym_bound(k->m->cx, name, (ScRange){INT64_MIN, INT64_MAX});
+        sc_sym_bound(m->cx, name, (ScRange){INT64_MIN, INT64_MAX});
     f->name[f->n] = name;
     f->actual[f->n] = actual;
     f->sym[f->n] = sym;
-    return f->term[f->n++] = sc_term_sym(k->m->cx, name);
+    return f->term[f->n++] = sc_term_sym(m->cx, name);
+}
+
+const ScTerm *cg_formal_pitch(CgModule *m, CgFormal *f, const ScTerm *actual)
+{
+    for (uint32_t i = f->n_inside; i < f->n; i++)
+        if (f->actual[i] == actual)
+            return f->term[i];
+    return add_formal(m, f, NULL, actual);
 }
 
 static void name_symbols(Make *k)
@@ -65,13 +72,13 @@ static void name_symbols(Make *k)
         }
     }
     CgFormal *f = k->f;
-    uint32_t most = k->n_seen + n_shift + 1;
+    uint32_t most = k->n_seen + n_shift + g->n_in + g->n_out; /* each port may have a pitch */
     f->name = sc_array(k->m->arena, const char *, most);
     f->sym = sc_array(k->m->arena, const char *, most);
     f->actual = sc_array(k->m->arena, const ScTerm *, most);
     f->term = sc_array(k->m->arena, const ScTerm *, most);
     for (uint32_t i = 0; i < k->n_seen; i++)
-        add_formal(k, k->seen[i], sc_term_sym(k->m->cx, k->seen[i]));
+        add_formal(k->m, f, k->seen[i], sc_term_sym(k->m->cx, k->seen[i]));
 }
 
 static const ScTerm *formal(const Make *k, const ScTerm *t)
@@ -103,7 +110,7 @@ static ScAttr formal_shift(Make *k, const ScNode *n)
     const ScTerm **to = sc_array(k->m->arena, const ScTerm *, 1);
     int64_t c;
     bool normal = sc_term_const(by, &c) && c >= -NORMAL && c <= NORMAL;
-    const ScTerm *t = add_formal(k, NULL, by);
+    const ScTerm *t = add_formal(k->m, k->f, NULL, by);
     if (normal)
         t = sc_term_max(cx, sc_term_min(cx, t, sc_term(cx, NORMAL)), sc_term(cx, -NORMAL));
     *to = sc_term_scale(cx, t, -1);
@@ -172,6 +179,7 @@ ScGraph *cg_formal(CgModule *m, const ScGraph *g, CgFormal *ret)
     }
     for (uint32_t i = 0; i < g->n_out; i++)
         sc_output(&k.b, NULL, k.env[g->out[i]]);
+    ret->n_inside = ret->n;
     sc_buf_free(k.seen);
     return sc_build_end(&k.b);
 }

@@ -33,22 +33,30 @@ static const char *origins(ScArena *a, const ScLoc *loc)
 static bool same_lay(uint32_t n, const CgLay *a, const CgLay *b)
 {
     for (uint32_t i = 0; i < n; i++)
-        if (a[i].capacity != b[i].capacity || a[i].axis != b[i].axis)
+        if (a[i].pitch != b[i].pitch || (a[i].pitch && a[i].axis != b[i].axis))
             return false;
     return true;
+}
+
+static bool same_placed(const CgFunc *a, const CgFunc *b)
+{
+    if (!a->placed || !b->placed)
+        return !a->placed && !b->placed;
+    return memcmp(a->placed, b->placed, sc_leader(a->sub)->n_in * sizeof *a->placed) == 0;
 }
 
 static bool same(const CgFunc *a, const CgFunc *b)
 {
     if (a->trait != b->trait || a->n_in != b->n_in || a->n_out != b->n_out ||
-        class_of(a->node) != class_of(b->node))
+        class_of(a->node) != class_of(b->node) || a->alias != b->alias)
         return false;
     for (uint32_t i = 0; i < a->n_in; i++) {
         if (!a->const_in[i] != !b->const_in[i])
             return false;
     }
     return a->hash == b->hash && same_lay(a->n_in, a->lay_in, b->lay_in) &&
-           same_lay(a->n_out, a->lay_out, b->lay_out) && sc_graph_equal(a->sub, b->sub, NULL);
+           same_lay(a->n_out, a->lay_out, b->lay_out) && sc_graph_equal(a->sub, b->sub, NULL) &&
+           same_placed(a, b);
 }
 
 static bool check_types(CgModule *m, const CgFunc *f)
@@ -61,25 +69,38 @@ static bool check_types(CgModule *m, const CgFunc *f)
     return true;
 }
 
-static CgFunc *describe(CgModule *m, const CgRegion *r, const ScNode *n, const ScGraph *sub,
-                        const char *name)
+/* The layout of a value as kernel k knows it: its pitch is one of the kernel's parameters. */
+static CgLay formal_lay(CgModule *m, CgKernel *k, ScVal v)
 {
+    CgLay lay = k->region->lay[v];
+    lay.pitch = lay.pitch ? cg_formal_pitch(m, &k->formal, lay.pitch) : NULL;
+    return lay;
+}
+
+static CgFunc *describe(CgModule *m, CgKernel *k, const ScGraph *sub)
+{
+    const CgRegion *r = k->region;
     const ScGraph *g = r->g;
+    const ScNode *n = k->node;
     CgFunc *f = sc_new(m->arena, CgFunc);
     const ScNode **c = sc_array(m->arena, const ScNode *, n->n_in + 1);
-    *f = (CgFunc){.g = g, .node = n, .sub = sub, .name = name, .const_in = c};
+    *f = (CgFunc){.g = g, .node = n, .sub = sub, .name = k->name, .const_in = c};
     f->n_in = n->n_in;
     f->n_out = n->n_out;
     f->hash = sc_graph_hash(sub);
     f->pack = sc_array(m->arena, CgPack, n->n_in + 1);
-    CgLay *in = sc_array(m->arena, CgLay, n->n_in + 1);
+    f->alias = cg_is_alias(r, n->first);
+    f->placed = r->placed[n - g->node];
+    CgLay *in = sc_array(m->arena, CgLay, n->n_in + n->n_out), *out = in + n->n_in;
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScNode *def = sc_def(g, n->in[i]);
         c[i] = def->op->flags & SC_CONST_OP ? def : NULL;
-        in[i] = r->lay[n->in[i]];
+        in[i] = formal_lay(m, k, n->in[i]);
     }
+    for (uint32_t i = 0; i < n->n_out; i++)
+        out[i] = formal_lay(m, k, n->first + i);
     f->lay_in = in;
-    f->lay_out = &r->lay[n->first];
+    f->lay_out = out;
     return f;
 }
 
@@ -111,7 +132,7 @@ static bool add_kernel(CgModule *m, CgKernels *all, const CgRegion *r, const ScN
     ScGraph *sub = cg_formal(m, n->sub[0], &k->formal);
     if (!sub)
         return false;
-    CgFunc *f = describe(m, r, n, sub, k->name);
+    CgFunc *f = describe(m, k, sub);
     k->f = function_for(m, all, f);
     if (k->f != f) {
         sc_graph_free(sub);
@@ -139,8 +160,11 @@ static CgRegion *new_region(CgModule *m, const ScGraph *g, CgRegion *outer, cons
     CgRegion *r = sc_new(m->arena, CgRegion);
     *r = (CgRegion){.g = g, .outer = outer, .node = node};
     r->lay = outer ? sc_array(m->arena, CgLay, g->n_value) : m->lay;
+    r->within = sc_array(m->arena, CgWithin, g->n_value);
+    r->placed = outer ? sc_array(m->arena, const bool *, g->n_node + 1) : m->placed;
     r->of = sc_array(m->arena, uint32_t, g->n_node + 1);
     r->sub = sc_array(m->arena, CgRegion *, g->n_node + 1);
+    cg_places(m, r);
     return r;
 }
 

@@ -132,8 +132,9 @@ static LLVMValueRef kernel_infos(Parts *x, const CgKernels *k)
 {
     LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, k->n + 1);
     for (uint32_t i = 0; i < k->n; i++) {
-        LLVMValueRef f[] = {text(x, k->k[i].name), text(x, k->k[i].from), text(x, k->k[i].f->what)};
-        v[i] = LLVMConstStructInContext(x->m->ctx, f, 3, 0);
+        LLVMValueRef f[] = {text(x, k->k[i].name), text(x, k->k[i].from), text(x, k->k[i].f->what),
+                            u32(x, x->p->counted[i].word), u32(x, x->p->counted[i].n_word)};
+        v[i] = structure(x, f, sizeof f / sizeof *f, sizeof(ScrtKernelInfo));
     }
     return list(x, v, k->n);
 }
@@ -173,13 +174,16 @@ static bool state_infos(Parts *x, const CgPlan *plan, LLVMValueRef *ret)
 
 static LLVMValueRef words(Parts *x)
 {
-    const CgStream *bind = &x->p->stream[CG_BIND], *run = &x->p->stream[CG_RUN];
-    uint32_t n = bind->n_word + run->n_word;
-    int64_t *all = sc_array(x->m->arena, int64_t, n + 1);
-    if (bind->n_word)
-        memcpy(all, bind->word, bind->n_word * sizeof *all);
-    if (run->n_word)
-        memcpy(all + bind->n_word, run->word, run->n_word * sizeof *all);
+    uint32_t n = 0;
+    for (CgStage s = 0; s < CG_STAGES; s++)
+        n += x->p->stream[s].n_word;
+    int64_t *all = sc_array(x->m->arena, int64_t, n + 1), *end = all;
+    for (CgStage s = 0; s < CG_STAGES; s++) {
+        const CgStream *of = &x->p->stream[s];
+        if (of->n_word)
+            memcpy(end, of->word, of->n_word * sizeof *all);
+        end += of->n_word;
+    }
     return plain(x, all, n * sizeof *all);
 }
 
@@ -243,7 +247,7 @@ static LLVMValueRef entry(Parts *x, const CgKernels *k)
         u32(x, p->n_value),
         u32(x, p->n_segment),
         u32(x, p->n_arg),
-        u32(x, 0), /* alignment */
+        u32(x, p->moved),
         steps(x, CG_BIND),
         steps(x, CG_RUN),
         words(x),

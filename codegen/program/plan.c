@@ -22,8 +22,9 @@ typedef struct Plan {
     const ScGraph *g; /* r's */
     uint32_t *n_own;
     CgPlan *p;
-    ScVal *root;    /* [n_value] whose buffer it is: itself but for aliases */
-    uint32_t *last; /* [n_value] the last node that reads the root's buffer, + 1 */
+    ScVal *root;           /* [n_value] whose buffer it lies in: itself but for parts and views */
+    const ScTerm **offset; /* [n_value] bytes from there; NULL: 0 */
+    uint32_t *last;        /* [n_value] the last node that reads the root's buffer, + 1 */
     Slot *slot;
     ScBinding *env; /* symbols met so far, at their nominal value */
     uint32_t n_env, cap_env;
@@ -36,25 +37,47 @@ const ScTerm *cg_bytes(CgModule *m, const ScType *t)
 
 /* --- Liveness -------------------------------------------------------------------------------- */
 
-/* Whether node i of the graph has its operand's buffer for a result. */
+/* Whether node i of the graph makes nothing: its result lies in an operand. */
 static bool is_alias(const Plan *x, uint32_t i)
 {
-    const ScNode *n = &x->g->node[i];
-    return (n->op->flags & SC_BINDS && !n->op->control) ||
-           (n->op->lower.cls == SC_KERNEL && x->k->k[x->r->of[i]].f->alias);
+    return cg_is_alias(x->r, x->g->node[i].first);
+}
+
+static const ScTerm *add_bytes(Plan *x, const ScTerm *a, const ScTerm *elements, ScVal v)
+{
+    ScCtx *cx = x->m->cx;
+    if (!elements)
+        return a;
+    const ScTerm *b = sc_term_scale(cx, elements, scrt_dtype_bits(sc_type_of(x->g, v)->dtype) / 8);
+    return a ? sc_term_add(cx, a, b) : b;
+}
+
+/* Values lie in others, which lie in others. */
+static void find_root(Plan *x, ScVal v)
+{
+    const CgWithin *within = x->r->within;
+    ScVal *way = NULL, at = v;
+    uint32_t n = 0, cap = 0;
+    for (; !x->root[at] && within[at].in != SC_POISON; at = within[at].in)
+        sc_buf_push(way, n, cap, at);
+    x->root[at] = x->root[at] ? x->root[at] : at;
+    while (n > 0) {
+        ScVal u = way[--n];
+        x->root[u] = x->root[at];
+        x->offset[u] = add_bytes(x, x->offset[at], within[u].offset, u);
+        at = u;
+    }
+    sc_buf_free(way);
 }
 
 static void find_roots(Plan *x)
 {
     const ScGraph *g = x->g;
-    for (ScVal v = 0; v < g->n_value; v++)
-        x->root[v] = v;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        find_root(x, v);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        bool alias = is_alias(x, i);
-        if (alias)
-            x->root[n->first] = x->root[n->in[0]];
-        for (uint32_t j = 0; j < n->n_in && (!alias || n->op->flags & SC_BINDS); j++)
+        for (uint32_t j = 0; j < n->n_in && (!is_alias(x, i) || n->op->flags & SC_BINDS); j++)
             x->last[x->root[n->in[j]]] = i + 1;
     }
 }
@@ -63,17 +86,17 @@ static void place_sources(Plan *x)
 {
     const ScGraph *g = x->g;
     for (uint32_t i = 0; i < g->n_in; i++)
-        x->p->place[g->in[i]] = (CgPlace){CG_IN, i};
+        x->p->place[g->in[i]] = (CgPlace){CG_IN, i, NULL};
     for (uint32_t i = 0; i < g->n_state; i++) {
-        x->p->place[g->state[i].past] = (CgPlace){CG_STATE, i};
+        x->p->place[g->state[i].past] = (CgPlace){CG_STATE, i, NULL};
         if (x->m->in_place[i])
-            x->p->place[g->state[i].next] = (CgPlace){CG_STATE, i};
+            x->p->place[g->state[i].next] = (CgPlace){CG_STATE, i, NULL};
     }
 }
 
-/* The memory of an output or a next state: given to the kernel that makes the value, or copied. An
- * alias may be less than its root's buffer (the first rows of it): only one that is all of it may
- * have its memory given to the kernel that fills the buffer. */
+/* The memory of an output or a next state: given to the kernel that makes the value, or copied. A
+ * view may be less than its root's buffer (some rows of it): only one that is all of it may have
+ * its memory given to the kernel that fills the buffer. */
 static void deliver(Plan *x, ScVal v, CgPlace to)
 {
     const ScGraph *g = x->g;
@@ -95,7 +118,7 @@ static bool place_constant(Plan *x, ScVal v)
         return true;
     if (!cg_weights_enter(m, x->g, n, NULL, &offset))
         return false;
-    x->p->place[v] = (CgPlace){CG_WEIGHT, offset};
+    x->p->place[v] = (CgPlace){CG_WEIGHT, offset, NULL};
     return true;
 }
 
@@ -208,7 +231,8 @@ static void take_over(Plan *x, uint32_t i)
     const ScGraph *g = x->g;
     const ScNode *n = &g->node[i];
     const ScCall *c = n->op->lower.cls == SC_KERNEL ? x->k->k[x->r->of[i]].f->call : NULL;
-    if (!c || c->in_place < 0 || x->p->place[n->first].kind != CG_NOWHERE)
+    if (!c || c->in_place < 0 || x->root[n->first] != n->first ||
+        x->p->place[n->first].kind != CG_NOWHERE)
         return;
     ScVal r = x->root[n->in[c->in_place]];
     uint32_t n_read = 0;
@@ -228,10 +252,10 @@ static void assign_slots(Plan *x)
             continue;
         take_over(x, i);
         for (uint32_t j = 0; j < n->n_out && !is_alias(x, i); j++) {
-            ScVal v = n->first + j;
+            ScVal v = x->root[n->first + j]; /* its first part makes room for the whole */
             const ScTerm *bytes = cg_round64(x->m, cg_bytes(x->m, sc_type_of(g, v)));
             if (x->p->place[v].kind == CG_NOWHERE)
-                x->p->place[v] = (CgPlace){CG_WORK, take_slot(x, bytes)};
+                x->p->place[v] = (CgPlace){CG_WORK, take_slot(x, bytes), NULL};
         }
         for (uint32_t j = 0; j < n->n_in; j++)
             release(x, x->root[n->in[j]], i + 1);
@@ -260,7 +284,7 @@ static void add_late(CgPlan *p, const ScTerm *t)
 }
 
 /* Level 1 of a loop's body is its head: what is bound there, and anew each turn. */
-static void find_late(const CgRegion *r, CgPlan *p)
+void cg_find_late(const CgRegion *r, CgPlan *p)
 {
     const ScGraph *g = r->g;
     if (r->node && r->node->op->control == SC_TURNS) {
@@ -327,7 +351,7 @@ static void place_control(Plan *x, uint32_t i)
     if (n->op->control == SC_TURNS)
         own->turn = *new_segments(x, 1);
     for (uint32_t k = 0; k < n->n_out; k++)
-        x->p->place[n->first + k] = (CgPlace){CG_OWN, own->now[k]};
+        x->p->place[n->first + k] = (CgPlace){CG_OWN, own->now[k], NULL};
 }
 
 /* Inside: what enters lies where it lies outside. */
@@ -338,10 +362,11 @@ static void place_entries(Plan *x)
     const CgOwn *own = &r->outer->plan->own[n - r->outer->g->node];
     const uint32_t operand = n->op->enter.operand, input = n->op->enter.input;
     if (n->op->control == SC_TURNS)
-        x->p->place[x->g->in[0]] = (CgPlace){CG_OWN, own->turn};
+        x->p->place[x->g->in[0]] = (CgPlace){CG_OWN, own->turn, NULL};
     for (uint32_t k = 0; operand + k < n->n_in; k++)
-        x->p->place[x->g->in[input + k]] =
-            k < sc_carried(n) ? (CgPlace){CG_OWN, own->now[k]} : (CgPlace){CG_ENTRY, operand + k};
+        x->p->place[x->g->in[input + k]] = k < sc_carried(n)
+                                               ? (CgPlace){CG_OWN, own->now[k], NULL}
+                                               : (CgPlace){CG_ENTRY, operand + k, NULL};
 }
 
 /* What leaves: into the segments of the node's results; a value that is carried on as it is stays.
@@ -355,9 +380,9 @@ static bool place_leavings(Plan *x)
     for (uint32_t i = 0; i < n->n_out; i++) {
         ScVal v = x->g->out[skip + i];
         if (i >= n_carried)
-            deliver(x, v, (CgPlace){CG_OWN, own->now[i]});
+            deliver(x, v, (CgPlace){CG_OWN, own->now[i], NULL});
         else if (v != x->g->in[1 + i])
-            deliver(x, v, (CgPlace){CG_OWN, own->next[i]});
+            deliver(x, v, (CgPlace){CG_OWN, own->next[i], NULL});
     }
     for (uint32_t i = 0; i < skip; i++) {
         x->last[x->root[x->g->out[i]]] = UINT32_MAX;
@@ -372,10 +397,10 @@ static void place_ports(Plan *x)
     const ScGraph *g = x->g;
     place_sources(x);
     for (uint32_t i = 0; i < g->n_out; i++)
-        deliver(x, g->out[i], (CgPlace){CG_OUT, i});
+        deliver(x, g->out[i], (CgPlace){CG_OUT, i, NULL});
     for (uint32_t i = 0; i < g->n_state; i++)
         if (!x->m->in_place[i])
-            deliver(x, g->state[i].next, (CgPlace){CG_NEXT, i});
+            deliver(x, g->state[i].next, (CgPlace){CG_NEXT, i, NULL});
 }
 
 static bool plan_nested(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
@@ -398,9 +423,10 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
                   .state_init = sc_array(m->arena, int64_t, g->n_state + 1),
                   .copy = sc_array(m->arena, CgCopy, g->n_out + g->n_state + 1)};
     x.root = sc_array(m->arena, ScVal, g->n_value);
+    x.offset = sc_array(m->arena, const ScTerm *, g->n_value);
     x.last = sc_array(m->arena, uint32_t, g->n_value);
     x.slot = sc_array(m->arena, Slot, g->n_value);
-    find_late(r, p);
+    cg_find_late(r, p);
     find_roots(&x);
     for (uint32_t i = 0; i < g->n_node; i++)
         if (g->node[i].op->control)
@@ -417,8 +443,10 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
         return false;
     assign_slots(&x);
     sc_buf_free(x.env);
-    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         p->place[v] = p->place[x.root[v]];
+        p->place[v].offset = x.offset[v];
+    }
     return plan_nested(m, k, r, n_own);
 }
 

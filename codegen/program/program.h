@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From kernels to a program: which states are written in place (states.c), which kernels there are
- * (kernels.c; call.c: those that are functions of the runtime), where their values live (plan.c),
- * terms as values (values.c), the steps that the runtime walks (steps.c; control.c: of branches and
- * loops), and the constant that holds it all (model.c). codegen.c runs them in this order. */
+/* From kernels to a program: which states are written in place (states.c), which values lie inside
+ * others (places.c), which kernels there are (kernels.c; call.c: those that are functions of the
+ * runtime; count.c: the bytes that they move), where their values live (plan.c), terms as values
+ * (values.c), the steps that the runtime walks (steps.c; control.c: of branches and loops), and the
+ * constant that holds it all (model.c). codegen.c runs them in this order. */
 #ifndef SC_CODEGEN_PROGRAM_H
 #define SC_CODEGEN_PROGRAM_H
 
@@ -14,8 +15,8 @@ void cg_states(CgModule *m); /* decides which are written in place, and how valu
 
 /* --- Kernels --------------------------------------------------------------------------------- */
 
-typedef struct CgFormal { /* [n] the formal symbols of a kernel */
-    uint32_t n;
+typedef struct CgFormal { /* [n] the formal symbols of a kernel; from n_inside on its pitches */
+    uint32_t n, n_inside;
     const char **name;     /* "p3" */
     const ScTerm **term;   /* the same as a term */
     const ScTerm **actual; /* what the kernel is given for it */
@@ -24,20 +25,47 @@ typedef struct CgFormal { /* [n] the formal symbols of a kernel */
 /* A kernel's nested graph in formal symbols, without exponents: the caller's. NULL with errors in
  * cx. The lists of ret are in m's arena. */
 ScGraph *cg_formal(CgModule *m, const ScGraph *sub, CgFormal *ret);
+/* The formal symbol of a pitch of one of the kernel's ports. */
+const ScTerm *cg_formal_pitch(CgModule *m, CgFormal *f, const ScTerm *actual);
 /* A term of formal symbols as the program says it. */
 const ScTerm *cg_actual(CgModule *m, const CgFormal *f, const ScTerm *t);
+
+/* A value that lies in the memory of another. */
+typedef struct CgWithin {
+    ScVal in;             /* SC_POISON: none. Later: it is a part of that; earlier: a view of it */
+    const ScTerm *offset; /* elements from the first of that; NULL: 0 */
+} CgWithin;
 
 /* The graph, or one that is nested in a node of it and that steps run. */
 typedef struct CgRegion CgRegion;
 struct CgRegion {
     const ScGraph *g;
-    CgRegion *outer;    /* NULL: the graph itself */
-    const ScNode *node; /* of outer->g, whose nested graph it is */
-    const CgLay *lay;   /* [n_value] all dense in a nested graph */
-    uint32_t *of;       /* [n_node] which kernel a node of row `kernel` is */
-    CgRegion **sub;     /* [n_node] of a node with control: [n_sub] regions; else NULL */
+    CgRegion *outer;     /* NULL: the graph itself */
+    const ScNode *node;  /* of outer->g, whose nested graph it is */
+    CgLay *lay;          /* [n_value] */
+    CgWithin *within;    /* [n_value] */
+    const bool **placed; /* [n_node] of plain concatenations: which operands are in their place */
+    uint32_t *of;        /* [n_node] which kernel a node of row `kernel` is */
+    CgRegion **sub;      /* [n_node] of a node with control: [n_sub] regions; else NULL */
     struct CgPlan *plan;
 };
+
+/* Decides lay, within and placed; what states.c has decided of them stays. */
+void cg_places(CgModule *m, CgRegion *r);
+static inline bool cg_is_alias(const CgRegion *r, ScVal v)
+{
+    return r->within[v].in != SC_POISON && r->within[v].in < v;
+}
+ScClass cg_class_of(const ScNode *n); /* of a kernel: that of its loop */
+/* The layout along which a value of type t is one part of `extent` along axis; dense where it is
+ * all that lies before the axis. */
+CgLay cg_lay_along(CgModule *m, const ScType *t, uint32_t axis, const ScTerm *extent);
+/* Node n can say by strides where the elements of its operand `in` lie. */
+bool cg_can_read(CgModule *m, const ScNode *n, uint32_t in, const CgLay *lay);
+/* The leader of a kernel that concatenates and does nothing else, or NULL; which operand of the
+ * kernel operand k of the leader is. */
+const ScNode *cg_plain_concat(const ScNode *n);
+uint32_t cg_concat_operand(const ScNode *n, const ScNode *lead, uint32_t k);
 
 typedef struct CgKernel { /* a kernel node of a region's graph */
     const ScNode *node;
@@ -81,6 +109,7 @@ typedef enum CgPlaceKind {
 typedef struct CgPlace {
     CgPlaceKind kind;
     uint64_t index;
+    const ScTerm *offset; /* bytes; NULL: 0 */
 } CgPlace;
 
 typedef struct CgCopy { /* after the last node of a region */
@@ -121,6 +150,8 @@ typedef struct CgPlan { /* of a region */
  * cg_plan_done. */
 bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *ret_own);
 void cg_plan_done(CgRegion *r);
+/* The symbols that no input binds: p->late, n_late, n_level. The caller frees p->late. */
+void cg_find_late(const CgRegion *r, CgPlan *p);
 /* A node that binds symbols to what only a run knows. */
 bool cg_binds(const ScNode *n);
 const ScTerm *cg_bytes(CgModule *m, const ScType *t); /* of a value */
@@ -130,9 +161,10 @@ uint32_t cg_level(const CgPlan *p, const ScTerm *t);
 
 /* --- The program ----------------------------------------------------------------------------- */
 
-typedef enum CgStage {          /* when a number is known */
-                       CG_BIND, /* from the dims of inputs and states: ScrtEntry.bind */
-                       CG_RUN,  /* in a run only */
+typedef enum CgStage {             /* when a number is known */
+                       CG_BIND,    /* from the dims of inputs and states: ScrtEntry.bind */
+                       CG_RUN,     /* in a run only */
+                       CG_PROFILE, /* in a profile: words, but no steps */
                        CG_STAGES,
 } CgStage;
 
@@ -142,6 +174,10 @@ typedef struct CgStream { /* the steps of a stage so far, and their words */
     uint32_t n_step, cap_step, n_word, cap_word;
     uint32_t n_evaluated; /* words that steps so far evaluate */
 } CgStream;
+
+typedef struct CgCounted { /* words of CG_PROFILE that count what a kernel moves */
+    uint32_t word, n_word;
+} CgCounted;
 
 typedef struct CgProgram {
     CgModule *m;
@@ -162,6 +198,8 @@ typedef struct CgProgram {
     uint32_t n_place, cap_place, n_who, cap_who;
     uint32_t n_segment, n_arg; /* see ScrtEntry */
     uint32_t **out_dims;       /* [n_out][rank] */
+    CgCounted *counted;        /* [n] of the kernels */
+    uint32_t moved;            /* the first of three values: see ScrtEntry */
     const ScLoc *loc;          /* of what is written now, for errors */
     uint32_t at_who;           /* the same for the steps */
     bool failed;               /* reported */
@@ -186,6 +224,10 @@ void cg_assign(CgProgram *p, uint32_t to, uint32_t from);
 CgNum cg_value_of(CgProgram *p, const ScTerm *t);
 uint32_t cg_value(CgProgram *p, const ScTerm *t);
 CgNum cg_value_op(CgProgram *p, ScrtWord op, CgNum a, CgNum b); /* a new value */
+/* The sum of two values, which is written where it was not yet. */
+uint32_t cg_sum(CgProgram *p, CgNum a, CgNum b);
+/* Words of CG_PROFILE that store a term in value `to`; nothing becomes known. */
+void cg_value_apart(CgProgram *p, uint32_t to, const ScTerm *t);
 /* The first of n values that lie one after another and are those of term[]. */
 uint32_t cg_params(CgProgram *p, uint32_t n, const ScTerm *const *term);
 

@@ -16,11 +16,6 @@
 
 /* --- Words ----------------------------------------------------------------------------------- */
 
-static ScClass class_of(const ScNode *n)
-{
-    return n->op->lower.cls == SC_KERNEL ? sc_class_named(sc_attr(n, 0)->s) : n->op->lower.cls;
-}
-
 static bool is_source(const ScNode *n)
 {
     return n->op->lower.cls == SC_SOURCE;
@@ -67,35 +62,10 @@ static bool is_its_own(const ScGraph *g, uint32_t i, ScVal v)
 /* next = concat(past, new, ...) and nothing after it in the kernel. */
 static bool appends(const ScGraph *g, const ScState *s, uint32_t axis)
 {
-    const ScNode *n = sc_def(g, s->next);
+    const ScNode *n = sc_def(g, s->next), *lead = cg_plain_concat(n);
     uint32_t at = only_operand(n, s->past);
-    if (class_of(n) != SC_CONCAT || n->n_out != 1 || at == n->n_in)
-        return false;
-    const ScGraph *sub = n->sub[0];
-    const ScNode *lead = sc_leader(sub);
-    for (uint32_t i = 0; i < sub->n_node; i++)
-        if (!is_source(&sub->node[i]) && &sub->node[i] != lead)
-            return false;
-    return lead->op->concat_axis(sub, lead) == axis && lead->in[0] == sub->in[at] &&
-           sub->out[0] == lead->first;
-}
-
-/* The kernel can say by strides where the elements of its operand `in` lie. */
-static bool can_read(CgModule *m, const ScNode *n, uint32_t in, const CgLay *lay)
-{
-    const ScGraph *sub = n->sub[0];
-    CgLay *all = sc_array(m->arena, CgLay, n->n_in + 1);
-    const CgFunc f = {.sub = sub, .n_in = n->n_in, .lay_in = all};
-    ScView view;
-    ScVal root;
-    all[in] = *lay;
-    if (class_of(n) != SC_CONCAT && !sc_class_is(class_of(n), SC_OVER_VIEWS))
-        return false;
-    for (uint32_t i = 0; i < sub->n_node; i++)
-        if (sub->node[i].op->lower.cls == SC_VIEW &&
-            !cg_view_of(m, &f, sub->node[i].first, &view, &root))
-            return false;
-    return true;
+    return lead && at < n->n_in && lead->in[0] == n->sub[0]->in[at] &&
+           lead->op->concat_axis(n->sub[0], lead) == axis;
 }
 
 static bool all_can_read(CgModule *m, ScVal v, const CgLay *lay)
@@ -103,8 +73,7 @@ static bool all_can_read(CgModule *m, ScVal v, const CgLay *lay)
     const ScGraph *g = m->g;
     for (uint32_t i = 0; i < g->n_node; i++)
         for (uint32_t k = 0; k < g->node[i].n_in; k++)
-            if (g->node[i].in[k] == v &&
-                (g->node[i].op->lower.cls != SC_KERNEL || !can_read(m, &g->node[i], k, lay)))
+            if (g->node[i].in[k] == v && !cg_can_read(m, &g->node[i], k, lay))
                 return false;
     return true;
 }
@@ -113,9 +82,20 @@ static bool grows_in_place(CgModule *m, uint32_t i, CgLay *ret)
 {
     const ScGraph *g = m->g;
     const ScState *s = &g->state[i];
-    *ret = (CgLay){sc_state_axis(s, sc_type_of(g, s->past)), s->capacity};
-    return appends(g, s, ret->axis) && is_its_own(g, i, s->next) && !leaves(g, s->next) &&
+    const ScType *t = sc_type_of(g, s->past);
+    uint32_t axis = sc_state_axis(s, t);
+    *ret = cg_lay_along(m, t, axis, sc_term(m->cx, s->capacity));
+    return appends(g, s, axis) && is_its_own(g, i, s->next) && !leaves(g, s->next) &&
            !leaves(g, s->past) && all_can_read(m, s->past, ret) && all_can_read(m, s->next, ret);
+}
+
+/* The past is in its place in what it is put together with. */
+static void put_past(CgModule *m, const ScState *s)
+{
+    const ScNode *n = sc_def(m->g, s->next);
+    bool *placed = sc_array(m->arena, bool, cg_plain_concat(n)->n_in);
+    placed[0] = true;
+    m->placed[n - m->g->node] = placed;
 }
 
 /* --- What does not --------------------------------------------------------------------------- */
@@ -128,7 +108,7 @@ static bool maps(const ScNode *n, uint32_t in, const ScType *t)
         for (uint32_t k = 0; k < sub->node[i].n_in; k++)
             if (sub->node[i].in[k] == sub->in[in] && sub->node[i].op->lower.cls != SC_MAP)
                 return false;
-    return class_of(n) == SC_MAP && sc_type_of(sub, sub->in[in]) == t &&
+    return cg_class_of(n) == SC_MAP && sc_type_of(sub, sub->in[in]) == t &&
            sc_type_of(sub, sub->out[0]) == t;
 }
 
@@ -145,8 +125,9 @@ static bool updates_in_place(const ScGraph *g, uint32_t i)
     for (uint32_t k = 0; k < g->n_node; k++) {
         const ScNode *x = &g->node[k];
         bool other = k != writer && reads(x, s->past);
-        bool may_end = !is_source(x) && (x->op->lower.cls != SC_KERNEL || class_of(x) == SC_CALL);
-        if ((k > writer && (other || may_end)) || (other && class_of(x) == SC_VIEW))
+        bool may_end =
+            !is_source(x) && (x->op->lower.cls != SC_KERNEL || cg_class_of(x) == SC_CALL);
+        if ((k > writer && (other || may_end)) || (other && cg_class_of(x) == SC_VIEW))
             return false;
     }
     return true;
@@ -157,6 +138,7 @@ void cg_states(CgModule *m)
     const ScGraph *g = m->g;
     m->lay = sc_array(m->arena, CgLay, g->n_value);
     m->in_place = sc_array(m->arena, bool, g->n_state + 1);
+    m->placed = sc_array(m->arena, const bool *, g->n_node + 1);
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScState *s = &g->state[i];
         CgLay lay = {0};
@@ -165,5 +147,7 @@ void cg_states(CgModule *m)
         if (!m->in_place[i])
             continue;
         m->lay[s->past] = m->lay[s->next] = lay;
+        if (s->grows && s->next != s->past)
+            put_past(m, s);
     }
 }

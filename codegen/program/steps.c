@@ -403,7 +403,20 @@ uint32_t cg_first_segment(const CgWriter *w)
     return 1 + g->n_in + g->n_out + 2 * g->n_state;
 }
 
-ScrtPlace cg_locate(const CgWriter *w, CgPlace at)
+/* The same moved on by an offset in bytes, which is one value with the place's own. */
+static ScrtPlace moved_on(CgProgram *p, ScrtPlace x, CgStage stage, const ScTerm *offset)
+{
+    int64_t c;
+    if (!offset)
+        return x;
+    if (sc_term_const(offset, &c))
+        x.offset += c;
+    else
+        x.value = cg_sum(p, (CgNum){x.value, stage}, cg_value_of(p, offset));
+    return x;
+}
+
+static ScrtPlace base_of(const CgWriter *w, CgPlace at)
 {
     const ScGraph *g = w->m->g;
     uint32_t in = 1, out = in + g->n_in, state = out + g->n_out, next = state + g->n_state;
@@ -426,6 +439,12 @@ ScrtPlace cg_locate(const CgWriter *w, CgPlace at)
     default: /* the weights */
         return (ScrtPlace){0, 0, (int64_t)at.index};
     }
+}
+
+ScrtPlace cg_locate(const CgWriter *w, CgPlace at)
+{
+    bool early = at.kind == CG_WORK && !w->r->outer && w->plan->slot[at.index].level == 0;
+    return moved_on(w->p, base_of(w, at), early ? CG_BIND : CG_RUN, at.offset);
 }
 
 /* All values must be addressable, not only those that the runtime allocates. */
@@ -484,7 +503,7 @@ static void call_kernel(CgWriter *w, uint32_t index)
     CgProgram *p = w->p;
     const CgKernel *k = &w->k->k[index];
     const ScNode *n = k->node;
-    if (k->f->alias)
+    if (k->f->alias || k->f->idle)
         return;
     cg_blame(p, n->loc);
     const ScCall *call = k->f->call;
@@ -510,6 +529,7 @@ static void call_kernel(CgWriter *w, uint32_t index)
     s.e = cg_params(p, k->f->n_term, param);
     p->n_arg = s.d > p->n_arg ? s.d : p->n_arg;
     cg_step(p, CG_RUN, s);
+    cg_count_kernel(w, k);
 }
 
 /* The symbols that n names become the elements of its operand. */
@@ -578,6 +598,9 @@ bool cg_program(CgModule *m, const CgKernels *k, uint32_t n_own, CgProgram *ret)
     *ret = (CgProgram){.m = m, .n_value = CG_VALUE_FIRST, .n_segment = n_own};
     ret->out_dims = sc_array(m->arena, uint32_t *, m->g->n_out + 1);
     ret->own_offset = sc_array(m->arena, uint32_t, n_own + 1);
+    ret->counted = sc_array(m->arena, CgCounted, k->n + 1);
+    ret->moved = ret->n_value;
+    ret->n_value += 3;
     CgWriter w = cg_writer(ret, k, k->region, NULL);
     add_who(ret, (ScrtWho){0});
     bind_inputs(&w);
@@ -586,12 +609,14 @@ bool cg_program(CgModule *m, const CgKernels *k, uint32_t n_own, CgProgram *ret)
     cg_write_level(&w);
     cg_write_nodes(&w);
     cg_copy_results(&w);
-    for (CgStage s = 0; s < CG_STAGES; s++)
+    for (CgStage s = 0; s < CG_PROFILE; s++)
         cg_step(ret, s, (ScrtStep){.kind = SCRT_END});
     for (uint32_t i = 0; i < ret->stream[CG_RUN].n_step; i++) { /* one list of words, in the end */
         ScrtStep *x = &ret->stream[CG_RUN].step[i];
         x->a += x->kind == SCRT_EVAL ? ret->stream[CG_BIND].n_word : 0;
     }
+    for (uint32_t i = 0; i < k->n; i++)
+        ret->counted[i].word += ret->stream[CG_BIND].n_word + ret->stream[CG_RUN].n_word;
     sc_guards_free(&w.guards);
     return !ret->failed;
 }

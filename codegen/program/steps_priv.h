@@ -38,6 +38,8 @@ void cg_write_level(CgWriter *w);
 void cg_write_nodes(CgWriter *w);
 void cg_copy_results(CgWriter *w); /* those that no kernel has written in place */
 
+void cg_count_kernel(CgWriter *w, const CgKernel *k); /* count.c: CgProgram.counted */
+
 /* control.c: the steps of node `index`, which has control; memory for what leaves a nested graph,
  * as far as this level knows its size. */
 void cg_write_control(CgWriter *w, uint32_t index);

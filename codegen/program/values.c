@@ -170,6 +170,23 @@ CgNum cg_value_of(CgProgram *p, const ScTerm *t)
     return r;
 }
 
+void cg_value_apart(CgProgram *p, uint32_t to, const ScTerm *t)
+{
+    uint32_t few[8], *value = t->n <= 8 ? few : sc_array(p->m->arena, uint32_t, t->n);
+    const struct CgKnown *k = find(p, t);
+    for (uint32_t i = 0; i < t->n && !k; i++) {
+        const struct CgKnown *arg = find(p, t->arg[i]);
+        value[i] = arg ? arg->value : cg_new_value(p);
+        if (!arg)
+            cg_value_apart(p, value[i], t->arg[i]);
+    }
+    if (k)
+        word_of(p, CG_PROFILE, SCRT_W_VALUE, k->value);
+    else
+        write(p, CG_PROFILE, t, value);
+    word_of(p, CG_PROFILE, SCRT_W_STORE, to);
+}
+
 uint32_t cg_value(CgProgram *p, const ScTerm *t)
 {
     return cg_value_of(p, t).value;
@@ -188,6 +205,20 @@ CgNum cg_value_op(CgProgram *p, ScrtWord op, CgNum a, CgNum b)
     fold(p, r.stage, op, 2, (uint32_t[]){a.value, b.value});
     word_of(p, r.stage, SCRT_W_STORE, r.value);
     return r;
+}
+
+uint32_t cg_sum(CgProgram *p, CgNum a, CgNum b)
+{
+    if (!a.value || !b.value)
+        return a.value + b.value;
+    const uint32_t what[] = {UINT32_MAX, a.value, b.value}; /* no list of parameters is so */
+    const void *key = sc_intern_bytes(p->m->cx, what, sizeof what);
+    const struct CgKnown *k = find(p, key);
+    if (k)
+        return k->value;
+    CgNum sum = cg_value_op(p, SCRT_W_ADD, a, b);
+    know(p, key, sum.value, sum.stage);
+    return sum.value;
 }
 
 /* --- Parameters ------------------------------------------------------------------------------ */

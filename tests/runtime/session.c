@@ -310,13 +310,11 @@ START_TEST(profiles_kernels)
     for (int i = 0; i < 3; i++)
         ck_assert_int_eq(scrt_run(s, in, out), SCRT_OK);
     for (uint32_t k = 0; k < 2; k++) {
-        uint64_t runs = 0, ns = scrt_profile(s, k, &runs);
-        ck_assert_uint_eq(runs, 3);
-        ck_assert_uint_gt(ns, 0);
+        ScrtProfile p = scrt_profile(s, k);
+        ck_assert_uint_eq(p.runs, 3);
+        ck_assert_uint_gt(p.ns, 0);
     }
-    uint64_t runs = 9;
-    ck_assert_uint_eq(scrt_profile(s, 2, &runs), 0);
-    ck_assert_uint_eq(runs, 0);
+    ck_assert_uint_eq(scrt_profile(s, 3).runs, 0);
     drop(out);
     scrt_close(s);
 }
