@@ -382,6 +382,7 @@ ScUses sc_uses(const ScGraph *g, ScArena *scratch);
  * and the growth estimate of each row's results, where the graph is scaled. */
 enum { SC_PRINT_COMMENTS = 1 };
 void sc_print(const ScGraph *g, uint32_t flags, ScStr *out);
+void sc_attr_print(const ScAttr *a, ScStr *out); /* the value alone */
 /* The printed names of all values, [n_value], without the leading %; in a. */
 const char *const *sc_labels(const ScGraph *g, ScArena *a);
 

@@ -188,6 +188,11 @@ static void print_attr(Printer *p, const ScAttr *a, bool bare_list)
     }
 }
 
+void sc_attr_print(const ScAttr *a, ScStr *out)
+{
+    print_attr(&(Printer){.out = out}, a, false);
+}
+
 /* Whether the text may leave attribute i of n out because it can be told from the rest. */
 static bool attr_implied(const ScGraph *g, const ScNode *n, uint32_t i)
 {

@@ -4,9 +4,9 @@
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
  * not grow because it is compiled. Nor must a small file fill the memory: all results together take
  * no more than eight times the constants that the graph came with, or 64 MiB; past that nodes stay
- * nodes. A view of a constant that keeps its order is the same constant
- * of another shape and copies nothing. Integers whose elements inference knows (shapes, mostly)
- * become constants even where their operands are none. */
+ * nodes. What is stored in 8 bits or fewer stays so. A view of a constant that keeps its order is
+ * the same constant of another shape and copies nothing. Integers whose elements inference knows
+ * (shapes, mostly) become constants even where their operands are none. */
 #include <string.h>
 
 #include "passes/passes_priv.h"
@@ -53,6 +53,13 @@ static size_t budget_of(const ScGraph *g)
     return all * RATIO_BUDGET > MIN_BUDGET ? all * RATIO_BUDGET : MIN_BUDGET;
 }
 
+/* n reads numbers of 8 bits or fewer as wider ones: products read them as they are stored. */
+static bool widens(const Fold *f, const ScNode *n)
+{
+    return (n->op->flags & SC_CONVERTS) && scrt_dtype_is_low(sc_type_of(f->g, n->in[0])->dtype) &&
+           !scrt_dtype_is_low(sc_type_of(f->g, n->first)->dtype);
+}
+
 /* Whether n may be computed: its operands are constants with data and its results are no larger
  * than allowed. What they take leaves the budget. */
 static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
@@ -60,7 +67,7 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
     const ScBuild *b = &f->b;
     size_t from = 0, to = 0, bytes;
     uint32_t constants = 0;
-    if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0)
+    if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0 || widens(f, n))
         return false;
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (in[i] == SC_ABSENT)

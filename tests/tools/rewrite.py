@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scalec rewrite: what it writes is standard ONNX, gives ONNX Runtime our results, and is read back as the same graph."""
 import glob
+import json
 import os
 import sys
 
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import ATTENTION, MNIST, SOURCE, failing, run_all, write  # noqa: E402
-from rewritten import check, difference, made_up, ours, rewrite, run  # noqa: E402
+from rewritten import check, difference, made_up, ours, rewrite, run, session  # noqa: E402
 from scalec import scalec  # noqa: E402
 
 MODELS = sorted(glob.glob(os.path.join(SOURCE, "tests", "model", "data", "*", "*.onnx")))
@@ -188,6 +189,90 @@ def stages_are_models(tmp):
     assert "--stage layout" in failing("dump", MNIST, "--format", "onnx", "-o", os.path.join(tmp, "k.onnx"))
 
 
+def stored_operands(path, *args):
+    """How many operands of products are stored in FP8, of how many."""
+    g = json.loads(scalec("dump", path, "--stage", "settle", "--json", *args))
+    types = {o["name"]: o["dtype"] for n in g["nodes"] for o in n["out"]}
+    operands = [types[i] for n in g["nodes"] if n["op"] in ("matmul", "gemm", "conv") for i in n["in"][:2]]
+    return sum(t.startswith("f8") for t in operands), len(operands)
+
+
+def read_back(tmp):
+    for path in [*MODELS, encoder(tmp)]:
+        for profile in ("qdq", "cast"):
+            first = rewrite(path, os.path.join(tmp, "1.onnx"), "--recipe", "fp8", "--profile", profile)
+            for k in (2, 3):
+                scalec("dump", os.path.join(tmp, f"{k - 1}.onnx"), "--stage", "simplify", "--format", "onnx",
+                       "--profile", profile, "-o", os.path.join(tmp, f"{k}.onnx"))
+            scalec("diff", first, os.path.join(tmp, "2.onnx"), "--stage", "simplify")
+            assert open(os.path.join(tmp, "2.onnx"), "rb").read() == open(os.path.join(tmp, "3.onnx"), "rb").read()
+            assert stored_operands(first) == stored_operands(path, "--recipe", "fp8"), path
+            feeds = made_up(path)
+            beyond, count, _ = difference(ours(path, feeds, tmp, "--recipe", "fp8"), ours(first, feeds, tmp))
+            assert beyond == 0, (path, profile, beyond, count)
+
+
+def qdq_by_others(tmp):
+    """Scales that are no powers of two, for a tensor or each channel, in every FP8 type; blocks."""
+    rng = np.random.default_rng(2)
+    f = TensorProto.FLOAT
+    for t in sorted(FP8):
+        bits = t in (TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E5M2FNUZ)
+
+        def codes(*shape):
+            a = rng.integers(0, 0x70 if not bits else 0x48, shape).astype(np.uint8) | rng.choice([0, 0x80], shape).astype(np.uint8)
+            a[a == 0x80] = 0  # NaN where there is no negative zero
+            return a
+        init = [("sx", np.float32(0.037)), ("sm", (0.01 + 0.1 * rng.random(8)).astype(np.float32)),
+                ("sg", (0.01 + rng.random(6)).astype(np.float32)), ("bg", rng.standard_normal(6).astype(np.float32)),
+                ("sw", (0.001 + 0.01 * rng.random(3)).astype(np.float32)), ("bw", rng.standard_normal(3).astype(np.float32)),
+                ("sb", (0.01 + rng.random((2, 4))).astype(np.float32)), ("flat", np.array([-1, 8]))]
+        nodes = [helper.make_node("QuantizeLinear", ["x", "sx"], ["q"], name="q", output_dtype=t),
+                 node("DequantizeLinear", ["q", "sx"], "dx"), node("DequantizeLinear", ["w", "sw"], "dw", axis=0),
+                 node("Conv", ["dx", "dw", "bw"], "c", pads=[1, 1, 1, 1]), node("Reshape", ["c", "flat"], "r0"),
+                 helper.make_node("QuantizeLinear", ["r0", "sx"], ["qr"], name="qr", output_dtype=t),
+                 node("DequantizeLinear", ["qr", "sx"], "r"), node("DequantizeLinear", ["m", "sm"], "dm", axis=1),
+                 node("MatMul", ["r", "dm"], "y"), node("DequantizeLinear", ["g", "sg"], "dg", axis=0),
+                 node("Gemm", ["r", "dg", "bg"], "z", transB=1), node("DequantizeLinear", ["b", "sb"], "db", axis=0, block_size=4),
+                 node("MatMul", ["r", "db"], "v")]
+        g = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", f, [1, 2, 4, 8])],
+                              [helper.make_tensor_value_info(n, f, ["k", d]) for n, d in (("y", 8), ("z", 6), ("v", 4))],
+                              [numpy_helper.from_array(np.asarray(a), n) for n, a in init] +
+                              [TensorProto(name=n, data_type=t, dims=s, raw_data=codes(*s).tobytes())
+                               for n, s in (("w", [3, 2, 3, 3]), ("m", [8, 8]), ("g", [6, 8]), ("b", [8, 4]))])
+        path = os.path.join(tmp, "others.onnx")
+        onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), path)
+        check(path)
+        low, count = stored_operands(path)
+        assert (low, count) == (7, 8), (t, low, count)  # the blocks are no power of the product's
+        feeds = {"x": rng.standard_normal((1, 2, 4, 8)).astype(np.float32)}
+        s = session(path, plain=True)
+        want = dict(zip([o.name for o in s.get_outputs()], s.run(None, feeds)))
+        beyond, _, _ = difference(want, ours(path, feeds, tmp))
+        assert beyond == 0, (t, beyond)
+        out = os.path.join(tmp, "again.onnx")  # the same operators are written again
+        scalec("dump", path, "--stage", "import", "--format", "onnx", "-o", out)
+        assert ops(onnx.load(out).graph).count("DequantizeLinear") >= 5 and difference(want, run(out, feeds))[0] == 0
+
+
+def differences(tmp):
+    first, other = (os.path.join(tmp, n + ".sc") for n in "ab")
+    for path, stage in ((first, "scalify"), (other, "settle")):
+        scalec("dump", MNIST, "--recipe", "fp8", "--stage", stage, "-o", path)
+    assert "0 differences, 0 nodes only in A, 0 only in B" in scalec("diff", first, first)
+    said = scalec("diff", first, other, status=3)
+    assert "~ %ReLU32_Output_0 = relu from \"ReLU32\": exponent" in said, said
+    assert "\n+ " in said and "\n- " in said and "~ %Parameter5 = const" in said and "type f32[8,1,5,5] -> f8e4m3fn" in said
+    j = json.loads(scalec("diff", first, other, "--json", status=3))
+    assert {n["kind"] for n in j["nodes"]} == {"only_a", "only_b", "changed"} and j["same"] > 0
+    digit = os.path.join(SOURCE, "tests", "model", "data", "digits", "3.npy")
+    said = scalec("diff", first, other, "--data", digit, status=3)
+    assert "output Plus214_Output_0: SQNR " in said
+    scalec("diff", first, other, "--data", digit, "--rtol", "1", "--atol", "100")
+    assert "equal" in scalec("diff", MNIST, MNIST, "--data", digit, "--stage", "raise")
+    assert "two arguments are needed" in failing("diff", MNIST, status=2)
+
+
 def what_is_refused(tmp):
     copy = write(os.path.join(tmp, "m.onnx"), open(MNIST, "rb").read())
     assert "E0111" in failing("rewrite", copy, "-o", copy) and open(copy, "rb").read() == open(MNIST, "rb").read()
@@ -200,4 +285,5 @@ def what_is_refused(tmp):
 
 
 run_all("tools-rewrite", [models_agree, fp8_is_stored, names_stay, every_fp8_type, symbols_stay, sizes_that_data_says,
-                          control_flow, half_models, data_beside, stages_are_models, what_is_refused])
+                          control_flow, half_models, data_beside, stages_are_models, read_back,
+                          qdq_by_others, differences, what_is_refused])

@@ -44,6 +44,21 @@ typedef enum ScalecProfile {
  * all (0: 1 GiB) go to PATH.data beside it. */
 bool scalec_write_onnx(ScCtx *cx, const ScGraph *g, ScalecProfile profile, uint64_t limit,
                        const char *path);
+/* Where graphs a and b of one session differ: see diff.c. [*ret_n], the session's; how many nodes
+ * are the same, those of nested graphs too. */
+typedef enum ScalecDifferenceKind {
+    SCALEC_ONLY_A,
+    SCALEC_ONLY_B,
+    SCALEC_CHANGED
+} ScalecDifferenceKind;
+typedef struct ScalecDifference {
+    ScalecDifferenceKind kind;
+    const char *name, *op,
+        *from;                /* the node's first result, its row, the ONNX nodes it came from */
+    const char *what, *a, *b; /* of changed ones: what is so in a, and so in b; else NULL */
+} ScalecDifference;
+const ScalecDifference *scalec_diff(ScCtx *cx, const ScGraph *a, const ScGraph *b, uint32_t *ret_n,
+                                    uint32_t *ret_same);
 /* Bytes to a file, as scrt_file_write does. */
 bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n);
 /* A whole file of at most 2 GiB as scrt_file_open gives it, noted as read; the session's errors

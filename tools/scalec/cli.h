@@ -67,11 +67,17 @@ bool cli_statistics(Cli *cli, const ScalecModel *m);
 /* Runs all samples for d: the stage "samples". */
 bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d);
 
+static inline ScalecProfile cli_profile(const Cli *cli)
+{
+    return cli->onnx_profile && *cli->onnx_profile == 'c' ? SCALEC_CAST : SCALEC_QDQ;
+}
+
 int cmd_compile(Cli *cli);
 int cmd_run(Cli *cli);
 int cmd_dump(Cli *cli);
 int cmd_check(Cli *cli);
 int cmd_rewrite(Cli *cli);
+int cmd_diff(Cli *cli);
 int cmd_ops(Cli *cli);
 int cmd_explain(Cli *cli);
 

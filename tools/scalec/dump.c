@@ -57,9 +57,10 @@ static bool write_text(Cli *cli, const ScGraph *g, const char *path)
 
 static bool write_other(Cli *cli, const ScGraph *g, const char *format, const char *path)
 {
-    return *format == 'd'   ? scalec_write_dot(cli->cx, g, path)
-           : *format == 'j' ? scalec_write_json(cli->cx, g, path)
-                            : scalec_write_onnx(cli->cx, g, SCALEC_QDQ, cli->opt.embed_limit, path);
+    return *format == 'd' ? scalec_write_dot(cli->cx, g, path)
+           : *format == 'j'
+               ? scalec_write_json(cli->cx, g, path)
+               : scalec_write_onnx(cli->cx, g, cli_profile(cli), cli->opt.embed_limit, path);
 }
 
 static bool write_why(Cli *cli, const ScGraph *g, const char *path)

@@ -153,9 +153,9 @@ static int dispatch(Cli *cli)
     static const struct {
         const char *name;
         int (*run)(Cli *cli);
-    } table[] = {{"compile", cmd_compile}, {"run", cmd_run}, {"dump", cmd_dump},
-                 {"check", cmd_check},     {"ops", cmd_ops}, {"explain", cmd_explain},
-                 {"rewrite", cmd_rewrite}};
+    } table[] = {{"compile", cmd_compile}, {"run", cmd_run},  {"dump", cmd_dump},
+                 {"check", cmd_check},     {"ops", cmd_ops},  {"explain", cmd_explain},
+                 {"rewrite", cmd_rewrite}, {"diff", cmd_diff}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (!strcmp(table[i].name, cli->command))
             return table[i].run(cli);

@@ -15,7 +15,8 @@ enum {
     OPS = 16,
     EXPLAIN = 32,
     REWRITE = 64,
-    MODEL = COMPILE | RUN | DUMP | CHECK | REWRITE
+    DIFF = 128,
+    MODEL = COMPILE | RUN | DUMP | CHECK | REWRITE | DIFF
 };
 
 const CliCommand cli_commands[] = {
@@ -32,6 +33,8 @@ const CliCommand cli_commands[] = {
     {"check", "MODEL --data PATH",
      "run low precision beside f32 and rank what is stored by its cost", CHECK, 1, 1,
      "scalec check mnist.onnx --recipe fp8 --data samples.npz"},
+    {"diff", "A B", "where two graphs differ, node by node, and their outputs on samples", DIFF, 2,
+     2, "scalec diff before.onnx after.onnx --data samples.npz"},
     {"ops", "[MODEL]", "the operators that are supported, or those of a model", OPS, 0, 1,
      "scalec ops resnet.onnx"},
     {"explain", "E0203", "what an error means", EXPLAIN, 0, 1, "scalec explain E0203"},
@@ -129,7 +132,7 @@ const CliOption cli_options[] = {
     [O_ONNX_PROFILE] = {"profile", "P",
                         "how FP8 is written: qdq (default), QuantizeLinear and DequantizeLinear, "
                         "or cast, casts and products with powers of two",
-                        0, REWRITE, .choice = "qdq cast"},
+                        0, REWRITE | DUMP, .choice = "qdq cast"},
     [O_FAULT] = {"fault-tail", NULL, NULL, 0, COMPILE | RUN},
     [O_INPUT] = {"input", "NAME=FILE",
                  "an input: .npy, .npz, .safetensors, .pb, .bin or a picture; or all of them", 'i',
@@ -148,19 +151,20 @@ const CliOption cli_options[] = {
     [O_DATA] =
         {"data", "PATH",
          "sample inputs, as for --calibrate; a test_data_set folder also has expected outputs", 0,
-         RUN | CHECK | COMPILE | DUMP},
-    [O_RTOL] = {"rtol", "X", "relative tolerance of floats (1e-3)", 0, RUN | COMPILE | DUMP},
-    [O_ATOL] = {"atol", "X", "absolute tolerance (1e-5)", 0, RUN},
+         RUN | CHECK | COMPILE | DUMP | DIFF},
+    [O_RTOL] = {"rtol", "X", "relative tolerance of floats (1e-3)", 0, RUN | COMPILE | DUMP | DIFF},
+    [O_ATOL] = {"atol", "X", "absolute tolerance (1e-5)", 0, RUN | DIFF},
     [O_BUDGET] = {"budget", "SECONDS", "how long to try sites one by one; 60 by default", 0, CHECK},
     [O_BENCH] = {"bench", NULL, "time it, on made-up inputs if none are given", 0, RUN},
     [O_PROFILE] = {"profile", NULL, "time each kernel, on such inputs if none are given", 0, RUN},
     [O_REPEAT] = {"repeat", "N", "run N times, states moving on", 0, RUN},
     [O_STATE_LOAD] = {"state-load", "FILE", "states to begin with (.npz)", 0, RUN},
     [O_STATE_SAVE] = {"state-save", "FILE", "where the states go at the end (.npz)", 0, RUN},
-    [O_STAGE] = {"stage", "STAGE",
-                 "import, fold, simplify, raise, scalify, quantize, settle, expand, layout or fuse "
-                 "(default)",
-                 0, DUMP},
+    [O_STAGE] =
+        {"stage", "STAGE",
+         "import (default of diff), fold, simplify, raise, scalify, quantize, settle (of html "
+         "and onnx), expand, layout or fuse (of dump)",
+         0, DUMP | DIFF},
     [O_WHY] = {"why", "TENSOR",
                "where a tensor's exponent comes from, instead of the graph; at stage settle unless "
                "another is named",
@@ -168,7 +172,8 @@ const CliOption cli_options[] = {
     [O_FORMAT] = {"format", "F", "text (default), dot, json or onnx", 0, DUMP,
                   .choice = "text dot json onnx"},
     [O_DTYPE] = {"dtype", "T", "only operators that take this element type", 0, OPS},
-    [O_JSON] = {"json", NULL, "print JSON for programs", 0, RUN | CHECK | OPS | COMPILE | DUMP},
+    [O_JSON] = {"json", NULL, "print JSON for programs", 0,
+                RUN | CHECK | OPS | COMPILE | DUMP | DIFF},
     [O_INTERNAL] = {"internal", NULL, "the compiler's own rows as well", 0, OPS},
     [O_ALL] = {"all", NULL, "every error and warning", 0, EXPLAIN},
     [O_PRINT_LINK] = {"print-link", NULL, "say how a program is linked with the result, so or obj",
@@ -636,8 +641,8 @@ bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
     if (help || !ok)
         return false;
     if (cli->args.n < c->min_args || cli->args.n > c->max_args) {
-        cli_misuse(cli, cli->args.n ? "one argument is taken: %s" : "one argument is needed: %s",
-                   c->args);
+        cli_misuse(cli, "%s %s %s", c->max_args > 1 ? "two arguments are" : "one argument is",
+                   cli->args.n > c->max_args ? "taken:" : "needed:", c->args);
         return false;
     }
     cli->opt.disable = cli->disable.item;

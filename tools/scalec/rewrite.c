@@ -5,8 +5,6 @@
 int cmd_rewrite(Cli *cli)
 {
     ScalecModel m;
-    ScalecProfile profile =
-        cli->onnx_profile && *cli->onnx_profile == 'c' ? SCALEC_CAST : SCALEC_QDQ;
     if (!cli->output)
         return cli_misuse(cli, "say where to: -o OUT.onnx");
     if (!cli_load(cli, &m))
@@ -14,7 +12,7 @@ int cmd_rewrite(Cli *cli)
     cli->opt.until = "settle";
     bool ok = scalec_may_write(cli->cx, cli->output) && cli_statistics(cli, &m);
     ScGraph *g = ok ? scalec_rewrite(cli->cx, &m, &cli->opt) : NULL;
-    ok = g && scalec_write_onnx(cli->cx, g, profile, cli->opt.embed_limit, cli->output);
+    ok = g && scalec_write_onnx(cli->cx, g, cli_profile(cli), cli->opt.embed_limit, cli->output);
     sc_graph_free(g);
     sc_graph_free(m.graph);
     return ok ? cli_done(cli) : cli_failed(cli);

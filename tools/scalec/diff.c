@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scalec diff: two graphs, node by node, and with --data what their outputs are on samples. */
+#include "tools/scalec/cli.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An output over all samples, A's beside B's. */
+typedef struct Output {
+    const char *name;
+    double signal, noise, most,
+        allowed; /* squares; largest difference; elements beyond tolerance */
+    uint64_t beyond, n;
+    bool shape; /* differs */
+} Output;
+
+/* --- Graphs ----------------------------------------------------------------------------------- */
+
+static ScGraph *load(Cli *cli, uint32_t i)
+{
+    ScalecModel m;
+    cli->args.item[0] = cli->args.item[i];
+    if (!cli_load(cli, &m))
+        return NULL;
+    cli->opt.until = cli->stage ? cli->stage : "import";
+    bool later = cli->stage && strcmp(cli->stage, "import") != 0;
+    bool ok = !later || cli_statistics(cli, &m);
+    ScGraph *g = ok ? scalec_rewrite(cli->cx, &m, &cli->opt) : NULL;
+    sc_graph_free(m.graph);
+    return g;
+}
+
+static void print_node(const ScalecDifference *d)
+{
+    bool changed = d->kind == SCALEC_CHANGED;
+    printf("%c %%%s = %s%s%s%s",
+           changed                    ? '~'
+           : d->kind == SCALEC_ONLY_A ? '-'
+                                      : '+',
+           d->name, d->op, *d->from ? " from \"" : "", d->from, *d->from ? "\"" : "");
+    if (changed)
+        printf(": %s %s -> %s", d->what, d->a, d->b);
+    putchar('\n');
+}
+
+static json_t *node_json(const ScalecDifference *d)
+{
+    static const char *const kind[] = {"only_a", "only_b", "changed"};
+    return json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:s?}", "kind", kind[d->kind], "name",
+                     d->name, "op", d->op, "from", d->from, "what", d->what, "a", d->a, "b", d->b);
+}
+
+/* --- Outputs ---------------------------------------------------------------------------------- */
+
+static void compare(const Cli *cli, const ScrtTensor *a, const ScrtTensor *b, Output *o)
+{
+    o->shape =
+        o->shape || a->rank != b->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims);
+    for (size_t i = 0; !o->shape && i < (size_t)scrt_count(a); i++) {
+        double x = scrt_load(a->dtype, a->data, i), y = scrt_load(b->dtype, b->data, i);
+        double d = x == y || (isnan(x) && isnan(y)) ? 0 : fabs(x - y);
+        o->beyond += !(d <= cli->atol + cli->rtol * fabs(x));
+        o->most = d > o->most || isnan(d) ? d : o->most;
+        o->signal += isfinite(x) ? x * x : 0;
+        o->noise += d * d;
+        o->n++;
+    }
+}
+
+static bool run_sample(Cli *cli, const ScGraph *const *g, const ScrtTensor *in, Output *out)
+{
+    uint32_t n = g[0]->n_out;
+    ScrtTensor *t[2] = {calloc(n + 1u, sizeof **t), calloc(n + 1u, sizeof **t)};
+    bool ok = t[0] && t[1];
+    for (uint32_t k = 0; ok && k < 2; k++)
+        ok = sc_eval(g[k], in, t[k], NULL);
+    for (uint32_t i = 0; ok && i < n; i++)
+        compare(cli, &t[0][i], &t[1][i], &out[i]);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < 2; k++)
+            if (t[k])
+                scrt_free(t[k][i].data);
+    free(t[0]);
+    free(t[1]);
+    return ok;
+}
+
+static bool same_interface(Cli *cli, const ScGraph *a, const ScGraph *b)
+{
+    bool ok = a->n_in == b->n_in && a->n_out == b->n_out;
+    for (uint32_t i = 0; ok && i < a->n_in; i++)
+        ok = a->value[a->in[i]].name == b->value[b->in[i]].name &&
+             sc_type_of(a, a->in[i])->dtype == sc_type_of(b, b->in[i])->dtype;
+    return ok ||
+           sc_fail(cli->cx, NULL, SC_E_INPUT, "the two take other inputs, or give other outputs");
+}
+
+/* [*g[0]->n_out], the caller's to free; NULL with errors. */
+static Output *run_both(Cli *cli, const ScGraph *const *g)
+{
+    Output *out = calloc(g[0]->n_out + 1u, sizeof *out);
+    const ScrtTensor *in;
+    ScalecSamples *s = out && same_interface(cli, g[0], g[1])
+                           ? scalec_samples_open(cli->cx, g[0], cli->data, &cli->sample)
+                           : NULL;
+    bool ok = s != NULL;
+    for (uint32_t i = 0; ok && i < scalec_samples_count(s); i++)
+        ok = scalec_samples_get(s, i, &in) && run_sample(cli, g, in, out);
+    for (uint32_t i = 0; ok && i < g[0]->n_out; i++)
+        out[i].name = g[0]->out_name[i];
+    scalec_samples_close(s);
+    if (!ok) {
+        free(out);
+        return NULL;
+    }
+    return out;
+}
+
+static double sqnr(const Output *o)
+{
+    return 10 * log10(o->signal / o->noise);
+}
+
+static void print_output(const Output *o)
+{
+    if (o->shape)
+        printf("output %s: other shapes\n", o->name);
+    else if (o->noise == 0)
+        printf("output %s: equal\n", o->name);
+    else
+        printf("output %s: SQNR %.1f dB, largest difference %.3g, %llu of %llu beyond tolerance\n",
+               o->name, sqnr(o), o->most, (unsigned long long)o->beyond, (unsigned long long)o->n);
+}
+
+static json_t *output_json(const Output *o)
+{
+    bool some = !o->shape && o->noise > 0 && isfinite(sqnr(o));
+    return json_pack("{s:s, s:b, s:o, s:o, s:I, s:I}", "name", o->name, "same_shape", !o->shape,
+                     "sqnr", some ? json_real(sqnr(o)) : json_null(), "largest",
+                     isfinite(o->most) ? json_real(o->most) : json_null(), "beyond",
+                     (json_int_t)o->beyond, "elements", (json_int_t)o->n);
+}
+
+/* --- Both ------------------------------------------------------------------------------------- */
+
+static void print_all(const Cli *cli, const ScalecDifference *d, uint32_t n, uint32_t same,
+                      const Output *out, uint32_t n_out)
+{
+    if (cli->json) {
+        json_t *nodes = json_array(), *outputs = json_array();
+        for (uint32_t i = 0; i < n; i++)
+            json_array_append_new(nodes, node_json(&d[i]));
+        for (uint32_t i = 0; out && i < n_out; i++)
+            json_array_append_new(outputs, output_json(&out[i]));
+        json_t *all =
+            json_pack("{s:i, s:o, s:o}", "same", (int)same, "nodes", nodes, "outputs", outputs);
+        cli_print_json(all);
+        json_decref(all);
+        return;
+    }
+    uint32_t count[3] = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        print_node(&d[i]);
+        count[d[i].kind]++;
+    }
+    printf("%u nodes are the same; %u differences, %u nodes only in A, %u only in B\n", same,
+           count[SCALEC_CHANGED], count[SCALEC_ONLY_A], count[SCALEC_ONLY_B]);
+    for (uint32_t i = 0; out && i < n_out; i++)
+        print_output(&out[i]);
+}
+
+int cmd_diff(Cli *cli)
+{
+    ScGraph *g[2] = {load(cli, 0), NULL};
+    g[1] = g[0] ? load(cli, 1) : NULL;
+    bool ok = g[0] && g[1];
+    uint32_t n = 0, same = 0;
+    const ScalecDifference *d = ok ? scalec_diff(cli->cx, g[0], g[1], &n, &same) : NULL;
+    Output *out = ok && cli->data ? run_both(cli, (const ScGraph *const *)g) : NULL;
+    ok = ok && (!cli->data || out);
+    bool differ = !cli->data && n > 0;
+    for (uint32_t i = 0; out && i < g[0]->n_out; i++)
+        differ = differ || out[i].shape || out[i].beyond;
+    if (ok)
+        print_all(cli, d, n, same, out, g[0]->n_out);
+    free(out);
+    sc_graph_free(g[0]);
+    sc_graph_free(g[1]);
+    int status = ok ? cli_done(cli) : cli_failed(cli);
+    return status == 0 && differ ? EXIT_DIFFER : status;
+}
