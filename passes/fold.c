@@ -4,7 +4,7 @@
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
  * not grow because it is compiled. Nor must a small file fill the memory: all results together take
  * no more than eight times the constants that the graph came with, or 64 MiB; past that nodes stay
- * nodes. What is stored in 8 bits or fewer stays so. A view of a constant that keeps its order is
+ * nodes. What is stored in FP8 stays so. A view of a constant that keeps its order is
  * the same constant of another shape and copies nothing. Integers whose elements inference knows
  * (shapes, mostly) become constants even where their operands are none. */
 #include <string.h>
@@ -53,11 +53,11 @@ static size_t budget_of(const ScGraph *g)
     return all * RATIO_BUDGET > MIN_BUDGET ? all * RATIO_BUDGET : MIN_BUDGET;
 }
 
-/* n reads numbers of 8 bits or fewer as wider ones: products read them as they are stored. */
+/* n reads FP8 as wider numbers: products read it as it is stored. */
 static bool widens(const Fold *f, const ScNode *n)
 {
-    return (n->op->flags & SC_CONVERTS) && scrt_dtype_is_low(sc_type_of(f->g, n->in[0])->dtype) &&
-           !scrt_dtype_is_low(sc_type_of(f->g, n->first)->dtype);
+    return (n->op->flags & SC_CONVERTS) && sc_is_fp8(sc_type_of(f->g, n->in[0])->dtype) &&
+           !sc_is_fp8(sc_type_of(f->g, n->first)->dtype);
 }
 
 /* Whether n may be computed: its operands are constants with data and its results are no larger

@@ -36,6 +36,11 @@ const ScVal *sc_map(const ScVal *env, const ScNode *n);
 
 /* --- Questions ------------------------------------------------------------------------------- */
 
+/* A float of 8 bits with a mantissa: products read it as it is stored. */
+static inline bool sc_is_fp8(ScrtDtype t)
+{
+    return scrt_dtype_is_low(t) && scrt_dtype_bits(t) == 8 && scrt_format(t)->man_bits > 0;
+}
 /* The blob of a value that is a constant, else NULL. */
 const ScBlob *sc_built_blob(const ScBuild *b, ScVal v);
 /* True and the number where v is a float or integer constant whose elements are all the same (one

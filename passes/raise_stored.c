@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operands of products that come from 8 bits or fewer, by a cast and a scale, as DequantizeLinear
+/* Operands of products that come from FP8, by a cast and a scale, as DequantizeLinear
  * is imported: the product reads what is stored, and the scales multiply its result, in the
  * epilogue. A power of two there changes no bit but where f32 over- or underflows. */
 #include <string.h>
@@ -51,8 +51,8 @@ static bool is_stored(ScMatch *m, ScVal v, uint32_t i, uint32_t depth, Stored *r
     if (n.op->flags & SC_CONVERTS) {
         const ScType *t = match_type(m, n.in[0]);
         ret->codes = n.in[0];
-        return match_type(m, v)->dtype == SCRT_F32 && scrt_dtype_is_low(t->dtype) &&
-               t->dtype != SCRT_F8E8M0 && match_is(m, v, n.op, &n);
+        return match_type(m, v)->dtype == SCRT_F32 && sc_is_fp8(t->dtype) &&
+               match_is(m, v, n.op, &n);
     }
     if (sc_is_view(&n) && n.n_in == 1) {
         if (!is_stored(m, n.in[0], i, depth + 1, ret) || ret->channels != SC_ABSENT)
