@@ -63,6 +63,10 @@ bool sc_verify_kernels(const ScGraph *g);
 /* simplify.c: the identities alone; takes g over (NULL is absorbed). NULL with errors in cx. */
 ScGraph *sc_identities(ScCtx *cx, ScGraph *g);
 
+/* simplify_slice.c: outer, a slice of inner, a slice of in, as one slice of in; poison where one
+ * cannot say it. */
+ScVal sc_slice_of_slice(ScBuild *b, const ScNode *outer, const ScNode *inner, ScVal in);
+
 /* view.c: a value's own buffer, row-major, as a view of itself. */
 void sc_view_of(ScCtx *cx, const ScType *t, ScView *ret);
 /* The elements in their order, without gaps, from offset 0. */

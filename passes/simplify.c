@@ -45,15 +45,19 @@ static ScVal under(const Simp *s, ScVal v, const ScOp *op, uint32_t i)
     return n->op == op && i < n->n_in ? n->in[i] : SC_POISON;
 }
 
-/* A view of x, of x's exponent. */
-static ScVal view(Simp *s, const ScOp *op, const ScAttr *attr, ScVal x)
+/* out, a view of x, with x's exponent and what is known of its data. */
+static ScVal like(Simp *s, ScVal out, ScVal x)
 {
     const ScValue from = *sc_built(&s->b, x);
-    ScVal out = sc_node1(&s->b, op, attr, 1, &x);
     sc_set_exp(&s->b, out, from.exp);
     sc_set_g(&s->b, out, from.g);
     sc_set_amax(&s->b, out, from.amax);
     return out;
+}
+
+static ScVal view(Simp *s, const ScOp *op, const ScAttr *attr, ScVal x)
+{
+    return like(s, sc_node1(&s->b, op, attr, 1, &x), x);
 }
 
 /* Operand i is a constant that is c everywhere. */
@@ -124,6 +128,15 @@ static ScVal transpose_twice(Simp *s)
         perm[d] = first->kind == SC_A_NONE ? rank - 1 - mid : first->is[mid];
     }
     return view(s, s->n->op, SC_ATTRS(SC_INTS(rank, perm)), x);
+}
+
+static ScVal slice_twice(Simp *s)
+{
+    ScVal x = under(s, s->in[0], s->n->op, 0);
+    if (x == SC_POISON)
+        return x;
+    ScVal out = sc_slice_of_slice(&s->b, s->n, sc_built_def(&s->b, s->in[0]), x);
+    return out == SC_POISON ? out : like(s, out, x);
 }
 
 /* A chain of views that leaves all elements in order is one reshape of what is beneath it, or
@@ -203,6 +216,7 @@ static const struct {
     {"concat x = x", &sc_op_concat, 0, only_operand},
     {"views that keep the order = one reshape", NULL, SC_VIEW, plain_views},
     {"transpose transpose x = transpose x", &sc_op_transpose, 0, transpose_twice},
+    {"slice slice x = slice x", &sc_op_slice, 0, slice_twice},
     {"rebalance rebalance x = rebalance x", &sc_op_rebalance, 0, rebalance_twice},
     {"op(expand x, y) = op(x, y)", NULL, SC_MAP, needless_expand},
 };

@@ -241,6 +241,8 @@ struct ScTerm {
 const ScTerm *sc_term(ScCtx *cx, int64_t c);
 const ScTerm *sc_term_sym(ScCtx *cx, const char *name);
 const ScTerm *sc_term_add(ScCtx *cx, const ScTerm *a, const ScTerm *b);
+/* The sum of coef[i] * t[i], none of them NULL; coef NULL: of t. One step, however many. */
+const ScTerm *sc_term_sum(ScCtx *cx, uint32_t n, const ScTerm *const *t, const int64_t *coef);
 const ScTerm *sc_term_sub(ScCtx *cx, const ScTerm *a, const ScTerm *b);
 const ScTerm *sc_term_mul(ScCtx *cx, const ScTerm *a, const ScTerm *b);
 const ScTerm *sc_term_scale(ScCtx *cx, const ScTerm *a, int64_t k);
@@ -281,6 +283,8 @@ typedef struct ScRange {
     int64_t lo, hi;
 } ScRange;
 ScRange sc_term_range(ScCtx *cx, const ScTerm *t);
+/* Whether t is never more than u, as far as bounds and the operands of min and max prove it. */
+bool sc_term_at_most(ScCtx *cx, const ScTerm *t, const ScTerm *u);
 /* A symbol is an extent, and not below 0, unless its binder says in this session that it can be
  * otherwise: each call widens its bounds. sym is interned. */
 void sc_sym_bound(ScCtx *cx, const char *sym, ScRange range);

@@ -245,6 +245,16 @@ const ScTerm *sc_term_add(ScCtx *cx, const ScTerm *a, const ScTerm *b)
     return sc_term_is(b, 0) ? a : combine(cx, a, 1, b, 1);
 }
 
+const ScTerm *sc_term_sum(ScCtx *cx, uint32_t n, const ScTerm *const *t, const int64_t *coef)
+{
+    Lin l = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        l.bad = l.bad || is_poison(cx, t[i]);
+        lin_add(&l, t[i], coef ? coef[i] : 1);
+    }
+    return lin_term(cx, &l);
+}
+
 const ScTerm *sc_term_sub(ScCtx *cx, const ScTerm *a, const ScTerm *b)
 {
     if (!a || !b)
@@ -319,23 +329,39 @@ typedef struct Extreme {
     int64_t c;
     uint32_t n, cap;
     const ScTerm **arg;
+    bool bad; /* an overflow happened */
 } Extreme;
+
+static ScTermKind kind_of(int sign)
+{
+    return sign > 0 ? SC_T_MAX : SC_T_MIN;
+}
 
 static bool is_better(const Extreme *x, int64_t a, int64_t b)
 {
     return x->sign > 0 ? a > b : a < b;
 }
 
+/* t as an extreme of this kind plus *ret_by, else t itself and 0. */
+static const ScTerm *moved(const ScTerm *t, ScTermKind kind, int64_t *ret_by)
+{
+    bool is = t->kind == SC_T_SUM && t->n == 1 && t->coef[0] == 1 && t->arg[0]->kind == kind;
+    *ret_by = is ? t->c : 0;
+    return is ? t->arg[0] : t;
+}
+
 static void extreme_add(Extreme *x, const ScTerm *t)
 {
-    if (t->kind == (x->sign > 0 ? SC_T_MAX : SC_T_MIN)) {
-        for (uint32_t i = 0; i < t->n; i++)
-            extreme_add(x, t->arg[i]);
-        if (!t->has_c)
-            return;
-        t = sc_term(x->cx, t->c);
+    int64_t c, by;
+    const ScTerm *u = moved(t, kind_of(x->sign), &by);
+    x->bad = x->bad || is_poison(x->cx, t);
+    if (u->kind == kind_of(x->sign)) { /* max(max(a,b)-1,0) = max(a-1,b-1,0): slices in a chain */
+        for (uint32_t i = 0; i < u->n; i++)
+            extreme_add(x, sc_term_addc(x->cx, u->arg[i], by));
+        if (u->has_c)
+            extreme_add(x, sc_term_addc(x->cx, sc_term(x->cx, u->c), by));
+        return;
     }
-    int64_t c;
     if (sc_term_const(t, &c)) {
         if (!x->has_c || is_better(x, c, x->c))
             x->c = c;
@@ -349,6 +375,32 @@ static void extreme_add(Extreme *x, const ScTerm *t)
             return;
         }
     sc_buf_push(x->arg, x->n, x->cap, t);
+}
+
+/* Whether another operand outdoes operand i: max(a, min(a,b)) = a. */
+static bool is_outdone(const Extreme *x, uint32_t i)
+{
+    int64_t by, c;
+    const ScTerm *u = moved(x->arg[i], kind_of(-x->sign), &by);
+    if (u->kind != kind_of(-x->sign))
+        return false;
+    if (x->has_c && u->has_c && !__builtin_add_overflow(u->c, by, &c) && !is_better(x, c, x->c))
+        return true;
+    for (uint32_t k = 0; k < u->n; k++) {
+        const ScTerm *t = sc_term_addc(x->cx, u->arg[k], by);
+        for (uint32_t j = 0; j < x->n; j++)
+            if (j != i && sc_term_const(sc_term_sub(x->cx, t, x->arg[j]), &c) &&
+                !is_better(x, c, 0))
+                return true;
+    }
+    return false;
+}
+
+static void drop_outdone(Extreme *x)
+{
+    for (uint32_t i = x->n; i-- > 0;)
+        if (is_outdone(x, i))
+            memmove(&x->arg[i], &x->arg[i + 1], (--x->n - i) * sizeof *x->arg);
 }
 
 static int cmp_terms(const void *a, const void *b)
@@ -365,15 +417,17 @@ static const ScTerm *extreme(ScCtx *cx, int sign, const ScTerm *a, const ScTerm 
     Extreme x = {.cx = cx, .sign = sign};
     extreme_add(&x, a);
     extreme_add(&x, b);
+    drop_outdone(&x);
     const ScTerm *t;
-    if (x.n == 0) {
+    if (x.bad) {
+        t = sc_term_poison(cx);
+    } else if (x.n == 0) {
         t = sc_term(cx, x.c);
     } else if (x.n == 1 && !x.has_c) {
         t = x.arg[0];
     } else {
         qsort(x.arg, x.n, sizeof *x.arg, cmp_terms);
-        t = sc_term_make(cx, sign > 0 ? SC_T_MAX : SC_T_MIN, x.has_c, x.has_c ? x.c : 0, x.n, x.arg,
-                         NULL);
+        t = sc_term_make(cx, kind_of(sign), x.has_c, x.has_c ? x.c : 0, x.n, x.arg, NULL);
     }
     sc_buf_free(x.arg);
     return t;
@@ -399,30 +453,6 @@ const ScTerm *sc_term_log2(ScCtx *cx, const ScTerm *a)
     return sc_term_make(cx, SC_T_LOG2, false, 0, 1, &a, NULL);
 }
 
-/* Whether t is never more than x, which is an extent: t is x, a min with such an operand, a max of
- * such and 0, a sum in which a min's operand gives one. */
-static bool at_most(ScCtx *cx, const ScTerm *t, const ScTerm *x, uint32_t depth)
-{
-    bool any = false, all = true;
-    if (t == x)
-        return true;
-    for (uint32_t i = 0; depth && i < t->n; i++) {
-        const ScTerm *u = t->arg[i];
-        if (t->kind == SC_T_MIN || t->kind == SC_T_MAX) {
-            bool is = at_most(cx, u, x, depth - 1);
-            any = any || is;
-            all = all && is;
-        } else if (t->kind == SC_T_SUM && t->coef[i] == 1 && u->kind == SC_T_MIN) {
-            const ScTerm *rest = sc_term_sub(cx, t, u);
-            for (uint32_t k = 0; k < u->n && !any; k++)
-                any = at_most(cx, sc_term_add(cx, rest, u->arg[k]), x, depth - 1);
-        }
-    }
-    if (t->kind == SC_T_MAX)
-        return depth && t->n && all && (!t->has_c || t->c <= 0);
-    return any;
-}
-
 /* Where x meets an extent that is never more than x, they are equal or the other is 1: their common
  * extent is x (where x is 1 and the other 0 the guard of the meeting refuses them). Exported causal
  * masks, sliced to min(n,1024) or to the last n of what a cache holds, would otherwise double a
@@ -434,7 +464,7 @@ static uint32_t drop_lesser(ScCtx *cx, uint32_t n, const ScTerm **arg)
         const ScTerm *t = arg[i];
         bool lesser = false;
         for (uint32_t k = 0; k < n && !lesser; k++) /* those before kept stay, those after i too */
-            lesser = (k < kept || k > i) && at_most(cx, t, arg[k], 6);
+            lesser = (k < kept || k > i) && sc_term_at_most(cx, t, arg[k]);
         if (!lesser)
             arg[kept++] = t;
     }

@@ -9,6 +9,8 @@
  * so that what shape chains of exported models compute comes out as the extent that went in. */
 #include "ir/base/term_priv.h"
 
+#include <stdlib.h>
+
 static int64_t floor_div(int64_t a, int64_t b)
 {
     int64_t q = a / b;
@@ -62,10 +64,18 @@ static const ScTerm *without(ScCtx *cx, const ScTerm *t, const ScTerm *by)
 /* Each coefficient and the constant divided by k, rounded down: exact where k divides all. */
 static const ScTerm *scaled_down(ScCtx *cx, const ScTerm *t, int64_t k)
 {
-    const ScTerm *sum = sc_term(cx, floor_div(addend(t), k));
-    for (uint32_t i = 0; i < n_summand(t); i++)
-        sum = sc_term_add(cx, sum,
-                          sc_term_scale(cx, summand(t, i), floor_div(summand_coef(t, i), k)));
+    uint32_t n = n_summand(t);
+    const ScTerm **arg = sc_realloc(NULL, (n + 1) * sizeof *arg);
+    int64_t *coef = sc_realloc(NULL, (n + 1) * sizeof *coef);
+    for (uint32_t i = 0; i < n; i++) {
+        arg[i] = summand(t, i);
+        coef[i] = floor_div(summand_coef(t, i), k);
+    }
+    arg[n] = sc_term(cx, floor_div(addend(t), k));
+    coef[n] = 1;
+    const ScTerm *sum = sc_term_sum(cx, n + 1, arg, coef);
+    free(arg);
+    free(coef);
     return sum;
 }
 

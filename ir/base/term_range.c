@@ -136,6 +136,8 @@ ScRange sc_term_range(ScCtx *cx, const ScTerm *t)
 {
     if (t->kind == SC_T_CONST)
         return (ScRange){t->c, t->c};
+    if (sc_term_overflowed(t))
+        return (ScRange){INT64_MIN, INT64_MAX};
     if (t->kind == SC_T_SYM)
         return of_symbol(cx, t->sym);
     if (t->kind == SC_T_LOG2)
@@ -152,4 +154,59 @@ ScRange sc_term_range(ScCtx *cx, const ScTerm *t)
         r.hi = plus(r.hi, p < q ? q : p);
     }
     return t->has_c ? join(t->kind, r, (ScRange){t->c, t->c}) : r;
+}
+
+/* --- Order ----------------------------------------------------------------------------------- */
+
+#define MAX_DEPTH 6 /* of what shape chains nest; and each level tries all pairs of operands */
+
+static bool at_most(ScCtx *cx, const ScTerm *t, const ScTerm *u, uint32_t depth);
+
+/* Whether that holds for all, or for any, of the operands of one side. */
+static bool of_operands(ScCtx *cx, const ScTerm *t, const ScTerm *u, bool of_t, bool all,
+                        uint32_t depth)
+{
+    const ScTerm *x = of_t ? t : u;
+    uint32_t n = x->n + x->has_c, holds = 0;
+    for (uint32_t i = 0; i < n && (all ? holds == i : !holds); i++) {
+        const ScTerm *arg = i < x->n ? x->arg[i] : sc_term(cx, x->c);
+        holds += at_most(cx, of_t ? arg : t, of_t ? u : arg, depth);
+    }
+    return all ? holds == n : holds > 0;
+}
+
+/* A sum is less than u where it is so with an operand of a min in the min's place. */
+static bool sum_at_most(ScCtx *cx, const ScTerm *t, const ScTerm *u, uint32_t depth)
+{
+    bool ok = false;
+    for (uint32_t i = 0; i < t->n && !ok; i++) {
+        const ScTerm *m = t->arg[i];
+        if (t->coef[i] != 1 || m->kind != SC_T_MIN)
+            continue;
+        const ScTerm *rest = sc_term_sub(cx, t, m);
+        for (uint32_t k = 0; k < m->n && !ok; k++)
+            ok = at_most(cx, sc_term_add(cx, rest, m->arg[k]), u, depth);
+        ok = ok || (m->has_c && at_most(cx, sc_term_addc(cx, rest, m->c), u, depth));
+    }
+    return ok;
+}
+
+static bool at_most(ScCtx *cx, const ScTerm *t, const ScTerm *u, uint32_t depth)
+{
+    if (t == u || sc_term_range(cx, sc_term_sub(cx, u, t)).lo >= 0)
+        return true;
+    if (depth-- == 0)
+        return false;
+    if (t->kind == SC_T_MAX)
+        return of_operands(cx, t, u, true, true, depth);
+    if (u->kind == SC_T_MIN)
+        return of_operands(cx, t, u, false, true, depth);
+    return (u->kind == SC_T_MAX && of_operands(cx, t, u, false, false, depth)) ||
+           (t->kind == SC_T_MIN && of_operands(cx, t, u, true, false, depth)) ||
+           (t->kind == SC_T_SUM && sum_at_most(cx, t, u, depth));
+}
+
+bool sc_term_at_most(ScCtx *cx, const ScTerm *t, const ScTerm *u)
+{
+    return at_most(cx, t, u, MAX_DEPTH);
 }

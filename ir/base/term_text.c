@@ -174,17 +174,20 @@ static const ScTerm *parse_sum(Parser *ps)
         return NULL;
     bool negative = *ps->p == '-';
     ps->p += negative;
-    const ScTerm *t = parse_product(ps, negative);
-    while (t && (*ps->p == '+' || *ps->p == '-')) {
+    const ScTerm *t = parse_product(ps, negative), **part = NULL;
+    uint32_t n = 0, cap = 0;
+    while (t) {
+        sc_buf_push(part, n, cap, t);
         const char *back = ps->p;
-        negative = *ps->p++ == '-';
-        const ScTerm *x = parse_product(ps, negative);
-        if (!x) { /* the sign is not ours, as in "n->" */
-            ps->p = back;
+        if (*ps->p != '+' && *ps->p != '-')
             break;
-        }
-        t = sc_term_add(ps->cx, t, x);
+        negative = *ps->p++ == '-';
+        t = parse_product(ps, negative);
+        if (!t) /* the sign is not ours, as in "n->" */
+            ps->p = back;
     }
+    t = n > 1 ? sc_term_sum(ps->cx, n, part, NULL) : n ? part[0] : NULL;
+    sc_buf_free(part);
     ps->depth--;
     return t;
 }
@@ -285,6 +288,17 @@ bool sc_term_eval(const ScTerm *t, uint32_t n, const ScBinding *env, int64_t *re
 
 /* --- Substitution ---------------------------------------------------------------------------- */
 
+static const ScTerm *subst_sum(ScCtx *cx, const ScTerm *t, uint32_t n, const char *const *sym,
+                               const ScTerm *const *to)
+{
+    const ScTerm **x = sc_realloc(NULL, t->n * sizeof *x);
+    for (uint32_t i = 0; i < t->n; i++)
+        x[i] = sc_term_subst(cx, t->arg[i], n, sym, to);
+    const ScTerm *sum = sc_term_addc(cx, sc_term_sum(cx, t->n, x, t->coef), t->c);
+    free(x);
+    return sum;
+}
+
 const ScTerm *sc_term_subst(ScCtx *cx, const ScTerm *t, uint32_t n, const char *const *sym,
                             const ScTerm *const *to)
 {
@@ -298,18 +312,18 @@ const ScTerm *sc_term_subst(ScCtx *cx, const ScTerm *t, uint32_t n, const char *
     }
     if (t->kind == SC_T_LOG2)
         return sc_term_log2(cx, sc_term_subst(cx, t->arg[0], n, sym, to));
-    Binary *make = t->kind == SC_T_MUL ? sc_term_mul : sc_term_add;
+    if (t->kind == SC_T_SUM)
+        return subst_sum(cx, t, n, sym, to);
+    Binary *make = sc_term_mul;
     for (uint32_t i = 0; i < N_FUNCTION; i++)
         if (functions[i].kind == t->kind)
             make = functions[i].make;
     const ScTerm *r = NULL;
     for (uint32_t i = 0; i < t->n; i++) {
         const ScTerm *x = sc_term_subst(cx, t->arg[i], n, sym, to);
-        if (t->kind == SC_T_SUM)
-            x = sc_term_scale(cx, x, t->coef[i]);
         r = i ? make(cx, r, x) : x;
     }
-    return t->has_c || t->kind == SC_T_SUM ? make(cx, r, sc_term(cx, t->c)) : r;
+    return t->has_c ? make(cx, r, sc_term(cx, t->c)) : r;
 }
 
 void sc_term_symbols(const ScTerm *t, void (*see)(void *arg, const char *sym), void *arg)

@@ -50,7 +50,7 @@ static const ScTerm *at_least(ScCtx *cx, const ScTerm *t, int64_t c)
 
 static const ScTerm *at_most(ScCtx *cx, const ScTerm *t, const ScTerm *top)
 {
-    return sc_term_range(cx, sc_term_sub(cx, top, t)).lo >= 0 ? t : sc_term_min(cx, t, top);
+    return sc_term_at_most(cx, t, top) ? t : sc_term_min(cx, t, top);
 }
 
 /* An index that is data may be any number: beyond MANY it is as good as that, and sums hold. */
@@ -87,7 +87,9 @@ static bool range(ScCtx *cx, const ScInfer *in, const ScAttr *attr, uint32_t i, 
      * less than nothing. */
     const ScTerm *length = down ? sc_term_sub(cx, at_most(cx, start, top), end)
                                 : sc_term_sub(cx, at_most(cx, end, top), start);
-    ret->start = at_most(cx, start, top);
+    /* Nor does a number at which a walk upward begins: where that lies beyond the end nothing is
+     * read, and the offsets of slices of slices stay numbers. */
+    ret->start = !down && start->kind == SC_T_CONST ? start : at_most(cx, start, top);
     ret->step = is_far(step) ? 0 : step;
     if (is_far(step))
         ret->count = sc_term_min(cx, at_least(cx, length, 0), sc_term(cx, 1));
@@ -269,6 +271,8 @@ static bool infer_concat(ScInfer *in)
         return false;
     for (uint32_t d = 0; d < x->rank; d++)
         dim[d] = x->dim[d];
+    const ScTerm **along = sc_array(in->arena, const ScTerm *, in->n_in);
+    along[0] = x->dim[axis];
     for (uint32_t i = 1; i < in->n_in; i++) {
         const ScType *t = in->in[i];
         if (t->dtype != x->dtype)
@@ -281,8 +285,9 @@ static bool infer_concat(ScInfer *in)
                 return sc_infer_fail(in, SC_E_SHAPE, "operand %u differs at axis %u", i, d);
             else if (d != axis)
                 dim[d] = sc_unified(dim[d], t->dim[d]);
-        dim[axis] = sc_term_add(in->cx, dim[axis], t->dim[axis]);
+        along[i] = t->dim[axis];
     }
+    dim[axis] = sc_term_sum(in->cx, in->n_in, along, NULL);
     sc_ops_result(in, x->dtype, x->rank, dim);
     concat_content(in);
     return true;
