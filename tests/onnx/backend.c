@@ -12,6 +12,7 @@
  * onnx-backend --cases DIR runs folders of the same form that cases.py made: nothing is fixed or
  * refused there, compiled code is tried for each target that runs here, and where a file EXPECT
  * holds words, import must fail with them. */
+#include "tests/guarded.h"
 #include "tests/harness.h"
 #include "tools/libscalec/scalec.h"
 
@@ -327,6 +328,7 @@ int main(int argc, char **argv)
 {
     const char *root = getenv("SCT_ONNX");
     Counts c = {0};
+    sct_guard_memory();
     if (argc > 2 && !strcmp(argv[1], "--cases")) {
         run_folders(argv[2], argc > 3 ? argv[3] : NULL, run_case, &c);
         printf("onnx-cases: %d passed, %d failed, 0 skipped\n", c.passed, c.failed);

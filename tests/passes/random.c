@@ -6,6 +6,7 @@
 #include "codegen/codegen.h"
 #include "passes/passes_priv.h"
 #include "tests/graphs.h"
+#include "tests/guarded.h"
 
 #include <string.h>
 
@@ -326,6 +327,7 @@ END_TEST
 
 int main(void)
 {
+    sct_guard_memory();
     Suite *s = suite_create("passes-random");
     TCase *t = tcase_create("random");
     tcase_add_test(t, every_stage_gives_the_same_results);
