@@ -151,6 +151,7 @@ enum {
     SC_ANY_LAYOUT =
         1 << 5,          /* the operands' dims may be in another order, if its results' are too */
     SC_STRIDED = 1 << 6, /* its operands and its result may lie with strides */
+    SC_SEVERAL = 1 << 7, /* a kernel may have several results */
 };
 enum {
     SC_EPILOGUE_MAX = 32, /* of a kernel with a leader: values that its MAP nodes read from outside,

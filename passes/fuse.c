@@ -15,6 +15,7 @@ typedef struct Fuse {
     const ScGraph *g;
     ScArena *a;
     ScVal *env;      /* old value -> its buffer, 0 while nobody asked for it */
+    ScVal *inner;    /* old value -> its image in the kernel at hand */
     uint32_t *depth; /* [n_value] of views that stand on each other, 0: no view */
     ScGroups groups;
 } Fuse;
@@ -73,21 +74,23 @@ static void kernel_node(Kernel *k, const ScNode *n, const ScVal *in, ScVal *ret_
     sc_buf_push(k->loc, k->n_loc, k->cap_loc, n->loc);
 }
 
-/* Closes the kernel with inside[0 ..] as the images of node n's results, and maps these. */
-static void kernel_end(Kernel *k, const ScNode *n, const ScVal *inside)
+/* Closes the kernel, whose results are these old values, inside[v] inside it, and maps them. */
+static void kernel_end(Kernel *k, uint32_t n, const ScVal *result, const ScVal *inside)
 {
     Fuse *f = k->f;
-    for (uint32_t i = 0; i < n->n_out; i++)
-        sc_output(&k->b, sc_intern(k->b.cx, sc_printf(f->a, "y%u", i)), inside[i]);
+    ScVal *out = sc_array(f->a, ScVal, n);
+    for (uint32_t i = 0; i < n; i++)
+        sc_output(&k->b, sc_intern(k->b.cx, sc_printf(f->a, "y%u", i)), inside[result[i]]);
     ScGraph *sub = sc_build_end(&k->b);
     if (sub) {
         f->b.at = sc_loc_join_all(k->b.cx, k->n_loc, k->loc);
         sc_node(&f->b, &sc_op_kernel, SC_ATTRS(SC_STR(sc_intern(k->b.cx, k->cls))), &sub, k->n_in,
-                k->outer, n->n_out, &f->env[n->first]);
+                k->outer, n, out);
     }
-    for (uint32_t i = 0; sub && i < n->n_out; i++) {
-        annotate(&f->b, f->g, n->first + i, f->env[n->first + i]);
-        sc_set_name(&f->b, f->env[n->first + i], f->g->value[n->first + i].name);
+    for (uint32_t i = 0; sub && i < n; i++) {
+        f->env[result[i]] = out[i];
+        annotate(&f->b, f->g, result[i], out[i]);
+        sc_set_name(&f->b, out[i], f->g->value[result[i]].name);
     }
     sc_buf_free(k->outer);
     sc_buf_free(k->inner);
@@ -162,8 +165,8 @@ static bool store(Fuse *f, ScVal v, const Chain *chain)
     } else if (sc_is_view(n) || is_index(f->g, v)) {
         Kernel k;
         kernel_begin(f, &k, SC_VIEW);
-        ScVal inside = kernel_view(&k, chain);
-        kernel_end(&k, n, &inside);
+        f->inner[v] = kernel_view(&k, chain);
+        kernel_end(&k, 1, &v, f->inner);
     }
     return f->env[v] != SC_POISON;
 }
@@ -249,7 +252,7 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
     return kernel_input(k, v);
 }
 
-static void emit_group(Fuse *f, uint32_t id, ScVal *inner)
+static void emit_group(Fuse *f, uint32_t id)
 {
     const ScGroup *group = &f->groups.group[id];
     Kernel k;
@@ -260,12 +263,11 @@ static void emit_group(Fuse *f, uint32_t id, ScVal *inner)
         for (uint32_t o = 0; o < n->n_in; o++) {
             ScVal v = n->in[o];
             bool member = v >= SC_FIRST && f->groups.of[f->g->value[v].node] == id;
-            in[o] = member ? inner[v] : outside(&k, group, n, v);
+            in[o] = member ? f->inner[v] : outside(&k, group, n, v);
         }
-        kernel_node(&k, n, in, &inner[n->first]);
+        kernel_node(&k, n, in, &f->inner[n->first]);
     }
-    const ScNode *root = &f->g->node[group->root];
-    kernel_end(&k, root, &inner[root->first]);
+    kernel_end(&k, group->n_result, group->result, f->inner);
 }
 
 /* A step stands between kernels as it is; its operands need buffers. */
@@ -283,17 +285,18 @@ static ScGraph *emit(ScCtx *cx, const ScGraph *g)
     f.env = sc_pass_begin(&f.b, cx, g);
     f.a = sc_pass_scratch(f.env);
     f.groups = sc_fuse_groups(g, f.a);
+    sc_fuse_join(g, &f.groups, f.a);
     f.depth = sc_array(f.a, uint32_t, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++)
         if (sc_is_view(&g->node[i]))
             f.depth[g->node[i].first] = f.depth[g->node[i].in[0]] + 1;
-    ScVal *inner = sc_array(f.a, ScVal, g->n_value);
+    f.inner = sc_array(f.a, ScVal, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++) {
         uint32_t k = f.groups.of[i];
         if (g->node[i].op->lower.cls == SC_STEP)
             emit_step(&f, &g->node[i]);
         if (k != UINT32_MAX && f.groups.group[k].root == i)
-            emit_group(&f, k, inner);
+            emit_group(&f, k);
     }
     for (uint32_t i = 0; i < g->n_state; i++)
         need(&f, g->state[i].next);
@@ -317,10 +320,17 @@ ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
     if (!check_lowered(cx, g))
         return NULL;
-    ScGraph *formed = sc_fuse_forms(cx, g);
-    ScGraph *hoisted = formed ? sc_fuse_hoist(cx, formed) : NULL;
-    sc_graph_free(formed);
-    ScGraph *ready = hoisted ? sc_fuse_trailing(cx, hoisted) : NULL;
+    /* Hoisted twice: a cast goes before the view that flattens a product's rows, and what follows
+     * the product before the one that restores them. */
+    static ScGraph *(*const prepare[])(ScCtx *, const ScGraph *) = {sc_fuse_forms, sc_fuse_hoist,
+                                                                    sc_fuse_rows, sc_fuse_hoist};
+    ScGraph *ready = NULL;
+    for (uint32_t i = 0; i < sizeof prepare / sizeof *prepare && (i == 0 || ready); i++) {
+        ScGraph *next = prepare[i](cx, i == 0 ? g : ready);
+        sc_graph_free(ready);
+        ready = next;
+    }
+    ready = ready ? sc_fuse_trailing(cx, ready) : NULL;
     ScGraph *ret = ready ? emit(cx, ready) : NULL;
     sc_graph_free(ready);
     return sc_pass_inside(cx, ret, sc_pass_fuse, env);

@@ -7,16 +7,15 @@
  * from the last node of the graph to the first, all users of a node are decided before it is.
  *
  * All members work on one iteration space. A reduction sets a second shape, `low`, which is the
- * space with the reduced axes at extent 1; members may have either. A matrix product, window,
- * concatenation or gathering (the anchor) may join where its result is the space; it ends the
- * growth on its side, for nothing is computed on the way into it. */
+ * space with the reduced axes at extent 1; members may have either. A node of a class that leads
+ * (the anchor) may join where its result is the space; it ends the growth on its side, for nothing
+ * is computed on the way into it. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "passes/passes_priv.h"
 
-#define NO_GROUP    UINT32_MAX
-#define MAX_MEMBERS 64 /* beyond this a kernel runs out of registers, not of passes over memory */
+#define NO_GROUP UINT32_MAX
 
 typedef struct Grow {
     const ScGraph *g;
@@ -99,24 +98,35 @@ static bool reads(const ScVal *v, uint32_t n, ScVal what)
     return i < n;
 }
 
-/* The elementwise members and node read few enough values from outside for an epilogue. */
-static bool epilogue_fits(const Grow *w, uint32_t node)
+bool sc_group_reads_few(const ScGraph *g, const uint32_t *of, uint32_t id, const ScGroup *k)
 {
     ScVal out[SC_EPILOGUE_MAX];
-    uint32_t n_out = 1; /* the kernel's result */
-    for (uint32_t i = 0; i <= w->n; i++) {
-        const ScNode *n = &w->g->node[i < w->n ? w->member[i] : node];
-        for (uint32_t k = 0; k < n->n_in && !is_anchor(n); k++) {
-            ScVal v = n->in[k];
-            uint32_t def = v < SC_FIRST ? UINT32_MAX : w->g->value[v].node;
-            if (v < SC_FIRST || def == node || w->of[def] == w->id || reads(out, n_out - 1, v))
+    uint32_t n_out = 0;
+    for (uint32_t i = 0; i < k->n; i++) {
+        const ScNode *n = &g->node[k->member[i]];
+        for (uint32_t o = 0; o < n->n_in && !is_anchor(n); o++) {
+            ScVal v = n->in[o];
+            if (v < SC_FIRST || of[g->value[v].node] == id || reads(out, n_out, v))
                 continue;
-            if (n_out == SC_EPILOGUE_MAX)
+            if (n_out + k->n_result >= SC_EPILOGUE_MAX)
                 return false;
-            out[n_out++ - 1] = v;
+            out[n_out++] = v;
         }
     }
     return true;
+}
+
+/* The elementwise members and node read few enough values from outside for an epilogue. */
+static bool epilogue_fits(Grow *w, uint32_t node)
+{
+    uint32_t was = w->of[node];
+    sc_buf_push(w->member, w->n, w->cap, node);
+    w->of[node] = w->id;
+    bool few = sc_group_reads_few(w->g, w->of, w->id,
+                                  &(ScGroup){.n = w->n, .member = w->member, .n_result = 1});
+    w->of[node] = was;
+    w->n--;
+    return few;
 }
 
 /* Whether node may join, and what the group is afterwards. */
@@ -190,7 +200,7 @@ static void grow_once(Grow *w, uint32_t root)
     add(w, root);
     while (w->n_pending > 0) {
         uint32_t node = take_last(w);
-        if (w->n < MAX_MEMBERS && join(w, node))
+        if (w->n < SC_GROUP_MAX && join(w, node))
             add(w, node);
     }
 }
@@ -221,14 +231,21 @@ static ScGroup grow(Grow *w, uint32_t root, ScArena *a)
     while (disappointed(w));
     ScClass cls = w->anchor ? w->anchor->op->lower.cls : w->reduces ? SC_REDUCE : SC_MAP;
     qsort(w->member, w->n, sizeof *w->member, ascending);
-    return (ScGroup){
+    const ScNode *n = &w->g->node[root];
+    ScGroup ret = {
         .root = root,
         .cls = cls,
         .n = w->n,
         .member = sc_memdup(a, w->member, w->n * sizeof *w->member),
+        .n_result = n->n_out,
+        .result = sc_array(a, ScVal, n->n_out),
+        .space = w->space,
+        .low = w->low,
         .over = w->over,
-        .rank = w->space->rank,
     };
+    for (uint32_t i = 0; i < n->n_out; i++)
+        ret.result[i] = n->first + i;
+    return ret;
 }
 
 ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a)

@@ -237,7 +237,7 @@ ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
 static bool is_trailing(const ScGroup *k)
 {
     for (uint32_t i = 0; k->cls == SC_REDUCE && i < k->over.n_axis; i++)
-        if (k->over.axis[i] != k->rank - k->over.n_axis + i)
+        if (k->over.axis[i] != k->space->rank - k->over.n_axis + i)
             return false;
     return true;
 }
@@ -245,8 +245,8 @@ static bool is_trailing(const ScGroup *k)
 /* The group's space with its reduced axes last: perm[new axis] = old axis. */
 static void axes_last(const ScGroup *k, int64_t *perm)
 {
-    uint32_t kept = 0, last = k->rank - k->over.n_axis;
-    for (uint32_t d = 0; d < k->rank; d++) {
+    uint32_t kept = 0, rank = k->space->rank, last = rank - k->over.n_axis;
+    for (uint32_t d = 0; d < rank; d++) {
         bool reduced = false;
         for (uint32_t i = 0; i < k->over.n_axis; i++)
             reduced = reduced || k->over.axis[i] == d;
@@ -277,12 +277,13 @@ static void transpose_group(ScBuild *b, const ScGraph *g, const ScGroups *gs, ui
 {
     const ScGroup *k = &gs->group[group];
     ScArena *a = sc_pass_scratch(env);
+    const uint32_t rank = k->space->rank;
     int64_t perm[SCRT_MAX_RANK], back[SCRT_MAX_RANK], axis[SCRT_MAX_RANK];
     axes_last(k, perm);
-    for (uint32_t d = 0; d < k->rank; d++)
+    for (uint32_t d = 0; d < rank; d++)
         back[perm[d]] = d;
     for (uint32_t i = 0; i < k->over.n_axis; i++)
-        axis[i] = k->rank - k->over.n_axis + i;
+        axis[i] = rank - k->over.n_axis + i;
     for (uint32_t i = 0; i < k->n; i++) {
         const ScNode *n = &g->node[k->member[i]];
         ScVal *in = sc_array(a, ScVal, n->n_in);
@@ -290,14 +291,14 @@ static void transpose_group(ScBuild *b, const ScGraph *g, const ScGroups *gs, ui
         for (uint32_t o = 0; o < n->n_in; o++)
             in[o] = n->in[o] >= SC_FIRST && gs->of[g->value[n->in[o]].node] == group
                         ? inner[n->in[o]]
-                        : transposed(b, k->rank, perm, env[n->in[o]]);
+                        : transposed(b, rank, perm, env[n->in[o]]);
         const ScAttr *attr = n->attr;
         if (n->op->lower.cls == SC_REDUCE)
             attr = with_attr(a, n, "axes", SC_INTS(k->over.n_axis, axis));
         inner[n->first] = again(b, g, n, attr, in);
     }
     ScVal root = g->node[k->root].first;
-    env[root] = transposed(b, k->rank, back, inner[root]);
+    env[root] = transposed(b, rank, back, inner[root]);
     sc_set_name(b, env[root], g->value[root].name);
 }
 

@@ -67,6 +67,9 @@ static bool check_counts(const Check *c)
     if (c->n_index > 0 && !sc_class_is(c->cls, SC_OVER_INDEX))
         return BROKEN(c, "iota stands in a %s", name);
     bool epilogue = sc_class_is(c->cls, SC_EPILOGUE);
+    bool own = sc_class_is(c->cls, SC_LEADS) && !epilogue; /* results are as the node says */
+    if (c->n->n_out > 1 && !own && !sc_class_is(c->cls, SC_SEVERAL))
+        return BROKEN(c, "%s has several results", name);
     if (sc_class_is(c->cls, SC_LEADS))
         return (n[c->cls] == 1 && c->n_lead == 1 &&
                 n[SC_REDUCE] + (epilogue ? 0 : n[SC_MAP]) == 0) ||

@@ -85,14 +85,19 @@ bool sc_view_chain(const ScGraph *g, ScVal base, uint32_t n_chain, const uint32_
  * where there is none. [n_value], in a. */
 const ScVal *sc_view_plain_bases(const ScGraph *g, ScArena *a);
 
-/* fuse_group.c: what becomes one kernel. A group's only result is its root's. */
+/* fuse_group.c: what becomes one kernel. A group that is grown has its root's results only. */
+#define SC_GROUP_MAX                                                                               \
+    64 /* members: beyond this a kernel lacks registers, not passes over memory                    \
+        */
 typedef struct ScGroup {
-    uint32_t root;    /* node: the last member */
+    uint32_t root;    /* node: the last member that was grown; the kernel stands in its place */
     ScClass cls;      /* SC_MAP, SC_REDUCE, or that of the anchor */
-    uint32_t n;       /* members */
+    uint32_t n;       /* members; 0: it has become part of another group */
     uint32_t *member; /* [n] nodes, ascending */
-    ScReduce over;    /* SC_REDUCE: axes of the iteration space */
-    uint32_t rank;    /* SC_REDUCE: the iteration space's */
+    uint32_t n_result;
+    ScVal *result;             /* [n_result] ascending */
+    const ScType *space, *low; /* the iteration space; with the reduced axes at extent 1, or NULL */
+    ScReduce over;             /* SC_REDUCE: axes of the iteration space */
 } ScGroup;
 typedef struct ScGroups {
     uint32_t n;
@@ -100,12 +105,20 @@ typedef struct ScGroups {
     uint32_t *of; /* [n_node] the node's group, or UINT32_MAX: sources and views */
 } ScGroups;
 ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a);
+/* Whether what the group's elementwise members read from outside, and its results, are few enough
+ * for an epilogue; of: as in ScGroups, where the group is `id`. */
+bool sc_group_reads_few(const ScGraph *g, const uint32_t *of, uint32_t id, const ScGroup *k);
+/* fuse_join.c: groups that read another's result become part of it, whose results are then several.
+ */
+void sc_fuse_join(const ScGraph *g, ScGroups *gs, ScArena *a);
 
 /* fuse_prepare.c: moves and rewrites nodes so that more of them fit into groups; every result keeps
  * its bits. NULL with errors in cx. */
 /* Reductions keep extents of 1; concatenations have few operands. */
 ScGraph *sc_fuse_forms(ScCtx *cx, const ScGraph *g);
 ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g); /* elementwise nodes go before views */
+/* fuse_rows.c: products of flattened rows become products of the rows as they were. */
+ScGraph *sc_fuse_rows(ScCtx *cx, const ScGraph *g);
 /* Groups that reduce other axes than the last are transposed; the same graph where none does. */
 ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g);
 

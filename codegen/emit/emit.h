@@ -242,12 +242,11 @@ LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 typedef struct CgEpi CgEpi;
 CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor); /* NULL after sc_fail */
 /* True where the dims from n_idx on may be one column: no operand is broadcast over some of them
- * only, and the result is dense there. True whenever it is one dim or none. */
+ * only, and the results are dense there. True whenever it is one dim or none. */
 bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx);
 typedef struct CgEpiRow {
     uint32_t n_idx;
-    LLVMValueRef at[SC_EPILOGUE_MAX + 1],
-        result; /* i64 element addresses of operands, of results */
+    LLVMValueRef at[SC_EPILOGUE_MAX + 1]; /* i64 element addresses of operands, then results */
 } CgEpiRow;
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx);
 /* The same for indices that are counted as one, row-major: without a division where no operand is

@@ -13,7 +13,6 @@ struct CgEpi {
     CgAccess *access;          /* [n_access] */
     const ScVal *value;        /* [n_access] of the nested graph */
     int32_t bias;              /* index of the bias among the accesses, or -1 */
-    CgAccess result;           /* all have the anchor's extents */
 };
 
 static bool add_access(CgModule *m, CgEpi *e, ScVal v)
@@ -78,26 +77,33 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
         }
     }
     e->node = node;
-    e->result = cg_result_access(m, f, 0);
     for (uint32_t i = 0; i < f->n_out; i++) {
         if (!cg_type_ok(m, f->node->loc, sc_type_of(g, g->out[i])->dtype))
             return NULL;
     }
-    return add_bias(m, e) ? e : NULL;
+    if (!add_bias(m, e))
+        return NULL;
+    for (uint32_t i = 0; i < f->n_out; i++)
+        e->access[e->n_access + i] = cg_result_access(m, f, i);
+    return e;
+}
+
+/* Operands and results. */
+static uint32_t n_port(const CgEpi *e)
+{
+    return e->n_access + e->f->n_out;
 }
 
 bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx)
 {
-    return cg_merge(e->m, e->n_access, e->access, n_idx, e->type->rank, e->type->dim) &&
-           cg_merge(e->m, 1, &e->result, n_idx, e->type->rank, e->type->dim);
+    return cg_merge(e->m, n_port(e), e->access, n_idx, e->type->rank, e->type->dim);
 }
 
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx)
 {
     CgEpiRow r = {.n_idx = n_idx};
-    for (uint32_t i = 0; i < e->n_access; i++)
+    for (uint32_t i = 0; i < n_port(e); i++)
         r.at[i] = cg_address(cg, &e->access[i], n_idx, idx);
-    r.result = cg_address(cg, &e->result, n_idx, idx);
     return r;
 }
 
@@ -112,14 +118,12 @@ CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_id
 {
     LLVMValueRef idx[SCRT_MAX_RANK];
     CgEpiRow r = {.n_idx = n_idx};
-    if (!cg_merge(e->m, e->n_access, e->access, 0, n_idx, e->type->dim) ||
-        !cg_merge(e->m, 1, &e->result, 0, n_idx, e->type->dim)) {
+    if (!cg_merge(e->m, n_port(e), e->access, 0, n_idx, e->type->dim)) {
         cg_unflatten(cg, row, n_idx, e->type->dim, idx);
         return cg_epi_row(cg, e, idx, n_idx);
     }
-    for (uint32_t i = 0; i < e->n_access; i++)
+    for (uint32_t i = 0; i < n_port(e); i++)
         r.at[i] = row_address(cg, e, &e->access[i], row, n_idx);
-    r.result = row_address(cg, e, &e->result, row, n_idx);
     return r;
 }
 
@@ -164,9 +168,9 @@ void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef co
     }
     for (uint32_t i = 0; i < e->n; i++)
         cg_node_of(cg, g, e->node[i], all, w);
-    LLVMValueRef at = cg_add_int(cg, r->result, col);
     for (uint32_t i = 0; i < g->n_out; i++)
-        cg_store(cg, all[g->out[i]], cg_result(cg, i), at, w, mask);
+        cg_store(cg, all[g->out[i]], cg_result(cg, i), cg_add_int(cg, r->at[e->n_access + i], col),
+                 w, mask);
     sc_arena_free(scratch);
 }
 

@@ -9,14 +9,13 @@ typedef struct Map {
     CgFunc *f;
     uint32_t n_access;
     ScVal *value;     /* [n_access] of the nested graph: what is loaded */
-    CgAccess *access; /* [n_access + 1] and the results, which lie alike */
+    CgAccess *access; /* [n_access], then of each result */
     CgSpace space;    /* outer: rows; inner: one dim or none */
     uint32_t n_copy;
     CgTranspose *copy; /* [n_copy] operands that are copied first */
     /* While a row is emitted: */
-    LLVMValueRef *at;    /* [n_access] its address */
-    CgVal *fixed;        /* [n_access] the element that serves the whole row, or v NULL */
-    LLVMValueRef result; /* its first element in the results */
+    LLVMValueRef *at; /* as access: its address */
+    CgVal *fixed;     /* [n_access] the element that serves the whole row, or v NULL */
 } Map;
 
 static bool add(CgModule *m, Map *k, ScVal v, const ScType *space)
@@ -37,7 +36,7 @@ static bool prepare(CgModule *m, Map *k)
     const ScGraph *g = k->f->sub;
     const ScType *space = sc_type_of(g, g->out[0]);
     k->value = sc_array(m->arena, ScVal, g->n_value);
-    k->access = sc_array(m->arena, CgAccess, g->n_value + 1);
+    k->access = sc_array(m->arena, CgAccess, g->n_value + g->n_out);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         for (uint32_t j = 0; n->op->lower.cls == SC_MAP && j < n->n_in; j++) {
@@ -50,8 +49,10 @@ static bool prepare(CgModule *m, Map *k)
             !add(m, k, g->out[i], space))
             return false;
     }
-    k->access[k->n_access] = cg_result_access(m, k->f, 0);
-    cg_space_init(m, &k->space, space->rank, space->dim, space->rank, k->n_access + 1, k->access);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        k->access[k->n_access + i] = cg_result_access(m, k->f, i);
+    cg_space_init(m, &k->space, space->rank, space->dim, space->rank, k->n_access + g->n_out,
+                  k->access);
     k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
     k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     if (k->space.n_outer) { /* the last one is the vector loop */
@@ -60,7 +61,7 @@ static bool prepare(CgModule *m, Map *k)
         for (uint32_t d = 0; d < k->space.n_outer; d++)
             k->space.outer = sc_term_mul(m->cx, k->space.outer, k->space.dim[d]);
     }
-    k->at = sc_array(m->arena, LLVMValueRef, k->n_access);
+    k->at = sc_array(m->arena, LLVMValueRef, k->n_access + g->n_out);
     k->fixed = sc_array(m->arena, CgVal, k->n_access);
     return true;
 }
@@ -73,7 +74,8 @@ static const ScTerm *inner_stride(CgModule *m, const Map *k, uint32_t i)
 /* idx: of the outer dims. */
 static void begin_row(Cg *cg, Map *k, LLVMValueRef const *idx)
 {
-    k->result = cg_address(cg, &k->access[k->n_access], k->space.n_outer, idx);
+    for (uint32_t i = 0; i < k->f->n_out; i++)
+        k->at[k->n_access + i] = cg_address(cg, &k->access[k->n_access + i], k->space.n_outer, idx);
     for (uint32_t i = 0; i < k->n_access; i++) {
         const ScTerm *s = inner_stride(cg->m, k, i);
         k->at[i] = cg_address(cg, &k->access[i], k->space.n_outer, idx);
@@ -100,7 +102,8 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
             cg_node_of(cg, g, &g->node[j], x, w);
     }
     for (uint32_t j = 0; j < g->n_out; j++)
-        cg_store(cg, x[g->out[j]], cg_result(cg, j), cg_add_int(cg, k->result, i), w, mask);
+        cg_store(cg, x[g->out[j]], cg_result(cg, j), cg_add_int(cg, k->at[k->n_access + j], i), w,
+                 mask);
     sc_arena_free(scratch);
 }
 

@@ -172,12 +172,12 @@ uint32_t cg_concat_operand(const ScNode *n, const ScNode *lead, uint32_t k)
     return i;
 }
 
-/* A kernel that can write its only result so. */
+/* A kernel that can write a result so. */
 static bool can_write(CgModule *m, const ScNode *n, const ScType *t, const CgLay *lay)
 {
     int64_t row;
     ScClass cls = cg_class_of(n);
-    if (n->op->lower.cls != SC_KERNEL || n->n_out != 1)
+    if (n->op->lower.cls != SC_KERNEL || (n->n_out > 1 && !sc_class_is(cls, SC_SEVERAL)))
         return false;
     if (!lay->pitch)
         return true;

@@ -75,6 +75,22 @@ START_TEST(each_clause)
 }
 END_TEST
 
+/* Not every class's kernels have several results. */
+START_TEST(one_result)
+{
+    ScCtx *cx = sc_ctx_new();
+    ScGraph *g = sct_graph(cx, "graph @g(%x: f32[4]) -> (%y, %z) {\n"
+                               "  %y, %z = kernel %x {class = concat} : f32[8], f32[8]\n"
+                               "    graph @k(%a: f32[4]) -> (%r, %s) {\n"
+                               "      %r = concat %a, %a {axis = 0} : f32[8]\n"
+                               "      %s = exp %r : f32[8]\n    }\n}\n");
+    ck_assert(!sc_verify_kernels(g));
+    ck_assert_msg(strstr(sct_messages(cx), "concat has several results"), "%s", sct_messages(cx));
+    sc_graph_free(g);
+    sc_ctx_free(cx);
+}
+END_TEST
+
 /* What an epilogue reads is limited, and fuse keeps to it: factors that are too many for the
  * product's kernel go into one after it. */
 START_TEST(many_factors)
@@ -146,6 +162,7 @@ int main(void)
     Suite *s = suite_create("passes-kernels");
     TCase *t = tcase_create("kernels");
     tcase_add_test(t, each_clause);
+    tcase_add_test(t, one_result);
     tcase_add_test(t, many_factors);
     tcase_add_test(t, everything_is_a_kernel);
     tcase_add_test(t, fold_leaves_fresh_rows);
