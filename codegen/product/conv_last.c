@@ -222,6 +222,8 @@ bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *de
         return false;
     if (c->filter.depthwise)
         return cg_emit_depthwise(m, f, n, &c->desc, &c->filter);
+    if (cg_winograd_fits(m, f, n, desc, &c->filter))
+        return cg_emit_winograd(m, f, n, &c->desc, &c->filter);
     if (!plan(m, c))
         return false;
     cg_filter_pack(m, f, &c->tile, &c->filter);

@@ -27,8 +27,7 @@ bool cg_filter_init(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc,
     return true;
 }
 
-/* Panels can say [out][in][window] in one piece of memory and nothing else. */
-static bool may_pack(const CgFunc *f, CgFilter *w)
+bool cg_filter_may_pack(const CgFunc *f, CgFilter *w)
 {
     CgPanels *p = &w->panels;
     const CgAccess *a = &w->access;
@@ -63,7 +62,7 @@ void cg_filter_pack(CgModule *m, CgFunc *f, const CgTile *t, CgFilter *w)
 {
     w->tile = *t;
     cg_panels_init(m, w->dtype, f->trait, t, &w->panels);
-    w->packed = may_pack(f, w);
+    w->packed = cg_filter_may_pack(f, w);
     if (w->packed) {
         f->pack[w->access.operand] = cg_panels_pack(m, &w->panels);
         cg_panel_prepare(m, &w->panels, t);

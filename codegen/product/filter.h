@@ -20,6 +20,9 @@ typedef struct CgFilter {
 } CgFilter;
 /* Of conv node n, channels last. False after sc_fail. */
 bool cg_filter_init(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc, CgFilter *ret);
+/* Whether the weights are constant, read once, and [out][in][window] in one piece of memory, so
+ * that they can be packed; then their extents are set in the panels. */
+bool cg_filter_may_pack(const CgFunc *f, CgFilter *filter);
 /* Settles the panels for a tile, and packs a constant. */
 void cg_filter_pack(CgModule *m, CgFunc *f, const CgTile *t, CgFilter *filter);
 /* The panel of columns col0 .. col1 - 1 of matrix `matrix`, rows k0 .. k0 + n_k, as compute numbers
@@ -31,5 +34,10 @@ LLVMValueRef cg_filter_panel(Cg *cg, const CgFilter *filter, const CgAt *at, LLV
 bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc);
 bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
                        CgFilter *filter);
+/* Windows of 3 x 3 in fewer multiplications (winograd.c): whether they can be and it pays. */
+bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScConv *desc,
+                      CgFilter *filter);
+bool cg_emit_winograd(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
+                      const CgFilter *filter);
 
 #endif

@@ -110,6 +110,9 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
 /* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off): rows of b lie nr apart, or, with offsets,
  * at off[k] (i64 elements) from b. first: C is written, else added to. */
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);
+/* Calls the tile of t->mr rows, which the caller has made before; first: i1. */
+void cg_tile_call(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c,
+                  LLVMValueRef k, LLVMValueRef first);
 /* acc + a * b in the tile's type. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
 

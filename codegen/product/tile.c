@@ -219,6 +219,15 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
     return fn;
 }
 
+void cg_tile_call(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c,
+                  LLVMValueRef k, LLVMValueRef first)
+{
+    LLVMValueRef arg[N_PARAM] = {
+        [P_A] = a, [P_B] = b,         [P_C] = c,
+        [P_K] = k, [P_FIRST] = first, [P_OFF] = LLVMConstNull(cg->m->t_ptr)};
+    LLVMBuildCall2(cg->b, tile_type(cg->m), cg_tile_fn(cg->m, t, t->mr, false), arg, N_PARAM, "");
+}
+
 /* --- The loop over tiles --------------------------------------------------------------------- */
 
 LLVMValueRef cg_threads(Cg *cg)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* WINDOW kernels beside the evaluator: convolutions within K * 2^-24 * sum |a| |b|, maxima bit for
- * bit, means within the bound of their sum; whatever the pads, strides, dilations, groups, ranks.
+/* CONV and POOL kernels beside the evaluator: convolutions within K * 2^-24 * sum |a| |b|, maxima
+ * bit for bit, means within the bound of their sum; whatever the pads, strides, dilations, groups,
+ * ranks.
  */
 #include "tests/codegen/rig.h"
 
@@ -219,6 +220,47 @@ START_TEST(conv_symbolic)
 }
 END_TEST
 
+/* Windows of 3 x 3 over many channels: in fewer multiplications, with pads, squares that the result
+ * cuts, several blocks and chunks, and what stands in the epilogue. */
+static int64_t make_squares(Rig *r, const ScOp *op)
+{
+    (void)op;
+    int64_t in = (int64_t[]){32, 48, 288}[rig_draw(r, 0, 2)], out = rig_draw(r, 17, 70);
+    int64_t x = rig_draw(r, 12, 22), pad[4];
+    char from[32] = "s,s", to[32];
+    bool known = rig_draw(r, 0, 1);
+    for (int i = 0; i < 4; i++)
+        pad[i] = rig_draw(r, !known, 2);
+    if (known)
+        snprintf(from, sizeof from, "%lld,%lld", (long long)x, (long long)x);
+    if (known)
+        snprintf(to, sizeof to, "%lld,%lld", (long long)(x + pad[0] + pad[2] - 2),
+                 (long long)(x + pad[1] + pad[3] - 2));
+    else
+        snprintf(to, sizeof to, "s+%lld,s+%lld", (long long)(pad[0] + pad[2] - 2),
+                 (long long)(pad[1] + pad[3] - 2));
+    rig_blob(r, "w", 4, (int64_t[]){out, in, 3, 3});
+    rig_blob(r, "b", 1, &out);
+    rig_parse(r,
+              "graph @g(%%x: f32[2,%s,%lld], %%r: f32[%lld]) -> (%%y) {\n"
+              "  %%w = const @w : f32[%lld,%lld,3,3]\n"
+              "  %%b = const @b : f32[%lld]\n"
+              "  %%c = conv %%x, %%w, %%b {pads = [%lld,%lld,%lld,%lld], channels_last = 1} "
+              ": f32[2,%s,%lld]\n"
+              "  %%y = add %%c, %%r : f32[2,%s,%lld]\n}\n",
+              from, (long long)in, (long long)out, (long long)out, (long long)in, (long long)out,
+              (long long)pad[0], (long long)pad[1], (long long)pad[2], (long long)pad[3], to,
+              (long long)out, to, (long long)out);
+    rig_inputs(r, known ? NULL : "s", rig_draw(r, 1, 22));
+    return in * 9;
+}
+
+START_TEST(conv_squares)
+{
+    on_each_cpu(5, &sc_op_conv, make_squares, false);
+}
+END_TEST
+
 /* --- Pools in low precision ------------------------------------------------------------------ */
 
 static int64_t make_pool(Rig *r, const ScOp *op)
@@ -318,6 +360,30 @@ START_TEST(report_last)
 }
 END_TEST
 
+/* Those of many positions only: a few would be padding and weights. */
+START_TEST(report_squares)
+{
+    static const struct {
+        const char *x, *y;
+        bool squares;
+    } c[] = {{"14,14", "14,14", true}, {"7,7", "7,7", false}, {"s,9", "s,9", true}};
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        Rig r;
+        rig_init(&r, "x86-64-v3", 1);
+        rig_blob(&r, "w", 4, (int64_t[]){16, 32, 3, 3});
+        rig_parse(&r,
+                  "graph @g(%%x: f32[1,%s,32]) -> (%%y) {\n"
+                  "  %%w = const @w : f32[16,32,3,3]\n"
+                  "  %%y = conv %%x, %%w {pads = [1,1,1,1], channels_last = 1} : f32[1,%s,16]\n}\n",
+                  c[i].x, c[i].y);
+        rig_compile(&r);
+        bool squares = strstr(rig_what(&r, 0), "winograd 4x4") != NULL;
+        ck_assert_msg(squares == c[i].squares, "[%s]: %s", c[i].x, rig_what(&r, 0));
+        rig_free(&r);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("codegen-window");
@@ -329,6 +395,8 @@ int main(void)
     tcase_add_test(t, conv_formats);
     tcase_add_test(t, conv_big);
     tcase_add_test(t, conv_symbolic);
+    tcase_add_test(t, conv_squares);
+    tcase_add_test(t, report_squares);
     tcase_add_test(t, maxpool_formats);
     tcase_add_test(t, maxpool_nan);
     tcase_add_test(t, report);

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Convolution with a 3 x 3 window, channels last, in a quarter of the multiplications: Winograd's
+ * minimal filtering F(4 x 4, 3 x 3), with the matrices of Lavin and Gray, "Fast Algorithms for
+ * Convolutional Neural Networks", 2015.
+ *
+ * The result is cut into squares of 4 x 4 positions. Such a square depends on a patch of 6 x 6 of
+ * x; transformed, both are 36 points, and at each point the patch's channels are multiplied with a
+ * matrix [in, out] of transformed weights, which is packed at compile time. So a block of squares
+ * is 36 products of matrices:
+ *
+ *   patches -> V [point][square][in]  x  U [point][in][out]  ->  M [point][square][out] -> squares
+ *
+ * A thread holds V of a block and visits the panels of U. Sums are those of f32 with some three
+ * bits less than the plain convolution's, relative to the patch's largest; an element that is not
+ * finite spoils its square. The weights are 36 / 9 times as large: so only what is f32 anyway. */
+#include "codegen/product/filter.h"
+
+#include <string.h>
+
+enum { SIDE = 4, PATCH = 6, POINTS = PATCH * PATCH };
+enum {
+    LEAST_SQUARES = 12, /* of an image: fewer are no tile of rows, and U is read for them in vain */
+};
+
+typedef struct Winograd {
+    CgFunc *f;
+    ScWindow desc;
+    uint32_t weights; /* operand */
+    CgAccess x;       /* dims [batch, height, width, channel] */
+    CgPanels panels;  /* of U: a matrix a point */
+    CgTile tile;
+    CgEpi *epi;
+    int64_t in, chunks;
+    uint32_t rows;                /* squares of a block */
+    const ScTerm *have[2];        /* extents of x, */
+    const ScTerm *want[2];        /* of the result, */
+    const ScTerm *dim[3], *count; /* [batch, squares down, squares across]; their product */
+} Winograd;
+
+/* --- Weights, at compile time ---------------------------------------------------------------- */
+
+/* U = G g G^T. */
+static void transform_weight(const float *g, double *u)
+{
+    static const double by[PATCH][3] = {{1. / 4, 0, 0},
+                                        {-1. / 6, -1. / 6, -1. / 6},
+                                        {-1. / 6, 1. / 6, -1. / 6},
+                                        {1. / 24, 1. / 12, 1. / 6},
+                                        {1. / 24, -1. / 12, 1. / 6},
+                                        {0, 0, 1}};
+    double half[PATCH][3];
+    for (int i = 0; i < PATCH; i++)
+        for (int j = 0; j < 3; j++)
+            half[i][j] = by[i][0] * g[j] + by[i][1] * g[3 + j] + by[i][2] * g[6 + j];
+    for (int i = 0; i < PATCH; i++)
+        for (int j = 0; j < PATCH; j++)
+            u[i * PATCH + j] =
+                half[i][0] * by[j][0] + half[i][1] * by[j][1] + half[i][2] * by[j][2];
+}
+
+/* CgPackFn; arg: CgPanels of U, whose k and n are the channels of t [n, k, 3, 3]. */
+static void pack(const ScrtTensor *t, const void *arg, unsigned char *out)
+{
+    CgPanels p;
+    memcpy(&p, arg, sizeof p);
+    const unsigned char *from = (const unsigned char *)t->data + (size_t)p.offset * sizeof(float);
+    for (int64_t n = 0; n < p.n; n++)
+        for (int64_t k = 0; k < p.k; k++, from += 9 * sizeof(float)) {
+            float g[9];
+            double u[POINTS];
+            memcpy(g, from, sizeof g);
+            transform_weight(g, u);
+            int64_t at = (n / p.nr * p.k + k) * p.nr + n % p.nr;
+            for (int i = 0; i < POINTS; i++) {
+                float x = (float)u[i];
+                memcpy(out + i * cg_matrix_bytes(&p) + at * (int64_t)sizeof x, &x, sizeof x);
+            }
+        }
+}
+
+/* --- Where things lie in a thread's scratch, in bytes ----------------------------------------- */
+
+enum { AT_V, AT_M, AT_SQUARE, AT_ZEROS, AT_PATCH, AT_END };
+
+static int64_t scratch_at(const Winograd *k, int part)
+{
+    const CgTile *t = &k->tile;
+    int64_t size[AT_END] = {
+        [AT_V] = POINTS * k->chunks * k->rows * t->ks * t->size,
+        [AT_M] = (int64_t)POINTS * k->rows * t->nr * t->size,
+        [AT_SQUARE] = (int64_t)SIDE * SIDE * t->nr * t->size,
+        [AT_ZEROS] = k->in * t->size,
+        [AT_PATCH] = POINTS * (int64_t)sizeof(void *),
+    };
+    int64_t at = 0;
+    for (int i = 0; i < part; i++)
+        at += (size[i] + 63) / 64 * 64;
+    return at;
+}
+
+/* Where an item stands. */
+typedef struct At {
+    LLVMValueRef scratch, row0, n_row, panel, col0, col1;
+} At;
+
+static LLVMValueRef place(Cg *cg, const Winograd *k, const At *at, int part)
+{
+    return cg_gep(cg, cg->m->i8, at->scratch, cg_int(cg, scratch_at(k, part)));
+}
+
+/* V or M of a point, as far as the row: [point][chunk][row][ks], [point][row][nr]. */
+static LLVMValueRef v_at(Cg *cg, const Winograd *k, const At *at, LLVMValueRef point,
+                         LLVMValueRef chunk, LLVMValueRef row)
+{
+    LLVMValueRef i = cg_add_int(cg, cg_mul_int(cg, point, cg_int(cg, k->chunks)), chunk);
+    i = cg_add_int(cg, cg_mul_int(cg, i, cg_int(cg, k->rows)), row);
+    return cg_gep(cg, k->tile.el, place(cg, k, at, AT_V),
+                  cg_mul_int(cg, i, cg_int(cg, k->tile.ks)));
+}
+
+static LLVMValueRef m_at(Cg *cg, const Winograd *k, const At *at, LLVMValueRef point,
+                         LLVMValueRef row)
+{
+    LLVMValueRef i = cg_add_int(cg, cg_mul_int(cg, point, cg_int(cg, k->rows)), row);
+    return cg_gep(cg, k->tile.el, place(cg, k, at, AT_M),
+                  cg_mul_int(cg, i, cg_int(cg, k->tile.nr)));
+}
+
+static LLVMValueRef load(Cg *cg, const CgTile *t, LLVMValueRef ptr)
+{
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, t->w), ptr, "");
+    LLVMSetAlignment(x, t->size);
+    return x;
+}
+
+static void store(Cg *cg, const CgTile *t, LLVMValueRef x, LLVMValueRef ptr)
+{
+    LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), t->size);
+}
+
+/* --- Patches --------------------------------------------------------------------------------- */
+
+/* a * x + b for a constant a. */
+static LLVMValueRef times_plus(Cg *cg, double a, LLVMValueRef x, LLVMValueRef b)
+{
+    return cg_fma(cg, cg_fconst(LLVMTypeOf(x), a), x, b);
+}
+
+/* B^T d for one column or row of a patch. */
+static void transform_patch(Cg *cg, LLVMValueRef const *d, LLVMValueRef *ret)
+{
+    LLVMBuilderRef b = cg->b;
+    LLVMValueRef even = times_plus(cg, -4, d[2], d[4]), odd = times_plus(cg, -4, d[1], d[3]);
+    LLVMValueRef far = LLVMBuildFSub(b, d[4], d[2], ""), near = LLVMBuildFSub(b, d[3], d[1], "");
+    ret[0] = times_plus(cg, 4, d[0], times_plus(cg, -5, d[2], d[4]));
+    ret[1] = LLVMBuildFAdd(b, even, odd, "");
+    ret[2] = LLVMBuildFSub(b, even, odd, "");
+    ret[3] = times_plus(cg, 2, near, far);
+    ret[4] = times_plus(cg, -2, near, far);
+    ret[5] = times_plus(cg, 4, d[1], times_plus(cg, -5, d[3], d[5]));
+}
+
+/* Batch and position of a square; beyond the last one, the last. */
+static void square(Cg *cg, const Winograd *k, LLVMValueRef i, LLVMValueRef *ret_idx)
+{
+    LLVMValueRef last = LLVMBuildSub(cg->b, cg_term(cg, k->count), cg_int(cg, 1), "");
+    cg_unflatten(cg, cg_min_int(cg, i, last), 3, k->dim, ret_idx);
+}
+
+/* Index in x along spatial dim d of position i of the patch; *inside becomes false outside of x. */
+static LLVMValueRef position(Cg *cg, const Winograd *k, uint32_t d, LLVMValueRef at, LLVMValueRef i,
+                             LLVMValueRef *inside)
+{
+    LLVMValueRef from = cg_mul_int(cg, at, cg_int(cg, SIDE));
+    from = LLVMBuildSub(cg->b, from, cg_term(cg, k->desc.pad_begin[d]), "");
+    from = cg_add_int(cg, from, i);
+    LLVMValueRef in = LLVMBuildICmp(cg->b, LLVMIntULT, from, cg_term(cg, k->have[d]), "");
+    *inside = LLVMBuildAnd(cg->b, *inside, in, "");
+    return from;
+}
+
+/* Pointers to the first channel of each position of the patch: zeros where x has none. */
+static void find_patch(Cg *cg, const Winograd *k, const At *at, LLVMValueRef const *idx)
+{
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), n = cg_int(cg, PATCH);
+    CgLoop i = cg_for(cg, zero, n, one);
+    CgLoop j = cg_for(cg, zero, n, one);
+    LLVMValueRef inside = LLVMConstInt(cg->m->i1, 1, 0);
+    LLVMValueRef y[3] = {idx[0]};
+    y[1] = position(cg, k, 0, idx[1], i.i, &inside);
+    y[2] = position(cg, k, 1, idx[2], j.i, &inside);
+    LLVMValueRef p =
+        cg_gep(cg, k->tile.el, cg_operand(cg, (uint32_t)k->x.operand), cg_address(cg, &k->x, 3, y));
+    p = LLVMBuildSelect(cg->b, inside, p, place(cg, k, at, AT_ZEROS), "");
+    LLVMValueRef to = cg_add_int(cg, cg_mul_int(cg, i.i, n), j.i);
+    LLVMBuildStore(cg->b, p, cg_gep(cg, cg->m->t_ptr, place(cg, k, at, AT_PATCH), to));
+    cg_next(cg, &j);
+    cg_next(cg, &i);
+}
+
+/* V of row r, a vector of channels: k0 of the chunk. */
+static void patch_channels(Cg *cg, const Winograd *k, const At *at, LLVMValueRef r,
+                           LLVMValueRef chunk, LLVMValueRef k0)
+{
+    const CgTile *t = &k->tile;
+    LLVMValueRef d[PATCH][PATCH], half[PATCH][PATCH], v[PATCH];
+    LLVMValueRef table = place(cg, k, at, AT_PATCH);
+    LLVMValueRef channel = cg_add_int(cg, cg_mul_int(cg, chunk, cg_int(cg, t->kc)), k0);
+    for (uint32_t j = 0; j < PATCH; j++) { /* columns, then rows */
+        LLVMValueRef column[PATCH];
+        for (uint32_t i = 0; i < PATCH; i++) {
+            LLVMValueRef p = cg_gep(cg, cg->m->t_ptr, table, cg_int(cg, i * PATCH + j));
+            p = LLVMBuildLoad2(cg->b, cg->m->t_ptr, p, "");
+            d[i][j] = load(cg, t, cg_gep(cg, t->el, p, channel));
+            column[i] = d[i][j];
+        }
+        transform_patch(cg, column, v);
+        for (uint32_t i = 0; i < PATCH; i++)
+            half[i][j] = v[i];
+    }
+    for (uint32_t i = 0; i < PATCH; i++) {
+        transform_patch(cg, half[i], v);
+        for (uint32_t j = 0; j < PATCH; j++) {
+            LLVMValueRef to = v_at(cg, k, at, cg_int(cg, i * PATCH + j), chunk, r);
+            store(cg, t, v[j], cg_gep(cg, t->el, to, k0));
+        }
+    }
+}
+
+/* V of the block; a tile's rows beyond the last square are that one again. */
+static void patches(Cg *cg, const Winograd *k, const At *at)
+{
+    const CgTile *t = &k->tile;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), idx[3], mr = cg_int(cg, t->mr);
+    LLVMValueRef upto = cg_mul_int(cg, cg_cdiv_int(cg, at->n_row, mr), mr);
+    CgLoop r = cg_for(cg, zero, upto, one);
+    square(cg, k, cg_add_int(cg, at->row0, r.i), idx);
+    find_patch(cg, k, at, idx);
+    CgLoop chunk = cg_for(cg, zero, cg_int(cg, k->chunks), one);
+    LLVMValueRef left = cg_mul_int(cg, chunk.i, cg_int(cg, t->kc));
+    left = LLVMBuildSub(cg->b, cg_int(cg, k->in), left, "");
+    CgLoop c = cg_for(cg, zero, cg_min_int(cg, left, cg_int(cg, t->kc)), cg_int(cg, t->w));
+    patch_channels(cg, k, at, r.i, chunk.i, c.i);
+    cg_next(cg, &c);
+    cg_next(cg, &chunk);
+    cg_next(cg, &r);
+}
+
+/* --- Products and squares -------------------------------------------------------------------- */
+
+static void products(Cg *cg, const Winograd *k, const At *at)
+{
+    const CgTile *t = &k->tile;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, t->kc);
+    CgLoop point = cg_for(cg, zero, cg_int(cg, POINTS), one);
+    CgLoop chunk = cg_for(cg, zero, cg_int(cg, k->chunks), one);
+    LLVMValueRef k0 = cg_mul_int(cg, chunk.i, kc);
+    LLVMValueRef n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, cg_int(cg, k->in), k0, ""));
+    LLVMValueRef b = cg_panel_at(cg, &k->panels, k->weights, point.i, at->panel, k0);
+    LLVMValueRef first = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk.i, zero, "");
+    CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
+    cg_tile_call(cg, t, v_at(cg, k, at, point.i, chunk.i, r.i), b, m_at(cg, k, at, point.i, r.i),
+                 n_k, first);
+    cg_next(cg, &r);
+    cg_next(cg, &chunk);
+    cg_next(cg, &point);
+}
+
+/* A^T m for one column or row of the points. */
+static void transform_square(Cg *cg, LLVMValueRef const *m, LLVMValueRef *ret)
+{
+    LLVMBuilderRef b = cg->b;
+    LLVMValueRef s = LLVMBuildFAdd(b, m[1], m[2], ""), d = LLVMBuildFSub(b, m[1], m[2], "");
+    LLVMValueRef s2 = LLVMBuildFAdd(b, m[3], m[4], ""), d2 = LLVMBuildFSub(b, m[3], m[4], "");
+    ret[0] = LLVMBuildFAdd(b, LLVMBuildFAdd(b, m[0], s, ""), s2, "");
+    ret[1] = times_plus(cg, 2, d2, d);
+    ret[2] = times_plus(cg, 4, s2, s);
+    ret[3] = LLVMBuildFAdd(b, times_plus(cg, 8, d2, d), m[5], "");
+}
+
+/* The panel's columns of square r: [position][nr] in scratch. */
+static void square_sums(Cg *cg, const Winograd *k, const At *at, LLVMValueRef r)
+{
+    const CgTile *t = &k->tile;
+    LLVMValueRef to = place(cg, k, at, AT_SQUARE);
+    CgLoop c = cg_for(cg, cg_int(cg, 0), cg_int(cg, t->nr), cg_int(cg, t->w));
+    LLVMValueRef half[SIDE][PATCH], y[SIDE];
+    for (uint32_t j = 0; j < PATCH; j++) {
+        LLVMValueRef column[PATCH];
+        for (uint32_t i = 0; i < PATCH; i++) {
+            LLVMValueRef from = m_at(cg, k, at, cg_int(cg, i * PATCH + j), r);
+            column[i] = load(cg, t, cg_gep(cg, t->el, from, c.i));
+        }
+        transform_square(cg, column, y);
+        for (uint32_t i = 0; i < SIDE; i++)
+            half[i][j] = y[i];
+    }
+    for (uint32_t i = 0; i < SIDE; i++) {
+        transform_square(cg, half[i], y);
+        for (uint32_t j = 0; j < SIDE; j++) {
+            LLVMValueRef at_y = cg_add_int(cg, cg_int(cg, (int64_t)(i * SIDE + j) * t->nr), c.i);
+            store(cg, t, y[j], cg_gep(cg, t->el, to, at_y));
+        }
+    }
+    cg_next(cg, &c);
+}
+
+/* What lies inside the result of square r, through the epilogue. */
+static void finish(Cg *cg, const Winograd *k, const At *at)
+{
+    const CgTile *t = &k->tile;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), side = cg_int(cg, SIDE), idx[3];
+    CgLoop r = cg_for(cg, zero, at->n_row, one);
+    square_sums(cg, k, at, r.i);
+    square(cg, k, cg_add_int(cg, at->row0, r.i), idx);
+    LLVMValueRef begin[2], end[2];
+    for (uint32_t d = 0; d < 2; d++) {
+        begin[d] = cg_mul_int(cg, idx[1 + d], side);
+        end[d] = cg_min_int(cg, side, LLVMBuildSub(cg->b, cg_term(cg, k->want[d]), begin[d], ""));
+    }
+    CgLoop i = cg_for(cg, zero, end[0], one);
+    CgLoop j = cg_for(cg, zero, end[1], one);
+    LLVMValueRef to[3] = {idx[0], cg_add_int(cg, begin[0], i.i), cg_add_int(cg, begin[1], j.i)};
+    LLVMValueRef from = cg_add_int(cg, cg_mul_int(cg, i.i, side), j.i);
+    from = cg_mul_int(cg, from, cg_int(cg, t->nr));
+    CgEpiRow row = cg_epi_row(cg, k->epi, to, 3);
+    cg_finish_row(cg, t, k->epi, &row, cg_gep(cg, t->el, place(cg, k, at, AT_SQUARE), from),
+                  at->col0, at->col0, at->col1, zero);
+    cg_next(cg, &j);
+    cg_next(cg, &i);
+    cg_next(cg, &r);
+}
+
+/* --- The kernel ------------------------------------------------------------------------------ */
+
+static LLVMValueRef n_panel(Cg *cg, const Winograd *k)
+{
+    return cg_int(cg, (k->panels.n + k->tile.nr - 1) / k->tile.nr);
+}
+
+/* Items are panels of blocks. */
+static LLVMValueRef emit_body(CgModule *m, const Winograd *k)
+{
+    Cg cg;
+    cg_tile_fn(m, &k->tile, k->tile.mr, false); /* functions end before the next begins */
+    LLVMValueRef fn = cg_begin_body(&cg, m, k->f, "squares");
+    LLVMValueRef zero = cg_int(&cg, 0), one = cg_int(&cg, 1), rows = cg_int(&cg, k->rows);
+    At at = {.scratch = cg_scratch_thread(&cg)};
+    CgLoop z = cg_for(&cg, zero, cg_int(&cg, k->in), cg_int(&cg, k->tile.w));
+    store(&cg, &k->tile, LLVMConstNull(cg_vec(k->tile.el, k->tile.w)),
+          cg_gep(&cg, k->tile.el, place(&cg, k, &at, AT_ZEROS), z.i));
+    cg_next(&cg, &z);
+    LLVMValueRef seen = cg_var(&cg, m->i64, cg_int(&cg, -1));
+    CgLoop item = cg_for(&cg, cg.begin, cg.end, one);
+    LLVMValueRef block = LLVMBuildUDiv(cg.b, item.i, n_panel(&cg, k), "");
+    at.panel = LLVMBuildURem(cg.b, item.i, n_panel(&cg, k), "");
+    at.row0 = cg_mul_int(&cg, block, rows);
+    at.n_row = cg_min_int(&cg, rows, LLVMBuildSub(cg.b, cg_term(&cg, k->count), at.row0, ""));
+    at.col0 = cg_mul_int(&cg, at.panel, cg_int(&cg, k->tile.nr));
+    at.col1 = cg_min_int(&cg, cg_add_int(&cg, at.col0, cg_int(&cg, k->tile.nr)),
+                         cg_int(&cg, k->panels.n));
+    LLVMValueRef was = cg_get(&cg, m->i64, seen);
+    CgIf fresh = cg_if(&cg, LLVMBuildICmp(cg.b, LLVMIntNE, was, block, ""));
+    cg_set(&cg, seen, block);
+    patches(&cg, k, &at);
+    cg_endif(&cg, &fresh);
+    products(&cg, k, &at);
+    finish(&cg, k, &at);
+    cg_next(&cg, &item);
+    cg_end_fn(&cg);
+    return fn;
+}
+
+/* Squares of an image, 0 where nobody knows; false where they are too few or cover too much. */
+static bool pays(const ScType *y)
+{
+    int64_t h, w;
+    if (!sc_term_const(y->dim[1], &h) || !sc_term_const(y->dim[2], &w))
+        return true;
+    int64_t squares = (h + SIDE - 1) / SIDE * ((w + SIDE - 1) / SIDE);
+    return squares >= LEAST_SQUARES && 9 * h * w >= 2 * POINTS * squares;
+}
+
+bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScConv *desc,
+                      CgFilter *filter)
+{
+    const ScType *x = sc_type_of(f->sub, n->in[0]), *y = sc_type_of(f->sub, n->first);
+    const ScWindow *w = &desc->window;
+    int64_t in;
+    bool plain = w->n_spatial == 2 && desc->group == 1;
+    for (uint32_t d = 0; plain && d < 2; d++)
+        plain = w->kernel[d] == 3 && w->stride[d] == 1 && w->dilation[d] == 1;
+    return plain && m->target.vec_bits >= 256 && x->dtype == SCRT_F32 && y->dtype == SCRT_F32 &&
+           filter->dtype == SCRT_F32 && cg_filter_may_pack(f, filter) &&
+           sc_term_const(filter->in, &in) && in >= 2 * m->target.w && in % m->target.w == 0 &&
+           pays(y);
+}
+
+/* Squares of a block: V and what a panel makes of it stay in the second level of the cache. */
+static uint32_t block_rows(CgModule *m, const Winograd *k)
+{
+    const CgTile *t = &k->tile;
+    int64_t each = POINTS * (k->chunks * t->ks + t->nr) * t->size, count;
+    int64_t fit = 2 * (int64_t)m->target.cache_l2 / each / t->mr * t->mr;
+    if (sc_term_const(k->count, &count) && count < fit)
+        fit = (count + t->mr - 1) / t->mr * t->mr;
+    return fit < t->mr ? t->mr : (uint32_t)fit;
+}
+
+static bool plan(CgModule *m, Winograd *k, const ScNode *n, const CgFilter *filter)
+{
+    ScCtx *cx = m->cx;
+    const ScType *x = sc_type_of(k->f->sub, n->in[0]), *y = sc_type_of(k->f->sub, n->first);
+    if (!cg_access(m, k->f, n->in[0], x->rank, x->dim, &k->x))
+        return false;
+    k->dim[0] = k->count = y->dim[0];
+    for (uint32_t d = 0; d < 2; d++) {
+        k->have[d] = x->dim[1 + d];
+        k->want[d] = y->dim[1 + d];
+        k->dim[1 + d] = sc_term_cdiv(cx, k->want[d], sc_term(cx, SIDE));
+        k->count = sc_term_mul(cx, k->count, k->dim[1 + d]);
+    }
+    sc_term_const(filter->in, &k->in);
+    cg_tile_init(m, SCRT_F32, k->count, filter->out, filter->in, true, &k->tile);
+    k->chunks = (k->in + k->tile.kc - 1) / k->tile.kc;
+    k->rows = block_rows(m, k);
+    k->weights = (uint32_t)filter->access.operand;
+    cg_panels_init(m, SCRT_F32, 0, &k->tile, &k->panels);
+    k->panels.k = k->in;
+    sc_term_const(filter->out, &k->panels.n);
+    sc_term_const(filter->access.offset, &k->panels.offset);
+    k->panels.n_batch = 1;
+    k->panels.batch[0] = POINTS;
+    k->f->pack[k->weights] = (CgPack){.fn = pack,
+                                      .arg = sc_memdup(m->arena, &k->panels, sizeof k->panels),
+                                      .n_arg = sizeof k->panels,
+                                      .bytes = cg_panels_bytes(&k->panels)};
+    k->epi = cg_epi_new(m, k->f, n);
+    return k->epi != NULL;
+}
+
+bool cg_emit_winograd(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
+                      const CgFilter *filter)
+{
+    Winograd *k = sc_new(m->arena, Winograd);
+    k->f = f;
+    k->desc = *desc;
+    if (!plan(m, k, n, filter))
+        return false;
+    f->scratch_thread = sc_term(m->cx, scratch_at(k, AT_END));
+    LLVMValueRef body = emit_body(m, k);
+    Cg cg;
+    cg_begin_entry(&cg, m, f);
+    const ScTerm *blocks = sc_term_cdiv(m->cx, k->count, sc_term(m->cx, k->rows));
+    LLVMValueRef items = cg_mul_int(&cg, cg_term(&cg, blocks), n_panel(&cg, k));
+    int64_t clocks = POINTS * k->in * k->rows * k->tile.nv / 2;
+    cg_parallel(&cg, body, items, cg_grain(&cg, cg_int(&cg, clocks)));
+    cg_end_fn(&cg);
+    f->what = sc_printf(m->arena, "conv f32 x f32 packed: winograd 4x4, blocks of %u, tile %ux%u",
+                        k->rows, k->tile.mr, k->tile.nr);
+    return true;
+}
