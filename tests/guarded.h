@@ -4,9 +4,10 @@
 #ifndef SC_TESTS_GUARDED_H
 #define SC_TESTS_GUARDED_H
 
-/* From here on scrt_alloc gives such memory; call it before the first. A buffer begins at a multiple
- * of the largest power of two, up to 64, that divides its size, so that nothing lies between its
- * last byte and the end. What is written before its first byte is found when it is freed. */
+/* From here on scrt_alloc gives such memory; call it before the first. A buffer begins at a
+ * multiple of the largest power of two, up to 64, that divides its size, so that nothing lies
+ * between its last byte and the end. What is written before its first byte is found when it is
+ * freed. */
 void sct_guard_memory(void);
 
 #endif
