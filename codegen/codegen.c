@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A graph of kernels to an object: kernels, buffers, weights, then the functions and the constant
+/* Graphs of kernels to an object: kernels, buffers, weights, then the functions and the constant
  * that the runtime knows. */
 #include "codegen/program/program.h"
 
@@ -78,24 +78,49 @@ static bool embeds(const CgModule *m)
     return m->weights.n <= m->opt->embed_limit;
 }
 
-static bool write_model(CgModule *m, const CgKernels *k, CgModelParts *parts)
+static bool write_model(CgModule *m, const CgKernels *k, uint32_t n, CgWork *u, CgModelParts *parts)
 {
-    uint32_t n_own = 0;
-    CgProgram program = {0};
-    bool ok = cg_plan(m, k, k->region, &n_own) && cg_weights_write(m) &&
-              cg_program(m, k, n_own, &program);
+    bool ok = true;
+    for (uint32_t i = 0; i < n && ok; i++) {
+        cg_work_on(m, &u[i]);
+        ok = cg_plan(m, k, u[i].region, &u[i].n_own);
+    }
+    ok = ok && cg_enter_states(m) && cg_weights_write(m);
+    for (uint32_t i = 0; i < n && ok; i++) {
+        cg_work_on(m, &u[i]);
+        ok = cg_program(m, k, &u[i]);
+    }
     parts->embed = embeds(m);
-    ok = ok && cg_emit_model(m, k, k->region->plan, &program, parts);
-    cg_program_done(&program);
-    cg_plan_done(k->region);
+    ok = ok && cg_emit_model(m, k, n, u, parts);
+    for (uint32_t i = 0; i < n; i++) {
+        cg_program_done(&u[i].program);
+        cg_plan_done(u[i].region);
+    }
     return ok;
 }
 
-static bool make_kernels(CgModule *m, CgKernels *k)
+void cg_work_on(CgModule *m, const CgWork *u)
+{
+    m->g = u->g;
+    m->target = u->target;
+    m->unit_target = &u->target;
+    m->state = u->state;
+    m->lay = u->lay;
+    m->in_place = u->in_place;
+    m->placed = u->placed;
+}
+
+static bool make_kernels(CgModule *m, CgKernels *k, uint32_t n, CgWork *u)
 {
     SC_STAGE(m->cx, "codegen");
-    cg_states(m);
-    return check_sizes(m, m->g, NULL) && cg_kernels(m, k) && cg_pack_operands(m, k);
+    bool ok = cg_states(m, n, u);
+    for (uint32_t i = 0; i < n && ok; i++) {
+        cg_work_on(m, &u[i]);
+        u[i].first = k->n;
+        ok = check_sizes(m, m->g, NULL) && cg_kernels(m, k, &u[i].region);
+        u[i].n_kernel = k->n - u[i].first;
+    }
+    return ok && cg_pack_operands(m, k);
 }
 
 static bool to_machine(CgModule *m, ScEmit emit, ScObject *o)
@@ -104,26 +129,45 @@ static bool to_machine(CgModule *m, ScEmit emit, ScObject *o)
     return cg_optimize(m) && cg_emit_module(m, emit, o->arena, &o->bytes, &o->n);
 }
 
-static bool generate(CgModule *m, CgKernels *k, ScObject *o, ScEmit emit)
+/* Entries for one processor have one target, so that they share kernels. */
+static bool begin_units(CgModule *m, uint32_t n, const ScCodegenEntry *entry, CgWork *u)
 {
+    for (uint32_t i = 0; i < n; i++) {
+        ScCodegenOptions opt = *m->opt;
+        opt.cpu = entry[i].cpu ? entry[i].cpu : opt.cpu;
+        u[i] = (CgWork){.name = entry[i].name, .g = entry[i].g};
+        if (!cg_target_init(m->cx, m->arena, &opt, &u[i].target))
+            return false;
+    }
+    return true;
+}
+
+static bool generate(CgModule *m, CgKernels *k, uint32_t n, const ScCodegenEntry *entry,
+                     ScObject *o, ScEmit emit)
+{
+    const ScGraph *g = entry[0].g;
+    CgWork *u = sc_array(m->arena, CgWork, n);
     CgModelParts parts = {
-        .symbol = m->opt->symbol ? m->opt->symbol : identifier(m->arena, m->g->name),
-        .name = m->g->name ? m->g->name : "",
+        .symbol = m->opt->symbol ? m->opt->symbol : identifier(m->arena, g->name),
+        .name = g->name ? g->name : "",
         .info = m->opt->info ? m->opt->info : "{}",
     };
-    if (!make_kernels(m, k) || !write_model(m, k, &parts) || !to_machine(m, emit, o))
+    *k = cg_kernels_begin(m, n, entry);
+    if (!begin_units(m, n, entry, u) || !make_kernels(m, k, n, u) ||
+        !write_model(m, k, n, u, &parts) || !to_machine(m, emit, o))
         return false;
     o->emit = emit;
     o->embedded = embeds(m);
     o->symbol = sc_strdup(o->arena, parts.symbol);
-    o->header = cg_header(m, o->arena, parts.symbol);
-    o->features = m->target.bits;
+    o->header = cg_header(m, o->arena, parts.symbol, n, u);
+    o->features = u[0].target.bits;
     take_weights(o, &m->weights);
     report(o, k);
     return true;
 }
 
-ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit)
+ScObject *sc_codegen_entries(ScCtx *cx, uint32_t n, const ScCodegenEntry *entry,
+                             const ScCodegenOptions *opt, ScEmit emit)
 {
     static const ScCodegenOptions defaults = {.embed_limit = 64 << 20};
     CgModule m;
@@ -132,13 +176,19 @@ ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, S
     ScObject *o = sc_new(a, ScObject);
     o->arena = a;
     CgKernels k = {0};
-    bool ok = cg_module_init(&m, cx, g, opt ? opt : &defaults) && generate(&m, &k, o, emit);
+    bool ok = cg_module_init(&m, cx, opt ? opt : &defaults) && generate(&m, &k, n, entry, o, emit);
     cg_kernels_done(&k);
     cg_module_done(&m);
     if (ok && sc_n_errors(cx) == errors)
         return o;
     sc_object_free(o);
     return NULL;
+}
+
+ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit)
+{
+    const ScCodegenEntry main = {"main", g, NULL};
+    return sc_codegen_entries(cx, 1, &main, opt, emit);
 }
 
 void sc_object_free(ScObject *o)

@@ -24,6 +24,13 @@ typedef struct ScCodegenOptions {
     bool fault_tail; /* debug builds: kernels ignore their tail, for the test that this is caught */
 } ScCodegenOptions;
 
+/* One of the graphs that become one model: they share weights, and states of equal names. */
+typedef struct ScCodegenEntry {
+    const char *name; /* "main" where there is one */
+    const ScGraph *g;
+    const char *cpu; /* NULL: that of the options */
+} ScCodegenEntry;
+
 typedef struct ScKernelReport { /* what dump prints of a kernel */
     const char *name;           /* "k3" */
     const char *from;           /* ONNX nodes */
@@ -42,12 +49,18 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
     const char *header; /* C header text that declares the symbol and documents the signature */
     uint32_t n_kernel;
     const ScKernelReport *kernel;
-    uint64_t features;        /* SCRT_CPU_ bits needed */
+    uint64_t features;        /* SCRT_CPU_ bits that the first entry needs */
     const char *weights_path; /* for the caller: where the file with the weights is; or NULL */
     ScArena *arena;
 } ScObject;
 
-/* NULL with errors in cx. Same graph, options and version give the same bytes. opt may be NULL. */
+/* NULL with errors in cx. Same graphs, options and version give the same bytes. The first entry is
+ * the one that runs unless another is asked for; it names the model. Constants of equal content are
+ * stored once, states of one name must be of one type and have equal first values. opt may be NULL.
+ */
+ScObject *sc_codegen_entries(ScCtx *cx, uint32_t n, const ScCodegenEntry *entry,
+                             const ScCodegenOptions *opt, ScEmit emit);
+/* The same of one graph. */
 ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit);
 void sc_object_free(ScObject *o); /* takes NULL */
 

@@ -39,9 +39,9 @@ static void make_types(CgModule *m)
     m->t_entry = LLVMFunctionType(m->t_void, &m->t_ptr, 1, 0);
 }
 
-bool cg_module_init(CgModule *m, ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt)
+bool cg_module_init(CgModule *m, ScCtx *cx, const ScCodegenOptions *opt)
 {
-    *m = (CgModule){.cx = cx, .g = g, .opt = opt, .arena = sc_arena_new()};
+    *m = (CgModule){.cx = cx, .opt = opt, .arena = sc_arena_new()};
     if (!cg_target_init(cx, m->arena, opt, &m->target))
         return false;
     LLVMTargetRef target;

@@ -22,11 +22,12 @@ typedef struct CgLay {
 /* A compiled kernel body: equal kernels (formal graph, which operands are constants, trait) share
  * one. The emitter of its class fills what is marked `out`. */
 struct CgFunc {
-    const ScGraph *g;   /* the graph of kernels */
-    const ScNode *node; /* the first kernel node with this body: for messages */
-    const ScGraph *sub; /* its nested graph, in formal symbols: see program/formal.c */
-    uint64_t hash;      /* of sub */
-    const char *name;   /* "k3" */
+    const CgTarget *target; /* what it is compiled for */
+    const ScGraph *g;       /* the graph of kernels */
+    const ScNode *node;     /* the first kernel node with this body: for messages */
+    const ScGraph *sub;     /* its nested graph, in formal symbols: see program/formal.c */
+    uint64_t hash;          /* of sub */
+    const char *name;       /* "k3" */
     uint32_t n_in, n_out;
     const ScNode *const *const_in; /* [n_in] the `const` node of g that is this operand, or NULL */
     const CgLay *lay_in, *lay_out; /* [n_in], [n_out] pitches are formal symbols */
@@ -52,12 +53,20 @@ typedef struct CgClass {
     bool (*emit)(CgModule *m, CgFunc *f); /* false after sc_fail */
 } CgClass;
 
+typedef struct CgState { /* of the model: what entries share */
+    const ScGraph *g;    /* the first that has it */
+    const ScState *s;    /* there */
+    bool in_place;       /* in every entry */
+    int64_t init;        /* in the weights; -1: zero */
+} CgState;
+
 struct CgModule {
     ScCtx *cx;
-    const ScGraph *g;
-    ScArena *arena; /* lives as long as the compilation; strings of the report are copied */
+    const ScGraph *g; /* of the entry that is worked on */
+    ScArena *arena;   /* lives as long as the compilation; strings of the report are copied */
     const ScCodegenOptions *opt;
-    CgTarget target;
+    CgTarget target;             /* of the entry that is worked on */
+    const CgTarget *unit_target; /* where that one's is kept: which target it is */
 
     LLVMContextRef ctx;
     LLVMModuleRef mod;
@@ -68,14 +77,17 @@ struct CgModule {
 
     CgWeights weights;
 
-    /* States: program/states.c. */
-    CgLay *lay;          /* [n_value] of g */
-    bool *in_place;      /* [n_state] the next value lies in the present one's memory */
-    const bool **placed; /* [n_node] of g: see CgRegion */
+    uint32_t n_state;
+    CgState *all_states; /* [n_state] of the model */
+    /* States of g: program/states.c. */
+    const uint32_t *state; /* [n_state] which of the model's */
+    CgLay *lay;            /* [n_value] of g */
+    bool *in_place;        /* [n_state] the next value lies in the present one's memory */
+    const bool **placed;   /* [n_node] of g: see CgRegion */
 };
 
 /* False with errors in cx; either way cg_module_done. */
-bool cg_module_init(CgModule *m, ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt);
+bool cg_module_init(CgModule *m, ScCtx *cx, const ScCodegenOptions *opt);
 void cg_module_done(CgModule *m);
 /* An internal function with the target's attributes, and one attribute more ("alwaysinline"). */
 LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type);

@@ -183,6 +183,9 @@ typedef struct ScStateRule {
 ScGraph *sc_make_states(ScCtx *cx, const ScGraph *g, uint32_t n, const ScStateRule *rule,
                         int64_t capacity);
 
+/* g has an output of this rule. */
+bool sc_state_rule_applies(const ScGraph *g, const ScStateRule *rule);
+
 /* --- The pipeline ---------------------------------------------------------------------------- */
 
 /* fold, simplify, raise, scalify, quantize, settle, expand, layout, fuse: stages have the names of

@@ -142,6 +142,16 @@ static ScGraph *rebuild(States *x, int64_t capacity)
     return sc_build_end(&b);
 }
 
+bool sc_state_rule_applies(const ScGraph *g, const ScStateRule *r)
+{
+    ScArena *a = sc_arena_new();
+    bool any = false;
+    for (uint32_t i = 0; i < g->n_out && !any; i++)
+        any = g->out_name[i] && star(a, r->out, g->out_name[i]);
+    sc_arena_free(a);
+    return any;
+}
+
 ScGraph *sc_make_states(ScCtx *cx, const ScGraph *g, uint32_t n, const ScStateRule *rule,
                         int64_t capacity)
 {

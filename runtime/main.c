@@ -32,6 +32,7 @@ enum {
     LABELS,
     SHAPE,
     IMAGE,
+    ENTRY,
     VERSION
 };
 
@@ -56,6 +57,7 @@ static const struct option long_options[] = {
     {"labels", required_argument, NULL, LABELS},
     {"shape", required_argument, NULL, SHAPE},
     {"image", required_argument, NULL, IMAGE},
+    {"entry", required_argument, NULL, ENTRY},
     {"version", no_argument, NULL, VERSION},
     {0},
 };
@@ -83,6 +85,22 @@ static int image_option(Cli *c)
     if (scrt_image_parse(optarg, &c->image, &err) == SCRT_OK)
         return DONE;
     return cli_fail(c, USAGE, "--image: %s", err.text);
+}
+
+static int entry_option(Cli *c)
+{
+    uint32_t i = scrt_entry_named(c->model, optarg);
+    char names[400] = "";
+    if (i < c->model->n_entry) {
+        c->entry = &c->model->entry[i];
+        return DONE;
+    }
+    for (uint32_t k = 0; k < c->model->n_entry; k++) {
+        size_t n = strlen(names);
+        snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", c->model->entry[k].name);
+    }
+    return cli_fail(c, USAGE, "--entry %.100s: there is none of that name; there are: %s", optarg,
+                    names);
 }
 
 static int take_option(Cli *c, int option)
@@ -142,6 +160,8 @@ static int take_option(Cli *c, int option)
         return DONE;
     case IMAGE:
         return image_option(c);
+    case ENTRY:
+        return entry_option(c);
     default:
         c->version = true;
         return DONE;
@@ -293,7 +313,8 @@ static const char *default_weights(char *buf, size_t room)
 static int open_session(Cli *c)
 {
     char sidecar[4096];
-    ScrtOptions o = {.n_thread = (uint32_t)(c->threads < 1024 ? c->threads : 1024),
+    ScrtOptions o = {.entry = (uint32_t)(c->entry - c->model->entry),
+                     .n_thread = (uint32_t)(c->threads < 1024 ? c->threads : 1024),
                      .profile = c->profile,
                      .weights_file = c->weights};
     if (!o.weights_file && !c->model->weights && c->model->weights_size)
@@ -501,19 +522,26 @@ static void *zeroed(size_t bytes)
     return p ? memset(p, 0, bytes) : NULL;
 }
 
-static bool make_room(Cli *c, int argc)
+/* For what options say. */
+static bool make_lists(Cli *c, int argc)
 {
-    const ScrtEntry *e = c->entry;
     c->input = zeroed(3 * (size_t)argc * sizeof *c->input);
-    c->in = zeroed(e->n_in * sizeof *c->in);
-    c->out = zeroed(e->n_out * sizeof *c->out);
-    c->source = zeroed(e->n_in * sizeof *c->source);
-    c->bare = zeroed(e->n_in * sizeof *c->bare);
-    if (!c->bare || !c->input || !c->in || !c->out || !c->source)
+    if (!c->input)
         return false;
     c->dim = c->input + argc;
     c->shape = c->dim + argc;
     return true;
+}
+
+/* For the entry that they chose. */
+static bool make_room(Cli *c)
+{
+    const ScrtEntry *e = c->entry;
+    c->in = zeroed(e->n_in * sizeof *c->in);
+    c->out = zeroed(e->n_out * sizeof *c->out);
+    c->source = zeroed(e->n_in * sizeof *c->source);
+    c->bare = zeroed(e->n_in * sizeof *c->bare);
+    return c->bare && c->in && c->out && c->source;
 }
 
 void free_tensors(Cli *c)
@@ -564,10 +592,10 @@ int scrt_main_with(const ScrtModel *model, int argc, char **argv, const ScrtMain
     if (model->abi != SCRT_ABI)
         return cli_fail(&c, FAULT, "%s", scrt_status_text(SCRT_E_ABI));
     int status = USAGE;
-    if (!make_room(&c, argc))
+    if (!make_lists(&c, argc))
         status = cli_fail(&c, FAULT, "out of memory");
     else if ((status = parse(&c, argc, argv)) == DONE)
-        status = execute(&c);
+        status = make_room(&c) ? execute(&c) : cli_fail(&c, FAULT, "out of memory");
     release(&c);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == DONE)
         status = cli_fail(&c, FAULT, "standard output: %s", strerror(errno));

@@ -19,13 +19,22 @@ static void print_ports(const char *title, const ScrtPort *p, uint32_t n)
         print_port(&p[i]);
 }
 
+/* Of the entry that is run; the names of all where there are several. */
 static void print_signature(const Cli *c)
 {
     const ScrtModel *m = c->model;
     const ScrtEntry *e = c->entry;
+    for (uint32_t i = 0; i < m->n_entry && m->n_entry > 1; i++) {
+        fputs(i ? ", " : "entries\n  ", stdout);
+        print_text(stdout, m->entry[i].name);
+        fputs(&m->entry[i] == e ? " (this)" : "", stdout);
+    }
+    fputs(m->n_entry > 1 ? "\n" : "", stdout);
     print_ports("inputs", e->in, e->n_in);
     print_ports("outputs", e->out, e->n_out);
-    print_ports("states", m->state, m->n_state);
+    fputs(e->n_state ? "states\n" : "", stdout);
+    for (uint32_t i = 0; i < e->n_state; i++)
+        print_port(&m->state[e->state[i]]);
 }
 
 void print_help(const Cli *c)
@@ -62,6 +71,8 @@ void print_help(const Cli *c)
           "  --threads N         instead of one for each processor\n"
           "  --repeat N          runs N times, with the same inputs\n",
           stdout);
+    if (m->n_entry > 1)
+        puts("  --entry NAME        runs this entry instead of the first");
     if (m->n_state)
         fputs("  --state-load FILE   the states before the run, an .npz\n"
               "  --state-save FILE   the states after it\n",
@@ -302,6 +313,14 @@ static void print_info_json(const Cli *c)
     print_ports_json("inputs", e->in, e->n_in);
     print_ports_json("outputs", e->out, e->n_out);
     print_ports_json("states", m->state, m->n_state);
+    fputs(", \"entry\": ", stdout);
+    print_json_string(stdout, e->name);
+    fputs(", \"entries\": [", stdout);
+    for (uint32_t i = 0; i < m->n_entry; i++) {
+        fputs(i ? ", " : "", stdout);
+        print_json_string(stdout, m->entry[i].name);
+    }
+    putchar(']');
     printf(", \"weights_bytes\": %llu, \"weights_embedded\": %s, \"features\": [",
            (unsigned long long)m->weights_size, m->weights ? "true" : "false");
     const char *comma = "";

@@ -216,7 +216,9 @@ typedef struct ScrtEntry {
     const ScrtPlace *place;
     const ScrtKernel *fn;
     const ScrtWho *who;
-    uint64_t features; /* what the code needs: 1 << SCRT_CPU_... */
+    uint64_t features;     /* what the code needs: 1 << SCRT_CPU_... */
+    const uint32_t *state; /* [n_state] those of the model's that it reads and moves on */
+    uint32_t n_state;
 } ScrtEntry;
 
 typedef struct ScrtStateInfo { /* the rest of what a model says of a state */
@@ -240,6 +242,9 @@ typedef struct ScrtModel {
     uint64_t weights_hash;        /* scrt_hash of the weights, checked when they come from a file */
     const unsigned char *weights; /* in this object, or NULL: a file has them */
 } ScrtModel;
+
+/* Which entry has this name; n_entry where none has. */
+uint32_t scrt_entry_named(const ScrtModel *m, const char *name);
 
 /* Processor features, the bits of ScrtEntry.features: SCRT_CPU(enumerator, LLVM's name, bit). */
 typedef enum ScrtCpu {
@@ -288,7 +293,7 @@ const ScrtEntry *scrt_entry(const ScrtSession *s);
  * dtypes and dims and leaves data alone. A dim that only a run knows is -1. */
 ScrtStatus scrt_shapes(ScrtSession *s, const ScrtTensor *in, ScrtTensor *ret_out);
 
-/* Runs the model once and then moves every state on. in: [n_in], read only; data may be NULL where
+/* Runs the entry once and then moves its states on. in: [n_in], read only; data may be NULL where
  * there are no elements. out: [n_out], dtypes and dims are filled in; where out[i].data is NULL the
  * runtime allocates it and the caller frees it with scrt_free, else it must hold the bytes that
  * scrt_shapes answers, aligned to 64 or to its element, and overlap no input; where scrt_shapes

@@ -227,6 +227,14 @@ void scrt_close(ScrtSession *s)
     scrt_free(s);
 }
 
+uint32_t scrt_entry_named(const ScrtModel *m, const char *name)
+{
+    uint32_t i = 0;
+    while (i < m->n_entry && strcmp(m->entry[i].name, name) != 0)
+        i++;
+    return i;
+}
+
 /* --- Shapes --- */
 
 const char *scrt_show_dims(char *buf, size_t n, const int64_t *dims, uint32_t rank)

@@ -229,7 +229,8 @@ ScrtStatus scrt_states_use(ScrtSession *s, uint32_t i, const int64_t *dims, int6
 void scrt_states_move(ScrtSession *s)
 {
     const ScrtModel *m = s->model;
-    for (uint32_t i = 0; i < m->n_state; i++) {
+    for (uint32_t k = 0; k < s->entry->n_state; k++) {
+        uint32_t i = s->entry->state[k];
         State *x = &s->states->state[i];
         if (!m->state_info[i].in_place) {
             void *was = x->now;

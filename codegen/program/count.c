@@ -99,7 +99,7 @@ void cg_count_kernel(CgWriter *w, const CgKernel *k)
     }
     for (uint32_t i = 0; i < n->n_out; i++)
         moved[2] = sc_term_add(m->cx, moved[2], result_bytes(&c, i));
-    CgCounted *to = &p->counted[k - w->k->k];
+    CgCounted *to = &p->counted[k - w->k->k - p->first_kernel];
     to->word = p->stream[CG_PROFILE].n_word;
     for (uint32_t i = 0; i < 3; i++)
         cg_value_apart(p, p->moved + i, moved[i]);

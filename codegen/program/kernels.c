@@ -45,10 +45,16 @@ static bool same_placed(const CgFunc *a, const CgFunc *b)
     return memcmp(a->placed, b->placed, sc_leader(a->sub)->n_in * sizeof *a->placed) == 0;
 }
 
+static bool same_target(const CgTarget *a, const CgTarget *b)
+{
+    return a == b || (strcmp(a->cpu, b->cpu) == 0 && strcmp(a->features, b->features) == 0);
+}
+
 static bool same(const CgFunc *a, const CgFunc *b)
 {
     if (a->trait != b->trait || a->n_in != b->n_in || a->n_out != b->n_out ||
-        class_of(a->node) != class_of(b->node) || a->alias != b->alias)
+        class_of(a->node) != class_of(b->node) || a->alias != b->alias ||
+        !same_target(a->target, b->target))
         return false;
     for (uint32_t i = 0; i < a->n_in; i++) {
         if (!a->const_in[i] != !b->const_in[i])
@@ -85,6 +91,7 @@ static CgFunc *describe(CgModule *m, CgKernel *k, const ScGraph *sub)
     CgFunc *f = sc_new(m->arena, CgFunc);
     const ScNode **c = sc_array(m->arena, const ScNode *, n->n_in + 1);
     *f = (CgFunc){.g = g, .node = n, .sub = sub, .name = k->name, .const_in = c};
+    f->target = m->unit_target;
     f->n_in = n->n_in;
     f->n_out = n->n_out;
     f->hash = sc_graph_hash(sub);
@@ -199,14 +206,20 @@ static bool add_region(CgModule *m, CgKernels *all, CgRegion *r)
     return ok;
 }
 
-bool cg_kernels(CgModule *m, CgKernels *ret)
+CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
 {
-    uint32_t most = count_kernels(m->g) + 1;
-    *ret = (CgKernels){.k = sc_array(m->arena, CgKernel, most),
+    uint32_t most = 1;
+    for (uint32_t i = 0; i < n; i++)
+        most += count_kernels(entry[i].g);
+    return (CgKernels){.k = sc_array(m->arena, CgKernel, most),
                        .fn = sc_array(m->arena, CgFunc *, most),
-                       .sub = sc_array(m->arena, ScGraph *, most),
-                       .region = new_region(m, m->g, NULL, NULL)};
-    return add_region(m, ret, ret->region);
+                       .sub = sc_array(m->arena, ScGraph *, most)};
+}
+
+bool cg_kernels(CgModule *m, CgKernels *k, CgRegion **ret)
+{
+    *ret = new_region(m, m->g, NULL, NULL);
+    return add_region(m, k, *ret);
 }
 
 void cg_kernels_done(CgKernels *k)

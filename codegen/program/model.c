@@ -9,6 +9,7 @@
 
 typedef struct Parts {
     CgModule *m;
+    const CgWork *u; /* the entry, and its program */
     const CgProgram *p;
     uint32_t n; /* numbers the constants */
 } Parts;
@@ -93,31 +94,44 @@ static LLVMValueRef port(Parts *x, const char *name, const ScType *t)
     return LLVMConstStructInContext(x->m->ctx, f, 4, 0);
 }
 
-static const char *input_name(const CgModule *m, uint32_t i)
+static const char *input_name(const CgModule *m, const ScGraph *g, uint32_t i)
 {
-    const char *name = m->g->value[m->g->in[i]].name;
+    const char *name = g->value[g->in[i]].name;
     return name ? name : sc_printf(m->arena, "in%u", i);
 }
 
-static const char *output_name(const CgModule *m, uint32_t i)
+static const char *output_name(const CgModule *m, const ScGraph *g, uint32_t i)
 {
-    const char *name = m->g->out_name[i];
+    const char *name = g->out_name[i];
     return name ? name : sc_printf(m->arena, "out%u", i);
 }
 
-static LLVMValueRef ports(Parts *x, char which)
+static LLVMValueRef inputs(Parts *x)
 {
-    const ScGraph *g = x->m->g;
-    uint32_t n = which == 'i' ? g->n_in : which == 'o' ? g->n_out : g->n_state;
-    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, n + 1);
-    for (uint32_t i = 0; i < n; i++) {
-        const char *name = which == 'i'   ? input_name(x->m, i)
-                           : which == 'o' ? output_name(x->m, i)
-                                          : g->state[i].name;
-        ScVal value = which == 'i' ? g->in[i] : which == 'o' ? g->out[i] : g->state[i].past;
-        v[i] = port(x, name, sc_type_of(g, value));
+    const ScGraph *g = x->u->g;
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, g->n_in + 1);
+    for (uint32_t i = 0; i < g->n_in; i++)
+        v[i] = port(x, input_name(x->m, g, i), sc_type_of(g, g->in[i]));
+    return list(x, v, g->n_in);
+}
+
+static LLVMValueRef outputs(Parts *x)
+{
+    const ScGraph *g = x->u->g;
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, g->n_out + 1);
+    for (uint32_t i = 0; i < g->n_out; i++)
+        v[i] = port(x, output_name(x->m, g, i), sc_type_of(g, g->out[i]));
+    return list(x, v, g->n_out);
+}
+
+static LLVMValueRef states(Parts *x)
+{
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, x->m->n_state + 1);
+    for (uint32_t i = 0; i < x->m->n_state; i++) {
+        const CgState *s = &x->m->all_states[i];
+        v[i] = port(x, s->s->name, sc_type_of(s->g, s->s->past));
     }
-    return list(x, v, n);
+    return list(x, v, x->m->n_state);
 }
 
 static LLVMValueRef symbol_names(Parts *x)
@@ -130,24 +144,27 @@ static LLVMValueRef symbol_names(Parts *x)
 
 static LLVMValueRef kernel_infos(Parts *x, const CgKernels *k)
 {
-    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, k->n + 1);
-    for (uint32_t i = 0; i < k->n; i++) {
-        LLVMValueRef f[] = {text(x, k->k[i].name), text(x, k->k[i].from), text(x, k->k[i].f->what),
+    uint32_t n = x->u->n_kernel;
+    LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        const CgKernel *of = &k->k[x->u->first + i];
+        LLVMValueRef f[] = {text(x, of->name), text(x, of->from), text(x, of->f->what),
                             u32(x, x->p->counted[i].word), u32(x, x->p->counted[i].n_word)};
         v[i] = structure(x, f, sizeof f / sizeof *f, sizeof(ScrtKernelInfo));
     }
-    return list(x, v, k->n);
+    return list(x, v, n);
 }
 
 /* --- States ---------------------------------------------------------------------------------- */
 
-static bool state_infos(Parts *x, const CgPlan *plan, LLVMValueRef *ret)
+static bool state_infos(Parts *x, LLVMValueRef *ret)
 {
     CgModule *m = x->m;
-    const ScGraph *g = m->g;
-    LLVMValueRef *info = sc_array(m->arena, LLVMValueRef, g->n_state + 1);
-    for (uint32_t i = 0; i < g->n_state; i++) {
-        const ScState *s = &g->state[i];
+    LLVMValueRef *info = sc_array(m->arena, LLVMValueRef, m->n_state + 1);
+    for (uint32_t i = 0; i < m->n_state; i++) {
+        const CgState *of = &m->all_states[i];
+        const ScGraph *g = of->g;
+        const ScState *s = of->s;
         const ScType *t = sc_type_of(g, s->past);
         const ScTerm *exp = g->value[s->past].exp;
         int64_t e;
@@ -159,14 +176,14 @@ static bool state_infos(Parts *x, const CgPlan *plan, LLVMValueRef *ret)
                 dims[k] = -1;
         LLVMValueRef f[] = {
             plain(x, dims, t->rank * sizeof *dims),
-            u64(x, (uint64_t)plan->state_init[i]),
+            u64(x, (uint64_t)of->init),
             u64(x, (uint64_t)s->capacity),
             u32(x, sc_state_axis(s, t)),
-            u32(x, m->in_place[i]),
+            u32(x, of->in_place),
         };
         info[i] = structure(x, f, sizeof f / sizeof *f, sizeof(ScrtStateInfo));
     }
-    *ret = list(x, info, g->n_state);
+    *ret = list(x, info, m->n_state);
     return true;
 }
 
@@ -222,25 +239,25 @@ static LLVMValueRef whos(Parts *x)
 
 static LLVMValueRef out_dims(Parts *x)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->u->g;
     LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, g->n_out + 1);
     for (uint32_t i = 0; i < g->n_out; i++)
         v[i] = plain(x, x->p->out_dims[i], sc_type_of(g, g->out[i])->rank * sizeof(uint32_t));
     return list(x, v, g->n_out);
 }
 
-static LLVMValueRef entry(Parts *x, const CgKernels *k)
+static LLVMValueRef entry(Parts *x, const CgKernels *k, LLVMValueRef fn)
 {
-    const ScGraph *g = x->m->g;
+    const ScGraph *g = x->u->g;
     const CgProgram *p = x->p;
     LLVMValueRef f[] = {
-        text(x, "main"),
+        text(x, x->u->name),
         u32(x, g->n_in),
         u32(x, g->n_out),
         u32(x, p->n_sym),
-        u32(x, k->n),
-        ports(x, 'i'),
-        ports(x, 'o'),
+        u32(x, x->u->n_kernel),
+        inputs(x),
+        outputs(x),
         symbol_names(x),
         kernel_infos(x, k),
         out_dims(x),
@@ -252,36 +269,43 @@ static LLVMValueRef entry(Parts *x, const CgKernels *k)
         steps(x, CG_RUN),
         words(x),
         plain(x, p->place, p->n_place * sizeof *p->place),
-        functions(x, k),
+        fn,
         whos(x),
-        u64(x, x->m->target.bits),
+        u64(x, x->u->target.bits),
+        plain(x, x->u->state, g->n_state * sizeof *x->u->state),
+        u32(x, g->n_state),
+        u32(x, 0), /* alignment */
     };
     return structure(x, f, sizeof f / sizeof *f, sizeof(ScrtEntry));
 }
 
 /* --- The model ------------------------------------------------------------------------------- */
 
-bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const CgProgram *p,
+bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
                    const CgModelParts *parts)
 {
-    const ScGraph *g = m->g;
-    Parts x = {.m = m, .p = p};
-    LLVMValueRef states = null(&x), weights = null(&x);
-    if (!state_infos(&x, plan, &states))
+    Parts x = {.m = m};
+    LLVMValueRef infos = null(&x), weights = null(&x), fn = functions(&x, k);
+    LLVMValueRef *entries = sc_array(m->arena, LLVMValueRef, n);
+    if (!state_infos(&x, &infos))
         return false;
     if (parts->embed) /* NULL would ask for a file, so none are one byte */
         weights = bytes(&x, m->weights.p, m->weights.n ? m->weights.n : 1, 64);
-    LLVMValueRef entries[] = {entry(&x, k)};
+    for (uint32_t i = 0; i < n; i++) {
+        x.u = &u[i];
+        x.p = &u[i].program;
+        entries[i] = entry(&x, k, fn);
+    }
     LLVMValueRef f[] = {
         u32(&x, SCRT_ABI),
-        u32(&x, 1),
-        u32(&x, g->n_state),
+        u32(&x, n),
+        u32(&x, m->n_state),
         u32(&x, 0), /* alignment */
         text(&x, parts->name),
         text(&x, parts->info),
-        list(&x, entries, 1),
-        ports(&x, 's'),
-        states,
+        list(&x, entries, n),
+        states(&x),
+        infos,
         u64(&x, m->weights.n),
         u64(&x, m->weights.hash),
         weights,
@@ -295,7 +319,8 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const Cg
 }
 
 _Static_assert(offsetof(ScrtEntry, in) == 24 && offsetof(ScrtEntry, n_value) == 64 &&
-                   offsetof(ScrtEntry, bind) == 80 && offsetof(ScrtEntry, features) == 128,
+                   offsetof(ScrtEntry, bind) == 80 && offsetof(ScrtEntry, features) == 128 &&
+                   offsetof(ScrtEntry, state) == 136,
                "the constant above is laid out as ScrtEntry is");
 _Static_assert(offsetof(ScrtModel, name) == 16 && offsetof(ScrtModel, weights) == 72,
                "and as ScrtModel is");
@@ -322,18 +347,30 @@ static void comment_port(ScStr *s, ScArena *a, const char *what, uint32_t i, con
     sc_str_add(s, "]\n");
 }
 
-const char *cg_header(CgModule *m, ScArena *a, const char *symbol)
+static void comment_entry(ScStr *s, CgModule *m, ScArena *a, const CgWork *u)
 {
-    const ScGraph *g = m->g;
+    const ScGraph *g = u->g;
+    for (uint32_t i = 0; i < g->n_in; i++)
+        comment_port(s, a, "in", i, input_name(m, g, i), sc_type_of(g, g->in[i]));
+    for (uint32_t i = 0; i < g->n_out; i++)
+        comment_port(s, a, "out", i, output_name(m, g, i), sc_type_of(g, g->out[i]));
+    for (uint32_t i = 0; i < g->n_state; i++)
+        comment_port(s, a, "state", u->state[i], g->state[i].name, sc_type_of(g, g->state[i].past));
+}
+
+const char *cg_header(CgModule *m, ScArena *a, const char *symbol, uint32_t n, const CgWork *u)
+{
     ScStr s = {0};
     sc_str_add(&s, "/* Compiled by scalec; scrt.h says how to run it. Link with\n"
                    " *     -lscrt -lm -pthread\n *\n");
-    for (uint32_t i = 0; i < g->n_in; i++)
-        comment_port(&s, a, "in", i, input_name(m, i), sc_type_of(g, g->in[i]));
-    for (uint32_t i = 0; i < g->n_out; i++)
-        comment_port(&s, a, "out", i, output_name(m, i), sc_type_of(g, g->out[i]));
-    for (uint32_t i = 0; i < g->n_state; i++)
-        comment_port(&s, a, "state", i, g->state[i].name, sc_type_of(g, g->state[i].past));
+    for (uint32_t i = 0; i < n; i++) {
+        if (n > 1) {
+            sc_str_addf(&s, "%s * entry %u, ", i ? " *\n" : "", i);
+            comment_text(&s, u[i].name);
+            sc_str_add(&s, "\n");
+        }
+        comment_entry(&s, m, a, &u[i]);
+    }
     sc_str_addf(&s, " *\n * %llu bytes of weights. */\n", (unsigned long long)m->weights.n);
     sc_str_addf(&s, "#ifndef SCALEC_MODEL_%s\n#define SCALEC_MODEL_%s\n\n", symbol, symbol);
     sc_str_addf(&s, "#include \"scrt.h\"\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");

@@ -144,31 +144,6 @@ static bool place_constants(Plan *x)
     return true;
 }
 
-/* A state's initial data lies in the weights, as a constant of the state's type would. */
-static bool place_states(Plan *x)
-{
-    CgModule *m = x->m;
-    for (uint32_t i = 0; i < x->g->n_state; i++) {
-        const ScState *s = &x->g->state[i];
-        uint64_t offset;
-        x->p->state_init[i] = -1;
-        if (!s->init)
-            continue;
-        ScAttr *blob = sc_array(m->arena, ScAttr, 2);
-        blob[0] = (ScAttr){.kind = SC_A_BLOB, .blob = s->init};
-        ScNode *n = sc_new(m->arena, ScNode);
-        *n = (ScNode){.op = &sc_op_const,
-                      .loc = sc_def(x->g, s->past)->loc,
-                      .attr = blob,
-                      .n_out = 1,
-                      .first = s->past};
-        if (!cg_weights_enter(m, x->g, n, NULL, &offset))
-            return false;
-        x->p->state_init[i] = (int64_t)offset;
-    }
-    return true;
-}
-
 /* --- Slots ----------------------------------------------------------------------------------- */
 
 static void see_symbol(void *arg, const char *sym)
@@ -420,7 +395,6 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
     *p = (CgPlan){.place = sc_array(m->arena, CgPlace, g->n_value),
                   .own = sc_array(m->arena, CgOwn, g->n_node + 1),
                   .slot = sc_array(m->arena, CgSlot, g->n_value),
-                  .state_init = sc_array(m->arena, int64_t, g->n_state + 1),
                   .copy = sc_array(m->arena, CgCopy, g->n_out + g->n_state + 1)};
     x.root = sc_array(m->arena, ScVal, g->n_value);
     x.offset = sc_array(m->arena, const ScTerm *, g->n_value);
@@ -439,7 +413,7 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
         return false;
     for (uint32_t i = 0; i < p->n_copy; i++)
         x.last[x.root[p->copy[i].from]] = UINT32_MAX; /* until the end */
-    if (!place_constants(&x) || !place_states(&x))
+    if (!place_constants(&x))
         return false;
     assign_slots(&x);
     sc_buf_free(x.env);

@@ -9,10 +9,6 @@
 
 #include "codegen/emit/emit.h"
 
-/* --- States ---------------------------------------------------------------------------------- */
-
-void cg_states(CgModule *m); /* decides which are written in place, and how values lie */
-
 /* --- Kernels --------------------------------------------------------------------------------- */
 
 typedef struct CgFormal { /* [n] the formal symbols of a kernel; from n_inside on its pitches */
@@ -77,17 +73,18 @@ typedef struct CgKernel { /* a kernel node of a region's graph */
     uint64_t *weights; /* [n_in] offsets of constant operands */
 } CgKernel;
 
-typedef struct CgKernels {
+typedef struct CgKernels { /* of all entries, one after another */
     uint32_t n;
     CgKernel *k;
-    CgRegion *region; /* of the graph */
-    CgFunc **fn;      /* [n_fn] the functions that they share */
-    ScGraph **sub;    /* [n_fn] their graphs */
+    CgFunc **fn;   /* [n_fn] the functions that they share */
+    ScGraph **sub; /* [n_fn] their graphs */
     uint32_t n_fn;
 } CgKernels;
 extern const CgClass cg_call; /* call.c: no code, but the parameters of a SCRT_CALL step */
-/* Emits every kernel's code. False with errors in cx; either way cg_kernels_done. */
-bool cg_kernels(CgModule *m, CgKernels *ret);
+CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry);
+/* Emits the code of every kernel of m->g, whose region is *ret. False with errors in cx; either way
+ * cg_kernels_done. */
+bool cg_kernels(CgModule *m, CgKernels *k, CgRegion **ret);
 void cg_kernels_done(CgKernels *k);
 /* Packs the constant operands of kernels, as their code wants them. */
 bool cg_pack_operands(CgModule *m, const CgKernels *k);
@@ -144,7 +141,6 @@ typedef struct CgPlan { /* of a region */
     CgLate *late;
     uint32_t n_copy;
     CgCopy *copy;
-    int64_t *state_init; /* [n_state] in the weights; -1: zero */
 } CgPlan;
 /* Of the graph and of all that is nested in it; *ret_own: segments of their own so far. Either way
  * cg_plan_done. */
@@ -199,6 +195,7 @@ typedef struct CgProgram {
     uint32_t n_segment, n_arg; /* see ScrtEntry */
     uint32_t **out_dims;       /* [n_out][rank] */
     CgCounted *counted;        /* [n] of the kernels */
+    uint32_t first_kernel;     /* of all: the entry's first */
     uint32_t moved;            /* the first of three values: see ScrtEntry */
     const ScLoc *loc;          /* of what is written now, for errors */
     uint32_t at_who;           /* the same for the steps */
@@ -231,8 +228,29 @@ void cg_value_apart(CgProgram *p, uint32_t to, const ScTerm *t);
 /* The first of n values that lie one after another and are those of term[]. */
 uint32_t cg_params(CgProgram *p, uint32_t n, const ScTerm *const *term);
 
-/* Writes the program; false with errors in cx. Either way cg_program_done. */
-bool cg_program(CgModule *m, const CgKernels *k, uint32_t n_own, CgProgram *ret);
+/* --- Entries --------------------------------------------------------------------------------- */
+
+typedef struct CgWork { /* an entry under construction */
+    const char *name;
+    const ScGraph *g;
+    CgTarget target;
+    uint32_t *state; /* [n_state], [n_value] ...: see CgModule */
+    CgLay *lay;
+    bool *in_place;
+    const bool **placed;
+    CgRegion *region;         /* of g */
+    uint32_t first, n_kernel; /* its kernels among all */
+    uint32_t n_own;           /* segments of its own */
+    CgProgram program;
+} CgWork;
+void cg_work_on(CgModule *m, const CgWork *u); /* m's fields are those of the entry */
+/* Decides which states are written in place, in all entries or in none, and how values lie. False
+ * with errors in cx where entries do not agree on a state. */
+bool cg_states(CgModule *m, uint32_t n, CgWork *u);
+bool cg_enter_states(CgModule *m); /* their first values, into the weights */
+/* Writes the program of the entry that is worked on; false with errors in cx. Either way
+ * cg_program_done. */
+bool cg_program(CgModule *m, const CgKernels *k, CgWork *u);
 void cg_program_done(CgProgram *p);
 
 /* --- The model ------------------------------------------------------------------------------- */
@@ -241,11 +259,11 @@ typedef struct CgModelParts {
     const char *symbol, *name, *info;
     bool embed;
 } CgModelParts;
-/* Adds the constant ScrtModel. */
-bool cg_emit_model(CgModule *m, const CgKernels *k, const CgPlan *plan, const CgProgram *p,
+/* Adds the constant ScrtModel of n entries. */
+bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
                    const CgModelParts *parts);
 /* C header text in a. */
-const char *cg_header(CgModule *m, ScArena *a, const char *symbol);
+const char *cg_header(CgModule *m, ScArena *a, const char *symbol, uint32_t n, const CgWork *u);
 /* "batch,784" */
 const char *cg_dims_text(ScArena *a, const ScType *t);
 

@@ -133,21 +133,141 @@ static bool updates_in_place(const ScGraph *g, uint32_t i)
     return true;
 }
 
-void cg_states(CgModule *m)
+/* --- What entries share ---------------------------------------------------------------------- */
+
+static const char *type_text(CgModule *m, const ScState *s, const ScType *t)
 {
-    const ScGraph *g = m->g;
-    m->lay = sc_array(m->arena, CgLay, g->n_value);
-    m->in_place = sc_array(m->arena, bool, g->n_state + 1);
-    m->placed = sc_array(m->arena, const bool *, g->n_node + 1);
-    for (uint32_t i = 0; i < g->n_state; i++) {
-        const ScState *s = &g->state[i];
-        CgLay lay = {0};
-        m->in_place[i] =
-            s->grows && s->next != s->past ? grows_in_place(m, i, &lay) : updates_in_place(g, i);
-        if (!m->in_place[i])
-            continue;
-        m->lay[s->past] = m->lay[s->next] = lay;
-        if (s->grows && s->next != s->past)
-            put_past(m, s);
+    ScStr text = {0};
+    sc_type_print(t, &text);
+    if (s->grows)
+        sc_str_addf(&text, " up to %lld", (long long)s->capacity);
+    const char *ret = sc_strdup(m->arena, sc_str_get(&text));
+    sc_str_free(&text);
+    return ret;
+}
+
+/* A state is one wherever its name is; what extents are called does not matter. */
+static bool same_type(const ScState *a, const ScType *x, const ScState *b, const ScType *y)
+{
+    if (x->dtype != y->dtype || x->rank != y->rank || !a->grows != !b->grows ||
+        a->capacity != b->capacity || sc_state_axis(a, x) != sc_state_axis(b, y))
+        return false;
+    for (uint32_t d = 0; d < x->rank; d++) {
+        int64_t n = -1, k = -1;
+        if (sc_term_const(x->dim[d], &n) != sc_term_const(y->dim[d], &k) || n != k)
+            return false;
     }
+    return true;
+}
+
+static bool same_init(const ScBlob *a, const ScBlob *b)
+{
+    size_t n;
+    if (a == b || !a || !b)
+        return a == b;
+    return a->dtype == b->dtype && a->count == b->count && scrt_bytes(a->dtype, a->count, &n) &&
+           memcmp(a->data, b->data, n) == 0;
+}
+
+/* The model's state that state s of g is: one of an earlier entry, or a new one. */
+static bool find_state(CgModule *m, const ScGraph *g, const ScState *s, uint32_t *ret)
+{
+    const ScType *t = sc_type_of(g, s->past);
+    for (*ret = 0; *ret < m->n_state; ++*ret) {
+        const CgState *x = &m->all_states[*ret];
+        if (strcmp(x->s->name, s->name) != 0)
+            continue;
+        const ScType *u = sc_type_of(x->g, x->s->past);
+        const ScTerm *e = g->value[s->past].exp, *f = x->g->value[x->s->past].exp;
+        if (!same_type(x->s, u, s, t))
+            return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_ENTRY,
+                           "state \"%s\" is %s in one entry and %s in another", s->name,
+                           type_text(m, x->s, u), type_text(m, s, t));
+        if (e != f || !same_init(x->s->init, s->init))
+            return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_ENTRY,
+                           "state \"%s\" begins with other values in one entry than in another",
+                           s->name);
+        return true;
+    }
+    m->all_states[m->n_state++] = (CgState){g, s, true, -1};
+    return true;
+}
+
+static bool may_be_in_place(CgModule *m, uint32_t i)
+{
+    const ScState *s = &m->g->state[i];
+    CgLay lay;
+    return s->grows && s->next != s->past ? grows_in_place(m, i, &lay) : updates_in_place(m->g, i);
+}
+
+static void put_in_place(CgModule *m, uint32_t i)
+{
+    const ScState *s = &m->g->state[i];
+    CgLay lay;
+    m->in_place[i] = true;
+    if (!s->grows || s->next == s->past)
+        return;
+    grows_in_place(m, i, &lay);
+    m->lay[s->past] = m->lay[s->next] = lay;
+    put_past(m, s);
+}
+
+static bool name_states(CgModule *m, uint32_t n, CgWork *u)
+{
+    uint32_t most = 1;
+    for (uint32_t k = 0; k < n; k++)
+        most += u[k].g->n_state;
+    m->all_states = sc_array(m->arena, CgState, most);
+    for (uint32_t k = 0; k < n; k++) {
+        const ScGraph *g = u[k].g;
+        u[k].lay = sc_array(m->arena, CgLay, g->n_value);
+        u[k].placed = sc_array(m->arena, const bool *, g->n_node + 1);
+        u[k].in_place = sc_array(m->arena, bool, g->n_state + 1);
+        u[k].state = sc_array(m->arena, uint32_t, g->n_state + 1);
+        for (uint32_t i = 0; i < g->n_state; i++)
+            if (!find_state(m, g, &g->state[i], &u[k].state[i]))
+                return false;
+    }
+    return true;
+}
+
+bool cg_states(CgModule *m, uint32_t n, CgWork *u)
+{
+    if (!name_states(m, n, u))
+        return false;
+    for (uint32_t k = 0; k < n; k++) {
+        cg_work_on(m, &u[k]);
+        for (uint32_t i = 0; i < m->g->n_state; i++)
+            m->all_states[m->state[i]].in_place &= may_be_in_place(m, i);
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        cg_work_on(m, &u[k]);
+        for (uint32_t i = 0; i < m->g->n_state; i++)
+            if (m->all_states[m->state[i]].in_place)
+                put_in_place(m, i);
+    }
+    return true;
+}
+
+/* A state's initial data lies in the weights, as a constant of the state's type would. */
+bool cg_enter_states(CgModule *m)
+{
+    for (uint32_t i = 0; i < m->n_state; i++) {
+        CgState *x = &m->all_states[i];
+        uint64_t offset;
+        if (!x->s->init)
+            continue;
+        ScAttr *blob = sc_array(m->arena, ScAttr, 2);
+        blob[0] = (ScAttr){.kind = SC_A_BLOB, .blob = x->s->init};
+        ScNode *n = sc_new(m->arena, ScNode);
+        *n = (ScNode){.op = &sc_op_const,
+                      .loc = sc_def(x->g, x->s->past)->loc,
+                      .attr = blob,
+                      .n_out = 1,
+                      .first = x->s->past};
+        if (!cg_weights_enter(m, x->g, n, NULL, &offset))
+            return false;
+        x->init = (int64_t)offset;
+    }
+    return true;
 }

@@ -162,7 +162,7 @@ static void bind_states(CgWriter *w)
             continue;
         uint32_t v = cg_new_value(p);
         cg_bind_symbol(p, s->grows, v, CG_BIND);
-        cg_step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_STATE, .a = v, .b = i});
+        cg_step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_STATE, .a = v, .b = w->m->state[i]});
         cg_origin(p, s->grows,
                   sc_printf(w->m->arena, "dimension %u of state '%s'",
                             sc_state_axis(s, sc_type_of(g, s->past)), s->name));
@@ -281,7 +281,8 @@ static void use_states(CgWriter *w)
         cg_blame(p, sc_def(g, s->next)->loc);
         uint32_t after = s->grows ? cg_value(p, next->dim[sc_state_axis(s, t)]) : 0;
         uint32_t dims = cg_params(p, t->rank, t->dim);
-        cg_step(p, CG_RUN, (ScrtStep){.kind = SCRT_STATE, .a = i, .b = dims, .c = after});
+        cg_step(p, CG_RUN,
+                (ScrtStep){.kind = SCRT_STATE, .a = w->m->state[i], .b = dims, .c = after});
     }
 }
 
@@ -400,7 +401,7 @@ static void lay_out_work(CgWriter *w)
 uint32_t cg_first_segment(const CgWriter *w)
 {
     const ScGraph *g = w->m->g;
-    return 1 + g->n_in + g->n_out + 2 * g->n_state;
+    return 1 + g->n_in + g->n_out + 2 * w->m->n_state;
 }
 
 /* The same moved on by an offset in bytes, which is one value with the place's own. */
@@ -419,7 +420,7 @@ static ScrtPlace moved_on(CgProgram *p, ScrtPlace x, CgStage stage, const ScTerm
 static ScrtPlace base_of(const CgWriter *w, CgPlace at)
 {
     const ScGraph *g = w->m->g;
-    uint32_t in = 1, out = in + g->n_in, state = out + g->n_out, next = state + g->n_state;
+    uint32_t in = 1, out = in + g->n_in, state = out + g->n_out, next = state + w->m->n_state;
     uint32_t i = (uint32_t)at.index;
     switch (at.kind) {
     case CG_IN:
@@ -427,9 +428,9 @@ static ScrtPlace base_of(const CgWriter *w, CgPlace at)
     case CG_OUT:
         return (ScrtPlace){out + i, 0, 0};
     case CG_STATE:
-        return (ScrtPlace){state + i, 0, 0};
+        return (ScrtPlace){state + w->m->state[i], 0, 0};
     case CG_NEXT:
-        return (ScrtPlace){next + i, 0, 0};
+        return (ScrtPlace){next + w->m->state[i], 0, 0};
     case CG_WORK:
         return w->slot[i];
     case CG_ENTRY:
@@ -508,7 +509,7 @@ static void call_kernel(CgWriter *w, uint32_t index)
     cg_blame(p, n->loc);
     const ScCall *call = k->f->call;
     ScrtStep s = {.kind = call ? SCRT_CALL : SCRT_KERNEL,
-                  .a = index,
+                  .a = index - p->first_kernel,
                   .b = call ? call->callee : k->f->index,
                   .c = p->n_place};
     if (call)
@@ -593,15 +594,17 @@ CgWriter cg_writer(CgProgram *p, const CgKernels *k, const CgRegion *r, const Cg
     return w;
 }
 
-bool cg_program(CgModule *m, const CgKernels *k, uint32_t n_own, CgProgram *ret)
+bool cg_program(CgModule *m, const CgKernels *k, CgWork *u)
 {
-    *ret = (CgProgram){.m = m, .n_value = CG_VALUE_FIRST, .n_segment = n_own};
+    CgProgram *ret = &u->program;
+    *ret = (CgProgram){.m = m, .n_value = CG_VALUE_FIRST, .n_segment = u->n_own};
+    ret->first_kernel = u->first;
     ret->out_dims = sc_array(m->arena, uint32_t *, m->g->n_out + 1);
-    ret->own_offset = sc_array(m->arena, uint32_t, n_own + 1);
-    ret->counted = sc_array(m->arena, CgCounted, k->n + 1);
+    ret->own_offset = sc_array(m->arena, uint32_t, u->n_own + 1);
+    ret->counted = sc_array(m->arena, CgCounted, u->n_kernel + 1);
     ret->moved = ret->n_value;
     ret->n_value += 3;
-    CgWriter w = cg_writer(ret, k, k->region, NULL);
+    CgWriter w = cg_writer(ret, k, u->region, NULL);
     add_who(ret, (ScrtWho){0});
     bind_inputs(&w);
     bind_states(&w);
@@ -615,7 +618,7 @@ bool cg_program(CgModule *m, const CgKernels *k, uint32_t n_own, CgProgram *ret)
         ScrtStep *x = &ret->stream[CG_RUN].step[i];
         x->a += x->kind == SCRT_EVAL ? ret->stream[CG_BIND].n_word : 0;
     }
-    for (uint32_t i = 0; i < k->n; i++)
+    for (uint32_t i = 0; i < u->n_kernel; i++)
         ret->counted[i].word += ret->stream[CG_BIND].n_word + ret->stream[CG_RUN].n_word;
     sc_guards_free(&w.guards);
     return !ret->failed;

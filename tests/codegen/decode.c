@@ -85,7 +85,7 @@ static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t 
     ScCtx *cx = sc_ctx_new();
     ScCodegenOptions opt = {.cpu = target};
     CgModule m;
-    ck_assert(cg_module_init(&m, cx, NULL, &opt));
+    ck_assert(cg_module_init(&m, cx, &opt));
     const CgTarget *t = &m.target;
     bool has = (t->bits & ~scrt_cpu_features()) == 0;
     has = has && (way != CG_UNIT_F16 || t->f16c) && (way != CG_UNIT_TABLE || t->vbmi);

@@ -107,6 +107,8 @@ void toy_reference(int64_t n, const float *x, int64_t k, const float *s, float *
 
 static const int64_t s_dims[] = {COLUMNS};
 
+static const uint32_t both_states[] = {0, 1};
+
 const ScrtEntry toy_entry = {
     .name = "main",
     .n_in = 2,
@@ -127,6 +129,8 @@ const ScrtEntry toy_entry = {
     .word = word,
     .place = place,
     .fn = (const ScrtKernel[]){all_rows, sums},
+    .state = both_states,
+    .n_state = 2,
     .who = (const ScrtWho[]){{0},
                              {.node = "Add \"add0\""},
                              {.input = 0},

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """--state: a decoder that is asked token by token keeps its cache in the program. The same model,
 its cache an input and an output, is evaluated beside it."""
+import json
 import os
 import re
 import subprocess
@@ -104,8 +105,41 @@ def compiles_small(tmp):
         kernels = re.findall(r"^; k\d+ .*", text, re.M)
         own = [k for k in kernels if "(the code of" not in k]
         assert len(own) < len(kernels) * 0.7, text
-        assert sum("appended in place" in k for k in kernels) == len(past), text
+        appends = [k for k in kernels if ": concat: 2 operands" in k]
+        assert len(appends) == len(past) and all("no code" in k for k in appends), text
         assert not re.search(r"kernel %\"?present.*f8e4m3fn\[1,2,p\+s", text), text
+
+
+def two_entries(tmp):
+    """Some tokens at once, then one at a time by code for one: as one entry does with all."""
+    path, past = decoder(tmp)
+    exe, rng = os.path.join(tmp, "two"), np.random.default_rng(6)
+    scalec("compile", path, "--state", RULE, "--entry", "decode", "--dim", "decode:s=1", "-o", exe)
+    x = rng.standard_normal((1, 6, HEADS * D)).astype(np.float32)
+    for name, part in (("some", x[:, :4]), ("a", x[:, 4:5]), ("b", x[:, 5:])):
+        np.save(os.path.join(tmp, name + ".npy"), part)
+    keep = ["--state-load", "states.npz", "--state-save", "states.npz"]
+    y = []
+    for entry in ("main", "decode"):
+        run(exe, tmp, "-i", "x=some.npy", "--state-save", "states.npz")
+        run(exe, tmp, "-i", "x=a.npy", "--entry", entry, *keep)
+        run(exe, tmp, "-i", "x=b.npy", "--entry", entry, *keep, "-o", "y.npy")
+        y.append(np.load(os.path.join(tmp, "y.npy")))
+    near(y[0], y[1])
+    assert "[1,1,16]" in run(exe, tmp, "-i", "x=some.npy", "--entry", "decode", status=1)
+    info = json.loads(subprocess.run([exe, "--info", "--json", "--entry", "decode"], check=True,
+                                     capture_output=True, text=True).stdout)
+    assert info["entry"] == "decode" and info["entries"] == ["main", "decode"], info
+    assert len(info["states"]) == len(past) and info["info"]["entries"]["main"] == "decoder.onnx", info
+    one = os.path.join(tmp, "one")
+    scalec("compile", path, "--state", RULE, "-o", one)
+    alone = json.loads(subprocess.run([one, "--info", "--json"], check=True, capture_output=True,
+                                      text=True).stdout)
+    assert info["weights_bytes"] < 1.1 * alone["weights_bytes"], (info, alone)
+    for entry in ("main", "=x.onnx", "a=", "a:b"):
+        assert "--entry" in failing("compile", path, "--entry", entry, "-o", exe, status=2)
+    said = failing("compile", path, "--state", RULE, "--entry", "d", "--dim", "d:q=1", "-o", exe, status=2)
+    assert '"q"' in said or "'q'" in said, said
 
 
 def says_what_is_wrong(tmp):
@@ -122,4 +156,4 @@ def says_what_is_wrong(tmp):
         assert "--state" in failing("dump", path, "--state", rule, status=2)
 
 
-run_all("tools-states", [decodes, compiles_small, says_what_is_wrong])
+run_all("tools-states", [decodes, compiles_small, two_entries, says_what_is_wrong])

@@ -94,31 +94,42 @@ static const char *scales_text(ScCtx *cx, const ScalecOptions *opt)
 
 /* Integer inputs that choose parts of a table, to how many: [from, up to but not]. Long names would
  * make a long path for --info. */
-static json_t *input_ranges(const ScGraph *g)
+static void add_ranges(json_t *o, const ScGraph *g)
 {
-    json_t *o = json_object();
     for (uint32_t i = 0; i < g->n_in; i++) {
         const char *name = g->value[g->in[i]].name;
         int64_t limit = sc_index_limit(g, i);
         if (name && strlen(name) < 200 && limit > 0)
             json_object_set_new(o, name, json_pack("[i, I]", 0, (json_int_t)limit));
     }
-    return o;
+}
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
 }
 
 /* How it was made, for --info: keys in this order. Not the passes that were left out: an object
  * says what it is, and one that a pass left alone is the same without that pass. */
-static char *info_json(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt)
+static char *info_json(ScCtx *cx, uint32_t n, const ScalecEntry *e, const ScalecOptions *opt)
 {
     char hash[20];
+    const ScalecModel *m = &e->model;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)m->hash);
-    const char *slash = strrchr(m->path, '/');
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
-                  slash ? slash + 1 : m->path, "source_fnv1a64", hash, "recipe",
+                  file_name(m->path), "source_fnv1a64", hash, "recipe",
                   opt->recipe ? opt->recipe : "f32", "scales", scales_text(cx, opt), "cpu",
                   opt->cpu ? opt->cpu : "native", "target", opt->target ? opt->target : "native");
-    json_t *ranges = input_ranges(m->graph);
+    json_t *ranges = json_object(), *sources = json_object();
+    for (uint32_t i = 0; i < n; i++) {
+        add_ranges(ranges, e[i].model.graph);
+        json_object_set_new(sources, e[i].name, json_string(file_name(e[i].model.path)));
+    }
+    if (n > 1)
+        json_object_set(o, "entries", sources);
+    json_decref(sources);
     if (json_object_size(ranges) > 0)
         json_object_set(o, "ranges", ranges);
     json_decref(ranges);
@@ -137,14 +148,37 @@ static void settle_beside(ScalecBeside *b, ScObject *o)
     free(b->path);
 }
 
-ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit)
+/* The pipeline on every entry; kernels for sc_codegen_entries. */
+static bool rewrite_all(ScCtx *cx, uint32_t n, ScalecEntry *e, const ScalecOptions *opt,
+                        ScCodegenEntry *ret)
 {
-    char *info = info_json(cx, m, opt);
-    ScGraph *g = scalec_rewrite(cx, m, opt);
+    bool ok = true;
+    for (uint32_t i = 0; i < n && ok; i++) {
+        ScalecOptions one = *opt;
+        sc_set_file(cx, e[i].model.path);
+        if (i > 0) {
+            one.after = NULL;
+            one.eval_in = NULL;
+            one.stats = e[i].stats;
+            one.scales = e[i].stats ? opt->scales : SC_SCALES_PROPAGATE;
+        }
+        ret[i] = (ScCodegenEntry){e[i].name, scalec_rewrite(cx, &e[i].model, &one), NULL};
+        ok = ret[i].g != NULL;
+    }
+    sc_set_file(cx, e[0].model.path);
+    return ok;
+}
+
+ScObject *scalec_compile_entries(ScCtx *cx, uint32_t n, ScalecEntry *e, const ScalecOptions *opt,
+                                 ScEmit emit)
+{
+    char *info = info_json(cx, n, e, opt);
+    ScCodegenEntry *entry = sc_array(sc_ctx_arena(cx), ScCodegenEntry, n);
+    bool ok = rewrite_all(cx, n, e, opt, entry);
     ScObject *o = NULL;
-    if (g && !info) /* a name that is no UTF-8 */
+    if (ok && !info) /* a name that is no UTF-8 */
         sc_fail(cx, NULL, SC_E_FILE, "the model's file name cannot be written as JSON");
-    if (g && info) {
+    if (ok && info) {
         ScalecBeside beside = {.output = opt->output};
         ScCodegenOptions cg = {.cpu = opt->cpu,
                                .target = opt->target,
@@ -155,10 +189,18 @@ ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, Sc
                                .arg = &beside,
                                .weights_name = opt->output,
                                .fault_tail = opt->fault_tail};
-        o = sc_codegen(cx, g, &cg, emit);
+        o = sc_codegen_entries(cx, n, entry, &cg, emit);
         settle_beside(&beside, o);
     }
     free(info);
-    sc_graph_free(g);
+    for (uint32_t i = 0; i < n; i++)
+        sc_graph_free((ScGraph *)entry[i].g);
     return o;
+}
+
+ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit)
+{
+    ScalecEntry e = {"main", *m, NULL};
+    m->graph = NULL;
+    return scalec_compile_entries(cx, 1, &e, opt, emit);
 }

@@ -161,7 +161,17 @@ const ScStats *scalec_read_stats(ScCtx *cx, const char *path);
 
 /* Runs the pipeline; takes m->graph over. NULL with errors. */
 ScGraph *scalec_rewrite(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt);
-/* Pipeline and codegen; takes m->graph over. The object's ScrtModel.info says how it was made. */
+/* One of several models that become one: see sc_codegen_entries. */
+typedef struct ScalecEntry {
+    const char *name;
+    ScalecModel model;
+    const ScStats *stats; /* NULL: its scales are propagated, whatever the options say */
+} ScalecEntry;
+/* Pipeline and codegen; takes the graphs over. The object's ScrtModel.info says how it was made.
+ * Stages are told of the first entry's graph alone. */
+ScObject *scalec_compile_entries(ScCtx *cx, uint32_t n, ScalecEntry *entry,
+                                 const ScalecOptions *opt, ScEmit emit);
+/* The same of one model, which is entry "main". */
 ScObject *scalec_compile(ScCtx *cx, ScalecModel *m, const ScalecOptions *opt, ScEmit emit);
 
 /* What a graph holds before kernels are made of it. */

@@ -30,6 +30,7 @@ typedef struct Cli {
     uint32_t threads, top, repeat;
     double rtol, atol, budget; /* budget: seconds for what check measures */
     CliList input, shape, disable, dim_name;
+    CliList entry;              /* NAME, or NAME=MODEL */
     ScalecSampleOptions sample; /* image and shape */
     int64_t *dim_value;
     uint32_t n_dim_value, cap_dim_value;
@@ -64,6 +65,9 @@ int cli_done(Cli *cli);
 /* The model of the first argument, with --dim; and the statistics for --scales calibrate. */
 bool cli_load(Cli *cli, ScalecModel *ret);
 bool cli_statistics(Cli *cli, const ScalecModel *m);
+/* That model as entry "main", and those of --entry with their dims, states and statistics: *ret_n
+ * entries, which the caller frees the graphs of even where it fails. */
+bool cli_load_entries(Cli *cli, ScalecEntry **ret, uint32_t *ret_n);
 /* Runs all samples for d: the stage "samples". */
 bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d);
 

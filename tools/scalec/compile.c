@@ -195,7 +195,8 @@ static void conclude(const Cli *cli, const ScObject *o, const Cost *c)
 int cmd_compile(Cli *cli)
 {
     size_t k = 0;
-    ScalecModel m;
+    uint32_t n = 0;
+    ScalecEntry *e = NULL;
     ScalecSamples *samples = NULL;
     while (cli->emit && strcmp(kinds[k].name, cli->emit)) /* one of them: the options see to it */
         k++;
@@ -205,19 +206,18 @@ int cmd_compile(Cli *cli)
         return cli_misuse(cli, "where to? -o OUT");
     if (!cli->opt.symbol)
         cli->opt.symbol = symbol_of(cli, cli->output);
-    if (!cli_load(cli, &m))
-        return cli_failed(cli);
     if (kinds[k].emit == SC_EMIT_OBJ)
         cli->opt.output = cli->output;
-    bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
-    ScObject *o = ok ? scalec_compile(cli->cx, &m, &cli->opt, kinds[k].emit) : NULL;
+    bool ok = cli_load_entries(cli, &e, &n) && hooks_begin(cli, &e->model, &samples);
+    ScObject *o = ok ? scalec_compile_entries(cli->cx, n, e, &cli->opt, kinds[k].emit) : NULL;
     Cost cost = o ? cost_of(cli, o) : (Cost){0};
     ok = hooks_end(cli, samples, o != NULL) && scalec_write(cli->cx, o, kinds[k].out, cli->output);
     int status = ok ? cli_done(cli) : cli_failed(cli);
     if (ok)
         conclude(cli, o, &cost);
     scalec_object_free(o);
-    sc_graph_free(m.graph);
+    for (uint32_t i = 0; i < n; i++)
+        sc_graph_free(e[i].model.graph);
     if (ok && cli->print_link)
         printf("%s\n", scalec_link_line(cli->cx, kinds[k].out, cli->output));
     return status;

@@ -60,17 +60,91 @@ int cli_done(Cli *cli)
     return 0;
 }
 
-bool cli_load(Cli *cli, ScalecModel *ret)
+/* Whether --dim number i, perhaps ENTRY:NAME, is of this entry; *ret: its name. */
+static bool dim_of(const Cli *cli, uint32_t i, const char *entry, const char **ret)
 {
-    ScImportOptions opt = {.n_dim = cli->dim_name.n,
-                           .dim_name = cli->dim_name.item,
-                           .dim_value = cli->dim_value,
-                           .every_node = cli->verbose || cli->json};
-    if (scalec_load(cli->cx, cli->args.item[0], &opt, ret))
-        return scalec_make_states(cli->cx, ret, cli->n_state, cli->state, cli->state_capacity);
+    const char *name = cli->dim_name.item[i], *colon = strchr(name, ':');
+    size_t n = colon ? (size_t)(colon - name) : 0;
+    bool scoped = colon && n == 4 && strncmp(name, "main", n) == 0;
+    for (uint32_t k = 0; k < cli->entry.n && colon && !scoped; k++)
+        scoped = strcspn(cli->entry.item[k], "=") == n && strncmp(cli->entry.item[k], name, n) == 0;
+    *ret = scoped ? sc_intern(cli->cx, colon + 1) : name;
+    return !scoped || (strlen(entry) == n && strncmp(entry, name, n) == 0);
+}
+
+static bool load_one(Cli *cli, const char *path, const char *entry, ScalecModel *ret)
+{
+    ScArena *a = sc_ctx_arena(cli->cx);
+    uint32_t n = cli->dim_name.n, k = 0;
+    const char **name = sc_array(a, const char *, n + 1);
+    int64_t *value = sc_array(a, int64_t, n + 1);
+    for (uint32_t i = 0; i < n; i++) {
+        value[k] = cli->dim_value[i];
+        k += dim_of(cli, i, entry, &name[k]);
+    }
+    ScImportOptions opt = {
+        .n_dim = k, .dim_name = name, .dim_value = value, .every_node = cli->verbose || cli->json};
+    if (scalec_load(cli->cx, path, &opt, ret))
+        return true;
     for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++) /* loading takes no inputs but --dim */
         cli->usage |= sc_diag(cli->cx, i)->id == SC_E_INPUT;
     return false;
+}
+
+bool cli_load(Cli *cli, ScalecModel *ret)
+{
+    return load_one(cli, cli->args.item[0], "main", ret) &&
+           scalec_make_states(cli->cx, ret, cli->n_state, cli->state, cli->state_capacity);
+}
+
+/* The rules of --state that are for entry i; one that is for none is the first's, to be refused. */
+static bool make_states(Cli *cli, uint32_t n, ScalecEntry *e, uint32_t i)
+{
+    ScStateRule *rule = sc_array(sc_ctx_arena(cli->cx), ScStateRule, cli->n_state + 1);
+    uint32_t k = 0;
+    for (uint32_t r = 0; r < cli->n_state; r++) {
+        bool any = false;
+        for (uint32_t j = i + 1; j < n && i == 0; j++)
+            any = any || sc_state_rule_applies(e[j].model.graph, &cli->state[r]);
+        if ((i == 0 && !any) || sc_state_rule_applies(e[i].model.graph, &cli->state[r]))
+            rule[k++] = cli->state[r];
+    }
+    sc_set_file(cli->cx, e[i].model.path);
+    return scalec_make_states(cli->cx, &e[i].model, k, rule, cli->state_capacity);
+}
+
+/* What the samples say of the first entry's values they say of those that others have; synthetic
+ * inputs are run through each. */
+static bool entry_statistics(Cli *cli, ScalecEntry *e)
+{
+    e->stats = cli->opt.scales == SC_SCALES_CALIBRATE ? cli->opt.stats : NULL;
+    if (cli->opt.scales != SC_SCALES_PROBE)
+        return true;
+    sc_set_file(cli->cx, e->model.path);
+    ScGraph *raised = scalec_raised(cli->cx, &e->model, &cli->opt);
+    if (raised)
+        e->stats = scalec_probe(cli->cx, raised, cli->opt.output, NULL);
+    bool ok = raised != NULL;
+    sc_graph_free(raised);
+    return ok;
+}
+
+bool cli_load_entries(Cli *cli, ScalecEntry **ret, uint32_t *ret_n)
+{
+    uint32_t n = *ret_n = 1 + cli->entry.n;
+    ScalecEntry *e = *ret = sc_array(sc_ctx_arena(cli->cx), ScalecEntry, n);
+    bool ok = true;
+    for (uint32_t i = 0; i < n && ok; i++) {
+        const char *text = i ? cli->entry.item[i - 1] : "main", *eq = strchr(text, '=');
+        e[i].name = sc_intern_n(cli->cx, text, strcspn(text, "="));
+        ok = load_one(cli, i && eq ? eq + 1 : cli->args.item[0], e[i].name, &e[i].model);
+    }
+    for (uint32_t i = 0; i < n && ok; i++)
+        ok = make_states(cli, n, e, i);
+    ok = ok && cli_statistics(cli, &e[0].model);
+    for (uint32_t i = 1; i < n && ok; i++)
+        ok = entry_statistics(cli, &e[i]);
+    return ok;
 }
 
 bool cli_is_stats(const char *path)

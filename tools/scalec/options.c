@@ -51,6 +51,7 @@ typedef enum OptId {
     O_DIM,
     O_STATE,
     O_STATE_CAPACITY,
+    O_ENTRY,
     O_CPU,
     O_TARGET,
     O_DISABLE,
@@ -105,13 +106,20 @@ const CliOption cli_options[] = {
                      MODEL},
     [O_SAVE_STATS] = {"save-stats", "FILE", "write what --calibrate or the probe measured", 0,
                       MODEL},
-    [O_DIM] = {"dim", "NAME=N", "give a symbolic dimension a size; may be repeated", 0, MODEL},
+    [O_DIM] =
+        {"dim", "NAME=N",
+         "give a symbolic dimension a size; ENTRY:NAME=N: in that entry alone; may be repeated", 0,
+         MODEL},
     [O_STATE] = {"state", "OUT=IN",
                  "keep input IN in the program: output OUT is its next value; * stands for the "
                  "same text in both; may be repeated",
                  0, MODEL},
     [O_STATE_CAPACITY] = {"state-capacity", "N",
                           "the most that such a state grows to; 2048 by default", 0, MODEL},
+    [O_ENTRY] = {"entry", "NAME[=MODEL]",
+                 "one more entry of the program: of that model, or of the first with other sizes; "
+                 "all share weights, and states of equal names; may be repeated",
+                 0, COMPILE},
     [O_CPU] = {"cpu", "CPU", "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name", 0,
                COMPILE | DUMP, .hint = "native x86-64-v2 x86-64-v3 x86-64-v4"},
     [O_TARGET] = {"target", "TRIPLE", "LLVM target triple; the host's by default", 0,
@@ -297,6 +305,25 @@ static bool dim_arg(Cli *cli, const char *text)
     return true;
 }
 
+static bool entry_arg(Cli *cli, const char *text)
+{
+    size_t n = strcspn(text, "=");
+    bool twice = n == 4 && strncmp(text, "main", n) == 0;
+    for (uint32_t i = 0; i < cli->entry.n; i++)
+        twice = twice || (strncmp(cli->entry.item[i], text, n) == 0 &&
+                          strcspn(cli->entry.item[i], "=") == n);
+    if (n == 0 || (text[n] && !text[n + 1]) || memchr(text, ':', n)) {
+        cli_misuse(cli, "--entry: \"%s\" is not NAME or NAME=MODEL", text);
+        return false;
+    }
+    if (twice) {
+        cli_misuse(cli, "--entry: there is another entry \"%.*s\"", (int)n, text);
+        return false;
+    }
+    sc_buf_push(cli->entry.item, cli->entry.n, cli->entry.cap, text);
+    return true;
+}
+
 static bool state_arg(Cli *cli, const char *text)
 {
     const char *eq = strchr(text, '=');
@@ -445,6 +472,8 @@ static bool set(Cli *cli, OptId id, const char *arg)
         return dim_arg(cli, arg);
     else if (id == O_STATE)
         return state_arg(cli, arg);
+    else if (id == O_ENTRY)
+        return entry_arg(cli, arg);
     else if (id == O_DISABLE)
         sc_buf_push(cli->disable.item, cli->disable.n, cli->disable.cap, arg);
     else if (id == O_INPUT)
@@ -659,6 +688,7 @@ void cli_free(Cli *cli)
     sc_buf_free(cli->shape.item);
     sc_buf_free(cli->disable.item);
     sc_buf_free(cli->dim_name.item);
+    sc_buf_free(cli->entry.item);
     sc_buf_free(cli->state);
     sc_buf_free(cli->dim_value);
     sc_str_free(&cli->dumped);
