@@ -196,10 +196,12 @@ typedef struct ScContract {
 /* What a query [B, H, L, E] takes of values v [B, Hkv, S, Ev] by its products with keys k
  * [B, Hkv, S, E], operands 0 to 2; operand 3 scales the products. H is a multiple of Hkv. */
 typedef struct ScAttention {
-    int mask; /* operand index, or -1. Broadcasts to [B, H, L, S]: what is added, or true: seen */
+    int keep;    /* operand index, or -1; both broadcast to [B, H, L, S]. True: the score stays */
+    double fill; /* else it becomes this */
+    int addend;  /* then this is added */
     const ScTerm *diagonal; /* query i sees keys up to i + diagonal; NULL: all */
     double softcap;         /* scaled products become softcap tanh(s / softcap); 0: they stay */
-    bool zeros;             /* a query that sees no key gives 0, else NaN */
+    int zeros; /* 0: a query that sees no key gives NaN; 1: 0; 2: so does one of weights NaN */
 } ScAttention;
 
 /* A window slides over the last n_spatial dims of x [batch, channel, spatial...]. */

@@ -65,6 +65,12 @@ static bool own_access(CgModule *m, const CgAttn *a, uint32_t operand, CgAccess 
     return cg_type_ok(m, a->node->loc, t->dtype) && cg_access(m, a->f, v, t->rank, t->dim, ret);
 }
 
+static bool mask_access(CgModule *m, const CgAttn *a, int operand, CgAccess *ret)
+{
+    const ScTerm *scores[] = {a->batch, a->heads, a->queries, a->keys};
+    return operand < 0 || cg_access(m, a->f, a->node->in[operand], 4, scores, ret);
+}
+
 static bool operands(CgModule *m, CgAttn *a)
 {
     ScCtx *cx = m->cx;
@@ -80,10 +86,9 @@ static bool operands(CgModule *m, CgAttn *a)
     a->out_width = r->dim[3];
     a->each = a->heads == a->kv ? sc_term(cx, 1) : sc_term_fdiv(cx, a->heads, a->kv);
     a->rows = sc_term_mul(cx, a->each, a->queries);
-    const ScTerm *scores[] = {a->batch, a->heads, a->queries, a->keys};
     return own_access(m, a, Q, &a->q) && own_access(m, a, K, &a->k) && own_access(m, a, V, &a->v) &&
-           own_access(m, a, SCALE, &a->scale) &&
-           (a->what.mask < 0 || cg_access(m, a->f, a->node->in[a->what.mask], 4, scores, &a->mask));
+           own_access(m, a, SCALE, &a->scale) && mask_access(m, a, a->what.addend, &a->addend) &&
+           mask_access(m, a, a->what.keep, &a->keep);
 }
 
 static uint32_t round_up(uint32_t x, uint32_t to)

@@ -36,7 +36,7 @@ typedef struct CgAttn {
     ScAttention what;
     const ScTerm *batch, *heads, *kv, *each, *queries, *keys, *width, *out_width;
     const ScTerm *rows; /* that share keys: each * queries */
-    CgAccess q, k, v, mask, scale;
+    CgAccess q, k, v, addend, keep, scale;
     CgEpi *epi;
     ScrtDtype compute; /* F32 or F64 */
     CgTile t1, t2;     /* scores, sums */

@@ -8,7 +8,8 @@ typedef struct Row {
     const CgAttn *a;
     const CgAttnAt *at;
     LLVMValueRef row, weights; /* of the block; ptr to its weights */
-    LLVMValueRef scale, mask;  /* one number; address of the block's first key, or NULL */
+    LLVMValueRef scale;        /* one number */
+    LLVMValueRef keep, addend; /* addresses of the block's first key, or NULL */
     LLVMValueRef top;          /* what is subtracted: one number */
     LLVMValueRef wide,
         narrow; /* variables: the maximum or the sum so far, by lanes and in the tail */
@@ -21,19 +22,18 @@ static LLVMTypeRef lanes_type(const CgAttn *a)
 
 /* --- Scores ----------------------------------------------------------------------------------- */
 
-/* scale, cap, mask, as a body of the score (operand 0), the scale (1) and the mask (2). */
-static ScX score_of(ScBody *b, const CgAttn *a, bool truth)
+/* scale, cap, masks, as a body of the score (operand 0), the scale (1), keep (2), the addend (3).
+ */
+static ScX score_of(ScBody *b, const CgAttn *a)
 {
     ScX s = sc_x(b, SC_X_MUL, sc_x_in(b, 0, SC_XF), sc_x_in(b, 1, SC_XF), 0);
     if (a->what.softcap > 0) {
         ScX cap = sc_x_const(b, (float)a->what.softcap);
         s = sc_x(b, SC_X_MUL, sc_x_tanh(b, sc_x(b, SC_X_DIV, s, cap, 0)), cap, 0);
     }
-    if (a->what.mask < 0)
-        return s;
-    if (truth)
-        return sc_x(b, SC_X_SELECT, sc_x_in(b, 2, SC_XB), s, sc_x_const(b, -INFINITY));
-    return sc_x(b, SC_X_ADD, s, sc_x_in(b, 2, SC_XF), 0);
+    if (a->what.keep >= 0)
+        s = sc_x(b, SC_X_SELECT, sc_x_in(b, 2, SC_XB), s, sc_x_const(b, (float)a->what.fill));
+    return a->what.addend < 0 ? s : sc_x(b, SC_X_ADD, s, sc_x_in(b, 3, SC_XF), 0);
 }
 
 static LLVMValueRef apply(Cg *cg, const CgAttn *a, bool exponential, const CgVal *in, uint32_t w)
@@ -43,22 +43,24 @@ static LLVMValueRef apply(Cg *cg, const CgAttn *a, bool exponential, const CgVal
     CgVal ret;
     ScX y = exponential
                 ? sc_x_exp(&b, sc_x(&b, SC_X_SUB, sc_x_in(&b, 0, SC_XF), sc_x_in(&b, 1, SC_XF), 0))
-                : score_of(&b, a, in[2].t == SCRT_BOOL);
+                : score_of(&b, a);
     cg_body(cg, &b, in, w, 1, &y, &ret);
     sc_arena_free(scratch);
     return ret.v;
 }
 
-static CgVal mask_value(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+/* Element i of a mask of the block's row, where there is one. */
+static CgVal mask_value(Cg *cg, const Row *r, const CgAccess *x, LLVMValueRef row, LLVMValueRef i,
+                        uint32_t w, LLVMValueRef mask)
 {
     const CgAttn *a = r->a;
-    if (!r->mask)
+    if (!row)
         return (CgVal){NULL, SCRT_DTYPE_NONE, NULL};
-    LLVMValueRef at = cg_add_int(cg, r->mask, cg_mul_int(cg, i, cg_term(cg, a->mask.stride[3])));
-    CgVal x = cg_access_load(cg, &a->mask, at, a->mask.stride[3], w, mask);
-    if (x.t == SCRT_BOOL)
-        return x;
-    return (CgVal){LLVMBuildFPCast(cg->b, x.v, cg_vec(a->t1.el, w), ""), a->compute, NULL};
+    LLVMValueRef at = cg_add_int(cg, row, cg_mul_int(cg, i, cg_term(cg, x->stride[3])));
+    CgVal y = cg_access_load(cg, x, at, x->stride[3], w, mask);
+    if (y.t == SCRT_BOOL)
+        return y;
+    return (CgVal){LLVMBuildFPCast(cg->b, y.v, cg_vec(a->t1.el, w), ""), a->compute, NULL};
 }
 
 /* Combines x, in the lanes of the mask, with what the variables hold. */
@@ -75,10 +77,11 @@ static void score_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValue
 {
     const Row *r = arg;
     const CgAttn *a = r->a;
-    CgVal in[3] = {
+    CgVal in[4] = {
         {cg_attn_get(cg, a, cg_attn_ptr(cg, a, &r->at->score, r->row, i), w), a->compute, NULL},
         {cg_splat(cg, r->scale, w), a->compute, NULL},
-        mask_value(cg, r, i, w, mask),
+        mask_value(cg, r, &a->keep, r->keep, i, w, mask),
+        mask_value(cg, r, &a->addend, r->addend, i, w, mask),
     };
     LLVMValueRef s = apply(cg, a, false, in, w);
     gather(cg, r, true, s, w, mask);
@@ -165,8 +168,9 @@ void cg_attn_weigh(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row
     r.weights = cg_gep(cg, el, at->part[CG_ATTN_P], cg_mul_int(cg, row, cg_int(cg, a->t2.ks)));
     r.scale = cg_attn_load(cg, a, &a->scale, cg_address(cg, &a->scale, 0, NULL),
                            sc_term(cg->m->cx, 0), 1, NULL);
-    if (a->what.mask >= 0)
-        r.mask = cg_address(cg, &a->mask, 4, (LLVMValueRef[]){at->batch, head, query, at->key0});
+    LLVMValueRef place[] = {at->batch, head, query, at->key0};
+    r.keep = a->what.keep < 0 ? NULL : cg_address(cg, &a->keep, 4, place);
+    r.addend = a->what.addend < 0 ? NULL : cg_address(cg, &a->addend, 4, place);
     r.wide = cg_var(cg, lanes_type(a), NULL);
     r.narrow = a->t1.w > 1 ? cg_var(cg, el, NULL) : r.wide;
 
@@ -218,7 +222,8 @@ void cg_attn_finish(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef ro
     cg_attn_row(cg, a, at->head, cg_add_int(cg, at->row0, row), &head, &query);
     CgEpiRow to = cg_epi_row(cg, a->epi, (LLVMValueRef[]){at->batch, head, query}, 3);
     LLVMValueRef sum = cg_attn_get(cg, a, cg_gep(cg, a->t1.el, at->part[CG_ATTN_SUM], row), 1);
-    LLVMValueRef none = LLVMBuildFCmp(cg->b, LLVMRealOEQ, sum, cg_fconst(a->t1.el, 0), "");
+    LLVMRealPredicate zero = a->what.zeros > 1 ? LLVMRealUEQ : LLVMRealOEQ; /* or NaN */
+    LLVMValueRef none = LLVMBuildFCmp(cg->b, zero, sum, cg_fconst(a->t1.el, 0), "");
     if (!a->what.zeros) {
         LLVMValueRef no_key =
             LLVMBuildICmp(cg->b, LLVMIntEQ, cg_term(cg, a->keys), cg_int(cg, 0), "");

@@ -3,14 +3,9 @@
  * extents: B batch, H heads, L queries, S keys, E width of a head. */
 #include "ir/ops/ops_priv.h"
 
-enum { Q, K, V, SCALE, MASK };
-enum { DIAGONAL, SOFTCAP, ZEROS, OUT };
+enum { Q, K, V, SCALE, ADDEND, KEEP };
+enum { DIAGONAL, SOFTCAP, ZEROS, FILL, OUT };
 enum { BATCH, HEADS, PLACES, WIDTH, RANK };
-
-static bool has_mask(uint32_t n_in, bool absent)
-{
-    return n_in > MASK && !absent;
-}
 
 /* All three of one type, or each of them f32 or stored low; `out` as of products. */
 static bool result_dtype(const ScInfer *in, ScrtDtype *ret)
@@ -32,14 +27,12 @@ static bool result_dtype(const ScInfer *in, ScrtDtype *ret)
     return true;
 }
 
-static bool check_mask(const ScInfer *in)
+static bool check_mask(const ScInfer *in, uint32_t operand)
 {
-    if (!has_mask(in->n_in, in->in[MASK]->kind == SC_TYPE_ABSENT))
+    if (operand >= in->n_in || in->in[operand]->kind == SC_TYPE_ABSENT)
         return true;
-    const ScType *q = in->in[Q], *k = in->in[K], *mask = in->in[MASK];
+    const ScType *q = in->in[Q], *k = in->in[K], *mask = in->in[operand];
     const ScTerm *scores[RANK] = {q->dim[BATCH], q->dim[HEADS], q->dim[PLACES], k->dim[PLACES]};
-    if (mask->dtype != SCRT_BOOL && !scrt_dtype_is_float(mask->dtype))
-        return sc_infer_fail(in, SC_E_TYPE, "the mask is truth values or what scores are added");
     if (mask->rank > RANK)
         return sc_infer_fail(in, SC_E_RANK, "the mask has rank %u", mask->rank);
     for (uint32_t d = 1; d <= mask->rank; d++)
@@ -64,7 +57,7 @@ static bool infer_attention(ScInfer *in)
         !sc_require_divides(in, k->dim[HEADS], q->dim[HEADS], "heads of k and of q") ||
         !sc_require_equal(in, q->dim[WIDTH], k->dim[WIDTH], "widths of q and k") ||
         !sc_require_equal(in, k->dim[PLACES], v->dim[PLACES], "places of k and v") ||
-        !check_mask(in))
+        !check_mask(in, ADDEND) || !check_mask(in, KEEP))
         return false;
     const ScTerm *dim[RANK] = {q->dim[BATCH], q->dim[HEADS], q->dim[PLACES], v->dim[WIDTH]};
     return sc_ops_result(in, dtype, RANK, dim);
@@ -74,11 +67,12 @@ static void describe(const ScGraph *g, const ScNode *n, ScAttention *ret)
 {
     (void)g;
     const ScAttr *diagonal = sc_attr(n, DIAGONAL);
-    bool mask = has_mask(n->n_in, n->n_in > MASK && n->in[MASK] == SC_ABSENT);
-    *ret = (ScAttention){.mask = mask ? MASK : -1,
+    *ret = (ScAttention){.addend = n->n_in > ADDEND && n->in[ADDEND] != SC_ABSENT ? ADDEND : -1,
+                         .keep = n->n_in > KEEP ? KEEP : -1,
+                         .fill = sc_attr(n, FILL)->f,
                          .diagonal = diagonal->kind == SC_A_NONE ? NULL : diagonal->ts[0],
                          .softcap = sc_attr(n, SOFTCAP)->f,
-                         .zeros = sc_attr(n, ZEROS)->i != 0};
+                         .zeros = (int)sc_attr(n, ZEROS)->i};
 }
 
 /* Weights that sum to 1 over S places: what they pick of v lies between v / sqrt S and v. */
@@ -100,9 +94,10 @@ static void top_attention(const ScTop *t)
 typedef struct Eval {
     ScEval *e;
     ScAttention what;
-    const double *q, *k, *v, *mask;
+    const double *q, *k, *v, *addend;
+    const int64_t *keep;
     double scale;
-    int64_t stride[RANK], diagonal; /* of the mask */
+    int64_t add_stride[RANK], keep_stride[RANK], diagonal;
 } Eval;
 
 static double capped(double s, double cap)
@@ -113,16 +108,15 @@ static double capped(double s, double cap)
 /* The score of query idx [B, H, L] with key j: -inf where it is not seen. */
 static double score(const Eval *a, const int64_t *idx, int64_t j, const double *q, const double *k)
 {
-    int64_t width = a->e->in[Q]->dims[WIDTH], at = j * a->stride[PLACES + 1];
+    int64_t width = a->e->in[Q]->dims[WIDTH], at[RANK] = {idx[0], idx[1], idx[2], j};
     double s = 0;
     for (int64_t i = 0; i < width; i++)
         s += q[i] * k[j * width + i];
     s = capped(s * a->scale, a->what.softcap);
-    at += sc_ops_at(PLACES + 1, idx, a->stride);
-    if (a->mask && a->e->in[MASK]->dtype == SCRT_BOOL)
-        s = a->mask[at] != 0 ? s : -INFINITY;
-    else if (a->mask)
-        s += a->mask[at];
+    if (a->keep && !a->keep[sc_ops_at(RANK, at, a->keep_stride)])
+        s = a->what.fill;
+    if (a->addend)
+        s += a->addend[sc_ops_at(RANK, at, a->add_stride)];
     return a->what.diagonal && j > idx[PLACES] + a->diagonal ? -INFINITY : s;
 }
 
@@ -138,26 +132,15 @@ static void eval_query(const Eval *a, const int64_t *idx, double *s)
         s[j] = score(a, idx, j, a->q + row * q->dims[WIDTH], a->k + matrix * k->dims[WIDTH]);
         top = s[j] > top || s[j] != s[j] ? s[j] : top;
     }
-    bool none = a->what.zeros && top == -INFINITY;
     for (int64_t j = 0; j < n; j++)
         sum += s[j] = exp(s[j] - top);
+    bool none = (a->what.zeros && top == -INFINITY) || (a->what.zeros > 1 && isnan(sum));
     for (int64_t i = 0; i < width; i++) {
         double y = 0;
         for (int64_t j = 0; j < n; j++)
             y += s[j] / sum * a->v[(matrix + j) * width + i];
         sc_ops_store(out, row * width + i, none ? 0 : y);
     }
-}
-
-static double *numbers(ScArena *arena, const ScrtTensor *t)
-{
-    if (t->dtype != SCRT_BOOL)
-        return sc_ops_doubles(arena, t);
-    int64_t n = scrt_count(t), *from = sc_ops_ints(arena, t);
-    double *ret = sc_array(arena, double, (size_t)n + 1);
-    for (int64_t i = 0; i < n; i++)
-        ret[i] = from[i] != 0;
-    return ret;
 }
 
 static bool eval_attention(ScEval *e)
@@ -170,9 +153,13 @@ static bool eval_attention(ScEval *e)
     a.k = sc_ops_doubles(arena, e->in[K]);
     a.v = sc_ops_doubles(arena, e->in[V]);
     a.scale = *sc_ops_doubles(arena, e->in[SCALE]);
-    if (a.what.mask >= 0) {
-        a.mask = numbers(arena, e->in[MASK]);
-        sc_ops_strides(e->in[MASK], RANK, a.stride);
+    if (a.what.addend >= 0) {
+        a.addend = sc_ops_doubles(arena, e->in[ADDEND]);
+        sc_ops_strides(e->in[ADDEND], RANK, a.add_stride);
+    }
+    if (a.what.keep >= 0) {
+        a.keep = sc_ops_ints(arena, e->in[KEEP]);
+        sc_ops_strides(e->in[KEEP], RANK, a.keep_stride);
     }
     a.diagonal = a.what.diagonal ? sc_eval_term(e, a.what.diagonal) : 0;
     double *s = sc_array(arena, double, (size_t)e->in[K]->dims[PLACES] + 1);
@@ -236,25 +223,20 @@ static ScVal below_diagonal(const Expansion *x, ScVal s, const ScTerm *diagonal)
     return sc_op(b, where, sc_op(b, less_or_equal, j, i), s, minus_infinity(x));
 }
 
-static ScVal masked(const Expansion *x, ScVal s, ScVal mask)
-{
-    if (sc_built(x->b, mask)->type->dtype == SCRT_BOOL)
-        return sc_op(x->b, where, mask, s, minus_infinity(x));
-    return sc_op(x->b, add, s, as_type(x, mask));
-}
-
-static ScVal weights(const Expansion *x, ScVal s, bool zeros)
+static ScVal weights(const Expansion *x, ScVal s, int zeros)
 {
     ScBuild *b = x->b;
     const int64_t last = RANK - 1;
     ScVal zero = sc_const_scalar(b, x->t, 0), none = SC_ABSENT;
-    if (zeros) {
+    if (zeros == 1) {
         ScVal top = sc_op_at(b, reduce_max, SC_ATTRS(SC_INTS(1, &last), SC_INT(1)), s);
         none = sc_op(b, equal, top, minus_infinity(x));
         s = sc_op(b, where, none, zero, s);
     }
     ScVal beta = sc_const_scalar(b, x->t, 1);
     ScVal p = sc_op_at(b, softmax, SC_ATTRS(SC_INT(-1)), s, beta);
+    if (zeros > 1)
+        none = sc_op(b, isnan, p);
     return zeros ? sc_op(b, where, none, zero, p) : p;
 }
 
@@ -272,8 +254,10 @@ static void expand_attention(ScBuild *b, const ScGraph *g, const ScNode *n, cons
         ScVal cap = sc_const_scalar(b, x.t, what.softcap);
         s = sc_op(b, mul, sc_op(b, tanh, sc_op(b, div, s, cap)), cap);
     }
-    if (what.mask >= 0)
-        s = masked(&x, s, in[MASK]);
+    if (what.keep >= 0)
+        s = sc_op(b, where, in[KEEP], s, sc_const_scalar(b, x.t, what.fill));
+    if (what.addend >= 0)
+        s = sc_op(b, add, s, as_type(&x, in[ADDEND]));
     if (what.diagonal)
         s = below_diagonal(&x, s, what.diagonal);
     ret_out[0] = product(&x, weights(&x, s, what.zeros), in[V]);
@@ -281,13 +265,13 @@ static void expand_attention(ScBuild *b, const ScGraph *g, const ScNode *n, cons
 
 /* --- Table tests ----------------------------------------------------------------------------- */
 
-static ScVal make_mask(ScBuild *b, uint64_t *r, const int64_t *scores)
+static ScVal make_mask(ScBuild *b, uint64_t *r, const int64_t *scores, ScrtDtype t)
 {
     int64_t dims[RANK];
     uint32_t rank = sc_ops_pick(r, 0, RANK);
     for (uint32_t d = 0; d < rank; d++)
         dims[d] = sc_ops_pick(r, 0, 2) ? scores[RANK - rank + d] : 1;
-    return sc_ops_input(b, "mask", sc_ops_pick(r, 0, 1) ? SCRT_BOOL : SCRT_F32, rank, dims);
+    return sc_ops_input(b, t == SCRT_BOOL ? "keep" : "addend", t, rank, dims);
 }
 
 static uint32_t make_attention(ScBuild *b, uint64_t *r, ScVal *ret_out)
@@ -295,21 +279,21 @@ static uint32_t make_attention(ScBuild *b, uint64_t *r, ScVal *ret_out)
     int64_t kv = sc_ops_pick(r, 1, 3), each = sc_ops_pick(r, 1, 2), batch = sc_ops_pick(r, 1, 2);
     int64_t l = sc_ops_pick(r, 1, 5), s = sc_ops_pick(r, 1, 6), e = sc_ops_pick(r, 1, 5);
     int64_t scores[RANK] = {batch, kv * each, l, s};
-    ScVal in[5] = {
+    ScVal in[6] = {
         sc_ops_input(b, "q", SCRT_F32, RANK, (int64_t[]){batch, kv * each, l, e}),
         sc_ops_input(b, "k", SCRT_F32, RANK, (int64_t[]){batch, kv, s, e}),
         sc_ops_input(b, "v", SCRT_F32, RANK, (int64_t[]){batch, kv, s, sc_ops_pick(r, 1, 4)}),
         sc_ops_input(b, "scale", SCRT_F32, 0, NULL),
     };
-    uint32_t n_in = 4, zeros = sc_ops_pick(r, 0, 1);
+    uint32_t zeros = sc_ops_pick(r, 0, 2);
     const ScTerm *diagonal = sc_term(b->cx, (int64_t)sc_ops_pick(r, 0, 5) - 2);
-    ScAttr *attr =
-        SC_ATTRS({.kind = SC_A_NONE}, SC_FLOAT(sc_ops_pick(r, 0, 1) ? 3 : 0), SC_INT(zeros));
+    ScAttr *attr = SC_ATTRS({.kind = SC_A_NONE}, SC_FLOAT(sc_ops_pick(r, 0, 1) ? 3 : 0),
+                            SC_INT(zeros), SC_FLOAT(sc_ops_pick(r, 0, 1) ? -3 : -INFINITY));
     if (sc_ops_pick(r, 0, 1))
         attr[DIAGONAL] = SC_TERMS(1, &diagonal);
-    if (sc_ops_pick(r, 0, 1))
-        in[n_in++] = make_mask(b, r, scores);
-    ret_out[0] = sc_node1(b, &sc_op_attention, attr, n_in, in);
+    in[ADDEND] = sc_ops_pick(r, 0, 1) ? make_mask(b, r, scores, SCRT_F32) : SC_ABSENT;
+    in[KEEP] = sc_ops_pick(r, 0, 1) ? make_mask(b, r, scores, SCRT_BOOL) : SC_ABSENT;
+    ret_out[0] = sc_node1(b, &sc_op_attention, attr, 6, in);
     return 1;
 }
 
@@ -318,8 +302,9 @@ const ScOp sc_op_attention = {
     .doc = "softmax of the scaled products of queries and keys, applied to values; groups of heads "
            "may share keys and values",
     /* q [B, H, L, E], k [B, Hkv, S, E], v [B, Hkv, S, Ev]. The scale takes up the exponents of q
-     * and k. The mask broadcasts to [B, H, L, S]: what scores are added, or true where seen. */
-    .in = "q: float, k: float, v: float, scale: float, mask?: any",
+     * and k. Both masks broadcast to [B, H, L, S]: scores that `keep` does not hold of become
+     * `fill`, then the addend is added. */
+    .in = "q: float, k: float, v: float, scale: float, addend?: float, keep?: bool",
     .out = "y: float",
     .attr =
         {
@@ -333,13 +318,18 @@ const ScOp sc_op_attention = {
             {.name = "zeros",
              .kind = SC_A_INT,
              .def = SC_INT(0),
-             .doc = "a query that sees no key gives 0, else NaN as written out"},
+             .doc = "0: a query that sees no key gives NaN, as written out; 1: it gives 0; 2: and "
+                    "so does one whose weights are NaN for any reason"},
+            {.name = "fill",
+             .kind = SC_A_FLOAT,
+             .def = SC_FLOAT(-INFINITY),
+             .doc = "the score of a key that is not kept"},
             SC_OPS_OUT,
         },
-    .n_attr = 4,
+    .n_attr = 5,
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_attention,
-    .scale = "a, b, c, -a-b, 0 -> c",
+    .scale = "a, b, c, -a-b, 0, _ -> c",
     .growth = grow_attention,
     .top = top_attention,
     .quantizable = 1 << Q | 1 << K | 1 << V,

@@ -43,10 +43,11 @@ START_TEST(masks)
         "graph @g(%q: f32[2,3,n,8], %k: f32[2,3,19,8], %v: f32[2,3,19,8], %s: f32[],\n"
         "         %b: bool[2,1,n,19], %f: f32[3,1,19], %c: bool[n,1], %d: f32[2,3,n,19]) -> "
         "(%1, %2, %3, %4) {\n"
-        "  %1 = attention %q, %k, %v, %s, %b {zeros = 1} : f32[2,3,n,8]\n"
+        "  %1 = attention %q, %k, %v, %s, _, %b {zeros = 1} : f32[2,3,n,8]\n"
         "  %2 = attention %q, %k, %v, %s, %f {softcap = 0.5, diagonal = [2]} : f32[2,3,n,8]\n"
-        "  %3 = attention %q, %k, %v, %s, %c : f32[2,3,n,8]\n"
-        "  %4 = attention %q, %k, %v, %s, %d {diagonal = [-3], zeros = 1} : f32[2,3,n,8]\n"
+        "  %3 = attention %q, %k, %v, %s, %d, %c : f32[2,3,n,8]\n"
+        "  %4 = attention %q, %k, %v, %s, %d, %b {diagonal = [-3], zeros = 2, fill = -2}"
+        " : f32[2,3,n,8]\n"
         "}\n",
         -1, 1, bound, SIZES(1, 5, 24));
 }

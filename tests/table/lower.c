@@ -466,11 +466,10 @@ static double score(const Case *c, const ScAttention *s, const int64_t *scores, 
         x += load(&c->in[0], q + e) * load(&c->in[1], k + e);
     x *= scale;
     x = s->softcap > 0 ? s->softcap * tanh(x / s->softcap) : x;
-    if (s->mask >= 0) {
-        const ScrtTensor *mask = &c->in[s->mask];
-        double y = load(mask, broadcast(mask, 4, scores));
-        x = mask->dtype == SCRT_BOOL ? (y != 0 ? x : -INFINITY) : x + y;
-    }
+    if (s->keep >= 0 && !load(&c->in[s->keep], broadcast(&c->in[s->keep], 4, scores)))
+        x = s->fill;
+    if (s->addend >= 0)
+        x += load(&c->in[s->addend], broadcast(&c->in[s->addend], 4, scores));
     return s->diagonal && scores[3] > scores[2] + diagonal ? -INFINITY : x;
 }
 
@@ -497,7 +496,8 @@ const char *lower_attention(Case *c)
             y = y * factor + p * load(v, (matrix + j) * v->dims[3] + idx[3]);
             top = now;
         }
-        store(c, &got, i, s.zeros && top == -INFINITY ? 0 : y / sum);
+        store(c, &got, i,
+              (s.zeros && top == -INFINITY) || (s.zeros > 1 && isnan(sum)) ? 0 : y / sum);
     }
     return judge(c, &got, (double)c->op->max_ulp);
 }

@@ -119,10 +119,10 @@ static void shifted(const ScGraph *g, const ScNode *n, ScConv *ret)
         ret->window.pad_begin[d] = sc_term_addc(g->cx, ret->window.pad_begin[d], 1);
 }
 
-static void without_mask(const ScGraph *g, const ScNode *n, ScAttention *ret)
+static void without_masks(const ScGraph *g, const ScNode *n, ScAttention *ret)
 {
     sc_op_attention.attention(g, n, ret);
-    ret->mask = -1;
+    ret->addend = ret->keep = -1;
 }
 
 static void without_ends(const ScGraph *g, const ScNode *n, ScPool *ret)
@@ -218,7 +218,7 @@ PLANT(transpose_view, op->view = view_untransposed)
 PLANT(concat_first, op->concat_axis = first_axis)
 PLANT(gather_first, op->gather_axis = first_axis)
 PLANT(cumsum_scan, op->scan = sc_op_cumprod.scan)
-PLANT(attention_mask, op->attention = without_mask)
+PLANT(attention_mask, op->attention = without_masks)
 PLANT(moody, op->infer = infer_moody)
 PLANT(trusting, op->infer = infer_trusting)
 PLANT(tanh_eval, op->eval = eval_off)

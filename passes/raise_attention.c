@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attention as PyTorch's exporters, TensorFlow, Hugging Face and JAX write it:
+ *
+ *     softmax(mask(scale q k^T)) v
+ *
+ * The scale is a constant times the scores, q, k, or the root of it times both. Masks are added,
+ * or chosen by a `where`. Heads may be merged with the batch on the way, and those of k and v
+ * repeated for groups of q's. Names of extents: B batch, H heads, L queries, S keys, E width. */
+#include <math.h>
+#include <string.h>
+
+#include "passes/match.h"
+
+enum {
+    RANK = 4,
+    DEEP = 12, /* nodes between softmax and product, and views between a repeated head and it */
+};
+
+typedef struct Attention {
+    ScVal q, k, v;      /* k as the product reads it, its last two axes exchanged */
+    ScVal addend, keep; /* or absent */
+    double scale, softcap, fill;
+    int64_t zeros;
+    const ScTerm *lead[2]; /* B, H; NULL while nobody said */
+} Attention;
+
+static const ScTerm *extent(const ScMatch *m, ScVal v, uint32_t from_last)
+{
+    const ScType *t = match_type(m, v);
+    return t->rank > from_last ? t->dim[t->rank - 1 - from_last] : sc_term(m->b.cx, 1);
+}
+
+static bool is_constant(const ScMatch *m, ScVal v)
+{
+    return sc_built_def(&m->b, v)->op->flags & SC_CONST_OP;
+}
+
+static bool is_float(const ScMatch *m, ScVal v)
+{
+    const ScType *t = match_type(m, v);
+    return t->kind == SC_TYPE_TENSOR && scrt_dtype_is_float(t->dtype);
+}
+
+/* v reshaped, or v itself where it has these extents. */
+static ScVal shaped(ScMatch *m, ScVal v, uint32_t rank, const ScTerm *const *dim)
+{
+    return sc_reshaped(&m->b, v, rank, dim);
+}
+
+static ScVal swapped(ScMatch *m, ScVal v)
+{
+    static const int64_t last_two[] = {0, 1, 3, 2};
+    return sc_op_at(&m->b, transpose, SC_ATTRS(SC_INTS(RANK, last_two)), v);
+}
+
+/* --- What lies between softmax and product --------------------------------------------------- */
+
+/* v without constants that it is multiplied or divided by, which go into *c. */
+static ScVal without_factors(ScMatch *m, ScVal v, double *c)
+{
+    ScNode n;
+    double x;
+    for (uint32_t i = 0; i < DEEP; i++) {
+        const ScNode *def = v < SC_FIRST ? NULL : sc_built_def(&m->b, v);
+        bool product = def && def->op == &sc_op_mul;
+        if (!product && !(def && def->op == &sc_op_div))
+            return v;
+        bool second = sc_built_splat(&m->b, def->in[1], &x);
+        if (!second && !(product && sc_built_splat(&m->b, def->in[0], &x)))
+            return v;
+        ScVal rest = def->in[!second];
+        if (match_type(m, rest) != match_type(m, v))
+            return v;
+        match_is(m, v, def->op, &n);
+        *c *= product ? x : 1 / x;
+        v = rest;
+    }
+    return v;
+}
+
+/* A reshape that only splits or joins the axes before the last two: 3 and 4 axes. */
+static bool joins_leading(ScMatch *m, ScVal v, Attention *a, ScVal *ret)
+{
+    ScNode n;
+    const ScNode *def = sc_built_def(&m->b, v);
+    if (def->op != &sc_op_reshape)
+        return false;
+    const ScType *t = match_type(m, v), *of = match_type(m, def->in[0]);
+    if (t->rank + of->rank != 7 || (t->rank != 3 && t->rank != RANK) ||
+        memcmp(t->dim + t->rank - 2, of->dim + of->rank - 2, 2 * sizeof *t->dim) != 0)
+        return false;
+    const ScType *apart = t->rank == RANK ? t : of;
+    if (a->lead[0] && (a->lead[0] != apart->dim[0] || a->lead[1] != apart->dim[1]))
+        return false;
+    memcpy(a->lead, apart->dim, sizeof a->lead);
+    match_is(m, v, def->op, &n);
+    *ret = n.in[0];
+    return true;
+}
+
+/* A mask beside scores of that rank, as one beside scores with four axes; SC_POISON where there is
+ * no saying it. */
+static ScVal mask_of(ScMatch *m, const Attention *a, uint32_t rank, ScVal mask)
+{
+    const ScType *t = match_type(m, mask);
+    if (t->kind != SC_TYPE_TENSOR || t->rank > rank)
+        return SC_POISON;
+    if (rank == RANK || t->rank < 3)
+        return mask;
+    const ScTerm *one = sc_term(m->b.cx, 1), *apart[] = {t->dim[0], one, t->dim[1], t->dim[2]};
+    if (a->lead[0] && !sc_term_is(t->dim[0], 1)) {
+        if (sc_term_mul(m->b.cx, a->lead[0], a->lead[1]) != t->dim[0])
+            return SC_POISON;
+        memcpy(apart, a->lead, sizeof a->lead);
+    }
+    return shaped(m, mask, RANK, apart);
+}
+
+static bool scores(ScMatch *m, ScVal v, Attention *a, uint32_t depth);
+
+static bool add_mask(ScMatch *m, ScVal mask, ScVal beside, Attention *a)
+{
+    ScVal x = mask_of(m, a, match_type(m, beside)->rank, mask);
+    if (x == SC_POISON || !is_float(m, x))
+        return false;
+    a->addend = a->addend == SC_ABSENT ? x : sc_op(&m->b, add, a->addend, x);
+    return a->addend != SC_POISON;
+}
+
+/* scores + mask, in either order. */
+static bool added(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
+{
+    ScNode n;
+    if (!match_is(m, v, &sc_op_add, &n))
+        return false;
+    const ScLoc *at = m->b.at;
+    for (uint32_t i = 0; i < 2; i++) {
+        Attention one = *a;
+        m->b.at = at;
+        if (match_type(m, n.in[i])->rank == match_type(m, v)->rank &&
+            scores(m, n.in[i], &one, depth + 1) && add_mask(m, n.in[1 - i], n.in[i], &one)) {
+            *a = one;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* where(keep, scores, fill), or where(hide, fill, scores). What is added below stays what it was
+ * only where the fill is -inf. */
+static bool chosen(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
+{
+    ScNode n;
+    double fill;
+    if (a->keep != SC_ABSENT || !match_is(m, v, &sc_op_where, &n))
+        return false;
+    bool kept = sc_built_splat(&m->b, n.in[2], &fill);
+    if ((!kept && !sc_built_splat(&m->b, n.in[1], &fill)) || isnan(fill))
+        return false;
+    ScVal rest = n.in[kept ? 1 : 2], mask = n.in[0];
+    if (match_type(m, rest)->rank != match_type(m, v)->rank || !scores(m, rest, a, depth + 1) ||
+        a->keep != SC_ABSENT || (a->addend != SC_ABSENT && isfinite(fill)))
+        return false;
+    mask = mask_of(m, a, match_type(m, rest)->rank, mask);
+    a->keep = kept || mask == SC_POISON ? mask : sc_op(&m->b, not, mask);
+    a->fill = fill;
+    return a->keep != SC_POISON;
+}
+
+/* softcap tanh(s / softcap), before masks and after the scale. */
+static bool capped(ScMatch *m, ScVal v, Attention *a)
+{
+    ScNode n;
+    double c = 1;
+    ScVal x = without_factors(m, v, &c);
+    if (a->softcap != 0 || x == v || c <= 0 || !match_is(m, x, &sc_op_tanh, &n))
+        return false;
+    a->softcap = c;
+    return true;
+}
+
+/* The product itself: q and k, with constants that they are multiplied by. */
+static bool product(ScMatch *m, ScVal v, Attention *a)
+{
+    ScNode n;
+    if (!match_is(m, v, &sc_op_matmul, &n) || match_type(m, v)->rank < 2 ||
+        match_type(m, n.in[0])->rank != match_type(m, v)->rank ||
+        match_type(m, n.in[1])->rank != match_type(m, v)->rank)
+        return false;
+    a->q = without_factors(m, n.in[0], &a->scale);
+    a->k = without_factors(m, n.in[1], &a->scale);
+    return n.n_in < 3 || n.in[2] == SC_ABSENT || add_mask(m, n.in[2], v, a);
+}
+
+/* Reads v down to the product. a is filled from the product on, so that what stands above is added
+ * to what stands below. */
+static bool scores(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
+{
+    ScNode n;
+    ScVal below;
+    double c = 1;
+    if (depth > DEEP || v < SC_FIRST || !is_float(m, v))
+        return false;
+    const ScOp *op = sc_built_def(&m->b, v)->op;
+    if (op == &sc_op_add)
+        return added(m, v, a, depth);
+    if (op == &sc_op_where)
+        return chosen(m, v, a, depth);
+    if (op == &sc_op_cast && is_float(m, sc_built_def(&m->b, v)->in[0]))
+        return match_is(m, v, op, &n) && scores(m, n.in[0], a, depth + 1);
+    if (joins_leading(m, v, a, &below))
+        return scores(m, below, a, depth + 1);
+    if (op == &sc_op_matmul)
+        return product(m, v, a);
+    below = without_factors(m, v, &c);
+    if (below == v)
+        return false;
+    const ScNode *def = sc_built_def(&m->b, below);
+    if (def->op == &sc_op_tanh && capped(m, v, a)) {
+        ScVal of = sc_built_def(&m->b, below)->in[0];
+        double cap = a->softcap;
+        if (!scores(m, of, a, depth + 1) || a->addend != SC_ABSENT || a->keep != SC_ABSENT)
+            return false;
+        a->scale *= cap;
+        return true;
+    }
+    if (!scores(m, below, a, depth + 1) || a->addend != SC_ABSENT || a->keep != SC_ABSENT)
+        return false;
+    a->scale *= c;
+    return true;
+}
+
+/* The weights: a softmax along the last axis, perhaps rounded, perhaps 0 where they are NaN. */
+static bool weights(ScMatch *m, ScVal v, Attention *a)
+{
+    ScNode n, test;
+    ScVal below;
+    for (uint32_t i = 0; i < DEEP; i++) {
+        const ScOp *op = v < SC_FIRST ? NULL : sc_built_def(&m->b, v)->op;
+        if (op == &sc_op_softmax)
+            break;
+        if (op == &sc_op_cast && is_float(m, sc_built_def(&m->b, v)->in[0])) {
+            match_is(m, v, op, &n);
+            v = n.in[0];
+        } else if (op == &sc_op_where && match_is(m, v, op, &n) && match_about(m, n.in[1], 0) &&
+                   match_is(m, n.in[0], &sc_op_isnan, &test) && test.in[0] == n.in[2]) {
+            v = n.in[2];
+            a->zeros = 2;
+        } else if (op && joins_leading(m, v, a, &below)) {
+            v = below;
+        } else {
+            return false;
+        }
+    }
+    int64_t axis;
+    return match_is(m, v, &sc_op_softmax, &n) && match_about(m, n.in[1], 1) &&
+           ((axis = sc_attr(&n, 0)->i) == -1 || axis == match_type(m, v)->rank - 1) &&
+           scores(m, n.in[0], a, 0);
+}
+
+/* --- Heads that are repeated ------------------------------------------------------------------ */
+
+/* The extents of a value as factors of those of an expand below it, in order: dim d has factors
+ * begin[d] .. begin[d + 1] - 1. */
+typedef struct Factors {
+    uint32_t rank, begin[SCRT_MAX_RANK + 1], factor[SCRT_MAX_RANK];
+} Factors;
+
+static bool regroup(ScCtx *cx, const ScType *to, const ScType *base, const Factors *f, Factors *ret)
+{
+    uint32_t at = 0, n = f->begin[f->rank];
+    *ret = *f;
+    ret->rank = to->rank;
+    for (uint32_t d = 0; d < to->rank; d++) {
+        const ScTerm *have = sc_term(cx, 1);
+        ret->begin[d] = at;
+        while (have != to->dim[d] && at < n)
+            have = sc_term_mul(cx, have, base->dim[f->factor[at++]]);
+        if (have != to->dim[d])
+            return false;
+    }
+    ret->begin[to->rank] = at;
+    return at == n;
+}
+
+static void permute(const ScNode *n, const Factors *f, Factors *ret)
+{
+    const ScAttr *perm = sc_attr(n, 0);
+    uint32_t at = 0;
+    ret->rank = f->rank;
+    for (uint32_t d = 0; d < f->rank; d++) {
+        uint32_t from = perm->kind == SC_A_NONE ? f->rank - 1 - d : (uint32_t)perm->is[d];
+        ret->begin[d] = at;
+        for (uint32_t i = f->begin[from]; i < f->begin[from + 1]; i++)
+            ret->factor[at++] = f->factor[i];
+    }
+    ret->begin[f->rank] = at;
+}
+
+/* The expand below v, through transposes and reshapes, whose nodes are collected from v down; or
+ * SC_POISON. */
+static ScVal expanded(ScMatch *m, ScVal v, ScVal *chain, uint32_t *ret_n)
+{
+    for (*ret_n = 0; *ret_n < DEEP && v >= SC_FIRST; v = sc_built_def(&m->b, v)->in[0]) {
+        const ScOp *op = sc_built_def(&m->b, v)->op;
+        if (op == &sc_op_expand)
+            return v;
+        if (op != &sc_op_reshape && op != &sc_op_transpose)
+            return SC_POISON;
+        chain[(*ret_n)++] = v;
+    }
+    return SC_POISON;
+}
+
+/* v [B, H, S, E] without the repetition of its heads, [B, Hkv, S, E]; v where there is none. */
+static ScVal shared(ScMatch *m, ScVal v)
+{
+    ScCtx *cx = m->b.cx;
+    ScVal chain[DEEP];
+    uint32_t n, repeated = UINT32_MAX;
+    ScVal at = expanded(m, v, chain, &n);
+    if (at == SC_POISON)
+        return v;
+    ScVal source = sc_built_def(&m->b, at)->in[0];
+    const ScType *base = match_type(m, at), *from = match_type(m, source);
+    Factors f = {.rank = base->rank}, next;
+    if (from->rank != base->rank)
+        return v;
+    for (uint32_t d = 0; d < base->rank; d++) {
+        uint32_t end = f.begin[d];
+        if (from->dim[d] != base->dim[d]) {
+            if (repeated != UINT32_MAX || !sc_term_is(from->dim[d], 1))
+                return v;
+            repeated = d;
+        }
+        if (!sc_term_is(base->dim[d], 1))
+            f.factor[end++] = d;
+        f.begin[d + 1] = end;
+    }
+    for (uint32_t i = n; i-- > 0; f = next) {
+        const ScNode *node = sc_built_def(&m->b, chain[i]);
+        if (node->op == &sc_op_transpose)
+            permute(node, &f, &next);
+        else if (!regroup(cx, match_type(m, chain[i]), base, &f, &next))
+            return v;
+    }
+    /* The head's factors: those of k and v, then the repetition. */
+    uint32_t last = f.rank == RANK ? f.begin[2] : 0;
+    if (repeated == UINT32_MAX || last == f.begin[1] || f.factor[last - 1] != repeated)
+        return v;
+    /* The source's axes in v's order, and v's extents without the repetition. */
+    int64_t perm[SCRT_MAX_RANK];
+    uint32_t n_perm = 0;
+    const ScTerm *dim[RANK];
+    for (uint32_t d = 0; d < RANK; d++) {
+        dim[d] = sc_term(cx, 1);
+        for (uint32_t i = f.begin[d]; i < f.begin[d + 1]; i++) {
+            if (f.factor[i] == repeated)
+                continue;
+            perm[n_perm++] = f.factor[i];
+            dim[d] = sc_term_mul(cx, dim[d], base->dim[f.factor[i]]);
+        }
+    }
+    for (uint32_t d = 0; d < from->rank; d++)
+        if (sc_term_is(from->dim[d], 1)) /* one element: anywhere */
+            perm[n_perm++] = d;
+    ScVal x = sc_op_at(&m->b, transpose, SC_ATTRS(SC_INTS(from->rank, perm)), source);
+    return shaped(m, x, RANK, dim);
+}
+
+/* --- The idiom -------------------------------------------------------------------------------- */
+
+/* x with four axes: B, H and its own last two. */
+static ScVal four(ScMatch *m, const Attention *a, ScVal x)
+{
+    const ScTerm *dim[] = {a->lead[0], a->lead[1], extent(m, x, 1), extent(m, x, 0)};
+    return shaped(m, x, RANK, dim);
+}
+
+static ScVal build(ScMatch *m, Attention *a)
+{
+    ScCtx *cx = m->b.cx;
+    const ScType *q = match_type(m, a->q), *to = sc_type_of(m->g, m->n->first);
+    const ScTerm *one = sc_term(cx, 1);
+    if (!a->lead[0]) {
+        a->lead[0] = q->rank < 3 ? one : q->dim[0];
+        a->lead[1] = q->rank < RANK ? one : q->dim[1];
+    }
+    ScrtDtype t = q->dtype;
+    if (match_type(m, a->k)->dtype != t || match_type(m, a->v)->dtype != t || to->dtype != t ||
+        extent(m, a->k, 0) != extent(m, a->v, 1) || !isfinite(a->scale))
+        return SC_POISON;
+    ScrtDtype wide = t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    ScVal k = shared(m, swapped(m, four(m, a, a->k))), v = shared(m, four(m, a, a->v));
+    ScVal scale = sc_const_scalar(&m->b, wide, wide == SCRT_F32 ? (float)a->scale : a->scale);
+    ScVal in[] = {four(m, a, a->q), k, v, scale, a->addend, a->keep};
+    ScAttr *attr =
+        SC_ATTRS({.kind = SC_A_NONE}, SC_FLOAT(a->softcap), SC_INT(a->zeros), SC_FLOAT(a->fill));
+    ScVal y = sc_node1(&m->b, &sc_op_attention, attr, 6, in);
+    return y == SC_POISON ? y : shaped(m, y, to->rank, to->dim);
+}
+
+static bool same_leading(const ScMatch *m, ScVal a, ScVal b)
+{
+    const ScType *x = match_type(m, a), *y = match_type(m, b);
+    return x->rank == y->rank && x->rank >= 2 && x->rank <= RANK &&
+           memcmp(x->dim, y->dim, (x->rank - 2) * sizeof *x->dim) == 0;
+}
+
+static ScVal attention(ScMatch *m)
+{
+    Attention a = {.v = m->in[1], .addend = SC_ABSENT, .keep = SC_ABSENT, .fill = -INFINITY};
+    a.scale = 1;
+    match_begin(m);
+    if (m->in[0] < SC_FIRST || a.v < SC_FIRST || m->n->n_in > 2 || !match_used_once(m, 0) ||
+        !weights(m, m->in[0], &a) || is_constant(m, a.k) || is_constant(m, a.v) ||
+        !same_leading(m, a.q, a.k) || !same_leading(m, a.v, m->in[0]))
+        return SC_POISON;
+    return build(m, &a);
+}
+
+const ScIdiom sc_idioms_attention[] = {
+    {"attention", &sc_op_matmul, attention},
+    {NULL, NULL, NULL},
+};
