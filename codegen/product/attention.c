@@ -199,7 +199,6 @@ static void begin_rows(Cg *cg, const CgAttn *a, const CgAttnAt *at)
     LLVMTypeRef el = a->t1.el;
     CgLoop row = cg_for(cg, cg_int(cg, 0), at->n_row, cg_int(cg, 1));
     cg_attn_put(cg, a, cg_fconst(el, -INFINITY), cg_gep(cg, el, at->part[CG_ATTN_TOP], row.i));
-    cg_attn_put(cg, a, cg_fconst(el, 0), cg_gep(cg, el, at->part[CG_ATTN_SUM], row.i));
     cg_next(cg, &row);
 }
 
@@ -297,7 +296,7 @@ static void describe(CgModule *m, const CgAttn *a, bool few, bool many)
                 scrt_dtype_name(sc_type_of(sub, a->node->in[K])->dtype),
                 scrt_dtype_name(sc_type_of(sub, a->node->in[V])->dtype));
     if (few)
-        sc_str_addf(&s, "%srows as they lie%s", many ? "up to 8 " : "", many ? "; else " : "");
+        sc_str_addf(&s, "%sas they lie%s", many ? "up to 3 rows: " : "", many ? "; else " : "");
     if (many)
         sc_str_addf(&s, "tiles %ux%u and %ux%u, %u rows by %u keys", a->t1.mr, a->t1.nr, a->t2.mr,
                     a->t2.nr, a->block, a->n_key);

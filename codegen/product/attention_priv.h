@@ -10,7 +10,7 @@
 #include <math.h>
 
 enum {
-    CG_ATTN_FEW = 8,    /* rows up to which keys and values are read as they lie */
+    CG_ATTN_FEW = 3,    /* rows up to which keys and values are read as they lie */
     CG_ATTN_KEYS = 256, /* of a block, about: its scores and values stay in L2 */
     CG_ATTN_PART = 4,   /* vectors of values that few rows add up at a time */
 };

@@ -184,11 +184,15 @@ void cg_attn_weigh(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row
     cg_attn_put(cg, a, top, top_ptr);
     LLVMValueRef nothing = LLVMBuildFCmp(cg->b, LLVMRealOEQ, top, none, "");
     r.top = LLVMBuildSelect(cg->b, nothing, cg_fconst(el, 0), top, "");
+    LLVMValueRef sum_var = cg_var(cg, el, cg_fconst(el, 0));
+    CgIf more = cg_if(cg, LLVMBuildNot(cg->b, at->first, ""));
     LLVMValueRef factor = less(cg, a, was, r.top);
     cg_attn_put(cg, a, factor, cg_gep(cg, el, at->part[CG_ATTN_FACTOR], row));
+    cg_set(cg, sum_var, LLVMBuildFMul(cg->b, cg_attn_get(cg, a, sum_ptr, 1), factor, ""));
+    cg_endif(cg, &more);
     start(cg, &r, false);
     cg_lanes(cg, zero, n, a->t1.w, weight_lanes, &r);
-    LLVMValueRef sum = cg_fma(cg, cg_attn_get(cg, a, sum_ptr, 1), factor, result(cg, &r, false));
+    LLVMValueRef sum = LLVMBuildFAdd(cg->b, cg_get(cg, el, sum_var), result(cg, &r, false), "");
     cg_attn_put(cg, a, sum, sum_ptr);
     if (a->what.diagonal)
         cg_lanes(cg, n, at->n_key, a->t1.w, clear, &r);

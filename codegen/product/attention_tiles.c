@@ -44,13 +44,16 @@ static void all_rows(Cg *cg, const CgTile *t, const CgAttnAt *at, LLVMValueRef a
 /* --- Queries -----------------------------------------------------------------------------------
  */
 
-/* Zeros in rows that tiles reach beyond the last. */
-static void pad_rows(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef base, uint32_t ks)
+/* Zeros in rows that the tiles reach beyond the last. */
+static void pad_rows(Cg *cg, const CgTile *t, const CgAttn *a, const CgAttnAt *at,
+                     LLVMValueRef base)
 {
-    CgLoop row = cg_for(cg, at->n_row, cg_int(cg, a->room), cg_int(cg, 1));
-    CgLoop k = cg_for(cg, cg_int(cg, 0), cg_int(cg, ks), cg_int(cg, a->t1.w));
-    LLVMValueRef at_k = cg_add_int(cg, cg_mul_int(cg, row.i, cg_int(cg, ks)), k.i);
-    cg_attn_put(cg, a, LLVMConstNull(cg_vec(a->t1.el, a->t1.w)), cg_gep(cg, a->t1.el, base, at_k));
+    LLVMValueRef mr = cg_int(cg, t->mr), ks = cg_int(cg, t->ks);
+    LLVMValueRef end = cg_mul_int(cg, cg_cdiv_int(cg, at->n_row, mr), mr);
+    CgLoop row = cg_for(cg, at->n_row, end, cg_int(cg, 1));
+    CgLoop k = cg_for(cg, cg_int(cg, 0), ks, cg_int(cg, t->w));
+    LLVMValueRef place = cg_add_int(cg, cg_mul_int(cg, row.i, ks), k.i);
+    cg_attn_put(cg, a, LLVMConstNull(cg_vec(t->el, t->w)), cg_gep(cg, t->el, base, place));
     cg_next(cg, &k);
     cg_next(cg, &row);
 }
@@ -73,10 +76,10 @@ static CgLoop chunks(Cg *cg, const CgAttn *a, LLVMValueRef *ret_n)
 void cg_attn_tiles_queries(Cg *cg, const CgAttn *a, const CgAttnAt *at)
 {
     LLVMValueRef n, head, query;
-    pad_rows(cg, a, at, at->part[CG_ATTN_P], a->t2.ks);
+    pad_rows(cg, &a->t2, a, at, at->part[CG_ATTN_P]);
     CgLoop e = chunks(cg, a, &n);
     LLVMValueRef base = query_chunk(cg, a, at, e.i);
-    pad_rows(cg, a, at, base, a->t1.ks);
+    pad_rows(cg, &a->t1, a, at, base);
     CgLoop row = cg_for(cg, cg_int(cg, 0), at->n_row, cg_int(cg, 1));
     cg_attn_row(cg, a, at->head, cg_add_int(cg, at->row0, row.i), &head, &query);
     LLVMValueRef from = cg_address(cg, &a->q, 4, (LLVMValueRef[]){at->batch, head, query, e.i});
