@@ -191,6 +191,9 @@ typedef struct ScScan {
  * has no m or n. */
 typedef struct ScContract {
     bool trans_a, trans_b; /* stored as [k, m], [n, k] */
+    uint32_t scales; /* the operand with a factor for each `block` rows of a column of B, a constant
+                      * as B is; 0: none */
+    int64_t block;   /* a power of two, at least 4 */
 } ScContract;
 
 /* What a query [B, H, L, E] takes of values v [B, Hkv, S, Ev] by its products with keys k

@@ -8,10 +8,11 @@
 
 /* --- Recipes: which formats, where ----------------------------------------------------------- */
 
-/* What has a scale of its own: a tensor, at a power of two, or each output channel of a weight, at
- * any number; activations then may have a factor between powers of two, where samples ask for it.
- */
-typedef enum ScGranularity { SC_BY_RECIPE, SC_BY_TENSOR, SC_BY_CHANNEL } ScGranularity;
+/* What has a scale of its own: a tensor, at a power of two; each output channel of a weight, at any
+ * number (activations then may have a factor between powers of two, where samples ask for it); or
+ * each 32 numbers along the sum, of weights and of activations, whose scales the run finds. What
+ * cannot be by blocks, convolutions and products without a constant matrix, is FP8 by channel. */
+typedef enum ScGranularity { SC_BY_RECIPE, SC_BY_TENSOR, SC_BY_CHANNEL, SC_BY_BLOCK } ScGranularity;
 
 typedef struct ScRecipeRule { /* the last rule whose pattern matches an origin's name wins */
     const char *pattern;      /* shell pattern over ONNX node names (fnmatch) */

@@ -170,6 +170,10 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScProduct *product)
         return SC_ABSENT;
     ScGranularity scale;
     ScrtDtype fmt = format(p, n, constant, &scale);
+    if (scale == SC_BY_BLOCK) { /* not here, else it would be so stored already */
+        scale = SC_BY_CHANNEL;
+        fmt = scrt_dtype_bits(fmt) < 8 ? SCRT_F8E4M3FN : fmt;
+    }
     if (fmt == SCRT_F32 || scrt_dtype_bits(v->type->dtype) <= scrt_dtype_bits(fmt))
         return SC_ABSENT;
 
@@ -243,6 +247,41 @@ static ScVal as_before(ScScaler *s, ScVal x, ScVal v)
     return x;
 }
 
+/* The new results of n in the exponents and types that they had. */
+static void results(ScScaler *s, const ScNode *n)
+{
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ScVal v = n->first + i, *now = &s->env[v];
+        const ScValue *was = &s->g->value[v];
+        if (!was->exp || *now == SC_POISON)
+            continue;
+        sc_scale_annotate(s, *now, v);
+        bool widens =
+            scrt_dtype_bits(sc_built(&s->b, *now)->type->dtype) < scrt_dtype_bits(was->type->dtype);
+        if (widens) /* picked from what is stored */
+            *now = as_before(s, *now, v);
+        *now =
+            sc_scale_move(s, *now, was->exp, false); /* before it is narrowed: it might overflow */
+        *now = as_before(s, *now, v);
+    }
+}
+
+/* Whether n is stored by blocks now. */
+static bool by_blocks(Pass *p, const ScNode *n)
+{
+    ScScaler *s = &p->s;
+    ScGranularity scale;
+    ScrtDtype weight = format(p, n, 1, &scale), activation = format(p, n, 0, &scale);
+    if (scale != SC_BY_BLOCK || n->n_in < 2 || p->table[n->in[1]])
+        return false;
+    ScVal y = sc_block_product(s, n, weight, p->meets ? SCRT_F32 : activation);
+    if (y == SC_ABSENT)
+        return false;
+    s->env[n->first] = y;
+    results(s, n);
+    return true;
+}
+
 /* Low-precision operands are multiplied and added up in f32; a result of another type comes back to
  * it, and whatever meets them on the way there (a bias) is f32 too. */
 static void node(Pass *p, const ScNode *n)
@@ -256,6 +295,8 @@ static void node(Pass *p, const ScNode *n)
     p->meets = false;
     for (uint32_t i = 0; i < n->n_in; i++)
         p->meets = p->meets || p->grown[n->in[i]];
+    if (by_blocks(p, n))
+        return;
     sc_product_of(s->g, n, &product);
     for (uint32_t i = 0; i < n->n_in; i++) {
         in[i] = store(p, n, i, &product);
@@ -284,20 +325,7 @@ static void node(Pass *p, const ScNode *n)
     s->unnamed = false;
     if (factor != SC_ABSENT)
         s->env[n->first] = times(s, s->env[n->first], factor, n->first);
-    for (uint32_t i = 0; i < n->n_out; i++) {
-        ScVal v = n->first + i, *now = &s->env[v];
-        const ScValue *was = &s->g->value[v];
-        if (!was->exp || *now == SC_POISON)
-            continue;
-        sc_scale_annotate(s, *now, v);
-        bool widens =
-            scrt_dtype_bits(sc_built(&s->b, *now)->type->dtype) < scrt_dtype_bits(was->type->dtype);
-        if (widens) /* picked from what is stored */
-            *now = as_before(s, *now, v);
-        *now =
-            sc_scale_move(s, *now, was->exp, false); /* before it is narrowed: it might overflow */
-        *now = as_before(s, *now, v);
-    }
+    results(s, n);
 }
 
 /* It only orders or rebalances the elements of operand 0. */

@@ -5,7 +5,7 @@
  *   name = careful
  *   activation = f8e4m3fn
  *   weight = f8e4m3fn
- *   scale = channel
+ *   scale = channel                        or tensor, or block
  *   round = growth
  *   layer "head.*" activation=f32 weight=f32 scale=tensor
  *
@@ -21,18 +21,20 @@ static const ScRecipe builtin[] = {
     {.name = "bf16", .activation = SCRT_BF16, .weight = SCRT_BF16},
     {"fp8", SCRT_F8E4M3FN, SCRT_F8E4M3FN, SC_BY_CHANNEL},
     {"fp8-weights", SCRT_F32, SCRT_F8E4M3FN, SC_BY_CHANNEL},
+    {"mxfp8", SCRT_F8E4M3FN, SCRT_F8E4M3FN, SC_BY_BLOCK},
+    {"mxfp6", SCRT_F8E4M3FN, SCRT_F6E2M3, SC_BY_BLOCK},
+    {"mxfp4-weights", SCRT_F32, SCRT_F4E2M1, SC_BY_BLOCK},
 };
 #define N_BUILTIN (sizeof builtin / sizeof *builtin)
 
 /* Named in the design, not there yet: refused by name, so that nobody believes they were followed.
  */
 static const char *const later[][2] = {
-    {"mxfp8", "needs an exponent for each block of 32, which this version does not have"},
-    {"mxfp4-weights", "needs an exponent for each block of 32, which this version does not have"},
     {"fp8-train", "needs gradients and an optimizer, which this version does not have"},
 };
 
-static const ScrtDtype formats[] = {SCRT_F32, SCRT_F16, SCRT_BF16, SCRT_F8E4M3FN, SCRT_F8E5M2};
+static const ScrtDtype formats[] = {SCRT_F32,    SCRT_F16,    SCRT_BF16,   SCRT_F8E4M3FN,
+                                    SCRT_F8E5M2, SCRT_F6E2M3, SCRT_F6E3M2, SCRT_F4E2M1};
 #define N_FORMAT (sizeof formats / sizeof *formats)
 
 #define MAX_FILE (1u << 20)
@@ -119,8 +121,10 @@ static bool read_text(Reader *r, const char *after, const char **ret)
     return (ok && **ret) || fail(r, "expected a name after", after);
 }
 
-static const char *const granularity[] = {
-    [SC_BY_RECIPE] = "tensor", [SC_BY_TENSOR] = "tensor", [SC_BY_CHANNEL] = "channel"};
+static const char *const granularity[] = {[SC_BY_RECIPE] = "tensor",
+                                          [SC_BY_TENSOR] = "tensor",
+                                          [SC_BY_CHANNEL] = "channel",
+                                          [SC_BY_BLOCK] = "block"};
 
 static bool read_scale(Reader *r, ScGranularity *ret)
 {
@@ -132,7 +136,7 @@ static bool read_scale(Reader *r, ScGranularity *ret)
             *ret = (ScGranularity)i;
             return true;
         }
-    return fail(r, "scale is tensor or channel, not", w);
+    return fail(r, "scale is tensor, channel or block, not", w);
 }
 
 static bool read_layer(Reader *r, ScRecipeRule *ret)
@@ -188,6 +192,22 @@ static bool read_line(Reader *r, ScRecipe *ret, ScRecipeRule **rule, uint32_t *c
     return at_end(r) || fail(r, "more than expected after", key);
 }
 
+/* Formats of fewer than 8 bits have too short a range for a scale that more than a block shares. */
+static bool check_small(ScCtx *cx, const char *file, const ScRecipe *r, const ScRecipeRule *rule)
+{
+    ScrtDtype t[2] = {r->activation, r->weight};
+    ScGranularity scale = r->scale;
+    for (uint32_t k = 0; rule && k < 2; k++)
+        t[k] = rule->operand[k] != SCRT_DTYPE_NONE ? rule->operand[k] : t[k];
+    if (rule && rule->scale != SC_BY_RECIPE)
+        scale = rule->scale;
+    for (uint32_t k = 0; k < 2; k++)
+        if (scrt_dtype_bits(t[k]) < 8 && (scale != SC_BY_BLOCK || k == 0))
+            return sc_fail_file(cx, file, SC_E_RECIPE, "%s is for weights with scale block",
+                                scrt_dtype_name(t[k]));
+    return true;
+}
+
 static const ScRecipe *parse(ScCtx *cx, const char *file, const char *text)
 {
     Reader r = {.cx = cx, .file = sc_intern(cx, file), .p = text, .line = 1};
@@ -205,6 +225,9 @@ static const ScRecipe *parse(ScCtx *cx, const char *file, const char *text)
     }
     if (ok && ret->n_rule > 0)
         ret->rule = sc_memdup(sc_ctx_arena(cx), rule, ret->n_rule * sizeof *rule);
+    ok = ok && check_small(cx, r.file, ret, NULL);
+    for (uint32_t i = 0; ok && i < ret->n_rule; i++)
+        ok = check_small(cx, r.file, ret, &rule[i]);
     sc_buf_free(rule);
     return ok ? ret : NULL;
 }
@@ -224,7 +247,9 @@ const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
     if (scrt_file_open(name_or_path, MAX_FILE, &file, &why) != SCRT_OK) {
         sc_fail_file(cx, NULL, SC_E_RECIPE, "no recipe is called '%s', and as a file: %s",
                      name_or_path, why.text);
-        sc_note(cx, "recipes are f32, f16, bf16, fp8, fp8-weights, or a file");
+        sc_note(cx,
+                "recipes are f32, f16, bf16, fp8, fp8-weights, mxfp8, mxfp6, mxfp4-weights, or a "
+                "file");
         return NULL;
     }
     sc_note_read(cx, name_or_path, file.device, file.inode);

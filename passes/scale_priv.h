@@ -127,6 +127,10 @@ ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScProduct *
  * by; else SC_ABSENT. */
 ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScProduct *p, ScVal *in);
 
+/* blocks.c: product n with its weight in blocks, in the original numbers, a bias added; activations
+ * in blocks too where their format is low. SC_ABSENT where the weight is no constant matrix. */
+ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation);
+
 /* factor.c: the power of numbers by their mantissa. power [SC_MANTISSAS]. */
 enum { SC_MANTISSAS = 128, SC_N_FACTOR = 32 };
 typedef struct ScFactors { /* of a format: what each factor costs at each mantissa */

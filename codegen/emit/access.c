@@ -49,14 +49,19 @@ bool cg_is_access(const ScGraph *g, ScVal v)
 bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTerm *const *dim,
                CgAccess *ret)
 {
+    return cg_type_ok(m, f->node->loc, sc_type_of(f->sub, v)->dtype) &&
+           cg_access_packed(m, f, v, rank, dim, ret);
+}
+
+bool cg_access_packed(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank,
+                      const ScTerm *const *dim, CgAccess *ret)
+{
     ScView view;
     ScVal root;
     if (!cg_view_of(m, f, v, &view, &root))
         return sc_fail(m->cx, f->node->loc, SC_E_LOWER, "views that strides cannot say");
     *ret = (CgAccess){.operand = operand_of(f->sub, root), .root = root, .rank = rank};
     ret->offset = view.offset;
-    if (!cg_type_ok(m, f->node->loc, sc_type_of(f->sub, root)->dtype))
-        return false;
     const ScTerm *zero = sc_term(m->cx, 0);
     ret->index = sc_def(f->sub, root)->op->flags & SC_INDEX;
     bool one = cg_is_constant(ret);

@@ -194,6 +194,9 @@ static inline bool cg_is_constant(const CgAccess *a)
  * sc_fail where the views cannot be said by strides. */
 bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTerm *const *dim,
                CgAccess *ret);
+/* The same of elements that nothing loads before they are packed: of any type. */
+bool cg_access_packed(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank,
+                      const ScTerm *const *dim, CgAccess *ret);
 /* offset + sum over the first n dims of idx * stride, i64. */
 LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef const *idx);
 /* w elements from address on, along a dimension of the given stride. */

@@ -25,7 +25,8 @@ static bool operand_access(CgModule *m, CgContract *c, uint32_t operand, bool tr
         dim[i] = c->batch[i];
     for (uint32_t i = 0; i < own; i++)
         dim[nb + i] = t->dim[t->rank - own + i];
-    if (!cg_access(m, c->f, v, nb + own, dim, ret))
+    bool packed = !is_a && c->desc.block;
+    if (!(packed ? cg_access_packed : cg_access)(m, c->f, v, nb + own, dim, ret))
         return false;
     const ScTerm *first = ret->stride[nb], *second = ret->stride[nb + 1];
     if (own == 1) {
@@ -56,6 +57,8 @@ static void extents(CgModule *m, CgContract *c)
     c->m = c->has_m ? r->dim[c->nb] : sc_term(m->cx, 1);
     c->n = c->has_n ? r->dim[c->nb + c->has_m] : sc_term(m->cx, 1);
     c->k = a->rank < 2 ? a->dim[0] : a->dim[a->rank - (c->desc.trans_a ? 2 : 1)];
+    if (c->desc.block) /* of a constant */
+        c->k = b->dim[c->desc.trans_b];
 }
 
 /* --- Constant B ------------------------------------------------------------------------------ */
@@ -106,12 +109,37 @@ static bool describe_panels(CgModule *m, CgContract *c, ScrtDtype dtype)
     return true;
 }
 
+/* The scales of B's blocks, [k / block, n] or that transposed, in panels beside B's. */
+static bool describe_scales(CgModule *m, CgContract *c)
+{
+    ScView view;
+    ScVal root;
+    const ScVal v = c->node->in[c->desc.scales];
+    CgPanels *p = &c->scales;
+    if (!cg_view_of(m, c->f, v, &view, &root) || uses(c->f->sub, v) != 1)
+        return false;
+    for (c->scale_operand = 0; c->f->sub->in[c->scale_operand] != root; c->scale_operand++)
+        if (c->scale_operand + 1 == c->f->n_in)
+            return false;
+    cg_panels_init(m, SCRT_F8E8M0, 0, &c->tile, p);
+    bool trans = c->desc.trans_b;
+    if (!c->f->const_in[c->scale_operand] || !sc_term_const(view.dim[trans], &p->k) ||
+        !sc_term_const(view.dim[!trans], &p->n) || !sc_term_const(view.offset, &p->offset) ||
+        !sc_term_const(view.stride[trans], &p->k_stride) ||
+        !sc_term_const(view.stride[!trans], &p->n_stride))
+        return false;
+    c->panels.block = (uint32_t)c->desc.block;
+    c->f->pack[c->scale_operand] = cg_panels_pack(m, p);
+    return true;
+}
+
 static LLVMValueRef packed_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret_off)
 {
     const CgContract *c = j->self;
     (void)ret_off;
     LLVMValueRef src = cg_packed_panel(cg, c, at->outer, at->panel, at->k0);
-    return cg_panel_values(cg, &c->panels, &c->tile, src, at->n_k, at->b);
+    LLVMValueRef scales = cg_panel_scales(cg, c, at->panel, at->k0);
+    return cg_panel_values(cg, &c->panels, &c->tile, src, scales, at->n_k, at->b);
 }
 
 /* --- Any other B ----------------------------------------------------------------------------- */
@@ -211,19 +239,24 @@ static void plan_job(CgModule *m, CgContract *c)
     };
 }
 
-static void plan_b(CgModule *m, CgContract *c)
+static bool plan_b(CgModule *m, CgContract *c)
 {
     CgJob *j = &c->job;
     const ScType *t = sc_type_of(c->f->sub, c->node->in[1]);
     ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
     c->packed = may_pack(c);
     cg_tile_init(m, result, j->rows, j->cols, j->depth, c->packed, &c->tile);
+    if (c->desc.block)
+        cg_tile_chunk(&c->tile, (uint32_t)c->desc.block);
     c->packed = c->packed && describe_panels(m, c, t->dtype);
+    if (c->desc.block && !(c->packed && describe_scales(m, c)))
+        return sc_fail(m->cx, c->node->loc, SC_E_LOWER, "blocks of what is no constant");
     j->tile = c->tile;
     j->panel = c->packed ? packed_panel : gathered_panel;
     j->b_bytes = sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
     if (c->packed)
         c->f->pack[c->b.operand] = cg_panels_pack(m, &c->panels);
+    return true;
 }
 
 static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
@@ -273,7 +306,7 @@ static bool emit(CgModule *m, CgFunc *f)
     c->f = f;
     c->node = sc_leader(f->sub);
     extents(m, c);
-    for (uint32_t i = 0; i < 2; i++)
+    for (uint32_t i = 0; i < (c->desc.block ? 1u : 2u); i++)
         if (!cg_type_ok(m, c->node->loc, sc_type_of(f->sub, c->node->in[i])->dtype))
             return false;
     if (!operand_access(m, c, 0, c->desc.trans_a, true, &c->a) ||
@@ -283,7 +316,8 @@ static bool emit(CgModule *m, CgFunc *f)
     if (!c->epi)
         return false;
     plan_job(m, c);
-    plan_b(m, c);
+    if (!plan_b(m, c))
+        return false;
 
     int64_t rows;
     bool known = sc_term_const(c->job.rows, &rows);

@@ -15,10 +15,11 @@ typedef struct CgContract {
     uint32_t nb; /* batch dims of the result */
     const ScTerm *batch[SCRT_MAX_RANK], *m, *n, *k;
     bool has_m, has_n;
-    bool flat;     /* B has no batch: the rows run over the batch too */
-    bool packed;   /* B is constant, in panels */
-    CgAccess a, b; /* dims [batch.., m, k] and [batch.., k, n] */
-    CgPanels panels;
+    bool flat;               /* B has no batch: the rows run over the batch too */
+    bool packed;             /* B is constant, in panels */
+    CgAccess a, b;           /* dims [batch.., m, k] and [batch.., k, n] */
+    CgPanels panels, scales; /* scales: of the blocks of rows, where panels have some */
+    uint32_t scale_operand;
     CgTile tile;
     CgEpi *epi;
     CgJob job;
@@ -27,6 +28,9 @@ typedef struct CgContract {
 /* Where the packed panel of (outer, panel) begins at row k0, a multiple of ku. */
 LLVMValueRef cg_packed_panel(Cg *cg, const CgContract *c, LLVMValueRef outer, LLVMValueRef panel,
                              LLVMValueRef k0);
+/* The scales of that panel's blocks from row k0 on, a multiple of the block; NULL: there are none.
+ */
+LLVMValueRef cg_panel_scales(Cg *cg, const CgContract *c, LLVMValueRef panel, LLVMValueRef k0);
 void cg_contract_a_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst);
 void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc);
 

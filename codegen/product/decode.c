@@ -6,7 +6,8 @@
  * order of the packed codes is the way's; and no operand that is an f32 subnormal, because a
  * multiplication of one costs some 100 clocks on half of the processors. The ways:
  *
- *   bits   16 lanes take 9 integer operations; runs everywhere.
+ *   bits   16 lanes take 9 integer operations; runs everywhere, on codes of 4 and 6 bits too.
+ *   perm   codes of 4 bits choose among the 16 numbers, or 8 and a sign.
  *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
  *          shifted by one, times 2^8. f16 subnormals convert at full speed.
  *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
@@ -35,6 +36,12 @@ uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n)
 CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
 {
     CgUnit u = {.way = CG_UNIT_PLAIN, .dtype = dtype, .w = t->w, .facts = (uint32_t)facts};
+    if (scrt_dtype_is_float(dtype) && scrt_dtype_bits(dtype) < 8) {
+        bool looks = dtype == SCRT_F4E2M1 && (t->w == 16 ? t->avx512 : t->w == 8 && t->avx2);
+        u.way = looks ? CG_UNIT_PERM : CG_UNIT_BITS;
+        u.facts = CG_CODES_FINITE;
+        return u;
+    }
     if (dtype != SCRT_F8E4M3FN && dtype != SCRT_F8E5M2)
         return u;
     bool finite = facts & CG_CODES_FINITE, e5m2 = dtype == SCRT_F8E5M2;
@@ -54,7 +61,7 @@ const char *cg_unit_name(const CgUnit *u)
 {
     static const char *const name[] = {
         [CG_UNIT_PLAIN] = "plain", [CG_UNIT_BITS] = "bits",   [CG_UNIT_F16] = "f16",
-        [CG_UNIT_TABLE] = "table", [CG_UNIT_SHIFT] = "shift",
+        [CG_UNIT_TABLE] = "table", [CG_UNIT_SHIFT] = "shift", [CG_UNIT_PERM] = "perm",
     };
     return name[u->way];
 }
@@ -83,18 +90,21 @@ static LLVMValueRef halves(Cg *cg, LLVMValueRef x, uint32_t w, uint32_t which)
                                   "");
 }
 
-/* Dword lanes whose bits 31..24 are the code. Below the least normal number the bits are read as
- * 1.m at the least exponent, and the 1 is taken away again: no f32 subnormal appears. */
+/* Dword lanes whose highest bits are the code, whatever is below. Below the least normal number the
+ * bits are read as 1.m at the least exponent, and the 1 is taken away again: no f32 subnormal
+ * appears. */
 static LLVMValueRef from_top_byte(Cg *cg, const CgUnit *u, LLVMValueRef x)
 {
     CgModule *m = cg->m;
+    const ScrtFormat *f = scrt_format((ScrtDtype)u->dtype);
     const bool e5m2 = u->dtype == SCRT_F8E5M2;
-    const int man = e5m2 ? 21 : 20, bias = e5m2 ? 112 : 120; /* f32's bias less the format's */
+    const int man = 16 + f->exp_bits, bias = 127 - f->bias; /* f32's bias less the format's */
     LLVMTypeRef ti = LLVMTypeOf(x), tf = cg_vec(m->f32, u->w);
     LLVMBuilderRef b = cg->b;
 
     LLVMValueRef sign = cg_and(cg, x, INT32_MIN);
-    LLVMValueRef mag = LLVMBuildLShr(b, cg_and(cg, x, 0x7f000000), cg_iconst(ti, 24 - man), "");
+    LLVMValueRef mag = LLVMBuildLShr(b, cg_and(cg, x, ((1 << (f->bits - 1)) - 1) << (32 - f->bits)),
+                                     cg_iconst(ti, 24 - man), "");
     LLVMValueRef normal = LLVMBuildAdd(b, mag, cg_iconst(ti, (int64_t)bias << 23), "");
     LLVMValueRef one = LLVMBuildAdd(b, mag, cg_iconst(ti, (int64_t)(bias + 1) << 23), "");
     LLVMValueRef sub = LLVMBuildFSub(b, LLVMBuildBitCast(b, one, tf, ""),
@@ -114,9 +124,45 @@ static LLVMValueRef from_top_byte(Cg *cg, const CgUnit *u, LLVMValueRef x)
 
 static void decode_bits(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype);
     LLVMValueRef d = LLVMBuildBitCast(cg->b, x, cg_vec(cg->m->i32, u->w), "");
-    for (int j = 0; j < 4; j++)
-        ret[j] = from_top_byte(cg, u, cg_shl(cg, d, 24 - 8 * j));
+    for (uint32_t j = 0; j < 4; j++)
+        ret[j] = from_top_byte(cg, u, cg_shl(cg, d, 32 - bits * (j + 1)));
+}
+
+/* Words of codes of fewer than 8 bits. */
+static LLVMValueRef load_words(Cg *cg, const CgUnit *u, LLVMValueRef ptr)
+{
+    LLVMTypeRef ti = cg_vec(cg->m->i32, u->w);
+    LLVMValueRef d = NULL;
+    for (uint32_t q = 0; q < scrt_dtype_bits((ScrtDtype)u->dtype) / 2; q++) {
+        LLVMValueRef at = cg_gep(cg, cg->m->i8, ptr, cg_int(cg, q * u->w));
+        LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, u->w), at, "");
+        LLVMSetAlignment(x, 1);
+        x = LLVMBuildZExt(cg->b, x, ti, "");
+        d = d ? LLVMBuildOr(cg->b, d, cg_shl(cg, x, 8 * q), "") : x;
+    }
+    return d;
+}
+
+static void decode_perm(Cg *cg, const CgUnit *u, LLVMValueRef d, LLVMValueRef ret[4])
+{
+    const char *name = u->w == 16 ? "llvm.x86.avx512.permvar.sf.512" : "llvm.x86.avx2.permps";
+    LLVMTypeRef ti = cg_vec(cg->m->i32, u->w), tf = cg_vec(cg->m->f32, u->w);
+    LLVMValueRef number[16];
+    for (uint32_t i = 0; i < u->w; i++)
+        number[i] = LLVMConstReal(cg->m->f32, scrt_value((ScrtDtype)u->dtype, i));
+    for (uint32_t j = 0; j < 4; j++) {
+        LLVMValueRef code = LLVMBuildLShr(cg->b, d, cg_iconst(ti, 4 * j), "");
+        LLVMValueRef arg[2] = {LLVMConstVector(number, u->w),
+                               code}; /* low bits of the index count */
+        ret[j] = cg_intrinsic(cg, name, 0, NULL, 2, arg);
+        if (u->w == 16)
+            continue;
+        LLVMValueRef sign = cg_and(cg, cg_shl(cg, code, 28), INT32_MIN);
+        LLVMValueRef x = LLVMBuildOr(cg->b, LLVMBuildBitCast(cg->b, ret[j], ti, ""), sign, "");
+        ret[j] = LLVMBuildBitCast(cg->b, x, tf, "");
+    }
 }
 
 static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
@@ -194,9 +240,14 @@ static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
 
 void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4])
 {
-    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, 4 * u->w), ptr, "");
-    LLVMSetAlignment(x, 1);
-    if (u->way == CG_UNIT_F16)
+    bool small = scrt_dtype_bits((ScrtDtype)u->dtype) < 8;
+    LLVMValueRef x = small ? load_words(cg, u, ptr)
+                           : LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, 4 * u->w), ptr, "");
+    if (!small)
+        LLVMSetAlignment(x, 1);
+    if (u->way == CG_UNIT_PERM)
+        decode_perm(cg, u, x, ret);
+    else if (u->way == CG_UNIT_F16)
         decode_f16(cg, u, x, ret);
     else if (u->way == CG_UNIT_TABLE)
         decode_table(cg, u, x, ret);

@@ -105,7 +105,7 @@ LLVMValueRef cg_filter_panel(Cg *cg, const CgFilter *w, const CgAt *at, LLVMValu
     if (w->packed) {
         LLVMValueRef src =
             cg_panel_at(cg, &w->panels, (uint32_t)w->access.operand, matrix, at->panel, at->k0);
-        return cg_panel_values(cg, &w->panels, &w->tile, src, at->n_k, dst);
+        return cg_panel_values(cg, &w->panels, &w->tile, src, NULL, at->n_k, dst);
     }
     CgLoop k = cg_for(cg, cg_int(cg, 0), at->n_k, cg_int(cg, 1));
     LLVMValueRef row = cg_mul_int(cg, k.i, cg_int(cg, w->tile.nr));

@@ -17,6 +17,14 @@ LLVMValueRef cg_packed_panel(Cg *cg, const CgContract *c, LLVMValueRef outer, LL
     return cg_panel_at(cg, p, (uint32_t)c->b.operand, matrix, panel, k0);
 }
 
+LLVMValueRef cg_panel_scales(Cg *cg, const CgContract *c, LLVMValueRef panel, LLVMValueRef k0)
+{
+    if (!c->panels.block)
+        return NULL;
+    LLVMValueRef block = LLVMBuildUDiv(cg->b, k0, cg_int(cg, c->panels.block), "");
+    return cg_panel_at(cg, &c->scales, c->scale_operand, cg_int(cg, 0), panel, block);
+}
+
 /* Batch indices and m of a row: where B has no batch, rows run over the batch too. */
 static void row_index(Cg *cg, const CgContract *c, LLVMValueRef outer, LLVMValueRef row,
                       LLVMValueRef *ret)

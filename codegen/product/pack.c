@@ -6,9 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+int64_t cg_unit_bytes(const CgPanels *p)
+{
+    return (int64_t)p->ku * p->nr * scrt_dtype_bits((ScrtDtype)p->unit.dtype) / 8;
+}
+
 int64_t cg_panel_bytes(const CgPanels *p)
 {
-    return (p->k + p->ku - 1) / p->ku * p->ku * p->nr * p->size;
+    return (p->k + p->ku - 1) / p->ku * cg_unit_bytes(p);
 }
 
 int64_t cg_matrix_bytes(const CgPanels *p)
@@ -43,6 +48,24 @@ static void pack_unit(const CgPanels *p, const uint32_t *place, const unsigned c
     }
 }
 
+/* The same of codes of fewer than 8 bits; from: the element of row 0, column 0. */
+static void pack_bits(const CgPanels *p, const void *data, int64_t from, int64_t k0, int64_t n0,
+                      unsigned char *dst)
+{
+    ScrtDtype t = (ScrtDtype)p->unit.dtype;
+    uint32_t bits = scrt_dtype_bits(t), w = p->unit.w;
+    for (uint32_t i = 0; i < p->ku * p->nr; i++) {
+        int64_t k = k0 + i / p->nr, n = n0 + i % p->nr;
+        if (k >= p->k || n >= p->n)
+            continue;
+        uint64_t code = scrt_load_bits(t, data, (size_t)(from + row_at(p, k) + n * p->n_stride));
+        for (uint32_t b = 0; b < bits; b++) {
+            uint32_t at = i / w * bits + b;
+            dst[at / 8 * w + i % w] |= (unsigned char)((code >> b & 1) << at % 8);
+        }
+    }
+}
+
 static int64_t n_matrix(const CgPanels *p)
 {
     int64_t n = 1;
@@ -60,12 +83,13 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
 {
     CgPanels p;
     memcpy(&p, arg, sizeof p);
-    int64_t n_batch = n_matrix(&p), unit = (int64_t)p.ku * p.nr * p.size;
+    int64_t n_batch = n_matrix(&p), unit = cg_unit_bytes(&p);
     uint32_t *place = malloc((size_t)p.ku * p.nr * sizeof *place);
     if (!place)
         abort();
+    bool small = scrt_dtype_bits((ScrtDtype)p.unit.dtype) < 8;
     for (uint32_t i = 0; i < p.ku * p.nr; i++)
-        place[i] = cg_unit_place(&p.unit, i);
+        place[i] = small ? 0 : cg_unit_place(&p.unit, i);
     for (int64_t b = 0; b < n_batch; b++) {
         int64_t at = p.offset, left = b;
         for (uint32_t i = p.n_batch; i-- > 0; left /= p.batch[i])
@@ -73,7 +97,10 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
         const unsigned char *src = (const unsigned char *)t->data + at * p.size;
         for (int64_t n0 = 0; n0 < p.n; n0 += p.nr)
             for (int64_t k0 = 0; k0 < p.k; k0 += p.ku, out += unit)
-                pack_unit(&p, place, src, k0, n0, out);
+                if (small)
+                    pack_bits(&p, t->data, at, k0, n0, out);
+                else
+                    pack_unit(&p, place, src, k0, n0, out);
     }
     free(place);
 }

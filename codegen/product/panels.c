@@ -16,7 +16,8 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
                   LLVMValueRef ret[4])
 {
-    LLVMValueRef first = cg_mul_int(cg, unit, cg_int(cg, (int64_t)p->ku * p->nr));
+    LLVMValueRef first =
+        cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(p) / (p->size ? p->size : 1)));
     if (p->unit.way != CG_UNIT_PLAIN) {
         cg_unit_decode(cg, &p->unit, cg_gep(cg, cg->m->i8, panel, first), ret);
         return;
@@ -32,24 +33,31 @@ LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueR
 {
     LLVMValueRef at = cg_mul_int(cg, matrix, cg_int(cg, cg_matrix_bytes(p)));
     at = cg_add_int(cg, at, cg_mul_int(cg, panel, cg_int(cg, cg_panel_bytes(p))));
-    at = cg_add_int(cg, at, cg_mul_int(cg, k0, cg_int(cg, (int64_t)p->nr * p->size)));
+    LLVMValueRef units = LLVMBuildUDiv(cg->b, k0, cg_int(cg, p->ku), "");
+    at = cg_add_int(cg, at, cg_mul_int(cg, units, cg_int(cg, cg_unit_bytes(p))));
     return cg_gep(cg, cg->m->i8, cg_operand(cg, operand), at);
 }
 
 /* --- A chunk of a panel as compute numbers --------------------------------------------------- */
 
-/* void (ptr packed, ptr panel, i64 units) */
+/* void (ptr packed, ptr panel, i64 units, ptr scales) */
 static LLVMTypeRef unpack_type(CgModule *m)
 {
-    LLVMTypeRef p[3] = {m->t_ptr, m->t_ptr, m->i64};
-    return LLVMFunctionType(m->t_void, p, 3, 0);
+    LLVMTypeRef p[4] = {m->t_ptr, m->t_ptr, m->i64, m->t_ptr};
+    return LLVMFunctionType(m->t_void, p, 4, 0);
+}
+
+void cg_scales_load(Cg *cg, const CgPanels *p, LLVMValueRef ptr, LLVMValueRef *ret)
+{
+    for (uint32_t j = 0; j < p->nr / p->unit.w; j++)
+        ret[j] = cg_load(cg, SCRT_F8E8M0, ptr, cg_int(cg, j * p->unit.w), p->unit.w, NULL).v;
 }
 
 static const char *unpack_name(CgModule *m, const CgPanels *p)
 {
     const CgUnit *u = &p->unit;
-    return sc_printf(m->arena, "unpack_%s_%s%u_%u", scrt_dtype_name((ScrtDtype)u->dtype),
-                     cg_unit_name(u), u->facts, p->nr);
+    return sc_printf(m->arena, "unpack_%s_%s%u_%u_%u", scrt_dtype_name((ScrtDtype)u->dtype),
+                     cg_unit_name(u), u->facts, p->nr, p->block);
 }
 
 static bool as_stored(CgModule *m, const CgPanels *p, const CgTile *t)
@@ -66,8 +74,15 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
     LLVMValueRef fn = cg_begin_fn(&cg, m, NULL, name, unpack_type(m));
     uint32_t n = p->ku * t->nv;
     CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
-    LLVMValueRef x[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
+    LLVMValueRef x[4], scale[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
     cg_unit_load(&cg, p, LLVMGetParam(fn, 0), i.i, x);
+    if (p->block) {
+        LLVMValueRef block = LLVMBuildUDiv(cg.b, i.i, cg_int(&cg, p->block / p->ku), "");
+        block = cg_mul_int(&cg, block, cg_int(&cg, p->nr));
+        cg_scales_load(&cg, p, cg_gep(&cg, m->i8, LLVMGetParam(fn, 3), block), scale);
+    }
+    for (uint32_t j = 0; p->block && j < n; j++)
+        x[j] = LLVMBuildFMul(cg.b, x[j], scale[j % t->nv], "");
     for (uint32_t j = 0; j < n; j++) {
         LLVMValueRef at = cg_gep(&cg, cg_vec(t->el, t->w), LLVMGetParam(fn, 1),
                                  cg_add_int(&cg, first, cg_int(&cg, j)));
@@ -78,13 +93,15 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
 }
 
 LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMValueRef src,
-                             LLVMValueRef n_k, LLVMValueRef dst)
+                             LLVMValueRef scales, LLVMValueRef n_k, LLVMValueRef dst)
 {
     if (as_stored(cg->m, p, t))
         return src;
     LLVMValueRef fn = LLVMGetNamedFunction(cg->m->mod, unpack_name(cg->m, p));
-    LLVMValueRef arg[3] = {src, dst, cg_cdiv_int(cg, n_k, cg_int(cg, p->ku))};
-    LLVMBuildCall2(cg->b, unpack_type(cg->m), fn, arg, 3, "");
+    LLVMValueRef none = LLVMConstNull(cg->m->t_ptr);
+    LLVMValueRef units = cg_cdiv_int(cg, n_k, cg_int(cg, p->ku));
+    LLVMValueRef arg[4] = {src, dst, units, scales ? scales : none};
+    LLVMBuildCall2(cg->b, unpack_type(cg->m), fn, arg, 4, "");
     return dst;
 }
 

@@ -11,8 +11,9 @@ extern const CgClass cg_attention, cg_contract, cg_conv, cg_pool;
 
 /* --- Units: packed FP8 codes that one step decodes (decode.c) --------------------------------- */
 
-/* A unit is 4 w codes, which become 4 vectors of w lanes. Where in the unit the code of a lane lies
- * depends on the way, so that no way needs to move lanes. */
+/* A unit is 4 w codes, which become 4 vectors of w lanes. Codes of 4 and 6 bits: lane i of vector j
+ * lies in bits j * bits and up of word i, whose bytes lie w bytes apart. Else: where in the unit
+ * the code of a lane lies depends on the way, so that no way needs to move lanes. */
 
 typedef enum CgUnitWay {
     CG_UNIT_PLAIN, /* not packed FP8: a unit is one row of the panel, elements in order */
@@ -20,6 +21,7 @@ typedef enum CgUnitWay {
     CG_UNIT_F16,   /* bits into f16, the conversion instruction, times 2^8 for E4M3 */
     CG_UNIT_TABLE, /* byte tables of the upper half of the f32 (VBMI) */
     CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only */
+    CG_UNIT_PERM,  /* lookup of the f32 by vpermps: codes of 4 bits */
 } CgUnitWay;
 
 enum {                           /* what is known of all codes of a tensor */
@@ -38,13 +40,13 @@ typedef struct CgUnit { /* plain data, compared as bytes */
  * every type but E4M3FN and E5M2. */
 CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts);
 const char *cg_unit_name(const CgUnit *u);
-/* The byte of the unit that holds lane i % w of vector i / w. */
+/* The byte of the unit that holds lane i % w of vector i / w; of codes of 8 bits or more. */
 uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
 /* Decodes the unit at ptr (aligned to a byte): exactly, whatever the code, as far as the facts
  * allow it to be. Not for plain units. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);
 
-/* The vectors of a unit of a panel, ku * nv of them, as compute numbers. */
+/* The vectors of a unit of a panel, ku * nv of them, as compute numbers, before any scales. */
 typedef struct CgPanels CgPanels;
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
                   LLVMValueRef ret[4]);
@@ -56,7 +58,8 @@ enum { CG_PACK_BATCH = SCRT_MAX_RANK };
 struct CgPanels { /* plain data: the argument of the packer */
     CgUnit unit;
     uint32_t nr, ku; /* columns of a panel; rows of a unit */
-    uint32_t size;   /* bytes of an element */
+    uint32_t size;   /* bytes of an element, of 8 bits or more */
+    uint32_t block;  /* rows that have a scale, in panels of their own; 0: there are none */
     uint32_t n_batch;
     int64_t batch[CG_PACK_BATCH], batch_stride[CG_PACK_BATCH]; /* elements of the operand */
     int64_t k, n, n_stride, offset;
@@ -65,6 +68,7 @@ struct CgPanels { /* plain data: the argument of the packer */
 };
 void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out); /* CgPackFn */
 size_t cg_panels_bytes(const CgPanels *p);                                     /* of all matrices */
+int64_t cg_unit_bytes(const CgPanels *p); /* of ku rows of a panel */
 CgPack cg_panels_pack(CgModule *m, const CgPanels *p);
 int64_t cg_panel_bytes(const CgPanels *p);  /* of one panel */
 int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
@@ -74,11 +78,14 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
 /* Where a packed panel begins at row k0, a multiple of ku. */
 LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueRef matrix,
                          LLVMValueRef panel, LLVMValueRef k0);
-/* n_k rows of a packed panel as compute numbers: the panel itself, or decoded to dst. The function
+/* n_k rows of a packed panel as compute numbers: the panel itself, or decoded to dst. scales: the
+ * panel of scales, from the block of the first row on; NULL where there are none. The function
  * that decodes is made beforehand, since functions end before the next begins. */
 void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t);
 LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMValueRef src,
-                             LLVMValueRef n_k, LLVMValueRef dst);
+                             LLVMValueRef scales, LLVMValueRef n_k, LLVMValueRef dst);
+/* The scales of a block at ptr, nr of them: vectors of the tile. */
+void cg_scales_load(Cg *cg, const CgPanels *p, LLVMValueRef ptr, LLVMValueRef *ret);
 /* Facts of the codes of a constant operand, through views; 0 where nothing is known. */
 uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v);
 
@@ -107,6 +114,7 @@ struct CgTile {
  * as many as wanted. nv_pow2: panels are packed, so nv must divide 4. */
 void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, bool nv_pow2, CgTile *ret);
+void cg_tile_chunk(CgTile *t, uint32_t whole); /* makes kc a multiple of it, a power of two */
 /* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off): rows of b lie nr apart, or, with offsets,
  * at off[k] (i64 elements) from b. first: C is written, else added to. */
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);

@@ -11,6 +11,8 @@ enum {
     S_A = 0,
     S_W,
     S_STEP,
+    S_SCALE,
+    S_SCALE_STEP,
     S_C,
     S_UNITS,
     S_FIRST,
@@ -41,17 +43,20 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
 
 /* --- The function: rows x panels, for one chunk ----------------------------------------------- */
 
-/* void (ptr a, ptr packed, i64 step, ptr c, i64 units, i1 first): panels lie step bytes apart. */
+/* void (ptr a, ptr packed, i64 step, ptr scales, i64 step, ptr c, i64 units, i1 first): panels, and
+ * those of scales, lie their step apart in bytes. */
 static LLVMTypeRef stream_type(CgModule *m)
 {
-    LLVMTypeRef p[N_PARAM] = {m->t_ptr, m->t_ptr, m->i64, m->t_ptr, m->i64, m->i1};
+    LLVMTypeRef p[N_PARAM] = {m->t_ptr, m->t_ptr, m->i64, m->t_ptr,
+                              m->i64,   m->t_ptr, m->i64, m->i1};
     return LLVMFunctionType(m->t_void, p, N_PARAM, 0);
 }
 
 typedef struct Stream {
     const CgContract *c;
     uint32_t rows, panels;
-    LLVMValueRef acc[64]; /* [row][panel][nv] variables */
+    LLVMValueRef acc[64];          /* [row][panel][nv] variables */
+    LLVMValueRef scale[GROUP * 4]; /* [panel][nv] of the block, where there are blocks */
 } Stream;
 
 static LLVMValueRef sum_address(Cg *cg, const Stream *s, uint32_t r, uint32_t p, uint32_t j)
@@ -71,10 +76,12 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
     for (uint32_t p = 0; p < s->panels; p++) {
         LLVMValueRef x[4], at = cg_mul_int(cg, LLVMGetParam(cg->fn, S_STEP), cg_int(cg, p));
         LLVMValueRef panel = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_W), at);
-        LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, (int64_t)q->ku * q->nr * q->size));
+        LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
         here = cg_add_int(cg, here, cg_int(cg, AHEAD));
         cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, here));
         cg_unit_load(cg, q, panel, unit, x);
+        for (uint32_t i = 0; q->block && i < q->ku * t->nv; i++)
+            x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * t->nv + i % t->nv], "");
         for (uint32_t i = 0; i < q->ku * s->rows; i++) {
             uint32_t r = i % s->rows, kk = i / s->rows;
             LLVMValueRef col = cg_add_int(cg, k, cg_int(cg, (int64_t)r * t->ks + kk));
@@ -105,13 +112,39 @@ static void load_sums(Cg *cg, Stream *s, bool load)
     }
 }
 
+/* All units, block by block where there are scales. */
+static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
+{
+    const CgPanels *q = &s->c->panels;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), per = cg_int(cg, q->block / q->ku);
+    CgLoop block = {0};
+    LLVMValueRef from = zero, to = units;
+    if (q->block) {
+        block = cg_for(cg, zero, cg_cdiv_int(cg, units, per), one);
+        LLVMValueRef at = cg_mul_int(cg, block.i, cg_int(cg, q->nr));
+        for (uint32_t p = 0; p < s->panels; p++) {
+            LLVMValueRef step = LLVMGetParam(cg->fn, S_SCALE_STEP);
+            LLVMValueRef here = cg_add_int(cg, at, cg_mul_int(cg, step, cg_int(cg, p)));
+            here = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_SCALE), here);
+            cg_scales_load(cg, q, here, s->scale + (size_t)p * s->c->tile.nv);
+        }
+        from = cg_mul_int(cg, block.i, per);
+        to = cg_min_int(cg, units, cg_add_int(cg, from, per));
+    }
+    CgLoop unit = cg_for(cg, from, to, one);
+    stream_unit(cg, s, unit.i);
+    cg_next(cg, &unit);
+    if (q->block)
+        cg_next(cg, &block);
+}
+
 static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels)
 {
     const CgTile *t = &c->tile;
     const CgUnit *u = &c->panels.unit;
     const char *name =
-        sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u", scrt_dtype_name(u->dtype),
-                  cg_unit_name(u), u->facts, rows, panels, t->nr, t->size, t->ks);
+        sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u_%u", scrt_dtype_name(u->dtype),
+                  cg_unit_name(u), u->facts, rows, panels, t->nr, t->size, t->ks, c->panels.block);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
         return fn;
@@ -124,9 +157,7 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, S_FIRST), ""));
     load_sums(&cg, &s, true);
     cg_endif(&cg, &more);
-    CgLoop unit = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, S_UNITS), cg_int(&cg, 1));
-    stream_unit(&cg, &s, unit.i);
-    cg_next(&cg, &unit);
+    stream_units(&cg, &s, LLVMGetParam(fn, S_UNITS));
     load_sums(&cg, &s, false);
     cg_end_fn(&cg);
     return fn;
@@ -159,7 +190,11 @@ static LLVMValueRef stream_panels(Cg *cg, const Chunk *k, uint32_t rows, uint32_
     LLVMValueRef row = cg_mul_int(cg, k->index, cg_int(cg, (int64_t)CG_STREAM_ROWS * t->ks));
     CgLoop p = cg_for(cg, begin, whole, cg_int(cg, n));
     arg[S_A] = cg_gep(cg, t->el, k->at->a, row);
-    arg[S_W] = cg_packed_panel(cg, c, k->at->outer, cg_add_int(cg, k->panel, p.i), k->at->k0);
+    LLVMValueRef panel = cg_add_int(cg, k->panel, p.i);
+    LLVMValueRef scales = cg_panel_scales(cg, c, panel, k->at->k0);
+    arg[S_W] = cg_packed_panel(cg, c, k->at->outer, panel, k->at->k0);
+    arg[S_SCALE] = scales ? scales : LLVMConstNull(cg->m->t_ptr);
+    arg[S_SCALE_STEP] = cg_int(cg, scales ? cg_panel_bytes(&c->scales) : 0);
     arg[S_STEP] = cg_int(cg, cg_panel_bytes(&c->panels));
     arg[S_C] = cg_gep(cg, t->el, k->at->c, cg_mul_int(cg, p.i, cg_int(cg, t->nr)));
     arg[S_UNITS] = cg_cdiv_int(cg, k->at->n_k, cg_int(cg, c->panels.ku));

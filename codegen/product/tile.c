@@ -78,6 +78,15 @@ static uint32_t last_lanes(const CgTarget *target, const CgTile *t, int64_t cols
     return n < t->w ? n : t->w;
 }
 
+/* Rows of A: room for a vector of zeros after the row; an odd number of lines, so that the rows of
+ * a tile do not fall into one set of the cache. */
+void cg_tile_chunk(CgTile *t, uint32_t whole)
+{
+    uint32_t line = 64 / t->size;
+    t->kc = round_up(t->kc, whole);
+    t->ks = (((t->kc + line - 1) / line + 1) | 1) * line;
+}
+
 void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, bool nv_pow2, CgTile *ret)
 {
@@ -100,12 +109,8 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
         int64_t chunks = (n_k + kc - 1) / kc;
         kc = chunks ? (uint32_t)((n_k + chunks - 1) / chunks) : 1;
     }
-    ret->kc = round_up(kc, 4);
-    /* Room for a vector of zeros after the row; an odd number of lines, so that the rows of a tile
-     * do not fall into one set of the cache. */
-    uint32_t line = 64 / ret->size;
-    ret->ks = ((ret->kc + line - 1) / line + 1) | 1;
-    ret->ks *= line;
+    ret->kc = kc;
+    cg_tile_chunk(ret, 4);
 
     uint32_t block = CG_TILE_ROWS / ret->mr * ret->mr;
     if (n_row >= 0 && n_row < block)

@@ -65,11 +65,13 @@ static bool same(const CgFunc *a, const CgFunc *b)
            same_placed(a, b);
 }
 
+/* Of what the kernel computes; operands are checked by what reads them (cg_access). */
 static bool check_types(CgModule *m, const CgFunc *f)
 {
     const ScGraph *g = f->sub;
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
-        if (!cg_type_ok(m, f->node->loc, sc_type_of(g, v)->dtype))
+        if (!(sc_def(g, v)->op->flags & SC_BARRIER) &&
+            !cg_type_ok(m, f->node->loc, sc_type_of(g, v)->dtype))
             return false;
     }
     return true;

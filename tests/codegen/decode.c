@@ -25,7 +25,9 @@ static void build(CgModule *m, const CgUnit *u)
     LLVMSetLinkage(fn, LLVMExternalLinkage);
     CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
     LLVMValueRef x[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, 4 * u->w));
-    cg_unit_decode(&cg, u, cg_gep(&cg, m->i8, LLVMGetParam(fn, 0), first), x);
+    uint32_t bytes = u->w * scrt_dtype_bits((ScrtDtype)u->dtype) / 2;
+    LLVMValueRef at_byte = cg_mul_int(&cg, i.i, cg_int(&cg, bytes));
+    cg_unit_decode(&cg, u, cg_gep(&cg, m->i8, LLVMGetParam(fn, 0), at_byte), x);
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef at = cg_add_int(&cg, first, cg_int(&cg, j * u->w));
         LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], cg_gep(&cg, m->f32, LLVMGetParam(fn, 1), at)),
@@ -53,18 +55,32 @@ static Decode load(CgModule *m, LLVMOrcLLJITRef *ret_jit)
 
 static bool may_hold(const CgUnit *u, uint8_t code)
 {
+    if (scrt_dtype_bits((ScrtDtype)u->dtype) < 8)
+        return true;
     uint64_t facts = cg_codes_facts((ScrtDtype)u->dtype, &code, 1);
     return (facts & u->facts) == u->facts;
+}
+
+/* Where the code of lane i % w of vector i / w lies, of units from packed on: product.h says it. */
+static void put(const CgUnit *u, uint8_t *packed, uint32_t i, uint8_t code)
+{
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype), unit = 4 * u->w, k = i % unit;
+    packed += i / unit * unit * bits / 8;
+    if (bits == 8)
+        packed[cg_unit_place(u, k)] = code;
+    for (uint32_t b = 0, at = k / u->w * bits; bits < 8 && b < bits; b++, at++)
+        packed[at / 8 * u->w + k % u->w] |= (uint8_t)((code >> b & 1) << at % 8);
 }
 
 static void compare(const CgUnit *u, Decode decode, const char *target)
 {
     uint32_t unit = 4 * u->w, units = 256 / unit;
-    uint8_t code[256], packed[256];
+    uint8_t code[256], packed[256] = {0},
+                       mask = (uint8_t)(0xff >> (8 - scrt_dtype_bits((ScrtDtype)u->dtype)));
     float out[256];
     for (int i = 0; i < 256; i++) {
-        code[i] = may_hold(u, (uint8_t)(i * 37)) ? (uint8_t)(i * 37) : 0;
-        packed[(uint32_t)i / unit * unit + cg_unit_place(u, (uint32_t)i % unit)] = code[i];
+        code[i] = may_hold(u, (uint8_t)(i * 37)) ? (uint8_t)(i * 37) & mask : 0;
+        put(u, packed, (uint32_t)i, code[i]);
     }
     decode(packed, out, units);
     for (int i = 0; i < 256; i++) {
@@ -88,6 +104,7 @@ static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t 
     ck_assert(cg_module_init(&m, cx, &opt));
     const CgTarget *t = &m.target;
     bool has = (t->bits & ~scrt_cpu_features()) == 0;
+    has = has && (way != CG_UNIT_PERM || (t->w == 16 ? t->avx512 : t->w == 8 && t->avx2));
     has = has && (way != CG_UNIT_F16 || t->f16c) && (way != CG_UNIT_TABLE || t->vbmi);
     if (has) {
         CgUnit u = {.way = way, .dtype = dtype, .w = t->w, .facts = facts};
@@ -118,6 +135,17 @@ START_TEST(bits)
 {
     all_targets(CG_UNIT_BITS, 0, 0);
     all_targets(CG_UNIT_BITS, CG_CODES_FINITE, CG_CODES_FINITE);
+}
+END_TEST
+
+START_TEST(few_bits)
+{
+    static const ScrtDtype small[] = {SCRT_F4E2M1, SCRT_F6E2M3, SCRT_F6E3M2};
+    for (int i = 0; i < N_TARGET; i++) {
+        try_way(target_name[i], CG_UNIT_PERM, SCRT_F4E2M1, CG_CODES_FINITE);
+        for (int k = 0; k < 3; k++)
+            try_way(target_name[i], CG_UNIT_BITS, small[k], CG_CODES_FINITE);
+    }
 }
 END_TEST
 
@@ -197,6 +225,7 @@ int main(void)
     Suite *s = suite_create("codegen-decode");
     TCase *t = tcase_create("ways");
     tcase_add_test(t, bits);
+    tcase_add_test(t, few_bits);
     tcase_add_test(t, f16);
     tcase_add_test(t, table);
     tcase_add_test(t, shift);

@@ -51,7 +51,7 @@ def statuses(tmp):
     for symbol in ("", "9a", "a-b", "a;b", "a b"):
         failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--symbol", symbol, status=2)
     assert "No such file" in failing("dump", os.path.join(tmp, "absent.onnx"))
-    assert "E0302" in failing("dump", MNIST, "--recipe", "mxfp8", status=2)
+    assert "E0302" in failing("dump", MNIST, "--recipe", "fp8-train", status=2)
     assert "inner" in scalec("explain", "E0203")
     failing("explain", "E9999", status=2)
     for command in ("compile", "run", "dump", "check", "ops", "explain"):

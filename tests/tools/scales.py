@@ -210,5 +210,41 @@ def channels_have_exponents_of_their_own(tmp):
             k, worst(tensor[k], want[k]), worst(channel[k], want[k]))
 
 
-run_all("tools-scales", [outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+def blocks_have_scales_of_their_own(tmp):
+    """Recipes of blocks of 32: the program and the evaluator agree, few rows and many; sizes; accuracy in order."""
+    rng = np.random.default_rng(21)
+    size = (2. ** rng.integers(-6, 6, (19, 1, 50))).astype(np.float32)  # what blocks are for
+    w = (rng.standard_normal((19, 32, 50)).astype(np.float32) * size).reshape(608, 50)[:600]
+    g, bias, k = normal(70, 50), normal(70), normal(4, 3, 3, 3)
+    w[32:64, 3] = 0  # a block of zeros
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"], "first"), helper.make_node("Relu", ["h"], ["r"], "relu"),
+             helper.make_node("Gemm", ["r", "g", "bias"], ["y"], "second", transB=1),
+             helper.make_node("Conv", ["image", "k"], ["z"], "conv")]
+    path, npz, out = (os.path.join(tmp, f) for f in ("m.onnx", "x.npz", "o.npz"))
+    onnx.save(model(nodes, [("x", ["rows", 600]), ("image", [1, 3, 8, 8])], [("y", ["rows", 70]), ("z", [1, 4, 6, 6])],
+                    [("w", w), ("g", g), ("bias", bias), ("k", k)]), path)
+
+    def outputs(*options):
+        scalec("run", path, "-i", npz, "-o", out, *options)
+        with np.load(out) as o:
+            return o["y"].astype(float), o["z"].astype(float)
+    worst = {}
+    for rows in (1, 3, 17):
+        np.savez(npz, x=normal(rows, 600), image=normal(1, 3, 8, 8))
+        want = outputs()
+        for recipe in ("mxfp8", "mxfp6", "mxfp4-weights"):
+            got, evaluated = outputs("--recipe", recipe), outputs("--recipe", recipe, "--evaluate")
+            for a, b, c in zip(got, evaluated, want):
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * abs(c).max(), err_msg=recipe)
+            db = 10 * np.log10((want[0] ** 2).sum() / ((got[0] - want[0]) ** 2).sum())
+            worst[recipe] = min(db, worst.get(recipe, 99))
+    assert worst["mxfp8"] > 24 and worst["mxfp6"] > 23 and worst["mxfp4-weights"] > 13, worst
+    exe, bytes_of = os.path.join(tmp, "m"), {}
+    for recipe in ("f32", "mxfp8", "mxfp6", "mxfp4-weights"):
+        bytes_of[recipe] = json.loads(scalec("compile", path, "--recipe", recipe, "--cpu", "x86-64-v3", "--json", "-o", exe))["weights"]
+    share = {r: bytes_of[r] / bytes_of["f32"] for r in bytes_of}
+    assert share["mxfp8"] < 0.29 and share["mxfp6"] < 0.23 and share["mxfp4-weights"] < 0.17, share
+
+
+run_all("tools-scales", [blocks_have_scales_of_their_own, outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])

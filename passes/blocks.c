@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Products with weights in blocks of 32 along the sum, each with a scale of E8M0: the weight
+ * becomes two constants, codes and scales, which row block_matmul reads. Of the least scale that
+ * clips nothing and the one below it, which may clip the block's largest but halves the steps, a
+ * block has the one of the least squared error. Activations, where they are to be low, are
+ * quantised when the program runs, in blocks too. All of it is in the original numbers: blocks need
+ * no exponent. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+
+enum { BLOCK = 32, LEAST = -127, MOST = 127 };
+
+/* A weight [k, n], or [n, k], as it lies in memory. */
+typedef struct Weight {
+    const ScBlob *b;
+    int64_t k, n, k_stride, n_stride, blocks;
+    bool trans;
+} Weight;
+
+static bool is_weight(const ScScaler *s, const ScNode *n, const ScConstFacts *c, Weight *ret)
+{
+    int64_t dim[SCRT_MAX_RANK];
+    const ScNode *def = sc_def(s->g, n->in[1]);
+    const ScType *t = sc_type_of(s->g, n->in[1]);
+    ScContract d;
+    if (!n->op->contract || n->n_out != 1 || !(def->op->flags & SC_CONST_OP) || t->rank != 2 ||
+        !sc_type_const_dims(t, dim) || sc_type_of(s->g, n->in[0])->rank < 1)
+        return false;
+    const ScBlob *b = def->attr[0].blob;
+    n->op->contract(s->g, n, &d);
+    if (d.block || d.trans_a || !c || c->not_finite || !b->data || b->count == 0 ||
+        !scrt_dtype_is_float(b->dtype) || scrt_dtype_bits(b->dtype) > 32)
+        return false;
+    *ret = (Weight){.b = b, .trans = d.trans_b, .k = dim[d.trans_b], .n = dim[!d.trans_b]};
+    ret->k_stride = d.trans_b ? 1 : ret->n;
+    ret->n_stride = d.trans_b ? ret->k : 1;
+    ret->blocks = (ret->k + BLOCK - 1) / BLOCK;
+    return true;
+}
+
+/* Rounds n numbers at 2^e to codes; the squared error. */
+static double round_block(ScrtDtype t, const double *x, int64_t n, int e, uint64_t *code)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+        code[i] = scrt_round(t, ldexp(x[i], -e), true, SCRT_NEAREST);
+        double off = ldexp(scrt_value(t, code[i]), e) - x[i];
+        sum += off * off;
+    }
+    return sum;
+}
+
+/* One block: its codes, and the exponent of its scale. */
+static int best_block(ScrtDtype t, const double *x, int64_t n, uint64_t *code)
+{
+    uint64_t other[BLOCK];
+    double amax = 0;
+    for (int64_t i = 0; i < n; i++)
+        amax = fmax(amax, fabs(x[i]));
+    int e = amax > 0 ? sc_fit_exp(amax, scrt_format(t)->max) : LEAST;
+    e = e < LEAST ? LEAST : e > MOST ? MOST : e;
+    double fit = round_block(t, x, n, e, code);
+    if (e == LEAST || round_block(t, x, n, e - 1, other) >= fit)
+        return e;
+    for (int64_t i = 0; i < n; i++)
+        code[i] = other[i];
+    return e - 1;
+}
+
+/* The weight's codes and scales, as constants. */
+static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScVal ret[2])
+{
+    ScCtx *cx = s->b.cx;
+    size_t bytes;
+    int64_t dims[2] = {w->trans ? w->n : w->k, w->trans ? w->k : w->n};
+    int64_t few[2] = {w->trans ? w->n : w->blocks, w->trans ? w->blocks : w->n};
+    if (!scrt_bytes(t, w->b->count, &bytes))
+        return false;
+    void *codes = sc_alloc(sc_ctx_arena(cx), bytes + 1);
+    uint8_t *scales = sc_array(sc_ctx_arena(cx), uint8_t, (size_t)(w->blocks * w->n));
+    for (int64_t j = 0; j < w->n; j++)
+        for (int64_t b = 0; b < w->blocks; b++) {
+            double x[BLOCK];
+            uint64_t code[BLOCK];
+            int64_t n = w->k - b * BLOCK < BLOCK ? w->k - b * BLOCK : BLOCK;
+            int64_t first = b * BLOCK * w->k_stride + j * w->n_stride;
+            for (int64_t i = 0; i < n; i++)
+                x[i] = scrt_load(w->b->dtype, w->b->data, (size_t)(first + i * w->k_stride));
+            int e = best_block(t, x, n, code);
+            for (int64_t i = 0; i < n; i++)
+                scrt_store_bits(t, codes, (size_t)(first + i * w->k_stride), code[i]);
+            scales[w->trans ? j * w->blocks + b : b * w->n + j] = (uint8_t)(e + 127);
+        }
+    const ScTerm *zero = sc_term(cx, 0);
+    ret[0] = sc_const_shaped(&s->b, sc_blob_folded(cx, t, 2, dims, codes), t, 2, dims, zero);
+    ret[1] = sc_const_shaped(&s->b, sc_blob_folded(cx, SCRT_F8E8M0, 2, few, scales), SCRT_F8E8M0, 2,
+                             few, zero);
+    return true;
+}
+
+/* x in f32 and in its own numbers. */
+static ScVal plain(ScScaler *s, ScVal x)
+{
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    if (sc_built(&s->b, x)->type->dtype != SCRT_F32) {
+        const ScTerm *e = sc_scale_exp(s, x);
+        x = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x);
+        sc_set_exp(&s->b, x, e);
+    }
+    return sc_scale_move(s, x, zero, false);
+}
+
+/* x as its blocks are stored. */
+static ScVal rounded(ScScaler *s, ScVal x, ScrtDtype t)
+{
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    ScVal low[2];
+    sc_node(&s->b, &sc_op_quantize, SC_ATTRS(SC_INT(-1), SC_INT(BLOCK), SC_DT(t)), NULL, 1, &x, 2,
+            low);
+    sc_set_exp(&s->b, low[0], zero);
+    sc_set_exp(&s->b, low[1], zero);
+    ScVal y = sc_node1(&s->b, &sc_op_dequantize, SC_ATTRS(SC_INT(-1), SC_INT(BLOCK)), 2, low);
+    sc_set_exp(&s->b, y, zero);
+    return y;
+}
+
+ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation)
+{
+    Weight w;
+    ScVal in[3];
+    int bias = sc_bias(n);
+    s->b.at = n->loc;
+    if (!scrt_dtype_is_low(weight) || n->n_in < 2 || !is_weight(s, n, s->fact[n->in[1]].c, &w) ||
+        !store_weight(s, &w, weight, in + 1))
+        return SC_ABSENT;
+    in[0] = plain(s, s->env[n->in[0]]);
+    if (scrt_dtype_is_low(activation))
+        in[0] = rounded(s, in[0], activation);
+    ScVal y = sc_node1(&s->b, &sc_op_block_matmul, SC_ATTRS(SC_INT(BLOCK), SC_INT(w.trans)), 3, in);
+    sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
+    if (bias >= 0) {
+        y = sc_op(&s->b, add, y, plain(s, s->env[n->in[bias]]));
+        sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
+    }
+    if (!s->is_out[n->first])
+        sc_set_name(&s->b, y, s->g->value[n->first].name);
+    return y;
+}
