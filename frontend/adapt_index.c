@@ -13,44 +13,59 @@ static const ScTerm *whole_count(const ImNode *n)
 {
     ScCtx *cx = n->im->cx;
     const ScTerm *start = im_content1(n, 0), *limit = start ? im_content1(n, 1) : NULL;
-    const ScTerm *delta = limit ? im_content1(n, 2) : NULL;
-    int64_t by;
-    if (!delta)
+    const ScTerm *delta = limit ? im_content1(n, 2) : NULL, *zero = sc_term(cx, 0);
+    int64_t by = 1;
+    if (!delta || !im_require(n, SC_GUARD_DIFFER, delta, zero, "the step of a range"))
         return NULL;
-    if (!sc_term_const(delta, &by) || by == 0 || by == INT64_MIN) {
-        sc_fail(cx, n->loc, SC_E_DYNAMIC, "delta must be a constant, and not 0");
-        return NULL;
+    const ScTerm *length = sc_term_sub(cx, limit, start);
+    if (sc_term_const(delta, &by) && by < 0 && by != INT64_MIN) { /* terms divide by positives */
+        length = sc_term_sub(cx, start, limit);
+        delta = sc_term(cx, -by);
     }
-    const ScTerm *length = by > 0 ? sc_term_sub(cx, limit, start) : sc_term_sub(cx, start, limit);
-    const ScTerm *count = sc_term_cdiv(cx, length, sc_term(cx, by < 0 ? -by : by));
-    return sc_term_range(cx, count).lo >= 0 ? count : sc_term_max(cx, count, sc_term(cx, 0));
+    return sc_term_max(cx, sc_term_cdiv(cx, length, delta), zero);
 }
 
+/* The same of floats: the difference in their own type, the quotient in f64. */
 static const ScTerm *float_count(const ImNode *n)
 {
-    double start, limit, delta;
-    if (!im_known1(n, 0, &start) || !im_known1(n, 1, &limit) || !im_known1(n, 2, &delta))
+    ScBuild *b = &n->im->b;
+    ScrtTensor t = {0};
+    ScVal in[3];
+    for (uint32_t i = 0; i < 3; i++)
+        in[i] = im_reshape(n, im_in(n, i), 0, NULL);
+    ScVal none = im_scalar(n, SCRT_F64, 0), by = im_cast(n, in[2], SCRT_F64);
+    ScVal steps = sc_op(b, div, im_cast(n, sc_op(b, sub, in[1], in[0]), SCRT_F64), by);
+    steps = sc_op(b, where, sc_op(b, greater, steps, none), sc_op(b, ceil, steps), none);
+    steps = sc_op(b, where, sc_op(b, equal, by, none), im_scalar(n, SCRT_F64, -1), steps);
+    steps = sc_op(b, min, steps, im_scalar(n, SCRT_F64, INT32_MAX));
+    ScVal count = im_cast(n, steps, SCRT_I64);
+    if (count == SC_POISON)
         return NULL;
-    double count = ceil((limit - start) / delta);
-    if (!(count < INT32_MAX)) {
-        sc_fail(n->im->cx, n->loc, SC_E_LIMIT, "%g elements", count);
-        return NULL;
-    }
-    return sc_term(n->im->cx, count > 0 ? (int64_t)count : 0);
+    bool known = im_known(n, count, &t);
+    const ScTerm *extent = known ? sc_term(b->cx, scrt_load_int((ScrtDtype)t.dtype, t.data, 0))
+                                 : sc_built(b, im_bind(n, count))->content[0];
+    scrt_free(t.data);
+    bool ok = im_require(n, SC_GUARD_AT_MOST, sc_term(b->cx, 0), extent,
+                         "elements of a range, whose step is not 0") &&
+              im_require(n, SC_GUARD_AT_MOST, extent, sc_term(b->cx, INT32_MAX - 1),
+                         "elements of a range");
+    return ok ? extent : NULL;
 }
 
+/* Floats of 16 bits are reckoned in f32. */
 static bool range(const ImNode *n, ScVal *ret_out)
 {
     ScBuild *b = &n->im->b;
     if (!im_arity(n, 3, 3) || !IM_ONLY(n))
         return false;
-    ScrtDtype t = im_type(n, 0)->dtype;
+    ScrtDtype t = im_type(n, 0)->dtype, in = t == SCRT_F16 || t == SCRT_BF16 ? SCRT_F32 : t;
     const ScTerm *count = scrt_dtype_is_float(t) ? float_count(n) : whole_count(n);
     if (!count)
         return false;
-    ScVal i = im_cast(n, im_iota(n, count, 0), t);
-    ScVal start = im_reshape(n, im_in(n, 0), 0, NULL), delta = im_reshape(n, im_in(n, 2), 0, NULL);
-    return im_answer(sc_op(b, add, start, sc_op(b, mul, i, delta)), ret_out);
+    ScVal i = im_cast(n, im_iota(n, count, 0), in);
+    ScVal start = im_cast(n, im_reshape(n, im_in(n, 0), 0, NULL), in);
+    ScVal delta = im_cast(n, im_reshape(n, im_in(n, 2), 0, NULL), in);
+    return im_answer(im_cast(n, sc_op(b, add, start, sc_op(b, mul, i, delta)), t), ret_out);
 }
 
 /* --- Triangles and diagonals ------------------------------------------------------------------ */

@@ -6,33 +6,35 @@
 
 /* --- Split ------------------------------------------------------------------------------------ */
 
-/* The sizes of the parts: an attribute before opset 13, an operand since; without any, equal ones
- * (since opset 18 the last may be smaller). [n_out], NULL after sc_fail. */
+/* The sizes of the parts, [n_output]: an attribute before opset 13, an operand since; without any,
+ * equal ones (since opset 18 the last may be smaller). NULL after sc_fail. */
 static const ScTerm *const *part_sizes(const ImNode *n, const ScTerm *extent)
 {
     ScCtx *cx = n->im->cx;
     bool ok = true;
-    uint32_t len = 0;
-    const ScTerm **size = sc_array(sc_ctx_arena(cx), const ScTerm *, n->n_out + 1);
+    uint32_t len = 0, n_part = (uint32_t)n->pb->n_output;
+    const ScTerm **size = sc_array(sc_ctx_arena(cx), const ScTerm *, n_part);
     const int64_t *is = im_ints(n, "split", &len, &ok);
-    const ScTerm *const *ts = im_has(n, 1) ? im_content(n, 1, &len) : NULL;
-    int64_t parts = im_int(n, "num_outputs", n->n_out, &ok), c;
+    const ScTerm *const *ts = im_has(n, 1) ? im_content_of(n, 1, n_part) : NULL;
+    int64_t parts = im_int(n, "num_outputs", n_part, &ok);
     if (!ok || (im_has(n, 1) && !ts))
         return NULL;
-    if ((is || ts) ? len != n->n_out : parts != n->n_out) {
-        sc_fail(cx, n->loc, SC_E_ARITY, "%u results, %lld parts", n->n_out,
-                (long long)(is || ts ? len : parts));
+    parts = is ? len : ts ? n_part : parts;
+    if (parts != n_part) {
+        sc_fail(cx, n->loc, SC_E_ARITY, "%u results, %lld parts", n_part, (long long)parts);
         return NULL;
     }
-    const ScTerm *count = sc_term(cx, n->n_out), *each = sc_term_cdiv(cx, extent, count);
-    if (!is && !ts && n->opset < 18 && sc_term_const(extent, &c) && c % n->n_out) {
-        sc_fail(cx, n->loc, SC_E_SHAPE, "an extent of %lld has no %u equal parts", (long long)c,
-                n->n_out);
-        return NULL;
+    const ScTerm *count = sc_term(cx, n_part), *zero = sc_term(cx, 0), *sum = zero;
+    for (uint32_t i = 0; i < n_part && ok; i++) {
+        size[i] = ts ? ts[i] : is ? sc_term(cx, is[i]) : sc_term_cdiv(cx, extent, count);
+        sum = sc_term_add(cx, sum, size[i]);
+        ok = im_require(n, SC_GUARD_AT_MOST, zero, size[i], "the extent of a part");
     }
-    for (uint32_t i = 0; i < n->n_out; i++)
-        size[i] = ts ? ts[i] : is ? sc_term(cx, is[i]) : each;
-    return size;
+    if (ok && (is || ts))
+        ok = im_require(n, SC_GUARD_EQUAL, sum, extent, "the extents of the parts and the whole");
+    else if (ok && n->opset < 18)
+        ok = im_require(n, SC_GUARD_DIVIDES, count, extent, "equal parts and the whole");
+    return ok ? size : NULL;
 }
 
 static bool split(const ImNode *n, ScVal *ret_out)
@@ -43,20 +45,16 @@ static bool split(const ImNode *n, ScVal *ret_out)
     if (!im_arity(n, 1, 2) || !IM_ONLY(n, "axis", "split", "num_outputs"))
         return false;
     const ScType *t = im_type(n, 0);
-    int64_t at = im_int(n, "axis", 0, &ok), sum, have;
+    int64_t at = im_int(n, "axis", 0, &ok);
     if (!ok || !im_axis(n, at, t->rank, &axis))
         return false;
     const ScTerm *const *size = part_sizes(n, t->dim[axis]), *from = sc_term(cx, 0);
     for (uint32_t i = 0; size && i < n->n_out; i++) {
         const ScTerm *to = sc_term_add(cx, from, size[i]);
-        ret_out[i] = n->n_out == 1 ? im_in(n, 0) : im_slice(n, im_in(n, 0), axis, from, to);
+        ret_out[i] = n->pb->n_output == 1 ? im_in(n, 0) : im_slice(n, im_in(n, 0), axis, from, to);
         ok = ok && ret_out[i] != SC_POISON;
         from = to;
     }
-    if (size && sc_term_const(from, &sum) && sc_term_const(t->dim[axis], &have) &&
-        (im_has(n, 1) || im_attr(n, "split")) && sum != have)
-        return sc_fail(cx, n->loc, SC_E_SHAPE, "the parts have %lld of an extent of %lld",
-                       (long long)sum, (long long)have);
     return size && ok;
 }
 
@@ -183,10 +181,15 @@ static ScVal block(const ImNode *n, ScVal value, uint32_t rank, const ScTerm *co
     return im_expand(n, value, rank, dim);
 }
 
-static bool is_negative(const ScTerm *t)
+/* What a pad of x adds, and what one below 0 cuts off; of most the sign is known. */
+static const ScTerm *added(ScCtx *cx, const ScTerm *pad)
 {
-    int64_t c;
-    return sc_term_const(t, &c) && c < 0;
+    return sc_term_range(cx, pad).lo >= 0 ? pad : sc_term_max(cx, pad, sc_term(cx, 0));
+}
+
+static const ScTerm *cut(ScCtx *cx, const ScTerm *pad)
+{
+    return sc_term_range(cx, pad).lo >= 0 ? sc_term(cx, 0) : added(cx, sc_term_scale(cx, pad, -1));
 }
 
 /* One axis; dim is kept up to date. Negative pads cut off, first. */
@@ -194,15 +197,16 @@ static ScVal pad_axis(const ImNode *n, PadMode mode, ScVal x, ScVal value, uint3
                       const ScTerm **dim, uint32_t axis, const ScTerm *before, const ScTerm *after)
 {
     ScCtx *cx = n->im->cx;
-    const ScTerm *zero = sc_term(cx, 0);
-    if (is_negative(before) || is_negative(after)) {
-        const ScTerm *from = is_negative(before) ? sc_term_scale(cx, before, -1) : zero;
-        const ScTerm *to = is_negative(after) ? sc_term_add(cx, dim[axis], after) : dim[axis];
+    const ScTerm *from = cut(cx, before);
+    const ScTerm *to = sc_term_sub(cx, dim[axis], cut(cx, after));
+    if (!sc_term_is(from, 0) || to != dim[axis]) {
+        if (!im_require(n, SC_GUARD_AT_MOST, from, to, "what pads below 0 leave"))
+            return SC_POISON;
         x = im_slice(n, x, axis, from, to);
-        dim[axis] = sc_term_sub(cx, to, from);
-        before = is_negative(before) ? zero : before;
-        after = is_negative(after) ? zero : after;
+        dim[axis] = sc_built(&n->im->b, x)->type->dim[axis];
     }
+    before = added(cx, before);
+    after = added(cx, after);
     if (sc_term_is(before, 0) && sc_term_is(after, 0))
         return x;
     const ScTerm *old = dim[axis];
@@ -283,6 +287,14 @@ static bool pad(const ImNode *n, ScVal *ret_out)
     return im_answer(x, ret_out);
 }
 
+/* t / 2, rounded toward 0. */
+static const ScTerm *half(ScCtx *cx, const ScTerm *t)
+{
+    const ScTerm *two = sc_term(cx, 2), *zero = sc_term(cx, 0);
+    return sc_term_add(cx, sc_term_max(cx, sc_term_fdiv(cx, t, two), zero),
+                       sc_term_min(cx, sc_term_cdiv(cx, t, two), zero));
+}
+
 /* Where the new extent is odd against the old one, the larger half of what is added or cut lies
  * behind. */
 static bool center_crop_pad(const ImNode *n, ScVal *ret_out)
@@ -304,16 +316,13 @@ static bool center_crop_pad(const ImNode *n, ScVal *ret_out)
     ScVal x = im_in(n, 0), zero = im_scalar(n, t->dtype, 0);
     im_dims(t, dim);
     for (uint32_t i = 0; i < len; i++) {
-        int64_t have, to;
         if (!im_axis(n, axes ? axes[i] : i, t->rank, &at))
             return false;
         if (dim[at] == want[i])
             continue;
-        if (!sc_term_const(dim[at], &have) || !sc_term_const(want[i], &to))
-            return sc_fail(cx, n->loc, SC_E_DYNAMIC, "extent %u must be known", at);
-        int64_t before = to > have ? (to - have) / 2 : -((have - to) / 2);
-        x = pad_axis(n, PAD_CONSTANT, x, zero, t->rank, dim, at, sc_term(cx, before),
-                     sc_term(cx, to - have - before));
+        const ScTerm *more = sc_term_sub(cx, want[i], dim[at]), *before = half(cx, more);
+        x = pad_axis(n, PAD_CONSTANT, x, zero, t->rank, dim, at, before,
+                     sc_term_sub(cx, more, before));
     }
     return im_answer(x, ret_out);
 }

@@ -539,6 +539,7 @@ static void bind_elements(CgWriter *w, const ScNode *n)
     CgProgram *p = w->p;
     const ScAttr *as = sc_attr(n, 0);
     const char *name = w->r->g->value[n->in[0]].name;
+    const char *what = name ? sc_printf(w->m->arena, "'%s'", name) : "what this node computes";
     uint32_t from = cg_add_place(p, cg_locate(w, w->plan->place[n->in[0]]));
     cg_blame(p, n->loc);
     for (uint32_t i = 0; i < as->n; i++) {
@@ -550,8 +551,7 @@ static void bind_elements(CgWriter *w, const ScNode *n)
                            .b = from,
                            .c = i,
                            .d = sc_type_of(w->r->g, n->in[0])->dtype});
-        cg_origin(p, as->ts[i]->sym,
-                  sc_printf(w->m->arena, "element %u of '%s'", i, name ? name : ""));
+        cg_origin(p, as->ts[i]->sym, sc_printf(w->m->arena, "element %u of %s", i, what));
     }
     w->level++;
     cg_write_level(w);

@@ -4,6 +4,7 @@
 import numpy as np
 from onnx import helper
 
+import cases_parts
 from case_kit import F32, I64, case, node, ramp
 
 
@@ -347,4 +348,4 @@ def heads():
              want={"y": y.transpose(0, 2, 1, 3).reshape(2, 3, 8).astype(F32)})
 
 
-ALL = (picks, transposed, recurrent, fused, pool_indices, fourier, heads)
+ALL = (picks, transposed, recurrent, fused, pool_indices, fourier, heads, *cases_parts.ALL)

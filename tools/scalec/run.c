@@ -92,6 +92,8 @@ static ScrtStatus evaluate(void *self, const ScrtTensor *in, ScrtTensor *out, Sc
         return SCRT_OK;
     sc_diag_text(sc_diag(r->cli->cx, sc_n_diags(r->cli->cx) - 1), &s);
     snprintf(err->text, sizeof err->text, "%s", sc_str_get(&s));
+    for (char *p = strchr(err->text, '\n'); p; p = strchr(p, '\n')) /* it is to be one line */
+        *p = p[1] ? ';' : '\0';
     sc_str_free(&s);
     return SCRT_E_ARGUMENT;
 }

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases of cases.py: ranges, parts and pads whose sizes are data."""
+
+import numpy as np
+
+from case_kit import F32, case, ints, node, ramp
+
+
+def ranges():
+    for t in ("i2", "i8"):
+        for i, (start, limit, delta) in enumerate(((2, 9, 3), (5, 1, -2), (5, 9, -1), (0, 7, 7), (9, 0, -1), (4, 4, 1))):
+            three = {k: np.array(v, t) for k, v in zip("abc", (start, limit, delta))}
+            case(f"range-{t}-{i}", node("Range", "a b c"), three)
+        still = {k: np.array(v, t) for k, v in zip("abc", (1, 5, 0))}
+        case(f"range-{t}-still", node("Range", "a b c"), still, words="is needed")
+        case(f"range-{t}-never", node("Range", "a b c"), {"x": ramp(2)}, still, words="is needed")
+    for t in ("f4", "f8"):
+        for i, (start, limit, delta) in enumerate(((0, 0.3, 0.1), (0, 0.7, 0.1), (0.5, 3, 0.3), (1, 0, -0.1), (1, 2, -1), (2, 2, -0.5))):
+            three = {k: np.array(v, t) for k, v in zip("abc", (start, limit, delta))}
+            count = max(int(np.ceil(float(three["b"] - three["a"]) / float(three["c"]))), 0)
+            want = {"y": three["a"] + np.arange(count).astype(t) * three["c"]}
+            case(f"range-{t}-{i}", node("Range", "a b c"), three, want=want)
+            case(f"range-{t}-{i}-known", [node("Range", "a b c", "r"), node("Add", "x r")], {"x": np.zeros(1, t)}, three, want=want)
+        for i, (start, limit, delta) in enumerate(((0, 1, 0), (1, 1, 0), (0, 1, 1e-30), (np.nan, 1, 1))):
+            three = {k: np.array(v, t) for k, v in zip("abc", (start, limit, delta))}
+            bad = {"words": "is needed"} if start == start else {"want": {"y": np.zeros(0, t)}}
+            case(f"range-{t}-far-{i}", node("Range", "a b c"), three, **bad)
+    grown = [node("Shape", "x", "s"), node("ReduceMax", "s", "n", keepdims=0), node("Cast", "n", "f", to=1), node("Range", "z f h")]
+    case("range-shape", grown, {"x": ramp(3)}, {"z": F32(0), "h": F32(0.5)}, dims={"x": ["n"]},
+         want={"y": np.arange(6).astype(F32) / 2})
+
+
+def splits():
+    """A part that nobody reads is one nevertheless."""
+    x = ramp(6)
+    for names, at in (("y z w", 0), ("z y w", 2), ("z w y", 4)):
+        want = {"y": x[at : at + 2]}
+        key = names.replace(" ", "")
+        case(f"split-{key}", node("Split", "x", names), {"x": x}, opset=13, want=want, dims={"x": ["n"]})
+        case(f"split-{key}-sizes", node("Split", "x s", names), {"x": x, "s": ints(2, 2, 2)}, opset=13, want=want)
+        case(f"split-{key}-first", node("Split", "x", names, split=[2, 2, 2]), {"x": x}, opset=2, want=want)
+        case(f"split-{key}-18", node("Split", "x", names, num_outputs=3), {"x": x[:5]}, opset=18, dims={"x": ["n"]},
+             want={"y": x[:5][at : at + 2]})
+    for name, sizes, words in (("short", (2, 2), "is needed"), ("below", (7, -1), "is needed")):
+        case(f"split-{name}", node("Split", "x s", "y z"), {"x": x, "s": ints(*sizes)}, dims={"x": ["n"]}, words=words)
+    case("split-odd", node("Split", "x", "y z"), {"x": x[:5]}, opset=13, dims={"x": ["n"]}, words="must divide")
+    case("split-odd-known", node("Split", "x", "y z"), {"x": x[:5]}, opset=13, words="must divide")
+
+
+def pads():
+    x, dims = ramp(3, 4), {"x": ["n", "m"]}
+    for mode in ("constant", "edge", "reflect", "wrap"):
+        for i, p in enumerate(((1, 0, 0, 2), (-1, 0, 0, -2), (-1, 1, 1, -2), (1, -2, -1, 1))):
+            kept = x[max(-p[0], 0) : 3 + min(p[2], 0), max(-p[1], 0) : 4 + min(p[3], 0)]
+            want = {"y": np.pad(kept, [(max(p[k], 0), max(p[k + 2], 0)) for k in (0, 1)], mode)}
+            case(f"pad-{mode}-{i}", node("Pad", "x p", mode=mode), {"x": x, "p": ints(*p)}, opset=19, dims=dims, want=want)
+            case(f"pad-{mode}-{i}-known", node("Pad", "x p", mode=mode), {"x": x}, {"p": ints(*p)}, opset=19, dims=dims, want=want)
+    case("pad-nothing-left", node("Pad", "x p"), {"x": x, "p": ints(-2, 0, -2, 0)}, dims=dims, words="is needed")
+    for size in ((3, 4), (5, 5), (2, 2), (6, 1), (1, 7)):
+        s = ints(*size)
+        for name, form in (("data", {"inputs": {"x": x, "s": s}}), ("known", {"inputs": {"x": x}, "consts": {"s": s}})):
+            case("crop-{}x{}-{}".format(*size, name), node("CenterCropPad", "x s"), opset=18, dims=dims, **form)
+
+
+ALL = (ranges, splits, pads)
