@@ -350,6 +350,9 @@ struct ScOp {
      * to the first or last. */
     uint32_t (*gather_axis)(const ScGraph *g, const ScNode *n);
     void (*call)(const ScGraph *g, const ScNode *n, ScCall *ret); /* ret is zero, in_place -1 */
+    /* The row of the same operands and attributes that gives its results packed, where they have
+     * fewer than 8 bits, which kernels do not store. */
+    const ScOp *packs;
 
     /* The op as other ops, built on b; operands and results as the node's. */
     void (*expand)(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);

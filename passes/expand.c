@@ -166,7 +166,8 @@ static bool is_lowered(void *arg, const ScGraph *g, const ScNode *n)
 
 ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
-    return sc_pass_inside(cx, expanded(cx, g, &(Keep){is_lowered, NULL}), sc_pass_expand, env);
+    ScGraph *ret = expanded(cx, g, &(Keep){is_lowered, NULL});
+    return sc_pass_inside(cx, sc_widen(cx, ret), sc_pass_expand, env);
 }
 
 static ScGraph *expand_inside(ScCtx *cx, const ScGraph *g, void *arg)

@@ -67,6 +67,10 @@ ScGraph *sc_identities(ScCtx *cx, ScGraph *g);
  * cannot say it. */
 ScVal sc_slice_of_slice(ScBuild *b, const ScNode *outer, const ScNode *inner, ScVal in);
 
+/* widen.c: no value within a graph, nested ones apart, is of elements of fewer than 8 bits, but
+ * what row `convert` makes of them. Takes g over (NULL is absorbed); NULL with errors in cx. */
+ScGraph *sc_widen(ScCtx *cx, ScGraph *g);
+
 /* view.c: a value's own buffer, row-major, as a view of itself. */
 void sc_view_of(ScCtx *cx, const ScType *t, ScView *ret);
 /* The elements in their order, without gaps, from offset 0. */

@@ -42,7 +42,9 @@ typedef enum ScrtStatus {
 const char *scrt_status_text(ScrtStatus s); /* a sentence without a full stop */
 
 /* A dense row-major tensor in host memory. The data is aligned to 64 bytes where the runtime made
- * it, and to its element otherwise. */
+ * it, and to its element otherwise. Elements of fewer than 8 bits are packed, the first in the
+ * lowest bits of the first byte; six bits go on across bytes. What the last byte has besides is 0.
+ */
 typedef struct ScrtTensor {
     uint32_t dtype; /* ScrtDtype, the ONNX code */
     uint32_t rank;

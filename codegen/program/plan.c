@@ -32,7 +32,10 @@ typedef struct Plan {
 
 const ScTerm *cg_bytes(CgModule *m, const ScType *t)
 {
-    return sc_term_scale(m->cx, sc_type_count(m->cx, t), scrt_dtype_bits(t->dtype) / 8);
+    const ScTerm *count = sc_type_count(m->cx, t);
+    uint32_t bits = scrt_dtype_bits(t->dtype);
+    return bits >= 8 ? sc_term_scale(m->cx, count, bits / 8)
+                     : sc_term_cdiv(m->cx, sc_term_scale(m->cx, count, bits), sc_term(m->cx, 8));
 }
 
 /* --- Liveness -------------------------------------------------------------------------------- */

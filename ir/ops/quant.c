@@ -130,28 +130,23 @@ static uint32_t make_cast(ScBuild *b, uint64_t *r, ScVal *ret_out)
     return 1;
 }
 
+/* clang-format off */
+#define CAST_ATTRS                                                                                 \
+    {.name = "to", .kind = SC_A_DTYPE, .required = true, .doc = "the element type",                \
+     .text = SC_TEXT_DTYPE},                                                                       \
+    {.name = "saturate", .kind = SC_A_INT, .def = SC_INT(1),                                       \
+     .doc = "to 8 bits or fewer: the largest number where it would be beyond"},                    \
+    {.name = "round_mode", .kind = SC_A_INT, .def = SC_INT(SCRT_NEAREST),                          \
+     .doc = "to f8e8m0: 0 nearest, 1 up, 2 down"}
+/* clang-format on */
+
 const ScOp sc_op_cast = {
     .name = "cast",
     .doc = "x in another element type; integers truncate, out of range as scrt_store says",
     .onnx = {"", "Cast", 6},
     .in = "input: any",
     .out = "output: any",
-    .attr =
-        {
-            {.name = "to",
-             .kind = SC_A_DTYPE,
-             .required = true,
-             .doc = "the element type",
-             .text = SC_TEXT_DTYPE},
-            {.name = "saturate",
-             .kind = SC_A_INT,
-             .def = SC_INT(1),
-             .doc = "to 8 bits or fewer: the largest number where it would be beyond"},
-            {.name = "round_mode",
-             .kind = SC_A_INT,
-             .def = SC_INT(SCRT_NEAREST),
-             .doc = "to f8e8m0: 0 nearest, 1 up, 2 down"},
-        },
+    .attr = {CAST_ATTRS},
     .n_attr = 3,
     .flags = SC_ANY_THROUGH | SC_PASSES_CONVEX | SC_CONVERTS,
     .infer = infer_cast,
@@ -159,8 +154,47 @@ const ScOp sc_op_cast = {
     .growth = grow_cast,
     .top = top_cast,
     .lower = {SC_MAP, body_cast},
+    .packs = &sc_op_convert,
     .eval = eval_cast,
     .domain = {.make = make_cast},
+};
+
+static void call_convert(const ScGraph *g, const ScNode *n, ScCall *ret)
+{
+    bool low = scrt_dtype_is_low(sc_attr(n, TO)->dtype);
+    ret->callee = SCRT_CALLEE_CONVERT;
+    ret->n_param = 2;
+    ret->param[0] = sc_term(g->cx, low && sc_attr(n, SATURATE)->i != 0);
+    ret->param[1] = sc_term(g->cx, sc_attr(n, ROUND_MODE)->i);
+}
+
+static uint32_t make_convert(ScBuild *b, uint64_t *r, ScVal *ret_out)
+{
+    static const ScrtDtype to[] = {SCRT_I4, SCRT_U4, SCRT_I2, SCRT_U2, SCRT_F16, SCRT_F8E5M2};
+    int64_t dims[SCRT_MAX_RANK];
+    uint32_t rank = sc_ops_shape(r, 1, 3, dims);
+    ScVal x = sc_ops_input(b, "x", SCRT_F32, rank, dims);
+    ret_out[0] = sc_op_at(b, convert, SC_ATTRS(SC_DT(to[sc_ops_pick(r, 0, 5)])), x);
+    return 1;
+}
+
+const ScOp sc_op_convert = {
+    .name = "convert",
+    .doc = "cast by a function, which packs and unpacks elements of fewer than 8 bits",
+    .in = "input: any",
+    .out = "output: any",
+    .attr = {CAST_ATTRS},
+    .n_attr = 3,
+    .flags = SC_ANY_THROUGH | SC_PASSES_CONVEX,
+    .infer = infer_cast,
+    .scale = "a -> a",
+    .growth = grow_cast,
+    .top = top_cast,
+    .lower = {SC_CALL},
+    .call = call_convert,
+    .packs = &sc_op_convert,
+    .eval = eval_cast,
+    .domain = {.make = make_convert},
 };
 
 /* --- rebalance ------------------------------------------------------------------------------- */

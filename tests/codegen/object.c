@@ -263,8 +263,10 @@ START_TEST(messages)
     refused(plain, &(ScCodegenOptions){.cpu = "x86-64"}, "x86-64-v2 is the least");
     refused(plain, &(ScCodegenOptions){.target = "riscv64-linux-gnu"},
             "target \"riscv64-linux-gnu\": code is made for x86_64 Linux only");
-    refused("graph @g(%x: i4[n]) -> (%y) {\n  %y = neg %x : i4[n] from \"the node\"\n}\n", NULL,
-            "error[E0401] in \"the node\": operator cannot be compiled: element type i4");
+    refused("graph @g(%x: complex64[n,2]) -> (%y) {\n"
+            "  %y = transpose %x {perm = [1,0]} : complex64[2,n] from \"the node\"\n}\n",
+            NULL,
+            "error[E0401] in \"the node\": operator cannot be compiled: element type complex");
     refused("graph @g(%x: f32[2*n]) -> (%y) {\n  %y = neg %x : f32[2*n]\n}\n", NULL,
             "no input has the extent n by itself");
     refused("graph @g(%x: f32[2305843009213693952]) -> (%y) {\n"
