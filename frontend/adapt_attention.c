@@ -165,6 +165,17 @@ static bool operands(Attention *at, ScVal *ret)
     return true;
 }
 
+/* 1 / sqrt(width): a number, or computed when the model runs. */
+static ScVal inverse_root(const ImNode *n, const ScTerm *width, ScrtDtype t)
+{
+    ScBuild *b = &n->im->b;
+    int64_t c;
+    if (sc_term_const(width, &c))
+        return im_scalar(n, t, 1 / sqrt((double)c));
+    ScVal w = im_cast(n, im_number(n, width), SCRT_F32);
+    return im_cast(n, sc_op(b, reciprocal, sc_op(b, sqrt, w)), t);
+}
+
 static bool attention(const ImNode *n, ScVal *ret_out)
 {
     static const int64_t last_two[] = {0, 1, 3, 2}, heads_last[] = {0, 2, 1, 3};
@@ -178,20 +189,17 @@ static bool attention(const ImNode *n, ScVal *ret_out)
     at.right = im_int(n, "right_window_size", -1, &ok);
     double scale = im_float(n, "scale", 0, &ok), cap = im_float(n, "softcap", 0, &ok);
     int64_t mode = im_int(n, "qk_matmul_output_mode", 0, &ok);
-    int64_t precision = im_int(n, "softmax_precision", 0, &ok), width;
+    int64_t precision = im_int(n, "softmax_precision", 0, &ok);
     if (!ok || !im_arity(n, 3, 7) ||
         !IM_ONLY(n, "is_causal", "kv_num_heads", "q_num_heads", "left_window_size",
                  "right_window_size", "scale", "softcap", "qk_matmul_output_mode",
                  "softmax_precision") ||
         !operands(&at, qkv))
         return false;
-    if (!im_attr(n, "scale")) {
-        if (!sc_term_const(sc_built(b, qkv[0])->type->dim[3], &width))
-            return sc_fail(cx, n->loc, SC_E_DYNAMIC, "the width of a head must be known");
-        scale = 1 / sqrt((double)width);
-    }
+    ScVal by = im_attr(n, "scale") ? im_scalar(n, at.t, scale)
+                                   : inverse_root(n, sc_built(b, qkv[0])->type->dim[3], at.t);
     ScVal s = product(&at, qkv[0], im_transpose(n, qkv[1], 4, last_two)), shown[4];
-    shown[0] = s = sc_op(b, mul, s, im_scalar(n, at.t, scale));
+    shown[0] = s = sc_op(b, mul, s, by);
     if (cap > 0) {
         ScVal c = im_scalar(n, at.t, cap);
         s = sc_op(b, mul, sc_op(b, tanh, sc_op(b, div, s, c)), c);

@@ -74,9 +74,12 @@ static bool diagonal(const ImNode *n, Operand *o)
             uint32_t k = 0;
             if (o->label[i] != o->label[j])
                 continue;
-            if (!sc_term_const(o->dim[i], &d) || o->dim[i] != o->dim[j] || d > INT32_MAX)
-                return sc_fail(cx, n->loc, SC_E_DYNAMIC,
-                               "a diagonal of extents that are not known");
+            if (!im_require(n, SC_GUARD_EQUAL, o->dim[i], o->dim[j], "extents of a diagonal") ||
+                !im_number_of(n, o->dim[i]->kind == SC_T_CONST ? o->dim[i] : o->dim[j],
+                              "the extent of a diagonal", &d))
+                return false;
+            if (d > INT32_MAX)
+                return sc_fail(cx, n->loc, SC_E_LIMIT, "a diagonal of %lld", (long long)d);
             for (uint32_t a = 0; a < o->rank; a++)
                 if (a != j) {
                     perm[k++] = a;

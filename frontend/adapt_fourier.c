@@ -142,9 +142,10 @@ static bool stft(const ImNode *n, ScVal *ret_out)
     t.length = im_has(n, 3) ? im_content1(n, 3) : im_type(n, 2)->dim[0];
     if (!t.length)
         return false;
-    if (!sc_term_const(t.length, &known) || known < 1 || known > INT32_MAX || step < 1 ||
-        step > INT32_MAX)
-        return sc_fail(cx, n->loc, SC_E_DYNAMIC, "the length of a frame must be a known number");
+    if (!im_number_of(n, t.length, "the length of a frame", &known))
+        return false;
+    if (known < 1 || known > INT32_MAX || step < 1 || step > INT32_MAX)
+        return sc_fail(cx, n->loc, SC_E_SHAPE, "frames of %lld, %g apart", (long long)known, step);
     t.samples = t.length;
     t.bins = half ? half_of(cx, t.length) : t.length;
     const ScTerm *channels = sc_term_scale(cx, t.bins, 2),

@@ -229,8 +229,10 @@ static bool grouped(const ImNode *n, ScVal *ret_out)
         (rotary && !turn(&a)) || !join_past(&a))
         return false;
     if (a.scale == 0) {
-        if (!sc_term_const(a.width, &width) || width < 1)
-            return sc_fail(cx, n->loc, SC_E_DYNAMIC, "the width of a head must be known");
+        if (!im_number_of(n, a.width, "the width of a head", &width))
+            return false;
+        if (width < 1)
+            return sc_fail(cx, n->loc, SC_E_SHAPE, "heads of width %lld", (long long)width);
         a.scale = 1 / sqrt((double)width);
     }
     ScVal all[] = {attended(&a, smooth), a.k, a.v};

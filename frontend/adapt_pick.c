@@ -53,11 +53,16 @@ static bool gather_nd(const ImNode *n, ScVal *ret_out)
     if (t->rank == 0 || batch < 0 || batch >= t->rank || batch >= x->rank)
         return sc_fail(cx, n->loc, SC_E_RANK, "%lld batch axes of ranks %u and %u",
                        (long long)batch, x->rank, t->rank);
-    if (!sc_term_const(t->dim[t->rank - 1], &depth)) {
-        sc_fail(cx, n->loc, SC_E_DYNAMIC, "the last extent of the indices must be constant");
-        im_advise(n, 1);
-        return false;
+    int declared = im_declared_rank(n, 0); /* it says how many positions an index has */
+    const ScTerm *last = t->dim[t->rank - 1];
+    if (last->kind != SC_T_CONST && declared >= 0) {
+        const ScTerm *so = sc_term(cx, (int64_t)t->rank - 1 + x->rank - batch - declared);
+        if (!im_require(n, SC_GUARD_EQUAL, last, so, "positions of an index, by the rank declared"))
+            return false;
+        last = so;
     }
+    if (!im_number_of(n, last, "the last extent of the indices", &depth))
+        return false;
     if (depth < 1 || batch + depth > x->rank)
         return sc_fail(cx, n->loc, SC_E_SHAPE, "%lld positions for %u axes", (long long)depth,
                        x->rank - (uint32_t)batch);

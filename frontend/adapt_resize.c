@@ -208,7 +208,7 @@ static const ScTerm *scaled(const ImNode *n, const ScTerm *in, double scale)
         if (scale * (double)by == floor(scale * (double)by))
             return sc_term_fdiv(cx, sc_term_scale(cx, in, (int64_t)(scale * (double)by)),
                                 sc_term(cx, by));
-    sc_fail(cx, n->loc, SC_E_DYNAMIC, "%g times an extent that is not known", scale);
+    im_number_of(n, in, "an extent that is scaled by no simple fraction", &c);
     return NULL;
 }
 
@@ -219,8 +219,7 @@ static const double *known_floats(const ImNode *n, uint32_t i, uint32_t *ret_n, 
     *ret_n = 0;
     if (!*ok || !im_has(n, i) || sc_term_is(sc_type_count(n->im->cx, im_type(n, i)), 0))
         return NULL;
-    *ok = im_known(n, im_in(n, i), &t) ||
-          sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u must be constant", i);
+    *ok = im_known(n, im_in(n, i), &t) || im_unknown(n, i);
     uint32_t count = *ok ? (uint32_t)scrt_count(&t) : 0;
     double *x = sc_array(sc_ctx_arena(n->im->cx), double, count + 1u);
     for (uint32_t k = 0; k < count; k++)
@@ -242,10 +241,9 @@ static bool keep_ratio(const ImNode *n, const char *policy, uint32_t n_axis, Axi
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"keep_aspect_ratio_policy\" is \"%s\"",
                        policy);
     for (uint32_t i = 0; i < n_axis; i++) {
-        if (!sc_term_const(a[i].in, &in) || !sc_term_const(a[i].out, &out))
-            return sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC,
-                           "extents must be known to keep their "
-                           "ratio");
+        if (!im_number_of(n, a[i].in, "an extent whose ratio is kept", &in) ||
+            !im_number_of(n, a[i].out, "an extent whose ratio is kept", &out))
+            return false;
         double s = (double)out / (double)in;
         scale = larger ? fmax(scale, s) : fmin(scale, s);
     }

@@ -79,7 +79,7 @@ static ScVal weights(const Transposed *t)
     const ImNode *n = t->n;
     ScCtx *cx = n->im->cx;
     uint32_t s = t->w.n;
-    ScVal w = im_in(n, 1);
+    ScVal w = im_weight(n, &t->w);
     for (uint32_t a = 0; a < s; a++) {
         const Axis *x = &t->axis[a];
         int64_t by = x->phases > 1 ? t->w.dilation[a] / x->between : 1;

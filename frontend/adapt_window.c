@@ -94,16 +94,24 @@ bool im_window_of_weight(const ImNode *n, ImWindow *w)
     if (t->rank != w->n + 2)
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "w must have rank %u", w->n + 2);
     for (uint32_t i = 0; i < w->n; i++) {
-        if (!sc_term_const(t->dim[i + 2], &w->kernel[i])) {
-            sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "w's extent %u must be a number", i + 2);
-            im_advise(n, 1);
+        const ScTerm *k = is && got == w->n ? sc_term(n->im->cx, is[i]) : t->dim[i + 2];
+        if (!im_number_of(n, k, "an extent of the kernel", &w->kernel[i]))
             return false;
-        }
-        if (w->kernel[i] < 1 || w->kernel[i] > INT32_MAX ||
-            (is && (got != w->n || is[i] != w->kernel[i])))
-            return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is not that of w");
+        if (w->kernel[i] < 1 || w->kernel[i] > INT32_MAX || (is && got != w->n))
+            return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"kernel_shape\" is no kernel's");
+        if (!im_require(n, SC_GUARD_EQUAL, t->dim[i + 2], k, "\"kernel_shape\" and that of w"))
+            return false;
     }
     return true;
+}
+
+ScVal im_weight(const ImNode *n, const ImWindow *w)
+{
+    const ScTerm *dim[SCRT_MAX_RANK];
+    im_dims(im_type(n, 1), dim);
+    for (uint32_t i = 0; i < w->n; i++)
+        dim[i + 2] = sc_term(n->im->cx, w->kernel[i]);
+    return im_reshape(n, im_in(n, 1), w->n + 2, dim);
 }
 
 bool im_conv(const ImNode *n, ScVal *ret_out)
@@ -115,11 +123,12 @@ bool im_conv(const ImNode *n, ScVal *ret_out)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
     if (!ok || !im_window(n, &w) || !im_window_of_weight(n, &w) || !pads(n, im_type(n, 0), &w))
         return false;
+    const ScVal in[] = {im_in(n, 0), im_weight(n, &w), im_in(n, 2)};
     ret_out[0] =
         im_build(n, &sc_op_conv,
                  IM_SET({"strides", SC_INTS(w.n, w.stride)}, {"pads", SC_TERMS(2 * w.n, w.pads)},
                         {"dilations", SC_INTS(w.n, w.dilation)}, {"group", SC_INT(group)}),
-                 n->n_in, n->in);
+                 n->n_in, in);
     return ret_out[0] != SC_POISON;
 }
 

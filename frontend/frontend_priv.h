@@ -175,8 +175,10 @@ typedef struct ImWindow {
 /* Strides and dilations, ones where they are absent. */
 bool im_window(const ImNode *n, ImWindow *w);
 /* The kernel's extents are those of operand 1; where the attribute is there too it must say the
- * same. */
+ * same, and says it where only a run knows those. */
 bool im_window_of_weight(const ImNode *n, ImWindow *w);
+/* Operand 1 with extents that are so known. */
+ScVal im_weight(const ImNode *n, const ImWindow *w);
 /* adapt_unpool.c: where the maxima of a pool of operand 0 lie in it, seen as one row of elements,
  * i64; by_column: in a channel the first spatial axis is the fastest. out: the pool's extents,
  * [rank]. */
@@ -267,6 +269,10 @@ im_type(const ImNode *n,
 /* After an error about operand i, of which something must be known and is not: says which --dim
  * would tell more of it, if one does. */
 void im_advise(const ImNode *n, uint32_t i);
+/* False after the error that operand i must be constant, with such advice. */
+bool im_unknown(const ImNode *n, uint32_t i);
+/* The number that t is; false after SC_E_DYNAMIC, with the --dim that would make it one. */
+bool im_number_of(const ImNode *n, const ScTerm *t, const char *what, int64_t *ret);
 /* False where the model or the import calls a symbol so; else it is taken from now on. */
 bool im_name_symbol(Import *im, const char *name);
 /* Whether the extents of t mean something outside of what a loop's turn computes: they are numbers,

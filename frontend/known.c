@@ -143,7 +143,7 @@ bool im_known1(const ImNode *n, uint32_t i, double *ret)
     else if (ok)
         *ret = scrt_load((ScrtDtype)t.dtype, t.data, 0);
     else
-        sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u must be constant", i);
+        ok = im_unknown(n, i);
     scrt_free(t.data);
     return ok;
 }

@@ -282,20 +282,66 @@ bool im_outlives(const ImNode *n, const ScType *t)
     return o.ok;
 }
 
+static void see_dims(Unknown *u, const ScType *t)
+{
+    for (uint32_t k = 0; t->kind == SC_TYPE_TENSOR && k < t->rank; k++)
+        sc_term_symbols(t->dim[k], see_unknown, u);
+}
+
+static void advise(const Unknown *u, const char *whose)
+{
+    ScStr names = {0};
+    for (uint32_t k = 0; k < u->n; k++)
+        sc_str_addf(&names, "%s%s", k ? ", " : "", u->sym[k]);
+    if (u->n)
+        sc_note(u->im->cx, "sizes of %s that only a run knows: %s; --dim %s=N makes one known",
+                whose, sc_str_get(&names), u->sym[0]);
+    sc_str_free(&names);
+}
+
 void im_advise(const ImNode *n, uint32_t i)
 {
     Unknown u = {.im = n->im};
-    ScStr names = {0};
-    const ScType *t = im_type(n, i);
-    for (uint32_t k = 0; t->kind == SC_TYPE_TENSOR && k < t->rank; k++)
-        sc_term_symbols(t->dim[k], see_unknown, &u);
+    ScStr whose = {0};
+    see_dims(&u, im_type(n, i));
+    sc_str_addf(&whose, "operand %u", i);
+    advise(&u, sc_str_get(&whose));
+    sc_str_free(&whose);
+}
+
+/* Up the chain that v was computed by, as far as is likely to help. */
+static void see_sources(Unknown *u, ScVal v, uint32_t depth)
+{
+    const ScBuild *b = &u->im->b;
+    const ScNode *def = v >= SC_FIRST ? sc_built_def(b, v) : NULL;
+    for (uint32_t i = 0; def && depth < 8 && i < def->n_in; i++) {
+        see_dims(u, sc_built(b, def->in[i])->type);
+        see_sources(u, def->in[i], depth + 1);
+    }
+}
+
+bool im_unknown(const ImNode *n, uint32_t i)
+{
+    Unknown u = {.im = n->im};
+    sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u must be constant", i);
+    see_sources(&u, im_in(n, i), 0);
+    advise(&u, "what it is computed from");
+    return false;
+}
+
+bool im_number_of(const ImNode *n, const ScTerm *t, const char *what, int64_t *ret)
+{
+    Unknown u = {.im = n->im};
+    if (sc_term_const(t, ret))
+        return true;
+    ScStr s = {0};
+    sc_term_print(t, &s);
+    sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "%s must be a number; it is %s", what, sc_str_get(&s));
+    sc_str_free(&s);
+    sc_term_symbols(t, see_unknown, &u);
     for (uint32_t k = 0; k < u.n; k++)
-        sc_str_addf(&names, "%s%s", k ? ", " : "", u.sym[k]);
-    if (u.n)
-        sc_note(n->im->cx,
-                "sizes of operand %u that only a run knows: %s; --dim %s=N makes one known", i,
-                sc_str_get(&names), u.sym[0]);
-    sc_str_free(&names);
+        sc_note(n->im->cx, "--dim %s=N makes %s known", u.sym[k], u.n > 1 ? "a part of it" : "it");
+    return false;
 }
 
 /* --- Outputs -------------------------------------------------------------------------------- */

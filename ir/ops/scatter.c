@@ -83,13 +83,15 @@ static bool infer_elements(ScInfer *in)
 static bool infer_nd(ScInfer *in)
 {
     const ScType *x = in->in[DATA], *index = in->in[INDICES], *y = in->in[UPDATES];
-    int64_t depth;
     if (!check_updates(in))
         return false;
-    if (index->rank == 0 || !sc_term_const(index->dim[index->rank - 1], &depth))
-        return sc_infer_fail(in, SC_E_DYNAMIC, "the last extent of the indices must be constant");
-    if (depth > x->rank || y->rank != index->rank - 1 + x->rank - depth)
+    /* the ranks say how many positions each index has */
+    int64_t depth = (int64_t)index->rank - 1 + x->rank - y->rank;
+    if (index->rank == 0 || depth < 0 || depth > x->rank)
         return sc_infer_fail(in, SC_E_RANK, "%lld positions in each index", (long long)depth);
+    if (!sc_require_equal(in, index->dim[index->rank - 1], sc_term(in->cx, depth),
+                          "the last extent of the indices and the positions that the ranks ask"))
+        return false;
     for (uint32_t d = 0; d < y->rank; d++) {
         uint32_t lead = index->rank - 1;
         bool named = d < lead;

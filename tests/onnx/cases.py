@@ -328,7 +328,7 @@ def sizes():
          dims={"x": ["n", 6], "a": ["k"], "b": ["l"]})
     case("size-count-unknown", node("Expand", "x t"), {"x": x, "t": ints(4, 6)}, dims={"t": ["k"]}, words="k; --dim k=N")
     image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
-    case("size-kernel", node("Conv", "x w"), image, dims={"w": [1, 1, "a", "b"]}, words="a, b; --dim a=N")
+    case("size-kernel", node("Conv", "x w"), image, dims={"w": [1, 1, "a", "b"]}, words="--dim a=N")
     case("size-fill", node("ConstantOfShape", "s"), {"s": ints(2, 3)})
     case("size-fill-negative", node("ConstantOfShape", "s"), {"s": ints(-1, 3)}, words="is needed")
     joined = [node("Concat", "b m", "s", axis=0), node("Reshape", "x s", "t"), node("Relu", "t")]

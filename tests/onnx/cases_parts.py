@@ -62,4 +62,32 @@ def pads():
             case("crop-{}x{}-{}".format(*size, name), node("CenterCropPad", "x s"), opset=18, dims=dims, **form)
 
 
-ALL = (ranges, splits, pads)
+def unknown():
+    """What import must know and a symbol hides: told by an attribute, by ranks, by nothing but --dim."""
+    image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
+    kernel = {"w": [1, 1, "a", "b"]}
+    for op in ("Conv", "ConvTranspose"):
+        case(f"kernel-{op}", node(op, "x w", kernel_shape=[2, 2]), image, dims=kernel)
+        case(f"kernel-{op}-other", node(op, "x w", kernel_shape=[2, 3]), image, dims=kernel, words="is needed")
+        case(f"kernel-{op}-unknown", node(op, "x w"), image, dims=kernel, words="--dim a=N")
+    x, dims = ramp(4, 3), {"i": ["c", "k"], "u": ["d", "e"]}
+    for name, at, words in (("", ints(0, 2).reshape(2, 1), None), ("-other", ints(0, 2).reshape(1, 2), "is needed")):
+        case(f"scatternd-by-ranks{name}", node("ScatterND", "x i u"), {"x": x, "i": at, "u": ramp(2, 3)}, dims=dims, words=words)
+        case(f"gathernd-declared{name}", node("GatherND", "x i"), {"x": x, "i": at}, dims=dims, words=words, declare=(1, ["p", "q"]))
+    case("gathernd-unknown", node("GatherND", "x i"), {"x": x, "i": ints(0, 2).reshape(2, 1)}, dims=dims, words="--dim k=N")
+    square = {"x": ramp(3, 3)}
+    case("einsum-diagonal", node("Einsum", "x", equation="ii->i"), square, dims={"x": ["n", 3]}, want={"y": square["x"].diagonal()})
+    case("einsum-diagonal-unknown", node("Einsum", "x", equation="ii->i"), square, dims={"x": ["n", "m"]}, words="--dim m=N")
+    plane = {"x": ramp(1, 1, 4, 4)}
+    for name, scale, words in (("known", [1, 1, 1.37, 2], "--dim h=N"), ("data", None, "operand 2 must be constant")):
+        case(f"resize-{name}", node("Resize", "x none s", mode="nearest"), {**plane, **({} if scale else {"s": np.ones(4, F32)})},
+             {"none": np.zeros(0, F32), **({"s": np.array(scale, F32)} if scale else {})}, dims={"x": [1, 1, "h", "w"]}, words=words)
+    shaped = [node("Shape", "x", "n"), node("Cast", "n", "f", to=1), node("Div", "t f", "s"), node("Resize", "x none s", mode="nearest")]
+    case("resize-shape", shaped, plane, {"t": np.array([1, 1, 8, 8], F32), "none": np.zeros(0, F32)}, dims={"x": [1, 1, "h", "w"]},
+         words="h, w; --dim h=N")
+    rng = np.random.default_rng(3)
+    heads = {k: rng.standard_normal((1, 2, 3, 4)).astype(F32) for k in "qkv"}
+    case("attention-width", node("Attention", "q k v"), heads, opset=23, dims={k: [1, 2, 3, "d"] for k in "qkv"})
+
+
+ALL = (ranges, splits, pads, unknown)
