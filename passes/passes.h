@@ -113,6 +113,13 @@ ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
  * SC_E_PASS where there is no such tensor or it has no exponent. */
 bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out);
 
+/* The same a step at a time: the line of value v of g, and the operands that its exponent comes
+ * from, which are valid until the next step; how many. */
+typedef struct ScWhySteps ScWhySteps;
+ScWhySteps *sc_why_begin(const ScGraph *g);
+uint32_t sc_why_step(ScWhySteps *w, ScVal v, ScStr *out, ScVal **ret_from);
+void sc_why_end(ScWhySteps *w);
+
 /* --- Passes ---------------------------------------------------------------------------------- */
 
 /* Where exponents come from: estimates alone; statistics of samples; statistics of one run on

@@ -157,6 +157,40 @@ static void tell(Why *w, ScVal v)
     sc_buf_free(stack);
 }
 
+struct ScWhySteps {
+    Why why;
+    ScVal *from; /* of the last step */
+    uint32_t cap;
+};
+
+ScWhySteps *sc_why_begin(const ScGraph *g)
+{
+    ScArena *a = sc_arena_new();
+    ScWhySteps *w = sc_new(a, ScWhySteps);
+    w->why = (Why){.g = g, .a = a, .label = sc_labels(g, a), .told = sc_array(a, bool, g->n_value)};
+    return w;
+}
+
+uint32_t sc_why_step(ScWhySteps *w, ScVal v, ScStr *out, ScVal **ret_from)
+{
+    const ScGraph *g = w->why.g;
+    const ScNode *n = sc_def(g, v);
+    uint32_t count = 0;
+    w->why.out = out;
+    line(&w->why, v, 0);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (gives(g, n, sc_schema(g->cx, n->op), v, i))
+            sc_buf_push(w->from, count, w->cap, n->in[i]);
+    *ret_from = w->from;
+    return count;
+}
+
+void sc_why_end(ScWhySteps *w)
+{
+    sc_buf_free(w->from);
+    sc_arena_free(w->why.a);
+}
+
 bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out)
 {
     ScArena *a = sc_arena_new();

@@ -22,21 +22,31 @@ def session(path, plain=False):
     return ort.InferenceSession(path, opt, providers=["CPUExecutionProvider"])
 
 
-def made_up(path, seed=1):
+def extent(dim, k, i, size):
+    """Of input i's dimension k, which may be a symbol or a sum of some."""
+    if isinstance(dim, int):
+        return dim
+    if dim and "+" in dim:
+        return sum(int(p) if p.strip().isdigit() else extent(p.strip(), k, i, size) for p in dim.split("+"))
+    return size.setdefault(dim or f"{i.name}.{k}", 1 if k == 0 else 64 if len(i.shape) == 4 and k > 1 and
+                           i.type == "tensor(float)" and "past" not in i.name else 9)
+
+
+def made_up(path, seed=1, sizes={}):
     """Inputs by name: normal floats, small integers, masks of ones; a symbolic extent is 1 where it leads, else 9, or
     64 of an image."""
-    rng, size, feeds = np.random.default_rng(seed), {}, {}
+    rng, size, feeds = np.random.default_rng(seed), dict(sizes), {}
     for i in session(path, plain=True).get_inputs():
-        shape = [d if isinstance(d, int) else size.setdefault(d or f"{i.name}.{k}", 1 if k == 0 else
-                                                              64 if len(i.shape) == 4 and k > 1 else 9)
-                 for k, d in enumerate(i.shape)]
+        shape = [extent(d, k, i, size) for k, d in enumerate(i.shape)]
         t = np.dtype(TYPES[i.type])
         if t.kind == "f":
             feeds[i.name] = rng.standard_normal(shape).astype(t)
+        elif not shape and i.name in sizes:
+            feeds[i.name] = np.array(sizes[i.name], t)
         elif "mask" in i.name and t.kind != "b":
             feeds[i.name] = np.ones(shape, t)
         else:
-            feeds[i.name] = (rng.integers(0, 2 if "type" in i.name else 100, shape) * (t.kind != "b")).astype(t)
+            feeds[i.name] = np.asarray(rng.integers(0, 2 if "type" in i.name else 100, shape) * (t.kind != "b")).astype(t)
     return feeds
 
 

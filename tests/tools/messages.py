@@ -32,7 +32,7 @@ def faults_of_the_command(tmp):
             (("dump", MNIST, "--recipe", "fp9"), "recipes are f32"),
             (("compile", MNIST, "-o", out, "--cpu", "pentium9"), "known are native"),
             (("compile", MNIST, "-o", out, "--target", "riscv64-linux-gnu"), "E0402"),
-            (("dump", MNIST, "--format", "svg"), "is not text, dot, json or onnx"),
+            (("dump", MNIST, "--format", "svg"), "is not text, dot, json, html or onnx"),
             (("compile", MNIST, "-o", out, "--emit", "elf"), "is not exe, so, obj, asm or llvm"),
             (("dump", LEAKY, "--dim", "batch=3"), '"batch_size"'), (("dump", MNIST, "--dim", "n"), "is not NAME=N"),
             (("ops", "--dtype", "f9"), "no element type"), (("explain", "E9999"), "--all lists them"),

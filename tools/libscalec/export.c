@@ -67,6 +67,45 @@ static void dot_node(const ScGraph *g, uint32_t i, const char *const *label, ScS
     }
 }
 
+/* A node and the part of its ONNX name before the last slash. */
+typedef struct Place {
+    const char *prefix;
+    uint32_t node;
+} Place;
+
+static int by_prefix(const void *pa, const void *pb)
+{
+    const Place *a = pa, *b = pb;
+    int c = strcmp(a->prefix, b->prefix);
+    return c ? c : (a->node > b->node) - (a->node < b->node);
+}
+
+/* Nodes whose names begin alike stand together. */
+static void dot_clusters(const ScGraph *g, ScArena *a, ScStr *s)
+{
+    Place *place = sc_array(a, Place, g->n_node + 1u);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScLoc *loc = g->node[i].loc;
+        const char *name = loc->n ? loc->origin[0].name : NULL,
+                   *end = name ? strrchr(name, '/') : NULL;
+        if (end && end > name)
+            place[n++] = (Place){sc_printf(a, "%.*s", (int)(end - name), name), i};
+    }
+    qsort(place, n, sizeof *place, by_prefix);
+    for (uint32_t i = 0; i < n; i++) {
+        bool first = i == 0 || strcmp(place[i].prefix, place[i - 1].prefix) != 0;
+        bool last = i + 1 == n || strcmp(place[i].prefix, place[i + 1].prefix) != 0;
+        if (first) {
+            sc_str_addf(s, "  subgraph cluster_%u {\n    color=\"#ced4da\"; label=\"", i);
+            quoted(s, place[i].prefix);
+            sc_str_add(s, "\";\n   ");
+        }
+        sc_str_addf(s, " n%u;", place[i].node);
+        sc_str_add(s, last ? "\n  }\n" : "");
+    }
+}
+
 bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path)
 {
     ScArena *a = sc_arena_new();
@@ -78,6 +117,7 @@ bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path)
                    "  edge [fontname=\"sans-serif\", fontsize=8];\n");
     for (uint32_t i = 0; i < g->n_node; i++)
         dot_node(g, i, label, &s);
+    dot_clusters(g, a, &s);
     for (uint32_t i = 0; i < g->n_out; i++) {
         sc_str_addf(&s, "  out%u [label=\"", i);
         quoted(&s, g->out_name[i]);

@@ -304,10 +304,26 @@ static bool write_blobs(ScCtx *cx, const ScGraph *g, const char *path)
     return ok;
 }
 
+/* The totals, as comments. */
+static void add_head(const ScGraph *g, ScStr *s)
+{
+    ScStr text = {0};
+    scalec_totals(g, &text);
+    for (const char *at = sc_str_get(&text); *at;) {
+        size_t n = strcspn(at, "\n") + 1;
+        sc_str_add(s, "; ");
+        sc_str_addn(s, at, n);
+        at += n;
+    }
+    sc_str_free(&text);
+}
+
 bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const char *tail,
                        const char *path)
 {
     ScStr s = {0};
+    if (print_flags & SC_PRINT_COMMENTS)
+        add_head(g, &s);
     sc_print(g, print_flags, &s);
     sc_str_add(&s, tail);
     bool ok = scalec_may_write(cx, path); /* before the constants beside it are written */

@@ -29,12 +29,19 @@ bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, Scalec
 bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule *rule,
                         int64_t capacity);
 
-/* Writes a text graph, then tail (comments), to path ("-": standard output), and to PATH.npz the
- * named constants that no model file has (folded ones), if there are any and path is a file. */
+/* Writes a text graph, with comments its totals before it, then tail (comments), to path ("-":
+ * standard output), and to PATH.npz the named constants that no model file has (folded ones), if
+ * there are any and path is a file. */
 bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const char *tail,
                        const char *path);
 bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path);
 bool scalec_write_json(ScCtx *cx, const ScGraph *g, const char *path);
+/* One page that holds all it needs: a drawing to search, zoom and fold, with the numbers and the
+ * derivation of each exponent. */
+bool scalec_write_html(ScCtx *cx, const ScGraph *g, const char *path);
+/* Lines "label: text": nodes by class, casts, bytes of constants by format, and the values that lie
+ * near the end of their format as far as estimates tell. */
+void scalec_totals(const ScGraph *g, ScStr *out);
 /* How ONNX says what is stored in FP8. */
 typedef enum ScalecProfile {
     SCALEC_QDQ, /* QuantizeLinear and DequantizeLinear; all else are the numbers themselves */

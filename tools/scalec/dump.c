@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scalec dump: any stage as text, DOT, JSON or ONNX. With --data the graph is also run, and the
- * tensors whose data lies outside [2^-3, 2^3] are listed; at the last stage the kernels' variants
- * and tiles are. */
+/* scalec dump: any stage as text, DOT, JSON, HTML or ONNX. With --data the graph is also run, and
+ * the tensors whose data lies outside [2^-3, 2^3] are listed; at the last stage the kernels'
+ * variants and tiles are. */
 #include "tools/scalec/cli.h"
 #include "tools/scalec/hooks.h"
 
@@ -57,10 +57,16 @@ static bool write_text(Cli *cli, const ScGraph *g, const char *path)
 
 static bool write_other(Cli *cli, const ScGraph *g, const char *format, const char *path)
 {
-    return *format == 'd' ? scalec_write_dot(cli->cx, g, path)
-           : *format == 'j'
-               ? scalec_write_json(cli->cx, g, path)
-               : scalec_write_onnx(cli->cx, g, cli_profile(cli), cli->opt.embed_limit, path);
+    switch (*format) {
+    case 'd':
+        return scalec_write_dot(cli->cx, g, path);
+    case 'j':
+        return scalec_write_json(cli->cx, g, path);
+    case 'h':
+        return scalec_write_html(cli->cx, g, path);
+    default:
+        return scalec_write_onnx(cli->cx, g, cli_profile(cli), cli->opt.embed_limit, path);
+    }
 }
 
 static bool write_why(Cli *cli, const ScGraph *g, const char *path)
@@ -80,7 +86,8 @@ int cmd_dump(Cli *cli)
     ScalecSamples *samples = NULL;
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    cli->opt.until = cli->why && !cli->stage ? "settle" : cli->stage;
+    bool settled = cli->why || *format == 'h' || *format == 'o';
+    cli->opt.until = settled && !cli->stage ? "settle" : cli->stage;
     bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     ScGraph *g = ok ? scalec_rewrite(cli->cx, &m, &cli->opt) : NULL;
     ok = hooks_end(cli, samples, g != NULL);
