@@ -44,7 +44,7 @@ const char *ex_value(Export *x, ScVal v)
         return "";
     if (!x->at->name[v]) { /* a constant, at its first use */
         const ScNode *def = sc_def(g, v);
-        const char *name = ex_constant(x, def->attr[0].blob, sc_type_of(g, v));
+        const char *name = ex_constant(x, g->value[v].name, def->attr[0].blob, sc_type_of(g, v));
         x->at->name[v] = name ? name : "";
     }
     return x->at->name[v];
@@ -174,7 +174,7 @@ static const char *initializer(Export *x, const char *name, ScrtDtype t, uint32_
     return name;
 }
 
-const char *ex_constant(Export *x, const ScBlob *b, const ScType *t)
+const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScType *t)
 {
     int64_t dims[SCRT_MAX_RANK];
     size_t bytes;
@@ -191,7 +191,7 @@ const char *ex_constant(Export *x, const ScBlob *b, const ScType *t)
         sc_blob_store(b, t->dtype, 0, converted);
         data = converted;
     }
-    ExConst c = {b, t, ex_fresh(x, b->name ? b->name : "constant")};
+    ExConst c = {b, t, ex_fresh(x, name ? name : b->name ? b->name : "constant")};
     initializer(x, c.name, t->dtype, t->rank, dims, data, bytes);
     sc_buf_push(x->constant, x->n_constant, x->cap_constant, c);
     return c.name;
@@ -202,12 +202,12 @@ const char *ex_i64(Export *x, uint32_t rank, uint32_t count, const int64_t *v)
     const int64_t dim = count;
     const ScBlob *b = sc_blob(x->cx, NULL, SCRT_I64, rank, &dim,
                               sc_memdup(sc_ctx_arena(x->cx), v, count * sizeof *v));
-    return ex_constant(x, b, sc_type_c(x->cx, SCRT_I64, rank, &dim));
+    return ex_constant(x, NULL, b, sc_type_c(x->cx, SCRT_I64, rank, &dim));
 }
 
 const char *ex_scalar(Export *x, ScrtDtype t, double v)
 {
-    return ex_constant(x, sc_blob_scalar(x->cx, t, v), sc_type(x->cx, t, 0, NULL));
+    return ex_constant(x, NULL, sc_blob_scalar(x->cx, t, v), sc_type(x->cx, t, 0, NULL));
 }
 
 /* --- Inputs and outputs ----------------------------------------------------------------------- */

@@ -88,7 +88,8 @@ const char *ex_cast(Export *x, const char *value, ScrtDtype to);
 /* Initializers. An i64 of rank 0 (count 1) or 1; one number of any type. */
 const char *ex_i64(Export *x, uint32_t rank, uint32_t count, const int64_t *v);
 const char *ex_scalar(Export *x, ScrtDtype t, double v);
-const char *ex_constant(Export *x, const ScBlob *b, const ScType *t); /* NULL after sc_fail */
+/* Called `name`, or as the blob is (NULL). NULL after sc_fail. */
+const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScType *t);
 /* The name of value v of the graph at hand, "" where it is absent. */
 const char *ex_value(Export *x, ScVal v);
 /* The name that value v is to have, made now. */

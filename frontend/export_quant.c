@@ -75,6 +75,29 @@ static bool is_cast_to(const Roles *r, const ScNode *n, bool low)
            scrt_dtype_bits(narrow) == 8;
 }
 
+static bool is_output(const Roles *r, ScVal v)
+{
+    for (uint32_t i = 0; i < n_users(r, v); i++)
+        if (!user(r, v, i))
+            return true;
+    return false;
+}
+
+/* v is an output of the graph, or views or pools of one. ONNX Runtime (1.32) moves a QuantizeLinear
+ * up through such, and what was an output is then the rounded numbers. */
+static bool is_seen(const Roles *r, ScVal v)
+{
+    for (;;) {
+        const ScNode *n = sc_def(r->g, v);
+        ScClass c = n->op->lower.cls;
+        if (is_output(r, v))
+            return true;
+        if ((c != SC_VIEW && c != SC_POOL) || n->n_in == 0)
+            return false;
+        v = n->in[0];
+    }
+}
+
 /* x / s or x * 2^k before a cast that saturates. */
 static void quantizes(const Roles *r, const ScNode *n)
 {
@@ -82,6 +105,8 @@ static void quantizes(const Roles *r, const ScNode *n)
     const ScNode *def = sc_def(r->g, n->in[0]);
     const ScType *t = sc_type_of(r->g, n->in[0]);
     uint32_t axis;
+    if (is_seen(r, n->in[0]))
+        return;
     *role = (ExRole){.kind = EX_QUANTIZES, .x = n->in[0], .scale = SC_ABSENT};
     bool divides = def->op == &sc_op_div, times = def->op == &sc_op_mul;
     for (uint32_t i = 1; (divides || times) && i + 1 > divides; i--) {
@@ -89,7 +114,7 @@ static void quantizes(const Roles *r, const ScNode *n)
         if (sc_type_of(r->g, x) != t || !is_scale(r, s, t, times, &axis) ||
             (times && !has_exact_inverse(r, s)))
             continue;
-        *role = (ExRole){EX_QUANTIZES, x, s, times, axis};
+        *role = is_seen(r, x) ? (ExRole){0} : (ExRole){EX_QUANTIZES, x, s, times, axis};
         return;
     }
 }
@@ -155,7 +180,7 @@ static const char *scale(Export *x, const ExRole *r)
     if (b->count == 1)
         return ex_scalar(x, SCRT_F32, r->inverse ? 1 / c : c);
     const ScTerm *dim = sc_term(x->cx, (int64_t)b->count);
-    return ex_constant(x, b, sc_type(x->cx, SCRT_F32, 1, &dim));
+    return ex_constant(x, NULL, b, sc_type(x->cx, SCRT_F32, 1, &dim));
 }
 
 void ex_role(Export *x, const ScNode *n, const ExRole *r)

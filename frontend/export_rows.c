@@ -269,7 +269,7 @@ static const char *addend(Export *x, const ScNode *n, const Word *w)
     if (!(def->op->flags & SC_CONST_OP))
         return ex_op(x, "Reshape", 14, bias, ex_i64(x, 1, t->rank - 1, dims));
     dims[0] = (int64_t)def->attr[0].blob->count;
-    return ex_constant(x, def->attr[0].blob, sc_type_c(x->cx, b->dtype, t->rank - 1, dims));
+    return ex_constant(x, NULL, def->attr[0].blob, sc_type_c(x->cx, b->dtype, t->rank - 1, dims));
 }
 
 /* The operands that are left when words took theirs. */

@@ -112,7 +112,9 @@ static ScVal constant(Plain *p, ScVal v, const ScTerm *e)
         sc_blob_store(b, t->dtype, k, data);
         b = sc_blob(p->b.cx, b->name, t->dtype, t->rank, dims, data);
     }
-    return sc_const_shaped(&p->b, b, t->dtype, t->rank, dims, NULL);
+    ScVal ret = sc_const_shaped(&p->b, b, t->dtype, t->rank, dims, NULL);
+    sc_set_name(&p->b, ret, p->g->value[v].name);
+    return ret;
 }
 
 /* Value v as it is stored, at its own exponent. */

@@ -104,7 +104,10 @@ static const char *fault(const char *file, const char *name, bool system)
         snprintf(text, sizeof text, "%s includes %s, which only frontend/ may", file, name);
         return text;
     }
-    const char *path = resolve(file, name, buf, sizeof buf);
+    char from[256];
+    bool made = ends(name, ".inc"); /* of the page beside it, in the build folder */
+    snprintf(from, sizeof from, "%.*shtml", made ? (int)strlen(name) - 3 : 0, name);
+    const char *path = resolve(file, made ? from : name, buf, sizeof buf);
     if (!path) {
         snprintf(text, sizeof text, "%s includes %s, which does not exist", file, name);
         return text;

@@ -66,7 +66,7 @@ def models_agree(tmp):
 def fp8_is_stored(tmp):
     m = agree(MNIST, tmp, "--recipe", "fp8")
     assert types(m) & FP8 and m.opset_import[0].version == 21
-    weights = [i for i in m.graph.initializer if i.name == "Parameter193"]
+    weights = [i for i in m.graph.initializer if i.name.startswith("Parameter193")]
     assert weights and weights[0].data_type == TensorProto.FLOAT8E4M3FN
     assert ops(m.graph).count("QuantizeLinear") == 3 and ops(m.graph).count("DequantizeLinear") == 6
     m = agree(MNIST, tmp, "--recipe", "fp8-weights")
@@ -167,6 +167,17 @@ def half_models(tmp):
     path = save(tmp, "half", [node("MatMul", ["x", "w"], "h"), node("Relu", ["h"], "r"), node("MatMul", ["r", "w"], "y")],
                 [("x", TensorProto.FLOAT16, ["n", 16])], [("y", TensorProto.FLOAT16, ["n", 16])],
                 [("w", rng.standard_normal((16, 16)).astype(np.float16))])
+    for profile in ("qdq", "cast"):
+        agree(path, tmp, "--recipe", "fp8", profile=profile)
+
+
+def outputs_that_are_stored_too(tmp):
+    """What a runtime quantizes for its next reader must stay as it is where it is an output: caches, say."""
+    w = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
+    path = save(tmp, "kept", [node("MatMul", ["x", "w"], "key"), node("Transpose", ["key"], "t", perm=[1, 0]),
+                              node("MatMul", ["w", "t"], "y")],
+                [("x", TensorProto.FLOAT, [32, 32])],
+                [("key", TensorProto.FLOAT, [32, 32]), ("y", TensorProto.FLOAT, [32, 32])], [("w", w)])
     for profile in ("qdq", "cast"):
         agree(path, tmp, "--recipe", "fp8", profile=profile)
 
@@ -285,5 +296,5 @@ def what_is_refused(tmp):
 
 
 run_all("tools-rewrite", [models_agree, fp8_is_stored, names_stay, every_fp8_type, symbols_stay, sizes_that_data_says,
-                          control_flow, half_models, data_beside, stages_are_models, read_back,
+                          control_flow, half_models, outputs_that_are_stored_too, data_beside, stages_are_models, read_back,
                           qdq_by_others, differences, what_is_refused])

@@ -260,6 +260,16 @@ typedef struct Archive {
     ScSymbols names;
 } Archive;
 
+/* In f32 where the archive could not say the type: FP8 and the like, whose numbers f32 has. */
+static void widen(Archive *a, ScrtNamed *named, const ScBlob *b)
+{
+    if (!scrt_dtype_is_low(b->dtype) && b->dtype != SCRT_BF16)
+        return;
+    named->tensor.data = sc_alloc_array(a->arena, b->count, sizeof(float));
+    named->tensor.dtype = SCRT_F32;
+    sc_blob_store(b, SCRT_F32, 0, named->tensor.data);
+}
+
 /* A constant that the text names and no model holds. */
 static void add_constant(Archive *a, const ScGraph *g, const ScBlob *b)
 {
@@ -272,6 +282,7 @@ static void add_constant(Archive *a, const ScGraph *g, const ScBlob *b)
         .tensor = {.dtype = b->dtype, .rank = b->rank, .data = (void *)b->data},
     };
     memcpy(named.tensor.dims, b->dims, b->rank * sizeof *b->dims);
+    widen(a, &named, b);
     sc_buf_push(a->item, a->n, a->cap, named);
 }
 
