@@ -159,6 +159,7 @@ extern const ImAdapter im_sequence_adapters[];
 extern const ImAdapter im_random_adapters[];
 extern const ImAdapter im_grouped_adapters[];
 extern const ImAdapter im_bits_adapters[];
+extern const ImAdapter im_linear_adapters[];
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
  * beside these. */
 #define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators of com.microsoft as generators and optimisers write them, beside ONNX Runtime."""
+"""Operators of com.microsoft as generators and optimisers write them, beside ONNX Runtime; attention of new kinds."""
 
 import numpy as np
 import onnxruntime as ort
@@ -100,14 +100,33 @@ def embeddings():
     contrib("embed", "EmbedLayerNormalization", ["i", "j", "w", "p", "t", "g", "b", "m"], "y m1", {"i": ids(20), "j": ids(2), "m": ids(2)},
             tables, {"i": size, "j": size, "m": size}, mask_index_type=1)
     contrib("embed-placed", "EmbedLayerNormalization", ["i", "", "w", "p", "", "g", "b", "", "at"], "y m1 s",
-            {"i": ids(20), "at": ids(9)}, tables, {"i": size, "at": size}, epsilon=1e-3)
+            {"i": ids(20), "at": ids(9)}, {k: v for k, v in tables.items() if k != "t"}, {"i": size, "at": size}, epsilon=1e-3)
     for a, b in ((1, 0), (0, 1)):
         x, y = ((4, 3, 5), (3, 5, 6)) if a else ((3, 4, 5), (5, 3, 6))
         contrib(f"batch-{a}{b}", "FusedMatMul", ["x", "y"], "z", {"x": draw(*x), "y": draw(*y)}, transBatchA=a, transBatchB=b)
     contrib("trilu", "Trilu", ["x"], "y", {"x": draw(2, 4, 5)}, dims={"x": [2, "n", "m"]}, upper=0)
 
 
+def newer():
+    """Any number of tokens; what the official tests have is known extents."""
+    t = {"q": draw(2, 5, 16), "k": draw(2, 5, 8), "v": draw(2, 5, 12), "p": draw(2, 2, 4, 6), "d": -np.abs(draw(2, 5, 2)), "r": draw(2, 5, 2)}
+    dims = {k: ["n", "l", v.shape[2]] for k, v in t.items() if k != "p"}
+    for rule in ("linear", "gated", "delta", "gated_delta"):
+        names = [*"qkvp", "d" if "gated" in rule else "", "r" if "delta" in rule else ""]
+        case(f"linear-{rule}", helper.make_node("LinearAttention", names, ["y", "np"], q_num_heads=4, kv_num_heads=2, update_rule=rule),
+             {k: v for k, v in t.items() if k in names}, dims={**dims, "p": ["n", 2, 4, 6]}, outputs="y np", opset=27, ir=13)
+    g = helper.make_graph([helper.make_node("Tanh", ["x"], ["t"]), helper.make_node("Mul", ["t", "five"], ["z"])], "mod",
+                          [helper.make_tensor_value_info("x", 1, None)], [helper.make_tensor_value_info("z", 1, None)])
+    q, k, v = draw(2, 4, 3, 8), draw(2, 2, 5, 8), draw(2, 2, 5, 6)
+    s = 5 * np.tanh(q @ k.repeat(2, 1).swapaxes(2, 3) / np.sqrt(8))
+    w = np.exp(s) / np.exp(s).sum(3, keepdims=True)
+    size = {"q": ["n", 4, "l", 8], "k": ["n", 2, "s", 8], "v": ["n", 2, "s", 6]}
+    case("flex", helper.make_node("FlexAttention", list("qkv"), ["y"], domain="ai.onnx.preview", score_mod=g), {"q": q, "k": k, "v": v},
+         {"five": F32(5)}, dims=size, domains=[helper.make_opsetid("ai.onnx.preview", 1)], want={"y": (w @ v.repeat(2, 1)).astype(F32)})
+
+
 def all_of_them():
+    newer()
     attentions()
     packed()
     embeddings()
