@@ -133,8 +133,9 @@ static bool dequantize(const ImNode *n, ScVal *ret_out)
     if (im_has(n, 2) && is_whole(x->dtype))
         y = sc_op(b, sub, y, parameter(n, 2, x, in));
     y = im_cast(n, sc_op(b, mul, y, scale), to);
-    /* types under 8 bits are stored, not computed with */
-    return im_answer(scrt_dtype_bits(x->dtype) < 8 ? im_folded(n, y) : y, ret_out);
+    /* of integers under 8 bits once, when the model is compiled, not on each run */
+    bool packed = scrt_dtype_bits(x->dtype) < 8 && is_whole(x->dtype);
+    return im_answer(packed ? im_folded(n, y) : y, ret_out);
 }
 
 /* To u8 by the range of x, 0 included: the codes, the scale, the zero point. */

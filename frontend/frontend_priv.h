@@ -307,8 +307,8 @@ const ScTerm *im_content1(const ImNode *n, uint32_t i);
 /* The elements of a value that depends on constants and known extents alone, small ones: the
  * tensor's data is freed with scrt_free. False without an error where it is not known. */
 bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret);
-/* What depends on constants alone as a constant, however large: for types that no kernel computes
- * with. v itself where it depends on others. */
+/* What depends on constants alone as a constant, however large: for types that no kernel reads. v
+ * itself where it depends on others. */
 ScVal im_folded(const ImNode *n, ScVal v);
 /* The only element of operand i, known like that; false after SC_E_DYNAMIC or SC_E_SHAPE. */
 bool im_known1(const ImNode *n, uint32_t i, double *ret);
