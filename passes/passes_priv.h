@@ -71,6 +71,10 @@ ScVal sc_slice_of_slice(ScBuild *b, const ScNode *outer, const ScNode *inner, Sc
  * what row `convert` makes of them. Takes g over (NULL is absorbed); NULL with errors in cx. */
 ScGraph *sc_widen(ScCtx *cx, ScGraph *g);
 
+/* splice.c: node n of g, on operands in of the new graph, without control where nothing is left to
+ * decide; false where something is. */
+bool sc_splice(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);
+
 /* view.c: a value's own buffer, row-major, as a view of itself. */
 void sc_view_of(ScCtx *cx, const ScType *t, ScView *ret);
 /* The elements in their order, without gaps, from offset 0. */

@@ -248,6 +248,8 @@ static bool rebuild(Simp *s, ScVal *ret_out)
         s->in[0] = s->in[1];
         s->in[1] = x;
     }
+    if (n->op->control && sc_splice(&s->b, s->g, n, s->in, ret_out))
+        return true;
     ScVal v = match(s);
     if (v == SC_POISON) {
         sc_copy_node(&s->b, s->g, n, s->in, ret_out);
