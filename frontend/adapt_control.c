@@ -455,6 +455,7 @@ static bool scan(const ImNode *n, ScVal *ret_out)
 const ImAdapter im_control_adapters[] = {
     {"", "If", 1, 0, if_node, IM_MAX_PORTS, 0},
     {"", "Loop", 1, 0, loop, IM_MAX_PORTS, ~3u},
+    {"", "Scan", 8, 8, im_batched_scan, IM_MAX_PORTS, 0},
     {"", "Scan", 9, 0, scan, IM_MAX_PORTS, 0},
     {NULL, NULL, 0, 0, NULL, 0, 0},
 };

@@ -50,4 +50,7 @@ bool im_scan_loop(const ImNode *n, const Onnxpb__Graph *body, uint32_t n_carried
                   const ScTerm *length, const ImScanForm *in, const ImScanForm *out,
                   ScVal *ret_out);
 
+/* batched.c: Scan of opset 8. */
+bool im_batched_scan(const ImNode *n, ScVal *ret_out);
+
 #endif

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -27,6 +28,12 @@ def ramp(*shape, dtype=F32, by=1.0):
     """Numbers around 0, no two alike."""
     count = int(np.prod(shape, dtype=int))
     return ((np.arange(count) - count // 2) * by).reshape(shape).astype(dtype)
+
+
+def beside(model, inputs):
+    """What ONNX Runtime gives, for `want`."""
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return dict(zip((o.name for o in session.get_outputs()), session.run(None, inputs)))
 
 
 def write(name, model, inputs, want, words):

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from case_kit import F32, I64, case, ints, node, ramp
+from case_kit import F32, I64, beside, case, ints, node, ramp
 
 CONSTS = {"two": ints(2), "zero": ints(0), "one": ints(1), "first": np.array(0, I64), "on0": np.array(True), "nought": F32(0),
           "rows": np.array([[0], [1]]), "marks": np.ones((2, 4), F32), "places": np.array([[0, 1, 1, 0]]),
@@ -54,3 +54,17 @@ def bodies():
         g = graph([*nodes, total, node("Add", "acc q", "sum"), node("Identity", "q", "q2")], row, "sum q2")
         case(f"body-scan-{name}", node("Scan", "nought xs", "a q", body=g, num_scan_inputs=1),
              {"xs": rng.standard_normal((2, 3, 4)).astype(F32)}, CONSTS, dims={"xs": ["s", "n", 4]}, outputs="a q", opset=18, **more)
+    batched()
+
+
+def batched():
+    """Scan of opset 8: along axis 1 of each element of a batch."""
+    g = graph([node("Add", "s a", "s1"), node("Mul", "s1 b", "y")], [value(k, 1, [3]) for k in "sab"], "s1 y")
+    rng = np.random.default_rng(3)
+    t = {"init": rng.standard_normal((2, 3)).astype(F32), "u": rng.standard_normal((2, 4, 3)).astype(F32),
+         "v": rng.standard_normal((2, 4, 3)).astype(F32)}
+    made = helper.make_node("Scan", ["", "init", "u", "v"], ["last", "all"], body=g, num_scan_inputs=2, directions=[0, 1])
+    dims = {"init": ["n", 3], "u": ["n", "l", 3], "v": ["n", "l", 3]}
+    case("scan8", made, t, want=beside, dims=dims, outputs="last all", opset=8, ir=3)
+    case("scan8-lengths", helper.make_node("Scan", ["len", "init", "u", "v"], ["last", "all"], body=g, num_scan_inputs=2),
+         {**t, "len": np.array([4, 3])}, dims=dims, outputs="last all", opset=8, ir=3, words="Scan of opset 8 with sequence_lens")

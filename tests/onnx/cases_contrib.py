@@ -2,17 +2,11 @@
 """Operators of com.microsoft as generators and optimisers write them, beside ONNX Runtime; attention of new kinds."""
 
 import numpy as np
-import onnxruntime as ort
 from onnx import helper, numpy_helper
 
-from case_kit import F32, case
+from case_kit import F32, beside, case
 
 RNG = np.random.default_rng(11)
-
-
-def beside(model, inputs):
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return dict(zip((o.name for o in session.get_outputs()), session.run(None, inputs)))
 
 
 def contrib(name, op, operands, outputs, inputs, consts=None, dims=None, words=None, **attributes):
