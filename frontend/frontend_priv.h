@@ -160,6 +160,9 @@ extern const ImAdapter im_random_adapters[];
 extern const ImAdapter im_grouped_adapters[];
 extern const ImAdapter im_bits_adapters[];
 extern const ImAdapter im_linear_adapters[];
+extern const ImAdapter im_legacy_adapters[];
+/* A node whose ONNX operands and attributes are the row's. */
+bool im_row(const ImNode *n, const ScOp *op, ScVal *ret_out);
 /* adapt_window.c: Conv, for those that convolve other operands than the node's or have attributes
  * beside these. */
 #define IM_CONV_ATTRS "auto_pad", "dilations", "group", "kernel_shape", "pads", "strides"

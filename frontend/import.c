@@ -176,8 +176,7 @@ static bool convert_attr(const ImNode *n, const ScAttrDef *def, ScAttr *ret)
     }
 }
 
-/* A node whose ONNX operands and attributes are the row's. */
-static bool build_row(const ImNode *n, const ScOp *op, ScVal *ret_out)
+bool im_row(const ImNode *n, const ScOp *op, ScVal *ret_out)
 {
     ScAttr attr[SC_MAX_ATTR] = {0};
     const char *known[SC_MAX_ATTR + 1] = {0};
@@ -253,7 +252,7 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     n.in = in;
     n.n_out = n_out;
     bool ok = operands(im, pb, n.loc, in, &n.n_in) && takes(&n, adapter ? adapter->seqs : 0) &&
-              (adapter ? adapter->build(&n, out) : build_row(&n, row, out));
+              (adapter ? adapter->build(&n, out) : im_row(&n, row, out));
     for (uint32_t i = 0; ok && i < n_out; i++)
         ok = out[i] != SC_POISON &&
              (!*pb->output[i] || im_define(im, n.loc, pb->output[i], im_short_dims(&n, out[i])));

@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 import cases_bodies
 import cases_composed
 import cases_contrib
+import cases_legacy
 import cases_random
 import cases_sequences
 from case_kit import F32, I64, ROOT, case, ints, node, ramp
@@ -519,7 +520,7 @@ def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
                  sizes, long_terms, control, counts, widths, near, *cases_composed.ALL,
-                 cases_sequences.all_of_them, cases_bodies.bodies, cases_random.all_of_them, cases_contrib.all_of_them):
+                 cases_sequences.all_of_them, cases_bodies.bodies, cases_random.all_of_them, cases_contrib.all_of_them, cases_legacy.legacy):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])
