@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* MatMulNBits of com.microsoft: a product with a constant of 2, 4 or 8 bits an element, which has a
- * scale and a zero point for each block of a row. */
+/* MatMulNBits and GatherBlockQuantized of com.microsoft: products with, and rows of, constants of
+ * 2, 4 or 8 bits an element, which have a scale and a zero point for each block of a row. */
 #include "frontend/frontend_priv.h"
 
 #define OP(op, ...) sc_op(&n->im->b, op, __VA_ARGS__)
@@ -96,7 +96,133 @@ static bool matmul(const ImNode *n, ScVal *ret_out)
     return im_answer(im_has(n, BIAS) ? OP(add, y, im_in(n, BIAS)) : y, ret_out);
 }
 
+/* --- GatherBlockQuantized -------------------------------------------------------------------- */
+
+enum { DATA, INDICES, BLOCK_SCALES, BLOCK_ZEROS };
+
+typedef struct Table {
+    const ImNode *n;
+    int64_t bits, block;
+    uint32_t axis; /* of what indices pick */
+    ScVal at;
+} Table;
+
+/* A constant of 4-bit integers as the bytes that hold them, two in each; others as they are. */
+static ScVal as_bytes(const ImNode *n, uint32_t i)
+{
+    const ScType *t = im_type(n, i);
+    const ScNode *def = sc_built_def(&n->im->b, im_in(n, i));
+    const ScBlob *blob = def->op->flags & SC_CONST_OP ? sc_attr(def, 0)->blob : NULL;
+    int64_t dims[SCRT_MAX_RANK];
+    if (scrt_dtype_bits(t->dtype) == 8)
+        return im_in(n, i);
+    if (!blob || !blob->data || !sc_type_const_dims(t, dims) || !t->rank ||
+        scrt_dtype_bits(t->dtype) != 4 || dims[t->rank - 1] % 2) {
+        sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED,
+                "operand %u: 4-bit integers must be a constant, with an even number in a row", i);
+        return SC_POISON;
+    }
+    dims[t->rank - 1] /= 2;
+    blob = sc_blob_folded(n->im->cx, SCRT_U8, t->rank, dims, blob->data);
+    return sc_const(&n->im->b, blob, SCRT_U8, NULL);
+}
+
+/* Bytes x [.., L] as their 4-bit halves [.., 2 L], the lower first. */
+static ScVal halves(const ImNode *n, ScVal x)
+{
+    ScBuild *b = &n->im->b;
+    const ScType *t = sc_built(b, x)->type;
+    if (t->kind != SC_TYPE_TENSOR || t->rank == SCRT_MAX_RANK)
+        return SC_POISON;
+    const ScTerm *wide[SCRT_MAX_RANK], *flat[SCRT_MAX_RANK];
+    im_dims(t, wide);
+    im_dims(t, flat);
+    wide[t->rank] = sc_term(b->cx, 1);
+    flat[t->rank - 1] = sc_term_scale(b->cx, t->dim[t->rank - 1], 2);
+    ScVal right = sc_op_at(b, bit_shift, SC_ATTRS(SC_STR(sc_intern(b->cx, "RIGHT"))), x,
+                           im_scalar(n, SCRT_U8, 4));
+    const ScVal part[] = {
+        im_reshape(n, OP(bitwise_and, x, im_scalar(n, SCRT_U8, 15)), t->rank + 1, wide),
+        im_reshape(n, right, t->rank + 1, wide)};
+    return im_reshape(n, im_concat(n, t->rank, 2, part), t->rank, flat);
+}
+
+/* The codes of operand i that indices pick, [.., count] as f32: as the type says, with its
+ * sign. */
+static ScVal picked(const Table *t, uint32_t i, const ScTerm *count)
+{
+    const ImNode *n = t->n;
+    const bool packed = t->bits == 4, has_sign = im_type(n, i)->dtype == SCRT_I4;
+    ScVal x = im_gather(n, as_bytes(n, i), t->axis, t->at);
+    x = packed ? halves(n, x) : x;
+    const ScType *is = sc_built(&n->im->b, x)->type;
+    if (is->kind != SC_TYPE_TENSOR)
+        return SC_POISON;
+    if (is->dim[is->rank - 1] != count)
+        x = im_slice(n, x, is->rank - 1, sc_term(n->im->cx, 0), count);
+    if (has_sign) /* two's complement: the sign bit turned, and 8 less */
+        x = OP(bitwise_xor, x, im_scalar(n, SCRT_U8, 8));
+    x = im_cast(n, x, SCRT_F32);
+    return has_sign ? OP(sub, x, im_scalar(n, SCRT_F32, 8)) : x;
+}
+
+/* x [.., blocks] with an extent of 1 behind. */
+static ScVal each_block(const ImNode *n, ScVal x)
+{
+    const ScType *t = sc_built(&n->im->b, x)->type;
+    const int64_t last = t->rank;
+    return im_build(n, &sc_op_unsqueeze, IM_SET({"axes", SC_INTS(1, &last)}), IM_IN(x));
+}
+
+/* Rows are picked first, and only those become numbers. */
+static bool gather_blocks(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    bool ok = true;
+    Table t = {.n = n, .bits = im_int(n, "bits", 4, &ok), .at = im_in(n, INDICES)};
+    t.block = im_int(n, "block_size", 128, &ok);
+    const int64_t axis = im_int(n, "gather_axis", 0, &ok),
+                  along = im_int(n, "quantize_axis", 1, &ok);
+    const ScType *data = im_type(n, DATA), *scales = im_type(n, BLOCK_SCALES);
+    uint32_t last;
+    if (!ok || !im_arity(n, 3, 4) ||
+        !IM_ONLY(n, "bits", "block_size", "gather_axis", "quantize_axis") ||
+        !im_axis(n, axis, data->rank, &t.axis) || !im_axis(n, along, data->rank, &last))
+        return false;
+    const bool byte = scrt_dtype_bits(data->dtype) == 8;
+    t.bits = byte ? t.bits : 4;
+    if ((t.bits != 4 && t.bits != 8) || t.block < 1 || last + 1 != data->rank || t.axis == last ||
+        scales->rank != data->rank || data->dtype == SCRT_I8)
+        return sc_fail(cx, n->loc, SC_E_UNSUPPORTED,
+                       "%lld bits in blocks of %lld along axis %u, of which axis %u is picked",
+                       (long long)t.bits, (long long)t.block, last, t.axis);
+    const ScTerm *blocks = scales->dim[last], *all = sc_term_scale(cx, blocks, t.block);
+    const ScTerm *count = sc_term_scale(cx, data->dim[last], byte && t.bits == 4 ? 2 : 1);
+    if (!im_require(n, SC_GUARD_EQUAL, all, count, "blocks and the extent that they fill"))
+        return false;
+    ScVal x = picked(&t, DATA, count);
+    ScVal s = im_gather(n, im_cast(n, im_in(n, BLOCK_SCALES), SCRT_F32), t.axis, t.at);
+    if (x == SC_POISON || s == SC_POISON)
+        return false;
+    const ScType *is = sc_built(&n->im->b, x)->type;
+    const ScTerm *apart[SCRT_MAX_RANK], *flat[SCRT_MAX_RANK];
+    if (is->rank == SCRT_MAX_RANK)
+        return sc_fail(cx, n->loc, SC_E_LIMIT, "blocks of rank %u", is->rank);
+    im_dims(is, flat);
+    im_dims(is, apart);
+    apart[is->rank - 1] = blocks;
+    apart[is->rank] = sc_term(cx, t.block);
+    ScVal z = im_has(n, BLOCK_ZEROS) ? each_block(n, picked(&t, BLOCK_ZEROS, blocks))
+                                     : im_scalar(n, SCRT_F32,
+                                                 !byte         ? 0
+                                                 : t.bits == 4 ? 8
+                                                               : 128);
+    x = OP(mul, OP(sub, im_reshape(n, x, is->rank + 1, apart), z), each_block(n, s));
+    return im_answer(im_cast(n, im_reshape(n, x, is->rank, flat), scales->dtype), ret_out);
+}
+
 const ImAdapter im_bits_adapters[] = {
     {"com.microsoft", "MatMulNBits", 1, 0, matmul, 1, 0},
+    {"com.microsoft", "GatherBlockQuantized", 1, 0, gather_blocks, 1, 0},
     {NULL, NULL, 0, 0, NULL, 0, 0},
 };

@@ -9,9 +9,9 @@ from case_kit import F32, beside, case
 RNG = np.random.default_rng(11)
 
 
-def contrib(name, op, operands, outputs, inputs, consts=None, dims=None, words=None, **attributes):
+def contrib(name, op, operands, outputs, inputs, consts=None, dims=None, words=None, opset=17, ir=8, **attributes):
     made = helper.make_node(op, operands, outputs.split(), domain="com.microsoft", **attributes)
-    case(f"contrib-{name}", made, inputs, consts, None if words else beside, dims, outputs=outputs, words=words,
+    case(f"contrib-{name}", made, inputs, consts, None if words else beside, dims, outputs=outputs, words=words, opset=opset, ir=ir,
          domains=[helper.make_opsetid("com.microsoft", 1)])
 
 
@@ -87,6 +87,22 @@ def packed():
          want={"y": (x.astype(float) @ (q * s.repeat(32, 0))).astype(F32)})
 
 
+def rows():
+    """Rows of a table in blocks: of bytes that hold two codes, of bytes, of 4-bit integers."""
+    indices = {"i": RNG.integers(-20, 20, (2, 3))}
+    for name, kind, bits, zeros in (("bytes", np.uint8, 4, False), ("bytes-zeros", np.uint8, 4, True), ("eight", np.uint8, 8, False),
+                                    ("eight-zeros", np.uint8, 8, True), ("u4", 21, 4, False), ("i4-zeros", 22, 4, True)):
+        consts = {"s": RNG.uniform(0.1, 1, (20, 4)).astype(F32)}
+        for key, width in (("d", 64), ("z", 4)):
+            if kind is np.uint8:
+                consts[key] = RNG.integers(0, 256, (20, width * bits // 8)).astype(np.uint8)
+            else:
+                consts[key] = helper.make_tensor(key, kind, [20, width], RNG.integers(0, 8, 20 * width).tolist())
+        consts = {k: v for k, v in consts.items() if zeros or k != "z"}
+        contrib(f"rows-{name}", "GatherBlockQuantized", ["d", "i", "s"] + ["z"] * zeros, "y", indices, consts, {"i": ["n", "m"]}, opset=21, ir=10,
+                block_size=16, gather_axis=0, quantize_axis=1, **({"bits": bits} if kind is np.uint8 else {}))
+
+
 def embeddings():
     tables = {"w": draw(20, 8), "p": draw(9, 8), "t": draw(2, 8), "g": draw(8), "b": draw(8)}
     ids = lambda top: RNG.integers(0, top, (2, 5)).astype(np.int32)  # noqa: E731
@@ -123,4 +139,5 @@ def all_of_them():
     newer()
     attentions()
     packed()
+    rows()
     embeddings()
