@@ -66,13 +66,20 @@ static bool sequence_construct(const ImNode *n, ScVal *ret_out)
     return true;
 }
 
-/* x into the list before element `at`. */
-static const ScVal *list_with(const ImNode *n, const ImSeq *s, uint32_t at, ScVal x)
+/* The elements of list s before `from`, then those from `to` on; where that is all of them, with
+ * room for one between them. NULL after sc_fail: what a model copies altogether is bounded. */
+static ScVal *list_parts(const ImNode *n, const ImSeq *s, uint32_t from, uint32_t to)
 {
+    n->im->n_listed += s->n;
+    if (n->im->n_listed > IM_MAX_LISTED) {
+        sc_fail(n->im->cx, n->loc, SC_E_LIMIT, "sequences of more than %u elements altogether",
+                IM_MAX_LISTED);
+        return NULL;
+    }
     ScVal *elem = sc_array(sc_ctx_arena(n->im->cx), ScVal, s->n + 1u);
-    memcpy(elem, s->elem, at * sizeof *elem);
-    elem[at] = x;
-    memcpy(elem + at + 1, s->elem + at, (s->n - at) * sizeof *elem);
+    const uint32_t gap = to == from;
+    memcpy(elem, s->elem, from * sizeof *elem);
+    memcpy(elem + from + gap, s->elem + to, (s->n - to) * sizeof *elem);
     return elem;
 }
 
@@ -98,19 +105,27 @@ static bool sequence_insert(const ImNode *n, ScVal *ret_out)
         return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
     const ImSeq s = im_seq(n, im_in(n, 0));
     ScVal x = im_in(n, 1);
-    int64_t c = s.n;
+    int64_t c;
     if (s.kind == IM_GROWS) {
         s.of->elem = s.of->elem ? s.of->elem : im_type(n, 1);
         if (im_has(n, 2))
             return refuse_grown(n, &s);
-        ret_out[0] = im_seq_grows(n->im, s.of, s.n + 1, list_with(n, &s, s.n, x));
+        ret_out[0] = im_seq_appended(n->im, &s, x);
         return true;
     }
     const ScTerm *length = length_of(n, &s), *at = NULL;
     if (!length || (im_has(n, 2) && !(at = position(n, 2, length, 0))))
         return false;
-    if (s.kind == IM_LIST && (!at || sc_term_const(at, &c))) {
-        ret_out[0] = im_seq_list(n->im, s.n + 1, list_with(n, &s, (uint32_t)c, x));
+    if (s.kind == IM_LIST && (!at || sc_term_is(at, s.n))) {
+        ret_out[0] = im_seq_appended(n->im, &s, x);
+        return true;
+    }
+    if (s.kind == IM_LIST && sc_term_const(at, &c)) {
+        ScVal *elem = list_parts(n, &s, (uint32_t)c, (uint32_t)c);
+        if (!elem)
+            return false;
+        elem[c] = x;
+        ret_out[0] = im_seq_list(n->im, s.n + 1, elem);
         return true;
     }
     return insert_stacked(n, im_in(n, 0), x, at, ret_out);
@@ -132,8 +147,9 @@ static bool sequence_erase(const ImNode *n, ScVal *ret_out)
                                              "elements of a sequence")))
         return false;
     if (s.kind == IM_LIST && sc_term_const(at, &c)) {
-        ScVal *elem = sc_memdup(sc_ctx_arena(n->im->cx), s.elem, s.n * sizeof *elem);
-        memmove(elem + c, elem + c + 1, (s.n - 1 - (size_t)c) * sizeof *elem);
+        const ScVal *elem = list_parts(n, &s, (uint32_t)c, (uint32_t)c + 1);
+        if (!elem)
+            return false;
         ret_out[0] = im_seq_list(n->im, s.n - 1, elem);
         return true;
     }

@@ -12,10 +12,11 @@
 #define IM_RATIO_LIMIT 8u          /* and how many times its size a larger file may take */
 #define IM_MAX_NODES   1000000u
 #define IM_MAX_NESTED                                                                              \
-    10000u                    /* nodes of nested graphs, each time one is walked: and 16 times     \
-                               * those of the graph itself */
-#define IM_MAX_PORTS   10000u /* inputs without an initializer, outputs */
-#define IM_MAX_DOMAINS 1000u  /* operator sets that a model imports */
+    10000u                        /* nodes of nested graphs, each time one is walked: and 16 times \
+                                   * those of the graph itself */
+#define IM_MAX_PORTS   10000u     /* inputs without an initializer, outputs */
+#define IM_MAX_DOMAINS 1000u      /* operator sets that a model imports */
+#define IM_MAX_LISTED  (4u << 20) /* elements of sequences that are copied, on the whole */
 #define IM_SEQ_FIRST   0x80000000u /* values from here on are handles: see sequence.h */
 #define IM_LARGE       (64u << 10) /* fields of so many bytes are unpacked into the session */
 #define IM_MAX_OPSET   28          /* the newest version of ai.onnx whose meaning is known here */
@@ -74,6 +75,7 @@ typedef struct Import {
     uint32_t n_drawn;    /* nodes that draw random numbers */
     struct ImSeq **seq;  /* [n_seq] the sequences that handles stand for */
     uint32_t n_seq, cap_seq;
+    uint64_t n_listed; /* elements of sequences that were copied */
 } Import;
 
 static inline ScDataDirs im_dirs(const Import *im)

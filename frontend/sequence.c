@@ -2,12 +2,40 @@
 /* Handles of sequences, and their elements as one value. */
 #include "frontend/sequence.h"
 
-static ScVal add(Import *im, ImSeq s, const ScVal *elem)
+/* Elements of several sequences, each of which begins with those of the one before. */
+struct ImRoom {
+    uint32_t n, cap;
+    ScVal elem[];
+};
+
+static ScVal keep(Import *im, ImSeq s)
 {
-    s.elem = sc_memdup(sc_ctx_arena(im->cx), elem, s.n * sizeof *elem);
     ImSeq *kept = sc_memdup(sc_ctx_arena(im->cx), &s, sizeof s);
     sc_buf_push(im->seq, im->n_seq, im->cap_seq, kept);
     return IM_SEQ_FIRST + im->n_seq - 1;
+}
+
+static ScVal add(Import *im, ImSeq s, const ScVal *elem)
+{
+    s.elem = sc_memdup(sc_ctx_arena(im->cx), elem, s.n * sizeof *elem);
+    return keep(im, s);
+}
+
+ScVal im_seq_appended(Import *im, const ImSeq *s, ScVal x)
+{
+    ImSeq longer = *s;
+    if (!s->room || s->room->n != s->n || s->room->n == s->room->cap) {
+        uint32_t cap = 2 * s->n + 8;
+        longer.room = sc_alloc(sc_ctx_arena(im->cx), sizeof *longer.room + cap * sizeof(ScVal));
+        longer.room->n = s->n;
+        longer.room->cap = cap;
+        for (uint32_t i = 0; i < s->n; i++)
+            longer.room->elem[i] = s->elem[i];
+        longer.elem = longer.room->elem;
+    }
+    longer.room->elem[longer.room->n++] = x;
+    longer.n++;
+    return keep(im, longer);
 }
 
 ImSeq im_seq(const ImNode *n, ScVal v)

@@ -23,7 +23,8 @@ typedef enum ImSeqKind {
 typedef struct ImSeq {
     ImSeqKind kind;
     uint32_t n;
-    const ScVal *elem; /* [n] of a list, in the session */
+    const ScVal *elem;   /* [n] of a list, in the session */
+    struct ImRoom *room; /* where elem lies, if it was made by appending */
     ScVal stack;
     ImGrowth *of;
 } ImSeq;
@@ -37,6 +38,8 @@ ImSeq im_seq(const ImNode *n, ScVal v);
 ScVal im_seq_list(Import *im, uint32_t n, const ScVal *elem);
 ScVal im_seq_stack(Import *im, ScVal stack);
 ScVal im_seq_grows(Import *im, ImGrowth *of, uint32_t n, const ScVal *elem);
+/* s, a list or what grows, with x behind its elements: in constant time, on the whole. */
+ScVal im_seq_appended(Import *im, const ImSeq *s, ScVal x);
 /* All elements along a new first axis: of shapes that are alike, which is guarded. elem: their
  * type, for a sequence without any, or NULL. SC_POISON after sc_fail. */
 ScVal im_seq_stacked(const ImNode *n, ScVal seq, const ScType *elem);

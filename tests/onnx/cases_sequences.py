@@ -38,6 +38,11 @@ def known():
     case("sequence-output", make, x, outputs="s", want={"s_0": x["a"], "s_1": x["b"], "s_2": x["c"]})
     case("sequence-in-add", [make, node("Add", "s a")], x, words='operand 0, "s", is a sequence')
     case("sequence-unlike", [make, node("SequenceAt", "s i")], {**x, "i": np.array(1)}, words="of unlike shapes")
+    front = [node("SequenceInsert", f"s{i} a i", f"s{i + 1}") for i in range(3000)]
+    case("sequence-copied", [node("SequenceEmpty", "", "s0"), *front, node("SequenceLength", "s3000")], x, {"i": np.array(0)},
+         words="sequences of more than 4194304 elements")
+    behind = [node("SequenceInsert", f"s{i} a", f"s{i + 1}") for i in range(3000)]
+    case("sequence-long", [node("SequenceEmpty", "", "s0"), *behind, node("SequenceLength", "s3000")], x, want={"y": np.array(3000)})
     case("sequence-empty", node("SequenceEmpty", ""), {}, words="is a sequence without elements")
     case("optional", [node("Optional", "a", "o"), node("OptionalGetElement", "o", "v"), node("OptionalHasElement", "o", "h"),
                       node("Cast", "h", "f", to=1), node("Mul", "v f")], x, opset=18, want={"y": x["a"]})
