@@ -348,4 +348,16 @@ def heads():
              want={"y": y.transpose(0, 2, 1, 3).reshape(2, 3, 8).astype(F32)})
 
 
-ALL = (picks, transposed, recurrent, fused, pool_indices, fourier, heads, *cases_parts.ALL)
+def deformed():
+    """A convolution with moved taps, of symbolic extents."""
+    rng = np.random.default_rng(9)
+    draw = lambda *shape: rng.uniform(-2, 2, shape).astype(F32)  # noqa: E731
+    dims = {"x": ["n", 4, "h", "w"], "o": ["n", 16, "p", "q"], "m": ["n", 8, "p", "q"]}
+    case("deform", node("DeformConv", "x w o b m", kernel_shape=[2, 2], pads=[1, 0, 1, 1], group=2, offset_group=2, strides=[2, 1],
+                        dilations=[1, 2]),
+         {"x": draw(2, 4, 5, 6), "o": draw(2, 16, 3, 5), "m": draw(2, 8, 3, 5)}, {"w": draw(6, 2, 2, 2), "b": draw(6)}, dims=dims, opset=19)
+    case("deform-other", node("DeformConv", "x w o", kernel_shape=[2, 2]), {"x": draw(1, 4, 5, 6), "o": draw(1, 8, 3, 5)},
+         {"w": draw(6, 4, 2, 2)}, opset=19, words="extents of the offsets")
+
+
+ALL = (deformed, picks, transposed, recurrent, fused, pool_indices, fourier, heads, *cases_parts.ALL)
