@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Calibration: runs sample inputs through the evaluator and keeps, for each float value that is no
- * constant, the RMS and the largest magnitude of its finite elements. Sums run in element and
+ * constant, the RMS and the largest magnitude of its finite elements. Values of nested graphs are
+ * measured over all turns; behind the graph's number, as in 1/sum. Sums run in element and
  * sample order, so the same samples give the same file. The file is text, a line a value:
  *
  *   scalec-stats 2
@@ -20,29 +21,61 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct ScCalibrator {
-    ScCtx *cx;
+typedef struct Level { /* a graph, or one nested in it */
     const ScGraph *g;
-    ScArena *arena;
     const char *const *label; /* [n_value] */
     double *sum, *amax;       /* [n_value] of squares; of magnitudes */
     uint64_t *finite;         /* [n_value] */
     float *power;             /* [n_value][SC_MANTISSAS] */
+} Level;
+
+struct ScCalibrator {
+    ScCtx *cx;
+    const ScGraph *g;
+    ScArena *arena;
+    Level *level; /* [n_level] g first */
+    uint32_t n_level, cap_level;
+    uint32_t last; /* the level of the value seen last */
     uint32_t n_sample;
 };
+
+const char *sc_nested_prefix(const char *prefix, uint32_t k, ScArena *a)
+{
+    return sc_printf(a, "%s%u/", prefix, k + 1);
+}
+
+const char *const *sc_stat_labels(const ScGraph *g, const char *prefix, ScArena *a)
+{
+    const char *const *label = sc_labels(g, a);
+    if (!*prefix)
+        return label;
+    const char **ret = sc_array(a, const char *, g->n_value + 1u);
+    for (ScVal v = 0; v < g->n_value; v++)
+        ret[v] = sc_printf(a, "%s%s", prefix, label[v]);
+    return ret;
+}
+
+static void add_level(ScCalibrator *c, const ScGraph *g, const char *prefix)
+{
+    ScArena *a = c->arena;
+    Level l = {.g = g,
+               .label = sc_stat_labels(g, prefix, a),
+               .sum = sc_array(a, double, g->n_value),
+               .amax = sc_array(a, double, g->n_value),
+               .finite = sc_array(a, uint64_t, g->n_value),
+               .power = sc_array(a, float, (size_t)g->n_value *SC_MANTISSAS)};
+    sc_buf_push(c->level, c->n_level, c->cap_level, l);
+    for (uint32_t i = 0, k = 0; i < g->n_node; i++)
+        for (uint32_t j = 0; g->node[i].op->control && j < g->node[i].op->n_sub; j++)
+            add_level(c, g->node[i].sub[j], sc_nested_prefix(prefix, k++, a));
+}
 
 ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g)
 {
     ScArena *a = sc_arena_new();
     ScCalibrator *c = sc_new(a, ScCalibrator);
-    *c = (ScCalibrator){.cx = cx,
-                        .g = g,
-                        .arena = a,
-                        .label = sc_labels(g, a),
-                        .sum = sc_array(a, double, g->n_value),
-                        .amax = sc_array(a, double, g->n_value),
-                        .finite = sc_array(a, uint64_t, g->n_value),
-                        .power = sc_array(a, float, (size_t)g->n_value *SC_MANTISSAS)};
+    *c = (ScCalibrator){.cx = cx, .g = g, .arena = a};
+    add_level(c, g, "");
     return c;
 }
 
@@ -52,10 +85,22 @@ static bool is_measured(const ScGraph *g, ScVal v)
            !(sc_def(g, v)->op->flags & SC_CONST_OP);
 }
 
+/* NULL: a graph that is none of g's, such as an expansion. */
+static Level *level_of(ScCalibrator *c, const ScGraph *g)
+{
+    if (c->level[c->last].g == g)
+        return &c->level[c->last];
+    for (uint32_t i = 0; i < c->n_level; i++)
+        if (c->level[i].g == g)
+            return &c->level[c->last = i];
+    return NULL;
+}
+
 static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
 {
-    ScCalibrator *c = arg;
-    if (depth > 0 || !is_measured(g, v))
+    Level *c = level_of(arg, g);
+    (void)depth;
+    if (!c || !is_measured(g, v))
         return;
     int64_t n = scrt_count(t);
     for (int64_t i = 0; i < n; i++) {
@@ -113,27 +158,36 @@ const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n
     return s;
 }
 
-const ScStats *sc_calibrate_end(ScCalibrator *c)
+static void level_stats(const Level *l, ScCtx *cx, const ScFactors *f, ScStat *stat, uint32_t *n)
 {
-    ScStat *stat = sc_array(sc_ctx_arena(c->cx), ScStat, c->g->n_value);
-    ScFactors *f = sc_new(c->arena, ScFactors);
-    uint32_t n = 0;
-    sc_factors_init(f, scrt_format(SCRT_F8E4M3FN)->man_bits);
-    for (ScVal v = SC_FIRST; v < c->g->n_value; v++) {
-        if (!is_measured(c->g, v))
+    for (ScVal v = SC_FIRST; v < l->g->n_value; v++) {
+        if (!is_measured(l->g, v))
             continue;
         double gain;
-        uint32_t k = sc_factor_best(f, c->power + (size_t)v * SC_MANTISSAS, &gain);
-        stat[n++] = (ScStat){
-            .name = sc_intern(c->cx, c->label[v]),
-            .rms = c->finite[v] ? sqrt(c->sum[v] / (double)c->finite[v]) : 0,
-            .amax = c->amax[v],
+        uint32_t k = sc_factor_best(f, l->power + (size_t)v * SC_MANTISSAS, &gain);
+        stat[(*n)++] = (ScStat){
+            .name = sc_intern(cx, l->label[v]),
+            .rms = l->finite[v] ? sqrt(l->sum[v] / (double)l->finite[v]) : 0,
+            .amax = l->amax[v],
             .factor = sc_factor_at(k),
             .gain = gain,
-            .n_finite = c->finite[v],
+            .n_finite = l->finite[v],
         };
     }
+}
+
+const ScStats *sc_calibrate_end(ScCalibrator *c)
+{
+    uint32_t most = 0, n = 0;
+    for (uint32_t i = 0; i < c->n_level; i++)
+        most += c->level[i].g->n_value;
+    ScStat *stat = sc_array(sc_ctx_arena(c->cx), ScStat, most);
+    ScFactors *f = sc_new(c->arena, ScFactors);
+    sc_factors_init(f, scrt_format(SCRT_F8E4M3FN)->man_bits);
+    for (uint32_t i = 0; i < c->n_level; i++)
+        level_stats(&c->level[i], c->cx, f, stat, &n);
     const ScStats *s = sc_stats_of(c->cx, c->g, stat, n);
+    sc_buf_free(c->level);
     sc_arena_free(c->arena);
     return s;
 }
@@ -211,6 +265,8 @@ static bool count(const char **p, int base, uint64_t *ret)
 static const char *label(ScCtx *cx, const char **p)
 {
     const char *from = *p;
+    size_t prefix = strspn(*p, "0123456789/"); /* of a nested graph */
+    *p += (*p)[prefix] == '"' ? prefix : 0;
     bool quoted = **p == '"';
     for (*p += quoted; quoted && **p && **p != '\n' && **p != '"'; ++*p)
         *p += (*p)[0] == '\\' && (*p)[1] && (*p)[1] != '\n';

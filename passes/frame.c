@@ -55,12 +55,19 @@ ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
 
 ScGraph *sc_pass_end(ScBuild *b, ScVal *env)
 {
+    return sc_pass_end_with(b, env, 0, NULL);
+}
+
+ScGraph *sc_pass_end_with(ScBuild *b, ScVal *env, uint32_t n, const ScVal *more)
+{
     Frame *f = frame_of(env);
     const ScGraph *in = f->in;
     for (uint32_t i = 0; i < in->n_state; i++)
         sc_state_next(b, env[in->state[i].past], env[in->state[i].next]);
     for (uint32_t i = 0; i < in->n_out; i++)
         sc_output(b, in->out_name[i], env[in->out[i]]);
+    for (uint32_t i = 0; i < n; i++)
+        sc_output(b, NULL, more[i]);
     sc_arena_free(f->scratch);
     return sc_build_end(b);
 }

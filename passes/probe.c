@@ -69,38 +69,155 @@ static Sites sites(const ScGraph *g, ScArena *a)
     return s;
 }
 
-/* The mean of the squares, and the largest magnitude. */
-static void measure(ScBuild *b, ScVal x, uint32_t site)
+/* --- The graph that measures ----------------------------------------------------------------- */
+
+/* Two numbers for each site, its mean square and its largest magnitude: first of a graph's own, in
+ * their order, then of those nested in it, node by node. What is nested gives them as results more:
+ * a loop those of each turn, of which the mean and the largest are taken; a branch NaN for what is
+ * in the other one. */
+typedef struct Measure {
+    ScBuild *b;
+    ScVal *v; /* [n] pairs */
+    uint32_t n, cap;
+    uint32_t *n_symbol; /* the program's: each loop's turns have symbols of their own */
+} Measure;
+
+static void add(Measure *m, ScVal v)
 {
-    static const char *const what[2] = {"square", "amax"};
-    uint32_t rank = sc_built(b, x)->type->rank;
-    int64_t axes[SCRT_MAX_RANK];
-    for (uint32_t d = 0; d < rank; d++)
-        axes[d] = d;
-    ScAttr *all = SC_ATTRS(SC_INTS(rank, axes), SC_INT(0));
-    if (sc_built(b, x)->type->dtype != SCRT_F32)
-        x = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x);
-    ScVal result[2] = {sc_op_at(b, reduce_mean, all, sc_op(b, mul, x, x)),
-                       sc_op_at(b, reduce_max, all, sc_op(b, abs, x))};
-    for (uint32_t i = 0; i < 2; i++)
-        sc_output(b, sc_printf(sc_ctx_arena(b->cx), "probe.%u.%s", site, what[i]), result[i]);
+    sc_buf_push(m->v, m->n, m->cap, v);
 }
 
-ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
+static ScVal reduced(ScBuild *b, const ScOp *op, ScVal x)
 {
-    SC_PASS(cx, g, b, env);
+    int64_t axes[SCRT_MAX_RANK];
+    uint32_t rank = sc_built(b, x)->type->rank;
+    for (uint32_t d = 0; d < rank; d++)
+        axes[d] = d;
+    return sc_node1(b, op, SC_ATTRS(SC_INTS(rank, axes), SC_INT(0)), 1, &x);
+}
+
+static void measure(Measure *m, ScVal x)
+{
+    ScBuild *b = m->b;
+    if (sc_built(b, x)->type->dtype != SCRT_F32)
+        x = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x);
+    add(m, reduced(b, &sc_op_reduce_mean, sc_op(b, mul, x, x)));
+    add(m, reduced(b, &sc_op_reduce_max, sc_op(b, abs, x)));
+}
+
+/* How many numbers come from g and what is nested in it. */
+static uint32_t n_measured(const ScGraph *g)
+{
+    ScArena *a = sc_arena_new();
+    uint32_t n = 2 * sites(g, a).n;
+    sc_arena_free(a);
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub; k++)
+            n += n_measured(g->node[i].sub[k]);
+    return n;
+}
+
+static void copy_nodes(Measure *m, const ScGraph *g, ScVal *env);
+
+/* g with what it measures as outputs behind its own: `before` and `after` are those of other
+ * branches. */
+static ScGraph *measured(Measure *outer, const ScGraph *g, uint32_t before, uint32_t after)
+{
+    SC_PASS(outer->b->cx, g, b, env);
+    Measure m = {.b = &b, .n_symbol = outer->n_symbol};
+    ScVal nan = before + after ? sc_const_scalar(&b, SCRT_F32, NAN) : SC_ABSENT;
+    for (uint32_t i = 0; i < before; i++)
+        add(&m, nan);
+    copy_nodes(&m, g, env);
+    for (uint32_t i = 0; i < after; i++)
+        add(&m, nan);
+    ScGraph *ret = sc_pass_end_with(&b, env, m.n, m.v);
+    sc_buf_free(m.v);
+    return ret;
+}
+
+/* The attribute that names the extents of a loop's results, with one more for each of n results. */
+static ScAttr named_turns(Measure *m, const ScGraph *g, const ScNode *n, uint32_t more, ScArena *a)
+{
+    ScCtx *cx = m->b->cx;
+    const ScAttr *was = sc_attr(n, 0);
+    uint32_t n_was = 0;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        n_was += sc_type_of(g, n->first + i)->rank;
+    const ScTerm **as = sc_array(a, const ScTerm *, n_was + more);
+    for (uint32_t i = 0; i < n_was + more; i++)
+        as[i] = i >= n_was ? sc_term_sym(cx, sc_printf(a, "probe.%u", (*m->n_symbol)++))
+                : was->kind == SC_A_NONE ? sc_term(cx, 0)
+                                         : was->ts[i];
+    return SC_TERMS(n_was + more, as);
+}
+
+/* A node with nested graphs that measure. */
+static void copy_control(Measure *m, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret)
+{
+    ScArena *a = sc_arena_new();
+    ScGraph **sub = sc_array(a, ScGraph *, n->op->n_sub);
+    ScAttr *attr = sc_memdup(a, n->attr, n->op->n_attr * sizeof *attr);
+    uint32_t more = 0, before = 0;
+    for (uint32_t k = 0; k < n->op->n_sub; k++)
+        more += n_measured(n->sub[k]);
+    for (uint32_t k = 0; k < n->op->n_sub; k++) {
+        uint32_t own = n_measured(n->sub[k]);
+        sub[k] = measured(m, n->sub[k], before, more - before - own);
+        before += own;
+    }
+    bool turns = n->op->control == SC_TURNS;
+    if (turns)
+        attr[0] = named_turns(m, g, n, more, a);
+    ScVal *out = sc_array(a, ScVal, n->n_out + more);
+    sc_node(m->b, n->op, attr, sub, n->n_in, in, n->n_out + more, out);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ret[i] = out[i];
+        sc_set_name(m->b, out[i], g->value[n->first + i].name);
+    }
+    for (uint32_t i = 0; i < more; i++) {
+        ScVal x = out[n->n_out + i];
+        add(m, turns ? reduced(m->b, i % 2 ? &sc_op_reduce_max : &sc_op_reduce_mean, x) : x);
+    }
+    sc_arena_free(a);
+}
+
+static void copy_nodes(Measure *m, const ScGraph *g, ScVal *env)
+{
     Sites s = sites(g, sc_pass_scratch(env));
+    Measure nested = {.b = m->b, .n_symbol = m->n_symbol};
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         if (n->op->flags & SC_BARRIER)
             continue;
-        b.at = n->loc;
-        sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
+        m->b->at = n->loc;
+        bool inside = false;
+        for (uint32_t k = 0; n->op->control && k < n->op->n_sub; k++)
+            inside = inside || n_measured(n->sub[k]) > 0;
+        if (inside)
+            copy_control(&nested, g, n, sc_map(env, n), &env[n->first]);
+        else
+            sc_copy_node(m->b, g, n, sc_map(env, n), &env[n->first]);
     }
     for (uint32_t i = 0; i < s.n; i++) {
-        b.at = sc_def(g, s.v[i])->loc;
-        measure(&b, env[s.v[i]], i);
+        m->b->at = sc_def(g, s.v[i])->loc;
+        measure(m, env[s.v[i]]);
     }
+    for (uint32_t i = 0; i < nested.n; i++)
+        add(m, nested.v[i]);
+    sc_buf_free(nested.v);
+}
+
+ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
+{
+    static const char *const what[2] = {"square", "amax"};
+    uint32_t n_symbol = 0;
+    SC_PASS(cx, g, b, env);
+    Measure m = {.b = &b, .n_symbol = &n_symbol};
+    copy_nodes(&m, g, env);
+    for (uint32_t i = 0; i < m.n; i++)
+        sc_output(&b, sc_printf(sc_ctx_arena(cx), "probe.%u.%s", i / 2, what[i % 2]), m.v[i]);
+    sc_buf_free(m.v);
     return sc_pass_end(&b, env);
 }
 
@@ -274,23 +391,42 @@ bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScrtTensor *ret_in)
 
 /* --- Statistics ------------------------------------------------------------------------------ */
 
-const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out)
+typedef struct Reading {
+    const ScrtTensor *out; /* what is not read yet */
+    ScStat *stat;
+    uint32_t n, cap;
+} Reading;
+
+static void read_sites(Reading *r, ScCtx *cx, const ScGraph *g, const char *prefix)
 {
     ScArena *a = sc_arena_new();
     Sites s = sites(g, a);
-    const char *const *label = sc_labels(g, a);
-    ScStat *stat = sc_array(sc_ctx_arena(cx), ScStat, g->n_value);
-    uint32_t n = 0;
+    const char *const *label = sc_stat_labels(g, prefix, a);
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         uint32_t k = s.of[v];
         if (k == 0)
             continue;
-        double square = scrt_load(SCRT_F32, out[2 * (k - 1)].data, 0);
-        double amax = scrt_load(SCRT_F32, out[2 * (k - 1) + 1].data, 0);
+        double square = scrt_load(SCRT_F32, r->out[2 * (k - 1)].data, 0);
+        double amax = scrt_load(SCRT_F32, r->out[2 * (k - 1) + 1].data, 0);
+        ScStat stat = {
+            .name = sc_intern(cx, label[v]), .rms = sqrt(square), .amax = amax, .n_finite = 1};
         if (isfinite(square) && isfinite(amax)) /* overflow says nothing of the rest */
-            stat[n++] = (ScStat){
-                .name = sc_intern(cx, label[v]), .rms = sqrt(square), .amax = amax, .n_finite = 1};
+            sc_buf_push(r->stat, r->n, r->cap, stat);
     }
+    r->out += 2 * s.n;
+    for (uint32_t i = 0, k = 0; i < g->n_node; i++)
+        for (uint32_t j = 0; g->node[i].op->control && j < g->node[i].op->n_sub; j++)
+            read_sites(r, cx, g->node[i].sub[j], sc_nested_prefix(prefix, k++, a));
     sc_arena_free(a);
-    return sc_stats_of(cx, g, stat, n);
+}
+
+const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out)
+{
+    Reading r = {.out = out};
+    read_sites(&r, cx, g, "");
+    ScStat *kept = sc_array(sc_ctx_arena(cx), ScStat, r.n + 1);
+    if (r.n)
+        memcpy(kept, r.stat, r.n * sizeof *kept);
+    sc_buf_free(r.stat);
+    return sc_stats_of(cx, g, kept, r.n);
 }

@@ -193,19 +193,28 @@ static bool check_stats(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     return true;
 }
 
-ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+typedef struct Nested { /* what is in a graph, whose statistics have names of their own */
+    const ScPassEnv *env;
+    const char *prefix;
+    ScArena *a;
+    uint32_t n; /* nested graphs so far */
+} Nested;
+
+static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix);
+
+static ScGraph *scalify_nested(ScCtx *cx, const ScGraph *g, void *arg)
 {
-    if (g->flags & SC_G_SCALED) {
-        sc_fail(cx, NULL, SC_E_SCALED, "scalify");
-        return NULL;
-    }
-    if (!check_stats(cx, g, env))
-        return NULL;
+    Nested *in = arg;
+    return scalified(cx, g, in->env, sc_nested_prefix(in->prefix, in->n++, in->a));
+}
+
+static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix)
+{
     Pass p = {.env = env, .down = env->recipe && env->recipe->round_down};
     p.s.low_at_0 = true;
     sc_scaler_begin(&p.s, cx, g, source_exp, &p);
     if (env->scales != SC_SCALES_PROPAGATE)
-        p.label = sc_labels(g, p.s.scratch);
+        p.label = sc_stat_labels(g, prefix, p.s.scratch);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         p.s.b.at = n->loc;
@@ -216,8 +225,20 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
         else
             node(&p, n);
     }
-    /* Statistics are of the values around nested graphs. */
-    const ScPassEnv inside = {.recipe = env->recipe};
+    ScPassEnv inside = *env;
+    inside.scaled_io = false;
+    Nested in = {&inside, prefix, sc_arena_new(), 0};
     ScGraph *ret = sc_scaler_end(&p.s, env->scaled_io ? NULL : zero_exp, g->flags | SC_G_SCALED);
-    return sc_pass_inside(cx, ret, sc_pass_scalify, &inside);
+    ret = sc_pass_nested(cx, ret, scalify_nested, &in);
+    sc_arena_free(in.a);
+    return ret;
+}
+
+ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
+{
+    if (g->flags & SC_G_SCALED) {
+        sc_fail(cx, NULL, SC_E_SCALED, "scalify");
+        return NULL;
+    }
+    return check_stats(cx, g, env) ? scalified(cx, g, env, "") : NULL;
 }

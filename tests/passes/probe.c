@@ -95,6 +95,58 @@ START_TEST(statistics_are_those_of_a_calibration)
 }
 END_TEST
 
+/* In loops over all turns, in the branch that was taken, and deeper; each has its name. */
+START_TEST(nested_graphs_are_measured)
+{
+    static const char *const path[] = {"loop.sc", "branches.sc"};
+    static const char *const site[][2] = {{"1/e", "1/h"}, {"1/w", "3/1/v"}};
+    for (int k = 0; k < 2; k++) {
+        char file[64];
+        snprintf(file, sizeof file, "tests/model/data/identity/%s", path[k]);
+        char *text = sct_read(sct_source(file), NULL);
+        ScGraph *g = sc_parse(cx, path[k], text, NULL, NULL), *p = g ? sc_probe_graph(cx, g) : NULL;
+        ck_assert_msg(p && sc_verify(p, "probe"), "%s", st_words(cx));
+        ScrtTensor *in = calloc(g->n_in, sizeof *in);
+        ck_assert_ptr_nonnull(in);
+        ck_assert(sc_probe_inputs(cx, g, in));
+        if (k == 1) /* the first branch */
+            *(float *)in[2].data = 1;
+        ScrtTensor *out = st_eval(p, in, NULL);
+        const ScStats *s = sc_probe_stats(cx, g, out);
+        ScCalibrator *c = sc_calibrate_begin(cx, g);
+        ck_assert(sc_calibrate_add(c, in, NULL));
+        const ScStats *want = sc_calibrate_end(c);
+        ScStr file_text = {0};
+        sc_stats_print(want, &file_text);
+        want = sc_stats_parse(cx, "stats", sc_str_get(&file_text)); /* 1/"the sum" among them */
+        ck_assert_msg(want != NULL, "%s", st_words(cx));
+        sc_str_free(&file_text);
+        uint32_t found[2] = {0}, same = 0;
+        for (uint32_t i = 0; i < s->n; i++)
+            for (uint32_t j = 0; j < want->n; j++) {
+                if (strcmp(s->stat[i].name, want->stat[j].name) != 0)
+                    continue;
+                ck_assert_msg(fabs(s->stat[i].rms / want->stat[j].rms - 1) < 1e-5 &&
+                                  s->stat[i].amax == want->stat[j].amax,
+                              "%s: rms %g, not %g", s->stat[i].name, s->stat[i].rms,
+                              want->stat[j].rms);
+                same++;
+                for (int f = 0; f < 2; f++)
+                    found[f] += !strcmp(s->stat[i].name, site[k][f]);
+            }
+        ck_assert_uint_eq(same, s->n);
+        ck_assert_msg(found[0] && found[1], "%s: a site is not measured", path[k]);
+        ScPassEnv env = {.recipe = sc_recipe(cx, "fp8"), .scales = SC_SCALES_PROBE, .stats = s};
+        sc_graph_free(st_pass(sc_pass_scalify, g, &env, "scalify"));
+        st_free(out, p->n_out);
+        st_free(in, g->n_in);
+        sc_graph_free(p);
+        sc_graph_free(g);
+        free(text);
+    }
+}
+END_TEST
+
 /* Pixels of 8 bits; and a number of which nothing is known. */
 START_TEST(pixels_and_mysteries)
 {
@@ -169,6 +221,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, inputs_by_their_meaning);
     tcase_add_test(t, statistics_are_those_of_a_calibration);
+    tcase_add_test(t, nested_graphs_are_measured);
     tcase_add_test(t, pixels_and_mysteries);
     tcase_add_test(t, what_extents_do_is_counted_once);
     suite_add_tcase(s, t);

@@ -10,9 +10,9 @@ graph @g(%x: f32[5,3,16], %w: f32[16,16], %r: f32[16,16], %h: f32[3,16]) -> (%la
       %e = gather %x, %i {axis = 0} : f32[3,16] from "turn"
       %a = matmul %e, %w : f32[3,16] from "input"
       %b = matmul %h, %r : f32[3,16] from "carried"
-      %s = add %a, %b : f32[3,16] from "sum"
-      %g = sigmoid %s : f32[3,16] from "gate"
-      %u = tanh %s : f32[3,16] from "tanh"
+      %"the sum" = add %a, %b : f32[3,16] from "sum"
+      %g = sigmoid %"the sum" : f32[3,16] from "gate"
+      %u = tanh %"the sum" : f32[3,16] from "tanh"
       %gate = mul %g, %u : f32[3,16] from "gated"
       %three = const 3 : f32[]
       %p = mul %gate, %three : f32[3,16] from "grown"
