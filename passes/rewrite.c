@@ -200,16 +200,21 @@ ScVal sc_scale_move(ScScaler *s, ScVal v, const ScTerm *t, bool any)
     return moved;
 }
 
-/* The node on new operands, with its names; what becomes an output is named at the end. */
+void sc_scale_build(ScScaler *s, const ScNode *n, ScGraph *const *sub, const ScVal *in,
+                    ScVal *ret_out)
+{
+    sc_node(&s->b, n->op, n->attr, sub, n->n_in, in, n->n_out, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (!s->unnamed && !s->is_out[n->first + i])
+            sc_set_name(&s->b, ret_out[i], s->g->value[n->first + i].name);
+}
+
 static void build(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_out)
 {
     ScGraph **sub = n->op->n_sub ? sc_array(s->scratch, ScGraph *, n->op->n_sub) : NULL;
     for (uint32_t i = 0; i < n->op->n_sub; i++)
         sub[i] = sc_graph_clone(n->sub[i]);
-    sc_node(&s->b, n->op, n->attr, sub, n->n_in, in, n->n_out, ret_out);
-    for (uint32_t i = 0; i < n->n_out; i++)
-        if (!s->unnamed && !s->is_out[n->first + i])
-            sc_set_name(&s->b, ret_out[i], s->g->value[n->first + i].name);
+    sc_scale_build(s, n, sub, in, ret_out);
 }
 
 void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out)
@@ -305,10 +310,11 @@ static ScVal settle(ScScaler *s, ScVal old, const ScTerm *t)
     return v;
 }
 
-ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, ScVal v), uint32_t flags)
+ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, uint32_t i),
+                       uint32_t flags)
 {
     for (uint32_t i = 0; i < s->g->n_out; i++) {
-        ScVal old = s->g->out[i], v = settle(s, old, out_exp ? out_exp(s, old) : NULL);
+        ScVal old = s->g->out[i], v = settle(s, old, out_exp ? out_exp(s, i) : NULL);
         sc_set_name(&s->b, v, s->g->value[old].name);
         sc_output(&s->b, s->g->out_name[i], v);
     }

@@ -217,6 +217,8 @@ static void ceilings(const ScGraph *g, const ScNode *n, ScArena *a, ScFact *f)
 /* Whether this use asks for exponent 0 (SCALES, Demand). */
 static bool asks0(const ScNode *n, const ScSchema *sc, const ScFact *f, uint32_t i)
 {
+    if (n->op->control) /* nested graphs take what comes */
+        return false;
     if (takes0(sc, i))
         return true;
     const ScScaleExpr *e = sc_scale_in(sc, i);

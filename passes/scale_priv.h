@@ -72,9 +72,14 @@ typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
  * exp(s, v) gives the exponent of input or state v. */
 void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
                      const ScTerm *(*exp)(ScScaler *s, ScVal v, void *arg), void *arg);
-/* Brings outputs and next states to their exponents, and names them. out_exp: an output's exponent,
+/* Brings outputs and next states to their exponents, and names them. out_exp: output i's exponent,
  * NULL: as it is. flags: of the new graph. Finishes s either way. */
-ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, ScVal v), uint32_t flags);
+ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, uint32_t i),
+                       uint32_t flags);
+/* The node on new operands and nested graphs, which it takes over (as sc_node does), with its
+ * names; what becomes an output is named at the end. */
+void sc_scale_build(ScScaler *s, const ScNode *n, ScGraph *const *sub, const ScVal *in,
+                    ScVal *ret_out);
 
 /* Builds node n of s->g on the new values in[n_in], sets exponents and names; operands that do not
  * have the exponent that the signature wants are rebalanced. ret_data [n_in] receives the operands

@@ -6,9 +6,10 @@
  * data and exponent by a `rebalance`.
  *
  * Inputs, outputs and states stay at exponent 0, so that callers and saved files see the model's
- * own numbers. What the model itself stores in 8 bits or fewer stays in its own numbers too.
- * Recipe `round = down` follows the paper instead of growth: a sum of n terms moves
- * floor(floor(log2 n) / 2) bits, nothing else moves. Source of the idea: arXiv 2407.17353. */
+ * own numbers; what enters and leaves nested graphs has the exponent that it has around them. What
+ * the model itself stores in 8 bits or fewer stays in its own numbers too. Recipe `round = down`
+ * follows the paper instead of growth: a sum of n terms moves floor(floor(log2 n) / 2) bits,
+ * nothing else moves. Source of the idea: arXiv 2407.17353. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -22,8 +23,18 @@ typedef struct Pass {
     const ScPassEnv *env;
     const char *const *label; /* [n_value] names in the statistics; NULL without them */
     bool down;
-    uint32_t n_symbol; /* of --scaled-io */
+    uint32_t n_symbol;          /* of --scaled-io */
+    const char *prefix;         /* of names in the statistics: see sc_stat_labels */
+    uint32_t n_nested;          /* nested graphs so far */
+    const struct Doorway *door; /* of a nested graph; NULL: of the whole */
 } Pass;
+
+/* What a nested graph is entered and left with. Exponents of no float are NULL. */
+typedef struct Doorway {
+    const ScTerm **in;  /* [n_in] */
+    int32_t *g;         /* [n_in] the estimates of what enters */
+    const ScTerm **out; /* [n_out] NULL: its own where that is a number, else 0 */
+} Doorway;
 
 static int by_name(const void *name, const void *stat)
 {
@@ -64,21 +75,36 @@ static const ScTerm *fresh_symbol(Pass *p)
     return sc_term_sym(p->s.b.cx, name);
 }
 
+static uint32_t input_index(const ScGraph *g, ScVal v)
+{
+    uint32_t i = 0;
+    while (i < g->n_in && g->in[i] != v)
+        i++;
+    return i;
+}
+
 static const ScTerm *source_exp(ScScaler *s, ScVal v, void *arg)
 {
     Pass *p = arg;
     if (!sc_type_is_float(sc_type_of(s->g, v)))
         return NULL;
-    bool input = false;
-    for (uint32_t i = 0; i < s->g->n_in; i++)
-        input = input || s->g->in[i] == v;
-    return input && p->env->scaled_io ? fresh_symbol(p) : sc_term(s->b.cx, 0);
+    uint32_t i = input_index(s->g, v);
+    if (p->door)
+        return p->door->in[i];
+    return i < s->g->n_in && p->env->scaled_io ? fresh_symbol(p) : sc_term(s->b.cx, 0);
 }
 
-static const ScTerm *zero_exp(ScScaler *s, ScVal v)
+/* The scaler is a Pass's. */
+static const ScTerm *out_exp(ScScaler *s, uint32_t i)
 {
-    (void)v;
-    return sc_term(s->b.cx, 0);
+    const Pass *p = (const Pass *)s;
+    if (!p->door)
+        return p->env->scaled_io ? NULL : sc_term(s->b.cx, 0);
+    if (p->door->out[i])
+        return p->door->out[i];
+    bool symbolic;
+    int e = sc_scale_const_exp(sc_scale_exp(s, s->env[s->g->out[i]]), &symbolic);
+    return sc_term(s->b.cx, symbolic ? 0 : e);
 }
 
 /* The exponent of a constant: floor(log2 RMS), so that its data has RMS 1 to 2, but no element may
@@ -173,12 +199,80 @@ static void node(Pass *p, const ScNode *n)
     }
 }
 
-/* The estimate for an input or a state: RMS 1, or what calibration measured. */
+/* The estimate for an input or a state: RMS 1, what is known outside, or what was measured. */
 static void source(Pass *p, const ScNode *n)
 {
     ScVal v = n->first;
     if (sc_type_is_float(sc_type_of(p->s.g, v)))
-        settle(p, v, 0, NULL);
+        settle(p, v, p->door ? p->door->g[input_index(p->s.g, v)] : 0, NULL);
+}
+
+/* --- Nested graphs --------------------------------------------------------------------------- */
+
+static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix,
+                          const Doorway *door);
+
+/* What enters keeps its exponent. */
+static Doorway doorway(Pass *p, const ScNode *n, const ScGraph *sub)
+{
+    ScScaler *s = &p->s;
+    const uint32_t operand = n->op->enter.operand, input = n->op->enter.input;
+    Doorway d = {.in = sc_array(s->scratch, const ScTerm *, sub->n_in + 1),
+                 .g = sc_array(s->scratch, int32_t, sub->n_in + 1),
+                 .out = sc_array(s->scratch, const ScTerm *, sub->n_out + 1)};
+    for (uint32_t i = operand; i < n->n_in; i++) {
+        const ScValue *v = sc_built(&s->b, s->env[n->in[i]]);
+        d.in[i - operand + input] = v->exp;
+        d.g[i - operand + input] = v->g;
+    }
+    for (uint32_t i = 0; i < sc_carried(n); i++) /* as it began, so that turns are alike */
+        d.out[sub->n_out - n->n_out + i] = d.in[input + i];
+    return d;
+}
+
+/* A node with nested graphs: what leaves a branch has the first one's exponents. */
+static void control(Pass *p, const ScNode *n)
+{
+    ScScaler *s = &p->s;
+    ScGraph **sub = sc_array(s->scratch, ScGraph *, n->op->n_sub);
+    int32_t *g = sc_array(s->scratch, int32_t, n->n_out + 1);
+    const ScTerm **e = sc_array(s->scratch, const ScTerm *, n->n_out + 1);
+    ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
+    bool ok = true;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        in[i] = s->env[n->in[i]];
+        ok = ok && in[i] != SC_POISON;
+    }
+    for (uint32_t i = 0; i < n->n_out; i++)
+        g[i] = SC_NO_G;
+    for (uint32_t k = 0; ok && k < n->op->n_sub; k++) {
+        uint32_t skip = n->sub[k]->n_out - n->n_out;
+        Doorway door = doorway(p, n, n->sub[k]);
+        for (uint32_t i = 0; k > 0 && i < n->n_out; i++)
+            door.out[skip + i] = e[i];
+        sub[k] = scalified(s->b.cx, n->sub[k], p->env,
+                           sc_nested_prefix(p->prefix, p->n_nested++, s->scratch), &door);
+        ok = sub[k] != NULL;
+        for (uint32_t i = 0; ok && i < n->n_out; i++) {
+            const ScValue *v = &sub[k]->value[sub[k]->out[skip + i]];
+            e[i] = v->exp;
+            g[i] = g[i] == SC_NO_G || v->g > g[i] ? v->g : g[i];
+        }
+    }
+    if (!ok) {
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            sc_graph_free(sub[k]);
+        for (uint32_t i = 0; i < n->n_out; i++)
+            s->env[n->first + i] = SC_POISON;
+        return;
+    }
+    sc_scale_build(s, n, sub, in, &s->env[n->first]);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        if (!e[i] || s->env[n->first + i] == SC_POISON)
+            continue;
+        sc_set_exp(&s->b, s->env[n->first + i], e[i]);
+        settle(p, n->first + i, g[i], NULL);
+    }
 }
 
 static bool check_stats(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
@@ -193,24 +287,11 @@ static bool check_stats(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     return true;
 }
 
-typedef struct Nested { /* what is in a graph, whose statistics have names of their own */
-    const ScPassEnv *env;
-    const char *prefix;
-    ScArena *a;
-    uint32_t n; /* nested graphs so far */
-} Nested;
-
-static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix);
-
-static ScGraph *scalify_nested(ScCtx *cx, const ScGraph *g, void *arg)
+static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix,
+                          const Doorway *door)
 {
-    Nested *in = arg;
-    return scalified(cx, g, in->env, sc_nested_prefix(in->prefix, in->n++, in->a));
-}
-
-static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix)
-{
-    Pass p = {.env = env, .down = env->recipe && env->recipe->round_down};
+    Pass p = {
+        .env = env, .down = env->recipe && env->recipe->round_down, .prefix = prefix, .door = door};
     p.s.low_at_0 = true;
     sc_scaler_begin(&p.s, cx, g, source_exp, &p);
     if (env->scales != SC_SCALES_PROPAGATE)
@@ -222,16 +303,12 @@ static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, con
             source(&p, n);
         else if (n->op->flags & SC_CONST_OP)
             constant(&p, n);
+        else if (n->op->control)
+            control(&p, n);
         else
             node(&p, n);
     }
-    ScPassEnv inside = *env;
-    inside.scaled_io = false;
-    Nested in = {&inside, prefix, sc_arena_new(), 0};
-    ScGraph *ret = sc_scaler_end(&p.s, env->scaled_io ? NULL : zero_exp, g->flags | SC_G_SCALED);
-    ret = sc_pass_nested(cx, ret, scalify_nested, &in);
-    sc_arena_free(in.a);
-    return ret;
+    return sc_scaler_end(&p.s, out_exp, g->flags | SC_G_SCALED);
 }
 
 ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
@@ -240,5 +317,5 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
         sc_fail(cx, NULL, SC_E_SCALED, "scalify");
         return NULL;
     }
-    return check_stats(cx, g, env) ? scalified(cx, g, env, "") : NULL;
+    return check_stats(cx, g, env) ? scalified(cx, g, env, "", NULL) : NULL;
 }

@@ -25,15 +25,26 @@ static bool is_narrow(const ScGraph *g, ScVal v)
             scrt_format(t)->exp_bits < 8);
 }
 
-static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
+/* What enters and leaves nested graphs: as it was where that is narrow, else in its own numbers. */
+static const ScTerm *door_exp(ScScaler *s, const ScGraph *g, ScVal v)
 {
-    (void)arg;
-    return s->g->value[v].exp;
+    const ScTerm *e = g->value[v].exp;
+    return e && !is_narrow(g, v) ? sc_term(s->b.cx, 0) : e;
 }
 
-static const ScTerm *old_out_exp(ScScaler *s, ScVal v)
+static const ScTerm *old_exp(ScScaler *s, ScVal v, void *nested)
 {
-    return s->g->value[v].exp;
+    return nested ? door_exp(s, s->g, v) : s->g->value[v].exp;
+}
+
+static const ScTerm *old_out_exp(ScScaler *s, uint32_t i)
+{
+    return s->g->value[s->g->out[i]].exp;
+}
+
+static const ScTerm *nested_out_exp(ScScaler *s, uint32_t i)
+{
+    return door_exp(s, s->g, s->g->out[i]);
 }
 
 /* A rebalance is the same number: its users see its operand. */
@@ -114,10 +125,42 @@ static void constant(ScScaler *s, const ScNode *n)
     sc_scale_annotate(s, s->env[n->first], n->first);
 }
 
-static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g)
+static ScGraph *settled(ScCtx *cx, const ScGraph *g, void *nested);
+
+static void control(ScScaler *s, const ScNode *n)
+{
+    static char nested;
+    ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
+    ScGraph **sub = sc_array(s->scratch, ScGraph *, n->op->n_sub);
+    bool ok = true;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScTerm *e = door_exp(s, s->g, n->in[i]);
+        in[i] = s->env[n->in[i]];
+        if (e)
+            in[i] = sc_scale_move(s, in[i], e, sc_operand_any(s->fact, n, i));
+    }
+    for (uint32_t k = 0; k < n->op->n_sub; k++) {
+        sub[k] = settled(s->b.cx, n->sub[k], &nested);
+        ok = ok && sub[k];
+    }
+    for (uint32_t k = 0; !ok && k < n->op->n_sub; k++)
+        sc_graph_free(sub[k]);
+    for (uint32_t i = 0; !ok && i < n->n_out; i++)
+        s->env[n->first + i] = SC_POISON;
+    if (!ok)
+        return;
+    s->b.at = n->loc;
+    sc_scale_build(s, n, sub, in, &s->env[n->first]);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        sc_set_exp(&s->b, s->env[n->first + i], door_exp(s, s->g, n->first + i));
+        sc_scale_annotate(s, s->env[n->first + i], n->first + i);
+    }
+}
+
+static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g, void *nested)
 {
     ScScaler s = {.constants_follow = true};
-    sc_scaler_begin(&s, cx, g, old_exp, NULL);
+    sc_scaler_begin(&s, cx, g, old_exp, nested);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         s.b.at = n->loc;
@@ -125,6 +168,8 @@ static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g)
             sc_scale_annotate(&s, s.env[n->first], n->first);
         else if (n->op->flags & SC_CONST_OP)
             constant(&s, n);
+        else if (n->op->control)
+            control(&s, n);
         else if (is_kept(&s, n))
             sc_scale_copy(&s, n);
         else if ((n->op->flags & SC_REBALANCES) && !(n->op->flags & SC_FRESH))
@@ -132,12 +177,12 @@ static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g)
         else
             node(&s, n);
     }
-    return sc_scaler_end(&s, old_out_exp, g->flags);
+    return sc_scaler_end(&s, nested ? nested_out_exp : old_out_exp, g->flags);
 }
 
-static ScGraph *settled(ScCtx *cx, const ScGraph *g, void *arg)
+static ScGraph *settled(ScCtx *cx, const ScGraph *g, void *nested)
 {
-    return sc_pass_nested(cx, sc_identities(cx, choose_anew(cx, g)), settled, arg);
+    return sc_identities(cx, choose_anew(cx, g, nested));
 }
 
 ScGraph *sc_pass_settle(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
