@@ -62,12 +62,6 @@ static ScVal whole_mask(const Attention *at)
     return im_concat(n, t->rank - 1, 2, part);
 }
 
-/* The scores where `keep` holds, -inf elsewhere. */
-static ScVal only(const Attention *at, ScVal keep, ScVal s)
-{
-    return sc_op(&at->n->im->b, where, keep, s, im_scalar(at->n, at->t, -INFINITY));
-}
-
 /* Position p = i + offset of query i, [L, 1], or [B, 1, L, 1] where each sample has its own: the
  * valid keys before the first query. */
 static ScVal query_positions(const Attention *at, ScVal valid)
@@ -81,11 +75,39 @@ static ScVal query_positions(const Attention *at, ScVal valid)
     return sc_op(b, add, i, sc_op(b, sub, valid, im_number(at->n, at->queries)));
 }
 
-static ScVal masked(Attention *at, ScVal s)
+/* What scores are added, and where they are not -inf instead: absent where nothing is said. */
+typedef struct Masks {
+    ScVal addend, keep;
+    const ScTerm *diagonal; /* query i looks at keys up to i + diagonal; NULL: all */
+} Masks;
+
+static void keep_only(const Attention *at, Masks *m, ScVal where)
+{
+    m->keep = m->keep == SC_ABSENT ? where : sc_op(&at->n->im->b, and, m->keep, where);
+}
+
+/* The windows around the diagonal. */
+static void windows(const Attention *at, Masks *m, ScVal j, ScVal p)
+{
+    const ImNode *n = at->n;
+    ScBuild *b = &n->im->b;
+    if (at->left >= 0)
+        keep_only(at, m,
+                  sc_op(b, greater_or_equal, j,
+                        sc_op(b, sub, p, im_number(n, sc_term(b->cx, at->left)))));
+    if (at->right >= 0)
+        keep_only(
+            at, m,
+            sc_op(b, less_or_equal, j, sc_op(b, add, p, im_number(n, sc_term(b->cx, at->right)))));
+}
+
+/* diagonal: what is causal may be said by that. */
+static Masks masks(Attention *at, bool diagonal)
 {
     const ImNode *n = at->n;
     ScBuild *b = &n->im->b;
     ScCtx *cx = b->cx;
+    Masks m = {SC_ABSENT, SC_ABSENT, NULL};
     ScVal j = im_iota(n, at->keys, 0), valid = SC_ABSENT;
     /* key 0 lies before every query, whatever is causal or bounded to the right */
     at->masked = im_has(n, 3) || im_has(n, 6) || at->left >= 0;
@@ -93,24 +115,27 @@ static ScVal masked(Attention *at, ScVal s)
         const ScTerm *one = sc_term(cx, 1), *dim[] = {im_type(n, 6)->dim[0], one, one, one};
         valid = im_reshape(n, im_in(n, 6), 4, dim);
     }
-    if (im_has(n, 3)) {
-        ScVal mask = whole_mask(at);
-        bool truth = im_type(n, 3)->dtype == SCRT_BOOL;
-        s = truth ? only(at, mask, s) : sc_op(b, add, s, im_cast(n, mask, at->t));
-    }
+    if (im_has(n, 3))
+        *(im_type(n, 3)->dtype == SCRT_BOOL ? &m.keep : &m.addend) = whole_mask(at);
     ScVal p = query_positions(at, valid);
-    if (at->causal)
-        s = only(at, sc_op(b, less_or_equal, j, p), s);
-    if (at->left >= 0)
-        s = only(
-            at,
-            sc_op(b, greater_or_equal, j, sc_op(b, sub, p, im_number(n, sc_term(cx, at->left)))),
-            s);
-    if (at->right >= 0)
-        s = only(at,
-                 sc_op(b, less_or_equal, j, sc_op(b, add, p, im_number(n, sc_term(cx, at->right)))),
-                 s);
-    return valid == SC_ABSENT ? s : only(at, sc_op(b, less, j, valid), s);
+    if (at->causal && diagonal && valid == SC_ABSENT)
+        m.diagonal = at->past ? at->past : sc_term(cx, 0);
+    else if (at->causal)
+        keep_only(at, &m, sc_op(b, less_or_equal, j, p));
+    windows(at, &m, j, p);
+    if (valid != SC_ABSENT)
+        keep_only(at, &m, sc_op(b, less, j, valid));
+    return m;
+}
+
+static ScVal masked(Attention *at, ScVal s)
+{
+    const ImNode *n = at->n;
+    ScBuild *b = &n->im->b;
+    Masks m = masks(at, false);
+    if (m.addend != SC_ABSENT)
+        s = sc_op(b, add, s, im_cast(n, m.addend, at->t));
+    return m.keep == SC_ABSENT ? s : sc_op(b, where, m.keep, s, im_scalar(n, at->t, -INFINITY));
 }
 
 /* The softmax over the keys; a query that may look at none has weights of 0, by the operator's
@@ -176,49 +201,101 @@ static ScVal inverse_root(const ImNode *n, const ScTerm *width, ScrtDtype t)
     return im_cast(n, sc_op(b, reciprocal, sc_op(b, sqrt, w)), t);
 }
 
-static bool attention(const ImNode *n, ScVal *ret_out)
+/* What the node's attributes say beside the masks. */
+typedef struct Says {
+    ScVal scale; /* in the type that it is multiplied in */
+    double cap;
+    int64_t mode; /* which scores are a result of their own */
+    ScrtDtype precision;
+} Says;
+
+static bool says(Attention *at, Says *ret)
 {
-    static const int64_t last_two[] = {0, 1, 3, 2}, heads_last[] = {0, 2, 1, 3};
-    ScBuild *b = &n->im->b;
-    ScCtx *cx = b->cx;
+    const ImNode *n = at->n;
     bool ok = true;
-    ScVal qkv[3];
-    Attention at = {.n = n};
-    at.causal = im_int(n, "is_causal", 0, &ok);
-    at.left = im_int(n, "left_window_size", -1, &ok);
-    at.right = im_int(n, "right_window_size", -1, &ok);
-    double scale = im_float(n, "scale", 0, &ok), cap = im_float(n, "softcap", 0, &ok);
-    int64_t mode = im_int(n, "qk_matmul_output_mode", 0, &ok);
+    at->causal = im_int(n, "is_causal", 0, &ok);
+    at->left = im_int(n, "left_window_size", -1, &ok);
+    at->right = im_int(n, "right_window_size", -1, &ok);
+    ret->cap = im_float(n, "softcap", 0, &ok);
+    ret->mode = im_int(n, "qk_matmul_output_mode", 0, &ok);
     int64_t precision = im_int(n, "softmax_precision", 0, &ok);
+    ret->precision = (ScrtDtype)precision;
     if (!ok || !im_arity(n, 3, 7) ||
         !IM_ONLY(n, "is_causal", "kv_num_heads", "q_num_heads", "left_window_size",
                  "right_window_size", "scale", "softcap", "qk_matmul_output_mode",
-                 "softmax_precision") ||
-        !operands(&at, qkv))
+                 "softmax_precision"))
         return false;
-    ScVal by = im_attr(n, "scale") ? im_scalar(n, at.t, scale)
-                                   : inverse_root(n, sc_built(b, qkv[0])->type->dim[3], at.t);
-    ScVal s = product(&at, qkv[0], im_transpose(n, qkv[1], 4, last_two)), shown[4];
-    shown[0] = s = sc_op(b, mul, s, by);
-    if (cap > 0) {
-        ScVal c = im_scalar(n, at.t, cap);
+    return ((precision == 0 || scrt_dtype_is_float(ret->precision)) && ret->mode >= 0 &&
+            ret->mode <= 3) ||
+           sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"softmax_precision\" %lld, mode %lld",
+                   (long long)precision, (long long)ret->mode);
+}
+
+/* Written out, with the scores at each step. */
+static ScVal in_steps(Attention *at, const Says *says, const ScVal *qkv, ScVal *shown)
+{
+    static const int64_t last_two[] = {0, 1, 3, 2};
+    const ImNode *n = at->n;
+    ScBuild *b = &n->im->b;
+    ScVal s = product(at, qkv[0], im_transpose(n, qkv[1], 4, last_two));
+    shown[0] = s = sc_op(b, mul, s, says->scale);
+    if (says->cap > 0) {
+        ScVal c = im_scalar(n, at->t, says->cap);
         s = sc_op(b, mul, sc_op(b, tanh, sc_op(b, div, s, c)), c);
     }
     shown[1] = s;
-    shown[2] = s = masked(&at, s);
-    ScrtDtype in = precision ? (ScrtDtype)precision : at.t;
-    if (!scrt_dtype_is_float(in) || mode < 0 || mode > 3)
-        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"softmax_precision\" %lld, mode %lld",
-                       (long long)precision, (long long)mode);
-    ScVal w = weights(&at, s, in);
-    shown[3] = im_cast(n, w, at.t);
-    ScVal y = product(&at, im_cast(n, w, im_type(n, 2)->dtype), qkv[2]);
+    shown[2] = s = masked(at, s);
+    ScVal w = weights(at, s, says->precision ? says->precision : at->t);
+    shown[3] = im_cast(n, w, at->t);
+    return product(at, im_cast(n, w, im_type(n, 2)->dtype), qkv[2]);
+}
+
+/* The row, which shows no scores and computes in f32 or f64, all in one type. */
+static bool is_whole(const Attention *at, const Says *says)
+{
+    const ImNode *n = at->n;
+    ScrtDtype inner = at->t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    return n->n_out < 4 &&
+           (!says->precision || says->precision == inner || says->precision == at->t) &&
+           im_type(n, 1)->dtype == at->t && im_type(n, 2)->dtype == at->t;
+}
+
+static ScVal as_whole(Attention *at, const Says *says, const ScVal *qkv)
+{
+    const ImNode *n = at->n;
+    Masks m = masks(at, true);
+    ScVal in[] = {qkv[0], qkv[1], qkv[2], says->scale, m.addend, m.keep};
+    ScAttr *attr =
+        SC_ATTRS({.kind = SC_A_NONE}, SC_FLOAT(says->cap > 0 ? says->cap : 0), SC_INT(at->masked));
+    if (m.diagonal)
+        attr[0] = SC_TERMS(1, &m.diagonal);
+    return sc_node1(&n->im->b, &sc_op_attention, attr, 6, in);
+}
+
+static bool attention(const ImNode *n, ScVal *ret_out)
+{
+    static const int64_t heads_last[] = {0, 2, 1, 3};
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    bool ok = true;
+    ScVal qkv[3], shown[4] = {SC_ABSENT};
+    Attention at = {.n = n};
+    Says say;
+    if (!says(&at, &say) || !operands(&at, qkv))
+        return false;
+    bool whole = is_whole(&at, &say);
+    ScrtDtype inner = !whole ? at.t : at.t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    say.scale = im_attr(n, "scale") ? im_scalar(n, inner, im_float(n, "scale", 0, &ok))
+                                    : inverse_root(n, sc_built(b, qkv[0])->type->dim[3], inner);
+    if (!ok)
+        return false;
+    ScVal y = whole ? as_whole(&at, &say, qkv) : in_steps(&at, &say, qkv, shown);
     if (im_type(n, 0)->rank == 3 && y != SC_POISON) {
         const ScType *t = sc_built(b, y)->type;
         const ScTerm *dim[] = {t->dim[0], t->dim[2], sc_term_mul(cx, t->dim[1], t->dim[3])};
         y = im_reshape(n, im_transpose(n, y, 4, heads_last), 3, dim);
     }
-    ScVal all[] = {im_cast(n, y, at.t), qkv[1], qkv[2], shown[mode]};
+    ScVal all[] = {im_cast(n, y, at.t), qkv[1], qkv[2], shown[say.mode]};
     for (uint32_t i = 0; i < n->n_out; i++)
         ok = im_answer(all[i], &ret_out[i]) && ok;
     return ok;

@@ -21,6 +21,7 @@ typedef struct Attention {
     ScVal addend, keep; /* or absent */
     double scale, softcap, fill;
     int64_t zeros;
+    bool flipped;          /* what is looked at has a row for each key, not for each query */
     const ScTerm *lead[2]; /* B, H; NULL while nobody said */
 } Attention;
 
@@ -49,8 +50,80 @@ static ScVal shaped(ScMatch *m, ScVal v, uint32_t rank, const ScTerm *const *dim
 
 static ScVal swapped(ScMatch *m, ScVal v)
 {
-    static const int64_t last_two[] = {0, 1, 3, 2};
-    return sc_op_at(&m->b, transpose, SC_ATTRS(SC_INTS(RANK, last_two)), v);
+    uint32_t rank = match_type(m, v)->rank;
+    int64_t perm[SCRT_MAX_RANK];
+    for (uint32_t d = 0; d < rank; d++)
+        perm[d] = d + 2 < rank ? d : 2 * (int64_t)rank - 3 - d;
+    return sc_op_at(&m->b, transpose, SC_ATTRS(SC_INTS(rank, perm)), v);
+}
+
+/* --- Views as factors --------------------------------------------------------------------------
+ */
+
+/* The extents of a value as factors of those of a value below it, in order: dim d has factors
+ * begin[d] .. begin[d + 1] - 1. */
+typedef struct Factors {
+    uint32_t rank, begin[SCRT_MAX_RANK + 1], factor[SCRT_MAX_RANK];
+} Factors;
+
+static bool regroup(ScCtx *cx, const ScType *to, const ScType *base, const Factors *f, Factors *ret)
+{
+    uint32_t at = 0, n = f->begin[f->rank];
+    *ret = *f;
+    ret->rank = to->rank;
+    for (uint32_t d = 0; d < to->rank; d++) {
+        const ScTerm *have = sc_term(cx, 1);
+        ret->begin[d] = at;
+        while (have != to->dim[d] && at < n)
+            have = sc_term_mul(cx, have, base->dim[f->factor[at++]]);
+        if (have != to->dim[d])
+            return false;
+    }
+    ret->begin[to->rank] = at;
+    return at == n;
+}
+
+static void permute(const ScNode *n, const Factors *f, Factors *ret)
+{
+    const ScAttr *perm = sc_attr(n, 0);
+    uint32_t at = 0;
+    ret->rank = f->rank;
+    for (uint32_t d = 0; d < f->rank; d++) {
+        uint32_t from = perm->kind == SC_A_NONE ? f->rank - 1 - d : (uint32_t)perm->is[d];
+        ret->begin[d] = at;
+        for (uint32_t i = f->begin[from]; i < f->begin[from + 1]; i++)
+            ret->factor[at++] = f->factor[i];
+    }
+    ret->begin[f->rank] = at;
+}
+
+/* Each extent of base a factor of its own, but those of 1. */
+static Factors factors_of(const ScType *base)
+{
+    Factors f = {.rank = base->rank};
+    for (uint32_t d = 0; d < base->rank; d++) {
+        uint32_t end = f.begin[d];
+        if (!sc_term_is(base->dim[d], 1))
+            f.factor[end++] = d;
+        f.begin[d + 1] = end;
+    }
+    return f;
+}
+
+/* The factors of chain[0], whose views down to the base are the n of the chain. */
+static bool factors_through(ScMatch *m, const ScType *base, uint32_t n, const ScVal *chain,
+                            Factors *ret)
+{
+    Factors next;
+    *ret = factors_of(base);
+    for (uint32_t i = n; i-- > 0; *ret = next) {
+        const ScNode *node = sc_built_def(&m->b, chain[i]);
+        if (node->op == &sc_op_transpose)
+            permute(node, ret, &next);
+        else if (!regroup(m->b.cx, match_type(m, chain[i]), base, ret, &next))
+            return false;
+    }
+    return true;
 }
 
 /* --- What lies between softmax and product --------------------------------------------------- */
@@ -78,6 +151,18 @@ static ScVal without_factors(ScMatch *m, ScVal v, double *c)
     return v;
 }
 
+/* The same for an operand of the product, which may be transposed on the way. */
+static ScVal without_scale(ScMatch *m, ScVal v, double *c)
+{
+    ScNode n;
+    v = without_factors(m, v, c);
+    if (v < SC_FIRST || sc_built_def(&m->b, v)->op != &sc_op_transpose)
+        return v;
+    n = *sc_built_def(&m->b, v);
+    ScVal below = without_factors(m, n.in[0], c);
+    return below == n.in[0] ? v : sc_node1(&m->b, n.op, n.attr, 1, &below);
+}
+
 /* A reshape that only splits or joins the axes before the last two: 3 and 4 axes. */
 static bool joins_leading(ScMatch *m, ScVal v, Attention *a, ScVal *ret)
 {
@@ -95,6 +180,44 @@ static bool joins_leading(ScMatch *m, ScVal v, Attention *a, ScVal *ret)
     memcpy(a->lead, apart->dim, sizeof a->lead);
     match_is(m, v, def->op, &n);
     *ret = n.in[0];
+    return true;
+}
+
+/* Views that exchange the last two axes, and else only split or join those before: how TensorFlow
+ * multiplies keys by queries. *ret is what they stand on. */
+static bool flips(ScMatch *m, ScVal v, Attention *a, ScVal *ret)
+{
+    ScVal chain[DEEP], base = v;
+    uint32_t n = 0;
+    ScNode node;
+    Factors f;
+    for (; n < DEEP && base >= SC_FIRST; base = sc_built_def(&m->b, base)->in[0]) {
+        const ScOp *op = sc_built_def(&m->b, base)->op;
+        if (op != &sc_op_reshape && op != &sc_op_transpose)
+            break;
+        chain[n++] = base;
+    }
+    const ScType *t = match_type(m, v), *of = match_type(m, base);
+    if (n == 0 || n == DEEP || t->rank < 2 || of->rank < 2 || t->rank > RANK || of->rank > RANK ||
+        t->dim[t->rank - 1] != of->dim[of->rank - 2] ||
+        t->dim[t->rank - 2] != of->dim[of->rank - 1] || !factors_through(m, of, n, chain, &f))
+        return false;
+    uint32_t row = f.begin[f.rank - 2], column = f.begin[f.rank - 1], end = f.begin[f.rank];
+    if (column != row + 1 || end != column + 1 || f.factor[row] != of->rank - 1 ||
+        f.factor[column] != of->rank - 2)
+        return false;
+    for (uint32_t i = 1; i < row; i++)
+        if (f.factor[i] < f.factor[i - 1])
+            return false;
+    const ScType *apart = t->rank == RANK ? t : of->rank == RANK ? of : NULL;
+    if (a->lead[0] && apart && (a->lead[0] != apart->dim[0] || a->lead[1] != apart->dim[1]))
+        return false;
+    if (apart)
+        memcpy(a->lead, apart->dim, sizeof a->lead);
+    for (uint32_t i = 0; i < n; i++)
+        match_is(m, chain[i], sc_built_def(&m->b, chain[i])->op, &node);
+    a->flipped = !a->flipped;
+    *ret = base;
     return true;
 }
 
@@ -131,7 +254,7 @@ static bool add_mask(ScMatch *m, ScVal mask, ScVal beside, Attention *a)
 static bool added(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
 {
     ScNode n;
-    if (!match_is(m, v, &sc_op_add, &n))
+    if (a->flipped || !match_is(m, v, &sc_op_add, &n))
         return false;
     const ScLoc *at = m->b.at;
     for (uint32_t i = 0; i < 2; i++) {
@@ -152,7 +275,7 @@ static bool chosen(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
 {
     ScNode n;
     double fill;
-    if (a->keep != SC_ABSENT || !match_is(m, v, &sc_op_where, &n))
+    if (a->flipped || a->keep != SC_ABSENT || !match_is(m, v, &sc_op_where, &n))
         return false;
     bool kept = sc_built_splat(&m->b, n.in[2], &fill);
     if ((!kept && !sc_built_splat(&m->b, n.in[1], &fill)) || isnan(fill))
@@ -187,9 +310,16 @@ static bool product(ScMatch *m, ScVal v, Attention *a)
         match_type(m, n.in[0])->rank != match_type(m, v)->rank ||
         match_type(m, n.in[1])->rank != match_type(m, v)->rank)
         return false;
-    a->q = without_factors(m, n.in[0], &a->scale);
-    a->k = without_factors(m, n.in[1], &a->scale);
-    return n.n_in < 3 || n.in[2] == SC_ABSENT || add_mask(m, n.in[2], v, a);
+    if (is_constant(m, n.in[!a->flipped])) /* packed weights are faster */
+        return false;
+    a->q = without_scale(m, n.in[0], &a->scale);
+    a->k = without_scale(m, n.in[1], &a->scale);
+    if (a->flipped) {
+        ScVal queries = a->k;
+        a->k = swapped(m, a->q);
+        a->q = swapped(m, queries);
+    }
+    return n.n_in < 3 || n.in[2] == SC_ABSENT || (!a->flipped && add_mask(m, n.in[2], v, a));
 }
 
 /* Reads v down to the product. a is filled from the product on, so that what stands above is added
@@ -208,7 +338,7 @@ static bool scores(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
         return chosen(m, v, a, depth);
     if (op == &sc_op_cast && is_float(m, sc_built_def(&m->b, v)->in[0]))
         return match_is(m, v, op, &n) && scores(m, n.in[0], a, depth + 1);
-    if (joins_leading(m, v, a, &below))
+    if (joins_leading(m, v, a, &below) || flips(m, v, a, &below))
         return scores(m, below, a, depth + 1);
     if (op == &sc_op_matmul)
         return product(m, v, a);
@@ -246,56 +376,20 @@ static bool weights(ScMatch *m, ScVal v, Attention *a)
                    match_is(m, n.in[0], &sc_op_isnan, &test) && test.in[0] == n.in[2]) {
             v = n.in[2];
             a->zeros = 2;
-        } else if (op && joins_leading(m, v, a, &below)) {
+        } else if (op && (joins_leading(m, v, a, &below) || flips(m, v, a, &below))) {
             v = below;
         } else {
             return false;
         }
     }
-    int64_t axis;
-    return match_is(m, v, &sc_op_softmax, &n) && match_about(m, n.in[1], 1) &&
-           ((axis = sc_attr(&n, 0)->i) == -1 || axis == match_type(m, v)->rank - 1) &&
-           scores(m, n.in[0], a, 0);
+    if (!match_is(m, v, &sc_op_softmax, &n) || !match_about(m, n.in[1], 1))
+        return false;
+    int64_t axis = sc_attr(&n, 0)->i, rank = match_type(m, v)->rank;
+    axis = axis < 0 ? axis + rank : axis;
+    return axis == rank - 1 - a->flipped && scores(m, n.in[0], a, 0);
 }
 
 /* --- Heads that are repeated ------------------------------------------------------------------ */
-
-/* The extents of a value as factors of those of an expand below it, in order: dim d has factors
- * begin[d] .. begin[d + 1] - 1. */
-typedef struct Factors {
-    uint32_t rank, begin[SCRT_MAX_RANK + 1], factor[SCRT_MAX_RANK];
-} Factors;
-
-static bool regroup(ScCtx *cx, const ScType *to, const ScType *base, const Factors *f, Factors *ret)
-{
-    uint32_t at = 0, n = f->begin[f->rank];
-    *ret = *f;
-    ret->rank = to->rank;
-    for (uint32_t d = 0; d < to->rank; d++) {
-        const ScTerm *have = sc_term(cx, 1);
-        ret->begin[d] = at;
-        while (have != to->dim[d] && at < n)
-            have = sc_term_mul(cx, have, base->dim[f->factor[at++]]);
-        if (have != to->dim[d])
-            return false;
-    }
-    ret->begin[to->rank] = at;
-    return at == n;
-}
-
-static void permute(const ScNode *n, const Factors *f, Factors *ret)
-{
-    const ScAttr *perm = sc_attr(n, 0);
-    uint32_t at = 0;
-    ret->rank = f->rank;
-    for (uint32_t d = 0; d < f->rank; d++) {
-        uint32_t from = perm->kind == SC_A_NONE ? f->rank - 1 - d : (uint32_t)perm->is[d];
-        ret->begin[d] = at;
-        for (uint32_t i = f->begin[from]; i < f->begin[from + 1]; i++)
-            ret->factor[at++] = f->factor[i];
-    }
-    ret->begin[f->rank] = at;
-}
 
 /* The expand below v, through transposes and reshapes, whose nodes are collected from v down; or
  * SC_POISON. */
@@ -323,27 +417,18 @@ static ScVal shared(ScMatch *m, ScVal v)
         return v;
     ScVal source = sc_built_def(&m->b, at)->in[0];
     const ScType *base = match_type(m, at), *from = match_type(m, source);
-    Factors f = {.rank = base->rank}, next;
+    Factors f;
     if (from->rank != base->rank)
         return v;
     for (uint32_t d = 0; d < base->rank; d++) {
-        uint32_t end = f.begin[d];
-        if (from->dim[d] != base->dim[d]) {
-            if (repeated != UINT32_MAX || !sc_term_is(from->dim[d], 1))
-                return v;
-            repeated = d;
-        }
-        if (!sc_term_is(base->dim[d], 1))
-            f.factor[end++] = d;
-        f.begin[d + 1] = end;
-    }
-    for (uint32_t i = n; i-- > 0; f = next) {
-        const ScNode *node = sc_built_def(&m->b, chain[i]);
-        if (node->op == &sc_op_transpose)
-            permute(node, &f, &next);
-        else if (!regroup(cx, match_type(m, chain[i]), base, &f, &next))
+        if (from->dim[d] == base->dim[d])
+            continue;
+        if (repeated != UINT32_MAX || !sc_term_is(from->dim[d], 1))
             return v;
+        repeated = d;
     }
+    if (!factors_through(m, base, n, chain, &f))
+        return v;
     /* The head's factors: those of k and v, then the repetition. */
     uint32_t last = f.rank == RANK ? f.begin[2] : 0;
     if (repeated == UINT32_MAX || last == f.begin[1] || f.factor[last - 1] != repeated)
@@ -391,7 +476,10 @@ static ScVal build(ScMatch *m, Attention *a)
         extent(m, a->k, 0) != extent(m, a->v, 1) || !isfinite(a->scale))
         return SC_POISON;
     ScrtDtype wide = t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
-    ScVal k = shared(m, swapped(m, four(m, a, a->k))), v = shared(m, four(m, a, a->v));
+    ScVal keys = swapped(m, four(m, a, a->k)), values = four(m, a, a->v);
+    ScVal k = shared(m, keys), v = shared(m, values);
+    if (extent(m, k, 2) != extent(m, v, 2)) /* one of them was repeated in another way */
+        k = keys, v = values;
     ScVal scale = sc_const_scalar(&m->b, wide, wide == SCRT_F32 ? (float)a->scale : a->scale);
     ScVal in[] = {four(m, a, a->q), k, v, scale, a->addend, a->keep};
     ScAttr *attr =
@@ -413,8 +501,8 @@ static ScVal attention(ScMatch *m)
     a.scale = 1;
     match_begin(m);
     if (m->in[0] < SC_FIRST || a.v < SC_FIRST || m->n->n_in > 2 || !match_used_once(m, 0) ||
-        !weights(m, m->in[0], &a) || is_constant(m, a.k) || is_constant(m, a.v) ||
-        !same_leading(m, a.q, a.k) || !same_leading(m, a.v, m->in[0]))
+        !weights(m, m->in[0], &a) || is_constant(m, a.v) || !same_leading(m, a.q, a.k) ||
+        !same_leading(m, a.v, m->in[0]))
         return SC_POISON;
     return build(m, &a);
 }
