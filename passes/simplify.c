@@ -196,6 +196,67 @@ static ScVal needless_expand(Simp *s)
     return SC_POISON;
 }
 
+/* Old value v as a part of another along an axis, the rest of which it has whole: *ret_begin is
+ * where it begins, in elements. SC_POISON where it is none. */
+static ScVal slice_of(const Simp *s, ScVal v, uint32_t axis, const ScTerm **ret_begin)
+{
+    const ScNode *n = v < SC_FIRST ? NULL : sc_def(s->g, v);
+    if (!n || n->op != &sc_op_slice)
+        return SC_POISON;
+    ScView all, part;
+    sc_view_of(s->b.cx, sc_type_of(s->g, n->in[0]), &all);
+    part = all;
+    if (!n->op->view(s->b.cx, s->g, n, &part))
+        return SC_POISON;
+    for (uint32_t d = 0; d < all.rank; d++)
+        if (part.stride[d] != all.stride[d] || (d != axis && part.dim[d] != all.dim[d]))
+            return SC_POISON;
+    *ret_begin = part.offset;
+    return n->in[0];
+}
+
+/* How many operands of a concatenation, from `from` on, are one value cut in pieces; 0: none. */
+static uint32_t pieces(const Simp *s, uint32_t from, uint32_t axis, ScVal *ret)
+{
+    ScCtx *cx = s->b.cx;
+    const ScTerm *begin, *end = sc_term(cx, 0);
+    uint32_t i = from;
+    ScVal x = slice_of(s, s->n->in[from], axis, &begin);
+    if (x == SC_POISON)
+        return 0;
+    const ScType *t = sc_type_of(s->g, x);
+    const ScTerm *inner = sc_term(cx, 1);
+    for (uint32_t d = axis + 1; d < t->rank; d++)
+        inner = sc_term_mul(cx, inner, t->dim[d]);
+    const ScTerm *all = sc_term_mul(cx, inner, t->dim[axis]);
+    for (; i < s->n->n_in && slice_of(s, s->n->in[i], axis, &begin) == x && begin == end; i++)
+        end =
+            sc_term_add(cx, end, sc_term_mul(cx, inner, sc_type_of(s->g, s->n->in[i])->dim[axis]));
+    *ret = x;
+    return i > from + 1 && end == all ? i - from : 0;
+}
+
+/* What was split and is put together again. */
+static ScVal whole_again(Simp *s)
+{
+    const ScNode *n = s->n;
+    uint32_t axis = n->op->concat_axis(s->g, n), k = 0, i = 0;
+    while (i < n->n_in) {
+        ScVal x;
+        uint32_t cut = pieces(s, i, axis, &x);
+        s->in[k++] = cut ? s->env[x] : s->in[i];
+        i += cut ? cut : 1;
+    }
+    if (k == n->n_in)
+        return SC_POISON;
+    ScVal out = sc_node1(&s->b, n->op, n->attr, k, s->in);
+    const ScValue *was = &s->g->value[n->first];
+    sc_set_exp(&s->b, out, was->exp);
+    sc_set_g(&s->b, out, was->g);
+    sc_set_amax(&s->b, out, was->amax);
+    return out;
+}
+
 /* A rule is for one row, or for every row of a loop class with one result. */
 static const struct {
     const char *what;
@@ -214,6 +275,7 @@ static const struct {
     {"relu x = x, of x >= 0", &sc_op_relu, 0, never_negative},
     {"|x| = x, of x >= 0", &sc_op_abs, 0, never_negative},
     {"concat x = x", &sc_op_concat, 0, only_operand},
+    {"concat(x[:k], x[k:], y) = concat(x, y)", &sc_op_concat, 0, whole_again},
     {"views that keep the order = one reshape", NULL, SC_VIEW, plain_views},
     {"transpose transpose x = transpose x", &sc_op_transpose, 0, transpose_twice},
     {"slice slice x = slice x", &sc_op_slice, 0, slice_twice},

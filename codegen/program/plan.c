@@ -203,22 +203,32 @@ static void release(Plan *x, ScVal root, uint32_t done)
         x->slot[x->p->place[root].index].busy = false;
 }
 
-/* A call whose operand dies with it may work in that operand's memory. */
+/* Node i may make its result in the memory of its operand `in`, if that dies with it: a call says
+ * so, and an elementwise kernel reads each element where it writes. */
+static bool works_in(const Plan *x, const ScNode *n, uint32_t i, uint32_t in)
+{
+    const ScCall *c = x->k->k[x->r->of[i]].f->call;
+    return c ? c->in_place == (int)in
+             : n->n_out == 1 && cg_maps(n, in, sc_type_of(x->g, n->first)) &&
+                   !x->r->lay[n->in[in]].pitch;
+}
+
 static void take_over(Plan *x, uint32_t i)
 {
     const ScGraph *g = x->g;
     const ScNode *n = &g->node[i];
-    const ScCall *c = n->op->lower.cls == SC_KERNEL ? x->k->k[x->r->of[i]].f->call : NULL;
-    if (!c || c->in_place < 0 || x->root[n->first] != n->first ||
-        x->p->place[n->first].kind != CG_NOWHERE)
-        return;
-    ScVal r = x->root[n->in[c->in_place]];
-    uint32_t n_read = 0;
-    for (uint32_t j = 0; j < n->n_in; j++)
-        n_read += x->root[n->in[j]] == r;
-    if (x->p->place[r].kind == CG_WORK && x->last[r] == i + 1 && n_read == 1 &&
-        cg_bytes(x->m, sc_type_of(g, r)) == cg_bytes(x->m, sc_type_of(g, n->first)))
-        x->p->place[n->first] = x->p->place[r];
+    for (uint32_t in = 0; in < n->n_in && n->op->lower.cls == SC_KERNEL &&
+                          x->root[n->first] == n->first && x->p->place[n->first].kind == CG_NOWHERE;
+         in++) {
+        ScVal r = x->root[n->in[in]];
+        uint32_t n_read = 0;
+        for (uint32_t j = 0; j < n->n_in; j++)
+            n_read += x->root[n->in[j]] == r;
+        if (x->p->place[r].kind == CG_WORK && x->last[r] == i + 1 && n_read == 1 &&
+            cg_bytes(x->m, sc_type_of(g, r)) == cg_bytes(x->m, sc_type_of(g, n->first)) &&
+            works_in(x, n, i, in))
+            x->p->place[n->first] = x->p->place[r];
+    }
 }
 
 static void assign_slots(Plan *x)

@@ -58,6 +58,9 @@ ScClass cg_class_of(const ScNode *n); /* of a kernel: that of its loop */
 CgLay cg_lay_along(CgModule *m, const ScType *t, uint32_t axis, const ScTerm *extent);
 /* Node n can say by strides where the elements of its operand `in` lie. */
 bool cg_can_read(CgModule *m, const ScNode *n, uint32_t in, const CgLay *lay);
+/* Kernel node n is a map of operands of type t to a result of that type, which reads each element
+ * of operand `in` where it writes. */
+bool cg_maps(const ScNode *n, uint32_t in, const ScType *t);
 /* The leader of a kernel that concatenates and does nothing else, or NULL; which operand of the
  * kernel operand k of the leader is. */
 const ScNode *cg_plain_concat(const ScNode *n);

@@ -100,16 +100,16 @@ static void put_past(CgModule *m, const ScState *s)
 
 /* --- What does not --------------------------------------------------------------------------- */
 
-/* A map kernel whose operand `in` is read element by element where the result is written. */
-static bool maps(const ScNode *n, uint32_t in, const ScType *t)
+bool cg_maps(const ScNode *n, uint32_t in, const ScType *t)
 {
     const ScGraph *sub = n->sub[0];
+    if (cg_class_of(n) != SC_MAP)
+        return false;
     for (uint32_t i = 0; i < sub->n_node; i++)
         for (uint32_t k = 0; k < sub->node[i].n_in; k++)
             if (sub->node[i].in[k] == sub->in[in] && sub->node[i].op->lower.cls != SC_MAP)
                 return false;
-    return cg_class_of(n) == SC_MAP && sc_type_of(sub, sub->in[in]) == t &&
-           sc_type_of(sub, sub->out[0]) == t;
+    return sc_type_of(sub, sub->in[in]) == t && sc_type_of(sub, sub->out[0]) == t;
 }
 
 static bool updates_in_place(const ScGraph *g, uint32_t i)
@@ -120,7 +120,7 @@ static bool updates_in_place(const ScGraph *g, uint32_t i)
     const ScNode *n = sc_def(g, s->next);
     uint32_t writer = g->value[s->next].node, at = only_operand(n, s->past);
     if (n->op->lower.cls != SC_KERNEL || at == n->n_in || leaves(g, s->past) ||
-        !maps(n, at, sc_type_of(g, s->past)))
+        !cg_maps(n, at, sc_type_of(g, s->past)))
         return false;
     for (uint32_t k = 0; k < g->n_node; k++) {
         const ScNode *x = &g->node[k];

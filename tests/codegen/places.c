@@ -168,6 +168,33 @@ START_TEST(slices_lie_where_they_are)
 }
 END_TEST
 
+/* An elementwise kernel works in the memory of an operand that dies with it. */
+START_TEST(over_what_dies)
+{
+    SctModel m = sct_compile("graph @g(%x: f32[n,64], %w: f32[64,2]) -> (%z) {\n"
+                             "  %a = exp %x : f32[n,64]\n"
+                             "  %s = cumsum %a {axis = 1} : f32[n,64]\n"
+                             "  %b = div %a, %s : f32[n,64]\n"
+                             "  %z = matmul %b, %w : f32[n,2]\n"
+                             "}\n",
+                             "native", NULL);
+    enum { N = 8192 };
+    ScBinding env[] = {{sc_intern(m.cx, "n"), N}};
+    uint64_t seed = 1;
+    ScrtTensor *in = sct_inputs(m.g, &seed, -2, 2, 1, env), out = {0};
+    ScrtSession *s = NULL;
+    sct_compare_on(&m, in, (SctBound){.rel = 1e-5, .abs = 1e-5});
+    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.n_thread = 1}, &s),
+                     SCRT_OK);
+    ck_assert_int_eq(scrt_run(s, in, &out), SCRT_OK);
+    ck_assert_uint_lt(scrt_peak_bytes(s), (2 * 64 + 2) * 4 * N + (1 << 20));
+    scrt_free(out.data);
+    scrt_close(s);
+    sct_free(in, 2);
+    sct_close(&m);
+}
+END_TEST
+
 /* --- Bytes ----------------------------------------------------------------------------------- */
 
 static ScrtProfile profile(ScrtSession *s, const char *from)
@@ -235,6 +262,7 @@ int main(void)
     tcase_add_test(t, parts_of_parts);
     tcase_add_test(t, copies);
     tcase_add_test(t, slices_lie_where_they_are);
+    tcase_add_test(t, over_what_dies);
     tcase_add_test(t, bytes_are_counted);
     suite_add_tcase(s, t);
     return sct_main("codegen-places", s);
