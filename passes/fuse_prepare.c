@@ -127,8 +127,15 @@ static bool one_element(const ScType *t)
     return t->kind == SC_TYPE_TENSOR;
 }
 
+/* t lies along the last extent of `to`, and is no more than that. */
+static bool along_last(const ScType *t, const ScType *to)
+{
+    return t->kind == SC_TYPE_TENSOR && t->rank == 1 && to->rank > 1 &&
+           t->dim[0] == to->dim[to->rank - 1];
+}
+
 /* The operand of an elementwise node that gives the result its shape while all others have one
- * element, or UINT32_MAX. */
+ * element or lie along its last extent, or UINT32_MAX. */
 static uint32_t main_operand(const ScGraph *g, const ScNode *n)
 {
     uint32_t found = UINT32_MAX;
@@ -136,7 +143,7 @@ static uint32_t main_operand(const ScGraph *g, const ScNode *n)
         return UINT32_MAX;
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScType *t = sc_type_of(g, n->in[i]);
-        if (n->in[i] == SC_ABSENT || one_element(t))
+        if (n->in[i] == SC_ABSENT || one_element(t) || along_last(t, sc_type_of(g, n->first)))
             continue;
         if (found != UINT32_MAX)
             return UINT32_MAX;
@@ -187,6 +194,16 @@ static ScVal views_again(ScBuild *b, ScVal base, ScVal v, ScVal x, Count *c)
     return x;
 }
 
+/* The views over base up to v change no more than the extents before the last. */
+static bool keeps_last(const ScBuild *b, ScVal base, ScVal v)
+{
+    const ScType *t = sc_built(b, v)->type, *from = sc_built(b, base)->type;
+    bool rows = from->rank > 1 && t->rank > 1 && t->dim[t->rank - 1] == from->dim[from->rank - 1];
+    for (; rows && v != base; v = sc_built_def(b, v)->in[0])
+        rows = sc_built_def(b, v)->op == &sc_op_reshape;
+    return rows;
+}
+
 /* Builds n before the views that stand between it and what computes its operand; false where there
  * are none or ranks forbid it. */
 static bool hoist(ScBuild *b, const ScGraph *g, const ScNode *n, ScVal *in, Count *c, ScVal *ret)
@@ -198,12 +215,25 @@ static bool hoist(ScBuild *b, const ScGraph *g, const ScNode *n, ScVal *in, Coun
     if (base == v)
         return false;
     for (uint32_t i = 0; i < n->n_in; i++)
-        if (i != m && sc_built(b, in[i])->type->rank > sc_built(b, base)->type->rank)
+        if (i != m && (sc_built(b, in[i])->type->rank > sc_built(b, base)->type->rank ||
+                       (in[i] != SC_ABSENT && !one_element(sc_built(b, in[i])->type) &&
+                        !keeps_last(b, base, v))))
             return false;
     in[m] = base;
     *ret = views_again(b, base, v, again(b, g, n, n->attr, in), c);
     sc_set_name(b, *ret, g->value[n->first].name);
     return true;
+}
+
+/* What a reshape of v to type t is already: a value that v is a reshape of; or SC_POISON. */
+static ScVal unshaped(const ScBuild *b, ScVal v, const ScType *t)
+{
+    while (v >= SC_FIRST && sc_built_def(b, v)->op == &sc_op_reshape) {
+        v = sc_built_def(b, v)->in[0];
+        if (sc_built(b, v)->type == t)
+            return v;
+    }
+    return SC_POISON;
 }
 
 ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
@@ -223,6 +253,9 @@ ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
         ScVal base = sc_is_view(n) ? plain[n->first] : n->first;
         if (base != n->first && sc_type_of(g, base) == sc_type_of(g, n->first))
             out[0] = env[base]; /* the views cancel */
+        else if (n->op == &sc_op_reshape &&
+                 (base = unshaped(&b, in[0], sc_type_of(g, n->first))) != SC_POISON)
+            out[0] = base; /* so do they where a node went before the first */
         else if (!hoist(&b, g, n, in, &c, out))
             sc_copy_node(&b, g, n, in, out);
         for (uint32_t k = 0; k < n->n_out; k++)
