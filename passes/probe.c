@@ -10,7 +10,8 @@
  * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
  * Integers are drawn from the extent of the axis that they index; integers and bools that are
  * compared or made floats are masks of ones, those of 8 bits that become floats are drawn from all
- * of their range, as pixels are. Symbols take nominal sizes: 1 for leading extents, 64 else. */
+ * of their range, as pixels are. Symbols take nominal sizes: 1 for leading extents from
+ * which nothing is picked, 64 else. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -244,6 +245,20 @@ static void see_symbol(void *arg, const char *sym)
     sc_buf_push(s->env, s->n, s->cap, b);
 }
 
+/* Whether a node picks from an axis of this extent: it counts things that others refer to, such as
+ * the nodes of a graph, of which one alone says little. */
+static bool is_picked_from(const ScGraph *g, const ScTerm *extent)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < g->n_node && !found; i++) {
+        const ScNode *n = &g->node[i];
+        found = n->op->gather_axis &&
+                sc_type_of(g, n->in[0])->dim[n->op->gather_axis(g, n)] == extent &&
+                !(sc_def(g, n->in[1])->op->flags & SC_CONST_OP);
+    }
+    return found;
+}
+
 static Sizes nominal_sizes(const ScGraph *g)
 {
     Sizes s = {0};
@@ -251,6 +266,8 @@ static Sizes nominal_sizes(const ScGraph *g)
         for (uint32_t i = 0; i < g->n_in; i++) {
             const ScType *t = sc_type_of(g, g->in[i]);
             s.value = pass ? NOMINAL : 1;
+            if (!pass && t->rank > 0 && is_picked_from(g, t->dim[0]))
+                s.value = NOMINAL;
             for (uint32_t d = pass; d < (pass || t->rank == 0 ? t->rank : 1); d++)
                 sc_term_symbols(t->dim[d], see_symbol, &s);
         }

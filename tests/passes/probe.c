@@ -147,6 +147,23 @@ START_TEST(nested_graphs_are_measured)
 }
 END_TEST
 
+/* As many nodes as an edge's ends are picked from, not one. */
+START_TEST(what_is_picked_from_is_many)
+{
+    ScrtTensor in[2];
+    ScGraph *g = sc_parse(cx, "gnn",
+                          "graph @g(%x: f32[nodes,8], %e: i64[edges]) -> (%y) {\n"
+                          "  guard min(edges,1) <= nodes : \"picked\"\n"
+                          "  %y = gather %x, %e {axis = 0} : f32[edges,8]\n}\n",
+                          NULL, NULL);
+    ck_assert_msg(g && sc_probe_inputs(cx, g, in), "%s", st_words(cx));
+    ck_assert_int_eq(in[0].dims[0], 64);
+    for (int i = 0; i < 2; i++)
+        scrt_free(in[i].data);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* Pixels of 8 bits; and a number of which nothing is known. */
 START_TEST(pixels_and_mysteries)
 {
@@ -222,6 +239,7 @@ int main(void)
     tcase_add_test(t, inputs_by_their_meaning);
     tcase_add_test(t, statistics_are_those_of_a_calibration);
     tcase_add_test(t, nested_graphs_are_measured);
+    tcase_add_test(t, what_is_picked_from_is_many);
     tcase_add_test(t, pixels_and_mysteries);
     tcase_add_test(t, what_extents_do_is_counted_once);
     suite_add_tcase(s, t);
