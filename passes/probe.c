@@ -259,10 +259,31 @@ static bool is_picked_from(const ScGraph *g, const ScTerm *extent)
     return found;
 }
 
+#define MOST                                                                                       \
+    8192 /* an extent that something so long does not fit into is no extent of a sample            \
+          */
+
+/* What the graph and those nested in it need of sizes, as far as the inputs' alone say. */
+static bool fit(const ScGraph *g, const Sizes *s)
+{
+    int64_t a, b;
+    bool ok = true;
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub; k++)
+            ok = ok && fit(g->node[i].sub[k], s);
+    for (uint32_t i = 0; i < g->n_guard; i++)
+        ok = ok && (!sc_term_eval(g->guard[i].a, s->n, s->env, &a) ||
+                    !sc_term_eval(g->guard[i].b, s->n, s->env, &b) ||
+                    sc_guard_holds(g->guard[i].kind, a, b));
+    return ok;
+}
+
+/* Leading extents have their say first; the others double until what moves over them fits. */
 static Sizes nominal_sizes(const ScGraph *g)
 {
     Sizes s = {0};
-    for (uint32_t pass = 0; pass < 2; pass++) /* leading extents have their say first */
+    uint32_t n_leading = 0;
+    for (uint32_t pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < g->n_in; i++) {
             const ScType *t = sc_type_of(g, g->in[i]);
             s.value = pass ? NOMINAL : 1;
@@ -271,6 +292,14 @@ static Sizes nominal_sizes(const ScGraph *g)
             for (uint32_t d = pass; d < (pass || t->rank == 0 ? t->rank : 1); d++)
                 sc_term_symbols(t->dim[d], see_symbol, &s);
         }
+        n_leading = pass ? n_leading : s.n;
+    }
+    Sizes longer = {sc_memdup(sc_ctx_arena(g->cx), s.env, s.n * sizeof *s.env), s.n, 0, NOMINAL};
+    while (s.n > n_leading && !fit(g, &longer) && (longer.value *= 2) <= MOST)
+        for (uint32_t i = n_leading; i < s.n; i++)
+            longer.env[i].value = longer.value;
+    for (uint32_t i = n_leading; longer.value <= MOST && i < s.n; i++)
+        s.env[i].value = longer.env[i].value;
     return s;
 }
 

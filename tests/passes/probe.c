@@ -164,6 +164,23 @@ START_TEST(what_is_picked_from_is_many)
 }
 END_TEST
 
+/* As long as the window that moves over it needs. */
+START_TEST(sizes_fit_what_is_asked_of_them)
+{
+    ScrtTensor in[1];
+    ScGraph *g = sc_parse(cx, "stft",
+                          "graph @g(%x: f32[batch,length]) -> (%y) {\n"
+                          "  guard 200 <= length : \"a window\"\n"
+                          "  %y = relu %x : f32[batch,length]\n}\n",
+                          NULL, NULL);
+    ck_assert_msg(g && sc_probe_inputs(cx, g, in), "%s", st_words(cx));
+    ck_assert_int_eq(in[0].dims[0], 1);
+    ck_assert_int_eq(in[0].dims[1], 256);
+    scrt_free(in[0].data);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* Pixels of 8 bits; and a number of which nothing is known. */
 START_TEST(pixels_and_mysteries)
 {
@@ -240,6 +257,7 @@ int main(void)
     tcase_add_test(t, statistics_are_those_of_a_calibration);
     tcase_add_test(t, nested_graphs_are_measured);
     tcase_add_test(t, what_is_picked_from_is_many);
+    tcase_add_test(t, sizes_fit_what_is_asked_of_them);
     tcase_add_test(t, pixels_and_mysteries);
     tcase_add_test(t, what_extents_do_is_counted_once);
     suite_add_tcase(s, t);
