@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from command import DIGIT, MNIST, SCALEC, failing, model, run_all, write
+from command import DIGIT, MNIST, SCALEC, SOURCE, failing, model, run_all, write
 from scalec import scalec  # in a folder that command adds
 
 RNG = np.random.default_rng(3)
@@ -210,6 +210,31 @@ def channels_have_exponents_of_their_own(tmp):
             k, worst(tensor[k], want[k]), worst(channel[k], want[k]))
 
 
+def check_compares_and_suggests(tmp):
+    """Recipes as columns, with a command's number; the fewest sites in f32 for a wanted SQNR, as a recipe that has it."""
+    data, made = os.path.join(SOURCE, "tests", "model", "data", "digits"), os.path.join(tmp, "made.recipe")
+    args = ("check", MNIST, "--data", data, "--recipe")
+    count = "sh -c 'ls \"$0\" | wc -l'"  # it gets the folder as its last word
+    got = json.loads(scalec(*args, "fp8,fp8-weights,f32", "--metric", count, "--json"))
+    n, columns = got["samples"], {c["recipe"]: c for c in got["recipes"]}
+    assert n == len(os.listdir(data)) and all(c["metric"] == n and c["rows"] == n for c in columns.values()), got
+    assert 20 < columns["fp8"]["sqnr_db"] < columns["fp8-weights"]["sqnr_db"] and columns["f32"]["sqnr_db"] is None, got
+    assert columns["fp8"]["max_error"] > columns["fp8-weights"]["max_error"] > columns["f32"]["max_error"] == 0
+    assert columns["fp8"]["weights"] < 0.3 * columns["f32"]["weights"] and columns["fp8"]["same"] == n
+    want = columns["fp8"]["sqnr_db"] + 4
+    steps = json.loads(scalec(*args, "fp8", "--suggest", str(want), "-o", made, "--json"))["suggest"]
+    assert 0 < steps["sites"] < 6 and steps["steps"][0]["sites"] == 0, steps
+    fewer = [s["sqnr_db"] for s in steps["steps"] if s["sites"] < steps["sites"]]
+    assert fewer and max(fewer) < want, steps
+    reached = json.loads(scalec(*args, f"fp8,{made}", "--json"))["recipes"][1]
+    assert reached["sqnr_db"] > want - 0.3, (reached, open(made).read())
+    assert "the fewest" in scalec(*args, "fp8", "--suggest", "10")
+    assert "the command fails" in failing(*args, "fp8,f16", "--metric", "false")
+    assert "no number" in failing(*args, "fp8,f16", "--metric", "true")
+    for wrong in (("fp8,f16", "--suggest", "30"), ("fp8", "--metric", count), ("fp8", "-o", made)):
+        failing(*args, *wrong, status=2)
+
+
 def blocks_have_scales_of_their_own(tmp):
     """Recipes of blocks of 32: the program and the evaluator agree, few rows and many; sizes; accuracy in order."""
     rng = np.random.default_rng(21)
@@ -246,5 +271,5 @@ def blocks_have_scales_of_their_own(tmp):
     assert share["mxfp8"] < 0.29 and share["mxfp6"] < 0.23 and share["mxfp4-weights"] < 0.17, share
 
 
-run_all("tools-scales", [blocks_have_scales_of_their_own, outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own, outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])

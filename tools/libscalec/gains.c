@@ -134,9 +134,44 @@ static bool measure(Gains *x, ScalecGain *gain, const uint32_t *number, double s
     return true;
 }
 
+/* The first k sites by gain stay high: what the outputs have then. */
+static bool try_first(Gains *x, const ScalecGain *gain, const ScVal *site, uint32_t k,
+                      ScalecSuggest *s)
+{
+    double noise;
+    for (uint32_t j = 0; j < x->n_site; j++) {
+        x->keep[j] = false;
+        for (uint32_t i = 0; i < k; i++)
+            x->keep[j] = x->keep[j] || gain[i].v == site[j];
+    }
+    if (!run_all(x, false, &noise))
+        return false;
+    s->step[s->n_step].keep = k;
+    s->step[s->n_step++].sqnr = -10 * log10(noise);
+    return true;
+}
+
+static bool suggest(Gains *x, const ScalecGain *gain, const ScVal *site, ScalecSuggest *s)
+{
+    uint32_t few = 0, many = x->n_site; /* too few; enough: with all high there is no noise */
+    s->n_step = 0;
+    if (!try_first(x, gain, site, 0, s))
+        return false;
+    if (s->step[0].sqnr >= s->want)
+        many = 0;
+    while (many > few + 1) {
+        uint32_t middle = (few + many) / 2;
+        if (!try_first(x, gain, site, middle, s))
+            return false;
+        *(s->step[s->n_step - 1].sqnr >= s->want ? &many : &few) = middle;
+    }
+    s->keep = many;
+    return true;
+}
+
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
-                               uint32_t *ret_n)
+                               ScalecSuggest *wanted, uint32_t *ret_n)
 {
     SC_STAGE(cx, "gains");
     ScArena *a = sc_arena_new();
@@ -157,13 +192,16 @@ const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
             number[i] = site[k] == gain[i].v ? k : number[i];
     Gains x = {0};
     bool ok = n == 0 || (begin(&x, low, s, n) && measure(&x, gain, number, seconds));
+    qsort(gain, n, sizeof *gain, by_gain);
+    if (wanted)
+        wanted->n_step = 0;
+    ok = ok && (!wanted || n == 0 || suggest(&x, gain, site, wanted));
     if (!ok) {
         sc_forget_diags(cx, before);
         sc_warn(cx, NULL, SC_E_RUN, "the sites could not be tried one by one: gains are estimates");
     }
     if (n > 0)
         end(&x);
-    qsort(gain, n, sizeof *gain, by_gain);
     sc_arena_free(a);
     *ret_n = n;
     return gain;

@@ -49,52 +49,21 @@ void scalec_runs_free(ScalecRuns *r)
     *r = (ScalecRuns){0};
 }
 
-static int64_t largest(const ScrtTensor *t, int64_t row, int64_t n)
-{
-    int64_t best = 0;
-    double top = -INFINITY;
-    for (int64_t i = 0; i < n; i++) {
-        double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)(row * n + i));
-        if (x > top) {
-            best = i;
-            top = x;
-        }
-    }
-    return best;
-}
-
-static bool has_rows(const ScrtTensor *t)
-{
-    return scrt_dtype_is_float((ScrtDtype)t->dtype) && t->rank > 0 && t->dims[t->rank - 1] > 1;
-}
-
-static void count_rows(const ScrtTensor *got, const ScrtTensor *want, ScalecCost *ret)
-{
-    int64_t n = want->dims[want->rank - 1], rows = scrt_count(want) / n;
-    for (int64_t i = 0; i < rows; i++)
-        ret->same += largest(got, i, n) == largest(want, i, n);
-    ret->rows += (uint64_t)rows;
-}
-
 static bool measure(ScCtx *cx, Trial *t, const ScalecRuns *r, ScalecCost *ret)
 {
     ScrtTensor *out = calloc(r->n_out + 1, sizeof *out);
     double noise = 0;
     *ret = (ScalecCost){0};
     bool ok = true;
-    uint32_t ranked = 0;
     if (!out)
         abort();
-    while (ranked < r->n_out && !has_rows(&r->out[ranked]))
-        ranked++;
     for (uint32_t i = 0; ok && i < r->n; i++) {
         const ScrtTensor *want = &r->out[i * r->n_out];
         ok = trial_run(cx, t, &r->in[i * r->n_in], out);
-        for (uint32_t k = 0; ok && k < r->n_out; k++) {
+        for (uint32_t k = 0; ok && k < r->n_out; k++)
             noise += trial_noise(&out[k], &want[k]);
-            if (k == ranked && has_rows(&want[k]) && scrt_count(&out[k]) == scrt_count(&want[k]))
-                count_rows(&out[k], &want[k], ret);
-        }
+        if (ok)
+            trial_count_rows(out, want, r->n_out, &ret->rows, &ret->same);
         trial_free(out, r->n_out);
     }
     free(out);

@@ -158,12 +158,39 @@ typedef struct ScalecGain {
     double gain;   /* dB of the outputs' mean SQNR */
     bool measured; /* by runs of a compiled program; else a first-order estimate from roundings */
 } ScalecGain;
+/* Which sites stay high so that the outputs have a wanted SQNR: the fewest of the first ones by
+ * gain, by bisection. */
+typedef struct ScalecSuggest {
+    double want;   /* dB */
+    uint32_t keep; /* so many of the first gains */
+    uint32_t n_step;
+    struct {
+        uint32_t keep;
+        double sqnr; /* of the outputs' mean noise to signal, beside the program with all high */
+    } step[40];      /* what was tried, in order */
+} ScalecSuggest;
 /* For each site, the largest first: runs on all samples, one site after the other, until `seconds`
- * have passed. report: of low, from sc_damage_end. Warns where nothing can be run. The result lives
- * as long as cx. */
+ * have passed. report: of low, from sc_damage_end. Warns where nothing can be run; then suggest
+ * (NULL: nobody asks) has no steps. The result lives as long as cx. */
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
-                               uint32_t *ret_n);
+                               ScalecSuggest *suggest, uint32_t *ret_n);
+
+/* The f32 program's outputs on all samples, for columns beside it. NULL with errors. */
+typedef struct ScalecReference ScalecReference;
+ScalecReference *scalec_reference(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt,
+                                  ScalecSamples *s);
+void scalec_reference_free(ScalecReference *r); /* takes NULL */
+typedef struct ScalecColumn {                   /* a compiled program beside it, over all samples */
+    uint64_t bytes;                             /* of its weights */
+    double sqnr, max_error;                     /* as of ScalecCost; of all outputs of floats */
+    uint64_t rows, same;                        /* as of ScalecCost */
+    double metric;                              /* what the command printed; NaN: none was given */
+} ScalecColumn;
+/* metric (NULL: none): a shell's command that gets the path of a folder as its last word, with the
+ * outputs of sample N as N.npz, and prints a number. */
+bool scalec_column(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt, ScalecSamples *s,
+                   const ScalecReference *ref, const char *metric, ScalecColumn *ret);
 const ScStats *scalec_read_stats(ScCtx *cx, const char *path);
 
 /* Runs the pipeline; takes m->graph over. NULL with errors. */

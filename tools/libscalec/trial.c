@@ -97,6 +97,39 @@ double trial_noise(const ScrtTensor *got, const ScrtTensor *want)
     return noise == 0 ? 0 : noise / signal;
 }
 
+static int64_t largest(const ScrtTensor *t, int64_t row, int64_t n)
+{
+    int64_t best = 0;
+    double top = -INFINITY;
+    for (int64_t i = 0; i < n; i++) {
+        double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)(row * n + i));
+        if (x > top) {
+            best = i;
+            top = x;
+        }
+    }
+    return best;
+}
+
+static bool has_rows(const ScrtTensor *t)
+{
+    return scrt_dtype_is_float((ScrtDtype)t->dtype) && t->rank > 0 && t->dims[t->rank - 1] > 1;
+}
+
+void trial_count_rows(const ScrtTensor *got, const ScrtTensor *want, uint32_t n_out, uint64_t *rows,
+                      uint64_t *same)
+{
+    uint32_t k = 0;
+    while (k < n_out && !has_rows(&want[k]))
+        k++;
+    if (k == n_out || scrt_count(&got[k]) != scrt_count(&want[k]))
+        return;
+    int64_t n = want[k].dims[want[k].rank - 1], count = scrt_count(&want[k]) / n;
+    for (int64_t i = 0; i < count; i++)
+        *same += largest(&got[k], i, n) == largest(&want[k], i, n);
+    *rows += (uint64_t)count;
+}
+
 void trial_free(ScrtTensor *t, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)

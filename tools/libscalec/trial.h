@@ -26,6 +26,10 @@ bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out);
 /* Noise to signal of a float output, where want is finite; 0 for what is no float, infinite
  * where there are more or fewer elements, as data decided. */
 double trial_noise(const ScrtTensor *got, const ScrtTensor *want);
+/* Of the first output of floats that has rows: adds how many there are, and how many have their
+ * largest element where want's have it. */
+void trial_count_rows(const ScrtTensor *got, const ScrtTensor *want, uint32_t n_out, uint64_t *rows,
+                      uint64_t *same);
 void trial_free(ScrtTensor *t, uint32_t n);
 void trial_close(Trial *t);
 

@@ -19,6 +19,7 @@ typedef struct Line { /* of the table */
 typedef struct Check {
     ScGraph *low, *plain;
     uint32_t n, n_sample, n_site, n_measured;
+    ScalecSuggest suggest;
     Line *line; /* [n] sites by gain, then the rest in graph order */
 } Check;
 
@@ -144,6 +145,70 @@ static json_t *line_json(const Check *c, const Line *l)
     return o;
 }
 
+/* A node's name as a pattern that only it matches. */
+static void add_pattern(ScStr *out, const char *name)
+{
+    ScStr s = {0};
+    for (const char *p = name; *p; p++)
+        sc_str_addf(&s, "%s%c", strchr("*?[\\", *p) ? "\\" : "", *p);
+    sc_str_quote(out, sc_str_get(&s));
+    sc_str_free(&s);
+}
+
+/* The recipe with the first sites in f32: a line for each node that reads one. */
+static void suggested(Cli *cli, const Check *c, ScStr *out)
+{
+    ScRecipe r = *sc_recipe(cli->cx, cli->opt.recipe);
+    const ScGraph *g = c->low;
+    r.name = sc_printf(sc_ctx_arena(cli->cx), "%s-suggested", r.name);
+    sc_recipe_print(&r, out);
+    for (uint32_t i = 0; i < c->suggest.keep; i++) {
+        ScVal v = c->line[i].gain->v;
+        const char *kind = sc_def(g, v)->op->flags & SC_CONST_OP ? "weight" : "activation";
+        for (uint32_t k = 0; k < g->n_node; k++) {
+            const ScNode *n = &g->node[k];
+            bool reads = false;
+            for (uint32_t j = 0; j < n->n_in && j < 32; j++)
+                reads = reads || (n->in[j] == v && (n->op->quantizable | n->op->storable) >> j & 1);
+            if (!reads || n->loc->n == 0 || !n->loc->origin[0].name)
+                continue;
+            sc_str_add(out, "layer ");
+            add_pattern(out, n->loc->origin[0].name);
+            sc_str_addf(out, " %s=f32\n", kind);
+        }
+    }
+}
+
+static bool suggest(Cli *cli, const Check *c)
+{
+    ScStr s = {0};
+    if (c->suggest.n_step == 0)
+        return sc_fail_file(cli->cx, NULL, SC_E_RUN, "--suggest: nothing could be tried");
+    suggested(cli, c, &s);
+    bool ok = !cli->output || scalec_write_file(cli->cx, cli->output, sc_str_get(&s), s.n);
+    if (!cli->json) {
+        printf("\nfor %.1f dB:\n", c->suggest.want);
+        for (uint32_t i = 0; i < c->suggest.n_step; i++)
+            printf("%6u of %u sites in f32: %.1f dB\n", c->suggest.step[i].keep, c->n_site,
+                   c->suggest.step[i].sqnr);
+        printf("the fewest: %u\n%s%s", c->suggest.keep, cli->output ? "" : "\n",
+               cli->output ? "" : sc_str_get(&s));
+    }
+    sc_str_free(&s);
+    return ok;
+}
+
+static json_t *suggest_json(const Check *c)
+{
+    json_t *steps = json_array();
+    for (uint32_t i = 0; i < c->suggest.n_step; i++)
+        json_array_append_new(steps,
+                              json_pack("{s:I, s:o}", "sites", (json_int_t)c->suggest.step[i].keep,
+                                        "sqnr_db", number(c->suggest.step[i].sqnr)));
+    return json_pack("{s:f, s:I, s:o}", "wanted_db", c->suggest.want, "sites",
+                     (json_int_t)c->suggest.keep, "steps", steps);
+}
+
 static void print_json(const Cli *cli, const Check *c)
 {
     json_t *list = json_array();
@@ -151,6 +216,8 @@ static void print_json(const Cli *cli, const Check *c)
         json_array_append_new(list, line_json(c, &c->line[i]));
     json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", cli->args.item[0], "recipe",
                           cli->opt.recipe, "samples", (int)c->n_sample, "tensors", list);
+    if (o && cli->suggest_given)
+        json_object_set_new(o, "suggest", suggest_json(c));
     if (o)
         cli_print_json(o);
     json_decref(o);
@@ -164,12 +231,15 @@ static bool check(Cli *cli, ScalecModel *m, Check *c)
     const ScReport *r = s ? measure(cli, c, s, &c->n) : NULL;
     if (r) {
         double budget = cli->budget_given ? cli->budget : BUDGET;
-        const ScalecGain *gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget, &c->n_site);
+        c->suggest.want = cli->suggest;
+        const ScalecGain *gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget,
+                                              cli->suggest_given ? &c->suggest : NULL, &c->n_site);
         rank(cli, c, r, gain);
         (cli->json ? print_json : print_table)(cli, c);
     }
+    ok = r && (!cli->suggest_given || suggest(cli, c));
     scalec_samples_close(s);
-    return r != NULL;
+    return ok;
 }
 
 int cmd_check(Cli *cli)
@@ -180,9 +250,16 @@ int cmd_check(Cli *cli)
         return cli_misuse(cli, "on what? --data PATH");
     if (!cli->opt.recipe || !strcmp(cli->opt.recipe, "f32"))
         return cli_misuse(cli, "what beside f32? --recipe R, one that stores something low");
+    bool several = strchr(cli->opt.recipe, ',') != NULL;
+    if (cli->suggest_given && (cli->metric || several))
+        return cli_misuse(cli, "--suggest is for one recipe, without --metric");
+    if (cli->metric && !several)
+        return cli_misuse(cli, "--metric is for several recipes: --recipe A,B");
+    if (cli->output && !cli->suggest_given)
+        return cli_misuse(cli, "-o is where --suggest writes");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    bool ok = check(cli, &m, &c);
+    bool ok = several ? cli_columns(cli, &m) : check(cli, &m, &c);
     sc_graph_free(c.low);
     sc_graph_free(c.plain);
     sc_graph_free(m.graph);

@@ -23,11 +23,14 @@ typedef struct Cli {
     CliList args; /* what is no option */
     const char *output, *emit, *stage, *format, *calibrate, *save_stats, *data, *dump_after;
     const char *state_load, *state_save, *dtype, *labels, *image, *why, *onnx_profile;
+    const char *metric; /* of check: a command */
     ScalecOptions opt;
-    bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given;
+    bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given,
+        suggest_given;
     bool internal, all, print_link, verbose;
     bool usage; /* the command line is at fault, as only the model shows */
     uint32_t threads, top, repeat;
+    double suggest;            /* dB that check is to find a recipe for */
     double rtol, atol, budget; /* budget: seconds for what check measures */
     CliList input, shape, disable, dim_name;
     CliList entry;              /* NAME, or NAME=MODEL */
@@ -68,6 +71,8 @@ bool cli_statistics(Cli *cli, const ScalecModel *m);
 /* That model as entry "main", and those of --entry with their dims, states and statistics: *ret_n
  * entries, which the caller frees the graphs of even where it fails. */
 bool cli_load_entries(Cli *cli, ScalecEntry **ret, uint32_t *ret_n);
+/* check with several recipes, in a list with commas: prints their columns. */
+bool cli_columns(Cli *cli, const ScalecModel *m);
 /* Runs all samples for d: the stage "samples". */
 bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d);
 

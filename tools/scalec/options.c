@@ -74,6 +74,8 @@ typedef enum OptId {
     O_RTOL,
     O_ATOL,
     O_BUDGET,
+    O_SUGGEST,
+    O_METRIC,
     O_BENCH,
     O_PROFILE,
     O_REPEAT,
@@ -94,11 +96,13 @@ typedef enum OptId {
 
 const CliOption cli_options[] = {
     [O_OUTPUT] = {"output", "OUT", "file to write; - is standard output", 'o',
-                  COMPILE | RUN | DUMP | REWRITE},
+                  COMPILE | RUN | DUMP | REWRITE | CHECK},
     [O_EMIT] = {"emit", "KIND", "exe (default), so, obj, asm or llvm", 0, COMPILE,
                 .choice = "exe so obj asm llvm"},
-    [O_RECIPE] = {"recipe", "R", "f32 (default), f16, bf16, fp8, fp8-weights, or a recipe file", 0,
-                  MODEL, .hint = "f32 f16 bf16 fp8 fp8-weights"},
+    [O_RECIPE] = {"recipe", "R",
+                  "f32 (default), f16, bf16, fp8, fp8-weights, mxfp8, mxfp6, mxfp4-weights, or a "
+                  "recipe file; for check also several, A,B",
+                  0, MODEL, .hint = "f32 f16 bf16 fp8 fp8-weights"},
     [O_SCALES] = {"scales", "S", "propagate, probe or calibrate; by default the best that is given",
                   0, MODEL, .choice = "propagate probe calibrate"},
     [O_CALIBRATE] = {"calibrate", "FILE",
@@ -162,6 +166,14 @@ const CliOption cli_options[] = {
          RUN | CHECK | COMPILE | DUMP | DIFF},
     [O_RTOL] = {"rtol", "X", "relative tolerance of floats (1e-3)", 0, RUN | COMPILE | DUMP | DIFF},
     [O_ATOL] = {"atol", "X", "absolute tolerance (1e-5)", 0, RUN | DIFF},
+    [O_SUGGEST] = {"suggest", "DB",
+                   "write to -o the recipe that keeps the fewest sites high until the outputs have "
+                   "this SQNR",
+                   0, CHECK},
+    [O_METRIC] = {"metric", "CMD",
+                  "with several recipes: a command that gets a folder, the outputs of sample N in "
+                  "N.npz, and prints a number",
+                  0, CHECK},
     [O_BUDGET] = {"budget", "SECONDS", "how long to try sites one by one; 60 by default", 0, CHECK},
     [O_BENCH] = {"bench", NULL, "time it, on made-up inputs if none are given", 0, RUN},
     [O_PROFILE] = {"profile", NULL, "time each kernel, on such inputs if none are given", 0, RUN},
@@ -484,6 +496,10 @@ static bool set(Cli *cli, OptId id, const char *arg)
         return real_arg(cli, name, arg, &cli->rtol);
     else if (id == O_ATOL)
         return real_arg(cli, name, arg, &cli->atol);
+    else if (id == O_METRIC)
+        cli->metric = arg;
+    else if (id == O_SUGGEST)
+        return (cli->suggest_given = real_arg(cli, name, arg, &cli->suggest));
     else if (id == O_BUDGET)
         return (cli->budget_given = real_arg(cli, name, arg, &cli->budget));
     else if (!count_arg(cli, name, arg, id == O_EMBED ? UINT64_MAX : 1u << 20, &v))

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Compiled programs beside the f32 program, on all samples: the columns of `scalec check` with
+ * several recipes, and what a command of the user's makes of the outputs. */
+#include "tools/libscalec/trial.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct ScalecReference {
+    uint32_t n_sample, n_out;
+    ScrtTensor *out; /* [n_sample * n_out] */
+};
+
+static bool open_trial(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt, Trial *ret,
+                       ScObject **ret_object)
+{
+    ScalecModel copy = *m;
+    copy.graph = sc_graph_clone(m->graph);
+    ScalecOptions o = *opt;
+    o.until = NULL;
+    o.cpu = o.target = NULL; /* it runs here */
+    *ret_object = scalec_compile(cx, &copy, &o, SC_EMIT_OBJ);
+    return *ret_object && trial_borrow(cx, *ret_object, ret);
+}
+
+/* Runs all samples; see gets each one's outputs, which it may take over. */
+static bool run_all(ScCtx *cx, Trial *t, ScalecSamples *s,
+                    void (*see)(void *arg, uint32_t i, ScrtTensor *out), void *arg)
+{
+    uint32_t n = scalec_samples_count(s), n_out = t->model->entry->n_out;
+    ScrtTensor *out = calloc(n_out + 1, sizeof *out);
+    const ScrtTensor *in;
+    bool ok = true;
+    if (!out)
+        abort();
+    for (uint32_t i = 0; ok && i < n; i++) {
+        sc_stage_share(cx, i, n);
+        ok = scalec_samples_get(s, i, &in) && trial_run(cx, t, in, out);
+        if (ok)
+            see(arg, i, out);
+        trial_free(out, n_out);
+    }
+    free(out);
+    return ok;
+}
+
+static void take(void *arg, uint32_t i, ScrtTensor *out)
+{
+    ScalecReference *r = arg;
+    memcpy(r->out + i * r->n_out, out, r->n_out * sizeof *out);
+    memset(out, 0, r->n_out * sizeof *out);
+}
+
+ScalecReference *scalec_reference(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt,
+                                  ScalecSamples *s)
+{
+    SC_STAGE(cx, "reference");
+    Trial t = {0};
+    ScObject *o = NULL;
+    ScalecOptions f32 = *opt;
+    f32.recipe = NULL;
+    f32.scales = SC_SCALES_PROPAGATE;
+    ScalecReference *r = calloc(1, sizeof *r);
+    bool ok = r && open_trial(cx, m, &f32, &t, &o);
+    if (ok) {
+        r->n_sample = scalec_samples_count(s);
+        r->n_out = t.model->entry->n_out;
+        r->out = calloc((size_t)r->n_sample * r->n_out + 1, sizeof *r->out);
+        ok = r->out && run_all(cx, &t, s, take, r);
+    }
+    trial_close(&t);
+    scalec_object_free(o);
+    if (ok)
+        return r;
+    scalec_reference_free(r);
+    return NULL;
+}
+
+void scalec_reference_free(ScalecReference *r)
+{
+    if (r && r->out)
+        trial_free(r->out, r->n_sample * r->n_out);
+    free(r ? r->out : NULL);
+    free(r);
+}
+
+/* --- One column ------------------------------------------------------------------------------- */
+
+typedef struct Column {
+    ScCtx *cx;
+    const ScalecReference *ref;
+    const ScrtModel *model;
+    const char *folder; /* for the outputs, or NULL */
+    bool ok;
+    double noise;
+    ScalecColumn *ret;
+} Column;
+
+static void largest_error(const ScrtTensor *got, const ScrtTensor *want, double *ret)
+{
+    if (!scrt_dtype_is_float((ScrtDtype)want->dtype) || scrt_count(got) != scrt_count(want))
+        return;
+    for (int64_t i = 0; i < scrt_count(want); i++) {
+        double x = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)i);
+        double off = fabs(scrt_load((ScrtDtype)got->dtype, got->data, (size_t)i) - x);
+        if (isfinite(x) && !(off <= *ret))
+            *ret = isnan(off) ? INFINITY : off;
+    }
+}
+
+static void write_outputs(Column *c, uint32_t i, const ScrtTensor *out)
+{
+    char path[128];
+    ScrtIoError err;
+    ScrtNamed *item = calloc(c->ref->n_out + 1, sizeof *item);
+    if (!item)
+        abort();
+    for (uint32_t k = 0; k < c->ref->n_out; k++)
+        item[k] =
+            (ScrtNamed){.name = (char *)(uintptr_t)c->model->entry->out[k].name, .tensor = out[k]};
+    snprintf(path, sizeof path, "%s/%u.npz", c->folder, i);
+    if (scrt_npz_write(path, item, c->ref->n_out, &err) != SCRT_OK)
+        c->ok = scalec_write_failed(c->cx, path, &err);
+    free(item);
+}
+
+static void compare(void *arg, uint32_t i, ScrtTensor *out)
+{
+    Column *c = arg;
+    const ScrtTensor *want = c->ref->out + i * c->ref->n_out;
+    for (uint32_t k = 0; k < c->ref->n_out; k++) {
+        c->noise += trial_noise(&out[k], &want[k]);
+        largest_error(&out[k], &want[k], &c->ret->max_error);
+    }
+    trial_count_rows(out, want, c->ref->n_out, &c->ret->rows, &c->ret->same);
+    if (c->folder && c->ok)
+        write_outputs(c, i, out);
+}
+
+/* The number that the user's command prints for the folder of outputs. It is a shell's command, as
+ * its giver wrote it. */
+static bool ask(ScCtx *cx, const char *metric, const char *folder, double *ret)
+{
+    char line[256] = "", *end = line;
+    const char *command = sc_printf(sc_ctx_arena(cx), "%s %s", metric, folder);
+    FILE *f = popen(command, "r"); // NOLINT(cert-env33-c): it is the user's own
+    if (f && fgets(line, sizeof line, f))
+        *ret = strtod(line, &end);
+    int status = f ? pclose(f) : -1;
+    return (status == 0 && end != line) ||
+           sc_fail_file(cx, NULL, SC_E_RUN, "--metric %s: %s", metric,
+                        status != 0 ? "the command fails" : "it prints no number");
+}
+
+static void remove_outputs(const char *folder, uint32_t n)
+{
+    char path[128];
+    for (uint32_t i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%u.npz", folder, i);
+        unlink(path);
+    }
+    rmdir(folder);
+}
+
+bool scalec_column(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt, ScalecSamples *s,
+                   const ScalecReference *ref, const char *metric, ScalecColumn *ret)
+{
+    SC_STAGE(cx, "column");
+    Trial t = {0};
+    ScObject *o = NULL;
+    char folder[] = "/tmp/scalec-outputs-XXXXXX";
+    Column c = {.cx = cx, .ref = ref, .ret = ret, .ok = true};
+    *ret = (ScalecColumn){.metric = (double)NAN};
+    bool ok = open_trial(cx, m, opt, &t, &o);
+    if (ok && metric && !mkdtemp(folder))
+        ok = sc_fail_file(cx, folder, SC_E_WRITE, "%s", strerror(errno));
+    else if (ok && metric)
+        c.folder = folder;
+    if (ok) {
+        c.model = t.model;
+        ret->bytes = o->n_weights;
+        ok = run_all(cx, &t, s, compare, &c) && c.ok;
+        ret->sqnr = -10 * log10(c.noise / ((double)ref->n_out * ref->n_sample));
+    }
+    ok = ok && (!metric || ask(cx, metric, folder, &ret->metric));
+    if (c.folder)
+        remove_outputs(folder, ref->n_sample);
+    trial_close(&t);
+    scalec_object_free(o);
+    return ok;
+}

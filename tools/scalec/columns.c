@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scalec check with several recipes: a column of numbers for each, on compiled programs. */
+#include "tools/scalec/cli.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MOST = 16 };
+
+static uint32_t split(Cli *cli, const char **ret)
+{
+    uint32_t n = 0;
+    for (const char *p = cli->opt.recipe; n < MOST; p++) {
+        size_t length = strcspn(p, ",");
+        ret[n++] = sc_intern_n(cli->cx, p, length);
+        p += length;
+        if (!*p)
+            break;
+    }
+    return n;
+}
+
+static void print_text(const Cli *cli, uint32_t n, const char *const *recipe, const ScalecColumn *c,
+                       uint32_t n_sample)
+{
+    printf("%s, %u samples\n\n%-24s %12s %9s %12s %9s%s\n", cli->args.item[0], n_sample, "recipe",
+           "weights", "SQNR dB", "max error", "top-1 %", cli->metric ? "       metric" : "");
+    for (uint32_t i = 0; i < n; i++) {
+        printf("%-24s %12llu %9.1f %12.4g", recipe[i], (unsigned long long)c[i].bytes, c[i].sqnr,
+               c[i].max_error);
+        if (c[i].rows)
+            printf(" %9.2f", 100 * (double)c[i].same / (double)c[i].rows);
+        else
+            printf(" %9s", "-");
+        if (cli->metric)
+            printf(" %12.6g", c[i].metric);
+        printf("\n");
+    }
+}
+
+static json_t *real(double x)
+{
+    return isfinite(x) ? json_real(x) : json_null();
+}
+
+static void print_json(const Cli *cli, uint32_t n, const char *const *recipe, const ScalecColumn *c,
+                       uint32_t n_sample)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < n; i++) {
+        json_t *o = json_pack("{s:s, s:I, s:o, s:o, s:I, s:I}", "recipe", recipe[i], "weights",
+                              (json_int_t)c[i].bytes, "sqnr_db", real(c[i].sqnr), "max_error",
+                              real(c[i].max_error), "rows", (json_int_t)c[i].rows, "same",
+                              (json_int_t)c[i].same);
+        if (o && cli->metric)
+            json_object_set_new(o, "metric", real(c[i].metric));
+        json_array_append_new(list, o);
+    }
+    json_t *all = json_pack("{s:s, s:i, s:o}", "model", cli->args.item[0], "samples", (int)n_sample,
+                            "recipes", list);
+    if (all)
+        cli_print_json(all);
+    json_decref(all);
+}
+
+bool cli_columns(Cli *cli, const ScalecModel *m)
+{
+    const char *recipe[MOST];
+    ScalecColumn column[MOST];
+    uint32_t n = split(cli, recipe);
+    ScScales scales = cli->opt.scales;
+    ScalecSamples *s = scalec_samples_open(cli->cx, m->graph, cli->data, &cli->sample);
+    uint32_t n_sample = s ? scalec_samples_count(s) : 0;
+    bool ok =
+        s && (n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data));
+    ScalecReference *ref = ok ? scalec_reference(cli->cx, m, &cli->opt, s) : NULL;
+    ok = ref != NULL;
+    for (uint32_t i = 0; ok && i < n; i++) {
+        cli->opt.recipe = recipe[i];
+        cli->opt.scales = scales;
+        cli->opt.stats = NULL;
+        ok = cli_statistics(cli, m) &&
+             scalec_column(cli->cx, m, &cli->opt, s, ref, cli->metric, &column[i]);
+    }
+    if (ok)
+        (cli->json ? print_json : print_text)(cli, n, recipe, column, n_sample);
+    scalec_reference_free(ref);
+    scalec_samples_close(s);
+    return ok;
+}
