@@ -48,6 +48,21 @@ static ScVal as_packed(Widen *w, ScVal v)
     return w->packed[v];
 }
 
+/* A constant that its reader unpacks itself. */
+static ScVal as_stored(Widen *w, ScVal v)
+{
+    const ScNode *n = sc_def(w->g, v);
+    if (w->packed[v] == SC_ABSENT)
+        w->packed[v] = sc_const_again(w->b, n, &w->g->value[v]);
+    return w->packed[v];
+}
+
+static bool stays(const Widen *w, const ScNode *n, uint32_t i)
+{
+    return i < 32 && (n->op->unpacks >> i & 1) && is_packed(w->g->value[n->in[i]].type) &&
+           (sc_def(w->g, n->in[i])->op->flags & SC_CONST_OP);
+}
+
 /* The old value v for a kernel. */
 static ScVal in_bytes(Widen *w, ScVal v)
 {
@@ -80,7 +95,7 @@ static bool copied(Widen *w, const ScNode *n, ScVal (*form)(Widen *w, ScVal v), 
 {
     ScVal *in = sc_array(sc_pass_scratch(w->env), ScVal, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++)
-        in[i] = form(w, n->in[i]);
+        in[i] = stays(w, n, i) ? as_stored(w, n->in[i]) : form(w, n->in[i]);
     if (!sc_copy_node(w->b, w->g, n, in, &w->env[n->first]))
         return false;
     for (ScVal v = n->first; v < n->first + n->n_out; v++)

@@ -390,6 +390,7 @@ const ScOp sc_op_block_matmul = {
     .infer = infer_block_matmul,
     .scale = "a, 0, 0 -> a",
     .quantizable = 1 << B,
+    .unpacks = 1 << B,
     .lower = {SC_CONTRACT},
     .contract = contract_block_matmul,
     .eval = eval_block_matmul,
