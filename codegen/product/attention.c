@@ -96,21 +96,25 @@ static uint32_t round_up(uint32_t x, uint32_t to)
     return (x + to - 1) / to * to;
 }
 
-/* As many as fit below most, evened out where it is known how many there are. */
+/* A multiple of unit, as many as fit below most, evened out where it is known how many there are.
+ */
 static uint32_t cut(const ScTerm *all, uint32_t most, uint32_t unit)
 {
     int64_t n;
-    if (!sc_term_const(all, &n))
-        return most > unit ? most / unit * unit : unit;
+    most = most > unit ? most / unit * unit : unit;
+    if (!sc_term_const(all, &n) || n < 1)
+        return most;
     int64_t pieces = (n + most - 1) / most;
-    return round_up(pieces ? (uint32_t)((n + pieces - 1) / pieces) : 1, unit);
+    return round_up((uint32_t)((n + pieces - 1) / pieces), unit);
 }
 
 static void tiles(CgModule *m, CgAttn *a)
 {
     ScrtDtype t = sc_type_of(a->f->sub, a->node->first)->dtype;
     cg_tile_init(m, t, a->rows, a->keys, a->width, false, &a->t1);
-    a->n_key = cut(a->keys, CG_ATTN_KEYS, a->t1.nr);
+    /* no more than a chunk of the second tile, so that a row of weights lies whole */
+    uint32_t keys = CG_ATTN_KEYS < m->target.kc ? CG_ATTN_KEYS : m->target.kc;
+    a->n_key = cut(a->keys, keys, a->t1.nr);
     cg_tile_init(m, t, a->rows, a->out_width, sc_term(m->cx, a->n_key), false, &a->t2);
     a->compute = a->t1.size > 4 ? SCRT_F64 : SCRT_F32;
     a->block = cut(a->rows, CG_TILE_ROWS, a->t1.mr);

@@ -25,6 +25,21 @@ START_TEST(rows_and_keys)
 }
 END_TEST
 
+/* Numbers of keys that fill blocks nearly, with tiles of all widths. */
+START_TEST(whole_blocks)
+{
+    sct_everywhere(
+        "graph @g(%q: f32[1,1,9,4], %r: f32[1,1,6,4], %k: f32[1,1,250,4], %l: f32[1,1,47,4], "
+        "%m: f32[1,1,513,4], %s: f32[]) -> (%1, %2, %3, %4) {\n"
+        "  %1 = attention %q, %k, %k, %s : f32[1,1,9,4]\n"
+        "  %2 = attention %r, %k, %k, %s : f32[1,1,6,4]\n"
+        "  %3 = attention %q, %l, %l, %s : f32[1,1,9,4]\n"
+        "  %4 = attention %r, %m, %m, %s : f32[1,1,6,4]\n"
+        "}\n",
+        -1, 1, bound, 0, NULL);
+}
+END_TEST
+
 START_TEST(shared_heads)
 {
     sct_everywhere(
@@ -104,6 +119,7 @@ int main(void)
     Suite *s = suite_create("codegen-attention");
     TCase *t = tcase_create("attention");
     tcase_add_test(t, rows_and_keys);
+    tcase_add_test(t, whole_blocks);
     tcase_add_test(t, shared_heads);
     tcase_add_test(t, masks);
     tcase_add_test(t, nothing_is_seen);
