@@ -241,8 +241,9 @@ static int check_options(const Cli *c)
     if (c->n_dim && c->n_input)
         return cli_fail(c, USAGE,
                         "--dim and -i cannot be given together: inputs bring their own dims");
-    if (c->bench && (c->output || c->top || c->repeat || c->info))
-        return cli_fail(c, USAGE, "--bench cannot go with -o, --top, --repeat or --info");
+    if (c->bench && (c->output || c->top || c->repeat || c->info || c->state_save))
+        return cli_fail(c, USAGE,
+                        "--bench cannot go with -o, --top, --repeat, --info or --state-save");
     return check_dims(c);
 }
 

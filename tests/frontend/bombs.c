@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 /* --- Messages of protobuf --------------------------------------------------------------------- */
 
@@ -254,26 +255,25 @@ END_TEST
 
 static const char digit_model[] = "tests/model/data/mnist/mnist.onnx";
 
-/* As a model and as samples for one: refused, with words that name it. */
-static void refuse_file(const char *path)
+/* As a model or as samples for one: refused, with words that name it and these. */
+static void refuse(const char *path, bool as_samples, const char *words)
 {
     Bounds b;
-    for (int as_samples = 0; as_samples < 2; as_samples++) {
-        ScalecModel m = {0};
-        ScCtx *cx = sc_ctx_new();
-        if (as_samples)
-            ck_assert(scalec_load(cx, sct_source(digit_model), NULL, &m));
-        bounds_begin(&b, true);
-        if (as_samples)
-            ck_assert_ptr_null(scalec_samples_open(cx, m.graph, path, NULL));
-        else
-            ck_assert(!scalec_load(cx, path, NULL, &m));
-        bounds_end(&b, path);
-        ck_assert_msg(strstr(sct_messages(cx), path) != NULL, "%s", sct_messages(cx));
-        if (as_samples)
-            sc_graph_free(m.graph);
-        sc_ctx_free(cx);
-    }
+    ScalecModel m = {0};
+    ScCtx *cx = sc_ctx_new();
+    if (as_samples)
+        ck_assert(scalec_load(cx, sct_source(digit_model), NULL, &m));
+    bounds_begin(&b, true);
+    if (as_samples)
+        ck_assert_ptr_null(scalec_samples_open(cx, m.graph, path, NULL));
+    else
+        ck_assert(!scalec_load(cx, path, NULL, &m));
+    bounds_end(&b, path);
+    const char *said = sct_messages(cx);
+    ck_assert_msg(strstr(said, path) && strstr(said, words), "'%s' is not in: %s", words, said);
+    if (as_samples)
+        sc_graph_free(m.graph);
+    sc_ctx_free(cx);
 }
 
 START_TEST(no_regular_files)
@@ -292,10 +292,102 @@ START_TEST(no_regular_files)
             } else {
                 ck_assert_int_eq(symlink("/dev/zero", path), 0);
             }
-            refuse_file(path);
+            refuse(path, false, "");
+            refuse(path, true, "");
             ck_assert_int_eq(unlink(path), 0);
         }
     ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+/* Appends n bytes, deflated so that more may follow. */
+static void add_deflated(Message *m, unsigned char *bytes, size_t n)
+{
+    static unsigned char packed[1 << 17];
+    z_stream z = {.next_in = bytes, .avail_in = (unsigned)n, .next_out = packed};
+    z.avail_out = sizeof packed;
+    ck_assert_int_eq(deflateInit2(&z, 9, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    ck_assert_int_eq(deflate(&z, Z_FULL_FLUSH), Z_OK);
+    ck_assert_uint_eq(z.avail_in, 0);
+    add(m, packed, sizeof packed - z.avail_out);
+    deflateEnd(&z);
+}
+
+static void add_number(Message *m, uint64_t x, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        add(m, (char[]){(char)(x >> 8 * i)}, 1);
+}
+
+enum { ZEROS = 16 << 20, TIMES = 64 };
+
+/* A .npz of one entry: a header of this shape, then 1 GB of zeros, in 1 MB. */
+static void add_archive(Message *m, const char *name, const char *shape)
+{
+    unsigned char header[128] = "\x93NUMPY\1\0\x76";
+    unsigned char *zeros = calloc(1, ZEROS);
+    ck_assert_ptr_nonnull(zeros);
+    Message body = {0}, piece = {0}, common = {0};
+    memset(header + 10, ' ', 117);
+    header[127] = '\n';
+    char text[118];
+    int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': %s, }",
+                     shape);
+    memcpy(header + 10, text, (size_t)n);
+    add_deflated(&body, header, sizeof header);
+    add_deflated(&piece, zeros, ZEROS);
+    for (int i = 0; i < TIMES; i++)
+        add(&body, piece.p, piece.n);
+    add(&body, "\3", 2);                 /* the last block, empty */
+    add_number(&common, 0x800000014, 8); /* version, flags, deflated, time */
+    add_number(&common, 0, 6);           /* date, sum */
+    add_number(&common, body.n, 4);
+    add_number(&common, sizeof header + (uint64_t)ZEROS * TIMES, 4);
+    add_number(&common, strlen(name), 4); /* and nothing beside the name */
+    add_number(m, 0x04034b50, 4);
+    add(m, common.p, common.n);
+    add(m, name, strlen(name));
+    add(m, body.p, body.n);
+    size_t central = m->n;
+    add_number(m, 0x02014b50, 4);
+    add_number(m, 20, 2);
+    add(m, common.p, common.n);
+    add_number(m, 0, 8);
+    add_number(m, 0, 6);
+    add(m, name, strlen(name));
+    uint64_t size = m->n - central;
+    add_number(m, 0x06054b50, 4);
+    add_number(m, 0x1000100000000, 8); /* one entry */
+    add_number(m, size | (uint64_t)central << 32, 8);
+    add_number(m, 0, 2);
+    free(zeros);
+    free(body.p);
+    free(piece.p);
+    free(common.p);
+}
+
+START_TEST(archives)
+{
+    static const char *const as[][3] = {
+        {"Input3.npy", "(268435456,)", "f32[268435456]"}, /* another shape */
+        {"Input3.npy", "(1, 1, 28, 28)",
+         "bytes after its last element"}, /* the shape wanted, and more */
+        {"Input3.npy", "(-1,)", "its header is not understood"},
+        {"other.npy", "(268435456,)", "the model takes"},
+        {"Input3", "(1, 1, 28, 28)", "Input3"},
+    };
+    char path[] = "/tmp/scalec-bomb-XXXXXX.npz";
+    int fd = mkstemps(path, 4);
+    ck_assert_int_ge(fd, 0);
+    for (size_t i = 0; i < sizeof as / sizeof *as; i++) {
+        Message m = {0};
+        add_archive(&m, as[i][0], as[i][1]);
+        ck_assert_int_eq(pwrite(fd, m.p, m.n, 0), (ssize_t)m.n);
+        ck_assert_int_eq(ftruncate(fd, (off_t)m.n), 0);
+        free(m.p);
+        refuse(path, true, as[i][2]);
+    }
+    ck_assert_int_eq(close(fd) | unlink(path), 0);
 }
 END_TEST
 
@@ -309,6 +401,7 @@ int main(void)
     tcase_add_test(t, long_names);
     tcase_add_test(t, wide_and_long);
     tcase_add_test(t, no_regular_files);
+    tcase_add_test(t, archives);
     suite_add_tcase(s, t);
     return sct_main("frontend-bombs", s);
 }

@@ -102,6 +102,24 @@ def draws_ids_of_the_table(tmp):
     assert json.loads(run("--info", "--json"))["info"]["ranges"] == {"ids": [0, 1000], "kind": [0, 2]}
     assert "ranges.ids: [0,1000]" in run("--info")
     assert "random" in run("--bench")
+    # what was drawn, kept by states
+    text = write(os.path.join(tmp, "ids.sc"), """graph @g(%ids: i64[n], %w: f32[1000,2]) -> (%y) {
+      state @most (%a: i64[] -> %b)
+      state @least (%c: i64[] -> %d)
+      %y = gather %w, %ids {axis = 0} : f32[n,2]
+      %m = reduce_max %ids {axes = [0], keepdims = 0} : i64[]
+      %b = max %a, %m : i64[]
+      %l = reduce_min %ids {axes = [0], keepdims = 0} : i64[]
+      %d = min %c, %l : i64[]
+    }
+    """)
+    scalec("compile", text, "-o", exe)
+    saved = os.path.join(tmp, "states.npz")
+    run("--profile", "--dim", "n=2000", "--state-save", saved)
+    seen = np.load(saved)
+    assert 500 < seen["most"] < 1000 and seen["least"] == 0, dict(seen)
+    p = subprocess.run([exe, "--bench", "--state-save", saved], capture_output=True, text=True)
+    assert p.returncode == 2 and "--state-save" in p.stderr, p
 
 
 run_all("tools-executable", (draws_ids_of_the_table, proves_itself, measures_without_inputs, sizes_of_made_up_inputs, prints_for_programs_and_people))

@@ -182,10 +182,9 @@ int cmd_run(Cli *cli)
     ok = hooks_end(cli, samples, r.g || r.object) && (cli->evaluate || open_compiled(&r));
     if (ok && cli->evaluate)
         graph_ports(&r);
-    if (!ok)
-        status = cli_failed(cli);
-    else
-        status = run_main(&r);
+    if (ok)
+        cli_watch_hand_over(cli->watch, "run");
+    status = ok ? run_main(&r) : cli_failed(cli);
     close_runner(&r);
     sc_graph_free(m.graph);
     return status;

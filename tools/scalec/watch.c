@@ -176,9 +176,20 @@ void cli_watch_stop(CliWatch *w)
     w->terminal = false;
 }
 
-void cli_watch_print(const CliWatch *w)
+void cli_watch_hand_over(CliWatch *w, const char *stage)
 {
-    double all = now() - w->begin, rest = all;
+    cli_watch_stop(w);
+    spent_on(w, stage);
+    w->since = now();
+    w->outer = stage;
+}
+
+void cli_watch_print(CliWatch *w)
+{
+    double end = now(), all = end - w->begin, rest = all;
+    if (w->outer)
+        spent_on(w, w->outer)->seconds += end - w->since;
+    w->outer = NULL;
     for (uint32_t i = 0; i < w->n; i++) {
         const Spent *s = &w->spent[i];
         rest -= s->seconds;

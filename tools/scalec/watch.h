@@ -15,8 +15,11 @@ CliWatch *cli_watch_begin(ScCtx *cx, const char *command);
 void cli_watch_nodes(CliWatch *w, const char *stage, uint32_t nodes);
 /* Draws no more and forgets the session, which may end now. */
 void cli_watch_stop(CliWatch *w);
+/* The same, and the time from here to cli_watch_print is charged to a stage: whoever works from
+ * here on prints at will. */
+void cli_watch_hand_over(CliWatch *w, const char *stage);
 /* On standard error: each stage, what lay between them, and the whole since cli_watch_begin. */
-void cli_watch_print(const CliWatch *w);
+void cli_watch_print(CliWatch *w);
 void cli_watch_free(CliWatch *w);
 
 #endif
