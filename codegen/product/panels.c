@@ -105,6 +105,41 @@ LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMVal
     return dst;
 }
 
+/* --- What is known of codes ------------------------------------------------------------------ */
+
+enum { BLOCK = 4096 }; /* elements */
+
+/* x: f32, need not be aligned. */
+static bool all_finite(const char *x, size_t n)
+{
+    uint32_t worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u;
+        memcpy(&u, x + i * sizeof u, sizeof u);
+        worst = (u & 0x7fffffff) > worst ? u & 0x7fffffff : worst;
+    }
+    return worst < 0x7f800000;
+}
+
+/* Facts of the codes of type t that a blob is stored in. Codes are not kept, so only as many are
+ * made as it takes: one in a hundred weights is subnormal, and what is finite is stored finite. */
+static uint64_t stored_facts(const ScBlob *b, ScrtDtype t, int64_t exp)
+{
+    uint64_t facts = CG_CODES_NORMAL | CG_CODES_FINITE;
+    unsigned char code[BLOCK];
+    size_t bytes = scrt_dtype_bits(b->dtype) / 8;
+    for (size_t i = 0; i < b->count && facts; i += BLOCK) {
+        ScBlob part = *b;
+        part.data = (const char *)b->data + i * bytes;
+        part.count = b->count - i < BLOCK ? b->count - i : BLOCK;
+        if (!(facts & CG_CODES_NORMAL) && b->dtype == SCRT_F32 && all_finite(part.data, part.count))
+            continue;
+        sc_blob_store(&part, t, exp, code);
+        facts &= cg_codes_facts(t, code, part.count);
+    }
+    return facts;
+}
+
 uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v)
 {
     ScView view;
@@ -116,11 +151,14 @@ uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v)
         if (f->sub->in[i] != root || !f->const_in[i] || scrt_dtype_bits(t) != 8 ||
             !scrt_dtype_is_float(t))
             continue;
-        ScrtTensor x;
-        if (!cg_const_tensor(m, f->g, f->const_in[i], &x))
+        const ScBlob *b = sc_attr(f->const_in[i], 0)->blob;
+        int64_t exp;
+        size_t bytes;
+        if (!cg_const_check(m, f->g, f->const_in[i], &exp) || scrt_dtype_bits(b->dtype) < 8 ||
+            !scrt_bytes(b->dtype, b->count, &bytes))
             return 0;
-        uint64_t facts = cg_codes_facts(t, x.data, (size_t)scrt_count(&x));
-        scrt_free(x.data);
+        uint64_t facts = stored_facts(b, t, exp);
+        sc_forget(m->cx, b->data, bytes);
         return facts;
     }
     return 0;
