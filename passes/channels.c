@@ -60,6 +60,31 @@ void sc_product_of(const ScGraph *g, const ScNode *n, ScProduct *ret)
                bias->count == (size_t)ret->channels;
 }
 
+enum { BLOCK = 512 }; /* elements that are converted at a time */
+
+/* Elements first .. of a blob, at most BLOCK; returns how many. */
+static size_t load_block(const ScBlob *b, size_t first, double *ret)
+{
+    size_t n = b->count - first < BLOCK ? b->count - first : BLOCK;
+    scrt_convert(n, SCRT_F64, ret, b->dtype,
+                 (const char *)b->data + first * scrt_dtype_bits(b->dtype) / 8, false,
+                 SCRT_NEAREST);
+    return n;
+}
+
+/* The codes of b's elements, each divided by its channel's number. */
+static void round_channels(const ScBlob *b, const ScProduct *p, ScrtDtype fmt, void *code)
+{
+    double x[BLOCK];
+    for (size_t i = 0, n; i < b->count; i += n) {
+        n = load_block(b, i, x);
+        for (size_t k = 0; k < n; k++)
+            x[k] /= (double)p->unit[(i + k) / (size_t)p->inner % (size_t)p->channels];
+        scrt_convert(n, fmt, (char *)code + i * scrt_dtype_bits(fmt) / 8, SCRT_F64, x, true,
+                     SCRT_NEAREST);
+    }
+}
+
 /* The number of each channel: the best factor times the least power of two that clips nothing. */
 static const float *find_units(ScScaler *s, const ScBlob *b, const ScProduct *p,
                                const ScrtFormat *f)
@@ -70,16 +95,23 @@ static const float *find_units(ScScaler *s, const ScBlob *b, const ScProduct *p,
     float *unit = sc_array(sc_ctx_arena(s->b.cx), float, n + 1);
     ScFactors *factors = sc_new(s->scratch, ScFactors);
     sc_factors_init(factors, f->man_bits);
-    for (size_t i = 0; i < b->count; i++) {
-        double x = scrt_load(b->dtype, b->data, i);
-        c = i / (size_t)p->inner % n;
-        amax[c] = fmax(amax[c], fabs(x));
+    double x[BLOCK], *to_1 = sc_array(s->scratch, double, n);
+    for (size_t i = 0, m; i < b->count; i += m) {
+        m = load_block(b, i, x);
+        for (size_t k = 0; k < m; k++) {
+            c = (i + k) / (size_t)p->inner % n;
+            amax[c] = fabs(x[k]) > amax[c] ? fabs(x[k]) : amax[c];
+        }
     }
-    for (size_t i = 0; i < b->count; i++) { /* by the largest, so that squares stay in range */
-        c = i / (size_t)p->inner % n;
-        if (amax[c] > 0)
-            sc_mantissas_add(power + c * SC_MANTISSAS,
-                             ldexp(scrt_load(b->dtype, b->data, i), -ilogb(amax[c])));
+    for (c = 0; c < n; c++) /* by the largest, so that squares stay in range */
+        to_1[c] = amax[c] > 0 ? ldexp(1, -ilogb(amax[c])) : 0;
+    for (size_t i = 0, m; i < b->count; i += m) {
+        m = load_block(b, i, x);
+        for (size_t k = 0; k < m; k++) {
+            c = (i + k) / (size_t)p->inner % n;
+            if (to_1[c] > 0)
+                sc_mantissas_add(power + c * SC_MANTISSAS, x[k] * to_1[c]);
+        }
     }
     for (c = 0; c < n; c++) {
         uint32_t k = sc_factor_best(factors, power + c * SC_MANTISSAS, &gain);
@@ -102,11 +134,7 @@ ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScProduct *
     if (!p->unit)
         return SC_ABSENT;
     void *code = sc_alloc(sc_ctx_arena(cx), bytes);
-    for (size_t i = 0; i < b->count; i++)
-        scrt_store(fmt, code, i,
-                   scrt_load(b->dtype, b->data, i) /
-                       (double)p->unit[i / (size_t)p->inner % (size_t)p->channels],
-                   true);
+    round_channels(b, p, fmt, code);
     const ScBlob *codes = sc_blob_rounded(cx, &(ScBlob){.dtype = fmt,
                                                         .rank = p->rank,
                                                         .dims = p->dim,
