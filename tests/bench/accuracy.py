@@ -10,7 +10,7 @@ worst float output against ONNX Runtime's of the model as it is, over all inputs
   int8         ONNX Runtime's static quantizer, per tensor, min and max of the inputs that calibrate
   propagate, probe, calibrate   scalec's recipe fp8 with scales from that source; probe is the default
   tensor       recipe fp8 with scale = tensor, which has powers of two only, scales from the inputs that calibrate
-  weights      recipe fp8-weights
+  weights, mxfp8   these recipes
   top-1        positions whose largest element is the same in f32 and in fp8 by probe, in percent"""
 import glob
 import os
@@ -31,7 +31,7 @@ LIMIT = 900  # seconds a command
 FORMAT_MAX = 448.0
 PRODUCTS = ("MatMul", "Gemm", "Conv")
 OURS = {"propagate": ["--recipe", "fp8", "--scales", "propagate"], "probe": ["--recipe", "fp8", "--scales", "probe"],
-        "calibrate": ["--recipe", "fp8"], "tensor": [], "weights": ["--recipe", "fp8-weights"]}
+        "calibrate": ["--recipe", "fp8"], "tensor": [], "weights": ["--recipe", "fp8-weights"], "mxfp8": ["--recipe", "mxfp8"]}
 TENSOR = "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = tensor\n"
 
 
