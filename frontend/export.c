@@ -276,7 +276,7 @@ static Onnxpb__Graph *write_graph(Export *x, const ScGraph *g)
         input(x, g->in[i], ex_fresh(x, name ? name : "input"));
     }
     for (uint32_t i = 0; i < g->n_out; i++)
-        out[i] = ex_fresh(x, g->out_name[i]);
+        out[i] = ex_fresh(x, g->out_name[i] ? g->out_name[i] : "output");
     return finish(x, out);
 }
 

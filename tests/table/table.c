@@ -14,7 +14,7 @@ static const struct {
     {"schema", check_schema},       {"inference", check_inference}, {"text", check_text},
     {"signature", check_signature}, {"scaled", check_scaled},       {"bound", check_bound},
     {"expansion", check_expansion}, {"lowering", check_lowering},   {"symbols", check_symbols},
-    {"flags", check_flags},
+    {"flags", check_flags},         {"ONNX", check_onnx},
 };
 
 static bool computes(const ScOp *op)

@@ -48,6 +48,7 @@ Check check_bound;     /* no result lies above its bound */
 Check check_flags;     /* what a mean and a conversion make of ones */
 Check check_expansion; /* evaluation and expansion agree */
 Check check_lowering;  /* evaluation and lowering agree */
+Check check_onnx;      /* it is written as ONNX, and read back gives the same */
 
 /* Whether check_symbols has something to try at this seed. */
 bool draws_symbols(const ScOp *op, uint64_t seed);
