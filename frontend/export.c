@@ -15,7 +15,7 @@ static int format_of(int opset)
 {
     static const struct {
         int opset, format;
-    } newest[] = {{20, 9}, {22, 10}, {23, 11}, {24, 12}, {25, 12}, {26, 13}};
+    } newest[] = {{20, 9}, {22, 10}, {23, 11}, {24, 12}, {27, 13}};
     for (size_t i = 0; i < sizeof newest / sizeof *newest; i++)
         if (opset <= newest[i].opset)
             return newest[i].format;
@@ -63,6 +63,8 @@ static void begin(Export *x, ExScope *s, const ScGraph *g)
 {
     *s = (ExScope){.outer = x->at, .g = g, .name = sc_array(x->a, const char *, g->n_value)};
     s->role = ex_roles(x, g);
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        ex_need(x, sc_type_of(g, v)->dtype);
     x->at = s;
 }
 

@@ -21,12 +21,11 @@ void ex_cast_row(Export *x, const ScNode *n)
 {
     enum { TO, SATURATE, ROUND };
     ScrtDtype to = n->attr[TO].dtype;
-    bool small = scrt_dtype_bits(to) < 8, e8m0 = to == SCRT_F8E8M0;
-    bool low = scrt_dtype_is_low(to);
-    int since = e8m0 ? EX_OPSET_E8M0 : small ? EX_OPSET_SMALL : low ? 19 : 13;
+    bool e8m0 = to == SCRT_F8E8M0, fp8 = scrt_dtype_is_low(to) && scrt_dtype_bits(to) == 8 && !e8m0;
+    int since = e8m0 ? EX_OPSET_E8M0 : fp8 ? 19 : 13;
     Onnxpb__Node *c = same(x, "Cast", since, 1, (const char *[]){operand(x, n, 0)}, n);
     ex_int(x, c, "to", to);
-    if (low && !small && !e8m0 && !n->attr[SATURATE].i)
+    if (fp8 && !n->attr[SATURATE].i)
         ex_int(x, c, "saturate", 0);
     if (e8m0)
         ex_string(x, c, "round_mode",

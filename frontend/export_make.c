@@ -154,6 +154,18 @@ void ex_graph(Export *x, Onnxpb__Node *n, const char *name, Onnxpb__Graph *g)
     attribute(x, n, name, TYPE_GRAPH)->g = g;
 }
 
+void ex_need(Export *x, ScrtDtype t)
+{
+    static const struct {
+        ScrtDtype type;
+        int since;
+    } newer[] = {{SCRT_I4, 21}, {SCRT_U4, 21}, {SCRT_F4E2M1, 23}, {SCRT_F8E8M0, EX_OPSET_E8M0},
+                 {SCRT_I2, 25}, {SCRT_U2, 25}, {SCRT_F6E2M3, 28}, {SCRT_F6E3M2, 28}};
+    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++)
+        if (newer[i].type == t && newer[i].since > x->opset)
+            x->opset = newer[i].since;
+}
+
 /* --- Initializers ----------------------------------------------------------------------------- */
 
 static const char *initializer(Export *x, const char *name, ScrtDtype t, uint32_t rank,
@@ -168,8 +180,7 @@ static const char *initializer(Export *x, const char *name, ScrtDtype t, uint32_
     p->has_raw_data = true;
     p->raw_data.len = bytes;
     p->raw_data.data = (uint8_t *)(uintptr_t)data;
-    int since = t == SCRT_F8E8M0 ? EX_OPSET_E8M0 : scrt_dtype_bits(t) < 8 ? EX_OPSET_SMALL : 0;
-    x->opset = since > x->opset ? since : x->opset;
+    ex_need(x, t);
     sc_buf_push(x->tensor, x->n_tensor, x->cap_tensor, p);
     return name;
 }

@@ -10,7 +10,6 @@
  * one: few runtimes have the newest operators. */
 #define EX_OPSET_WIDESPREAD 21
 #define EX_OPSET_BASE       19 /* QuantizeLinear and Cast know FP8 */
-#define EX_OPSET_SMALL      21 /* 4-bit types */
 #define EX_OPSET_TYPED      21 /* QuantizeLinear has attribute output_dtype */
 #define EX_OPSET_E8M0       24
 
@@ -90,6 +89,8 @@ const char *ex_i64(Export *x, uint32_t rank, uint32_t count, const int64_t *v);
 const char *ex_scalar(Export *x, ScrtDtype t, double v);
 /* Called `name`, or as the blob is (NULL). NULL after sc_fail. */
 const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScType *t);
+/* The model needs an operator set that knows the type. */
+void ex_need(Export *x, ScrtDtype t);
 /* The name of value v of the graph at hand, "" where it is absent. */
 const char *ex_value(Export *x, ScVal v);
 /* The name that value v is to have, made now. */

@@ -50,6 +50,7 @@ static const Spelling table[] = {
     {ROW(mul), .since = 14, .as_i64 = true},
     {ROW(div), .since = 14, .as_i64 = true},
     {ROW(clip), .since = 13, .write = ex_clip},
+    {ROW(isinf), .since = 20},
     REDUCE(reduce_sum, "ReduceSum"),
     REDUCE(reduce_mean, "ReduceMean"),
     REDUCE(reduce_max, "ReduceMax"),

@@ -171,6 +171,18 @@ def half_models(tmp):
         agree(path, tmp, "--recipe", "fp8", profile=profile)
 
 
+def newer_types_need_newer_opsets(tmp):
+    for t, opset, ir in ((TensorProto.UINT4, 21, 10), (TensorProto.FLOAT4E2M1, 23, 11), (TensorProto.FLOAT8E8M0, 24, 12),
+                         (TensorProto.FLOAT, 19, 9)):
+        path = save(tmp, "typed", [node("Cast", ["x"], "y", to=TensorProto.FLOAT)], [("x", t, [4])],
+                    [("y", TensorProto.FLOAT, [4])], opset=24)
+        out = os.path.join(tmp, "out.onnx")
+        scalec("dump", path, "--stage", "import", "--format", "onnx", "-o", out)
+        check(out)
+        m = onnx.load(out)
+        assert (m.opset_import[0].version, m.ir_version) == (opset, ir), (t, m.opset_import, m.ir_version)
+
+
 def outputs_that_are_stored_too(tmp):
     """What a runtime quantizes for its next reader must stay as it is where it is an output: caches, say."""
     w = np.random.default_rng(0).standard_normal((32, 32)).astype(np.float32)
@@ -296,5 +308,6 @@ def what_is_refused(tmp):
 
 
 run_all("tools-rewrite", [models_agree, fp8_is_stored, names_stay, every_fp8_type, symbols_stay, sizes_that_data_says,
-                          control_flow, half_models, outputs_that_are_stored_too, data_beside, stages_are_models, read_back,
+                          control_flow, half_models, newer_types_need_newer_opsets,
+                          outputs_that_are_stored_too, data_beside, stages_are_models, read_back,
                           qdq_by_others, differences, what_is_refused])
