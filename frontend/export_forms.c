@@ -34,6 +34,28 @@ void ex_cast_row(Export *x, const ScNode *n)
                                                   : "nearest");
 }
 
+/* A product with a matrix that is dequantized first; scales that are constants are written in f32,
+ * which every runtime takes. */
+void ex_block_matmul(Export *x, const ScNode *n)
+{
+    enum { BLOCK, TRANS, A = 0, B, SCALES };
+    const ScGraph *g = x->at->g;
+    const ScNode *def = sc_def(g, n->in[SCALES]);
+    const ScType *t = sc_type_with(x->cx, sc_type_of(g, n->in[SCALES]), SCRT_F32);
+    bool known = def->op->flags & SC_CONST_OP, turned = n->attr[TRANS].i;
+    const char *scales = known ? ex_constant(x, g->value[n->in[SCALES]].name, def->attr[0].blob, t)
+                               : ex_cast(x, operand(x, n, SCALES), SCRT_F32);
+    const char *in[] = {operand(x, n, B), scales ? scales : ""}, *w = NULL, *out = NULL;
+    Onnxpb__Node *dq = ex_node(x, "DequantizeLinear", 21, 2, in, 1, &w);
+    ex_int(x, dq, "axis", turned ? 1 : 0);
+    ex_int(x, dq, "block_size", n->attr[BLOCK].i);
+    ScrtDtype to = sc_type_of(g, n->first)->dtype;
+    w = to == SCRT_F32 ? w : ex_cast(x, w, to);
+    if (turned)
+        ex_ints(x, ex_node(x, "Transpose", 13, 1, &w, 1, &out), "perm", 2, (int64_t[]){1, 0});
+    same(x, "MatMul", 13, 2, (const char *[]){operand(x, n, A), turned ? out : w}, n);
+}
+
 /* ONNX's bounds are scalars; others bound as Max and Min do. */
 void ex_clip(Export *x, const ScNode *n)
 {

@@ -45,6 +45,8 @@ typedef struct Spelling {
 
 static const Spelling table[] = {
     {ROW(cast), .write = ex_cast_row},
+    {ROW(convert), .since = 13, .write = ex_cast_row},
+    {ROW(block_matmul), .since = 21, .write = ex_block_matmul},
     {ROW(add), .since = 14, .as_i64 = true},
     {ROW(sub), .since = 14, .as_i64 = true},
     {ROW(mul), .since = 14, .as_i64 = true},

@@ -182,10 +182,22 @@ static void rebalance(Plain *p, const ScNode *n)
         *out = wanted(p, v, to);
 }
 
-/* It takes its operands as they are stored: casts, and rows that hold graphs. */
-static bool as_it_is(const ScNode *n)
+/* Some operand or result is the scales of blocks. */
+static bool has_blocks(const Plain *p, const ScNode *n)
 {
-    return n->op->n_sub || (n->op->flags & SC_CONVERTS) || n->op == &sc_op_bit_cast;
+    bool ret = false;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        ret = ret || (n->in[i] >= SC_FIRST && sc_type_of(p->g, n->in[i])->dtype == SCRT_F8E8M0);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        ret = ret || sc_type_of(p->g, n->first + i)->dtype == SCRT_F8E8M0;
+    return ret;
+}
+
+/* It takes its operands as they are stored: casts, rows that hold graphs, and those of blocks. */
+static bool as_it_is(const Plain *p, const ScNode *n)
+{
+    return n->op->n_sub || (n->op->flags & SC_CONVERTS) || n->op == &sc_op_bit_cast ||
+           n->op == &sc_op_convert || has_blocks(p, n);
 }
 
 /* Attributes without a type of the sum: operands have it. */
@@ -209,7 +221,7 @@ static ScVal as_stored(Plain *p, const ScNode *n, ScVal x, ScVal v)
 static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
 {
     ScVal v = n->in[i];
-    if (as_it_is(n))
+    if (as_it_is(p, n))
         return stored(p, v);
     ScVal x = wanted(p, v, data ? exp_of(p, v) : sc_term(p->b.cx, 0));
     ScrtDtype to = sc_type_of(p->g, n->first)->dtype;
@@ -222,7 +234,7 @@ static void node(Plain *p, const ScNode *n)
     ScArena *a = sc_pass_scratch(p->env);
     ScVal *in = sc_array(a, ScVal, n->n_in + 1u), *out = &p->env[n->first];
     ScGraph **sub = n->op->n_sub ? sc_array(a, ScGraph *, n->op->n_sub) : NULL;
-    bool data = in_data(p, n) || as_it_is(n);
+    bool data = in_data(p, n) || as_it_is(p, n);
     for (uint32_t i = 0; i < n->n_in; i++)
         in[i] = operand(p, n, i, data);
     for (uint32_t i = 0; i < n->op->n_sub; i++)
@@ -231,7 +243,7 @@ static void node(Plain *p, const ScNode *n)
     for (uint32_t i = 0; i < n->n_out; i++) {
         const ScTerm *e = exp_of(p, n->first + i);
         p->at[n->first + i] = e && !data ? sc_term(p->b.cx, 0) : e;
-        out[i] = as_it_is(n) ? out[i] : as_stored(p, n, out[i], n->first + i);
+        out[i] = as_it_is(p, n) ? out[i] : as_stored(p, n, out[i], n->first + i);
         sc_set_name(&p->b, out[i], p->g->value[n->first + i].name);
     }
 }
