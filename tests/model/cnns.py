@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from scalec import SCALEC, Count
 
 SIZE = 32
+BATCH = 8  # the error of a single input is luck: it varies by 8 dB from one to the next
 CLASSES = 50
 # Bits between an estimate of log2 RMS and what is measured.
 MOST_DRIFT = {"propagate": 3.5, "probe": 2.5}
@@ -61,8 +62,8 @@ class Net:
         w = self.rng.standard_normal((CLASSES, c)) / np.sqrt(c)
         x = self.op("Gemm", x, self.const(w), self.const(np.zeros(CLASSES)), transB=1)
         t = helper.np_dtype_to_tensor_dtype(np.dtype(self.dtype))
-        g = helper.make_graph(self.nodes, "g", [helper.make_tensor_value_info("input", t, [1, 3, SIZE, SIZE])],
-                              [helper.make_tensor_value_info(x, t, [1, CLASSES])], self.init)
+        g = helper.make_graph(self.nodes, "g", [helper.make_tensor_value_info("input", t, [BATCH, 3, SIZE, SIZE])],
+                              [helper.make_tensor_value_info(x, t, [BATCH, CLASSES])], self.init)
         return helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
@@ -146,7 +147,7 @@ def check(net, options, least):
         m = net()
         onnx.save(m, path)
         t = helper.tensor_dtype_to_np_dtype(m.graph.input[0].type.tensor_type.elem_type)
-        np.savez(npz, input=(np.random.default_rng(9).standard_normal((1, 3, SIZE, SIZE)) * .7 + .2).astype(t))
+        np.savez(npz, input=(np.random.default_rng(9).standard_normal((BATCH, 3, SIZE, SIZE)) * .7 + .2).astype(t))
         want = run(path, npz, out)
         got = {" ".join(o): sqnr(want, run(path, npz, out, *o)) for o in options}
         assert all(x >= least for x in got.values()), got

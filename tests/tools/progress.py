@@ -80,7 +80,7 @@ def times_are_whole(tmp):
     assert times["all"] <= spent and times["linking"] > 1000, (spent, times)
     assert times["the rest"] < 0.2 * times["all"], times
     assert {name for name, _, nodes in lines if nodes} == set(passes), lines
-    p = subprocess.run([SCALEC, "run", MNIST, "-i", DIGIT, "--repeat", "3000", "--threads", "1", "--time-passes"], capture_output=True, text=True)
+    p = subprocess.run([SCALEC, "run", MNIST, "-i", DIGIT, "--repeat", "30000", "--threads", "1", "--time-passes"], capture_output=True, text=True)
     times = {name: float(ms) for name, ms in re.findall(r"^(\S.*?) +([\d.]+) ms", p.stderr, re.M)}
     assert p.returncode == 0 and times["run"] > 0.3 * times["all"] and times["the rest"] < 0.2 * times["all"], times
 
