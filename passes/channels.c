@@ -6,6 +6,7 @@
 #include "passes/scale_priv.h"
 
 #include <math.h>
+#include <string.h>
 
 #define MOST 100 /* the largest exponent of a channel's number, either way */
 
@@ -66,20 +67,48 @@ enum { BLOCK = 512 }; /* elements that are converted at a time */
 static size_t load_block(const ScBlob *b, size_t first, double *ret)
 {
     size_t n = b->count - first < BLOCK ? b->count - first : BLOCK;
+    float x[BLOCK];
+    if (b->dtype == SCRT_F32) { /* nearly all of them; in a file, where nothing is aligned */
+        memcpy(x, (const char *)b->data + first * sizeof *x, n * sizeof *x);
+        for (size_t k = 0; k < n; k++)
+            ret[k] = x[k];
+        return n;
+    }
     scrt_convert(n, SCRT_F64, ret, b->dtype,
                  (const char *)b->data + first * scrt_dtype_bits(b->dtype) / 8, false,
                  SCRT_NEAREST);
     return n;
 }
 
+/* The channels of a weight's elements, one after the other. */
+typedef struct Channel {
+    size_t at, in, n, inner; /* in: of the inner elements of channel at */
+} Channel;
+
+static Channel first_channel(const ScProduct *p)
+{
+    return (Channel){.n = (size_t)p->channels, .inner = (size_t)p->inner};
+}
+
+static inline size_t next_channel(Channel *c)
+{
+    size_t ret = c->at;
+    if (++c->in == c->inner) {
+        c->in = 0;
+        c->at = ret + 1 == c->n ? 0 : ret + 1;
+    }
+    return ret;
+}
+
 /* The codes of b's elements, each divided by its channel's number. */
 static void round_channels(const ScBlob *b, const ScProduct *p, ScrtDtype fmt, void *code)
 {
     double x[BLOCK];
+    Channel at = first_channel(p);
     for (size_t i = 0, n; i < b->count; i += n) {
         n = load_block(b, i, x);
         for (size_t k = 0; k < n; k++)
-            x[k] /= (double)p->unit[(i + k) / (size_t)p->inner % (size_t)p->channels];
+            x[k] /= (double)p->unit[next_channel(&at)];
         scrt_convert(n, fmt, (char *)code + i * scrt_dtype_bits(fmt) / 8, SCRT_F64, x, true,
                      SCRT_NEAREST);
     }
@@ -96,19 +125,21 @@ static const float *find_units(ScScaler *s, const ScBlob *b, const ScProduct *p,
     ScFactors *factors = sc_new(s->scratch, ScFactors);
     sc_factors_init(factors, f->man_bits);
     double x[BLOCK], *to_1 = sc_array(s->scratch, double, n);
+    Channel at = first_channel(p);
     for (size_t i = 0, m; i < b->count; i += m) {
         m = load_block(b, i, x);
         for (size_t k = 0; k < m; k++) {
-            c = (i + k) / (size_t)p->inner % n;
+            c = next_channel(&at);
             amax[c] = fabs(x[k]) > amax[c] ? fabs(x[k]) : amax[c];
         }
     }
     for (c = 0; c < n; c++) /* by the largest, so that squares stay in range */
         to_1[c] = amax[c] > 0 ? ldexp(1, -ilogb(amax[c])) : 0;
+    at = first_channel(p);
     for (size_t i = 0, m; i < b->count; i += m) {
         m = load_block(b, i, x);
         for (size_t k = 0; k < m; k++) {
-            c = (i + k) / (size_t)p->inner % n;
+            c = next_channel(&at);
             if (to_1[c] > 0)
                 sc_mantissas_add(power + c * SC_MANTISSAS, x[k] * to_1[c]);
         }

@@ -9,7 +9,9 @@
  * over one octave tells for every factor what the squared error would be. */
 #include "passes/scale_priv.h"
 
+#include <assert.h>
 #include <math.h>
+#include <string.h>
 
 double sc_factor_at(uint32_t k)
 {
@@ -18,10 +20,14 @@ double sc_factor_at(uint32_t k)
 
 void sc_mantissas_add(float *power, double x)
 {
-    int e;
-    double m = frexp(fabs(x), &e); /* [1/2, 1) */
-    if (m > 0 && isfinite(x)) /* to the nearest, so that numbers of few bits are told exactly */
-        power[(int)((m - 0.5) * (2 * SC_MANTISSAS) + 0.5) % SC_MANTISSAS] += (float)(x * x);
+    static_assert(52 > SC_MANTISSA_BITS, "of f64's mantissa the first bits are looked at");
+    enum { REST = 52 - SC_MANTISSA_BITS };
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    uint64_t man = bits & ((UINT64_C(1) << 52) - 1);
+    uint32_t e = bits >> 52 & 0x7ff;
+    if (e > 0 && e < 0x7ff) /* to the nearest, so that numbers of few bits are told exactly */
+        power[(man + (UINT64_C(1) << (REST - 1))) >> REST & (SC_MANTISSAS - 1)] += (float)(x * x);
 }
 
 /* The squared error of 1 unit of power at x, relative, in a format of man mantissa bits. */

@@ -39,12 +39,40 @@ static void count_distinct(double x, double seen[2], uint32_t *n)
     ++*n;
 }
 
+/* The 256 codes of an 8-bit type, and how often each stands in a blob: weights of FP8 are many, and
+ * a code is decoded once. */
+typedef struct Codes {
+    uint8_t code[256];
+    size_t times[256];
+} Codes;
+
+static void count_codes(const ScBlob *blob, Codes *ret)
+{
+    const uint8_t *data = blob->data;
+    memset(ret->times, 0, sizeof ret->times);
+    for (uint32_t i = 0; i < 256; i++)
+        ret->code[i] = (uint8_t)i;
+    for (size_t i = 0; i < blob->count; i++)
+        ret->times[data[i]]++;
+}
+
 static ScConstFacts measure(const ScBlob *blob)
 {
     ScConstFacts c = {.measured = true, .nonneg = true, .count = blob->count};
+    Codes codes;
+    ScBlob each = *blob;
+    bool coded = scrt_dtype_bits(blob->dtype) == 8;
+    if (coded) {
+        count_codes(blob, &codes);
+        each.data = codes.code;
+        each.count = 256;
+    }
     double seen[2];
-    for (size_t i = 0; i < blob->count; i++) {
-        double x = element(blob, i), m = fabs(x);
+    for (size_t i = 0; i < each.count; i++) {
+        size_t times = coded ? codes.times[i] : 1;
+        if (times == 0)
+            continue;
+        double x = element(&each, i), m = fabs(x);
         count_distinct(x, seen, &c.distinct);
         c.nonneg = c.nonneg && x >= 0;
         c.not_finite = c.not_finite || !isfinite(x);
@@ -52,18 +80,19 @@ static ScConstFacts measure(const ScBlob *blob)
             continue;
         c.amin = c.n == 0 || m < c.amin ? m : c.amin;
         c.amax = m > c.amax ? m : c.amax;
-        c.n++;
+        c.n += times;
     }
     if (c.n > 0) { /* scaled by the largest, so that squares of f64 stay in range */
         int e;
         double sum = 0;
         frexp(c.amax, &e);
-        for (size_t i = 0; i < blob->count; i++) {
-            double x = element(blob, i);
-            if (isfinite(x) && x != 0) {
-                x = ldexp(x, -e);
-                sum += x * x;
-            }
+        e = e < -1000 ? -1000 : e > 1000 ? 1000 : e;
+        double unit = ldexp(1, -e);
+        for (size_t i = 0; i < each.count; i++) {
+            size_t times = coded ? codes.times[i] : 1;
+            double x = times == 0 ? 0 : element(&each, i) * unit;
+            if (isfinite(x))
+                sum += (double)times * x * x;
         }
         c.rms = ldexp(sqrt(sum / (double)c.n), e);
     }

@@ -143,7 +143,7 @@ ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScProduct *p, ScVal 
 ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation);
 
 /* factor.c: the power of numbers by their mantissa. power [SC_MANTISSAS]. */
-enum { SC_MANTISSAS = 128, SC_N_FACTOR = 32 };
+enum { SC_MANTISSA_BITS = 7, SC_MANTISSAS = 1 << SC_MANTISSA_BITS, SC_N_FACTOR = 32 };
 typedef struct ScFactors { /* of a format: what each factor costs at each mantissa */
     float error[SC_N_FACTOR][SC_MANTISSAS];
 } ScFactors;
