@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between adapt_control.c, which decides what import resolves, and loops.c, which builds what is
- * left to the run. */
+/* Between adapt_control.c, which decides what import resolves, and branch.c, loops.c and batched.c,
+ * which build what is left to the run. */
 #ifndef SC_FRONTEND_CONTROL_PRIV_H
 #define SC_FRONTEND_CONTROL_PRIV_H
 

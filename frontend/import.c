@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The walk over a ModelProto: opsets, inputs, initializers, nodes, outputs. What a node becomes is
- * said by an adapter (adapt.c) or, where ONNX and the row agree, by the row itself. */
+/* The walk over a ModelProto: versions, initializers, nodes; inputs and outputs are in ports.c.
+ * What a node becomes is said by an adapter (adapt.c) or, where ONNX and the row agree, by the row
+ * itself. */
 #include "frontend/sequence.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,8 +116,7 @@ static const ScLoc *node_loc(Import *im, const Onnxpb__Node *n, size_t index)
 
 /* --- Initializers --------------------------------------------------------------------------- */
 
-/* An initializer is a constant. Before format 4 every initializer was listed as an input too; since
- * then such an input may be overridden by the caller, which a compiled program does not offer. */
+/* An initializer is a constant. */
 static bool import_initializers(Import *im, const Onnxpb__Graph *g)
 {
     for (size_t i = 0; i < g->n_initializer; i++) {
@@ -217,7 +218,8 @@ static bool takes(const ImNode *n, uint32_t seqs)
     return true;
 }
 
-/* The same where the row said so, of which it is an extent of what is no float that it wants. */
+/* The advice of im_advise after a row's own SC_E_DYNAMIC: what a row must know are shapes and axes,
+ * so only operands that are no floats are asked about. */
 static void advise_of_row(const ImNode *n)
 {
     const ScDiag *d = sc_diag(n->im->cx, sc_n_diags(n->im->cx) - 1);
@@ -281,9 +283,10 @@ bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t 
     const ScLoc *at = im->b.at;
     /* A body may be walked twice, and what is nested in it twice each time. */
     im->n_nested += (uint32_t)g->n_node + 1;
-    if (g->n_node > IM_MAX_NODES || im->n_nested > IM_MAX_NESTED + 16 * (uint32_t)g->n_node)
-        return sc_fail(im->cx, n->loc, SC_E_LIMIT, "nested graphs of more than %u nodes",
-                       IM_MAX_NESTED);
+    uint64_t most = IM_MAX_NESTED + 16 * (uint64_t)g->n_node;
+    if (g->n_node > IM_MAX_NODES || im->n_nested > most)
+        return sc_fail(im->cx, n->loc, SC_E_LIMIT, "nested graphs of more than %" PRIu64 " nodes",
+                       most);
     im->names = &scope;
     bool ok = import_initializers(im, g);
     for (size_t i = 0; ok && i < g->n_input; i++)

@@ -257,8 +257,8 @@ static void tell_element(const ImNode *n, const ImSeq *s, const ScType *elem)
         s->of->elem = elem;
 }
 
-/* Sequences that grow and of which a turn read more than that are carried as one value; false where
- * there are none, or nothing tells the type of their elements. */
+/* Sequences that grow and with which a turn does more than append are carried as one value,
+ * stacked; false where there are none, or nothing tells the type of their elements. */
 static bool stack_read(const Body *b, uint32_t n_diag)
 {
     const ImNode *n = b->n;

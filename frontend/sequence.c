@@ -58,12 +58,6 @@ ScVal im_seq_grows(Import *im, ImGrowth *of, uint32_t n, const ScVal *elem)
     return add(im, (ImSeq){.kind = IM_GROWS, .of = of, .n = n}, elem);
 }
 
-ScVal im_seq_joined(const ImNode *n, ScVal a, ScVal b)
-{
-    const ScVal part[] = {a, b};
-    return im_concat(n, 0, 2, part);
-}
-
 /* No elements of this type. */
 static ScVal nothing(const ImNode *n, const ScType *elem)
 {

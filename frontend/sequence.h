@@ -43,8 +43,6 @@ ScVal im_seq_appended(Import *im, const ImSeq *s, ScVal x);
 /* All elements along a new first axis: of shapes that are alike, which is guarded. elem: their
  * type, for a sequence without any, or NULL. SC_POISON after sc_fail. */
 ScVal im_seq_stacked(const ImNode *n, ScVal seq, const ScType *elem);
-/* Parts behind each other along the first axis. */
-ScVal im_seq_joined(const ImNode *n, ScVal a, ScVal b);
 /* False after sc_fail where one of k values is none: a sequence, or absent. */
 bool im_tensors(const ImNode *n, uint32_t k, const ScVal *v);
 

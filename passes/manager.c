@@ -21,7 +21,8 @@ static const ScPass pass_simplify = {
 };
 static const ScPass pass_raise = {
     .name = "raise",
-    .doc = "finds idioms that are one operator: bias, softmax, gelu, layernorm",
+    .doc = "finds idioms that are one operator: bias, softmax, gelu, normalisations, activations, "
+           "attention; and operands that are stored in FP8",
     .refuses = SC_G_SCALED | SC_G_KERNELS,
     .run = sc_pass_raise,
 };

@@ -113,14 +113,15 @@ enum { SCRT_ARG_CALL, SCRT_ARG_PARAMS, SCRT_ARG_PLACES };
  *
  * What is code is kernels. What stands between them is data: steps that the runtime walks, over
  *
- *   values   int64_t numbers: 0 is 0, 1 the number of threads, then the symbols (2 and up) and
- *            what was evaluated from them; each is written before it is read
+ *   values   int64_t numbers: 0 is 0, 1 the number of threads, then what a profile counts
+ *            (ScrtEntry.moved), then the symbols and what was evaluated from them; each is
+ *            written before it is read
  *   buffers  memory: 0 the weights; the inputs, the outputs, the states as they are, their next
  *            values, one after another; then segments of workspace
  *   places   where operands lie: a buffer, and bytes into it
  *
- * Entry.bind are the steps of the inputs' dims and of the extents of states: they are walked when
- * one has changed. Entry.run are walked in every run. */
+ * ScrtEntry.bind are the steps of the inputs' dims and of the extents of states: they are walked
+ * when one has changed. ScrtEntry.run are walked in every run. */
 typedef struct ScrtPlace {
     uint32_t buffer, value; /* of the place's buffer; value 0 where offset says it all */
     int64_t offset;         /* bytes: offset + the value */
@@ -139,7 +140,7 @@ typedef enum ScrtStepKind {
     SCRT_BIND_STATE,   /* value a = the extent of state b along what grows */
     SCRT_STATE,        /* state a, of the extents value b, b + 1, ..., is used; its next value has
                         * value c along what grows. Ends the run where it has others, or no room */
-    SCRT_JUMP,         /* on at step a of Entry.run where value b <= value c */
+    SCRT_JUMP,         /* on at step a of ScrtEntry.run where value b <= value c */
     SCRT_GROW,         /* segment (buffer) a gets value b bytes at least and keeps what is in it */
     SCRT_SWAP,         /* buffers a and b, both segments, are exchanged */
     SCRT_STORE,        /* value a is stored at place b as an i64 */

@@ -3,7 +3,8 @@
  * others (places.c), which kernels there are (kernels.c; call.c: those that are functions of the
  * runtime; count.c: the bytes that they move), where their values live (plan.c), terms as values
  * (values.c), the steps that the runtime walks (steps.c; control.c: of branches and loops), and the
- * constant that holds it all (model.c). codegen.c runs them in this order. */
+ * constant that holds it all (model.c). codegen.c runs states, kernels (which ask places.c), plan,
+ * steps (which ask values.c and count.c), model. */
 #ifndef SC_CODEGEN_PROGRAM_H
 #define SC_CODEGEN_PROGRAM_H
 
@@ -28,7 +29,7 @@ const ScTerm *cg_actual(CgModule *m, const CgFormal *f, const ScTerm *t);
 
 /* A value that lies in the memory of another. */
 typedef struct CgWithin {
-    ScVal in;             /* SC_POISON: none. Later: it is a part of that; earlier: a view of it */
+    ScVal in; /* SC_POISON: none. A later value: it is a part of that; earlier: a view of it */
     const ScTerm *offset; /* elements from the first of that; NULL: 0 */
 } CgWithin;
 
@@ -181,7 +182,7 @@ typedef struct CgCounted { /* words of CG_PROFILE that count what a kernel moves
 typedef struct CgProgram {
     CgModule *m;
     CgStream stream[CG_STAGES];
-    uint32_t n_value; /* 0 is 0, 1 the number of threads, then the inputs' symbols */
+    uint32_t n_value; /* 0 is 0, 1 the number of threads, then `moved`, then symbols */
     uint32_t n_sym;
     const char **sym;    /* [n_origin] all that are bound, first the n_sym of inputs' dims */
     const char **origin; /* [n_origin] "dimension 1 of input 'x'" */

@@ -256,7 +256,8 @@ static void collect_guards(CgWriter *w)
         w->guard_level[i] = a > b ? a : b;
     }
     w->value_level = sc_array(w->m->arena, uint32_t, g->n_value);
-    for (ScVal v = SC_FIRST; v < g->n_value; v++) { /* no bytes are known early, its shape is not */
+    /* By extents: a product with 0 is known before they are. */
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         const ScType *t = sc_type_of(g, v);
         for (uint32_t d = 0; d < t->rank; d++) {
             uint32_t level = cg_level(w->plan, t->dim[d]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where two graphs differ, node by node. A node is known by the name of its first result, which
- * passes keep, or else by its operator and the ONNX nodes that it came from; of several such ones
- * the first is the first. */
+ * passes keep, or else by its operator and the ONNX nodes that it came from; of several nodes
+ * with one such text the first of A is paired with the first of B, and so on. */
 #include "tools/libscalec/scalec.h"
 
 #include <stdlib.h>
