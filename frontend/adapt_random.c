@@ -97,7 +97,8 @@ static Draw draw(const ImNode *n, uint32_t seed, ScrtDtype dtype, uint32_t rank,
 
 static ScVal bits_of(Draw *d)
 {
-    return sc_op(&d->n->im->b, threefry, d->at, word(d->n, d->drawn++), d->key, d->key2);
+    ScVal drawn = word(d->n, d->drawn++);
+    return sc_op(&d->n->im->b, threefry, d->at, drawn, d->key, d->key2);
 }
 
 static ScVal real(const Draw *d, double x)
