@@ -244,7 +244,7 @@ static int64_t largest(const ScrtTensor *t, size_t at, int64_t n, int64_t k, int
     return have;
 }
 
-/* Line i of the file of --labels. */
+/* Line i of the file of --labels; lines may end as on Windows. */
 static void print_label(const Cli *c, int64_t i)
 {
     const char *at = (const char *)c->label.data, *end = at ? at + c->label.n : at;
@@ -254,7 +254,7 @@ static void print_label(const Cli *c, int64_t i)
     }
     if (at < end)
         fputs("  ", stdout);
-    for (; at < end && *at != '\n'; at++)
+    for (; at < end && *at != '\n' && (*at != '\r' || (at + 1 < end && at[1] != '\n')); at++)
         fputc((unsigned char)*at < 0x20 || *at == 0x7f ? ' ' : *at, stdout);
 }
 

@@ -82,6 +82,7 @@ def prints_for_programs_and_people(tmp):
     np.testing.assert_array_equal(np.array(y["data"], np.float32), np.load(want)[0])
     names = write(os.path.join(tmp, "names"), "\n".join(f"digit {i}" for i in range(10)))
     assert "30.4" in run("-i", DIGIT, "--top", "2") and "  digit 3\n" in run("-i", DIGIT, "--top", "2", "--labels", names)
+    names = write(names, "\r\n".join(f"digit {i}" for i in range(10)))
     assert "  digit 3\n" in scalec("run", MNIST, "-i", DIGIT, "--top", "2", "--labels", names)
 
 

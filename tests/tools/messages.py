@@ -160,5 +160,17 @@ def names_join(tmp):
     assert any(name in r["from"] for r in rows), rows
 
 
-run_all("tools-messages", (names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
+def warnings_of_a_run(tmp):
+    """Whoever only runs a model is told how it was read."""
+    nodes = [helper.make_node("Neg", ["a"], ["y"]), helper.make_node("Abs", ["x"], ["a"])]
+    ports = [helper.make_tensor_value_info(n, 1, [2]) for n in "xy"]
+    path, x = os.path.join(tmp, "turned.onnx"), os.path.join(tmp, "x.npy")
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", ports[:1], ports[1:]), opset_imports=[helper.make_opsetid("", 17)]), path)
+    np.save(x, np.array([1, -2], np.float32))
+    for how in ([], ["--evaluate"]):
+        p = subprocess.run([SCALEC, "run", path, "-i", x, *how], capture_output=True, text=True)
+        assert p.returncode == 0 and "-2" in p.stdout and "warning[E0114]" in p.stderr, p
+
+
+run_all("tools-messages", (warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
                            information))

@@ -184,6 +184,8 @@ int cmd_run(Cli *cli)
         graph_ports(&r);
     if (ok)
         cli_watch_hand_over(cli->watch, "run");
+    if (ok)
+        cli_done(cli); /* the model's warnings, before what the run prints */
     status = ok ? run_main(&r) : cli_failed(cli);
     close_runner(&r);
     sc_graph_free(m.graph);
