@@ -84,7 +84,7 @@ static void add_string(CgModule *m, LLVMValueRef fn, const char *key, const char
     LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex, a);
 }
 
-void cg_attribute(CgModule *m, LLVMValueRef fn, const char *name)
+static void attribute(CgModule *m, LLVMValueRef fn, const char *name)
 {
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
     LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
@@ -104,7 +104,7 @@ LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type)
     add_string(m, fn, "prefer-vector-width", bits);
     add_string(m, fn, "min-legal-vector-width", bits);
     add_string(m, fn, "no-builtins", "");
-    cg_attribute(m, fn, "nounwind");
+    attribute(m, fn, "nounwind");
     return fn;
 }
 

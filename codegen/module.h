@@ -89,9 +89,8 @@ struct CgModule {
 /* False with errors in cx; either way cg_module_done. */
 bool cg_module_init(CgModule *m, ScCtx *cx, const ScCodegenOptions *opt);
 void cg_module_done(CgModule *m);
-/* An internal function with the target's attributes, and one attribute more ("alwaysinline"). */
+/* An internal function with the target's attributes. */
 LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type);
-void cg_attribute(CgModule *m, LLVMValueRef fn, const char *name);
 /* Runs the pass list; then the module as an object or text, in a. False after sc_fail. */
 bool cg_optimize(CgModule *m);
 bool cg_emit_module(CgModule *m, ScEmit emit, ScArena *a, void **ret, size_t *ret_n);

@@ -310,11 +310,6 @@ static ScVal times(const ImNode *n, ScVal x, double factor)
                        : sc_op(b, mul, x, sc_const_scalar(b, sc_built(b, x)->type->dtype, factor));
 }
 
-static bool is_whole(ScrtDtype t)
-{
-    return scrt_dtype_kind(t) == SCRT_KIND_INT || scrt_dtype_kind(t) == SCRT_KIND_UINT;
-}
-
 /* Whether an integer type holds x. */
 static bool fits_integer(ScrtDtype t, double x)
 {
@@ -340,7 +335,7 @@ bool im_gemm(const ImNode *n, ScVal *ret_out)
         im_build(n, &sc_op_gemm, IM_SET({"trans_a", SC_INT(ta != 0)}, {"trans_b", SC_INT(tb != 0)}),
                  in[2] == SC_ABSENT ? 2 : 3, in);
     ScrtDtype t = im_type(n, 0)->dtype;
-    bool wide = is_whole(t) && (!fits_integer(t, alpha) || !fits_integer(t, beta));
+    bool wide = scrt_dtype_is_integer(t) && (!fits_integer(t, alpha) || !fits_integer(t, beta));
     y = times(n, wide ? im_cast(n, y, SCRT_F64) : y, alpha);
     if (c != SC_ABSENT && in[2] == SC_ABSENT)
         y = sc_op(&n->im->b, add, y, times(n, wide ? im_cast(n, c, SCRT_F64) : c, beta));
@@ -364,7 +359,7 @@ static bool power(const ImNode *n, ScVal *ret_out)
     ScrtDtype t = im_type(n, 0)->dtype;
     if (!IM_ONLY(n))
         return false;
-    if (!is_whole(t))
+    if (!scrt_dtype_is_integer(t))
         return im_answer(sc_node1(&n->im->b, &sc_op_pow, NULL, 2, n->in), ret_out);
     ScVal z = sc_op(&n->im->b, pow, im_cast(n, x, SCRT_F64), im_cast(n, y, SCRT_F64));
     return im_answer(im_cast(n, z, t), ret_out);

@@ -18,7 +18,7 @@ static ScVal apart(const ImNode *n, ScVal x, int64_t heads)
 {
     static const int64_t perm[] = {0, 2, 1, 3};
     ScCtx *cx = n->im->cx;
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     if (t->rank == 4)
         return x;
     const ScTerm *h = sc_term(cx, heads);
@@ -180,7 +180,7 @@ static bool operands(Attention *at, ScVal *ret)
         ok = ok && ret[i] != SC_POISON;
     if (!ok)
         return false;
-    const ScType *q = sc_built(&n->im->b, ret[0])->type, *k = sc_built(&n->im->b, ret[1])->type;
+    const ScType *q = im_type_of(n, ret[0]), *k = im_type_of(n, ret[1]);
     at->heads = q->dim[1];
     at->kv_heads = k->dim[1];
     at->queries = q->dim[2];
@@ -307,7 +307,7 @@ static bool attention(const ImNode *n, ScVal *ret_out)
 static ScVal table(const ImNode *n, ScVal v, ScVal at)
 {
     v = at == SC_ABSENT ? v : im_gather(n, v, 0, at);
-    const ScType *t = sc_built(&n->im->b, v)->type;
+    const ScType *t = im_type_of(n, v);
     if (t->kind == SC_TYPE_TENSOR && t->rank != 3)
         sc_fail(n->im->cx, n->loc, SC_E_RANK, "cosines or sines of rank %u", t->rank);
     if (t->kind != SC_TYPE_TENSOR || t->rank != 3)

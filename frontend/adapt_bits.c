@@ -155,7 +155,7 @@ static ScVal picked(const Table *t, uint32_t i, const ScTerm *count)
     const bool packed = t->bits == 4, has_sign = im_type(n, i)->dtype == SCRT_I4;
     ScVal x = im_gather(n, as_bytes(n, i), t->axis, t->at);
     x = packed ? halves(n, x) : x;
-    const ScType *is = sc_built(&n->im->b, x)->type;
+    const ScType *is = im_type_of(n, x);
     if (is->kind != SC_TYPE_TENSOR)
         return SC_POISON;
     if (is->dim[is->rank - 1] != count)
@@ -169,7 +169,7 @@ static ScVal picked(const Table *t, uint32_t i, const ScTerm *count)
 /* x [.., blocks] with an extent of 1 behind. */
 static ScVal each_block(const ImNode *n, ScVal x)
 {
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     const int64_t last = t->rank;
     return im_build(n, &sc_op_unsqueeze, IM_SET({"axes", SC_INTS(1, &last)}), IM_IN(x));
 }
@@ -204,7 +204,7 @@ static bool gather_blocks(const ImNode *n, ScVal *ret_out)
     ScVal s = im_gather(n, im_cast(n, im_in(n, BLOCK_SCALES), SCRT_F32), t.axis, t.at);
     if (x == SC_POISON || s == SC_POISON)
         return false;
-    const ScType *is = sc_built(&n->im->b, x)->type;
+    const ScType *is = im_type_of(n, x);
     const ScTerm *apart[SCRT_MAX_RANK], *flat[SCRT_MAX_RANK];
     if (is->rank == SCRT_MAX_RANK)
         return sc_fail(cx, n->loc, SC_E_LIMIT, "blocks of rank %u", is->rank);

@@ -45,8 +45,7 @@ bool im_undecided(const ImNode *n, const char *what, const ScTerm *by)
 bool im_is_one(const ImNode *n, ScVal v)
 {
     int64_t count;
-    return sc_term_const(sc_type_count(n->im->cx, sc_built(&n->im->b, v)->type), &count) &&
-           count == 1;
+    return sc_term_const(sc_type_count(n->im->cx, im_type_of(n, v)), &count) && count == 1;
 }
 
 /* Of a condition that compares two integers, negated or not. */
@@ -128,7 +127,7 @@ static const Onnxpb__Graph *squeezing_branch(const ImNode *n, const Onnxpb__Grap
         if (!same || !only_node(branch[k], "Squeeze") || same->n_input != 1 ||
             !im_names_get(n->im->names, sc_intern(n->im->cx, same->input[0]), &x) || im_is_seq(x))
             continue;
-        if (im_declared_rank(n, 0) == (int)sc_built(&n->im->b, x)->type->rank)
+        if (im_declared_rank(n, 0) == (int)im_type_of(n, x)->rank)
             return branch[!k];
         sc_warn(n->im->cx, n->loc, SC_E_DYNAMIC,
                 "the axis is taken to be of extent 1, and squeezed");
@@ -140,7 +139,7 @@ static const Onnxpb__Graph *squeezing_branch(const ImNode *n, const Onnxpb__Grap
 /* One element, without dims. */
 ScVal im_one(const ImNode *n, ScVal v)
 {
-    return sc_built(&n->im->b, v)->type->rank ? im_reshape(n, v, 0, NULL) : v;
+    return im_type_of(n, v)->rank ? im_reshape(n, v, 0, NULL) : v;
 }
 
 static bool if_node(const ImNode *n, ScVal *ret_out)
@@ -376,7 +375,7 @@ static bool scan_results(const ImNode *n, const Turns *t, ScVal *ret_out)
             ret_out[i] = t->carried[i];
             continue;
         }
-        uint32_t rank = sc_built(&n->im->b, t->scan[k * MAX_TURNS])->type->rank;
+        uint32_t rank = im_type_of(n, t->scan[k * MAX_TURNS])->rank;
         if (!entry(n, "scan_output_axes", k, &axis) ||
             !entry(n, "scan_output_directions", k, &down) || !im_axis(n, axis, rank + 1, &a))
             return false;

@@ -167,7 +167,7 @@ static bool stft(const ImNode *n, ScVal *ret_out)
                        IM_IN(im_transpose(n, im_in(n, 0), 3, parts_first), w));
     if (y == SC_POISON)
         return false;
-    const ScType *got = sc_built(&n->im->b, y)->type;
+    const ScType *got = im_type_of(n, y);
     const ScTerm *to[] = {got->dim[0], got->dim[2], t.bins, sc_term(cx, 2)};
     return im_answer(im_reshape(n, im_transpose(n, y, 3, parts_first), 4, to), ret_out);
 }

@@ -14,7 +14,7 @@
 static ScVal turned(const ImNode *n, ScVal x)
 {
     int64_t perm[SCRT_MAX_RANK];
-    uint32_t rank = sc_built(&n->im->b, x)->type->rank;
+    uint32_t rank = im_type_of(n, x)->rank;
     for (uint32_t d = 0; d < rank; d++)
         perm[d] = d + 2 < rank ? d : (int64_t)(2 * rank - 3 - d);
     return rank < 2 ? x : im_transpose(n, x, rank, perm);
@@ -24,7 +24,7 @@ static ScVal turned(const ImNode *n, ScVal x)
 static ScVal batch_turned(const ImNode *n, ScVal x)
 {
     int64_t perm[SCRT_MAX_RANK];
-    uint32_t rank = sc_built(&n->im->b, x)->type->rank;
+    uint32_t rank = im_type_of(n, x)->rank;
     for (uint32_t d = 0; d < rank; d++)
         perm[d] = d + 2 < rank ? d + 1 : d + 2 == rank ? 0 : d;
     return rank < 3 ? x : im_transpose(n, x, rank, perm);

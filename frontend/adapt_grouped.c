@@ -31,16 +31,11 @@ typedef struct Grouped {
     const ScTerm *past, *width; /* keys before the first query; E */
 } Grouped;
 
-static const ScType *type_of(const ImNode *n, ScVal v)
-{
-    return sc_built(&n->im->b, v)->type;
-}
-
 /* x [B, L, heads E] as [B, heads, L, E]. */
 static ScVal apart(const Grouped *a, ScVal x, int64_t heads)
 {
     static const int64_t perm[] = {0, 2, 1, 3};
-    const ScType *t = type_of(a->n, x);
+    const ScType *t = im_type_of(a->n, x);
     if (t->kind != SC_TYPE_TENSOR)
         return SC_POISON;
     const ScTerm *dim[] = {t->dim[0], t->dim[1], sc_term(a->n->im->cx, heads), a->width};
@@ -104,7 +99,7 @@ static bool turn(Grouped *a)
     const ImNode *n = a->n;
     ScCtx *cx = n->im->cx;
     bool ok = true;
-    const ScType *t = type_of(n, a->q);
+    const ScType *t = im_type_of(n, a->q);
     const ScTerm *dim[] = {t->dim[0], t->dim[2]};
     if (!im_has(n, COSINES) || !im_has(n, SINES) || im_type(n, COSINES)->rank != 2)
         return sc_fail(cx, n->loc, SC_E_ARITY, "\"do_rotary\" without cosines and sines");
@@ -138,7 +133,7 @@ static bool join_past(Grouped *a)
 static ScVal in_groups(const Grouped *a, ScVal x, int64_t each)
 {
     ScCtx *cx = a->n->im->cx;
-    const ScType *t = type_of(a->n, x);
+    const ScType *t = im_type_of(a->n, x);
     const ScTerm *dim[] = {t->dim[0], sc_term(cx, a->kv_heads), sc_term(cx, each), t->dim[2],
                            t->dim[3]};
     return im_reshape(a->n, x, 5, dim);
@@ -150,7 +145,7 @@ static ScVal weights(const Grouped *a, ScVal s, bool smooth)
 {
     const ImNode *n = a->n;
     ScCtx *cx = n->im->cx;
-    const ScType *t = type_of(n, s);
+    const ScType *t = im_type_of(n, s);
     const ScTerm *one = sc_term(cx, 1), *keys = t->dim[3];
     const ScTerm *column[] = {t->dim[0], t->dim[1], t->dim[2], one};
     const ScTerm *head[] = {one, sc_term(cx, a->heads), one, one};
@@ -171,7 +166,7 @@ static ScVal attended(const Grouped *a, bool smooth)
     static const int64_t last_two[] = {0, 1, 3, 2}, heads_last[] = {0, 2, 1, 3};
     const ImNode *n = a->n;
     ScCtx *cx = n->im->cx;
-    const ScType *q = type_of(n, a->q), *k = type_of(n, a->k);
+    const ScType *q = im_type_of(n, a->q), *k = im_type_of(n, a->k);
     const ScrtDtype t = q->dtype;
     const ScTerm *scores[] = {q->dim[0], q->dim[1], q->dim[2], k->dim[2]};
     ScVal turned = im_transpose(n, a->k, 4, last_two);

@@ -23,7 +23,7 @@ static ScVal apart(const Heads *a, ScVal x)
     static const int64_t perm[] = {0, 2, 1, 3};
     const ImNode *n = a->n;
     ScCtx *cx = n->im->cx;
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     if (t->kind != SC_TYPE_TENSOR || t->rank != 3)
         return x;
     const ScTerm *h = sc_term(cx, a->heads);

@@ -52,7 +52,7 @@ static bool variadic(const ImNode *n, ScVal *ret_out)
 /* x with extents of 1 behind its own, so that its first stands at an axis of `rank`. */
 static ScVal aligned(const ImNode *n, ScVal x, uint32_t axis, uint32_t rank)
 {
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     const ScTerm *dim[SCRT_MAX_RANK];
     for (uint32_t d = axis; d < rank; d++)
         dim[d - axis] = d - axis < t->rank ? t->dim[d - axis] : sc_term(n->im->cx, 1);

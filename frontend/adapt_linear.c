@@ -10,11 +10,6 @@
 
 #define OP(op, ...) sc_op(&n->im->b, op, __VA_ARGS__)
 
-static const ScType *type_of(const ImNode *n, ScVal v)
-{
-    return sc_built(&n->im->b, v)->type;
-}
-
 /* --- LinearAttention ------------------------------------------------------------------------- */
 
 enum { QUERY, KEY, VALUE, PAST, DECAY, RATE };
@@ -105,10 +100,10 @@ static ScVal tokens(const Linear *l, ScVal *memory)
     ScBuild *b = &n->im->b;
     ScCtx *cx = n->im->cx;
     ScVal in[3 + N_READ] = {im_number(n, l->tokens), sc_const_scalar(b, SCRT_BOOL, 1), *memory};
-    const ScType *outer[N_READ] = {NULL}, *state = type_of(n, *memory);
+    const ScType *outer[N_READ] = {NULL}, *state = im_type_of(n, *memory);
     uint32_t n_in = 3;
     for (uint32_t i = 0; i < N_READ; i++) {
-        outer[i] = l->read[i] == SC_ABSENT ? NULL : type_of(n, l->read[i]);
+        outer[i] = l->read[i] == SC_ABSENT ? NULL : im_type_of(n, l->read[i]);
         if (outer[i])
             in[n_in++] = l->read[i];
     }
@@ -202,7 +197,7 @@ static ScVal modified(const ImNode *n, const char *name, ScVal x)
 static ScVal product(const ImNode *n, ScVal a, ScVal b)
 {
     ScCtx *cx = n->im->cx;
-    const ScType *ta = type_of(n, a), *tb = type_of(n, b);
+    const ScType *ta = im_type_of(n, a), *tb = im_type_of(n, b);
     if (ta->kind != SC_TYPE_TENSOR || tb->kind != SC_TYPE_TENSOR || ta->dim[1] == tb->dim[1])
         return OP(matmul, a, b);
     if (!im_require(n, SC_GUARD_DIVIDES, tb->dim[1], ta->dim[1], "heads that share keys"))

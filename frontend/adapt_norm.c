@@ -24,7 +24,7 @@ static ScVal rows(const ImNode *n, ScVal x, ScrtDtype t, ScVal eps)
 /* A parameter [C] as [C, 1, ..], to broadcast over `after` axes. */
 static ScVal along(const ImNode *n, ScVal p, ScrtDtype t, uint32_t after)
 {
-    const ScTerm *dim[SCRT_MAX_RANK] = {sc_type_count(n->im->cx, sc_built(&n->im->b, p)->type)};
+    const ScTerm *dim[SCRT_MAX_RANK] = {sc_type_count(n->im->cx, im_type_of(n, p))};
     for (uint32_t d = 1; d <= after; d++)
         dim[d] = sc_term(n->im->cx, 1);
     return im_reshape(n, im_cast(n, p, t), after + 1, dim);

@@ -203,7 +203,7 @@ static ScVal pad_axis(const ImNode *n, PadMode mode, ScVal x, ScVal value, uint3
         if (!im_require(n, SC_GUARD_AT_MOST, from, to, "what pads below 0 leave"))
             return SC_POISON;
         x = im_slice(n, x, axis, from, to);
-        dim[axis] = sc_built(&n->im->b, x)->type->dim[axis];
+        dim[axis] = im_type_of(n, x)->dim[axis];
     }
     before = added(cx, before);
     after = added(cx, after);

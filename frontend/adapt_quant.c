@@ -15,7 +15,7 @@
 static ScVal blocks(const ImNode *n, ScVal p, const ScType *x, uint32_t axis, int64_t size)
 {
     ScCtx *cx = n->im->cx;
-    const ScType *t = sc_built(&n->im->b, p)->type;
+    const ScType *t = im_type_of(n, p);
     const ScTerm *wide[SCRT_MAX_RANK + 1], *flat[SCRT_MAX_RANK];
     for (uint32_t d = 0; d < t->rank; d++) {
         wide[d + (d > axis)] = t->dim[d];
@@ -76,11 +76,6 @@ static ScrtDtype at_least_f32(ScrtDtype t)
     return t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
 }
 
-static bool is_whole(ScrtDtype t)
-{
-    return scrt_dtype_kind(t) == SCRT_KIND_INT || scrt_dtype_kind(t) == SCRT_KIND_UINT;
-}
-
 /* The element type that an attribute names; `def` where there is none. */
 static ScrtDtype type_attr(const ImNode *n, const char *name, ScrtDtype def, bool *ok)
 {
@@ -108,7 +103,7 @@ static bool quantize(const ImNode *n, ScVal *ret_out)
     if (by == SC_POISON)
         return false;
     ScVal q = sc_op(b, div, im_cast(n, im_in(n, 0), in), by);
-    if (!is_whole(to)) /* a zero point of floats is 0 */
+    if (!scrt_dtype_is_integer(to)) /* a zero point of floats is 0 */
         return im_answer(im_build(n, &sc_op_cast,
                                   IM_SET({"to", SC_DT(to)}, {"saturate", SC_INT(saturate != 0)}),
                                   IM_IN(q)),
@@ -130,11 +125,11 @@ static bool dequantize(const ImNode *n, ScVal *ret_out)
     ScVal scale = ok ? parameter(n, 1, x, in) : SC_POISON, y = im_cast(n, im_in(n, 0), in);
     if (scale == SC_POISON)
         return false;
-    if (im_has(n, 2) && is_whole(x->dtype))
+    if (im_has(n, 2) && scrt_dtype_is_integer(x->dtype))
         y = sc_op(b, sub, y, parameter(n, 2, x, in));
     y = im_cast(n, sc_op(b, mul, y, scale), to);
     /* of integers under 8 bits once, when the model is compiled, not on each run */
-    bool packed = scrt_dtype_bits(x->dtype) < 8 && is_whole(x->dtype);
+    bool packed = scrt_dtype_bits(x->dtype) < 8 && scrt_dtype_is_integer(x->dtype);
     return im_answer(packed ? im_folded(n, y) : y, ret_out);
 }
 

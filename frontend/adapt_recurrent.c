@@ -172,7 +172,7 @@ static ScVal part(const ImNode *n, ScVal v, uint32_t axis, int64_t d)
     const ScTerm *dim[SCRT_MAX_RANK];
     if (v == SC_ABSENT || v == SC_POISON)
         return v;
-    const ScType *t = sc_built(&n->im->b, v)->type;
+    const ScType *t = im_type_of(n, v);
     for (uint32_t i = 0; i + 1 < t->rank; i++)
         dim[i] = t->dim[i + (i >= axis)];
     ScVal one =
@@ -214,8 +214,7 @@ static ScVal inputs(const Recurrent *r, uint32_t d, ScVal x, ImCellWeights *w)
     static const int64_t steps_first[] = {1, 0, 2};
     const ImNode *n = r->n;
     ScCtx *cx = n->im->cx;
-    const ScTerm *flat[] = {sc_term_mul(cx, r->steps, r->batch),
-                            sc_built(&n->im->b, x)->type->dim[2]};
+    const ScTerm *flat[] = {sc_term_mul(cx, r->steps, r->batch), im_type_of(n, x)->dim[2]};
     const ScTerm *to[] = {r->steps, r->batch, r->gates};
     x = r->batch_first ? im_transpose(n, x, 3, steps_first) : x;
     ScVal bias = biases(r, d, w), in[] = {im_reshape(n, x, 2, flat), part(n, r->in[W], 0, d), bias};

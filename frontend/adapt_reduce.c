@@ -113,7 +113,7 @@ static bool reduce(const ImNode *n, ScVal *ret_out)
     ScVal x = im_in(n, 0);
     ScrtDtype t = im_type(n, 0)->dtype;
     bool order = r.op == &sc_op_reduce_max || r.op == &sc_op_reduce_min;
-    bool whole = scrt_dtype_kind(t) == SCRT_KIND_INT || scrt_dtype_kind(t) == SCRT_KIND_UINT;
+    bool whole = scrt_dtype_is_integer(t);
     bool wide = whole && none && noop && r.op == &sc_op_reduce_log_sum; /* logarithms are floats */
     x = wide ? cast_to(&r, x, SCRT_F64) : x;
     if (none && noop)

@@ -42,7 +42,7 @@ static const ScTerm *counted(const ImNode *n, ScVal v)
 /* Counted as u64, of which it is known that it is not negative. */
 static ScVal positions(const ImNode *n, ScVal x)
 {
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     int64_t axes[SCRT_MAX_RANK];
     for (uint32_t d = 0; d < t->rank; d++)
         axes[d] = d;
@@ -82,13 +82,13 @@ static bool compress(const ImNode *n, ScVal *ret_out)
         return false;
     if (condition->rank != 1)
         return sc_fail(n->im->cx, n->loc, SC_E_RANK, "a condition of rank %u", condition->rank);
-    if (!im_require(n, SC_GUARD_AT_MOST, condition->dim[0], sc_built(&n->im->b, x)->type->dim[axis],
+    if (!im_require(n, SC_GUARD_AT_MOST, condition->dim[0], im_type_of(n, x)->dim[axis],
                     "conditions, and slices to choose from"))
         return false;
     ScVal at = positions(n, im_in(n, 1));
     if (at == SC_POISON)
         return false;
-    at = im_reshape(n, at, 1, sc_built(&n->im->b, at)->type->dim + 1);
+    at = im_reshape(n, at, 1, im_type_of(n, at)->dim + 1);
     return im_answer(im_gather(n, x, axis, at), ret_out);
 }
 

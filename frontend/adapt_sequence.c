@@ -29,7 +29,7 @@ static const ScTerm *length_of(const ImNode *n, const ImSeq *s)
 {
     if (s->kind == IM_LIST)
         return sc_term(n->im->cx, s->n);
-    const ScType *t = sc_built(&n->im->b, s->stack)->type;
+    const ScType *t = im_type_of(n, s->stack);
     return t->kind == SC_TYPE_TENSOR ? t->dim[0] : NULL;
 }
 
@@ -85,7 +85,7 @@ static ScVal *list_parts(const ImNode *n, const ImSeq *s, uint32_t from, uint32_
 
 static bool insert_stacked(const ImNode *n, ScVal seq, ScVal x, const ScTerm *at, ScVal *ret_out)
 {
-    ScVal all = im_seq_stacked(n, seq, sc_built(&n->im->b, x)->type);
+    ScVal all = im_seq_stacked(n, seq, im_type_of(n, x));
     ScVal parts[] = {all, unsqueezed(n, x), SC_POISON};
     if (all == SC_POISON || !at) {
         ret_out[0] = im_seq_stack(n->im, im_concat(n, 0, 2, parts));
@@ -212,7 +212,7 @@ static bool sequence_length(const ImNode *n, ScVal *ret_out)
 /* Axis `from` of x moved to `to`; its type is known. */
 static ScVal moved(const ImNode *n, ScVal x, uint32_t from, uint32_t to)
 {
-    const uint32_t rank = sc_built(&n->im->b, x)->type->rank;
+    const uint32_t rank = im_type_of(n, x)->rank;
     int64_t perm[SCRT_MAX_RANK];
     uint32_t at = 0;
     for (uint32_t d = 0; d < rank; d++) {
@@ -238,12 +238,12 @@ static bool concat_from_sequence(const ImNode *n, ScVal *ret_out)
     if (s.kind == IM_LIST && !s.n)
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "a sequence without elements");
     if (s.kind == IM_LIST && !fresh) {
-        const ScType *t = sc_built(&n->im->b, s.elem[0])->type;
+        const ScType *t = im_type_of(n, s.elem[0]);
         return im_axis(n, given, t->rank, &axis) &&
                im_answer(im_concat(n, axis, s.n, s.elem), ret_out);
     }
     ScVal all = im_seq_stacked(n, im_in(n, 0), NULL);
-    const ScType *t = sc_built(&n->im->b, all)->type;
+    const ScType *t = im_type_of(n, all);
     if (t->kind != SC_TYPE_TENSOR || !im_axis(n, given, t->rank - !fresh, &axis))
         return false;
     all = moved(n, all, 0, axis);
@@ -377,7 +377,7 @@ static bool map_stacks(const ImNode *n, const Onnxpb__Graph *body, ScVal *ret_ou
         in[k] = im_is_seq(im_in(n, k)) ? im_seq_stacked(n, im_in(n, k), NULL) : SC_ABSENT;
         if (in[k] == SC_POISON)
             return false;
-        const ScTerm *l = in[k] == SC_ABSENT ? length : sc_built(&n->im->b, in[k])->type->dim[0];
+        const ScTerm *l = in[k] == SC_ABSENT ? length : im_type_of(n, in[k])->dim[0];
         if (length && !im_require(n, SC_GUARD_EQUAL, length, l, "lengths of sequences"))
             return false;
         length = length ? length : l;

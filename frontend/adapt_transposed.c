@@ -48,14 +48,14 @@ static ScVal spread(const ImNode *n, ScVal x, uint32_t axis, int64_t by)
     ScCtx *cx = n->im->cx;
     if (by == 1 || x == SC_POISON)
         return x;
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     const ScTerm *apart[SCRT_MAX_RANK], *dim[SCRT_MAX_RANK];
     for (uint32_t d = 0; d <= t->rank; d++)
         apart[d] = d == axis + 1 ? sc_term(cx, 1) : t->dim[d - (d > axis)];
     im_dims(t, dim);
     dim[axis] = sc_term_scale(cx, dim[axis], by);
     ScVal part[] = {im_reshape(n, x, t->rank + 1, apart)};
-    const ScType *one = sc_built(&n->im->b, part[0])->type;
+    const ScType *one = im_type_of(n, part[0]);
     ScVal both[] = {part[0], zeros(n, one, axis + 1, sc_term(cx, by - 1))};
     return im_reshape(n, im_concat(n, axis + 1, 2, both), t->rank, dim);
 }
@@ -68,7 +68,7 @@ static ScVal fit(const ImNode *n, ScVal x, uint32_t axis, int64_t have, int64_t 
         return x;
     if (have > extent)
         return im_slice(n, x, axis, sc_term(cx, 0), sc_term(cx, extent));
-    ScVal more = zeros(n, sc_built(&n->im->b, x)->type, axis, sc_term(cx, extent - have));
+    ScVal more = zeros(n, im_type_of(n, x), axis, sc_term(cx, extent - have));
     return im_concat(n, axis, 2, (ScVal[]){x, more});
 }
 
@@ -145,7 +145,7 @@ static ScVal interleaved(const Transposed *t, ScVal y)
     const ImNode *n = t->n;
     ScCtx *cx = n->im->cx;
     uint32_t s = t->w.n;
-    const ScType *type = sc_built(&n->im->b, y)->type;
+    const ScType *type = im_type_of(n, y);
     const ScTerm *channels = sc_term_scale(cx, t->out_group, t->group);
     const ScTerm *apart[2 + 2 * MAX_SPACE] = {type->dim[0], channels};
     const ScTerm *to[2 + MAX_SPACE] = {type->dim[0], channels};

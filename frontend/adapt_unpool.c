@@ -24,7 +24,7 @@ static ScVal padded(const ImNode *n, const ImWindow *w, ScVal x, const ScTerm *c
     ScCtx *cx = n->im->cx;
     const ScTerm *dim[SCRT_MAX_RANK], *zero = sc_term(cx, 0);
     for (uint32_t a = 0; a < w->n; a++) {
-        const ScType *t = sc_built(&n->im->b, x)->type;
+        const ScType *t = im_type_of(n, x);
         const ScTerm *reach =
             sc_term_addc(cx, sc_term_scale(cx, sc_term_addc(cx, out[2 + a], -1), w->stride[a]),
                          (w->kernel[a] - 1) * w->dilation[a] + 1);

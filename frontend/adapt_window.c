@@ -190,7 +190,7 @@ static bool pool(const ImNode *n, const ScOp *op, const char *extra, ScVal *ret_
     if (!im_answer(im_build(n, op, mean ? 6 : 5, set, IM_IN(im_in(n, 0))), ret_out))
         return false;
     return n->n_out < 2 ||
-           im_answer(im_pool_indices(n, &w, value == 1, sc_built(&n->im->b, ret_out[0])->type->dim),
+           im_answer(im_pool_indices(n, &w, value == 1, im_type_of(n, ret_out[0])->dim),
                      &ret_out[1]);
 }
 
@@ -276,7 +276,7 @@ static bool lp_pool(const ImNode *n, ScVal *ret_out)
     if (y == SC_POISON)
         return false;
     for (uint32_t i = 0; i < t->rank; i++)
-        flat[i] = i < 2 ? t->dim[i] : sc_built(&n->im->b, y)->type->dim[i];
+        flat[i] = i < 2 ? t->dim[i] : im_type_of(n, y)->dim[i];
     return im_answer(root(n, im_reshape(n, y, t->rank, flat), p), ret_out);
 }
 

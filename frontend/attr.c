@@ -76,7 +76,7 @@ bool im_only_attrs(const ImNode *n, const char *const *known)
 const ScType *im_type(const ImNode *n, uint32_t i)
 {
     ScVal v = im_in(n, i);
-    return sc_built(&n->im->b, im_is_seq(v) ? SC_ABSENT : v)->type;
+    return im_type_of(n, im_is_seq(v) ? SC_ABSENT : v);
 }
 
 /* Integers that inference does not follow: through floats, comparisons, choices. */
@@ -154,7 +154,7 @@ ScVal im_bind(const ImNode *n, ScVal v)
 ScVal im_short_dims(const ImNode *n, ScVal v)
 {
     const ScTerm *dim[SCRT_MAX_RANK];
-    const ScType *t = v < SC_FIRST || im_is_seq(v) ? NULL : sc_built(&n->im->b, v)->type;
+    const ScType *t = v < SC_FIRST || im_is_seq(v) ? NULL : im_type_of(n, v);
     if (!t || t->kind != SC_TYPE_TENSOR)
         return v;
     im_dims(t, dim);
@@ -183,7 +183,7 @@ static const ScTerm *const *content(const ImNode *n, uint32_t i, ScVal given, ui
 {
     ScVal at = given;
     int64_t count;
-    const ScType *t = sc_built(&n->im->b, given)->type;
+    const ScType *t = im_type_of(n, given);
     if (t->kind == SC_TYPE_POISON)
         return NULL;
     bool whole = t->kind == SC_TYPE_TENSOR && (scrt_dtype_kind(t->dtype) == SCRT_KIND_INT ||
@@ -214,7 +214,7 @@ const ScTerm *const *im_content(const ImNode *n, uint32_t i, uint32_t *ret_n)
 const ScTerm *const *im_content_of(const ImNode *n, uint32_t i, uint32_t count)
 {
     ScVal v = im_in(n, i);
-    const ScType *t = sc_built(&n->im->b, v)->type;
+    const ScType *t = im_type_of(n, v);
     const ScTerm *want = sc_term(n->im->cx, count);
     uint32_t got = 0;
     if (t->kind == SC_TYPE_TENSOR && t->rank == 1 && t->dim[0]->kind != SC_T_CONST)

@@ -28,7 +28,7 @@ static Joint joint_of(const ImNode *n, ScVal v)
     const ImSeq s = im_seq(n, v);
     j = (Joint){.kind = s.kind == IM_STACK ? STACK : LIST, .n = s.n, .of = s.of};
     if (s.kind != IM_STACK && s.n)
-        j.elem = sc_built(&n->im->b, s.elem[0])->type;
+        j.elem = im_type_of(n, s.elem[0]);
     return j;
 }
 

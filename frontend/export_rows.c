@@ -233,8 +233,7 @@ static const char *attr_operand(Export *x, const ScAttr *a)
 static bool is_odd_int(const Export *x, ScVal v)
 {
     const ScType *t = sc_type_of(x->at->g, v);
-    ScrtKind k = scrt_dtype_kind(t->dtype);
-    return v >= SC_FIRST && (k == SCRT_KIND_INT || k == SCRT_KIND_UINT) && t->dtype != SCRT_I64 &&
+    return v >= SC_FIRST && scrt_dtype_is_integer(t->dtype) && t->dtype != SCRT_I64 &&
            t->dtype != SCRT_I32;
 }
 

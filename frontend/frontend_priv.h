@@ -7,16 +7,22 @@
 #include "ir/op.h"
 #include "onnx.pb-c.h"
 
+/* A string of the message; protobuf leaves out what is empty. */
+static inline const char *im_text(const char *s)
+{
+    return s ? s : "";
+}
+
 #define IM_MAX_DEPTH   100u        /* nested messages; one level of control flow takes three */
 #define IM_MIN_LIMIT   (64u << 20) /* unpacked bytes that any file may take */
 #define IM_RATIO_LIMIT 8u          /* and how many times its size a larger file may take */
 #define IM_MAX_NODES   1000000u
-#define IM_MAX_NESTED                                                                              \
-    10000u                        /* nodes of nested graphs, each time one is walked: and 16 times \
-                                   * those of the graph itself */
-#define IM_MAX_PORTS   10000u     /* inputs without an initializer, outputs */
-#define IM_MAX_DOMAINS 1000u      /* operator sets that a model imports */
-#define IM_MAX_LISTED  (4u << 20) /* elements of sequences that are copied, on the whole */
+/* Nodes of nested graphs, counted each time one is walked; beside 16 times those of the one at
+ * hand. */
+#define IM_MAX_NESTED  10000u
+#define IM_MAX_PORTS   10000u      /* inputs without an initializer, outputs */
+#define IM_MAX_DOMAINS 1000u       /* operator sets that a model imports */
+#define IM_MAX_LISTED  (4u << 20)  /* elements of sequences that are copied, on the whole */
 #define IM_SEQ_FIRST   0x80000000u /* values from here on are handles: see sequence.h */
 #define IM_LARGE       (64u << 10) /* fields of so many bytes are unpacked into the session */
 #define IM_MAX_OPSET   28          /* the newest version of ai.onnx whose meaning is known here */
@@ -119,8 +125,6 @@ const uint32_t *im_order(Import *im, const Onnxpb__Graph *g);
 /* Calls see for each name that g, a nested graph, reads from around it, once for each place. */
 void im_each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
                   void *arg);
-/* The names that g defines. */
-void im_names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret);
 
 /* How an operator is imported that is not simply a row with the same operands and attributes.
  * Answers n_out values, poison after a mistake. */
@@ -270,9 +274,13 @@ static inline bool im_has(const ImNode *n, uint32_t i)
 {
     return im_in(n, i) != SC_ABSENT;
 }
-const ScType *
-im_type(const ImNode *n,
-        uint32_t i); /* of operand i; poison and absent have types too, a sequence is absent */
+/* Of operand i; poison and absent have types too, a sequence is absent. */
+const ScType *im_type(const ImNode *n, uint32_t i);
+/* Of a value that is built. */
+static inline const ScType *im_type_of(const ImNode *n, ScVal v)
+{
+    return sc_built(&n->im->b, v)->type;
+}
 /* After an error about operand i, of which something must be known and is not: says which --dim
  * would tell more of it, if one does. */
 void im_advise(const ImNode *n, uint32_t i);

@@ -34,11 +34,6 @@ typedef struct Nodes {
     uint32_t n, cap;
 } Nodes;
 
-static const char *text(const char *s)
-{
-    return s ? s : "";
-}
-
 static char *some(char *s)
 {
     static char none[] = "";
@@ -50,8 +45,8 @@ static char *some(char *s)
 static const char *key_of(Inline *in, const char *domain, const char *type, const char *overload)
 {
     ScStr s = {0};
-    sc_str_addf(&s, "%s\n%s\n%s", strcmp(text(domain), "ai.onnx") ? text(domain) : "", text(type),
-                text(overload));
+    sc_str_addf(&s, "%s\n%s\n%s", strcmp(im_text(domain), "ai.onnx") ? im_text(domain) : "",
+                im_text(type), im_text(overload));
     const char *key = sc_intern(in->cx, sc_str_get(&s));
     sc_str_free(&s);
     return key;
@@ -129,7 +124,7 @@ static bool copy_graph(Inline *in, const Call *c, const Onnxpb__Graph *g, Onnxpb
 static const Onnxpb__Attribute *named(size_t n, Onnxpb__Attribute *const *a, const char *name)
 {
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(text(a[i]->name), name))
+        if (!strcmp(im_text(a[i]->name), name))
             return a[i];
     return NULL;
 }
@@ -164,7 +159,7 @@ static bool copy_attribute(Inline *in, const Call *c, const Onnxpb__Attribute *a
 static int64_t version_in(const Onnxpb__Function *f, const char *domain)
 {
     for (size_t i = 0; i < f->n_opset_import; i++) {
-        const char *d = text(f->opset_import[i]->domain);
+        const char *d = im_text(f->opset_import[i]->domain);
         if (!strcmp(strcmp(d, "ai.onnx") ? d : "", strcmp(domain, "ai.onnx") ? domain : ""))
             return f->opset_import[i]->version;
     }
@@ -178,7 +173,7 @@ static bool copy_node(Inline *in, const Call *c, const Onnxpb__Node *n, Onnxpb__
     if (c->node) {
         y->name = sc_printf(in->a, "%s%s", c->prefix, name);
         y->has_opset = true;
-        y->opset = version_in(c->f, text(n->domain));
+        y->opset = version_in(c->f, im_text(n->domain));
     } else { /* prefixes of calls come from names */
         y->name = sc_strdup(in->a, name);
         y->has_opset = false;
@@ -218,7 +213,7 @@ static void hand_on(Inline *in, char *name, char *from, char *to, Nodes *out)
 static const char *prefix_of(Inline *in, const Onnxpb__Node *n)
 {
     ScStr s = {0};
-    sc_str_add(&s, text(n->name));
+    sc_str_add(&s, im_text(n->name));
     while (!im_names_define(&in->prefixes, sc_intern(in->cx, sc_str_get(&s)), 0))
         sc_str_add(&s, "_");
     sc_str_add(&s, "/");
@@ -233,8 +228,8 @@ static bool call(Inline *in, const Onnxpb__Node *n, const Onnxpb__Function *f, N
     Call c = {.node = n, .f = f, .prefix = prefix_of(in, n)};
     uint32_t k = 0;
     if (n->n_input > f->n_input || n->n_output > f->n_output)
-        return sc_fail(in->cx, NULL, SC_E_ARITY, "call \"%s\" of the function %s", text(n->name),
-                       text(f->name));
+        return sc_fail(in->cx, NULL, SC_E_ARITY, "call \"%s\" of the function %s", im_text(n->name),
+                       im_text(f->name));
     c.name = sc_array(in->a, char *, f->n_input + f->n_output + 1);
     for (size_t i = 0; i < f->n_input; i++, k++) {
         c.name[k] = i < n->n_input ? n->input[i] : some(NULL);
@@ -248,7 +243,7 @@ static bool call(Inline *in, const Onnxpb__Node *n, const Onnxpb__Function *f, N
     }
     bool ok = ++in->depth <= MAX_CALLS ||
               sc_fail(in->cx, NULL, SC_E_LIMIT, "functions call each other more than %d deep: %s",
-                      MAX_CALLS, text(f->name));
+                      MAX_CALLS, im_text(f->name));
     ok = ok && expand(in, &c, f->n_node, f->node, out);
     in->depth--;
     for (size_t i = 0; i < f->n_output && ok; i++)
@@ -283,9 +278,9 @@ static void take_names(Inline *in)
 {
     const Onnxpb__Graph *g = in->m->graph;
     for (size_t i = 0; i < g->n_input; i++)
-        im_names_define(&in->taken, sc_intern(in->cx, text(g->input[i]->name)), 0);
+        im_names_define(&in->taken, sc_intern(in->cx, im_text(g->input[i]->name)), 0);
     for (size_t i = 0; i < g->n_initializer; i++)
-        im_names_define(&in->taken, sc_intern(in->cx, text(g->initializer[i]->name)), 0);
+        im_names_define(&in->taken, sc_intern(in->cx, im_text(g->initializer[i]->name)), 0);
     for (size_t i = 0; i < g->n_node; i++)
         for (size_t k = 0; k < g->node[i]->n_output; k++)
             im_names_define(&in->taken, sc_intern(in->cx, g->node[i]->output[k]), 0);
@@ -297,7 +292,7 @@ static bool add_functions(Inline *in)
         const Onnxpb__Function *f = in->m->functions[i];
         if (!im_names_define(&in->functions, key_of(in, f->domain, f->name, f->overload), (ScVal)i))
             return sc_fail(in->cx, NULL, SC_E_NAME, "function \"%s\" is defined twice",
-                           text(f->name));
+                           im_text(f->name));
     }
     return true;
 }

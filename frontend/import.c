@@ -23,11 +23,6 @@ bool im_define(Import *im, const ScLoc *loc, const char *name, ScVal v)
 
 /* --- Opsets, node locations ------------------------------------------------------------------- */
 
-static const char *text(const char *s)
-{
-    return s ? s : "";
-}
-
 const char *im_domain(const char *domain)
 {
     return !domain || !strcmp(domain, "ai.onnx") ? "" : domain;
@@ -61,7 +56,7 @@ static bool check_opset(Import *im, const Onnxpb__OperatorSetId *o)
     const char *domain = im_domain(o->domain);
     if (o->version < 1 || o->version > INT16_MAX)
         return sc_fail(im->cx, NULL, SC_E_OPSET, "version %lld of \"%s\"; known are 1 to %d",
-                       (long long)o->version, text(o->domain), IM_MAX_OPSET);
+                       (long long)o->version, im_text(o->domain), IM_MAX_OPSET);
     if (!*domain && o->version > IM_MAX_OPSET)
         sc_warn(im->cx, NULL, SC_E_NEWER, "version %lld of ai.onnx is read as %d",
                 (long long)o->version, IM_MAX_OPSET);
@@ -98,18 +93,18 @@ static bool check_versions(Import *im)
 
 const char *im_node_name(const Onnxpb__Node *n)
 {
-    return n->name && *n->name ? n->name : n->n_output ? text(n->output[0]) : "";
+    return n->name && *n->name ? n->name : n->n_output ? im_text(n->output[0]) : "";
 }
 
 const char *im_node_op(const Onnxpb__Node *n)
 {
-    return text(n->op_type);
+    return im_text(n->op_type);
 }
 
 static const ScLoc *node_loc(Import *im, const Onnxpb__Node *n, size_t index)
 {
     ScOrigin o = {.name = sc_intern(im->cx, im_node_name(n)),
-                  .op = sc_intern(im->cx, text(n->op_type)),
+                  .op = sc_intern(im->cx, im_text(n->op_type)),
                   .index = (int32_t)index};
     return sc_loc(im->cx, im->file, 0, SC_FORWARD, 1, &o);
 }
@@ -121,7 +116,7 @@ static bool import_initializers(Import *im, const Onnxpb__Graph *g)
 {
     for (size_t i = 0; i < g->n_initializer; i++) {
         const Onnxpb__Tensor *t = g->initializer[i];
-        const char *name = sc_intern(im->cx, text(t->name));
+        const char *name = sc_intern(im->cx, im_text(t->name));
         const ScBlob *blob = im_tensor(im->cx, NULL, im_dirs(im), name, t);
         if (!blob || !im_define(im, NULL, name, sc_const(&im->b, blob, blob->dtype, NULL)))
             return false;
@@ -232,7 +227,7 @@ static void advise_of_row(const ImNode *n)
 
 static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
 {
-    const char *domain = im_domain(pb->domain), *type = text(pb->op_type);
+    const char *domain = im_domain(pb->domain), *type = im_text(pb->op_type);
     ImNode n = {
         .im = im, .pb = pb, .loc = node_loc(im, pb, index), .opset = im_opset(im->model, pb)};
     const ImAdapter *adapter = im_adapter(domain, type, n.opset);
@@ -268,7 +263,7 @@ static bool body_outputs(Import *im, const ScLoc *loc, const Onnxpb__Graph *g, u
                          ScVal *ret_out)
 {
     for (uint32_t i = 0; i < n_out; i++) {
-        const char *name = sc_intern(im->cx, text(g->output[i]->name));
+        const char *name = sc_intern(im->cx, im_text(g->output[i]->name));
         if (!im_names_get(im->names, name, &ret_out[i]))
             return sc_fail(im->cx, loc, SC_E_NAME, "output \"%s\" of a nested graph", name);
     }
@@ -290,9 +285,9 @@ bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t 
     im->names = &scope;
     bool ok = import_initializers(im, g);
     for (size_t i = 0; ok && i < g->n_input; i++)
-        if (!im_names_define(&scope, sc_intern(im->cx, text(g->input[i]->name)), in[i]))
+        if (!im_names_define(&scope, sc_intern(im->cx, im_text(g->input[i]->name)), in[i]))
             ok = sc_fail(im->cx, n->loc, SC_E_NAME, "\"%s\" is defined twice",
-                         text(g->input[i]->name));
+                         im_text(g->input[i]->name));
     const uint32_t *order = ok ? im_order(im, g) : NULL;
     for (size_t i = 0; order && ok && i < g->n_node; i++)
         ok = import_node(im, g->node[order[i]], order[i]);
@@ -367,7 +362,7 @@ struct ScInitializers {
 static void add_blob(ScCtx *cx, ScInitializers *s, ScDataDirs dirs, const char *name,
                      const Onnxpb__Tensor *t)
 {
-    const ScBlob *b = im_tensor(cx, NULL, dirs, sc_intern(cx, text(name)), t);
+    const ScBlob *b = im_tensor(cx, NULL, dirs, sc_intern(cx, im_text(name)), t);
     if (b)
         s->blob[s->n++] = b;
 }
@@ -390,7 +385,7 @@ ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, 
         for (size_t i = 0; i < g->n_node; i++) {
             const Onnxpb__Node *k = g->node[i];
             for (size_t a = 0; a < k->n_attribute; a++)
-                if (!strcmp(text(k->op_type), "Constant") && k->n_output && k->attribute[a]->t) {
+                if (!strcmp(im_text(k->op_type), "Constant") && k->n_output && k->attribute[a]->t) {
                     add_blob(cx, s, dirs, k->output[0], k->attribute[a]->t);
                     break;
                 }

@@ -245,7 +245,7 @@ static bool begin_carried(const Body *b, uint32_t i)
         c->first = SC_ABSENT;
         return true;
     }
-    c->type = c->outer = sc_built(&n->im->b, v)->type;
+    c->type = c->outer = im_type_of(n, v);
     return c->type->kind == SC_TYPE_TENSOR ||
            sc_fail(n->im->cx, n->loc, SC_E_ARITY, "carried value %u is missing", i);
 }
@@ -278,7 +278,7 @@ static bool stack_read(const Body *b, uint32_t n_diag)
             sc_forget_diags(n->im->cx, n_diag);
         any = true;
         c->first = im_seq_stacked(n, v, elem);
-        c->type = c->outer = sc_built(&n->im->b, c->first)->type;
+        c->type = c->outer = im_type_of(n, c->first);
         if (c->first == SC_POISON)
             return false;
     }
@@ -353,7 +353,7 @@ void im_loop_drop(ImLoop *l)
 static ScVal grown(const ImNode *n, const Carried *c, ScVal first, ScVal part)
 {
     ScCtx *cx = n->im->cx;
-    const ScType *t = sc_built(&n->im->b, part)->type;
+    const ScType *t = im_type_of(n, part);
     const ScTerm *dim[SCRT_MAX_RANK];
     if (t->kind != SC_TYPE_TENSOR)
         return SC_POISON;
@@ -411,7 +411,7 @@ bool im_loop_end(const ImNode *n, ImLoop *l, ScVal *ret_out)
 /* What all turns gave, along axis 0, as the form says. */
 static bool formed(const ImNode *n, ScVal x, const ImScanForm *f, ScVal *ret)
 {
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     int64_t perm[SCRT_MAX_RANK];
     uint32_t axis;
     if (!im_axis(n, f->given, t->rank, &axis))

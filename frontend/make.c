@@ -33,14 +33,14 @@ void im_dims(const ScType *t, const ScTerm **ret)
 
 ScVal im_cast(const ImNode *n, ScVal x, ScrtDtype to)
 {
-    if (sc_built(&n->im->b, x)->type->dtype == to)
+    if (im_type_of(n, x)->dtype == to)
         return x;
     return sc_op_at(&n->im->b, cast, SC_ATTRS(SC_DT(to)), x);
 }
 
 static bool has_shape(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim)
 {
-    const ScType *t = sc_built(&n->im->b, x)->type;
+    const ScType *t = im_type_of(n, x);
     bool same = t->kind == SC_TYPE_TENSOR && t->rank == rank;
     for (uint32_t d = 0; same && d < rank; d++)
         same = t->dim[d] == dim[d];

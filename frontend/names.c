@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *text(const char *s)
-{
-    return s ? s : "";
-}
-
 /* --- Maps ------------------------------------------------------------------------------------- */
 
 static uint32_t find(const ImNames *m, const char *name)
@@ -99,12 +94,12 @@ static void see_free(void *arg, const char *name)
         r->see(r->arg, name);
 }
 
-void im_names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret)
+static void names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret)
 {
     for (size_t i = 0; i < g->n_input; i++)
-        im_names_define(ret, sc_intern(cx, text(g->input[i]->name)), 0);
+        im_names_define(ret, sc_intern(cx, im_text(g->input[i]->name)), 0);
     for (size_t i = 0; i < g->n_initializer; i++)
-        im_names_define(ret, sc_intern(cx, text(g->initializer[i]->name)), 0);
+        im_names_define(ret, sc_intern(cx, im_text(g->initializer[i]->name)), 0);
     for (size_t i = 0; i < g->n_node; i++)
         for (size_t k = 0; k < g->node[i]->n_output; k++)
             im_names_define(ret, sc_intern(cx, g->node[i]->output[k]), 0);
@@ -115,7 +110,7 @@ static void each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, 
                       void *arg)
 {
     Reader r = {.see = see, .arg = arg, .cx = cx};
-    im_names_of_graph(cx, g, &r.own);
+    names_of_graph(cx, g, &r.own);
     each_read_of_graph(cx, g, see_free, &r);
     im_names_free(&r.own);
 }

@@ -5,11 +5,6 @@
 
 #include <string.h>
 
-static const char *text(const char *s)
-{
-    return s ? s : "";
-}
-
 /* --- Inputs --------------------------------------------------------------------------------- */
 
 static const char *given_name(const Onnxpb__Dim *d)
@@ -59,7 +54,7 @@ static void collect_infos(Import *im)
     for (size_t i = 0; i < g->n_output + g->n_value_info; i++) {
         const Onnxpb__ValueInfo *v =
             i < g->n_output ? g->output[i] : g->value_info[i - g->n_output];
-        im_names_define(im->infos, sc_intern(im->cx, text(v->name)), (ScVal)i + 1);
+        im_names_define(im->infos, sc_intern(im->cx, im_text(v->name)), (ScVal)i + 1);
     }
 }
 
@@ -121,7 +116,7 @@ static bool has_symbol(Import *im, const char *wanted, ScStr *known)
         const Onnxpb__Dim length = ONNXPB__DIM__INIT;
         for (size_t d = 0; t && t->shape && d < t->shape->n_dim + seq; d++) {
             const Onnxpb__Dim *dim = !seq ? t->shape->dim[d] : d ? t->shape->dim[d - 1] : &length;
-            const char *name = dim_symbol(im, text(v->name), d, dim);
+            const char *name = dim_symbol(im, im_text(v->name), d, dim);
             if (name && !strcmp(name, wanted))
                 return true;
             if (name && known->n < 400)
@@ -155,17 +150,17 @@ static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v, bool *re
     const ScTerm *dim[SCRT_MAX_RANK];
     if (!t || t->elem_type == SCRT_STRING) {
         sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "input \"%s\" is no tensor of numbers",
-                text(v->name));
+                im_text(v->name));
         return sc_type_poison(im->cx);
     }
     if (!t->shape || scrt_dtype_bits((ScrtDtype)t->elem_type) == 0) {
         sc_fail(im->cx, NULL, SC_E_TYPE, "input \"%s\" is not a tensor of known type and rank",
-                text(v->name));
+                im_text(v->name));
         return sc_type_poison(im->cx);
     }
     if (t->shape->n_dim + before > SCRT_MAX_RANK) {
         sc_fail(im->cx, NULL, SC_E_LIMIT, "input \"%s\" has %zu dimensions of at most %d",
-                text(v->name), t->shape->n_dim, SCRT_MAX_RANK);
+                im_text(v->name), t->shape->n_dim, SCRT_MAX_RANK);
         return sc_type_poison(im->cx);
     }
     for (size_t i = 0; i < t->shape->n_dim; i++) {
@@ -173,13 +168,13 @@ static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v, bool *re
         if (d->has_dim_value && d->dim_value < 0) {
             sc_fail(im->cx, NULL, SC_E_SHAPE,
                     "input \"%s\" has the extent %lld; one of no fixed size has a name, or nothing",
-                    text(v->name), (long long)d->dim_value);
+                    im_text(v->name), (long long)d->dim_value);
             return sc_type_poison(im->cx);
         }
-        dim[before + i] = dim_term(im, text(v->name), before + i, d);
+        dim[before + i] = dim_term(im, im_text(v->name), before + i, d);
     }
     if (before)
-        dim[0] = dim_term(im, text(v->name), 0, &length);
+        dim[0] = dim_term(im, im_text(v->name), 0, &length);
     return sc_type(im->cx, (ScrtDtype)t->elem_type, (uint32_t)(before + t->shape->n_dim), dim);
 }
 
@@ -218,7 +213,7 @@ bool im_inputs(Import *im)
     if (!check_dims(im))
         return false;
     for (size_t i = 0; i < g->n_input; i++) {
-        const char *name = sc_intern(im->cx, text(g->input[i]->name));
+        const char *name = sc_intern(im->cx, im_text(g->input[i]->name));
         ScVal known;
         if (im_names_get(im->names, name, &known)) {
             const ScNode *def = sc_built_def(&im->b, known);
@@ -366,14 +361,15 @@ static bool check_declared(Import *im, const Onnxpb__ValueInfo *o, const ScType 
             if (d->has_dim_value)
                 sc_str_addf(&said, "%s%lld", i ? "," : "[", (long long)d->dim_value);
             else
-                sc_str_addf(&said, "%s%s", i ? "," : "[", *text(d->dim_param) ? d->dim_param : "?");
+                sc_str_addf(&said, "%s%s", i ? "," : "[",
+                            *im_text(d->dim_param) ? d->dim_param : "?");
         }
         sc_str_add(&said, t->shape->n_dim ? "]" : "[]");
     }
     sc_type_print(is, &found);
     if (!fits)
         sc_fail(im->cx, NULL, SC_E_DECLARED, "output \"%s\" is declared as %s, but it is %s",
-                text(o->name), sc_str_get(&said), sc_str_get(&found));
+                im_text(o->name), sc_str_get(&said), sc_str_get(&found));
     sc_str_free(&said);
     sc_str_free(&found);
     return fits;
@@ -386,7 +382,7 @@ static const char *element_name(Import *im, const char *name, uint32_t i)
     ScStr s = {0};
     sc_str_addf(&s, "%s_%u", name, i);
     for (size_t k = 0; k < g->n_output; k++)
-        if (!strcmp(text(g->output[k]->name), sc_str_get(&s))) {
+        if (!strcmp(im_text(g->output[k]->name), sc_str_get(&s))) {
             sc_str_add(&s, "_");
             k = SIZE_MAX; /* from the first on again */
         }
@@ -411,10 +407,10 @@ static bool output_sequence(Import *im, const char *name, ScVal v)
 static bool import_output(Import *im, size_t i)
 {
     const Onnxpb__Graph *g = im->model->graph;
-    const char *name = sc_intern(im->cx, text(g->output[i]->name));
+    const char *name = sc_intern(im->cx, im_text(g->output[i]->name));
     ScVal v;
     for (size_t k = 0; k < i; k++)
-        if (!strcmp(text(g->output[k]->name), name))
+        if (!strcmp(im_text(g->output[k]->name), name))
             return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\" is listed twice", name);
     if (!im_names_get(im->names, name, &v))
         return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\"", name);

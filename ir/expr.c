@@ -19,8 +19,9 @@ static const struct {
 
 static bool same(const ScXIns *p, const ScXIns *q)
 {
-    return p->op == q->op && p->type == q->type && p->a == q->a && p->b == q->b && p->c == q->c &&
-           p->i == q->i && !memcmp(&p->f, &q->f, sizeof p->f); /* -0 is not 0, NaN is NaN */
+    return p->code == q->code && p->type == q->type && p->a == q->a && p->b == q->b &&
+           p->c == q->c && p->i == q->i &&
+           !memcmp(&p->f, &q->f, sizeof p->f); /* -0 is not 0, NaN is NaN */
 }
 
 /* An equal instruction's result, or that of a new one. Bodies are short. */
@@ -44,7 +45,7 @@ static ScX append(ScBody *b, ScXIns ins)
 
 ScX sc_x(ScBody *b, ScXOp op, ScX x, ScX y, ScX z)
 {
-    ScXIns ins = {.op = (uint8_t)op, .a = x, .b = y, .c = z};
+    ScXIns ins = {.code = (uint8_t)op, .a = x, .b = y, .c = z};
     assert(facts[op].n_operand > 0 && x < b->n && y < b->n && z < b->n);
     switch (facts[op].type) {
     case 'F':
@@ -68,18 +69,18 @@ ScX sc_x(ScBody *b, ScXOp op, ScX x, ScX y, ScX z)
 
 ScX sc_x_in(ScBody *b, uint32_t operand, ScXType type)
 {
-    return append(b, (ScXIns){.op = SC_X_IN, .type = (uint8_t)type, .i = operand});
+    return append(b, (ScXIns){.code = SC_X_IN, .type = (uint8_t)type, .i = operand});
 }
 
 ScX sc_x_const(ScBody *b, double f)
 {
     assert(b->compute != SCRT_F32 || f != f || (double)(float)f == f);
-    return append(b, (ScXIns){.op = SC_X_CONST, .type = SC_XF, .f = f});
+    return append(b, (ScXIns){.code = SC_X_CONST, .type = SC_XF, .f = f});
 }
 
 ScX sc_x_int(ScBody *b, int64_t i)
 {
-    return append(b, (ScXIns){.op = SC_X_ICONST, .type = SC_XI, .i = i});
+    return append(b, (ScXIns){.code = SC_X_ICONST, .type = SC_XI, .i = i});
 }
 
 ScX sc_x_term(ScBody *b, const ScTerm *t)
@@ -100,17 +101,17 @@ ScX sc_x_term(ScBody *b, const ScTerm *t)
         }
         b->term[b->n_term++] = t;
     }
-    return append(b, (ScXIns){.op = SC_X_TERM, .type = SC_XI, .i = i});
+    return append(b, (ScXIns){.code = SC_X_TERM, .type = SC_XI, .i = i});
 }
 
 ScX sc_x_libm1(ScBody *b, ScrtLibm1 fn, ScX x)
 {
-    return append(b, (ScXIns){.op = SC_X_LIBM1, .type = SC_XF, .a = x, .i = fn});
+    return append(b, (ScXIns){.code = SC_X_LIBM1, .type = SC_XF, .a = x, .i = fn});
 }
 
 ScX sc_x_libm2(ScBody *b, ScrtLibm2 fn, ScX x, ScX y)
 {
-    return append(b, (ScXIns){.op = SC_X_LIBM2, .type = SC_XF, .a = x, .b = y, .i = fn});
+    return append(b, (ScXIns){.code = SC_X_LIBM2, .type = SC_XF, .a = x, .b = y, .i = fn});
 }
 
 /* --- ldexp ----------------------------------------------------------------------------------- */
@@ -119,7 +120,7 @@ ScX sc_x_libm2(ScBody *b, ScrtLibm2 fn, ScX x, ScX y)
 static ScX power(ScBody *b, ScX e)
 {
     bool wide = b->compute == SCRT_F64;
-    if (b->ins[e].op == SC_X_ICONST)
+    if (b->ins[e].code == SC_X_ICONST)
         return sc_x_const(b, ldexp(1, (int)b->ins[e].i));
     ScX biased = sc_x(b, SC_X_ADD, e, sc_x_int(b, wide ? 1023 : 127), 0);
     return sc_x(b, SC_X_FLOAT, sc_x(b, SC_X_SHL, biased, sc_x_int(b, wide ? 52 : 23), 0), 0, 0);
@@ -128,7 +129,7 @@ static ScX power(ScBody *b, ScX e)
 /* Whether e is a term that is never beyond limit, either way. */
 static bool is_normal_power(const ScBody *b, ScX e, int64_t limit)
 {
-    if (b->ins[e].op != SC_X_TERM || !b->g)
+    if (b->ins[e].code != SC_X_TERM || !b->g)
         return false;
     ScRange r = sc_term_range(b->g->cx, b->term[b->ins[e].i]);
     return r.lo >= -limit && r.hi <= limit;
@@ -141,7 +142,7 @@ static bool is_normal_power(const ScBody *b, ScX e, int64_t limit)
 ScX sc_x_ldexp(ScBody *b, ScX x, ScX e)
 {
     int64_t one = b->compute == SCRT_F64 ? 1022 : 126, limit = 3 * one;
-    if (b->ins[e].op == SC_X_ICONST) {
+    if (b->ins[e].code == SC_X_ICONST) {
         int64_t rest = b->ins[e].i;
         rest = rest > limit ? limit : rest < -limit ? -limit : rest;
         int64_t size = rest < 0 ? -rest : rest;
@@ -339,7 +340,7 @@ static bool compare(const Machine *m, ScXOp op, bool floats, Value x, Value y)
 static Value leaf(const Machine *m, const ScXIns *p)
 {
     int64_t i;
-    switch ((ScXOp)p->op) {
+    switch ((ScXOp)p->code) {
     case SC_X_IN:
         if (p->type == SC_XF)
             return (Value){.f = m->in[p->i]};
@@ -361,7 +362,7 @@ static Value leaf(const Machine *m, const ScXIns *p)
 static Value step(const Machine *m, const ScXIns *p, const Value *v)
 {
     ScXType type = (ScXType)m->b->ins[p->a].type; /* of the first operand */
-    switch ((ScXOp)p->op) {
+    switch ((ScXOp)p->code) {
     case SC_X_IN:
     case SC_X_CONST:
     case SC_X_ICONST:
@@ -372,7 +373,7 @@ static Value step(const Machine *m, const ScXIns *p, const Value *v)
     case SC_X_EQ:
     case SC_X_LT:
     case SC_X_LE:
-        return (Value){.i = compare(m, (ScXOp)p->op, type == SC_XF, v[p->a], v[p->b])};
+        return (Value){.i = compare(m, (ScXOp)p->code, type == SC_XF, v[p->a], v[p->b])};
     case SC_X_BITS:
         return (Value){.i = bits_of(m, v[p->a].f)};
     case SC_X_FLOAT:
@@ -392,10 +393,10 @@ static Value step(const Machine *m, const ScXIns *p, const Value *v)
         return (Value){.f = rounded(m, libm2(p->i, v[p->a].f, v[p->b].f))};
     default:
         if (type == SC_XF)
-            return (Value){.f = on_floats(m, (ScXOp)p->op, v[p->a].f, v[p->b].f)};
-        if (p->op == SC_X_NOT && type == SC_XB)
+            return (Value){.f = on_floats(m, (ScXOp)p->code, v[p->a].f, v[p->b].f)};
+        if (p->code == SC_X_NOT && type == SC_XB)
             return (Value){.i = !v[p->a].i};
-        return (Value){.i = on_ints(m, (ScXOp)p->op, v[p->a].i, v[p->b].i)};
+        return (Value){.i = on_ints(m, (ScXOp)p->code, v[p->a].i, v[p->b].i)};
     }
 }
 

@@ -25,7 +25,7 @@ typedef enum ScXOp {
 } ScXOp;
 
 typedef struct ScXIns {
-    uint8_t op;   /* ScXOp */
+    uint8_t code; /* ScXOp */
     uint8_t type; /* ScXType */
     ScX a, b, c;
     double f;  /* SC_X_CONST: the number; it must be exact in f32 where the compute float is f32 */

@@ -12,16 +12,6 @@ bool sc_guard_holds(ScGuardKind kind, int64_t a, int64_t b)
 
 /* --- Deciding -------------------------------------------------------------------------------- */
 
-static uint64_t gcd(uint64_t a, uint64_t b)
-{
-    while (b) {
-        uint64_t r = a % b;
-        a = b;
-        b = r;
-    }
-    return a;
-}
-
 /* Whether d, a difference, can be 0: by its bounds, and because 2 n is not 7. */
 static bool can_vanish(ScCtx *cx, const ScTerm *d)
 {
@@ -32,7 +22,7 @@ static bool can_vanish(ScCtx *cx, const ScTerm *d)
     if (d->kind != SC_T_SUM)
         return true;
     for (uint32_t i = 0; i < d->n; i++)
-        g = gcd(g, (uint64_t)(d->coef[i] < 0 ? -(d->coef[i] + 1) : d->coef[i] - 1) + 1);
+        g = sc_gcd(g, (uint64_t)(d->coef[i] < 0 ? -(d->coef[i] + 1) : d->coef[i] - 1) + 1);
     uint64_t c = d->c < 0 ? 0 - (uint64_t)d->c : (uint64_t)d->c;
     return g == 0 || c % g == 0;
 }

@@ -69,7 +69,7 @@ static const char *const class_names[] = {[SC_IS_ANY] = "a tensor",
 static bool is_class(ScOperandClass cls, ScrtDtype t)
 {
     ScrtKind k = scrt_dtype_kind(t);
-    bool integer = k == SCRT_KIND_INT || k == SCRT_KIND_UINT;
+    bool integer = scrt_dtype_is_integer(t);
     switch (cls) {
     case SC_IS_ANY:
         return true;

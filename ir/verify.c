@@ -184,7 +184,7 @@ static bool check_states(Check *c)
 static bool in_class(ScOperandClass cls, ScrtDtype t)
 {
     ScrtKind k = scrt_dtype_kind(t);
-    bool is_int = k == SCRT_KIND_INT || k == SCRT_KIND_UINT;
+    bool is_int = scrt_dtype_is_integer(t);
     switch (cls) {
     case SC_IS_ANY:
         return true;

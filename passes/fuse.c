@@ -31,13 +31,6 @@ typedef struct Kernel {
     uint32_t n_in, cap_outer, n_inner, cap_inner, n_loc, cap_loc;
 } Kernel;
 
-static void annotate(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
-{
-    sc_set_exp(b, image, g->value[v].exp);
-    sc_set_g(b, image, g->value[v].g);
-    sc_set_amax(b, image, g->value[v].amax);
-}
-
 /* --- One kernel ------------------------------------------------------------------------------ */
 
 static void kernel_begin(Fuse *f, Kernel *k, ScClass cls)
@@ -70,7 +63,7 @@ static void kernel_node(Kernel *k, const ScNode *n, const ScVal *in, ScVal *ret_
 {
     sc_node(&k->b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
     for (uint32_t i = 0; i < n->n_out; i++)
-        annotate(&k->b, k->f->g, n->first + i, ret_out[i]);
+        sc_annotate_like(&k->b, k->f->g, n->first + i, ret_out[i]);
     sc_buf_push(k->loc, k->n_loc, k->cap_loc, n->loc);
 }
 
@@ -89,7 +82,7 @@ static void kernel_end(Kernel *k, uint32_t n, const ScVal *result, const ScVal *
     }
     for (uint32_t i = 0; sub && i < n; i++) {
         f->env[result[i]] = out[i];
-        annotate(&f->b, f->g, result[i], out[i]);
+        sc_annotate_like(&f->b, f->g, result[i], out[i]);
         sc_set_name(&f->b, out[i], f->g->value[result[i]].name);
     }
     sc_buf_free(k->outer);
@@ -240,7 +233,7 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
         return v;
     if (member->op->lower.cls == SC_MAP && small_const(f->g, v)) {
         ScVal out = inline_const(k, v);
-        annotate(&k->b, f->g, v, out);
+        sc_annotate_like(&k->b, f->g, v, out);
         return out;
     }
     if (sc_class_is(group->cls, SC_OVER_VIEWS)) {

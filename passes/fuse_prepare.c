@@ -6,7 +6,7 @@
 #include "passes/passes_priv.h"
 
 /* The annotations of old value v, for its image; what is no float has no exponent. */
-static void annotate(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
+void sc_annotate_like(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
 {
     sc_set_exp(b, image, g->value[v].exp);
     sc_set_g(b, image, g->value[v].g);
@@ -20,7 +20,7 @@ static ScVal again(ScBuild *b, const ScGraph *g, const ScNode *n, const ScAttr *
     ScVal out;
     b->at = n->loc;
     sc_node(b, n->op, attr, NULL, n->n_in, in, 1, &out);
-    annotate(b, g, n->first, out);
+    sc_annotate_like(b, g, n->first, out);
     return out;
 }
 
@@ -64,7 +64,7 @@ static ScVal concat_parts(ScBuild *b, const ScGraph *g, const ScNode *n, uint32_
             ScVal v = in[i];
             if (part > 1) {
                 v = sc_node1(b, n->op, n->attr, part, in + i);
-                annotate(b, g, n->first, v);
+                sc_annotate_like(b, g, n->first, v);
             }
             in[k++] = v;
         }
@@ -97,7 +97,7 @@ ScGraph *sc_fuse_forms(ScCtx *cx, const ScGraph *g)
             sc_copy_node(&b, g, n, in, &env[n->first]);
             continue;
         }
-        annotate(&b, g, n->first, out);
+        sc_annotate_like(&b, g, n->first, out);
         sc_set_name(&b, out, g->value[n->first].name);
         env[n->first] = out;
     }

@@ -122,6 +122,8 @@ bool sc_group_reads_few(const ScGraph *g, const uint32_t *of, uint32_t id, const
  */
 void sc_fuse_join(const ScGraph *g, ScGroups *gs, ScArena *a);
 
+/* fuse_prepare.c: image, in b's graph, has the exponent and the estimates of v in g. */
+void sc_annotate_like(ScBuild *b, const ScGraph *g, ScVal v, ScVal image);
 /* fuse_prepare.c: moves and rewrites nodes so that more of them fit into groups; every result keeps
  * its bits. NULL with errors in cx. */
 /* Reductions keep extents of 1; concatenations have few operands. */

@@ -403,15 +403,14 @@ static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *siz
         if (!sc_term_eval(t->dim[d], sizes->n, sizes->env, &ret->dims[d]) || ret->dims[d] < 0)
             return sc_fail(g->cx, NULL, SC_E_INPUT, "input \"%s\" has no nominal size", name);
     Meaning m = meaning(g, f, g->in[i], sizes, a);
-    ScrtKind kind = scrt_dtype_kind(t->dtype);
-    bool counts = kind == SCRT_KIND_INT || kind == SCRT_KIND_UINT;
+    bool counts = scrt_dtype_is_integer(t->dtype);
     if (m.unknown || (counts && m.limit == 0 && !m.mask && !m.pixels))
         return sc_fail(g->cx, NULL, SC_E_INPUT, "what input \"%s\" means is not known", name);
     if (scrt_tensor_alloc(ret) != SCRT_OK)
         return sc_fail(g->cx, NULL, SC_E_LIMIT, "not enough memory for input \"%s\"", name);
     for (int64_t k = 0; k < scrt_count(ret); k++) {
         double x = draw(&m, t->dtype, &r);
-        if (counts || kind == SCRT_KIND_BOOL)
+        if (counts || t->dtype == SCRT_BOOL)
             scrt_store_int(t->dtype, ret->data, (size_t)k, (int64_t)x);
         else
             scrt_store(t->dtype, ret->data, (size_t)k, x, true);

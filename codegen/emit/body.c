@@ -67,7 +67,7 @@ static CgVal widen_float(const Emit *e, CgVal x)
 static CgVal leaf(const Emit *e, const ScXIns *i)
 {
     Cg *cg = e->cg;
-    switch (i->op) {
+    switch (i->code) {
     case SC_X_IN: {
         CgVal x = e->in[i->i];
         return is_float(x.t) ? widen_float(e, x) : (CgVal){x.v, x.t, NULL};
@@ -87,9 +87,9 @@ static CgVal leaf(const Emit *e, const ScXIns *i)
 /* Constants and terms take the width of the integer that they meet. */
 static void agree(const Emit *e, const ScXIns *i, CgVal *a, CgVal *b)
 {
-    if (is_float(a->t) || is_float(b->t) || a->t == b->t || i->op == SC_X_SELECT)
+    if (is_float(a->t) || is_float(b->t) || a->t == b->t || i->code == SC_X_SELECT)
         return;
-    uint8_t op = e->body->ins[i->a].op;
+    uint8_t op = e->body->ins[i->a].code;
     bool a_yields = op == SC_X_ICONST || op == SC_X_TERM;
     if (a_yields)
         *a = to_int(e->cg, *a, b->t, e->w);
@@ -225,7 +225,7 @@ static CgVal libm(const Emit *e, const ScXIns *i)
 {
     Cg *cg = e->cg;
     CgModule *m = cg->m;
-    uint32_t n = i->op == SC_X_LIBM2 ? 2 : 1;
+    uint32_t n = i->code == SC_X_LIBM2 ? 2 : 1;
     LLVMTypeRef wide = cg_vec(m->f64, e->w), t = type_of(e, e->flt);
     LLVMValueRef x[2] = {e->x[i->a].v, n == 2 ? e->x[i->b].v : NULL}, r = LLVMGetPoison(wide);
     for (uint32_t k = 0; k < n; k++)
@@ -246,7 +246,7 @@ static CgVal convert(const Emit *e, const ScXIns *i)
     Cg *cg = e->cg;
     CgVal a = e->x[i->a];
     LLVMTypeRef whole = type_of(e, e->whole), bits = type_of(e, e->bits), flt = type_of(e, e->flt);
-    switch (i->op) {
+    switch (i->code) {
     case SC_X_BITS:
         return (CgVal){LLVMBuildBitCast(cg->b, a.v, bits, ""), e->bits, NULL};
     case SC_X_FLOAT:
@@ -257,7 +257,7 @@ static CgVal convert(const Emit *e, const ScXIns *i)
                                            : LLVMBuildFPToUI(cg->b, a.v, whole, ""),
                        e->whole, NULL};
     default:
-        if (e->body->ins[i->a].op == SC_X_TERM) { /* an extent may need all of its 64 bits */
+        if (e->body->ins[i->a].code == SC_X_TERM) { /* an extent may need all of its 64 bits */
             LLVMValueRef t = cg_term(cg, e->body->term[e->body->ins[i->a].i]);
             a = int_to_float(cg, (CgVal){t, SCRT_I64, NULL}, e->flt, 1);
             return (CgVal){cg_splat(cg, a.v, e->w), e->flt, NULL};
@@ -269,7 +269,7 @@ static CgVal convert(const Emit *e, const ScXIns *i)
 static CgVal emit_one(const Emit *e, const ScXIns *i)
 {
     CgVal a, b;
-    switch (i->op) {
+    switch (i->code) {
     case SC_X_IN:
     case SC_X_CONST:
     case SC_X_ICONST:
@@ -291,19 +291,19 @@ static CgVal emit_one(const Emit *e, const ScXIns *i)
     case SC_X_CEIL:
     case SC_X_NOT:
         a = e->x[i->a];
-        return (CgVal){unary(e, i->op, a), a.t, NULL};
+        return (CgVal){unary(e, i->code, a), a.t, NULL};
     case SC_X_SELECT:
         a = e->x[i->b];
         b = e->x[i->c];
-        agree(e, &(ScXIns){.op = SC_X_ADD, .a = i->b, .b = i->c}, &a, &b);
+        agree(e, &(ScXIns){.code = SC_X_ADD, .a = i->b, .b = i->c}, &a, &b);
         return (CgVal){LLVMBuildSelect(e->cg->b, e->x[i->a].v, a.v, b.v, ""), a.t, NULL};
     default:
         a = e->x[i->a];
         b = e->x[i->b];
         agree(e, i, &a, &b);
-        if (i->op == SC_X_EQ || i->op == SC_X_LT || i->op == SC_X_LE)
-            return (CgVal){compare(e, i->op, a, b), SCRT_BOOL, NULL};
-        return (CgVal){arithmetic(e, i->op, a, b), a.t, NULL};
+        if (i->code == SC_X_EQ || i->code == SC_X_LT || i->code == SC_X_LE)
+            return (CgVal){compare(e, i->code, a, b), SCRT_BOOL, NULL};
+        return (CgVal){arithmetic(e, i->code, a, b), a.t, NULL};
     }
 }
 
@@ -321,11 +321,11 @@ static void mark(const ScBody *b, uint32_t n, const ScX *result, bool *used)
         const ScXIns *x = &b->ins[i];
         if (!used[i])
             continue;
-        if (operands[x->op] > 0)
+        if (operands[x->code] > 0)
             used[x->a] = true;
-        if (operands[x->op] > 1)
+        if (operands[x->code] > 1)
             used[x->b] = true;
-        if (operands[x->op] > 2)
+        if (operands[x->code] > 2)
             used[x->c] = true;
     }
 }
@@ -376,7 +376,9 @@ static ScrtDtype compute_types(const ScGraph *g, const ScNode *n, ScrtDtype *ret
     return wide ? SCRT_F64 : real ? SCRT_F32 : whole ? whole : SCRT_BOOL;
 }
 
-bool cg_saturates(const ScNode *n, ScrtDtype t)
+/* Whether a result of type t saturates: floats of 8 bits or fewer do, unless a cast says otherwise.
+ */
+static bool saturates(const ScNode *n, ScrtDtype t)
 {
     int i = sc_attr_index(n->op, "saturate");
     if (!scrt_dtype_is_low(t))
@@ -395,7 +397,7 @@ CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w)
     if (is_float(t)) {
         if (!is_float(x.t))
             x = int_to_float(cg, x, t == SCRT_F64 ? SCRT_F64 : SCRT_F32, w);
-        return cg_round(cg, t, x.v, cg_saturates(n, t), round_mode(n));
+        return cg_round(cg, t, x.v, saturates(n, t), round_mode(n));
     }
     if (t == SCRT_BOOL) {
         if (x.t == SCRT_BOOL)

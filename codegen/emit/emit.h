@@ -151,9 +151,6 @@ void cg_f8_table(Cg *cg, ScrtDtype t, int shift, LLVMValueRef ret[2]);
 /* Emits body for w lanes: in[i] is operand i, ret[] receives the values of result[0 .. n). */
 void cg_body(Cg *cg, const ScBody *body, const CgVal *in, uint32_t w, uint32_t n, const ScX *result,
              CgVal *ret);
-/* Whether a result of type t saturates: floats of 8 bits or fewer do, unless a cast says otherwise.
- */
-bool cg_saturates(const ScNode *n, ScrtDtype t);
 /* A value of any compute type as a result of node n of type t: converted and rounded. */
 CgVal cg_result_value(Cg *cg, const ScNode *n, ScrtDtype t, CgVal x, uint32_t w);
 /* (a > b or a is NaN) ? a : b, or the same with <. */

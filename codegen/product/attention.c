@@ -91,11 +91,6 @@ static bool operands(CgModule *m, CgAttn *a)
            mask_access(m, a, a->what.keep, &a->keep);
 }
 
-static uint32_t round_up(uint32_t x, uint32_t to)
-{
-    return (x + to - 1) / to * to;
-}
-
 /* A multiple of unit, as many as fit below most, evened out where it is known how many there are.
  */
 static uint32_t cut(const ScTerm *all, uint32_t most, uint32_t unit)
@@ -105,7 +100,7 @@ static uint32_t cut(const ScTerm *all, uint32_t most, uint32_t unit)
     if (!sc_term_const(all, &n) || n < 1)
         return most;
     int64_t pieces = (n + most - 1) / most;
-    return round_up((uint32_t)((n + pieces - 1) / pieces), unit);
+    return cg_round_up((uint32_t)((n + pieces - 1) / pieces), unit);
 }
 
 static void tiles(CgModule *m, CgAttn *a)

@@ -163,7 +163,10 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
  * into columns first + i of row `row`. */
 void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
                    LLVMValueRef begin, LLVMValueRef from, LLVMValueRef to, LLVMValueRef first);
-LLVMValueRef cg_threads(Cg *cg); /* i64: of the pool */
+static inline uint32_t cg_round_up(uint32_t x, uint32_t to) /* to a multiple of it */
+{
+    return (x + to - 1) / to * to;
+}
 /* A grain in items, so that a piece is worth waking a thread for; clocks: i64, of one item. */
 LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks);
 

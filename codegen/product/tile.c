@@ -18,11 +18,6 @@ static int64_t const_or(const ScTerm *t, int64_t otherwise)
     return t && sc_term_const(t, &c) ? c : otherwise;
 }
 
-static uint32_t round_up(uint32_t x, uint32_t to)
-{
-    return (x + to - 1) / to * to;
-}
-
 /* Rows of a tile of nv vectors: as many as registers hold, evened out over the rows there are. A
  * symbolic number is most often a power of two. */
 static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
@@ -83,7 +78,7 @@ static uint32_t last_lanes(const CgTarget *target, const CgTile *t, int64_t cols
 void cg_tile_chunk(CgTile *t, uint32_t whole)
 {
     uint32_t line = 64 / t->size;
-    t->kc = round_up(t->kc, whole);
+    t->kc = cg_round_up(t->kc, whole);
     t->ks = (((t->kc + line - 1) / line + 1) | 1) * line;
 }
 
@@ -114,7 +109,7 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
 
     uint32_t block = CG_TILE_ROWS / ret->mr * ret->mr;
     if (n_row >= 0 && n_row < block)
-        block = round_up((uint32_t)n_row, ret->mr);
+        block = cg_round_up((uint32_t)n_row, ret->mr);
     while (block > ret->mr && n_k > 0 &&
            (double)block * (double)n_k * ret->size > 2.0 * t->cache_l2)
         block -= ret->mr;
@@ -235,7 +230,8 @@ void cg_tile_call(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMV
 
 /* --- The loop over tiles --------------------------------------------------------------------- */
 
-LLVMValueRef cg_threads(Cg *cg)
+/* i64: of the pool. */
+static LLVMValueRef threads(Cg *cg)
 {
     CgModule *m = cg->m;
     LLVMValueRef at = cg_gep(cg, m->t_ptr, cg->args, cg_int(cg, CG_ARG_CALL));
@@ -319,7 +315,7 @@ static Cut cut_job(Cg *cg, const CgJob *j)
     c.panels = cg_cdiv_int(cg, c.cols, cg_int(cg, t->nr));
     c.chunks = cg_max_int(cg, cg_cdiv_int(cg, c.depth, cg_int(cg, t->kc)), one);
     LLVMValueRef others = cg_mul_int(cg, cg_mul_int(cg, outer, c.inner), c.panels);
-    LLVMValueRef want = cg_cdiv_int(cg, cg_threads(cg), cg_max_int(cg, others, one));
+    LLVMValueRef want = cg_cdiv_int(cg, threads(cg), cg_max_int(cg, others, one));
     LLVMValueRef rows = cg_max_int(cg, cg_cdiv_int(cg, c.rows, cg_max_int(cg, want, one)), one);
     rows = cg_mul_int(cg, cg_cdiv_int(cg, rows, mr), mr);
     c.block = cg_min_int(cg, rows, cg_int(cg, t->rows));

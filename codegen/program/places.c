@@ -164,7 +164,8 @@ const ScNode *cg_plain_concat(const ScNode *n)
     return sub->out[0] == lead->first ? lead : NULL;
 }
 
-uint32_t cg_concat_operand(const ScNode *n, const ScNode *lead, uint32_t k)
+/* Which operand of the kernel operand k of the leader is. */
+static uint32_t concat_operand(const ScNode *n, const ScNode *lead, uint32_t k)
 {
     uint32_t i = 0;
     while (n->sub[0]->in[i] != lead->in[k])
@@ -235,7 +236,7 @@ static void put_parts(Places *x, const ScNode *n, const ScNode *lead)
     if (x->r->placed[n - x->g->node]) /* states.c */
         memcpy(placed, x->r->placed[n - x->g->node], lead->n_in * sizeof *placed);
     for (uint32_t k = 0; k < lead->n_in; k++) {
-        ScVal v = n->in[cg_concat_operand(n, lead, k)];
+        ScVal v = n->in[concat_operand(n, lead, k)];
         uint32_t uses = 0;
         for (uint32_t i = 0; i < lead->n_in; i++)
             uses += lead->in[i] == lead->in[k];

@@ -62,10 +62,8 @@ bool cg_can_read(CgModule *m, const ScNode *n, uint32_t in, const CgLay *lay);
 /* Kernel node n is a map of operands of type t to a result of that type, which reads each element
  * of operand `in` where it writes. */
 bool cg_maps(const ScNode *n, uint32_t in, const ScType *t);
-/* The leader of a kernel that concatenates and does nothing else, or NULL; which operand of the
- * kernel operand k of the leader is. */
+/* The leader of a kernel that concatenates and does nothing else, or NULL. */
 const ScNode *cg_plain_concat(const ScNode *n);
-uint32_t cg_concat_operand(const ScNode *n, const ScNode *lead, uint32_t k);
 
 typedef struct CgKernel { /* a kernel node of a region's graph */
     const ScNode *node;

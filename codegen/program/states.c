@@ -68,7 +68,7 @@ static bool appends(const ScGraph *g, const ScState *s, uint32_t axis)
            lead->op->concat_axis(n->sub[0], lead) == axis;
 }
 
-static bool all_can_read(CgModule *m, ScVal v, const CgLay *lay)
+static bool readers_take_strides(CgModule *m, ScVal v, const CgLay *lay)
 {
     const ScGraph *g = m->g;
     for (uint32_t i = 0; i < g->n_node; i++)
@@ -86,7 +86,8 @@ static bool grows_in_place(CgModule *m, uint32_t i, CgLay *ret)
     uint32_t axis = sc_state_axis(s, t);
     *ret = cg_lay_along(m, t, axis, sc_term(m->cx, s->capacity));
     return appends(g, s, axis) && is_its_own(g, i, s->next) && !leaves(g, s->next) &&
-           !leaves(g, s->past) && all_can_read(m, s->past, ret) && all_can_read(m, s->next, ret);
+           !leaves(g, s->past) && readers_take_strides(m, s->past, ret) &&
+           readers_take_strides(m, s->next, ret);
 }
 
 /* The past is in its place in what it is put together with. */

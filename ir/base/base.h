@@ -92,6 +92,8 @@ void *sc_ctx_slot(ScCtx *cx, const void *key, size_t bytes);
 void sc_note_read(ScCtx *cx, const char *path, uint64_t device, uint64_t inode);
 const char *sc_was_read(const ScCtx *cx, uint64_t device, uint64_t inode); /* its path, or NULL */
 
+uint64_t sc_gcd(uint64_t a, uint64_t b); /* of a and 0: a */
+
 /* FNV-1a over bytes, chained: begin with SC_HASH. */
 #define SC_HASH 0xcbf29ce484222325u
 uint64_t sc_hash(uint64_t h, const void *p, size_t n);

@@ -22,7 +22,7 @@ static uint64_t magnitude(int64_t x)
     return x < 0 ? 0 - (uint64_t)x : (uint64_t)x;
 }
 
-static uint64_t gcd(uint64_t a, uint64_t b)
+uint64_t sc_gcd(uint64_t a, uint64_t b)
 {
     while (b) {
         uint64_t r = a % b;
@@ -84,7 +84,7 @@ static uint64_t content(const ScTerm *t, bool with_addend)
 {
     uint64_t g = with_addend ? magnitude(addend(t)) : 0;
     for (uint32_t i = 0; i < n_summand(t); i++)
-        g = gcd(g, magnitude(summand_coef(t, i)));
+        g = sc_gcd(g, magnitude(summand_coef(t, i)));
     return g;
 }
 
@@ -102,7 +102,7 @@ static void cancel(ScCtx *cx, const ScTerm **a, const ScTerm **b)
             i++;
         }
     }
-    uint64_t g = gcd(content(*a, true), content(*b, true));
+    uint64_t g = sc_gcd(content(*a, true), content(*b, true));
     if (g > 1 && g <= INT64_MAX) {
         *a = scaled_down(cx, *a, (int64_t)g);
         *b = scaled_down(cx, *b, (int64_t)g);
@@ -148,7 +148,7 @@ static const ScTerm *fdiv_const(ScCtx *cx, const ScTerm *a, int64_t k)
     const ScTerm *q, *r = reduced(cx, a, k, &q);
     if (n_summand(r) == 0) /* its constant lies in [0, k) */
         return q;
-    int64_t g = (int64_t)gcd(content(r, false), (uint64_t)k), inner, product, c;
+    int64_t g = (int64_t)sc_gcd(content(r, false), (uint64_t)k), inner, product, c;
     if (g > 1) {
         r = scaled_down(cx, r, g);
         k /= g;
@@ -169,7 +169,7 @@ static const ScTerm *mod_const(ScCtx *cx, const ScTerm *a, int64_t k)
     const ScTerm *q, *r = reduced(cx, a, k, &q);
     if (n_summand(r) == 0)
         return r;
-    int64_t g = (int64_t)gcd(content(r, false), (uint64_t)k), low = 0, inner;
+    int64_t g = (int64_t)sc_gcd(content(r, false), (uint64_t)k), low = 0, inner;
     if (g > 1) { /* mod(g*x + c, g*m) = g * mod(x + floor(c / g), m) + c mod g */
         low = addend(r) % g;
         r = scaled_down(cx, r, g);

@@ -56,6 +56,12 @@ bool scrt_dtype_is_float(ScrtDtype t)
     return known(t) && kind_of[t] == SCRT_KIND_FLOAT;
 }
 
+bool scrt_dtype_is_integer(ScrtDtype t)
+{
+    ScrtKind k = scrt_dtype_kind(t);
+    return k == SCRT_KIND_INT || k == SCRT_KIND_UINT;
+}
+
 bool scrt_dtype_is_low(ScrtDtype t)
 {
     return scrt_dtype_is_float(t) && bits_of[t] <= 8;

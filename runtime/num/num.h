@@ -35,7 +35,8 @@ ScrtDtype scrt_dtype_find(const char *name, size_t length); /* SCRT_DTYPE_NONE i
 uint32_t scrt_dtype_bits(ScrtDtype t);                      /* bits of an element; 0 for string */
 ScrtKind scrt_dtype_kind(ScrtDtype t);
 bool scrt_dtype_is_float(ScrtDtype t);
-bool scrt_dtype_is_low(ScrtDtype t); /* a float of 8 bits or fewer */
+bool scrt_dtype_is_integer(ScrtDtype t); /* bool is none */
+bool scrt_dtype_is_low(ScrtDtype t);     /* a float of 8 bits or fewer */
 
 /* A binary floating-point format of at most 64 bits. */
 typedef struct ScrtFormat {

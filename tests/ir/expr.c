@@ -148,7 +148,7 @@ START_TEST(terms_take_their_values_from_the_environment)
     ScX t = sc_x_term(&b, sc_term_addc(cx, n, 1));
     ScX y = sc_x(&b, SC_X_DIV, sc_x_in(&b, 0, SC_XF), sc_x(&b, SC_X_TOFLOAT, t, 0, 0), 0);
     ck_assert_uint_eq(sc_x_term(&b, sc_term_addc(cx, n, 1)), t);
-    ck_assert_int_eq(b.ins[sc_x_term(&b, sc_term(cx, 7))].op, SC_X_ICONST);
+    ck_assert_int_eq(b.ins[sc_x_term(&b, sc_term(cx, 7))].code, SC_X_ICONST);
     ScBinding env = {sc_intern(cx, "n"), 3};
     ck_assert(sc_body_run(&b, y, (double[]){10}, 1, &env) == 2.5);
     end(&b);

@@ -113,7 +113,7 @@ static void print_table(const Cli *cli, const Check *c)
 }
 
 /* JSON has no infinities; null stands for a number that is none. */
-static json_t *number(double x)
+json_t *cli_json_real(double x)
 {
     return isfinite(x) ? json_real(x) : json_null();
 }
@@ -125,20 +125,20 @@ static json_t *line_json(const Check *c, const Line *l)
     json_t *from = json_array();
     for (uint32_t k = 0; r->loc && k < r->loc->n; k++)
         json_array_append_new(from, json_string(r->loc->origin[k].name));
-    json_t *o =
-        json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b}", "name",
-                  r->name, "from", from, "dtype", scrt_dtype_name(r->type->dtype), "exponent",
-                  exponent_text(r, &e), "rms", number(r->rms), "amax", number(r->amax), "underflow",
-                  number(r->underflow), "saturated", number(r->saturated), "rounding_db",
-                  number(r->rounding), "sqnr_db", number(r->sqnr), "outside", r->outside, "output",
-                  is_output(c->low, r->v), "site", l->gain != NULL);
+    json_t *o = json_pack("{s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:b}",
+                          "name", r->name, "from", from, "dtype", scrt_dtype_name(r->type->dtype),
+                          "exponent", exponent_text(r, &e), "rms", cli_json_real(r->rms), "amax",
+                          cli_json_real(r->amax), "underflow", cli_json_real(r->underflow),
+                          "saturated", cli_json_real(r->saturated), "rounding_db",
+                          cli_json_real(r->rounding), "sqnr_db", cli_json_real(r->sqnr), "outside",
+                          r->outside, "output", is_output(c->low, r->v), "site", l->gain != NULL);
     if (o)
         json_object_set_new(o, "log2_rms_expected",
                             c->low->value[r->v].g == SC_NO_G
                                 ? json_null()
                                 : json_real(c->low->value[r->v].g / 256.0));
     if (o && l->gain) {
-        json_object_set_new(o, "gain_db", number(l->gain->gain));
+        json_object_set_new(o, "gain_db", cli_json_real(l->gain->gain));
         json_object_set_new(o, "gain_measured", json_boolean(l->gain->measured));
     }
     sc_str_free(&e);
@@ -204,7 +204,7 @@ static json_t *suggest_json(const Check *c)
     for (uint32_t i = 0; i < c->suggest.n_step; i++)
         json_array_append_new(steps,
                               json_pack("{s:I, s:o}", "sites", (json_int_t)c->suggest.step[i].keep,
-                                        "sqnr_db", number(c->suggest.step[i].sqnr)));
+                                        "sqnr_db", cli_json_real(c->suggest.step[i].sqnr)));
     return json_pack("{s:f, s:I, s:o}", "wanted_db", c->suggest.want, "sites",
                      (json_int_t)c->suggest.keep, "steps", steps);
 }

@@ -48,10 +48,9 @@ typedef struct Cli {
 /* Parses argv[1..] for cli->command. False after a message on standard error; *ret_status says how
  * to exit (0 after --help). */
 bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status);
-/* The options that go together, and those that do not. False after a message. */
-bool cli_check(const Cli *cli);
 bool cli_is_stats(const char *path); /* of statistics, by its name */
 void cli_print_json(const json_t *j);
+json_t *cli_json_real(double x);                   /* null where x is not finite */
 const char *cli_nearest_command(const char *word); /* NULL: none is near */
 void cli_usage(FILE *f);                           /* all subcommands */
 void cli_man_page(void); /* from the table of options, on standard output */

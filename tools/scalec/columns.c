@@ -38,22 +38,17 @@ static void print_text(const Cli *cli, uint32_t n, const char *const *recipe, co
     }
 }
 
-static json_t *real(double x)
-{
-    return isfinite(x) ? json_real(x) : json_null();
-}
-
 static void print_json(const Cli *cli, uint32_t n, const char *const *recipe, const ScalecColumn *c,
                        uint32_t n_sample)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < n; i++) {
         json_t *o = json_pack("{s:s, s:I, s:o, s:o, s:I, s:I}", "recipe", recipe[i], "weights",
-                              (json_int_t)c[i].bytes, "sqnr_db", real(c[i].sqnr), "max_error",
-                              real(c[i].max_error), "rows", (json_int_t)c[i].rows, "same",
-                              (json_int_t)c[i].same);
+                              (json_int_t)c[i].bytes, "sqnr_db", cli_json_real(c[i].sqnr),
+                              "max_error", cli_json_real(c[i].max_error), "rows",
+                              (json_int_t)c[i].rows, "same", (json_int_t)c[i].same);
         if (o && cli->metric)
-            json_object_set_new(o, "metric", real(c[i].metric));
+            json_object_set_new(o, "metric", cli_json_real(c[i].metric));
         json_array_append_new(list, o);
     }
     json_t *all = json_pack("{s:s, s:i, s:o}", "model", cli->args.item[0], "samples", (int)n_sample,

@@ -477,7 +477,8 @@ static bool misuse(const Cli *cli, bool wrong, const char *why)
 }
 
 /* Whatever would be ignored is refused: its giver believes in it. */
-bool cli_check(const Cli *cli)
+/* The options that go together, and those that do not. False after a message. */
+static bool check(const Cli *cli)
 {
     bool run = !strcmp(cli->command, "run"), compile = !strcmp(cli->command, "compile");
     bool other = cli->scales_given && cli->opt.scales != SC_SCALES_CALIBRATE;
@@ -645,7 +646,7 @@ bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
     cli->opt.disable = cli->disable.item;
     cli->opt.n_disable = cli->disable.n;
     cli->sample = (ScalecSampleOptions){cli->image, cli->shape.item, cli->shape.n};
-    return cli_check(cli);
+    return check(cli);
 }
 
 void cli_free(Cli *cli)
