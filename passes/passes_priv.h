@@ -96,9 +96,7 @@ bool sc_view_chain(const ScGraph *g, ScVal base, uint32_t n_chain, const uint32_
 const ScVal *sc_view_plain_bases(const ScGraph *g, ScArena *a);
 
 /* fuse_group.c: what becomes one kernel. A group that is grown has its root's results only. */
-#define SC_GROUP_MAX                                                                               \
-    64 /* members: beyond this a kernel lacks registers, not passes over memory                    \
-        */
+#define SC_GROUP_MAX 64 /* members: beyond it a kernel lacks registers, not passes over memory */
 typedef struct ScGroup {
     uint32_t root;    /* node: the last member that was grown; the kernel stands in its place */
     ScClass cls;      /* SC_MAP, SC_REDUCE, or that of the anchor */

@@ -259,9 +259,7 @@ static bool is_picked_from(const ScGraph *g, const ScTerm *extent)
     return found;
 }
 
-#define MOST                                                                                       \
-    8192 /* an extent that something so long does not fit into is no extent of a sample            \
-          */
+#define MOST 8192 /* a longer extent is no extent of a sample */
 
 /* What the graph and those nested in it need of sizes, as far as the inputs' alone say. */
 static bool fit(const ScGraph *g, const Sizes *s)

@@ -11,8 +11,8 @@ typedef struct Row {
     LLVMValueRef scale;        /* one number */
     LLVMValueRef keep, addend; /* addresses of the block's first key, or NULL */
     LLVMValueRef top;          /* what is subtracted: one number */
-    LLVMValueRef wide,
-        narrow; /* variables: the maximum or the sum so far, by lanes and in the tail */
+    /* Variables: the maximum or the sum so far, by lanes and in the tail. */
+    LLVMValueRef wide, narrow;
 } Row;
 
 static LLVMTypeRef lanes_type(const CgAttn *a)

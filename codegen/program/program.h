@@ -159,11 +159,12 @@ uint32_t cg_level(const CgPlan *p, const ScTerm *t);
 
 /* --- The program ----------------------------------------------------------------------------- */
 
-typedef enum CgStage {             /* when a number is known */
-                       CG_BIND,    /* from the dims of inputs and states: ScrtEntry.bind */
-                       CG_RUN,     /* in a run only */
-                       CG_PROFILE, /* in a profile: words, but no steps */
-                       CG_STAGES,
+/* When a number is known. */
+typedef enum CgStage {
+    CG_BIND,    /* from the dims of inputs and states: ScrtEntry.bind */
+    CG_RUN,     /* in a run only */
+    CG_PROFILE, /* in a profile: words, but no steps */
+    CG_STAGES,
 } CgStage;
 
 typedef struct CgStream { /* the steps of a stage so far, and their words */

@@ -60,8 +60,8 @@ typedef enum ScalecDifferenceKind {
 } ScalecDifferenceKind;
 typedef struct ScalecDifference {
     ScalecDifferenceKind kind;
-    const char *name, *op,
-        *from;                /* the node's first result, its row, the ONNX nodes it came from */
+    const char *name, *op;    /* the node's first result, its row */
+    const char *from;         /* the ONNX nodes it came from */
     const char *what, *a, *b; /* of changed ones: what is so in a, and so in b; else NULL */
 } ScalecDifference;
 const ScalecDifference *scalec_diff(ScCtx *cx, const ScGraph *a, const ScGraph *b, uint32_t *ret_n,

@@ -9,10 +9,10 @@
 /* An output over all samples, A's beside B's. */
 typedef struct Output {
     const char *name;
-    double signal, noise, most,
-        allowed; /* squares; largest difference; elements beyond tolerance */
-    uint64_t beyond, n;
-    bool shape; /* differs */
+    double signal, noise; /* squares */
+    double most;          /* the largest difference */
+    uint64_t beyond, n;   /* elements beyond tolerance, of how many */
+    bool shape;           /* differs */
 } Output;
 
 /* --- Graphs ----------------------------------------------------------------------------------- */
