@@ -103,7 +103,7 @@ void cg_work_on(CgModule *m, const CgWork *u)
 {
     m->g = u->g;
     m->target = u->target;
-    m->unit_target = &u->target;
+    m->kept_target = &u->target;
     m->state = u->state;
     m->lay = u->lay;
     m->in_place = u->in_place;
@@ -129,8 +129,8 @@ static bool to_machine(CgModule *m, ScEmit emit, ScObject *o)
     return cg_optimize(m) && cg_emit_module(m, emit, o->arena, &o->bytes, &o->n);
 }
 
-/* Entries for one processor have one target, so that they share kernels. */
-static bool begin_units(CgModule *m, uint32_t n, const ScCodegenEntry *entry, CgWork *u)
+/* Entries for one processor have equal targets, so that they share kernels (kernels.c). */
+static bool begin_entries(CgModule *m, uint32_t n, const ScCodegenEntry *entry, CgWork *u)
 {
     for (uint32_t i = 0; i < n; i++) {
         ScCodegenOptions opt = *m->opt;
@@ -153,7 +153,7 @@ static bool generate(CgModule *m, CgKernels *k, uint32_t n, const ScCodegenEntry
         .info = m->opt->info ? m->opt->info : "{}",
     };
     *k = cg_kernels_begin(m, n, entry);
-    if (!begin_units(m, n, entry, u) || !make_kernels(m, k, n, u) ||
+    if (!begin_entries(m, n, entry, u) || !make_kernels(m, k, n, u) ||
         !write_model(m, k, n, u, &parts) || !to_machine(m, emit, o))
         return false;
     o->emit = emit;

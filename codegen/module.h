@@ -66,7 +66,7 @@ struct CgModule {
     ScArena *arena;   /* lives as long as the compilation; strings of the report are copied */
     const ScCodegenOptions *opt;
     CgTarget target;             /* of the entry that is worked on */
-    const CgTarget *unit_target; /* where that one's is kept: which target it is */
+    const CgTarget *kept_target; /* where that one's is kept: which target it is */
 
     LLVMContextRef ctx;
     LLVMModuleRef mod;

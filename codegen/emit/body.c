@@ -156,6 +156,26 @@ LLVMValueRef cg_combine(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef x, LL
     }
 }
 
+LLVMValueRef cg_across(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef v, uint32_t w)
+{
+    for (; w > 1; w /= 2) {
+        LLVMValueRef lo[32], hi[32];
+        for (uint32_t i = 0; i < w / 2; i++) {
+            lo[i] = LLVMConstInt(cg->m->i32, i, 0);
+            hi[i] = LLVMConstInt(cg->m->i32, i + w / 2, 0);
+        }
+        if (w == 2) {
+            LLVMValueRef x = LLVMBuildExtractElement(cg->b, v, lo[0], "");
+            return cg_combine(cg, monoid, t, x, LLVMBuildExtractElement(cg->b, v, hi[0], ""));
+        }
+        LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(v));
+        LLVMValueRef x = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(lo, w / 2), "");
+        LLVMValueRef y = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(hi, w / 2), "");
+        v = cg_combine(cg, monoid, t, x, y);
+    }
+    return v;
+}
+
 static LLVMValueRef arithmetic(const Emit *e, uint8_t op, CgVal a, CgVal b)
 {
     LLVMBuilderRef bl = e->cg->b;

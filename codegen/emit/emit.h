@@ -158,6 +158,8 @@ LLVMValueRef cg_min_max(Cg *cg, bool max, CgVal a, CgVal b);
 /* What changes nothing under a monoid, as a compute vector; x and y of type t combined. */
 LLVMValueRef cg_neutral(LLVMTypeRef v, ScrtDtype t, ScMonoid monoid);
 LLVMValueRef cg_combine(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef x, LLVMValueRef y);
+/* The w lanes of v, a power of two, combined, halves at a time. */
+LLVMValueRef cg_across(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef v, uint32_t w);
 /* Emits a MAP node on its operands' elements; results are rounded to the node's types. */
 void cg_node(Cg *cg, const ScGraph *sub, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret);
 /* The same with operands and results in an array of all values of the nested graph. */
@@ -219,6 +221,8 @@ typedef struct CgSpace {
     const ScTerm *dim[SCRT_MAX_RANK];
     const ScTerm *outer, *inner; /* their products */
 } CgSpace;
+/* dim[from] * ... * dim[to - 1] */
+const ScTerm *cg_product(CgModule *m, uint32_t from, uint32_t to, const ScTerm *const *dim);
 /* Collapses dims (never one of the first n_outer with a later one) and rewrites the accesses. */
 void cg_space_init(CgModule *m, CgSpace *s, uint32_t rank, const ScTerm *const *dim,
                    uint32_t n_outer, uint32_t n, CgAccess *a);

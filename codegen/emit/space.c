@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static const ScTerm *product(CgModule *m, uint32_t from, uint32_t to, const ScTerm *const *dim)
+const ScTerm *cg_product(CgModule *m, uint32_t from, uint32_t to, const ScTerm *const *dim)
 {
     const ScTerm *n = sc_term(m->cx, 1);
     for (uint32_t d = from; d < to; d++)
@@ -27,7 +27,7 @@ static uint32_t collapse(CgModule *m, uint32_t n, const CgAccess *in, CgAccess *
     }
     for (uint32_t i = n_group; i-- > 0;) { /* they were found from the last to the first */
         uint32_t begin = first[i], end = i ? first[i - 1] : to;
-        const ScTerm *extent = product(m, begin, end, dim);
+        const ScTerm *extent = cg_product(m, begin, end, dim);
         if (sc_term_is(extent, 1))
             continue;
         for (uint32_t k = 0; k < n; k++)
@@ -47,8 +47,8 @@ void cg_space_init(CgModule *m, CgSpace *s, uint32_t rank, const ScTerm *const *
     s->rank = collapse(m, n, old, a, n_outer, rank, dim, s->n_outer, s->dim);
     for (uint32_t k = 0; k < n; k++)
         a[k].rank = s->rank;
-    s->outer = product(m, 0, s->n_outer, s->dim);
-    s->inner = product(m, s->n_outer, s->rank, s->dim);
+    s->outer = cg_product(m, 0, s->n_outer, s->dim);
+    s->inner = cg_product(m, s->n_outer, s->rank, s->dim);
 }
 
 void cg_unflatten(Cg *cg, LLVMValueRef i, uint32_t n, const ScTerm *const *dim,

@@ -36,9 +36,7 @@ static bool prepare(CgModule *m, CgFunc *f, Part *p, ScVal v)
            !(cg_epi_mergeable(p->epi, p->n_idx) &&
              cg_merge(m, 1, &p->access, p->n_idx, p->type->rank, p->type->dim)))
         p->n_idx++;
-    p->inner = sc_term(m->cx, 1);
-    for (uint32_t d = p->n_idx; d < p->type->rank; d++)
-        p->inner = sc_term_mul(m->cx, p->inner, p->type->dim[d]);
+    p->inner = cg_product(m, p->n_idx, p->type->rank, p->type->dim);
     p->skip = sc_term(m->cx, 0);
     if (p->n_idx == p->axis) {
         p->skip = p->offset;
@@ -107,9 +105,7 @@ static bool emit(CgModule *m, CgFunc *f)
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (!body[i])
             continue;
-        const ScTerm *rows = sc_term(m->cx, 1);
-        for (uint32_t d = 0; d < part[i].n_idx; d++)
-            rows = sc_term_mul(m->cx, rows, part[i].type->dim[d]);
+        const ScTerm *rows = cg_product(m, 0, part[i].n_idx, part[i].type->dim);
         cg_parallel(&cg, body[i], cg_term(&cg, rows), cg_row_grain(&cg, part[i].inner));
     }
     cg_end_fn(&cg);

@@ -37,9 +37,7 @@ static bool prepare(CgModule *m, CgFunc *f, const ScNode *n, Gather *k)
            !(cg_epi_mergeable(k->epi, k->n_idx) &&
              cg_merge(m, 1, &k->data, data_dim(k, k->n_idx), k->x->rank, k->x->dim)))
         k->n_idx++;
-    k->column = sc_term(m->cx, 1);
-    for (uint32_t d = k->n_idx; d < k->y->rank; d++)
-        k->column = sc_term_mul(m->cx, k->column, k->y->dim[d]);
+    k->column = cg_product(m, k->n_idx, k->y->rank, k->y->dim);
     return true;
 }
 

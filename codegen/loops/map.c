@@ -3,8 +3,6 @@
  * can be one have become one) is the vector loop; what does not move along it is loaded before. */
 #include "codegen/loops/loops.h"
 
-#include <assert.h>
-
 typedef struct Map {
     CgFunc *f;
     uint32_t n_access;
@@ -57,9 +55,7 @@ static bool prepare(CgModule *m, Map *k)
     k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     if (k->space.n_outer) { /* the last one is the vector loop */
         k->space.inner = k->space.dim[--k->space.n_outer];
-        k->space.outer = sc_term(m->cx, 1);
-        for (uint32_t d = 0; d < k->space.n_outer; d++)
-            k->space.outer = sc_term_mul(m->cx, k->space.outer, k->space.dim[d]);
+        k->space.outer = cg_product(m, 0, k->space.n_outer, k->space.dim);
     }
     k->at = sc_array(m->arena, LLVMValueRef, k->n_access + g->n_out);
     k->fixed = sc_array(m->arena, CgVal, k->n_access);

@@ -24,29 +24,6 @@ typedef struct Row {
     LLVMValueRef inner[SCRT_MAX_RANK], base; /* indices of the inner dims but the last; elements */
 } Row;
 
-/* --- Combining ------------------------------------------------------------------------------- */
-
-/* A tree over the lanes: halves are combined until one is left. */
-static LLVMValueRef across(Cg *cg, const Acc *a, LLVMValueRef v, uint32_t w)
-{
-    for (; w > 1; w /= 2) {
-        LLVMValueRef lo[32], hi[32];
-        for (uint32_t i = 0; i < w / 2; i++) {
-            lo[i] = LLVMConstInt(cg->m->i32, i, 0);
-            hi[i] = LLVMConstInt(cg->m->i32, i + w / 2, 0);
-        }
-        if (w == 2) {
-            LLVMValueRef x = LLVMBuildExtractElement(cg->b, v, lo[0], "");
-            return cg_combine(cg, a->monoid, a->t, x, LLVMBuildExtractElement(cg->b, v, hi[0], ""));
-        }
-        LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(v));
-        LLVMValueRef x = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(lo, w / 2), "");
-        LLVMValueRef y = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(hi, w / 2), "");
-        v = cg_combine(cg, a->monoid, a->t, x, y);
-    }
-    return v;
-}
-
 /* --- Values ---------------------------------------------------------------------------------- */
 
 static bool by_outer(const Row *r, const ScNode *n)
@@ -244,7 +221,8 @@ static void end_reductions(Cg *cg, Row *r)
         LLVMValueRef sum = cg_get(cg, v, a->part[0]);
         for (uint32_t p = 1; p < r->n_part; p++)
             sum = cg_combine(cg, a->monoid, a->t, sum, cg_get(cg, v, a->part[p]));
-        sum = cg_combine(cg, a->monoid, a->t, across(cg, a, sum, w), cg_get(cg, e, a->tail));
+        sum = cg_combine(cg, a->monoid, a->t, cg_across(cg, a->monoid, a->t, sum, w),
+                         cg_get(cg, e, a->tail));
         CgVal y = cg_reduce_part(cg, g, a->node, true, (CgVal){sum, a->t, NULL}, 1);
         ScrtDtype t = sc_type_of(g, a->node->first)->dtype;
         r->one[0][a->node->first] = cg_result_value(cg, a->node, t, y, 1);

@@ -5,8 +5,6 @@
  * kernel's last dim. (Lane by lane it takes 5 to 10 times as long: each load misses.) */
 #include "codegen/loops/loops.h"
 
-#include <assert.h>
-
 enum { LEAST = 4 }; /* extents of the last dim below this are not worth it */
 
 bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,

@@ -117,14 +117,14 @@ static void tiles(CgModule *m, CgAttn *a)
     a->room = a->room > CG_ATTN_FEW ? a->room : CG_ATTN_FEW;
 }
 
-/* Elements of a row of q and of sums. */
-static const ScTerm *query_elements(CgModule *m, const CgAttn *a)
+const ScTerm *cg_attn_query_elements(CgModule *m, const CgAttn *a)
 {
     const ScTerm *chunks = sc_term_cdiv(m->cx, sc_term_max(m->cx, a->width, sc_term(m->cx, 1)),
                                         sc_term(m->cx, a->t1.kc));
     return sc_term_scale(m->cx, chunks, a->t1.ks);
 }
 
+/* Elements of a row of sums. */
 static const ScTerm *sum_elements(CgModule *m, const CgAttn *a)
 {
     const ScTerm *panels = sc_term_cdiv(m->cx, a->out_width, sc_term(m->cx, a->t2.nr));
@@ -136,7 +136,7 @@ static void scratch(CgModule *m, CgAttn *a)
     ScCtx *cx = m->cx;
     int64_t room = a->room;
     const ScTerm *elements[CG_ATTN_N_PART] = {
-        [CG_ATTN_Q] = sc_term_scale(cx, query_elements(m, a), room),
+        [CG_ATTN_Q] = sc_term_scale(cx, cg_attn_query_elements(m, a), room),
         [CG_ATTN_S] = sc_term(cx, room * a->n_key),
         [CG_ATTN_P] = sc_term(cx, room * a->t2.ks),
         [CG_ATTN_O] = sc_term_scale(cx, sum_elements(m, a), room),
@@ -294,8 +294,10 @@ static void describe(CgModule *m, const CgAttn *a, bool few, bool many)
                 "attention %s x %s x %s: ", scrt_dtype_name(sc_type_of(sub, a->node->in[Q])->dtype),
                 scrt_dtype_name(sc_type_of(sub, a->node->in[K])->dtype),
                 scrt_dtype_name(sc_type_of(sub, a->node->in[V])->dtype));
+    if (few && many)
+        sc_str_addf(&s, "up to %d rows: ", CG_ATTN_FEW);
     if (few)
-        sc_str_addf(&s, "%sas they lie%s", many ? "up to 3 rows: " : "", many ? "; else " : "");
+        sc_str_addf(&s, "as they lie%s", many ? "; else " : "");
     if (many)
         sc_str_addf(&s, "tiles %ux%u and %ux%u, %u rows by %u keys", a->t1.mr, a->t1.nr, a->t2.mr,
                     a->t2.nr, a->block, a->n_key);

@@ -6,10 +6,7 @@
 
 static LLVMValueRef query_row(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row)
 {
-    const ScTerm *each =
-        sc_term_cdiv(cg->m->cx, sc_term_max(cg->m->cx, a->width, sc_term(cg->m->cx, 1)),
-                     sc_term(cg->m->cx, a->t1.kc));
-    each = sc_term_scale(cg->m->cx, each, a->t1.ks);
+    const ScTerm *each = cg_attn_query_elements(cg->m, a);
     return cg_gep(cg, a->t1.el, at->part[CG_ATTN_Q], cg_mul_int(cg, row, cg_term(cg, each)));
 }
 
@@ -84,7 +81,7 @@ static LLVMValueRef across_keys(Cg *cg, Keys *k)
     LLVMTypeRef vec = cg_vec(a->t1.el, w);
     LLVMValueRef one = cg_int(cg, 1);
     LLVMValueRef n = cg_add_int(cg, LLVMBuildSub(cg->b, k->last, k->j, ""), one);
-    LLVMValueRef mask = w > 1 ? cg_mask(cg, cg_min_int(cg, n, cg_int(cg, w)), w) : NULL;
+    LLVMValueRef mask = cg_mask(cg, cg_min_int(cg, n, cg_int(cg, w)), w);
     cg_set(cg, k->sum[0], LLVMConstNull(vec));
     CgLoop e = cg_for(cg, cg_int(cg, 0), cg_term(cg, a->width), one);
     LLVMValueRef at = cg_add_int(cg, k->address, cg_mul_int(cg, e.i, cg_term(cg, a->k.stride[3])));

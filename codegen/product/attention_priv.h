@@ -62,6 +62,8 @@ typedef struct CgAttnAt {
     CgAttnRows score, sum;
 } CgAttnAt;
 
+/* Elements of a row of q in scratch. */
+const ScTerm *cg_attn_query_elements(CgModule *m, const CgAttn *a);
 LLVMValueRef cg_attn_ptr(Cg *cg, const CgAttn *a, const CgAttnRows *r, LLVMValueRef row,
                          LLVMValueRef column);
 /* Elements of an operand as compute numbers. */

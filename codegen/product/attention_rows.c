@@ -118,19 +118,8 @@ static LLVMValueRef result(Cg *cg, const Row *r, bool max)
     const CgAttn *a = r->a;
     ScMonoid monoid = max ? SC_MAX : SC_SUM;
     LLVMValueRef v = cg_get(cg, lanes_type(a), r->wide), narrow = cg_get(cg, a->t1.el, r->narrow);
-    for (uint32_t w = a->t1.w; w > 1; w /= 2) {
-        LLVMValueRef lo[64], hi[64], none = LLVMGetPoison(LLVMTypeOf(v));
-        for (uint32_t i = 0; i < w / 2; i++) {
-            lo[i] = LLVMConstInt(cg->m->i32, i, 0);
-            hi[i] = LLVMConstInt(cg->m->i32, i + w / 2, 0);
-        }
-        LLVMValueRef x = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(lo, w / 2), "");
-        LLVMValueRef y = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(hi, w / 2), "");
-        v = cg_combine(cg, monoid, a->compute, x, y);
-    }
-    if (LLVMGetTypeKind(LLVMTypeOf(v)) == LLVMVectorTypeKind)
-        v = LLVMBuildExtractElement(cg->b, v, LLVMConstInt(cg->m->i32, 0, 0), "");
-    return cg_combine(cg, monoid, a->compute, v, narrow);
+    return cg_combine(cg, monoid, a->compute, cg_across(cg, monoid, a->compute, v, a->t1.w),
+                      narrow);
 }
 
 /* How many of the block's keys the query sees. */
@@ -172,7 +161,7 @@ void cg_attn_weigh(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row
     r.keep = a->what.keep < 0 ? NULL : cg_address(cg, &a->keep, 4, place);
     r.addend = a->what.addend < 0 ? NULL : cg_address(cg, &a->addend, 4, place);
     r.wide = cg_var(cg, lanes_type(a), NULL);
-    r.narrow = a->t1.w > 1 ? cg_var(cg, el, NULL) : r.wide;
+    r.narrow = cg_var(cg, el, NULL);
 
     LLVMValueRef top_ptr = cg_gep(cg, el, at->part[CG_ATTN_TOP], row);
     LLVMValueRef sum_ptr = cg_gep(cg, el, at->part[CG_ATTN_SUM], row);

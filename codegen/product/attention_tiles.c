@@ -13,14 +13,6 @@ void cg_attn_tiles_prepare(CgModule *m, const CgAttn *a)
     }
 }
 
-static void call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValueRef b,
-                 LLVMValueRef c, LLVMValueRef k, LLVMValueRef first)
-{
-    LLVMValueRef fn = cg_tile_fn(cg->m, t, mr, false);
-    LLVMValueRef arg[] = {a, b, c, k, first, LLVMConstNull(cg->m->t_ptr)};
-    LLVMBuildCall2(cg->b, LLVMGlobalGetValueType(fn), fn, arg, 6, "");
-}
-
 /* c (+)= a b for all rows: the tall tiles, then what is left, up to whole tiles. */
 static void all_rows(Cg *cg, const CgTile *t, const CgAttnAt *at, LLVMValueRef a, LLVMValueRef b,
                      LLVMValueRef c, LLVMValueRef k, LLVMValueRef first)
@@ -31,12 +23,12 @@ static void all_rows(Cg *cg, const CgTile *t, const CgAttnAt *at, LLVMValueRef a
     if (t->low) {
         LLVMValueRef left = LLVMBuildSub(cg->b, at->n_row, r.i, "");
         CgIf tail = cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSLE, left, cg_int(cg, t->low), ""));
-        call(cg, t, t->low, ar, b, cr, k, first);
+        cg_tile_call(cg, t, t->low, ar, b, cr, k, first);
         cg_else(cg, &tail);
-        call(cg, t, t->mr, ar, b, cr, k, first);
+        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first);
         cg_endif(cg, &tail);
     } else {
-        call(cg, t, t->mr, ar, b, cr, k, first);
+        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first);
     }
     cg_next(cg, &r);
 }
@@ -143,9 +135,7 @@ static void turn(Cg *cg, const Panel *p, LLVMValueRef line, LLVMValueRef column,
     if (lines == 1) {
         LLVMValueRef row = LLVMGetUndef(cg_vec(p->t->el, w));
         for (uint32_t i = 0; i < w; i++)
-            row = w == 1 ? v[0]
-                         : LLVMBuildInsertElement(cg->b, row, v[i], LLVMConstInt(cg->m->i32, i, 0),
-                                                  "");
+            row = LLVMBuildInsertElement(cg->b, row, v[i], LLVMConstInt(cg->m->i32, i, 0), "");
         v[0] = row;
     } else {
         cg_turn(cg, v, w);

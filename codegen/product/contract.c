@@ -63,7 +63,7 @@ static void extents(CgModule *m, CgContract *c)
 
 /* --- Constant B ------------------------------------------------------------------------------ */
 
-static uint32_t uses(const ScGraph *g, ScVal v)
+uint32_t cg_uses(const ScGraph *g, ScVal v)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < g->n_node; i++)
@@ -79,7 +79,7 @@ static bool may_pack(const CgContract *c)
     int64_t x;
     if (b->operand < 0 || !c->f->const_in[b->operand])
         return false;
-    if (uses(c->f->sub, b->root) != 1 || uses(c->f->sub, c->node->in[1]) != 1)
+    if (cg_uses(c->f->sub, b->root) != 1 || cg_uses(c->f->sub, c->node->in[1]) != 1)
         return false;
     for (uint32_t i = 0; i < c->nb + 2; i++)
         if (!sc_term_const(b->stride[i], &x))
@@ -116,7 +116,7 @@ static bool describe_scales(CgModule *m, CgContract *c)
     ScVal root;
     const ScVal v = c->node->in[c->desc.scales];
     CgPanels *p = &c->scales;
-    if (!cg_view_of(m, c->f, v, &view, &root) || uses(c->f->sub, v) != 1)
+    if (!cg_view_of(m, c->f, v, &view, &root) || cg_uses(c->f->sub, v) != 1)
         return false;
     for (c->scale_operand = 0; c->f->sub->in[c->scale_operand] != root; c->scale_operand++)
         if (c->scale_operand + 1 == c->f->n_in)

@@ -51,11 +51,7 @@ bool cg_filter_may_pack(const CgFunc *f, CgFilter *w)
     p->n_batch = 1;
     p->batch[0] = group;
     p->batch_stride[0] = p->n * outer;
-    for (uint32_t i = 0, uses = 0; i < f->sub->n_node; i++)
-        for (uint32_t j = 0; j < f->sub->node[i].n_in; j++)
-            if (f->sub->node[i].in[j] == a->root && ++uses > 1)
-                return false;
-    return true;
+    return cg_uses(f->sub, a->root) == 1;
 }
 
 void cg_filter_pack(CgModule *m, CgFunc *f, const CgTile *t, CgFilter *w)

@@ -16,12 +16,12 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
                   LLVMValueRef ret[4])
 {
-    LLVMValueRef first =
-        cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(p) / (p->size ? p->size : 1)));
     if (p->unit.way != CG_UNIT_PLAIN) {
-        cg_unit_decode(cg, &p->unit, cg_gep(cg, cg->m->i8, panel, first), ret);
+        LLVMValueRef at = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(p)));
+        cg_unit_decode(cg, &p->unit, cg_gep(cg, cg->m->i8, panel, at), ret);
         return;
     }
+    LLVMValueRef first = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(p) / p->size));
     for (uint32_t j = 0; j < p->nr / p->unit.w; j++) {
         LLVMValueRef at = cg_add_int(cg, first, cg_int(cg, j * p->unit.w));
         ret[j] = cg_load(cg, (ScrtDtype)p->unit.dtype, panel, at, p->unit.w, NULL).v;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The products, CONTRACT and CONV, their neighbour POOL, and what they share: packed FP8 units,
- * weight panels, the register tile and the loop over tiles. Read decode.c, pack.c, tile.c, then
- * contract.c and window.c. */
+/* The products, CONTRACT, CONV and ATTENTION, their neighbour POOL, and what they share: packed FP8
+ * units, weight panels, the register tile and the loop over tiles. Read decode.c, pack.c, tile.c,
+ * then contract.c and window.c. */
 #ifndef SC_CODEGEN_PRODUCT_H
 #define SC_CODEGEN_PRODUCT_H
 
@@ -37,7 +37,7 @@ typedef struct CgUnit { /* plain data, compared as bytes */
     uint32_t facts;     /* CG_CODES_ */
 } CgUnit;
 /* The way that the target takes for codes of which facts are known; w is the target's. Plain for
- * every type but E4M3FN and E5M2. */
+ * every type but E4M3FN, E5M2 and floats of fewer than 8 bits. */
 CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts);
 const char *cg_unit_name(const CgUnit *u);
 /* The byte of the unit that holds lane i % w of vector i / w; of codes of 8 bits or more. */
@@ -118,9 +118,9 @@ void cg_tile_chunk(CgTile *t, uint32_t whole); /* makes kc a multiple of it, a p
 /* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off): rows of b lie nr apart, or, with offsets,
  * at off[k] (i64 elements) from b. first: C is written, else added to. */
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);
-/* Calls the tile of t->mr rows, which the caller has made before; first: i1. */
-void cg_tile_call(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c,
-                  LLVMValueRef k, LLVMValueRef first);
+/* Calls the tile of mr rows, which the caller has made before; first: i1. */
+void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValueRef b,
+                  LLVMValueRef c, LLVMValueRef k, LLVMValueRef first);
 /* acc + a * b in the tile's type. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
 
@@ -167,6 +167,8 @@ static inline uint32_t cg_round_up(uint32_t x, uint32_t to) /* to a multiple of 
 {
     return (x + to - 1) / to * to;
 }
+/* How often nodes of g read v. */
+uint32_t cg_uses(const ScGraph *g, ScVal v);
 /* A grain in items, so that a piece is worth waking a thread for; clocks: i64, of one item. */
 LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks);
 

@@ -219,13 +219,13 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
     return fn;
 }
 
-void cg_tile_call(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c,
-                  LLVMValueRef k, LLVMValueRef first)
+void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValueRef b,
+                  LLVMValueRef c, LLVMValueRef k, LLVMValueRef first)
 {
     LLVMValueRef arg[N_PARAM] = {
         [P_A] = a, [P_B] = b,         [P_C] = c,
         [P_K] = k, [P_FIRST] = first, [P_OFF] = LLVMConstNull(cg->m->t_ptr)};
-    LLVMBuildCall2(cg->b, tile_type(cg->m), cg_tile_fn(cg->m, t, t->mr, false), arg, N_PARAM, "");
+    LLVMBuildCall2(cg->b, tile_type(cg->m), cg_tile_fn(cg->m, t, mr, false), arg, N_PARAM, "");
 }
 
 /* --- The loop over tiles --------------------------------------------------------------------- */
@@ -347,26 +347,21 @@ static const ScTerm *chunk_elements(CgModule *m, const CgJob *j)
     return sc_term_mul(m->cx, chunks, chunk_stride(m, j));
 }
 
-static const ScTerm *align64(CgModule *m, const ScTerm *bytes)
-{
-    return sc_term_scale(m->cx, sc_term_cdiv(m->cx, bytes, sc_term(m->cx, 64)), 64);
-}
-
 /* Scratch of a thread: A, C, the panel of B, the class's own. */
 static const ScTerm *scratch_at(CgModule *m, const CgJob *j, int part)
 {
     ScCtx *cx = m->cx;
     const ScTerm *at = sc_term(cx, 0);
     if (part > 0)
-        at = align64(m, sc_term_scale(cx, chunk_elements(m, j), j->tile.size));
+        at = cg_round64(m, sc_term_scale(cx, chunk_elements(m, j), j->tile.size));
     if (part > 1)
         at = sc_term_add(
             cx, at,
-            align64(m, sc_term_scale(cx, block_rows(m, j), (int64_t)j->tile.nr * j->tile.size)));
+            cg_round64(m, sc_term_scale(cx, block_rows(m, j), (int64_t)j->tile.nr * j->tile.size)));
     if (part > 2 && j->b_bytes)
-        at = sc_term_add(cx, at, align64(m, j->b_bytes));
+        at = sc_term_add(cx, at, cg_round64(m, j->b_bytes));
     if (part > 3 && j->extra_bytes)
-        at = sc_term_add(cx, at, align64(m, j->extra_bytes));
+        at = sc_term_add(cx, at, cg_round64(m, j->extra_bytes));
     return at;
 }
 

@@ -259,8 +259,8 @@ static void products(Cg *cg, const Winograd *k, const At *at)
     LLVMValueRef b = cg_panel_at(cg, &k->panels, k->weights, point.i, at->panel, k0);
     LLVMValueRef first = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk.i, zero, "");
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
-    cg_tile_call(cg, t, v_at(cg, k, at, point.i, chunk.i, r.i), b, m_at(cg, k, at, point.i, r.i),
-                 n_k, first);
+    cg_tile_call(cg, t, t->mr, v_at(cg, k, at, point.i, chunk.i, r.i), b,
+                 m_at(cg, k, at, point.i, r.i), n_k, first);
     cg_next(cg, &r);
     cg_next(cg, &chunk);
     cg_next(cg, &point);
@@ -371,7 +371,7 @@ static LLVMValueRef emit_body(CgModule *m, const Winograd *k)
     return fn;
 }
 
-/* Squares of an image, 0 where nobody knows; false where they are too few or cover too much. */
+/* False where the squares of an image are known to be too few, or to cover too much. */
 static bool pays(const ScType *y)
 {
     int64_t h, w;

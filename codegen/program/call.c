@@ -28,8 +28,7 @@ static void add_tensor(CgModule *m, CgFunc *f, ScVal v, int64_t place)
         add(f, t->dim[d]);
 }
 
-/* Which operand of the kernel v is. */
-static uint32_t operand(const ScGraph *sub, ScVal v)
+uint32_t cg_operand_of(const ScGraph *sub, ScVal v)
 {
     uint32_t i = 0;
     while (i < sub->n_in && sub->in[i] != v)
@@ -43,7 +42,7 @@ static int place_of(const ScGraph *sub, const ScNode *n, int in_place)
     uint32_t n_read = 0;
     for (uint32_t i = 0; i < n->n_in && in_place >= 0; i++)
         n_read += n->in[i] == n->in[in_place];
-    return n_read == 1 ? (int)operand(sub, n->in[in_place]) : -1;
+    return n_read == 1 ? (int)cg_operand_of(sub, n->in[in_place]) : -1;
 }
 
 static bool emit(CgModule *m, CgFunc *f)
@@ -57,7 +56,7 @@ static bool emit(CgModule *m, CgFunc *f)
     add_int(m, f, n->n_out);
     add_int(m, f, c->n_param);
     for (uint32_t i = 0; i < n->n_in; i++)
-        add_tensor(m, f, n->in[i], FIRST_PLACE + operand(f->sub, n->in[i]));
+        add_tensor(m, f, n->in[i], FIRST_PLACE + cg_operand_of(f->sub, n->in[i]));
     for (uint32_t i = 0; i < n->n_out; i++)
         add_tensor(m, f, n->first + i, FIRST_PLACE + f->n_in + i);
     for (uint32_t i = 0; i < c->n_param; i++)

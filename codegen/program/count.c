@@ -11,14 +11,6 @@ typedef struct Count {
     const ScTerm **touched; /* [n_in] elements of each operand */
 } Count;
 
-static uint32_t operand_of(const Count *c, ScVal v)
-{
-    uint32_t i = 0;
-    while (i < c->sub->n_in && c->sub->in[i] != v)
-        i++;
-    return i;
-}
-
 static const ScTerm *elements(const Count *c, ScVal v)
 {
     return sc_type_count(c->w->m->cx, sc_type_of(c->sub, v));
@@ -36,7 +28,7 @@ static void touch(Count *c, ScVal v, const ScTerm *most)
         if (sc_def(c->sub, v)->op->lower.cls != SC_VIEW)
             break;
     }
-    uint32_t i = operand_of(c, v);
+    uint32_t i = cg_operand_of(c->sub, v);
     if (i < c->sub->n_in)
         c->touched[i] = sc_term_add(cx, c->touched[i], most);
 }
@@ -77,7 +69,7 @@ static const ScTerm *operand_bytes(const Count *c, uint32_t i, const ScTerm *n)
     if (pack->fn)
         return sc_term(cx, (int64_t)pack->bytes);
     n = sc_term_min(cx, n, sc_type_count(cx, t));
-    return sc_term_scale(cx, n, scrt_dtype_bits(t->dtype) / 8);
+    return cg_bytes_of(c->w->m, t->dtype, n);
 }
 
 void cg_count_kernel(CgWriter *w, const CgKernel *k)
@@ -102,6 +94,6 @@ void cg_count_kernel(CgWriter *w, const CgKernel *k)
     CgCounted *to = &p->counted[k - w->k->k - p->first_kernel];
     to->word = p->stream[CG_PROFILE].n_word;
     for (uint32_t i = 0; i < 3; i++)
-        cg_value_apart(p, p->moved + i, moved[i]);
+        cg_value_apart(p, CG_VALUE_MOVED + i, moved[i]);
     to->n_word = p->stream[CG_PROFILE].n_word - to->word;
 }

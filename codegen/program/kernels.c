@@ -4,7 +4,6 @@
 #include "codegen/product/product.h"
 #include "codegen/program/program.h"
 
-#include <assert.h>
 #include <string.h>
 
 static const CgClass *class_of(const ScNode *n)
@@ -17,7 +16,7 @@ static const CgClass *class_of(const ScNode *n)
         [SC_SCAN] = &cg_scan,         [SC_ATTENTION] = &cg_attention,
         [SC_CALL] = &cg_call,
     };
-    return emitter[sc_class_named(sc_attr(n, 0)->s)];
+    return emitter[cg_class_of(n)];
 }
 
 static const char *origins(ScArena *a, const ScLoc *loc)
@@ -98,7 +97,7 @@ static CgFunc *describe(CgModule *m, CgKernel *k, const ScGraph *sub)
     CgFunc *f = sc_new(m->arena, CgFunc);
     const ScNode **c = sc_array(m->arena, const ScNode *, n->n_in + 1);
     *f = (CgFunc){.g = g, .node = n, .sub = sub, .name = k->name, .const_in = c};
-    f->target = m->unit_target;
+    f->target = m->kept_target;
     f->n_in = n->n_in;
     f->n_out = n->n_out;
     f->hash = sc_graph_hash(sub);
@@ -169,9 +168,9 @@ static uint32_t count_kernels(const ScGraph *g)
     return n;
 }
 
-static CgRegion *new_region(CgModule *m, const ScGraph *g, CgRegion *outer, const ScNode *node)
+static void init_region(CgModule *m, CgRegion *r, const ScGraph *g, CgRegion *outer,
+                        const ScNode *node)
 {
-    CgRegion *r = sc_new(m->arena, CgRegion);
     *r = (CgRegion){.g = g, .outer = outer, .node = node};
     r->lay = outer ? sc_array(m->arena, CgLay, g->n_value) : m->lay;
     r->within = sc_array(m->arena, CgWithin, g->n_value);
@@ -179,7 +178,6 @@ static CgRegion *new_region(CgModule *m, const ScGraph *g, CgRegion *outer, cons
     r->of = sc_array(m->arena, uint32_t, g->n_node + 1);
     r->sub = sc_array(m->arena, CgRegion *, g->n_node + 1);
     cg_places(m, r);
-    return r;
 }
 
 static bool add_region(CgModule *m, CgKernels *all, CgRegion *r);
@@ -190,7 +188,7 @@ static bool add_nested(CgModule *m, CgKernels *all, CgRegion *r, uint32_t i)
     bool ok = true;
     r->sub[i] = sc_array(m->arena, CgRegion, n->op->n_sub);
     for (uint32_t k = 0; k < n->op->n_sub; k++) {
-        r->sub[i][k] = *new_region(m, n->sub[k], r, n);
+        init_region(m, &r->sub[i][k], n->sub[k], r, n);
         ok = add_region(m, all, &r->sub[i][k]) && ok;
     }
     return ok;
@@ -225,7 +223,8 @@ CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
 
 bool cg_kernels(CgModule *m, CgKernels *k, CgRegion **ret)
 {
-    *ret = new_region(m, m->g, NULL, NULL);
+    *ret = sc_new(m->arena, CgRegion);
+    init_region(m, *ret, m->g, NULL, NULL);
     return add_region(m, k, *ret);
 }
 

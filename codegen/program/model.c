@@ -214,7 +214,7 @@ static LLVMValueRef functions(Parts *x, const CgKernels *k)
 {
     LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, k->n_fn + 1);
     for (uint32_t i = 0; i < k->n_fn; i++) {
-        v[i] = !k->fn[i]->entry ? null(x) : k->fn[i]->entry;
+        v[i] = k->fn[i]->entry ? k->fn[i]->entry : null(x);
     }
     return list(x, v, k->n_fn);
 }
@@ -264,7 +264,7 @@ static LLVMValueRef entry(Parts *x, const CgKernels *k, LLVMValueRef fn)
         u32(x, p->n_value),
         u32(x, p->n_segment),
         u32(x, p->n_arg),
-        u32(x, p->moved),
+        u32(x, CG_VALUE_MOVED),
         steps(x, CG_BIND),
         steps(x, CG_RUN),
         words(x),

@@ -34,18 +34,10 @@ ScClass cg_class_of(const ScNode *n)
     return n->op->lower.cls == SC_KERNEL ? sc_class_named(sc_attr(n, 0)->s) : n->op->lower.cls;
 }
 
-static const ScTerm *product(CgModule *m, const ScType *t, uint32_t from, uint32_t to)
-{
-    const ScTerm *n = sc_term(m->cx, 1);
-    for (uint32_t d = from; d < to; d++)
-        n = sc_term_mul(m->cx, n, t->dim[d]);
-    return n;
-}
-
 CgLay cg_lay_along(CgModule *m, const ScType *t, uint32_t axis, const ScTerm *extent)
 {
-    bool one = sc_term_is(product(m, t, 0, axis), 1); /* the distance is never taken */
-    const ScTerm *inner = product(m, t, axis + 1, t->rank);
+    bool one = sc_term_is(cg_product(m, 0, axis, t->dim), 1); /* the distance is never taken */
+    const ScTerm *inner = cg_product(m, axis + 1, t->rank, t->dim);
     return one ? (CgLay){0} : (CgLay){axis, sc_term_mul(m->cx, extent, inner)};
 }
 
@@ -59,10 +51,8 @@ static bool view_of(CgModule *m, const ScNode *n, ScVal v, const CgLay *lay, ScV
     ScVal root;
     if (!cg_view_of(m, &f, v, ret, &root))
         return false;
-    for (*ret_in = 0; *ret_in < n->n_in; ++*ret_in)
-        if (sub->in[*ret_in] == root)
-            return true;
-    return false;
+    *ret_in = cg_operand_of(sub, root);
+    return *ret_in < n->n_in;
 }
 
 /* A view as a layout: row-major with one pitch at most, along the last dim without. */
@@ -183,7 +173,8 @@ static bool can_write(CgModule *m, const ScNode *n, const ScType *t, const CgLay
     if (!lay->pitch)
         return true;
     /* Rows shorter than a vector are not worth it. */
-    bool is_short = sc_term_const(product(m, t, lay->axis, t->rank), &row) && row < m->target.w;
+    bool is_short =
+        sc_term_const(cg_product(m, lay->axis, t->rank, t->dim), &row) && row < m->target.w;
     return cls != SC_CALL && !is_short && keeps_order(n, lay);
 }
 
@@ -231,7 +222,7 @@ static void put_parts(Places *x, const ScNode *n, const ScNode *lead)
     ScCtx *cx = x->m->cx;
     const ScType *whole = sc_type_of(x->g, n->first);
     uint32_t axis = lead->op->concat_axis(n->sub[0], lead);
-    const ScTerm *inner = product(x->m, whole, axis + 1, whole->rank), *at = sc_term(cx, 0);
+    const ScTerm *inner = cg_product(x->m, axis + 1, whole->rank, whole->dim), *at = sc_term(cx, 0);
     bool *placed = sc_array(x->m->arena, bool, lead->n_in);
     if (x->r->placed[n - x->g->node]) /* states.c */
         memcpy(placed, x->r->placed[n - x->g->node], lead->n_in * sizeof *placed);

@@ -5,7 +5,6 @@
  * symbol at a nominal 64, which is a guess about cost only. */
 #include "codegen/program/program.h"
 
-#include <assert.h>
 #include <string.h>
 
 enum { NOMINAL = 64 };
@@ -30,12 +29,16 @@ typedef struct Plan {
     uint32_t n_env, cap_env;
 } Plan;
 
-const ScTerm *cg_bytes(CgModule *m, const ScType *t)
+const ScTerm *cg_bytes_of(CgModule *m, ScrtDtype t, const ScTerm *count)
 {
-    const ScTerm *count = sc_type_count(m->cx, t);
-    uint32_t bits = scrt_dtype_bits(t->dtype);
+    uint32_t bits = scrt_dtype_bits(t);
     return bits >= 8 ? sc_term_scale(m->cx, count, bits / 8)
                      : sc_term_cdiv(m->cx, sc_term_scale(m->cx, count, bits), sc_term(m->cx, 8));
+}
+
+const ScTerm *cg_bytes(CgModule *m, const ScType *t)
+{
+    return cg_bytes_of(m, t->dtype, sc_type_count(m->cx, t));
 }
 
 /* --- Liveness -------------------------------------------------------------------------------- */
@@ -217,9 +220,9 @@ static void take_over(Plan *x, uint32_t i)
 {
     const ScGraph *g = x->g;
     const ScNode *n = &g->node[i];
-    for (uint32_t in = 0; in < n->n_in && n->op->lower.cls == SC_KERNEL &&
-                          x->root[n->first] == n->first && x->p->place[n->first].kind == CG_NOWHERE;
-         in++) {
+    if (n->op->lower.cls != SC_KERNEL || x->root[n->first] != n->first)
+        return;
+    for (uint32_t in = 0; in < n->n_in && x->p->place[n->first].kind == CG_NOWHERE; in++) {
         ScVal r = x->root[n->in[in]];
         uint32_t n_read = 0;
         for (uint32_t j = 0; j < n->n_in; j++)

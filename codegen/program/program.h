@@ -59,6 +59,8 @@ ScClass cg_class_of(const ScNode *n); /* of a kernel: that of its loop */
 CgLay cg_lay_along(CgModule *m, const ScType *t, uint32_t axis, const ScTerm *extent);
 /* Node n can say by strides where the elements of its operand `in` lie. */
 bool cg_can_read(CgModule *m, const ScNode *n, uint32_t in, const CgLay *lay);
+/* call.c: which operand of a kernel v is; n_in: none. */
+uint32_t cg_operand_of(const ScGraph *sub, ScVal v);
 /* Kernel node n is a map of operands of type t to a result of that type, which reads each element
  * of operand `in` where it writes. */
 bool cg_maps(const ScNode *n, uint32_t in, const ScType *t);
@@ -152,7 +154,8 @@ void cg_plan_done(CgRegion *r);
 void cg_find_late(const CgRegion *r, CgPlan *p);
 /* A node that binds symbols to what only a run knows. */
 bool cg_binds(const ScNode *n);
-const ScTerm *cg_bytes(CgModule *m, const ScType *t); /* of a value */
+const ScTerm *cg_bytes_of(CgModule *m, ScrtDtype t, const ScTerm *count); /* of elements */
+const ScTerm *cg_bytes(CgModule *m, const ScType *t);                     /* of a value */
 /* When all symbols of t are bound: 0, from the dims of inputs and states; k: after the k-th node
  * that binds. */
 uint32_t cg_level(const CgPlan *p, const ScTerm *t);
@@ -181,7 +184,7 @@ typedef struct CgCounted { /* words of CG_PROFILE that count what a kernel moves
 typedef struct CgProgram {
     CgModule *m;
     CgStream stream[CG_STAGES];
-    uint32_t n_value; /* 0 is 0, 1 the number of threads, then `moved`, then symbols */
+    uint32_t n_value; /* those of CG_VALUE_ first, then symbols */
     uint32_t n_sym;
     const char **sym;    /* [n_origin] all that are bound, first the n_sym of inputs' dims */
     const char **origin; /* [n_origin] "dimension 1 of input 'x'" */
@@ -199,9 +202,7 @@ typedef struct CgProgram {
     uint32_t **out_dims;       /* [n_out][rank] */
     CgCounted *counted;        /* [n] of the kernels */
     uint32_t first_kernel;     /* of all: the entry's first */
-    uint32_t moved;            /* the first of three values: see ScrtEntry */
     const ScLoc *loc;          /* of what is written now, for errors */
-    uint32_t at_who;           /* the same for the steps */
     bool failed;               /* reported */
 } CgProgram;
 
@@ -210,7 +211,12 @@ typedef struct CgNum { /* a number of the program */
     CgStage stage;
 } CgNum;
 
-enum { CG_VALUE_ZERO, CG_VALUE_THREADS, CG_VALUE_FIRST };
+enum {
+    CG_VALUE_ZERO,
+    CG_VALUE_THREADS,
+    CG_VALUE_MOVED, /* three: see ScrtEntry */
+    CG_VALUE_FIRST = CG_VALUE_MOVED + 3
+};
 uint32_t cg_new_value(CgProgram *p);
 bool cg_is_known(const CgProgram *p, const ScTerm *t);
 void cg_bind_symbol(CgProgram *p, const char *sym, uint32_t value, CgStage stage);

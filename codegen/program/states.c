@@ -78,16 +78,20 @@ static bool readers_take_strides(CgModule *m, ScVal v, const CgLay *lay)
     return true;
 }
 
-static bool grows_in_place(CgModule *m, uint32_t i, CgLay *ret)
+static CgLay grown_lay(CgModule *m, const ScState *s)
+{
+    const ScType *t = sc_type_of(m->g, s->past);
+    return cg_lay_along(m, t, sc_state_axis(s, t), sc_term(m->cx, s->capacity));
+}
+
+static bool grows_in_place(CgModule *m, uint32_t i)
 {
     const ScGraph *g = m->g;
     const ScState *s = &g->state[i];
-    const ScType *t = sc_type_of(g, s->past);
-    uint32_t axis = sc_state_axis(s, t);
-    *ret = cg_lay_along(m, t, axis, sc_term(m->cx, s->capacity));
-    return appends(g, s, axis) && is_its_own(g, i, s->next) && !leaves(g, s->next) &&
-           !leaves(g, s->past) && readers_take_strides(m, s->past, ret) &&
-           readers_take_strides(m, s->next, ret);
+    const CgLay lay = grown_lay(m, s);
+    return appends(g, s, sc_state_axis(s, sc_type_of(g, s->past))) && is_its_own(g, i, s->next) &&
+           !leaves(g, s->next) && !leaves(g, s->past) && readers_take_strides(m, s->past, &lay) &&
+           readers_take_strides(m, s->next, &lay);
 }
 
 /* The past is in its place in what it is put together with. */
@@ -116,8 +120,10 @@ bool cg_maps(const ScNode *n, uint32_t in, const ScType *t)
 static bool updates_in_place(const ScGraph *g, uint32_t i)
 {
     const ScState *s = &g->state[i];
-    if (!is_its_own(g, i, s->next) || s->next == s->past)
-        return s->next == s->past;
+    if (s->next == s->past)
+        return true;
+    if (!is_its_own(g, i, s->next))
+        return false;
     const ScNode *n = sc_def(g, s->next);
     uint32_t writer = g->value[s->next].node, at = only_operand(n, s->past);
     if (n->op->lower.cls != SC_KERNEL || at == n->n_in || leaves(g, s->past) ||
@@ -197,19 +203,16 @@ static bool find_state(CgModule *m, const ScGraph *g, const ScState *s, uint32_t
 static bool may_be_in_place(CgModule *m, uint32_t i)
 {
     const ScState *s = &m->g->state[i];
-    CgLay lay;
-    return s->grows && s->next != s->past ? grows_in_place(m, i, &lay) : updates_in_place(m->g, i);
+    return s->grows && s->next != s->past ? grows_in_place(m, i) : updates_in_place(m->g, i);
 }
 
 static void put_in_place(CgModule *m, uint32_t i)
 {
     const ScState *s = &m->g->state[i];
-    CgLay lay;
     m->in_place[i] = true;
     if (!s->grows || s->next == s->past)
         return;
-    grows_in_place(m, i, &lay);
-    m->lay[s->past] = m->lay[s->next] = lay;
+    m->lay[s->past] = m->lay[s->next] = grown_lay(m, s);
     put_past(m, s);
 }
 

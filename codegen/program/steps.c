@@ -603,8 +603,6 @@ bool cg_program(CgModule *m, const CgKernels *k, CgWork *u)
     ret->out_dims = sc_array(m->arena, uint32_t *, m->g->n_out + 1);
     ret->own_offset = sc_array(m->arena, uint32_t, u->n_own + 1);
     ret->counted = sc_array(m->arena, CgCounted, u->n_kernel + 1);
-    ret->moved = ret->n_value;
-    ret->n_value += 3;
     CgWriter w = cg_writer(ret, k, u->region, NULL);
     add_who(ret, (ScrtWho){0});
     bind_inputs(&w);

@@ -17,7 +17,7 @@ TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(dou
 def session(path, plain=False):
     opt = ort.SessionOptions()
     opt.log_severity_level = 4
-    if plain:
+    if plain:  # what it fuses would not be what is asked: Relu between FP8 QDQ disappears
         opt.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(path, opt, providers=["CPUExecutionProvider"])
 
