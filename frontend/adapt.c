@@ -418,7 +418,7 @@ static bool dropout(const ImNode *n, ScVal *ret_out)
     ScBuild *b = &n->im->b;
     bool ok = true;
     im_int(n, "seed", 0, &ok);
-    if (!ok || !IM_ONLY(n, "ratio", "seed", "is_test", n->opset < 6 ? "consumed_inputs" : NULL))
+    if (!ok || !IM_ONLY(n, "ratio", "seed", "is_test"))
         return false;
     const ScType *x = im_type(n, 0);
     ScVal y = im_in(n, 0), mask = sc_const_scalar(b, n->opset < 10 ? x->dtype : SCRT_BOOL, 1);
@@ -603,7 +603,7 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
     if (stash != SCRT_F32)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
     ScrtDtype all = common_float(n, 0, 3);
-    ScVal in[4] = {[3] = sc_const_scalar(b, all == SCRT_F64 ? SCRT_F64 : SCRT_F32, eps)};
+    ScVal in[4] = {[3] = sc_const_scalar(b, im_at_least_f32(all), eps)};
     for (uint32_t i = 0; i < 3; i++)
         in[i] = !im_has(n, i) || im_type(n, i)->dtype == all ? im_in(n, i)
                                                              : im_cast(n, im_in(n, i), all);

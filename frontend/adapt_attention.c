@@ -26,19 +26,17 @@ static ScVal apart(const ImNode *n, ScVal x, int64_t heads)
     return im_transpose(n, im_reshape(n, x, 4, dim), 4, perm);
 }
 
-/* a [B, H, m, k] by b [B, Hkv, k, n]: groups of heads share one of b's. */
-static ScVal product(const Attention *at, ScVal a, ScVal b)
+ScVal im_heads_product(const ImNode *n, ScVal a, ScVal b, const ScTerm *heads, const ScTerm *kv)
 {
-    const ImNode *n = at->n;
     ScBuild *bd = &n->im->b;
     ScCtx *cx = bd->cx;
     const ScType *ta = sc_built(bd, a)->type, *tb = sc_built(bd, b)->type;
-    if (at->heads == at->kv_heads || ta->rank != 4 || tb->rank != 4)
+    if (heads == kv || ta->rank != 4 || tb->rank != 4)
         return sc_op(bd, matmul, a, b);
-    const ScTerm *each = sc_term_fdiv(cx, at->heads, at->kv_heads);
-    const ScTerm *da[] = {ta->dim[0], at->kv_heads, each, ta->dim[2], ta->dim[3]};
-    const ScTerm *db[] = {tb->dim[0], at->kv_heads, sc_term(cx, 1), tb->dim[2], tb->dim[3]};
-    const ScTerm *to[] = {ta->dim[0], at->heads, ta->dim[2], tb->dim[3]};
+    const ScTerm *each = sc_term_fdiv(cx, heads, kv);
+    const ScTerm *da[] = {ta->dim[0], kv, each, ta->dim[2], ta->dim[3]};
+    const ScTerm *db[] = {tb->dim[0], kv, sc_term(cx, 1), tb->dim[2], tb->dim[3]};
+    const ScTerm *to[] = {ta->dim[0], heads, ta->dim[2], tb->dim[3]};
     ScVal y = sc_op(bd, matmul, im_reshape(n, a, 5, da), im_reshape(n, b, 5, db));
     return im_reshape(n, y, 4, to);
 }
@@ -237,7 +235,8 @@ static ScVal in_steps(Attention *at, const Says *says, const ScVal *qkv, ScVal *
     static const int64_t last_two[] = {0, 1, 3, 2};
     const ImNode *n = at->n;
     ScBuild *b = &n->im->b;
-    ScVal s = product(at, qkv[0], im_transpose(n, qkv[1], 4, last_two));
+    ScVal s =
+        im_heads_product(n, qkv[0], im_transpose(n, qkv[1], 4, last_two), at->heads, at->kv_heads);
     shown[0] = s = sc_op(b, mul, s, says->scale);
     if (says->cap > 0) {
         ScVal c = im_scalar(n, at->t, says->cap);
@@ -247,14 +246,15 @@ static ScVal in_steps(Attention *at, const Says *says, const ScVal *qkv, ScVal *
     shown[2] = s = masked(at, s);
     ScVal w = weights(at, s, says->precision ? says->precision : at->t);
     shown[3] = im_cast(n, w, at->t);
-    return product(at, im_cast(n, w, im_type(n, 2)->dtype), qkv[2]);
+    return im_heads_product(n, im_cast(n, w, im_type(n, 2)->dtype), qkv[2], at->heads,
+                            at->kv_heads);
 }
 
 /* The row, which shows no scores and computes in f32 or f64, all in one type. */
 static bool is_whole(const Attention *at, const Says *says)
 {
     const ImNode *n = at->n;
-    ScrtDtype inner = at->t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    ScrtDtype inner = im_at_least_f32(at->t);
     return n->n_out < 4 &&
            (!says->precision || says->precision == inner || says->precision == at->t) &&
            im_type(n, 1)->dtype == at->t && im_type(n, 2)->dtype == at->t;
@@ -284,7 +284,7 @@ static bool attention(const ImNode *n, ScVal *ret_out)
     if (!says(&at, &say) || !operands(&at, qkv))
         return false;
     bool whole = is_whole(&at, &say);
-    ScrtDtype inner = !whole ? at.t : at.t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    ScrtDtype inner = whole ? im_at_least_f32(at.t) : at.t;
     say.scale = im_attr(n, "scale") ? im_scalar(n, inner, im_float(n, "scale", 0, &ok))
                                     : inverse_root(n, sc_built(b, qkv[0])->type->dim[3], inner);
     if (!ok)

@@ -91,7 +91,7 @@ static bool matmul(const ImNode *n, ScVal *ret_out)
     if (im_has(n, GROUPS))
         return sc_fail(cx, n->loc, SC_E_UNSUPPORTED, "MatMulNBits with g_idx");
     p.n_block = (p.k + p.block - 1) / p.block;
-    p.in = im_type(n, A)->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    p.in = im_at_least_f32(im_type(n, A)->dtype);
     ScVal y = OP(matmul, im_in(n, A), im_cast(n, weight(&p), im_type(n, A)->dtype));
     return im_answer(im_has(n, BIAS) ? OP(add, y, im_in(n, BIAS)) : y, ret_out);
 }

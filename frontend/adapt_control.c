@@ -75,13 +75,12 @@ static void follow(const ImNode *n, ScVal v, ImCondition *c)
 
 ImCondition im_condition(const ImNode *n, ScVal v)
 {
-    ScrtTensor t = {0};
+    int64_t x;
     ImCondition c = {.is = SC_PERHAPS};
-    if (im_known(n, v, &t) && scrt_count(&t) == 1)
-        c.is = scrt_load_int((ScrtDtype)t.dtype, t.data, 0) ? SC_ALWAYS : SC_NEVER;
+    if (im_known_int(n, v, &x))
+        c.is = x ? SC_ALWAYS : SC_NEVER;
     else
         follow(n, v, &c);
-    scrt_free(t.data);
     return c;
 }
 

@@ -56,7 +56,7 @@ static bool extents(Deform *d)
     const ScType *x = im_type(n, INPUT), *o = im_type(n, OFFSET), *w = im_type(n, WEIGHT);
     const ScTerm *g = sc_term(cx, d->moved);
     d->x = x;
-    d->t = x->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    d->t = im_at_least_f32(x->dtype);
     d->taps = sc_term(cx, d->w.kernel[0] * d->w.kernel[1]);
     d->each = sc_term_fdiv(cx, x->dim[1], g);
     const ScTerm *place[] = {x->dim[0], g, d->taps, o->dim[2], o->dim[3]};

@@ -147,14 +147,9 @@ static bool quick_gelu(const ImNode *n, ScVal *ret_out)
 
 /* --- Normalisations --------------------------------------------------------------------------- */
 
-static ScVal epsilon_of(const ImNode *n, ScrtDtype t, double def, bool *ok)
-{
-    return im_scalar(n, t == SCRT_F64 ? t : SCRT_F32, im_float(n, "epsilon", def, ok));
-}
-
 static ScVal epsilon(const ImNode *n, double def, bool *ok)
 {
-    return epsilon_of(n, im_type(n, 0)->dtype, def, ok);
+    return im_epsilon(n, im_type(n, 0)->dtype, def, ok);
 }
 
 /* Results 1 and 2, statistics for training, are none of inference. */
@@ -221,7 +216,7 @@ static bool embed(const ImNode *n, ScVal *ret_out)
     ScCtx *cx = n->im->cx;
     bool ok = true;
     const int64_t last = 1;
-    ScVal eps = epsilon_of(n, im_type(n, WORD_TABLE)->dtype, 1e-12, &ok);
+    ScVal eps = im_epsilon(n, im_type(n, WORD_TABLE)->dtype, 1e-12, &ok);
     const int64_t counts = im_int(n, "mask_index_type", im_has(n, MASK), &ok);
     const ScType *t = im_type(n, WORDS);
     if (!ok || !IM_ONLY(n, "epsilon", "mask_index_type") || !im_arity(n, 1, 9))

@@ -148,7 +148,7 @@ static bool grid_sample(const ImNode *n, ScVal *ret_out)
     Sample s = {.n = n,
                 .space = x->rank - 2,
                 .x = x,
-                .t = x->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32,
+                .t = im_at_least_f32(x->dtype),
                 .cubic = !strcmp(mode, "cubic"),
                 .nearest = !strcmp(mode, "nearest"),
                 .zeros = !strcmp(padding, "zeros"),

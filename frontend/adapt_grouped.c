@@ -134,6 +134,8 @@ static ScVal in_groups(const Grouped *a, ScVal x, int64_t each)
 {
     ScCtx *cx = a->n->im->cx;
     const ScType *t = im_type_of(a->n, x);
+    if (t->rank < 4)
+        return SC_POISON;
     const ScTerm *dim[] = {t->dim[0], sc_term(cx, a->kv_heads), sc_term(cx, each), t->dim[2],
                            t->dim[3]};
     return im_reshape(a->n, x, 5, dim);
@@ -146,6 +148,8 @@ static ScVal weights(const Grouped *a, ScVal s, bool smooth)
     const ImNode *n = a->n;
     ScCtx *cx = n->im->cx;
     const ScType *t = im_type_of(n, s);
+    if (t->rank < 4)
+        return SC_POISON;
     const ScTerm *one = sc_term(cx, 1), *keys = t->dim[3];
     const ScTerm *column[] = {t->dim[0], t->dim[1], t->dim[2], one};
     const ScTerm *head[] = {one, sc_term(cx, a->heads), one, one};

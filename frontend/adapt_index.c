@@ -29,7 +29,7 @@ static const ScTerm *whole_count(const ImNode *n)
 static const ScTerm *float_count(const ImNode *n)
 {
     ScBuild *b = &n->im->b;
-    ScrtTensor t = {0};
+    int64_t c;
     ScVal in[3];
     for (uint32_t i = 0; i < 3; i++)
         in[i] = im_reshape(n, im_in(n, i), 0, NULL);
@@ -41,10 +41,8 @@ static const ScTerm *float_count(const ImNode *n)
     ScVal count = im_cast(n, steps, SCRT_I64);
     if (count == SC_POISON)
         return NULL;
-    bool known = im_known(n, count, &t);
-    const ScTerm *extent = known ? sc_term(b->cx, scrt_load_int((ScrtDtype)t.dtype, t.data, 0))
-                                 : sc_built(b, im_bind(n, count))->content[0];
-    scrt_free(t.data);
+    const ScTerm *extent =
+        im_known_int(n, count, &c) ? sc_term(b->cx, c) : sc_built(b, im_bind(n, count))->content[0];
     bool ok = im_require(n, SC_GUARD_AT_MOST, sc_term(b->cx, 0), extent,
                          "elements of a range, whose step is not 0") &&
               im_require(n, SC_GUARD_AT_MOST, extent, sc_term(b->cx, INT32_MAX - 1),

@@ -103,9 +103,7 @@ static bool batchnorm(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
     const bool test = im_int(n, "is_test", 0, &ok) != 0;
-    Onnxpb__Attribute *training = sc_new(sc_ctx_arena(n->im->cx), Onnxpb__Attribute);
-    onnxpb__attribute__init(training);
-    training->name = sc_strdup(sc_ctx_arena(n->im->cx), "training_mode");
+    Onnxpb__Attribute *training = im_new_attr(n->im->cx, "training_mode");
     training->has_i = 1;
     training->i = 1;
     return ok && modern(n, 8, n->in, true, test ? NULL : training, test ? 1 : UINT32_MAX, ret_out);

@@ -47,7 +47,7 @@ static bool extents(Linear *l)
     l->tokens = q->dim[1];
     l->key = sc_term_fdiv(cx, q->dim[2], h);
     l->value = sc_term_fdiv(cx, v->dim[2], kv);
-    l->t = q->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    l->t = im_at_least_f32(q->dtype);
     return im_require(n, SC_GUARD_DIVIDES, h, q->dim[2], "heads and the width of all") &&
            im_require(n, SC_GUARD_DIVIDES, kv, v->dim[2], "heads and the width of all");
 }
@@ -193,20 +193,21 @@ static ScVal modified(const ImNode *n, const char *name, ScVal x)
     return im_body(n, g, &x, 1, &y) && im_tensors(n, 1, &y) ? y : SC_POISON;
 }
 
-/* a [B, H, m, k] by b [B, Hkv, k, n]: groups of heads share one of b's. */
+/* a [B, H, m, k] by b [B, Hkv, k, n]. */
 static ScVal product(const ImNode *n, ScVal a, ScVal b)
 {
-    ScCtx *cx = n->im->cx;
     const ScType *ta = im_type_of(n, a), *tb = im_type_of(n, b);
-    if (ta->kind != SC_TYPE_TENSOR || tb->kind != SC_TYPE_TENSOR || ta->dim[1] == tb->dim[1])
-        return OP(matmul, a, b);
-    if (!im_require(n, SC_GUARD_DIVIDES, tb->dim[1], ta->dim[1], "heads that share keys"))
+    if (a == SC_POISON || b == SC_POISON)
         return SC_POISON;
-    const ScTerm *each = sc_term_fdiv(cx, ta->dim[1], tb->dim[1]);
-    const ScTerm *da[] = {ta->dim[0], tb->dim[1], each, ta->dim[2], ta->dim[3]};
-    const ScTerm *db[] = {tb->dim[0], tb->dim[1], sc_term(cx, 1), tb->dim[2], tb->dim[3]};
-    const ScTerm *to[] = {ta->dim[0], ta->dim[1], ta->dim[2], tb->dim[3]};
-    return im_reshape(n, OP(matmul, im_reshape(n, a, 5, da), im_reshape(n, b, 5, db)), 4, to);
+    if (ta->rank != 4 || tb->rank != 4) {
+        sc_fail(n->im->cx, n->loc, SC_E_RANK, "scores or weights of rank %u",
+                ta->rank != 4 ? ta->rank : tb->rank);
+        return SC_POISON;
+    }
+    if (ta->dim[1] != tb->dim[1] &&
+        !im_require(n, SC_GUARD_DIVIDES, tb->dim[1], ta->dim[1], "heads that share keys"))
+        return SC_POISON;
+    return im_heads_product(n, a, b, ta->dim[1], tb->dim[1]);
 }
 
 static bool flex(const ImNode *n, ScVal *ret_out)
@@ -216,8 +217,7 @@ static bool flex(const ImNode *n, ScVal *ret_out)
     bool ok = true;
     double scale = im_float(n, "scale", 0, &ok);
     ScrtDtype own = im_type(n, 0)->dtype;
-    ScrtDtype t =
-        (ScrtDtype)im_int(n, "softmax_precision", own == SCRT_F64 ? SCRT_F64 : SCRT_F32, &ok);
+    ScrtDtype t = (ScrtDtype)im_int(n, "softmax_precision", im_at_least_f32(own), &ok);
     int64_t width;
     if (!ok || !im_arity(n, 3, 3) ||
         !IM_ONLY(n, "prob_mod", "score_mod", "scale", "softmax_precision"))

@@ -3,15 +3,9 @@
  * mean or a norm and a quotient. */
 #include "frontend/frontend_priv.h"
 
-/* The type that statistics are kept in. */
-static ScrtDtype wide(ScrtDtype t)
+ScVal im_epsilon(const ImNode *n, ScrtDtype t, double def, bool *ok)
 {
-    return t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
-}
-
-static ScVal epsilon(const ImNode *n, ScrtDtype t, double def, bool *ok)
-{
-    return im_scalar(n, wide(t), im_float(n, "epsilon", def, ok));
+    return im_scalar(n, im_at_least_f32(t), im_float(n, "epsilon", def, ok));
 }
 
 /* The normalisation of each row of [.., .., row], without parameters. */
@@ -59,7 +53,7 @@ static bool instance_norm(const ImNode *n, ScVal *ret_out)
     if (!im_arity(n, 3, 3) || !is_channels(n, 3) || !IM_ONLY(n, "epsilon"))
         return false;
     const ScType *t = im_type(n, 0);
-    ScVal eps = epsilon(n, t->dtype, 1e-5, &ok);
+    ScVal eps = im_epsilon(n, t->dtype, 1e-5, &ok);
     const ScTerm *flat[] = {t->dim[0], t->dim[1], rest(cx, t, 2)};
     ScVal y = rows(n, im_reshape(n, im_in(n, 0), 3, flat), t->dtype, eps);
     y = im_reshape(n, y, t->rank, t->dim);
@@ -79,7 +73,7 @@ static bool group_norm(const ImNode *n, ScVal *ret_out)
     const ScType *t = im_type(n, 0);
     int64_t groups = im_int(n, "num_groups", 0, &ok);
     int64_t stash = im_int(n, "stash_type", SCRT_F32, &ok);
-    ScVal eps = epsilon(n, t->dtype, 1e-5, &ok);
+    ScVal eps = im_epsilon(n, t->dtype, 1e-5, &ok);
     if (!ok || groups < 1 || stash != SCRT_F32)
         return ok && sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"num_groups\" %lld, \"stash_type\" %lld",
                              (long long)groups, (long long)stash);
@@ -103,9 +97,9 @@ static bool rms_norm(const ImNode *n, ScVal *ret_out)
     if (!im_arity(n, 2, 2) || !IM_ONLY(n, "axis", "epsilon", "stash_type"))
         return false;
     const ScType *t = im_type(n, 0);
-    ScrtDtype to = im_type(n, 1)->dtype, in_type = t->dtype == to ? to : wide(t->dtype);
+    ScrtDtype to = im_type(n, 1)->dtype, in_type = t->dtype == to ? to : im_at_least_f32(t->dtype);
     int64_t axis = im_int(n, "axis", -1, &ok), stash = im_int(n, "stash_type", SCRT_F32, &ok);
-    ScVal eps = epsilon(n, in_type, 1e-5, &ok);
+    ScVal eps = im_epsilon(n, in_type, 1e-5, &ok);
     if (ok && stash != SCRT_F32)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
     ScVal in[] = {im_cast(n, im_in(n, 0), in_type), im_cast(n, im_in(n, 1), in_type), eps};

@@ -71,11 +71,6 @@ static ScVal to_integer(const ImNode *n, ScVal x, ScVal zero, ScrtDtype to, Scrt
     return im_cast(n, y, to);
 }
 
-static ScrtDtype at_least_f32(ScrtDtype t)
-{
-    return t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
-}
-
 /* The element type that an attribute names; `def` where there is none. */
 static ScrtDtype type_attr(const ImNode *n, const char *name, ScrtDtype def, bool *ok)
 {
@@ -108,7 +103,7 @@ static bool quantize(const ImNode *n, ScVal *ret_out)
                                   IM_SET({"to", SC_DT(to)}, {"saturate", SC_INT(saturate != 0)}),
                                   IM_IN(q)),
                          ret_out);
-    ScrtDtype sum = at_least_f32(in);
+    ScrtDtype sum = im_at_least_f32(in);
     ScVal zero = im_has(n, 2) ? parameter(n, 2, x, sum) : SC_ABSENT;
     return im_answer(to_integer(n, im_cast(n, q, sum), zero, to, sum), ret_out);
 }
@@ -121,7 +116,7 @@ static bool dequantize(const ImNode *n, ScVal *ret_out)
         return false;
     const ScType *x = im_type(n, 0);
     ScrtDtype to = type_attr(n, "output_dtype", im_type(n, 1)->dtype, &ok);
-    ScrtDtype in = at_least_f32(im_type(n, 1)->dtype);
+    ScrtDtype in = im_at_least_f32(im_type(n, 1)->dtype);
     ScVal scale = ok ? parameter(n, 1, x, in) : SC_POISON, y = im_cast(n, im_in(n, 0), in);
     if (scale == SC_POISON)
         return false;

@@ -82,7 +82,7 @@ static Draw draw(const ImNode *n, uint32_t seed, ScrtDtype dtype, uint32_t rank,
 {
     Import *im = n->im;
     ScBuild *b = &im->b;
-    Draw d = {.n = n, .real = dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32};
+    Draw d = {.n = n, .real = im_at_least_f32(dtype)};
     ScVal run = im_run(im), node = word(n, im->n_drawn++), of = word(n, seed);
     d.key = sc_op(b, threefry, run, word(n, 0), of, node);
     d.key2 = sc_op(b, threefry, run, word(n, 1), of, node);

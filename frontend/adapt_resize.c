@@ -144,7 +144,7 @@ static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType 
                 taps > MAX_TAPS ? "so small a scale" : "a scale that is not known");
         return SC_POISON;
     }
-    ScrtDtype in = t->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    ScrtDtype in = im_at_least_f32(t->dtype);
     ScVal w[MAX_TAPS], index[MAX_TAPS], below = sc_op(b, floor, at), total = SC_ABSENT;
     ScVal ratio = OP(sub, at, below), top = OP(sub, number(r, a->in), F64(1));
     for (int k = 0; k < taps; k++) {

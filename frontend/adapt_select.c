@@ -10,16 +10,12 @@
 static const ScTerm *known_one(const ImNode *n, ScVal v)
 {
     const ScValue *x = sc_built(&n->im->b, v);
-    ScrtTensor t;
+    int64_t c;
     if (!sc_term_is(sc_type_count(n->im->cx, x->type), 1))
         return NULL;
     if (x->content)
         return x->content[0];
-    if (!im_known(n, v, &t))
-        return NULL;
-    const ScTerm *known = sc_term(n->im->cx, scrt_load_int((ScrtDtype)t.dtype, t.data, 0));
-    scrt_free(t.data);
-    return known;
+    return im_known_int(n, v, &c) ? sc_term(n->im->cx, c) : NULL;
 }
 
 /* The same, or a symbol bound to it. NULL after SC_E_DYNAMIC. */

@@ -97,13 +97,22 @@ static bool insert_stacked(const ImNode *n, ScVal seq, ScVal x, const ScTerm *at
     return ret_out[0] != SC_POISON;
 }
 
+/* The sequence that operand 0 is; false after sc_fail. */
+static bool sequence_of(const ImNode *n, ImSeq *ret)
+{
+    if (!im_is_seq(im_in(n, 0)))
+        return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
+    *ret = im_seq(n, im_in(n, 0));
+    return true;
+}
+
 static bool sequence_insert(const ImNode *n, ScVal *ret_out)
 {
     if (!im_arity(n, 2, 3) || !IM_ONLY(n) || !im_tensors(n, n->n_in - 1, n->in + 1))
         return false;
-    if (!im_is_seq(im_in(n, 0)))
-        return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
-    const ImSeq s = im_seq(n, im_in(n, 0));
+    ImSeq s;
+    if (!sequence_of(n, &s))
+        return false;
     ScVal x = im_in(n, 1);
     int64_t c;
     if (s.kind == IM_GROWS) {
@@ -135,9 +144,9 @@ static bool sequence_erase(const ImNode *n, ScVal *ret_out)
 {
     if (!im_arity(n, 1, 2) || !IM_ONLY(n) || !im_tensors(n, n->n_in - 1, n->in + 1))
         return false;
-    if (!im_is_seq(im_in(n, 0)))
-        return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
-    const ImSeq s = im_seq(n, im_in(n, 0));
+    ImSeq s;
+    if (!sequence_of(n, &s))
+        return false;
     const ScTerm *length = refuse_grown(n, &s) ? length_of(n, &s) : NULL, *at = NULL;
     int64_t c;
     if (!length)
@@ -162,29 +171,18 @@ static bool sequence_erase(const ImNode *n, ScVal *ret_out)
 
 /* --- Reading --------------------------------------------------------------------------------- */
 
-/* The number that operand i is. */
-static bool is_known(const ImNode *n, uint32_t i, int64_t *ret)
-{
-    ScrtTensor t = {0};
-    bool ok = im_known(n, im_in(n, i), &t) && scrt_count(&t) == 1;
-    if (ok)
-        *ret = scrt_load_int((ScrtDtype)t.dtype, t.data, 0);
-    scrt_free(t.data);
-    return ok;
-}
-
 /* Where only the run knows the position, one that is outside is clamped, as Gather's are. */
 static bool sequence_at(const ImNode *n, ScVal *ret_out)
 {
     if (!im_arity(n, 2, 2) || !IM_ONLY(n) || !im_tensors(n, 1, n->in + 1))
         return false;
-    if (!im_is_seq(im_in(n, 0)))
-        return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
-    const ImSeq s = im_seq(n, im_in(n, 0));
+    ImSeq s;
+    if (!sequence_of(n, &s))
+        return false;
     int64_t c;
     if (!refuse_grown(n, &s))
         return false;
-    if (s.kind == IM_LIST && is_known(n, 1, &c)) {
+    if (s.kind == IM_LIST && im_known_int(n, im_in(n, 1), &c)) {
         if (c < -(int64_t)s.n || c >= (int64_t)s.n)
             return sc_fail(n->im->cx, n->loc, SC_E_AXIS, "position %lld in a sequence of %u",
                            (long long)c, s.n);
@@ -200,9 +198,9 @@ static bool sequence_length(const ImNode *n, ScVal *ret_out)
 {
     if (!im_arity(n, 1, 1) || !IM_ONLY(n))
         return false;
-    if (!im_is_seq(im_in(n, 0)))
-        return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
-    const ImSeq s = im_seq(n, im_in(n, 0));
+    ImSeq s;
+    if (!sequence_of(n, &s))
+        return false;
     const ScTerm *length = refuse_grown(n, &s) ? length_of(n, &s) : NULL;
     return length && im_answer(im_number(n, length), ret_out);
 }
@@ -230,9 +228,9 @@ static bool concat_from_sequence(const ImNode *n, ScVal *ret_out)
     uint32_t axis;
     if (!ok || !im_arity(n, 1, 1) || !IM_ONLY(n, "axis", "new_axis"))
         return false;
-    if (!im_is_seq(im_in(n, 0)))
-        return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
-    const ImSeq s = im_seq(n, im_in(n, 0));
+    ImSeq s;
+    if (!sequence_of(n, &s))
+        return false;
     if (!refuse_grown(n, &s))
         return false;
     if (s.kind == IM_LIST && !s.n)
@@ -416,10 +414,10 @@ static bool sequence_map(const ImNode *n, ScVal *ret_out)
         if (!refuse_grown(n, &s))
             return false;
     }
-    if (!im_is_seq(im_in(n, 0)))
-        return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "operand 0 is no sequence");
-    return lists ? map_lists(n, body, im_seq(n, im_in(n, 0)).n, ret_out)
-                 : map_stacks(n, body, ret_out);
+    ImSeq s;
+    if (!sequence_of(n, &s))
+        return false;
+    return lists ? map_lists(n, body, s.n, ret_out) : map_stacks(n, body, ret_out);
 }
 
 /* --- Optionals ------------------------------------------------------------------------------- */

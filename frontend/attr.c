@@ -273,3 +273,11 @@ ScVal im_build(const ImNode *n, const ScOp *op, uint32_t n_set, const ImSet *set
     }
     return sc_node1(&n->im->b, op, attr, n_in, in);
 }
+
+Onnxpb__Attribute *im_new_attr(ScCtx *cx, const char *name)
+{
+    Onnxpb__Attribute *a = sc_new(sc_ctx_arena(cx), Onnxpb__Attribute);
+    onnxpb__attribute__init(a);
+    a->name = sc_strdup(sc_ctx_arena(cx), name);
+    return a;
+}

@@ -13,14 +13,6 @@ static char *made_name(ScCtx *cx, const char *what, size_t i)
     return sc_printf(sc_ctx_arena(cx), "\x01%s%zu", what, i);
 }
 
-static Onnxpb__Attribute *named(ScCtx *cx, const char *name)
-{
-    Onnxpb__Attribute *a = sc_new(sc_ctx_arena(cx), Onnxpb__Attribute);
-    onnxpb__attribute__init(a);
-    a->name = sc_strdup(sc_ctx_arena(cx), name);
-    return a;
-}
-
 /* The scan over the sequence of one element of the batch: of the names in and out. */
 static Onnxpb__Node *inner_node(const ImNode *n, Onnxpb__Graph *body, int64_t scanned, size_t n_in,
                                 char **in, size_t n_out, char **out)
@@ -38,14 +30,14 @@ static Onnxpb__Node *inner_node(const ImNode *n, Onnxpb__Graph *body, int64_t sc
     node->input = in;
     node->n_output = n_out;
     node->output = out;
-    Onnxpb__Attribute *count = named(cx, "num_scan_inputs"), *graph = named(cx, "body");
+    Onnxpb__Attribute *count = im_new_attr(cx, "num_scan_inputs"), *graph = im_new_attr(cx, "body");
     count->has_i = 1;
     count->i = scanned;
     graph->g = body;
     node->attribute[node->n_attribute++] = count;
     node->attribute[node->n_attribute++] = graph;
     if (directions) {
-        Onnxpb__Attribute *a = named(cx, "scan_input_directions");
+        Onnxpb__Attribute *a = im_new_attr(cx, "scan_input_directions");
         a->n_ints = directions->n_ints;
         a->ints = directions->ints;
         node->attribute[node->n_attribute++] = a;

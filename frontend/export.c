@@ -189,7 +189,7 @@ static bool check(ScCtx *cx, const ScGraph *g)
         ok = sc_fail(cx, NULL, SC_E_EXPORT, "state \"%s\"", g->state[i].name);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (!ex_says(cx, g, n))
+        if (!ex_says(g, n))
             ok = sc_fail(cx, n->loc, SC_E_EXPORT, "%s", n->op->name);
         for (uint32_t k = 0; k < n->op->n_sub; k++)
             ok = check(cx, n->sub[k]) && ok;
@@ -200,7 +200,7 @@ static bool check(ScCtx *cx, const ScGraph *g)
 bool sc_export_says(void *arg, const ScGraph *g, const ScNode *n)
 {
     (void)arg;
-    return ex_says(g->cx, g, n) || !n->op->expand;
+    return ex_says(g, n) || !n->op->expand;
 }
 
 static void add_entry(Export *x, Onnxpb__Tensor *t, const char *key, const char *value)

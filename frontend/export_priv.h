@@ -26,7 +26,7 @@ typedef struct ExNumber { /* a term that was computed: an i64 tensor of one elem
     const char *value;
 } ExNumber;
 
-/* How a node takes part in a QuantizeLinear or DequantizeLinear: quantize.c's notes. */
+/* How a node takes part in a QuantizeLinear or DequantizeLinear: export_quant.c's notes. */
 typedef struct ExRole {
     enum { EX_ITSELF, EX_SKIPPED, EX_QUANTIZES, EX_DEQUANTIZES } kind;
     ScVal x;       /* what is quantized, or the codes */
@@ -73,10 +73,10 @@ typedef struct Export {
 
 /* base, or base and a number; the session's. */
 const char *ex_fresh(Export *x, const char *base);
-/* A node of ai.onnx's operator `type`, which is as in opset `since`; results of NULL are named. The
- * only result's name, or the first one's. */
+/* A node of ai.onnx's operator `type`, which is as in opset `since`; results of NULL are named. */
 Onnxpb__Node *ex_node(Export *x, const char *type, int since, uint32_t n_in, const char *const *in,
                       uint32_t n_out, const char **io_out);
+/* The same with up to two operands and one result: its name. */
 const char *ex_op(Export *x, const char *type, int since, const char *a, const char *b);
 void ex_int(Export *x, Onnxpb__Node *n, const char *name, int64_t v);
 void ex_ints(Export *x, Onnxpb__Node *n, const char *name, uint32_t count, const int64_t *v);
@@ -113,7 +113,7 @@ const char *ex_numbers(Export *x, uint32_t n, const ScTerm *const *t);
  */
 
 /* export_rows.c: whether the node can be written; and writes it. */
-bool ex_says(ScCtx *cx, const ScGraph *g, const ScNode *n);
+bool ex_says(const ScGraph *g, const ScNode *n);
 void ex_row(Export *x, const ScNode *n);
 /* export_quant.c: which nodes are QuantizeLinear and DequantizeLinear; in x->a. */
 const ExRole *ex_roles(Export *x, const ScGraph *g);

@@ -109,8 +109,8 @@ static void quantizes(const Roles *r, const ScNode *n)
         return;
     *role = (ExRole){.kind = EX_QUANTIZES, .x = n->in[0], .scale = SC_ABSENT};
     bool divides = def->op == &sc_op_div, times = def->op == &sc_op_mul;
-    for (uint32_t i = 1; (divides || times) && i + 1 > divides; i--) {
-        ScVal x = def->in[1 - i], s = def->in[i];
+    for (uint32_t k = 0; k < (times ? 2u : (uint32_t)divides); k++) {
+        ScVal x = def->in[k], s = def->in[1 - k];
         if (sc_type_of(r->g, x) != t || !is_scale(r, s, t, times, &axis) ||
             (times && !has_exact_inverse(r, s)))
             continue;

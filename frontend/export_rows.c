@@ -38,7 +38,7 @@ typedef struct Spelling {
 } Spelling;
 
 #define ROW(row) .op = &sc_op_##row
-#define REDUCE(row, type)                                                                          \
+#define REDUCE(row)                                                                                \
     {                                                                                              \
         ROW(row), .since = 18, .as_i64 = true, .word = { {INPUT, 0, "axes", NULL} }                \
     }
@@ -53,16 +53,16 @@ static const Spelling table[] = {
     {ROW(div), .since = 14, .as_i64 = true},
     {ROW(clip), .since = 13, .write = ex_clip},
     {ROW(isinf), .since = 20},
-    REDUCE(reduce_sum, "ReduceSum"),
-    REDUCE(reduce_mean, "ReduceMean"),
-    REDUCE(reduce_max, "ReduceMax"),
-    REDUCE(reduce_min, "ReduceMin"),
-    REDUCE(reduce_prod, "ReduceProd"),
-    REDUCE(reduce_l1, "ReduceL1"),
-    REDUCE(reduce_l2, "ReduceL2"),
-    REDUCE(reduce_sum_square, "ReduceSumSquare"),
-    REDUCE(reduce_log_sum, "ReduceLogSum"),
-    REDUCE(reduce_log_sum_exp, "ReduceLogSumExp"),
+    REDUCE(reduce_sum),
+    REDUCE(reduce_mean),
+    REDUCE(reduce_max),
+    REDUCE(reduce_min),
+    REDUCE(reduce_prod),
+    REDUCE(reduce_l1),
+    REDUCE(reduce_l2),
+    REDUCE(reduce_sum_square),
+    REDUCE(reduce_log_sum),
+    REDUCE(reduce_log_sum_exp),
     {ROW(cumsum), "CumSum", 14, true, .word = {{INPUT, 0, "axis", NULL}}},
     {ROW(cumprod), "CumProd", 26, true, .word = {{INPUT, 0, "axis", NULL}}},
     {ROW(softmax), .word = {{TIMES, 1, NULL, NULL}}},
@@ -169,12 +169,11 @@ static bool attr_fits(const Spelling *s, const ScNode *n, uint32_t i)
     return ok;
 }
 
-bool ex_says(ScCtx *cx, const ScGraph *g, const ScNode *n)
+bool ex_says(const ScGraph *g, const ScNode *n)
 {
     const Spelling *s = spelling(n->op);
     bool ok = (s && (s->type || s->write)) || n->op->onnx.type;
     int since = s && s->since ? s->since : n->op->onnx.since;
-    (void)cx;
     if (n->op->flags & (SC_BARRIER | SC_CONST_OP))
         return true;
     if (!ok || (n->op->expand && since > EX_OPSET_WIDESPREAD))

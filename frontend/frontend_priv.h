@@ -205,6 +205,10 @@ typedef struct ImRotary {
     const ScTerm *width; /* of what is turned; NULL: all of E */
 } ImRotary;
 ScVal im_rotated(const ImNode *n, const ImRotary *r); /* of x's shape; SC_POISON after sc_fail */
+/* adapt_norm.c: attribute "epsilon", in what is computed in for t. */
+ScVal im_epsilon(const ImNode *n, ScrtDtype t, double def, bool *ok);
+/* a [B, heads, m, k] by b [B, kv, k, n]: groups of heads share one of b's. */
+ScVal im_heads_product(const ImNode *n, ScVal a, ScVal b, const ScTerm *heads, const ScTerm *kv);
 /* adapt_random.c. Whether a node of g, or of a graph nested in it, may draw random numbers; then
  * the number that makes each run's others, u32, has a name in each scope, which no model gives. */
 bool im_draws(const Onnxpb__Graph *g);
@@ -274,6 +278,13 @@ static inline bool im_has(const ImNode *n, uint32_t i)
 {
     return im_in(n, i) != SC_ABSENT;
 }
+/* An attribute without a value, for a node that import makes; the session's. */
+Onnxpb__Attribute *im_new_attr(ScCtx *cx, const char *name);
+/* What is computed in: f64 where t is, else f32. */
+static inline ScrtDtype im_at_least_f32(ScrtDtype t)
+{
+    return t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+}
 /* Of operand i; poison and absent have types too, a sequence is absent. */
 const ScType *im_type(const ImNode *n, uint32_t i);
 /* Of a value that is built. */
@@ -326,6 +337,8 @@ bool im_known(const ImNode *n, ScVal v, ScrtTensor *ret);
 ScVal im_folded(const ImNode *n, ScVal v);
 /* The only element of operand i, known like that; false after SC_E_DYNAMIC or SC_E_SHAPE. */
 bool im_known1(const ImNode *n, uint32_t i, double *ret);
+/* The number that v is, known like that; false without an error where it is not, or not one. */
+bool im_known_int(const ImNode *n, ScVal v, int64_t *ret);
 /* Builds row op with attributes given by name; the rest take defaults. */
 typedef struct ImSet {
     const char *name;

@@ -134,6 +134,16 @@ ScVal im_folded(const ImNode *n, ScVal v)
     return ret;
 }
 
+bool im_known_int(const ImNode *n, ScVal v, int64_t *ret)
+{
+    ScrtTensor t = {0};
+    bool ok = im_known(n, v, &t) && scrt_count(&t) == 1;
+    if (ok)
+        *ret = scrt_load_int((ScrtDtype)t.dtype, t.data, 0);
+    scrt_free(t.data);
+    return ok;
+}
+
 bool im_known1(const ImNode *n, uint32_t i, double *ret)
 {
     ScrtTensor t = {0};

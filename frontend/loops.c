@@ -34,6 +34,12 @@ typedef struct Body { /* a body as it is being built */
 
 /* --- The body -------------------------------------------------------------------------------- */
 
+/* Inputs before what is carried. */
+static uint32_t head(const Body *b)
+{
+    return b->scanned ? 0 : 2;
+}
+
 static const char *input_name(const Body *b, size_t i)
 {
     const char *name = b->pb->input[i]->name;
@@ -73,11 +79,10 @@ static bool make_inputs(const Body *b, ImNested *x, ScVal *in)
 {
     ScBuild *build = &b->n->im->b;
     ScCtx *cx = build->cx;
-    const uint32_t head = b->scanned ? 0 : 2;
     ScVal turn = sc_input(build, b->scanned ? "turn" : input_name(b, 0),
                           sc_type(cx, SCRT_I64, 0, NULL), NULL);
     for (uint32_t i = 0; i < b->n_carried; i++)
-        in[head + i] = carried_input(b, &b->carried[i], input_name(b, head + i));
+        in[head(b) + i] = carried_input(b, &b->carried[i], input_name(b, head(b) + i));
     for (uint32_t k = 0; k < b->n_scanned; k++) {
         ScVal outer = im_in(b->n, b->n_carried + k);
         in[b->n_carried + k] = sc_input(build, NULL, sc_built(&x->around, outer)->type, NULL);
@@ -179,7 +184,7 @@ static void make_own(const Body *b, uint32_t i, uint32_t d)
     Carried *c = &b->carried[i];
     const ScTerm *dim[SCRT_MAX_RANK];
     im_dims(c->type, dim);
-    dim[d] = im_fresh_symbol(b->n->im, input_name(b, i + (b->scanned ? 0 : 2)), b->n->im->n_own++);
+    dim[d] = im_fresh_symbol(b->n->im, input_name(b, i + head(b)), b->n->im->n_own++);
     c->type = sc_type(b->n->im->cx, c->type->dtype, c->type->rank, dim);
 }
 
@@ -197,8 +202,8 @@ static bool settles(const Body *b, const ScGraph *g, bool *ret_ok)
         if (in->dtype != out->dtype || in->rank != out->rank) {
             *ret_ok = sc_fail(b->n->im->cx, b->n->loc, SC_E_TYPE,
                               "\"%s\" is %s of rank %u and leaves a turn as %s of rank %u",
-                              input_name(b, i + (b->scanned ? 0 : 2)), scrt_dtype_name(in->dtype),
-                              in->rank, scrt_dtype_name(out->dtype), out->rank);
+                              input_name(b, i + head(b)), scrt_dtype_name(in->dtype), in->rank,
+                              scrt_dtype_name(out->dtype), out->rank);
             return true;
         }
         for (uint32_t d = 0; d < in->rank; d++)
@@ -213,7 +218,7 @@ static bool settles(const Body *b, const ScGraph *g, bool *ret_ok)
 /* An extent that the model declares as a number stays one. */
 static bool is_declared(const Body *b, uint32_t i, uint32_t d)
 {
-    const Onnxpb__ValueInfo *v = b->pb->input[i + (b->scanned ? 0 : 2)];
+    const Onnxpb__ValueInfo *v = b->pb->input[i + head(b)];
     const Onnxpb__TensorType *t = v->type ? v->type->tensor_type : NULL;
     return t && t->shape && d < t->shape->n_dim && t->shape->dim[d]->has_dim_value;
 }
@@ -239,7 +244,7 @@ static bool begin_carried(const Body *b, uint32_t i)
 {
     const ImNode *n = b->n;
     Carried *c = &b->carried[i];
-    ScVal v = im_in(n, i + (b->scanned ? 0 : 2));
+    ScVal v = im_in(n, i + head(b));
     *c = (Carried){.first = v, .seq = im_is_seq(v)};
     if (c->seq) {
         c->first = SC_ABSENT;
@@ -265,7 +270,7 @@ static bool stack_read(const Body *b, uint32_t n_diag)
     bool any = false;
     for (uint32_t i = 0; i < b->n_carried; i++) {
         Carried *c = &b->carried[i];
-        ScVal v = im_in(n, i + (b->scanned ? 0 : 2));
+        ScVal v = im_in(n, i + head(b));
         if (c->first != SC_ABSENT || !c->growth.read)
             continue;
         const ImSeq s = im_seq(n, v);

@@ -106,8 +106,8 @@ static void names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret)
 }
 
 /* What a graph nested in a node reads from around it. */
-static void each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
-                      void *arg)
+void im_each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
+                  void *arg)
 {
     Reader r = {.see = see, .arg = arg, .cx = cx};
     names_of_graph(cx, g, &r.own);
@@ -125,16 +125,10 @@ static void each_read(ScCtx *cx, const Onnxpb__Node *n, void (*see)(void *arg, c
     for (size_t i = 0; i < n->n_attribute; i++) {
         const Onnxpb__Attribute *a = n->attribute[i];
         if (a->g)
-            each_free(cx, a->g, see, arg);
+            im_each_free(cx, a->g, see, arg);
         for (size_t k = 0; k < a->n_graphs; k++)
-            each_free(cx, a->graphs[k], see, arg);
+            im_each_free(cx, a->graphs[k], see, arg);
     }
-}
-
-void im_each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
-                  void *arg)
-{
-    each_free(cx, g, see, arg);
 }
 
 static void note_read(void *arg, const char *name)
@@ -172,11 +166,6 @@ typedef struct Order {
     bool sorted, ok;
 } Order;
 
-static const char *node_name(const Onnxpb__Node *n)
-{
-    return n->name && *n->name ? n->name : n->n_output ? n->output[0] : "";
-}
-
 /* The nodes on the path from the one that closes the circle, at most a few. */
 static void report_cycle(Order *o, uint32_t first)
 {
@@ -188,9 +177,9 @@ static void report_cycle(Order *o, uint32_t first)
             continue;
         inside |= o->step[i].node == first;
         if (inside && shown++ < 4)
-            sc_str_addf(&s, "\"%s\" -> ", node_name(o->g->node[o->step[i].node]));
+            sc_str_addf(&s, "\"%s\" -> ", im_node_name(o->g->node[o->step[i].node]));
     }
-    sc_str_addf(&s, "%s\"%s\"", shown > 4 ? "... -> " : "", node_name(o->g->node[first]));
+    sc_str_addf(&s, "%s\"%s\"", shown > 4 ? "... -> " : "", im_node_name(o->g->node[first]));
     sc_fail(o->im->cx, NULL, SC_E_ORDER, "each needs the one before it: %s", sc_str_get(&s));
     sc_str_free(&s);
     o->ok = false;
@@ -239,7 +228,7 @@ static void check_sorted(void *arg, const char *name)
         o->sorted = false;
         if (k > o->user)
             sc_warn(o->im->cx, NULL, SC_E_ORDER, "\"%s\" stands before \"%s\", which it reads",
-                    node_name(o->g->node[o->user]), node_name(o->g->node[k]));
+                    im_node_name(o->g->node[o->user]), im_node_name(o->g->node[k]));
     }
 }
 

@@ -378,14 +378,12 @@ static bool check_declared(Import *im, const Onnxpb__ValueInfo *o, const ScType 
 /* The name of element i of an output that is a list: no output's. */
 static const char *element_name(Import *im, const char *name, uint32_t i)
 {
-    const Onnxpb__Graph *g = im->model->graph;
     ScStr s = {0};
+    ScVal at;
     sc_str_addf(&s, "%s_%u", name, i);
-    for (size_t k = 0; k < g->n_output; k++)
-        if (!strcmp(im_text(g->output[k]->name), sc_str_get(&s))) {
-            sc_str_add(&s, "_");
-            k = SIZE_MAX; /* from the first on again */
-        }
+    while (im_names_get(im->infos, sc_intern(im->cx, sc_str_get(&s)), &at) &&
+           at <= im->model->graph->n_output)
+        sc_str_add(&s, "_");
     const char *ret = sc_intern(im->cx, sc_str_get(&s));
     sc_str_free(&s);
     return ret;
@@ -408,10 +406,9 @@ static bool import_output(Import *im, size_t i)
 {
     const Onnxpb__Graph *g = im->model->graph;
     const char *name = sc_intern(im->cx, im_text(g->output[i]->name));
-    ScVal v;
-    for (size_t k = 0; k < i; k++)
-        if (!strcmp(im_text(g->output[k]->name), name))
-            return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\" is listed twice", name);
+    ScVal v, at;
+    if (im_names_get(im->infos, name, &at) && at != i + 1) /* the first place counts */
+        return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\" is listed twice", name);
     if (!im_names_get(im->names, name, &v))
         return sc_fail(im->cx, NULL, SC_E_NAME, "output \"%s\"", name);
     if (im_is_seq(v))

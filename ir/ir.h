@@ -68,7 +68,7 @@ const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x); /* unnamed, 
  * model gives the same names in every session. Data as for sc_blob. */
 const ScBlob *sc_blob_folded(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t *dims,
                              const void *data);
-/* The same of what `from` was rounded to: b says all but the name and the hash. */
+/* The same of what `from` was rounded to: b says all but the name, the count and the hash. */
 const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b);
 
 typedef enum ScAttrKind {

@@ -328,8 +328,8 @@ struct ScOp {
     void (*top)(const ScTop *t);
     float most;
     uint32_t quantizable; /* bit i: operand i may be stored in low precision */
-    uint32_t unpacks;     /* bit i: constant i is read packed, though its elements have few bits */
     uint32_t storable;    /* bit i: operand i too, where it is a constant: its result is widened */
+    uint32_t unpacks;     /* bit i: constant i is read packed, though its elements have few bits */
     uint32_t bias;        /* the optional operand that is added to result 0; 0: there is none */
     /* The dim of result 0 along which a bias, of rank 1, lies; NULL: it broadcasts to the result.
      */

@@ -68,7 +68,7 @@ static ScVal split(ScBuild *b, ScVal x, uint32_t axis, int64_t size)
     dim[axis] = blocks;
     dim[axis + 1] = sc_term(cx, size);
     if (whole != t->dim[axis]) {
-        ScVal zero = sc_const(b, sc_blob_scalar(cx, SCRT_F32, 0), SCRT_F32, NULL);
+        ScVal zero = sc_const_scalar(b, SCRT_F32, 0);
         zero = sc_op_at(b, reshape, SC_ATTRS(SC_TERMS(t->rank, ones)), zero);
         zero = sc_op_at(b, expand, SC_ATTRS(SC_TERMS(t->rank, fill)), zero);
         x = sc_op_at(b, concat, SC_ATTRS(SC_INT(axis)), x, zero);
@@ -158,7 +158,7 @@ static void expand_quantize(ScBuild *b, const ScGraph *g, const ScNode *n, const
     uint32_t axis = sc_ops_axis(sc_attr(n, AXIS)->i, t->rank);
     int64_t over = axis + 1;
     ScVal x = split(b, in[0], axis, size);
-    ScVal max = sc_const(b, sc_blob_scalar(cx, SCRT_F32, scrt_format(to)->max), SCRT_F32, NULL);
+    ScVal max = sc_const_scalar(b, SCRT_F32, scrt_format(to)->max);
     ScVal most = sc_op_at(b, reduce_max, SC_ATTRS(SC_INTS(1, &over), SC_INT(1)), sc_op(b, abs, x));
     ScVal scale = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_F8E8M0), SC_INT(1), SC_INT(SCRT_UP)),
                            sc_op(b, div, most, max));

@@ -54,6 +54,10 @@ def attentions():
         grouped("rest", 1, queries, past, angles=8, do_rotary=1, positions=True, bias=True, sink=True, softcap=5.0, scale=0.3)
         grouped("smooth", 1, queries, past, smooth_softmax=1)
     grouped("shorter", 1, 1, 5, off=-1, words="seqlens_k + 1 and all keys")
+    t = {k: draw(1, 3, 64) for k in "qkv"}
+    t.update(n=np.array([2], np.int32), bias=draw(7, 5, 3, 3))
+    contrib("grouped-bias-unlike", "GroupQueryAttention", [*"qkv", "", "", "n", "total", "", "", "", "bias"], "y", t,
+            {"total": np.array(3, np.int32)}, {}, "do not broadcast", num_heads=2, kv_num_heads=2)
 
 
 def bits(name, bits, k, n, block, zeros=None, bias=False, words=None, data=None, **attributes):
@@ -133,6 +137,10 @@ def newer():
     size = {"q": ["n", 4, "l", 8], "k": ["n", 2, "s", 8], "v": ["n", 2, "s", 6]}
     case("flex", helper.make_node("FlexAttention", list("qkv"), ["y"], domain="ai.onnx.preview", score_mod=g), {"q": q, "k": k, "v": v},
          {"five": F32(5)}, dims=size, domains=[helper.make_opsetid("ai.onnx.preview", 1)], want={"y": (w @ v.repeat(2, 1)).astype(F32)})
+    g = helper.make_graph([helper.make_node("ReduceSum", ["x"], ["z"], keepdims=0)], "mod", [helper.make_tensor_value_info("x", 1, None)],
+                          [helper.make_tensor_value_info("z", 1, None)])
+    case("flex-rank", helper.make_node("FlexAttention", list("qkv"), ["y"], domain="ai.onnx.preview", prob_mod=g), {"q": q, "k": k, "v": v},
+         domains=[helper.make_opsetid("ai.onnx.preview", 1)], words="weights of rank 0")
 
 
 def all_of_them():
