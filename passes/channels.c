@@ -21,7 +21,7 @@ static const ScBlob *blob_of(const ScGraph *g, ScVal v)
 }
 
 /* The channels of the weight: none where it is no constant that they can be told of. */
-static void find_channels(const ScGraph *g, const ScNode *n, uint32_t axis, ScProduct *p)
+static void find_channels(const ScGraph *g, const ScNode *n, uint32_t axis, ScScaledProduct *p)
 {
     const ScType *t = sc_type_of(g, n->in[1]);
     p->rank = t->rank;
@@ -33,9 +33,9 @@ static void find_channels(const ScGraph *g, const ScNode *n, uint32_t axis, ScPr
         p->inner *= p->dim[d];
 }
 
-void sc_product_of(const ScGraph *g, const ScNode *n, ScProduct *ret)
+void sc_product_of(const ScGraph *g, const ScNode *n, ScScaledProduct *ret)
 {
-    *ret = (ScProduct){.bias = -1, .all = 1};
+    *ret = (ScScaledProduct){.bias = -1, .all = 1};
     if (n->n_out != 1 || n->n_in < 2 || !sc_type_is_float(sc_type_of(g, n->first)))
         return;
     ret->bias = sc_bias(n);
@@ -85,7 +85,7 @@ typedef struct Channel {
     size_t at, in, n, inner; /* in: of the inner elements of channel at */
 } Channel;
 
-static Channel first_channel(const ScProduct *p)
+static Channel first_channel(const ScScaledProduct *p)
 {
     return (Channel){.n = (size_t)p->channels, .inner = (size_t)p->inner};
 }
@@ -101,7 +101,7 @@ static inline size_t next_channel(Channel *c)
 }
 
 /* The codes of b's elements, each divided by its channel's number. */
-static void round_channels(const ScBlob *b, const ScProduct *p, ScrtDtype fmt, void *code)
+static void round_channels(const ScBlob *b, const ScScaledProduct *p, ScrtDtype fmt, void *code)
 {
     double x[BLOCK];
     Channel at = first_channel(p);
@@ -115,7 +115,7 @@ static void round_channels(const ScBlob *b, const ScProduct *p, ScrtDtype fmt, v
 }
 
 /* The number of each channel: the best factor times the least power of two that clips nothing. */
-static const float *find_units(ScScaler *s, const ScBlob *b, const ScProduct *p,
+static const float *find_units(ScScaler *s, const ScBlob *b, const ScScaledProduct *p,
                                const ScrtFormat *f)
 {
     size_t n = (size_t)p->channels, c;
@@ -154,7 +154,7 @@ static const float *find_units(ScScaler *s, const ScBlob *b, const ScProduct *p,
     return unit;
 }
 
-ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScProduct *p)
+ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledProduct *p)
 {
     ScCtx *cx = s->b.cx;
     const ScBlob *b = p->channels > 0 ? blob_of(s->g, n->in[1]) : NULL;
@@ -181,12 +181,12 @@ ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScProduct *
     return w;
 }
 
-static double factor_of(const ScProduct *p, size_t c)
+static double factor_of(const ScScaledProduct *p, size_t c)
 {
     return p->all * (p->unit ? (double)p->unit[c] : 1);
 }
 
-ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScProduct *p, ScVal *in)
+ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScScaledProduct *p, ScVal *in)
 {
     ScCtx *cx = s->b.cx;
     const ScTerm *zero = sc_term(cx, 0);

@@ -85,14 +85,6 @@ static bool same_rows(const ScGroup *a, const ScGroup *b)
            memcmp(a->over.axis, b->over.axis, a->over.n_axis * sizeof *a->over.axis) == 0;
 }
 
-static bool trails(const ScGroup *k)
-{
-    for (uint32_t i = 0; i < k->over.n_axis; i++)
-        if (k->over.axis[i] != k->space->rank - k->over.n_axis + i)
-            return false;
-    return true;
-}
-
 /* Whether h, which reads results of k, can be computed in k's loop. */
 static bool fits(const ScGroup *k, const ScGroup *h, uint32_t views)
 {
@@ -102,8 +94,8 @@ static bool fits(const ScGroup *k, const ScGroup *h, uint32_t views)
     if (sc_class_is(k->cls, SC_LEADS) || h->cls == SC_MAP)
         return h->cls == SC_MAP && (sc_type_same_shape(h->space, k->space) ||
                                     (k->low && sc_type_same_shape(h->space, k->low)));
-    return h->cls == SC_REDUCE && sc_type_same_shape(h->space, k->space) && trails(h) &&
-           (!k->low || same_rows(k, h));
+    return h->cls == SC_REDUCE && sc_type_same_shape(h->space, k->space) &&
+           sc_group_is_trailing(h) && (!k->low || same_rows(k, h));
 }
 
 static void *appended(ScArena *a, const void *x, uint32_t n, const void *y, uint32_t m, size_t size)

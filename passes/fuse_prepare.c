@@ -267,7 +267,7 @@ ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g)
 
 /* --- Reduced axes come last ------------------------------------------------------------------ */
 
-static bool is_trailing(const ScGroup *k)
+bool sc_group_is_trailing(const ScGroup *k)
 {
     for (uint32_t i = 0; k->cls == SC_REDUCE && i < k->over.n_axis; i++)
         if (k->over.axis[i] != k->space->rank - k->over.n_axis + i)
@@ -341,7 +341,7 @@ ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g)
     ScGroups gs = sc_fuse_groups(g, a);
     bool all = true;
     for (uint32_t i = 0; i < gs.n; i++)
-        all = all && is_trailing(&gs.group[i]);
+        all = all && sc_group_is_trailing(&gs.group[i]);
     if (all) {
         sc_arena_free(a);
         return g;
@@ -353,7 +353,7 @@ ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g)
         uint32_t k = gs.of[i];
         if (n->op->flags & SC_BARRIER)
             continue;
-        if (k == UINT32_MAX || is_trailing(&gs.group[k]))
+        if (k == UINT32_MAX || sc_group_is_trailing(&gs.group[k]))
             sc_copy_node(&b, g, n, sc_map(env, n), &env[n->first]);
         else if (gs.group[k].root == i)
             transpose_group(&b, g, &gs, k, env, inner);

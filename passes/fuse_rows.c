@@ -80,7 +80,7 @@ static ScVal on_rows(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal 
         in[2] = env[n->in[bias]];
     ScVal y = sc_node1(b, &sc_op_matmul, SC_ATTRS(n->attr[out]), bias >= 0 ? 3 : 2, in);
     annotated(b, &g->value[n->first], y);
-    return annotated(b, &g->value[n->first], sc_reshaped(b, y, 2, to->dim));
+    return sc_reshaped(b, y, 2, to->dim);
 }
 
 ScGraph *sc_fuse_rows(ScCtx *cx, const ScGraph *g)

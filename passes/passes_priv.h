@@ -116,6 +116,8 @@ ScGroups sc_fuse_groups(const ScGraph *g, ScArena *a);
 /* Whether what the group's elementwise members read from outside, and its results, are few enough
  * for an epilogue; of: as in ScGroups, where the group is `id`. */
 bool sc_group_reads_few(const ScGraph *g, const uint32_t *of, uint32_t id, const ScGroup *k);
+/* fuse_prepare.c: it reduces no axes, or the last ones. */
+bool sc_group_is_trailing(const ScGroup *k);
 /* fuse_join.c: groups that read another's result become part of it, whose results are then several.
  */
 void sc_fuse_join(const ScGraph *g, ScGroups *gs, ScArena *a);

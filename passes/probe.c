@@ -154,14 +154,13 @@ static ScAttr named_turns(Measure *m, const ScGraph *g, const ScNode *n, uint32_
 }
 
 /* A node with nested graphs that measure. */
-static void copy_control(Measure *m, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret)
+static void copy_control(Measure *m, const ScGraph *g, const ScNode *n, uint32_t more,
+                         const ScVal *in, ScVal *ret)
 {
     ScArena *a = sc_arena_new();
     ScGraph **sub = sc_array(a, ScGraph *, n->op->n_sub);
     ScAttr *attr = sc_memdup(a, n->attr, n->op->n_attr * sizeof *attr);
-    uint32_t more = 0, before = 0;
-    for (uint32_t k = 0; k < n->op->n_sub; k++)
-        more += n_measured(n->sub[k]);
+    uint32_t before = 0;
     for (uint32_t k = 0; k < n->op->n_sub; k++) {
         uint32_t own = n_measured(n->sub[k]);
         sub[k] = measured(m, n->sub[k], before, more - before - own);
@@ -192,11 +191,11 @@ static void copy_nodes(Measure *m, const ScGraph *g, ScVal *env)
         if (n->op->flags & SC_BARRIER)
             continue;
         m->b->at = n->loc;
-        bool inside = false;
+        uint32_t more = 0;
         for (uint32_t k = 0; n->op->control && k < n->op->n_sub; k++)
-            inside = inside || n_measured(n->sub[k]) > 0;
-        if (inside)
-            copy_control(&nested, g, n, sc_map(env, n), &env[n->first]);
+            more += n_measured(n->sub[k]);
+        if (more)
+            copy_control(&nested, g, n, more, sc_map(env, n), &env[n->first]);
         else
             sc_copy_node(m->b, g, n, sc_map(env, n), &env[n->first]);
     }

@@ -134,7 +134,7 @@ static bool may_store(const ScGraph *g, const ScNode *n, uint32_t i)
 
 /* The value without the factor that suits it, where the product can give it back and a cast that is
  * pinned by what was measured follows: *ret_factor, else 1. */
-static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScProduct *product,
+static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScScaledProduct *product,
                      double *ret_factor)
 {
     ScScaler *s = &p->s;
@@ -157,7 +157,7 @@ static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScProduct *product
 
 /* Operand i of n in the recipe's format, or SC_ABSENT where it stays as it is; product gets what it
  * was divided by. */
-static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScProduct *product)
+static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScScaledProduct *product)
 {
     ScScaler *s = &p->s;
     ScVal old = n->in[i];
@@ -290,7 +290,7 @@ static void node(Pass *p, const ScNode *n)
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
     ScVal *data = sc_array(s->scratch, ScVal, n->n_in + 1);
     uint32_t stored = 0;
-    ScProduct product;
+    ScScaledProduct product;
     s->b.at = n->loc;
     p->meets = false;
     for (uint32_t i = 0; i < n->n_in; i++)

@@ -31,23 +31,6 @@ static const ScTerm *extent(const ScMatch *m, ScVal v, uint32_t from_last)
     return t->rank > from_last ? t->dim[t->rank - 1 - from_last] : sc_term(m->b.cx, 1);
 }
 
-static bool is_constant(const ScMatch *m, ScVal v)
-{
-    return sc_built_def(&m->b, v)->op->flags & SC_CONST_OP;
-}
-
-static bool is_float(const ScMatch *m, ScVal v)
-{
-    const ScType *t = match_type(m, v);
-    return t->kind == SC_TYPE_TENSOR && scrt_dtype_is_float(t->dtype);
-}
-
-/* v reshaped, or v itself where it has these extents. */
-static ScVal shaped(ScMatch *m, ScVal v, uint32_t rank, const ScTerm *const *dim)
-{
-    return sc_reshaped(&m->b, v, rank, dim);
-}
-
 static ScVal swapped(ScMatch *m, ScVal v)
 {
     uint32_t rank = match_type(m, v)->rank;
@@ -236,7 +219,7 @@ static ScVal mask_of(ScMatch *m, const Attention *a, uint32_t rank, ScVal mask)
             return SC_POISON;
         memcpy(apart, a->lead, sizeof a->lead);
     }
-    return shaped(m, mask, RANK, apart);
+    return sc_reshaped(&m->b, mask, RANK, apart);
 }
 
 static bool scores(ScMatch *m, ScVal v, Attention *a, uint32_t depth);
@@ -244,7 +227,7 @@ static bool scores(ScMatch *m, ScVal v, Attention *a, uint32_t depth);
 static bool add_mask(ScMatch *m, ScVal mask, ScVal beside, Attention *a)
 {
     ScVal x = mask_of(m, a, match_type(m, beside)->rank, mask);
-    if (x == SC_POISON || !is_float(m, x))
+    if (x == SC_POISON || !sc_type_is_float(match_type(m, x)))
         return false;
     a->addend = a->addend == SC_ABSENT ? x : sc_op(&m->b, add, a->addend, x);
     return a->addend != SC_POISON;
@@ -290,18 +273,6 @@ static bool chosen(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
     return a->keep != SC_POISON;
 }
 
-/* softcap tanh(s / softcap), before masks and after the scale. */
-static bool capped(ScMatch *m, ScVal v, Attention *a)
-{
-    ScNode n;
-    double c = 1;
-    ScVal x = without_factors(m, v, &c);
-    if (a->softcap != 0 || x == v || c <= 0 || !match_is(m, x, &sc_op_tanh, &n))
-        return false;
-    a->softcap = c;
-    return true;
-}
-
 /* The product itself: q and k, with constants that they are multiplied by. */
 static bool product(ScMatch *m, ScVal v, Attention *a)
 {
@@ -310,7 +281,7 @@ static bool product(ScMatch *m, ScVal v, Attention *a)
         match_type(m, n.in[0])->rank != match_type(m, v)->rank ||
         match_type(m, n.in[1])->rank != match_type(m, v)->rank)
         return false;
-    if (is_constant(m, n.in[!a->flipped])) /* packed weights are faster */
+    if (sc_built_blob(&m->b, n.in[!a->flipped])) /* packed weights are faster */
         return false;
     a->q = without_scale(m, n.in[0], &a->scale);
     a->k = without_scale(m, n.in[1], &a->scale);
@@ -329,14 +300,14 @@ static bool scores(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
     ScNode n;
     ScVal below;
     double c = 1;
-    if (depth > DEEP || v < SC_FIRST || !is_float(m, v))
+    if (depth > DEEP || v < SC_FIRST || !sc_type_is_float(match_type(m, v)))
         return false;
     const ScOp *op = sc_built_def(&m->b, v)->op;
     if (op == &sc_op_add)
         return added(m, v, a, depth);
     if (op == &sc_op_where)
         return chosen(m, v, a, depth);
-    if (op == &sc_op_cast && is_float(m, sc_built_def(&m->b, v)->in[0]))
+    if (op == &sc_op_cast && sc_type_is_float(match_type(m, sc_built_def(&m->b, v)->in[0])))
         return match_is(m, v, op, &n) && scores(m, n.in[0], a, depth + 1);
     if (joins_leading(m, v, a, &below) || flips(m, v, a, &below))
         return scores(m, below, a, depth + 1);
@@ -345,14 +316,10 @@ static bool scores(ScMatch *m, ScVal v, Attention *a, uint32_t depth)
     below = without_factors(m, v, &c);
     if (below == v)
         return false;
-    const ScNode *def = sc_built_def(&m->b, below);
-    if (def->op == &sc_op_tanh && capped(m, v, a)) {
-        ScVal of = sc_built_def(&m->b, below)->in[0];
-        double cap = a->softcap;
-        if (!scores(m, of, a, depth + 1) || a->addend != SC_ABSENT || a->keep != SC_ABSENT)
-            return false;
-        a->scale *= cap;
-        return true;
+    /* softcap tanh(s / softcap), before masks and after the scale */
+    if (a->softcap == 0 && c > 0 && match_is(m, below, &sc_op_tanh, &n)) {
+        a->softcap = c;
+        below = n.in[0];
     }
     if (!scores(m, below, a, depth + 1) || a->addend != SC_ABSENT || a->keep != SC_ABSENT)
         return false;
@@ -369,7 +336,7 @@ static bool weights(ScMatch *m, ScVal v, Attention *a)
         const ScOp *op = v < SC_FIRST ? NULL : sc_built_def(&m->b, v)->op;
         if (op == &sc_op_softmax)
             break;
-        if (op == &sc_op_cast && is_float(m, sc_built_def(&m->b, v)->in[0])) {
+        if (op == &sc_op_cast && sc_type_is_float(match_type(m, sc_built_def(&m->b, v)->in[0]))) {
             match_is(m, v, op, &n);
             v = n.in[0];
         } else if (op == &sc_op_where && match_is(m, v, op, &n) && match_about(m, n.in[1], 0) &&
@@ -450,7 +417,7 @@ static ScVal shared(ScMatch *m, ScVal v)
         if (sc_term_is(from->dim[d], 1)) /* one element: anywhere */
             perm[n_perm++] = d;
     ScVal x = sc_op_at(&m->b, transpose, SC_ATTRS(SC_INTS(from->rank, perm)), source);
-    return shaped(m, x, RANK, dim);
+    return sc_reshaped(&m->b, x, RANK, dim);
 }
 
 /* --- The idiom -------------------------------------------------------------------------------- */
@@ -459,7 +426,7 @@ static ScVal shared(ScMatch *m, ScVal v)
 static ScVal four(ScMatch *m, const Attention *a, ScVal x)
 {
     const ScTerm *dim[] = {a->lead[0], a->lead[1], extent(m, x, 1), extent(m, x, 0)};
-    return shaped(m, x, RANK, dim);
+    return sc_reshaped(&m->b, x, RANK, dim);
 }
 
 static ScVal build(ScMatch *m, Attention *a)
@@ -485,7 +452,7 @@ static ScVal build(ScMatch *m, Attention *a)
     ScAttr *attr =
         SC_ATTRS({.kind = SC_A_NONE}, SC_FLOAT(a->softcap), SC_INT(a->zeros), SC_FLOAT(a->fill));
     ScVal y = sc_node1(&m->b, &sc_op_attention, attr, 6, in);
-    return y == SC_POISON ? y : shaped(m, y, to->rank, to->dim);
+    return y == SC_POISON ? y : sc_reshaped(&m->b, y, to->rank, to->dim);
 }
 
 static bool same_leading(const ScMatch *m, ScVal a, ScVal b)
@@ -501,7 +468,7 @@ static ScVal attention(ScMatch *m)
     a.scale = 1;
     match_begin(m);
     if (m->in[0] < SC_FIRST || a.v < SC_FIRST || m->n->n_in > 2 || !match_used_once(m, 0) ||
-        !weights(m, m->in[0], &a) || is_constant(m, a.v) || !same_leading(m, a.q, a.k) ||
+        !weights(m, m->in[0], &a) || sc_built_blob(&m->b, a.v) || !same_leading(m, a.q, a.k) ||
         !same_leading(m, a.v, m->in[0]))
         return SC_POISON;
     return build(m, &a);

@@ -80,29 +80,23 @@ static bool is_stored(ScMatch *m, ScVal v, uint32_t i, uint32_t depth, Stored *r
     return false;
 }
 
-/* y times one number a channel, c: [channel] before `trailing` extents of the result. */
-static ScVal by_channels(ScMatch *m, ScVal y, ScVal c)
+/* c, one number for each channel of the result y, as it lies beside y. */
+static ScVal beside(ScMatch *m, ScVal y, ScVal c)
 {
+    const ScNode *n = m->n;
     const ScTerm *dim[SCRT_MAX_RANK] = {sc_type_count(m->b.cx, match_type(m, c))};
-    uint32_t rank = m->n->op->conv ? match_type(m, y)->rank - 1 : 1;
+    uint32_t rank = match_type(m, y)->rank;
+    rank -= n->op->bias_axis ? n->op->bias_axis(m->g, n) : rank - 1;
     for (uint32_t d = 1; d < rank; d++)
         dim[d] = sc_term(m->b.cx, 1);
-    return sc_op(&m->b, mul, y, sc_reshaped(&m->b, c, rank, dim));
+    return sc_reshaped(&m->b, c, rank, dim);
 }
 
 /* y plus the bias that the node had. */
 static ScVal with_bias(ScMatch *m, ScVal y, ScVal bias)
 {
-    const ScNode *n = m->n;
-    const ScType *t = match_type(m, bias);
-    const ScTerm *dim[SCRT_MAX_RANK];
-    uint32_t axis = n->op->bias_axis ? n->op->bias_axis(m->g, n) : 0;
-    uint32_t rank = match_type(m, y)->rank - axis;
-    if (!n->op->bias_axis || t->rank != 1)
-        return sc_op(&m->b, add, y, bias);
-    for (uint32_t d = 0; d < rank; d++)
-        dim[d] = d ? sc_term(m->b.cx, 1) : t->dim[0];
-    return sc_op(&m->b, add, y, sc_reshaped(&m->b, bias, rank, dim));
+    bool by_axis = m->n->op->bias_axis && match_type(m, bias)->rank == 1;
+    return sc_op(&m->b, add, y, by_axis ? beside(m, y, bias) : bias);
 }
 
 static ScVal stored(ScMatch *m)
@@ -130,7 +124,7 @@ static ScVal stored(ScMatch *m)
         in[bias] = SC_ABSENT;
     ScVal y = sc_node1(&m->b, n->op, n->attr, n->n_in, in);
     y = by == 1 ? y : sc_op(&m->b, mul, y, sc_const_scalar(&m->b, SCRT_F32, by));
-    y = s[1].channels == SC_ABSENT ? y : by_channels(m, y, s[1].channels);
+    y = s[1].channels == SC_ABSENT ? y : sc_op(&m->b, mul, y, beside(m, y, s[1].channels));
     return scaled && bias >= 0 ? with_bias(m, y, m->in[bias]) : y;
 }
 

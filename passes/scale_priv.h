@@ -121,7 +121,7 @@ const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n
  * so. */
 int sc_fit_exp(double amax, double max);
 /* channels.c: what a product's result may be multiplied by, so that its operands may be divided. */
-typedef struct ScProduct {
+typedef struct ScScaledProduct {
     bool can;                   /* it may: there is no bias, or one that can be divided too */
     uint32_t rank, trailing;    /* of the weight; extents of the result behind its channels */
     int64_t dim[SCRT_MAX_RANK]; /* of the weight, [rank] */
@@ -129,14 +129,14 @@ typedef struct ScProduct {
     int bias;                   /* operand, or -1 */
     double all;                 /* the factor: of all, */
     const float *unit;          /* and of each channel; NULL: none */
-} ScProduct;
-void sc_product_of(const ScGraph *g, const ScNode *n, ScProduct *ret);
+} ScScaledProduct;
+void sc_product_of(const ScGraph *g, const ScNode *n, ScScaledProduct *ret);
 /* Weight 1 of n in format fmt, each channel divided by what suits it best: a number that leaves
  * as p's unit. SC_ABSENT where that cannot be. */
-ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScProduct *p);
+ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledProduct *p);
 /* Where p has a factor: the bias of n divided by it (in in), and the factor to multiply n's result
  * by; else SC_ABSENT. */
-ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScProduct *p, ScVal *in);
+ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScScaledProduct *p, ScVal *in);
 
 /* blocks.c: product n with its weight in blocks, in the original numbers, a bias added; activations
  * in blocks too where their format is low. SC_ABSENT where the weight is no constant matrix. */

@@ -259,13 +259,6 @@ static void control(Pass *p, const ScNode *n)
             g[i] = g[i] == SC_NO_G || v->g > g[i] ? v->g : g[i];
         }
     }
-    if (!ok) {
-        for (uint32_t k = 0; k < n->op->n_sub; k++)
-            sc_graph_free(sub[k]);
-        for (uint32_t i = 0; i < n->n_out; i++)
-            s->env[n->first + i] = SC_POISON;
-        return;
-    }
     sc_scale_build(s, n, sub, in, &s->env[n->first]);
     for (uint32_t i = 0; i < n->n_out; i++) {
         if (!e[i] || s->env[n->first + i] == SC_POISON)

@@ -34,7 +34,7 @@ static const ScTerm *door_exp(ScScaler *s, const ScGraph *g, ScVal v)
 
 static const ScTerm *old_exp(ScScaler *s, ScVal v, void *nested)
 {
-    return nested ? door_exp(s, s->g, v) : s->g->value[v].exp;
+    return *(const bool *)nested ? door_exp(s, s->g, v) : s->g->value[v].exp;
 }
 
 static const ScTerm *old_out_exp(ScScaler *s, uint32_t i)
@@ -125,30 +125,20 @@ static void constant(ScScaler *s, const ScNode *n)
     sc_scale_annotate(s, s->env[n->first], n->first);
 }
 
-static ScGraph *settled(ScCtx *cx, const ScGraph *g, void *nested);
+static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested);
 
 static void control(ScScaler *s, const ScNode *n)
 {
-    static char nested;
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
     ScGraph **sub = sc_array(s->scratch, ScGraph *, n->op->n_sub);
-    bool ok = true;
     for (uint32_t i = 0; i < n->n_in; i++) {
         const ScTerm *e = door_exp(s, s->g, n->in[i]);
         in[i] = s->env[n->in[i]];
         if (e)
             in[i] = sc_scale_move(s, in[i], e, sc_operand_any(s->fact, n, i));
     }
-    for (uint32_t k = 0; k < n->op->n_sub; k++) {
-        sub[k] = settled(s->b.cx, n->sub[k], &nested);
-        ok = ok && sub[k];
-    }
-    for (uint32_t k = 0; !ok && k < n->op->n_sub; k++)
-        sc_graph_free(sub[k]);
-    for (uint32_t i = 0; !ok && i < n->n_out; i++)
-        s->env[n->first + i] = SC_POISON;
-    if (!ok)
-        return;
+    for (uint32_t k = 0; k < n->op->n_sub; k++)
+        sub[k] = settled(s->b.cx, n->sub[k], true);
     s->b.at = n->loc;
     sc_scale_build(s, n, sub, in, &s->env[n->first]);
     for (uint32_t i = 0; i < n->n_out; i++) {
@@ -157,10 +147,10 @@ static void control(ScScaler *s, const ScNode *n)
     }
 }
 
-static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g, void *nested)
+static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g, bool nested)
 {
     ScScaler s = {.constants_follow = true};
-    sc_scaler_begin(&s, cx, g, old_exp, nested);
+    sc_scaler_begin(&s, cx, g, old_exp, &nested);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         s.b.at = n->loc;
@@ -180,7 +170,7 @@ static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g, void *nested)
     return sc_scaler_end(&s, nested ? nested_out_exp : old_out_exp, g->flags);
 }
 
-static ScGraph *settled(ScCtx *cx, const ScGraph *g, void *nested)
+static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested)
 {
     return sc_identities(cx, choose_anew(cx, g, nested));
 }
@@ -190,7 +180,7 @@ ScGraph *sc_pass_settle(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     ScGraph *ret = sc_pass_simplify(cx, g, env);
     if (!ret || !(g->flags & SC_G_SCALED))
         return ret;
-    ScGraph *again = settled(cx, ret, NULL);
+    ScGraph *again = settled(cx, ret, false);
     sc_graph_free(ret);
     return again;
 }

@@ -31,6 +31,6 @@ static void convert_piece(void *arg, int64_t begin, int64_t end, uint32_t thread
 ScrtStatus scrt_call_convert(ScrtArgs *a, const char **ret_why)
 {
     (void)ret_why;
-    scrt_pool_run(a->pool, convert_piece, a, scrt_extents(a->out, 0, a->out->rank), 64 * GROUP);
+    scrt_pool_run(a->pool, convert_piece, a, scrt_count(a->out), 64 * GROUP);
     return SCRT_OK;
 }

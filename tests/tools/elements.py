@@ -133,6 +133,9 @@ def proofs(tmp):
         for tool in ([exe], [SCALEC, "run", m], [SCALEC, "run", m, "--evaluate"]):
             p = subprocess.run([*tool, "--data", folder], capture_output=True, text=True)
             assert p.returncode == 0 and "1 of 1 outputs agree" in p.stdout, (t, p)
+        if t == "i4":  # fifteen of them are eight bytes
+            p = subprocess.run([exe, "--profile"], capture_output=True, text=True, check=True)
+            assert [line.split()[5:7] for line in p.stdout.splitlines() if "call: convert" in line] == [["8", "15"], ["15", "8"]], p.stdout
         off = x.T.copy()
         off[3, 1] = next(v for v in x.ravel() if v != off[3, 1])
         save("output_0", off, "y")

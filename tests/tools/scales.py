@@ -216,6 +216,7 @@ def check_compares_and_suggests(tmp):
     args = ("check", MNIST, "--data", data, "--recipe")
     count = "sh -c 'ls \"$0\" | wc -l'"  # it gets the folder as its last word
     got = json.loads(scalec(*args, "fp8,fp8-weights,f32", "--metric", count, "--json"))
+    assert "17 recipes" in failing(*args, ",".join(["fp8"] * 17), status=2)
     n, columns = got["samples"], {c["recipe"]: c for c in got["recipes"]}
     assert n == len(os.listdir(data)) and all(c["metric"] == n and c["rows"] == n for c in columns.values()), got
     assert 20 < columns["fp8"]["sqnr_db"] < columns["fp8-weights"]["sqnr_db"] and columns["f32"]["sqnr_db"] is None, got

@@ -35,15 +35,21 @@ static int compare_keys(const void *pa, const void *pb)
     return c ? c : (a->count > b->count) - (a->count < b->count);
 }
 
+/* The text as the session's; s is freed. */
+static const char *kept(Diff *d, ScStr *s)
+{
+    const char *ret = sc_intern(d->cx, sc_str_get(s));
+    sc_str_free(s);
+    return ret;
+}
+
 static const char *from_text(Diff *d, const ScNode *n)
 {
     ScStr s = {0};
     for (uint32_t i = 0; i < n->loc->n; i++)
         sc_str_addf(&s, "%s%s", i ? ", " : "",
                     n->loc->origin[i].name ? n->loc->origin[i].name : "");
-    const char *ret = sc_intern(d->cx, sc_str_get(&s));
-    sc_str_free(&s);
-    return ret;
+    return kept(d, &s);
 }
 
 static Side side(Diff *d, const ScGraph *g)
@@ -87,9 +93,7 @@ static const char *type_text(Diff *d, const ScGraph *g, ScVal v)
 {
     ScStr s = {0};
     sc_type_print(g->value[v].type, &s);
-    const char *ret = sc_intern(d->cx, sc_str_get(&s));
-    sc_str_free(&s);
-    return ret;
+    return kept(d, &s);
 }
 
 static const char *exp_text(Diff *d, const ScTerm *e)
@@ -97,9 +101,9 @@ static const char *exp_text(Diff *d, const ScTerm *e)
     ScStr s = {0};
     if (e)
         sc_term_print(e, &s);
-    const char *ret = sc_intern(d->cx, e ? sc_str_get(&s) : "none");
-    sc_str_free(&s);
-    return ret;
+    else
+        sc_str_add(&s, "none");
+    return kept(d, &s);
 }
 
 static const char *operand_text(Diff *d, const Side *s, const ScNode *n)
@@ -114,9 +118,7 @@ static const char *operand_text(Diff *d, const Side *s, const ScNode *n)
         if (which)
             sc_str_addf(&t, "~%u", which + 1);
     }
-    const char *ret = sc_intern(d->cx, sc_str_get(&t));
-    sc_str_free(&t);
-    return ret;
+    return kept(d, &t);
 }
 
 static const char *attr_text(Diff *d, const ScAttr *a)
@@ -127,9 +129,7 @@ static const char *attr_text(Diff *d, const ScAttr *a)
                     (unsigned long long)a->blob->hash);
     else
         sc_attr_print(a, &s);
-    const char *ret = sc_intern(d->cx, sc_str_get(&s));
-    sc_str_free(&s);
-    return ret;
+    return kept(d, &s);
 }
 
 /* --- Comparing -------------------------------------------------------------------------------- */

@@ -73,7 +73,7 @@ static void value(Page *p, ScVal v)
 {
     const ScValue *x = &p->g->value[v];
     ScStr type = {0};
-    bool low = sc_type_is_float(x->type) && scrt_dtype_bits(x->type->dtype) <= 8;
+    bool low = scrt_dtype_is_low(x->type->dtype);
     sc_type_print(x->type, &type);
     sc_str_add(&p->s, v == SC_FIRST ? "\n{" : ",\n{");
     name(p, "n", p->label[v]);

@@ -39,7 +39,7 @@ static void look_at_value(const ScGraph *g, ScVal v, const char *const *label, T
 static void look(const ScGraph *g, bool inside, Totals *t)
 {
     ScArena *a = sc_arena_new();
-    const char *const *label = sc_labels(g, a);
+    const char *const *label = inside ? NULL : sc_labels(g, a);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         ScrtDtype d = n->n_out ? sc_type_of(g, n->first)->dtype : SCRT_DTYPE_NONE;

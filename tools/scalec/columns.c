@@ -7,17 +7,19 @@
 
 enum { MOST = 16 };
 
+/* How many recipes; beyond MOST they are not kept. */
 static uint32_t split(Cli *cli, const char **ret)
 {
     uint32_t n = 0;
-    for (const char *p = cli->opt.recipe; n < MOST; p++) {
+    for (const char *p = cli->opt.recipe;; p++) {
         size_t length = strcspn(p, ",");
-        ret[n++] = sc_intern_n(cli->cx, p, length);
+        if (n < MOST)
+            ret[n] = sc_intern_n(cli->cx, p, length);
+        n++;
         p += length;
         if (!*p)
-            break;
+            return n;
     }
-    return n;
 }
 
 static void print_text(const Cli *cli, uint32_t n, const char *const *recipe, const ScalecColumn *c,
@@ -64,6 +66,11 @@ bool cli_columns(Cli *cli, const ScalecModel *m)
     ScalecColumn column[MOST];
     uint32_t n = split(cli, recipe);
     ScScales scales = cli->opt.scales;
+    if (n > MOST) {
+        cli->usage = true;
+        return sc_fail_file(cli->cx, NULL, SC_E_RECIPE,
+                            "%u recipes, of which %d can stand beside each other", n, MOST);
+    }
     ScalecSamples *s = scalec_samples_open(cli->cx, m->graph, cli->data, &cli->sample);
     uint32_t n_sample = s ? scalec_samples_count(s) : 0;
     bool ok =

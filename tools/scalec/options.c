@@ -339,6 +339,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->image;
     case O_DATA:
         return &cli->data;
+    case O_METRIC:
+        return &cli->metric;
     case O_STATE_LOAD:
         return &cli->state_load;
     case O_STATE_SAVE:
@@ -448,8 +450,6 @@ static bool set(Cli *cli, OptId id, const char *arg)
         return real_arg(cli, name, arg, &cli->rtol);
     else if (id == O_ATOL)
         return real_arg(cli, name, arg, &cli->atol);
-    else if (id == O_METRIC)
-        cli->metric = arg;
     else if (id == O_SUGGEST)
         return (cli->suggest_given = real_arg(cli, name, arg, &cli->suggest));
     else if (id == O_BUDGET)
