@@ -3,6 +3,7 @@
  *
  * Source: NumPy's documentation, numpy.lib.format, versions 1.0 to 3.0. */
 #include "runtime/scrtio_priv.h"
+#include "runtime/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,29 +20,10 @@ typedef struct Header {
     unsigned seen; /* 1: descr, 2: fortran_order, 4: shape */
 } Header;
 
-typedef struct Text {
-    const char *at, *end;
-} Text;
-
-static void skip_space(Text *t)
-{
-    while (t->at < t->end && (*t->at == ' ' || *t->at == '\n' || *t->at == '\t'))
-        t->at++;
-}
-
-static bool take(Text *t, char c)
-{
-    skip_space(t);
-    if (t->at == t->end || *t->at != c)
-        return false;
-    t->at++;
-    return true;
-}
-
-static bool take_word(Text *t, const char *word)
+static bool take_word(ScrtText *t, const char *word)
 {
     size_t n = strlen(word);
-    skip_space(t);
+    scrt_skip_blanks(t);
     if ((size_t)(t->end - t->at) < n || memcmp(t->at, word, n) != 0)
         return false;
     t->at += n;
@@ -49,9 +31,9 @@ static bool take_word(Text *t, const char *word)
 }
 
 /* A quoted string without escapes, as all three keys and every type are. */
-static bool take_string(Text *t, char *ret, size_t room)
+static bool take_string(ScrtText *t, char *ret, size_t room)
 {
-    skip_space(t);
+    scrt_skip_blanks(t);
     if (t->at == t->end || (*t->at != '\'' && *t->at != '"'))
         return false;
     char quote = *t->at++;
@@ -67,37 +49,25 @@ static bool take_string(Text *t, char *ret, size_t room)
     return true;
 }
 
-static bool take_number(Text *t, int64_t *ret)
+static bool take_shape(ScrtText *t, Header *h)
 {
-    skip_space(t);
-    const char *begin = t->at;
-    int64_t x = 0;
-    for (; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++)
-        if (__builtin_mul_overflow(x, 10, &x) || __builtin_add_overflow(x, *t->at - '0', &x))
-            return false;
-    *ret = x;
-    return t->at != begin;
-}
-
-static bool take_shape(Text *t, Header *h)
-{
-    if (!take(t, '('))
+    if (!scrt_take(t, '('))
         return false;
     bool comma = true;
-    while (!take(t, ')')) {
-        if (!comma || h->rank == SCRT_MAX_RANK || !take_number(t, &h->dims[h->rank]))
+    while (!scrt_take(t, ')')) {
+        if (!comma || h->rank == SCRT_MAX_RANK || !scrt_take_number(t, &h->dims[h->rank]))
             return false;
-        take(t, 'L'); /* Python 2 wrote long integers so */
+        scrt_take(t, 'L'); /* Python 2 wrote long integers so */
         h->rank++;
-        comma = take(t, ',');
+        comma = scrt_take(t, ',');
     }
     return true;
 }
 
-static bool take_entry(Text *t, Header *h)
+static bool take_entry(ScrtText *t, Header *h)
 {
     char key[16];
-    if (!take_string(t, key, sizeof key) || !take(t, ':'))
+    if (!take_string(t, key, sizeof key) || !scrt_take(t, ':'))
         return false;
     unsigned bit;
     bool ok;
@@ -119,18 +89,18 @@ static bool take_entry(Text *t, Header *h)
     return ok;
 }
 
-static bool read_header(Text t, Header *h)
+static bool read_header(ScrtText t, Header *h)
 {
     memset(h, 0, sizeof *h);
-    if (!take(&t, '{'))
+    if (!scrt_take(&t, '{'))
         return false;
     bool comma = true;
-    while (!take(&t, '}')) {
+    while (!scrt_take(&t, '}')) {
         if (!comma || !take_entry(&t, h))
             return false;
-        comma = take(&t, ',');
+        comma = scrt_take(&t, ',');
     }
-    skip_space(&t);
+    scrt_skip_blanks(&t);
     return t.at == t.end && h->seen == 7;
 }
 
@@ -289,7 +259,7 @@ static ScrtStatus read_start(const char *what, const unsigned char *data, size_t
     if (n < at || length > n - at)
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: ends within its header", what);
     const char *text = (const char *)data + at;
-    if (!read_header((Text){text, text + length}, &ret->header))
+    if (!read_header((ScrtText){text, text + length}, &ret->header))
         return scrt_io_fail(err, SCRT_E_FILE,
                             "%.300s: its header is not understood (a plain array of at most %d "
                             "dimensions is)",

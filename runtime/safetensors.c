@@ -4,6 +4,7 @@
  *
  * Source: the format's description in the README of huggingface/safetensors. */
 #include "runtime/scrtio_priv.h"
+#include "runtime/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,26 +42,7 @@ enum { N_TYPES = sizeof types / sizeof *types };
 
 /* --- The header's JSON ------------------------------------------------------------------------ */
 
-typedef struct Text {
-    const char *at, *end;
-} Text;
-
-static void skip_space(Text *t)
-{
-    while (t->at < t->end && strchr(" \t\r\n", *t->at) && *t->at)
-        t->at++;
-}
-
-static bool take(Text *t, char c)
-{
-    skip_space(t);
-    if (t->at == t->end || *t->at != c)
-        return false;
-    t->at++;
-    return true;
-}
-
-static bool take_hex(Text *t, unsigned *ret)
+static bool take_hex(ScrtText *t, unsigned *ret)
 {
     char digits[5] = "", *end;
     if (t->end - t->at < 4)
@@ -82,7 +64,7 @@ static size_t put_utf8(char *p, unsigned c)
     return n;
 }
 
-static bool take_escape(Text *t, char **out)
+static bool take_escape(ScrtText *t, char **out)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     unsigned c, low;
@@ -109,10 +91,10 @@ static bool take_escape(Text *t, char **out)
 }
 
 /* A string, unescaped into out, which has room for the text that is left: no escape grows. */
-static bool take_string(Text *t, char *out, size_t *ret_n)
+static bool take_string(ScrtText *t, char *out, size_t *ret_n)
 {
     char *begin = out;
-    if (!take(t, '"'))
+    if (!scrt_take(t, '"'))
         return false;
     while (t->at < t->end && *t->at != '"') {
         if ((unsigned char)*t->at < 0x20)
@@ -129,58 +111,47 @@ static bool take_string(Text *t, char *out, size_t *ret_n)
     return t->at++ < t->end;
 }
 
-static bool take_number(Text *t, int64_t *ret)
-{
-    skip_space(t);
-    const char *begin = t->at;
-    int64_t x = 0;
-    for (; t->at < t->end && *t->at >= '0' && *t->at <= '9'; t->at++)
-        if (__builtin_mul_overflow(x, 10, &x) || __builtin_add_overflow(x, *t->at - '0', &x))
-            return false;
-    *ret = x;
-    return t->at != begin;
-}
-
-static bool take_numbers(Text *t, int64_t *x, uint32_t most, uint32_t *ret_n)
+static bool take_numbers(ScrtText *t, int64_t *x, uint32_t most, uint32_t *ret_n)
 {
     uint32_t n = 0;
-    if (!take(t, '['))
+    if (!scrt_take(t, '['))
         return false;
-    if (!take(t, ']'))
+    if (!scrt_take(t, ']'))
         do
-            if (n == most || !take_number(t, &x[n++]))
+            if (n == most || !scrt_take_number(t, &x[n++]))
                 return false;
-        while (take(t, ','));
+        while (scrt_take(t, ','));
     else
         return *ret_n = 0, true;
     *ret_n = n;
-    return take(t, ']');
+    return scrt_take(t, ']');
 }
 
 /* {"key": "value", ...}: what the writer noted of itself. */
-static bool skip_metadata(Text *t, char *scratch)
+static bool skip_metadata(ScrtText *t, char *scratch)
 {
     size_t n;
-    if (!take(t, '{'))
+    if (!scrt_take(t, '{'))
         return false;
-    if (take(t, '}'))
+    if (scrt_take(t, '}'))
         return true;
     do
-        if (!take_string(t, scratch, &n) || !take(t, ':') || !take_string(t, scratch, &n))
+        if (!take_string(t, scratch, &n) || !scrt_take(t, ':') || !take_string(t, scratch, &n))
             return false;
-    while (take(t, ','));
-    return take(t, '}');
+    while (scrt_take(t, ','));
+    return scrt_take(t, '}');
 }
 
 typedef struct Place { /* of a tensor's bytes, behind the header */
     uint64_t at, bytes;
 } Place;
 
-static bool take_field(Text *t, char *scratch, ScrtTensor *head, int64_t *offset, unsigned *seen)
+static bool take_field(ScrtText *t, char *scratch, ScrtTensor *head, int64_t *offset,
+                       unsigned *seen)
 {
     size_t n;
     uint32_t count;
-    if (!take_string(t, scratch, &n) || !take(t, ':'))
+    if (!take_string(t, scratch, &n) || !scrt_take(t, ':'))
         return false;
     scratch[n] = '\0';
     unsigned bit = !strcmp(scratch, "dtype") ? 1 : !strcmp(scratch, "shape") ? 2 : 4;
@@ -201,19 +172,19 @@ static bool take_field(Text *t, char *scratch, ScrtTensor *head, int64_t *offset
 }
 
 /* The tensor's description; its bytes must lie in the file and be those of its shape. */
-static bool take_tensor(Text *t, char *scratch, uint64_t room, ScrtTensor *head, Place *ret)
+static bool take_tensor(ScrtText *t, char *scratch, uint64_t room, ScrtTensor *head, Place *ret)
 {
     int64_t offset[2];
     unsigned seen = 0;
     size_t bytes;
     *head = (ScrtTensor){.dtype = SCRT_DTYPE_NONE};
-    if (!take(t, '{'))
+    if (!scrt_take(t, '{'))
         return false;
     do
         if (!take_field(t, scratch, head, offset, &seen))
             return false;
-    while (take(t, ','));
-    if (!take(t, '}') || seen != 7 || offset[0] > offset[1] || (uint64_t)offset[1] > room)
+    while (scrt_take(t, ','));
+    if (!scrt_take(t, '}') || seen != 7 || offset[0] > offset[1] || (uint64_t)offset[1] > room)
         return false;
     *ret = (Place){(uint64_t)offset[0], (uint64_t)(offset[1] - offset[0])};
     return head->dtype == SCRT_DTYPE_NONE ||
@@ -241,19 +212,19 @@ static ScrtStatus damaged(const ScrtTensorFile *f, ScrtIoError *err)
     return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its header is not one of safetensors", f->what);
 }
 
-static ScrtStatus take_items(ScrtTensorFile *f, Text t, char *scratch, uint64_t room,
+static ScrtStatus take_items(ScrtTensorFile *f, ScrtText t, char *scratch, uint64_t room,
                              ScrtIoError *err)
 {
     Place *place = f->own;
-    if (!take(&t, '{'))
+    if (!scrt_take(&t, '{'))
         return damaged(f, err);
-    if (!take(&t, '}')) {
+    if (!scrt_take(&t, '}')) {
         do {
             static const char meta[] = "__metadata__";
             ScrtTensor head;
             size_t n;
             char *name = scratch;
-            if (!take_string(&t, name, &n) || !take(&t, ':'))
+            if (!take_string(&t, name, &n) || !scrt_take(&t, ':'))
                 return damaged(f, err);
             if (n == sizeof meta - 1 && memcmp(name, meta, n) == 0) {
                 if (!skip_metadata(&t, scratch + n))
@@ -268,11 +239,11 @@ static ScrtStatus take_items(ScrtTensorFile *f, Text t, char *scratch, uint64_t 
             ScrtStatus s = scrt_tensors_add(f, name, n, &head, err);
             if (s != SCRT_OK)
                 return s;
-        } while (take(&t, ','));
-        if (!take(&t, '}'))
+        } while (scrt_take(&t, ','));
+        if (!scrt_take(&t, '}'))
             return damaged(f, err);
     }
-    skip_space(&t);
+    scrt_skip_blanks(&t);
     return t.at == t.end ? scrt_tensors_distinct(f, err) : damaged(f, err);
 }
 
@@ -292,7 +263,7 @@ static ScrtStatus read_heads(ScrtTensorFile *f, ScrtIoError *err)
     f->own = scrt_alloc((size_t)braces * sizeof(Place));
     char *scratch = scrt_alloc((size_t)n + 1);
     if (f->own && scratch)
-        s = take_items(f, (Text){text, text + n}, scratch, f->file.n - LENGTH - n, err);
+        s = take_items(f, (ScrtText){text, text + n}, scratch, f->file.n - LENGTH - n, err);
     else
         s = scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", f->what);
     scrt_free(scratch);
