@@ -627,7 +627,7 @@ const ImAdapter im_basic_adapters[] = {
     {"", "Pow", 7, 0, power, 1},
     {"", "Clip", 1, 10, clip, 1},
     {"", "Gelu", 20, 0, gelu, 1},
-    {"", "Dropout", 7, 0, dropout, 2},
+    {"", "Dropout", 7, 0, dropout, 2, .draws = true},
     {"", "Cast", 6, 0, cast, 1},
     {"", "CastLike", 15, 0, cast_to_other, 1},
     {"", "Softmax", 1, 0, softmax, 1},

@@ -20,17 +20,13 @@ static ScVal word(const ImNode *n, uint32_t x)
 
 /* --- Keys ------------------------------------------------------------------------------------ */
 
-static const char *const random_types[] = {
-    "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike",
-    "Bernoulli",    "Multinomial",   "Dropout"};
-
 bool im_draws(const Onnxpb__Graph *g)
 {
     for (size_t i = 0; i < g->n_node; i++) {
         const Onnxpb__Node *n = g->node[i];
-        for (size_t k = 0; k < sizeof random_types / sizeof *random_types; k++)
-            if (!strcmp(im_node_op(n), random_types[k]) && !*im_domain(n->domain))
-                return true;
+        const ImAdapter *a = im_adapter(im_domain(n->domain), im_node_op(n), IM_MAX_OPSET);
+        if (a && a->draws)
+            return true;
         for (size_t k = 0; k < n->n_attribute; k++)
             if (n->attribute[k]->g && im_draws(n->attribute[k]->g))
                 return true;
@@ -274,11 +270,11 @@ bool im_drop(const ImNode *n, ScVal ratio, ScVal *ret_y, ScVal *ret_mask)
 }
 
 const ImAdapter im_random_adapters[] = {
-    {"", "RandomNormal", 1, 0, random_normal, 1, 0},
-    {"", "RandomUniform", 1, 0, random_uniform, 1, 0},
-    {"", "RandomNormalLike", 1, 0, random_normal_like, 1, 0},
-    {"", "RandomUniformLike", 1, 0, random_uniform_like, 1, 0},
-    {"", "Bernoulli", 15, 0, bernoulli, 1, 0},
-    {"", "Multinomial", 7, 0, multinomial, 1, 0},
+    {"", "RandomNormal", 1, 0, random_normal, 1, .draws = true},
+    {"", "RandomUniform", 1, 0, random_uniform, 1, .draws = true},
+    {"", "RandomNormalLike", 1, 0, random_normal_like, 1, .draws = true},
+    {"", "RandomUniformLike", 1, 0, random_uniform_like, 1, .draws = true},
+    {"", "Bernoulli", 15, 0, bernoulli, 1, .draws = true},
+    {"", "Multinomial", 7, 0, multinomial, 1, .draws = true},
     {NULL, NULL, 0, 0, NULL, 0, 0},
 };

@@ -134,6 +134,7 @@ typedef struct ImAdapter {
     bool (*build)(const ImNode *n, ScVal *ret_out);
     uint32_t max_out; /* results it can answer; more are refused */
     uint32_t seqs;    /* bit i: operand i may be a sequence; bit 31: and those behind it */
+    bool draws;       /* its results depend on the run: random numbers */
 } ImAdapter;
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset);
 const ImAdapter *im_adapter_at(uint32_t i); /* all of them; NULL past the last */

@@ -202,7 +202,8 @@ static bool make_positive(ScCtx *cx, const ScTerm **a, const ScTerm **b)
     return !is_poison(cx, *a) && !is_poison(cx, *b);
 }
 
-const ScTerm *sc_term_fdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b)
+/* a / b rounded down (SC_T_FDIV) or up (SC_T_CDIV). */
+static const ScTerm *divide(ScCtx *cx, ScTermKind kind, const ScTerm *a, const ScTerm *b)
 {
     if (!a || !b)
         return NULL;
@@ -212,24 +213,19 @@ const ScTerm *sc_term_fdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b)
     if (!make_positive(cx, &a, &b))
         return sc_term_poison(cx);
     if (b->kind == SC_T_CONST)
-        return fdiv_const(cx, a, b->c);
+        return fdiv_const(cx, kind == SC_T_CDIV ? sc_term_addc(cx, a, b->c - 1) : a, b->c);
     const ScTerm *q = whole_part(cx, a, b), *r = sc_term_sub(cx, a, sc_term_mul(cx, q, b));
-    return sc_term_is(r, 0) ? q : sc_term_add(cx, q, node(cx, SC_T_FDIV, r, b));
+    return sc_term_is(r, 0) ? q : sc_term_add(cx, q, node(cx, kind, r, b));
+}
+
+const ScTerm *sc_term_fdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b)
+{
+    return divide(cx, SC_T_FDIV, a, b);
 }
 
 const ScTerm *sc_term_cdiv(ScCtx *cx, const ScTerm *a, const ScTerm *b)
 {
-    if (!a || !b)
-        return NULL;
-    if (!is_division(cx, a, b))
-        return sc_term_poison(cx);
-    cancel(cx, &a, &b);
-    if (!make_positive(cx, &a, &b))
-        return sc_term_poison(cx);
-    if (b->kind == SC_T_CONST)
-        return fdiv_const(cx, sc_term_addc(cx, a, b->c - 1), b->c);
-    const ScTerm *q = whole_part(cx, a, b), *r = sc_term_sub(cx, a, sc_term_mul(cx, q, b));
-    return sc_term_is(r, 0) ? q : sc_term_add(cx, q, node(cx, SC_T_CDIV, r, b));
+    return divide(cx, SC_T_CDIV, a, b);
 }
 
 const ScTerm *sc_term_mod(ScCtx *cx, const ScTerm *a, const ScTerm *b)
