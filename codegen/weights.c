@@ -169,9 +169,11 @@ static bool allocate(CgModule *m, int *ret_fd)
         return why == 0 || sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
                                         strerror(why));
     }
-    w->p = scrt_alloc(w->n + 1); /* aligned to 64 */
+    /* Whole lines: a buffer may begin at no more than a multiple of what divides its size. */
+    size_t room = (w->n / ALIGN + 1) * ALIGN;
+    w->p = scrt_alloc(room);
     if (w->p)
-        memset(w->p, 0, w->n + 1);
+        memset(w->p, 0, room);
     return w->p ||
            sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: not enough memory");
 }

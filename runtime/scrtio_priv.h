@@ -48,7 +48,7 @@ enum { SCRT_MOST_TENSORS = 65535 };
 
 typedef struct ScrtFileFormat ScrtFileFormat;
 struct ScrtTensorFile {
-    const char *what; /* the path, for messages */
+    char *what; /* the path, for messages; from scrt_alloc */
     ScrtFile file;
     const ScrtFileFormat *format;
     ScrtNamed *item; /* [n], without data; one whose head cannot be read has SCRT_DTYPE_NONE */

@@ -36,10 +36,14 @@ static ScrtStatus open_as(const char *path, const ScrtFileFormat *format, ScrtTe
                           ScrtIoError *err)
 {
     const char *what = strcmp(path, "-") ? path : "standard input";
-    ScrtTensorFile *f = scrt_alloc(sizeof *f + strlen(what) + 1);
-    if (!f)
+    ScrtTensorFile *f = scrt_alloc(sizeof *f);
+    char *copy = scrt_alloc(strlen(what) + 1);
+    if (!f || !copy) {
+        scrt_free(f);
+        scrt_free(copy);
         return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
-    *f = (ScrtTensorFile){.what = (char *)memcpy(f + 1, what, strlen(what) + 1)};
+    }
+    *f = (ScrtTensorFile){.what = memcpy(copy, what, strlen(what) + 1)};
     ScrtStatus s = scrt_file_read(path, &f->file, err);
     if (s == SCRT_OK) {
         f->format = format ? format : format_of(path, &f->file);
@@ -66,6 +70,7 @@ void scrt_tensors_close(ScrtTensorFile *f)
     scrt_free(f->item);
     scrt_free(f->own);
     scrt_file_close(&f->file);
+    scrt_free(f->what);
     scrt_free(f);
 }
 

@@ -2,6 +2,7 @@
 /* Objects as such: what they need, that they are the same each time, guards of the shapes function,
  * messages, the planted fault. */
 #include "tests/codegen/compiled.h"
+#include "tests/guarded.h"
 
 #include <elf.h>
 #include <math.h>
@@ -316,6 +317,7 @@ END_TEST
 
 int main(void)
 {
+    sct_guard_memory();
     Suite *s = suite_create("codegen-object");
     TCase *t = tcase_create("object");
     tcase_add_loop_test(t, needs_nothing, 0, SCT_N_CPU);

@@ -277,7 +277,7 @@ START_TEST(every_allocation_may_fail)
     scratch_make();
     begin(SCRT_I32, 2);
     bytes(5, "\1\2", 2);
-    ck_assert_uint_eq(fail_each_allocation(read_and_free), 5);
+    ck_assert_uint_eq(fail_each_allocation(read_and_free), 6);
     scratch_remove();
 }
 END_TEST
