@@ -624,3 +624,33 @@ ScVal sc_rebalance(ScBuild *b, ScVal x, const ScTerm *t)
         sc_set_g(b, v, moved_g(old.g, old.exp, t));
     return v;
 }
+
+static ScVal as_type(ScBuild *b, ScVal x, ScrtDtype t)
+{
+    ScAttr a[SC_MAX_ATTR] = {SC_DT(t)};
+    return sc_node1(b, &sc_op_cast, a, 1, &x);
+}
+
+static bool is_narrow(const ScType *t)
+{
+    return sc_type_is_float(t) && scrt_dtype_bits(t->dtype) < 32;
+}
+
+void sc_expand(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out)
+{
+    if (!(n->op->flags & SC_ROUNDS_ONCE)) {
+        n->op->expand(b, g, n, in, ret_out);
+        return;
+    }
+    ScArena *a = sc_arena_new();
+    ScVal *wide = sc_array(a, ScVal, n->n_in);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        wide[i] = is_narrow(sc_built(b, in[i])->type) ? as_type(b, in[i], SCRT_F32) : in[i];
+    n->op->expand(b, g, n, wide, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        const ScType *t = sc_type_of(g, n->first + i);
+        if (is_narrow(t))
+            ret_out[i] = as_type(b, ret_out[i], t->dtype);
+    }
+    sc_arena_free(a);
+}

@@ -318,7 +318,7 @@ static ScGraph *build_expansion(ScFrame *f, const ScNode *n)
     for (uint32_t i = 0; i < n->n_in; i++)
         in[i] = n->in[i] == SC_ABSENT ? SC_ABSENT
                                       : sc_input(&b, NULL, sc_type_of(f->g, n->in[i]), NULL);
-    n->op->expand(&b, f->g, n, in, out);
+    sc_expand(&b, f->g, n, in, out);
     for (uint32_t i = 0; i < n->n_out; i++)
         sc_output(&b, NULL, out[i]);
     return sc_build_end(&b);

@@ -313,6 +313,9 @@ ScVal sc_node1(ScBuild *b, const ScOp *op, const ScAttr *attr, uint32_t n_in, co
     sc_node1((b), &sc_op_##row, (attrs), sizeof((ScVal[]){__VA_ARGS__}) / sizeof(ScVal),           \
              (ScVal[]){__VA_ARGS__})
 
+/* The expansion of node n of g, whose row has one, of the operands in [n_in]: results [n_out]. */
+void sc_expand(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in, ScVal *ret_out);
+
 /* Copies node n of graph g with new operands: attributes, nested graphs (cloned), location and
  * value names; also the results' exponents and annotations, where they have none so far. Every
  * pass's default. Inputs and states are copied too; a state's next value is the caller's to set. */

@@ -25,17 +25,19 @@ enum {
     SC_CONVEX = 1 << 8,  /* the result holds weights that sum to 1: softmax */
     SC_PASSES_CONVEX =
         1 << 9, /* carries such weights on from its float operands: views, casts, where */
-    SC_MASK_ENDS = 1 << 10, /* a mask has no effect beyond this op: softmax, matmul */
-    SC_BARRIER = 1 << 11,   /* input, state: no operands, not folded */
-    SC_CONST_OP = 1 << 12,  /* const: its value is known at compile time */
-    SC_SUMS = 1 << 13,      /* matmul, conv, sums: adds up many products or elements */
-    SC_AVERAGES = 1 << 17,  /* and divides by how many: a mean */
-    SC_CONVERTS = 1 << 18,  /* cast: the result is operand 0, rounded to another type */
-    SC_INDEX = 1 << 15,     /* iota: element k is k, so kernels compute it where they read it */
-    SC_BINDS = 1 << 16,     /* attribute `as`, the first, names symbols that the node binds: to the
-                             * elements of its operand; of a row with nested graphs: to the
-                             * extents of its results, one after another, where an entry is a
-                             * symbol */
+    SC_MASK_ENDS = 1 << 10,   /* a mask has no effect beyond this op: softmax, matmul */
+    SC_BARRIER = 1 << 11,     /* input, state: no operands, not folded */
+    SC_CONST_OP = 1 << 12,    /* const: its value is known at compile time */
+    SC_SUMS = 1 << 13,        /* matmul, conv, sums: adds up many products or elements */
+    SC_AVERAGES = 1 << 17,    /* and divides by how many: a mean */
+    SC_CONVERTS = 1 << 18,    /* cast: the result is operand 0, rounded to another type */
+    SC_ROUNDS_ONCE = 1 << 19, /* what an expansion computes of narrow floats is in f32, results are
+                               * rounded at its end */
+    SC_INDEX = 1 << 15,       /* iota: element k is k, so kernels compute it where they read it */
+    SC_BINDS = 1 << 16, /* attribute `as`, the first, names symbols that the node binds: to the
+                         * elements of its operand; of a row with nested graphs: to the
+                         * extents of its results, one after another, where an entry is a
+                         * symbol */
     SC_REBALANCES =
         1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
                   * rebalance: `to`, and `saturate` (int, default 0): finite data that would become

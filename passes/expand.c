@@ -19,7 +19,7 @@ static ScGraph *expansion(ScCtx *cx, const ScGraph *g, const ScNode *n, ScArena 
         in[i] =
             n->in[i] == SC_ABSENT ? SC_ABSENT : sc_input(&b, NULL, sc_type_of(g, n->in[i]), NULL);
     b.at = n->loc;
-    n->op->expand(&b, g, n, in, out);
+    sc_expand(&b, g, n, in, out);
     for (uint32_t i = 0; i < n->n_out; i++)
         sc_output(&b, sc_intern(cx, sc_printf(a, "y%u", i)), out[i]);
     return sc_build_end(&b);
@@ -61,6 +61,16 @@ static void build_scaled(ScBuild *b, const ScGraph *from, const ScNode *n, ScAre
             sc_set_exp(b, ret_out[i], sc_scale_apply(b->cx, sc_scale_out(s, i), var));
 }
 
+/* A single constant that an expansion widens is one of the wider type. */
+static bool widens_single(const ScBuild *b, const ScNode *n, const ScVal *in, const ScType *to)
+{
+    if (!(n->op->flags & SC_CONVERTS) || in[0] < SC_FIRST)
+        return false;
+    const ScType *t = sc_built(b, in[0])->type;
+    return (sc_built_def(b, in[0])->op->flags & SC_CONST_OP) && t->rank == 0 &&
+           scrt_dtype_bits(t->dtype) < scrt_dtype_bits(to->dtype);
+}
+
 /* One node of an expansion in the new graph. */
 static void build(ScBuild *b, bool scaled, const ScGraph *from, const ScNode *n, ScArena *a,
                   ScVal *in, ScVal *ret_out)
@@ -69,6 +79,10 @@ static void build(ScBuild *b, bool scaled, const ScGraph *from, const ScNode *n,
         ScValue v = from->value[n->first];
         v.exp = scaled && sc_type_is_float(v.type) ? sc_term(b->cx, 0) : NULL;
         ret_out[0] = sc_const_again(b, n, &v);
+    } else if (widens_single(b, n, in, from->value[n->first].type)) {
+        ScValue v = *sc_built(b, in[0]);
+        v.type = from->value[n->first].type;
+        ret_out[0] = sc_const_again(b, sc_built_def(b, in[0]), &v);
     } else if (scaled) {
         build_scaled(b, from, n, a, in, ret_out);
     } else {

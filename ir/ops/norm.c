@@ -50,19 +50,14 @@ static void expand_layernorm(ScBuild *b, const ScGraph *g, const ScNode *n, cons
         return;
     }
     uint32_t first = sc_ops_axis(sc_attr(n, AXIS)->i, t->rank), n_axis = t->rank - first;
-    ScrtDtype dtype = t->dtype, stats = stats_dtype(dtype);
     for (uint32_t i = 0; i < n_axis; i++)
         axis[i] = first + i;
     ScAttr *over = SC_ATTRS(SC_INTS(n_axis, axis), SC_INT(1));
-    ScAttr *wide = SC_ATTRS(SC_DT(stats)), *back = SC_ATTRS(SC_DT(dtype));
-    ScVal x = dtype == stats ? in[X] : sc_op_at(b, cast, wide, in[X]);
-    ScVal mean = sc_op_at(b, reduce_mean, over, x);
-    ScVal d = sc_op(b, sub, x, mean);
+    ScVal mean = sc_op_at(b, reduce_mean, over, in[X]);
+    ScVal d = sc_op(b, sub, in[X], mean);
     ScVal var = sc_op_at(b, reduce_mean, over, sc_op(b, mul, d, d));
     ScVal inv = sc_op(b, reciprocal, sc_op(b, sqrt, sc_op(b, add, var, in[EPS])));
-    ScVal y = sc_op(b, mul, d, inv);
-    y = dtype == stats ? y : sc_op_at(b, cast, back, y);
-    y = sc_op(b, mul, y, in[SCALE]);
+    ScVal y = sc_op(b, mul, sc_op(b, mul, d, inv), in[SCALE]);
     ScVal all[] = {in[BIAS] == SC_ABSENT ? y : sc_op(b, add, y, in[BIAS]), mean, inv};
     for (uint32_t i = 0; i < n->n_out; i++)
         ret_out[i] = all[i];
@@ -141,6 +136,7 @@ const ScOp sc_op_layernorm = {
     .n_attr = 1,
     .infer = infer_layernorm,
     .scale = "a, s, s, 2a -> s, a, -a",
+    .flags = SC_ROUNDS_ONCE,
     .expand = expand_layernorm,
     .eval = eval_layernorm,
     .domain = {0.125, 4, make_layernorm},
@@ -172,16 +168,12 @@ static void expand_rmsnorm(ScBuild *b, const ScGraph *g, const ScNode *n, const 
     const ScType *t = sc_type_of(g, n->in[X]);
     int64_t axis[SCRT_MAX_RANK];
     uint32_t first = sc_ops_axis(sc_attr(n, AXIS)->i, t->rank), n_axis = t->rank - first;
-    ScrtDtype dtype = t->dtype, stats = stats_dtype(dtype);
     for (uint32_t i = 0; i < n_axis; i++)
         axis[i] = first + i;
     ScAttr *over = SC_ATTRS(SC_INTS(n_axis, axis), SC_INT(1));
-    ScVal x = dtype == stats ? in[X] : sc_op_at(b, cast, SC_ATTRS(SC_DT(stats)), in[X]);
-    ScVal square = sc_op_at(b, reduce_mean, over, sc_op(b, mul, x, x));
+    ScVal square = sc_op_at(b, reduce_mean, over, sc_op(b, mul, in[X], in[X]));
     ScVal inv = sc_op(b, reciprocal, sc_op(b, sqrt, sc_op(b, add, square, in[R_EPS])));
-    ScVal y = sc_op(b, mul, x, inv);
-    y = dtype == stats ? y : sc_op_at(b, cast, SC_ATTRS(SC_DT(dtype)), y);
-    ret_out[0] = sc_op(b, mul, y, in[SCALE]);
+    ret_out[0] = sc_op(b, mul, sc_op(b, mul, in[X], inv), in[SCALE]);
 }
 
 static bool eval_rmsnorm(ScEval *e)
@@ -226,6 +218,7 @@ const ScOp sc_op_rmsnorm = {
     .n_attr = 1,
     .infer = infer_rmsnorm,
     .scale = "a, s, 2a -> s",
+    .flags = SC_ROUNDS_ONCE,
     .expand = expand_rmsnorm,
     .eval = eval_rmsnorm,
     .domain = {0.125, 4, make_rmsnorm},
@@ -325,6 +318,7 @@ const ScOp sc_op_batchnorm = {
     .infer = infer_batchnorm,
     .scale = "a, s, s, a, 2a, 2a -> s",
     .growth = grow_batchnorm,
+    .flags = SC_ROUNDS_ONCE,
     .expand = expand_batchnorm,
     .eval = eval_batchnorm,
     .domain = {0.125, 4, make_batchnorm},

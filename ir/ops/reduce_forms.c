@@ -15,7 +15,7 @@
         const ScVal x = in[0];                                                                     \
         ret_out[0] = (expression);                                                                 \
     }
-#define ROW(row, meaning, type, signature, ...)                                                    \
+#define ROW(row, meaning, type, signature, facts, ...)                                             \
     {.name = #row,                                                                                 \
      .doc = meaning,                                                                               \
      .onnx = {"", type, 1},                                                                        \
@@ -26,23 +26,24 @@
      .scale = signature,                                                                           \
      .expand = expand_##row,                                                                       \
      .max_ulp = 4,                                                                                 \
+     .flags = SC_ROUNDS_ONCE | (facts),                                                            \
      __VA_ARGS__}
 
 EXPAND(reduce_l1, sc_op_at(b, reduce_sum, SAME(n), sc_op(b, abs, x)))
 const ScOp sc_op_reduce_l1 =
-    ROW(reduce_l1, "the sum of magnitudes over axes", "ReduceL1", "a -> a", .flags = SC_NONNEG);
+    ROW(reduce_l1, "the sum of magnitudes over axes", "ReduceL1", "a -> a", SC_NONNEG, );
 
 EXPAND(reduce_sum_square, sc_op_at(b, reduce_sum, SAME(n), sc_op(b, mul, x, x)))
 const ScOp sc_op_reduce_sum_square = ROW(reduce_sum_square, "the sum of squares over axes",
-                                         "ReduceSumSquare", "a -> 2a", .flags = SC_NONNEG);
+                                         "ReduceSumSquare", "a -> 2a", SC_NONNEG, );
 
 EXPAND(reduce_l2, sc_op(b, sqrt, sc_op_at(b, reduce_sum, SAME(n), sc_op(b, mul, x, x))))
-const ScOp sc_op_reduce_l2 = ROW(reduce_l2, "the root of the sum of squares over axes", "ReduceL2",
-                                 "a -> a", .flags = SC_NONNEG);
+const ScOp sc_op_reduce_l2 =
+    ROW(reduce_l2, "the root of the sum of squares over axes", "ReduceL2", "a -> a", SC_NONNEG, );
 
 EXPAND(reduce_log_sum, sc_op(b, log, sc_op_at(b, reduce_sum, SAME(n), x)))
 const ScOp sc_op_reduce_log_sum = ROW(reduce_log_sum, "the logarithm of the sum over axes",
-                                      "ReduceLogSum", "0 -> 0", .domain = {1, 4});
+                                      "ReduceLogSum", "0 -> 0", 0, .domain = {1, 4});
 
 /* The largest element is taken out, so that no exponential overflows; an infinite one stays, for
  * inf - inf would be NaN. */
@@ -61,7 +62,7 @@ static void expand_reduce_log_sum_exp(ScBuild *b, const ScGraph *g, const ScNode
 
 const ScOp sc_op_reduce_log_sum_exp =
     ROW(reduce_log_sum_exp, "the logarithm of the sum of exponentials over axes", "ReduceLogSumExp",
-        "0 -> 0", );
+        "0 -> 0", 0, );
 
 /* --- Of any number of operands --------------------------------------------------------------- */
 
@@ -90,6 +91,7 @@ const ScOp sc_op_sum = {
     .scale = "a... -> a",
     .top = sc_ops_top_add,
     .growth = sc_ops_grow_add,
+    .flags = SC_ROUNDS_ONCE,
     .expand = expand_sum,
     .max_ulp = 2,
 };
@@ -119,6 +121,7 @@ const ScOp sc_op_mean = {
     .scale = "a... -> a",
     .top = sc_ops_top_through,
     .growth = grow_mean,
+    .flags = SC_ROUNDS_ONCE,
     .expand = expand_mean,
     .max_ulp = 2,
 };
