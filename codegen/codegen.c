@@ -153,8 +153,12 @@ static bool generate(CgModule *m, CgKernels *k, uint32_t n, const ScCodegenEntry
         .info = m->opt->info ? m->opt->info : "{}",
     };
     *k = cg_kernels_begin(m, n, entry);
+    cg_listing_begin(m, n, entry);
     if (!begin_entries(m, n, entry, u) || !make_kernels(m, k, n, u) ||
-        !write_model(m, k, n, u, &parts) || !to_machine(m, emit, o))
+        !write_model(m, k, n, u, &parts))
+        return false;
+    o->listing = cg_listing_end(m, o->arena);
+    if (!to_machine(m, emit, o))
         return false;
     o->emit = emit;
     o->embedded = embeds(m);

@@ -20,6 +20,8 @@ typedef struct ScCodegenOptions {
     int (*weights_file)(void *arg);
     void *arg;
     const char *weights_name; /* of that file's artefact, for messages; or NULL */
+    /* Debug lines: the file, absolute, to which the caller writes ScObject.listing. NULL: none. */
+    const char *listing;
     bool quick;      /* compiled in less time, for a program that runs once or a few times */
     bool fault_tail; /* debug builds: kernels ignore their tail, for the test that this is caught */
 } ScCodegenOptions;
@@ -46,7 +48,8 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
     size_t n_weights;
     bool embedded; /* weights are in the object */
     const char *symbol;
-    const char *header; /* C header text that declares the symbol and documents the signature */
+    const char *header;  /* C header text that declares the symbol and documents the signature */
+    const char *listing; /* the graphs of kernels as the debug lines count them; or NULL */
     uint32_t n_kernel;
     const ScKernelReport *kernel;
     uint64_t features;        /* SCRT_CPU_ bits that the first entry needs */

@@ -67,6 +67,7 @@ bool cg_module_init(CgModule *m, ScCtx *cx, const ScCodegenOptions *opt)
 
 void cg_module_done(CgModule *m)
 {
+    cg_listing_done(m);
     if (m->mod)
         LLVMDisposeModule(m->mod);
     if (m->tm)

@@ -11,6 +11,7 @@
 
 typedef struct CgModule CgModule;
 typedef struct CgFunc CgFunc;
+typedef struct CgListing CgListing;
 
 /* How a value lies: row-major, but that the elements of two neighbours along the last dim before
  * `axis` lie pitch elements apart, and those of the dims before that accordingly. */
@@ -76,6 +77,7 @@ struct CgModule {
     LLVMTypeRef t_entry; /* void (ptr args) */
 
     CgWeights weights;
+    CgListing *listing; /* debug lines; NULL: none are asked for */
 
     uint32_t n_state;
     CgState *all_states; /* [n_state] of the model */
@@ -94,6 +96,12 @@ LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type);
 /* Runs the pass list; then the module as an object or text, in a. False after sc_fail. */
 bool cg_optimize(CgModule *m);
 bool cg_emit_module(CgModule *m, ScEmit emit, ScArena *a, void **ret, size_t *ret_n);
+
+/* Debug lines, where the options ask for them: the listing of all entries, before any function is
+ * made; its text, in a, or NULL, after the last one. */
+void cg_listing_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry);
+const char *cg_listing_end(CgModule *m, ScArena *a);
+void cg_listing_done(CgModule *m);
 
 /* A `const` node of any graph can be stored: *ret_exp is its exponent. False after sc_fail. */
 bool cg_const_check(CgModule *m, const ScGraph *g, const ScNode *n, int64_t *ret_exp);

@@ -385,6 +385,22 @@ ScUses sc_uses(const ScGraph *g, ScArena *scratch);
  * and the growth estimate of each row's results, where the graph is scaled. */
 enum { SC_PRINT_COMMENTS = 1 };
 void sc_print(const ScGraph *g, uint32_t flags, ScStr *out);
+/* The same, and on which line of out each node stands, nested ones too. Zeroed before the first
+ * graph; several graphs may follow each other in one out. */
+typedef struct ScLine {
+    const ScNode *node;
+    uint32_t line; /* from 1 */
+} ScLine;
+typedef struct ScLines {
+    ScLine *at; /* [n] */
+    uint32_t n, cap;
+    size_t seen; /* bytes of out whose newlines are counted */
+    uint32_t n_before;
+} ScLines;
+void sc_print_lines(const ScGraph *g, uint32_t flags, ScStr *out, ScLines *lines);
+void sc_lines_end(ScLines *l); /* after the last graph, before sc_line_of */
+uint32_t sc_line_of(const ScLines *l, const ScNode *n); /* 0: it is not there */
+void sc_lines_free(ScLines *l);
 void sc_attr_print(const ScAttr *a, ScStr *out); /* the value alone */
 /* The printed names of all values, [n_value], without the leading %; in a. */
 const char *const *sc_labels(const ScGraph *g, ScArena *a);

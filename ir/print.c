@@ -6,6 +6,7 @@
 #include "ir/text_priv.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct Printer {
@@ -15,10 +16,10 @@ typedef struct Printer {
     const char *const *label; /* [n_value] */
     uint32_t flags;           /* SC_PRINT_ */
     uint32_t indent;          /* of the graph's own line */
+    ScLines *lines;           /* or NULL */
 } Printer;
 
-static void print_graph(const ScGraph *g, const ScGraph *outer, uint32_t flags, uint32_t indent,
-                        ScArena *a, ScStr *out);
+static void print_graph(const ScGraph *g, const Printer *outer, Printer p);
 
 static void spaces(Printer *p, uint32_t n)
 {
@@ -285,9 +286,20 @@ static void print_comment(Printer *p, const ScNode *n, size_t line)
     }
 }
 
+/* Here begins the line of n. */
+static void note_line(Printer *p, const ScNode *n)
+{
+    ScLines *l = p->lines;
+    for (; l->seen < p->out->n; l->seen++)
+        l->n_before += p->out->s[l->seen] == '\n';
+    sc_buf_push(l->at, l->n, l->cap, ((ScLine){n, l->n_before + 1}));
+}
+
 static void print_node(Printer *p, const ScNode *n)
 {
     size_t line = p->out->n;
+    if (p->lines)
+        note_line(p, n);
     spaces(p, p->indent + 2);
     for (uint32_t i = 0; i < n->n_out; i++) {
         sc_str_add(p->out, i ? ", " : "");
@@ -310,7 +322,7 @@ static void print_node(Printer *p, const ScNode *n)
         print_comment(p, n, line);
     sc_str_add(p->out, "\n");
     for (uint32_t i = 0; i < n->op->n_sub; i++)
-        print_graph(n->sub[i], p->g, p->flags, p->indent + 4, p->a, p->out);
+        print_graph(n->sub[i], p, *p);
 }
 
 static void print_state(Printer *p, const ScState *s)
@@ -407,25 +419,26 @@ static void print_header(Printer *p, const ScGraph *outer)
     sc_str_add(p->out, ") {\n");
 }
 
-static void print_graph(const ScGraph *g, const ScGraph *outer, uint32_t flags, uint32_t indent,
-                        ScArena *a, ScStr *out)
+/* p: as the printer of the graph around it, or for the outermost one. */
+static void print_graph(const ScGraph *g, const Printer *outer, Printer p)
 {
-    Printer p = {.g = g, .out = out, .a = a, .flags = flags, .indent = indent};
-    p.label = sc_labels(g, a);
+    p.g = g;
+    p.indent = outer ? outer->indent + 4 : 0;
+    p.label = sc_labels(g, p.a);
     uint32_t n_header;
-    const uint32_t *order = sc_text_order(g, a, &n_header);
-    print_header(&p, outer);
+    const uint32_t *order = sc_text_order(g, p.a, &n_header);
+    print_header(&p, outer ? outer->g : NULL);
     for (uint32_t i = 0; i < g->n_state; i++)
         print_state(&p, &g->state[i]);
     for (uint32_t i = 0; i < g->n_guard; i++)
         print_guard(&p, &g->guard[i]);
     for (uint32_t k = n_header; k < g->n_node; k++)
         print_node(&p, &g->node[order[k]]);
-    spaces(&p, indent);
-    sc_str_add(out, "}\n");
+    spaces(&p, p.indent);
+    sc_str_add(p.out, "}\n");
 }
 
-void sc_print(const ScGraph *g, uint32_t flags, ScStr *out)
+void sc_print_lines(const ScGraph *g, uint32_t flags, ScStr *out, ScLines *lines)
 {
     locale_t old, c = sc_text_locale_begin(&old);
     ScArena *a = sc_arena_new();
@@ -434,7 +447,36 @@ void sc_print(const ScGraph *g, uint32_t flags, ScStr *out)
         sc_text_quoted(out, g->source);
         sc_str_add(out, "\n");
     }
-    print_graph(g, NULL, flags, 0, a, out);
+    print_graph(g, NULL, (Printer){.out = out, .a = a, .flags = flags, .lines = lines});
     sc_arena_free(a);
     sc_text_locale_end(c, old);
+}
+
+void sc_print(const ScGraph *g, uint32_t flags, ScStr *out)
+{
+    sc_print_lines(g, flags, out, NULL);
+}
+
+static int by_node(const void *a, const void *b)
+{
+    uintptr_t x = (uintptr_t)((const ScLine *)a)->node, y = (uintptr_t)((const ScLine *)b)->node;
+    return (x > y) - (x < y);
+}
+
+void sc_lines_end(ScLines *l)
+{
+    if (l->n)
+        qsort(l->at, l->n, sizeof *l->at, by_node);
+}
+
+uint32_t sc_line_of(const ScLines *l, const ScNode *n)
+{
+    ScLine key = {n, 0};
+    const ScLine *x = l->n ? bsearch(&key, l->at, l->n, sizeof key, by_node) : NULL;
+    return x ? x->line : 0;
+}
+
+void sc_lines_free(ScLines *l)
+{
+    sc_buf_free(l->at);
 }

@@ -497,6 +497,8 @@ void cg_node_of(Cg *cg, const ScGraph *g, const ScNode *n, CgVal *x, uint32_t w)
     CgVal *in = sc_array(scratch, CgVal, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++)
         in[i] = x[n->in[i]];
+    cg_lines_at(cg, n);
     cg_node(cg, g, n, in, w, &x[n->first]);
+    cg_lines_at(cg, NULL);
     sc_arena_free(scratch);
 }

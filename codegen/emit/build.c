@@ -23,6 +23,7 @@ static void begin(Cg *cg, CgModule *m, CgFunc *f, LLVMValueRef fn)
     cg->entry = LLVMAppendBasicBlockInContext(m->ctx, fn, "");
     LLVMPositionBuilderAtEnd(cg->eb, cg->entry);
     LLVMPositionBuilderAtEnd(cg->b, LLVMAppendBasicBlockInContext(m->ctx, fn, ""));
+    cg_lines_function(cg);
 }
 
 static LLVMValueRef named_function(CgModule *m, const CgFunc *f, const char *suffix,

@@ -52,6 +52,11 @@ LLVMValueRef cg_result(Cg *cg, uint32_t i);    /* ptr of kernel result i */
 LLVMValueRef cg_scratch(Cg *cg);               /* ptr */
 LLVMValueRef cg_scratch_thread(Cg *cg);        /* ptr of this thread's, in bodies */
 
+/* Debug lines, where they are asked for. A function of kernel f begins at its kernel's line; what
+ * is emitted next serves node n of f->sub, or NULL: its leader. */
+void cg_lines_function(Cg *cg);
+void cg_lines_at(Cg *cg, const ScNode *n);
+
 const ScTerm *cg_round64(CgModule *m, const ScTerm *t); /* up to a multiple of 64 */
 /* A function of libm.def on n doubles, through the runtime. */
 LLVMValueRef cg_libm(Cg *cg, uint32_t fn, uint32_t n, LLVMValueRef const *x);

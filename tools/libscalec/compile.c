@@ -188,6 +188,7 @@ ScObject *scalec_compile_entries(ScCtx *cx, uint32_t n, ScalecEntry *e, const Sc
                                .weights_file = scalec_beside_opener(&beside),
                                .arg = &beside,
                                .weights_name = opt->output,
+                               .listing = opt->listing,
                                .fault_tail = opt->fault_tail};
         o = sc_codegen_entries(cx, n, entry, &cg, emit);
         settle_beside(&beside, o);

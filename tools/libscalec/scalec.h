@@ -122,6 +122,7 @@ typedef struct ScalecOptions { /* all may be zero */
     bool fault_tail;           /* see codegen.h */
     const char *output;        /* where scalec_write will write: weights above the limit are
                                 * packed into a file beside it. NULL: into memory */
+    const char *listing;       /* debug lines: see codegen.h; NULL: none */
     const ScrtTensor *eval_in; /* --eval-each: inputs to run every stage on */
     double eval_rtol;
 } ScalecOptions;

@@ -21,7 +21,7 @@ typedef struct Cli {
     ScCtx *cx;
     const char *command;
     CliList args; /* what is no option */
-    const char *output, *emit, *stage, *format, *calibrate, *save_stats, *data, *dump_after;
+    const char *output, *emit, *stage, *format, *calibrate, *save_stats, *lines, *data, *dump_after;
     const char *state_load, *state_save, *dtype, *labels, *image, *why, *onnx_profile;
     const char *metric; /* of check: a command */
     ScalecOptions opt;

@@ -4,7 +4,10 @@
 #include "tools/scalec/hooks.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* --- Hooks ------------------------------------------------------------------------------------ */
@@ -192,6 +195,24 @@ static void conclude(const Cli *cli, const ScObject *o, const Cost *c)
     sc_str_free(&low);
 }
 
+/* The whole path of a file that need not exist; NULL after a message where its folder does not. */
+static const char *whole_path(Cli *cli, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[PATH_MAX];
+    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    if (!realpath(n ? sc_printf(sc_ctx_arena(cli->cx), "%.*s", (int)n, path) : ".", folder)) {
+        sc_fail_file(cli->cx, path, SC_E_WRITE, "%s", strerror(errno));
+        return NULL;
+    }
+    return sc_printf(sc_ctx_arena(cli->cx), "%s/%s", folder, path + n);
+}
+
+static bool write_listing(Cli *cli, const ScObject *o)
+{
+    return !cli->lines || scalec_write_file(cli->cx, cli->lines, o->listing, strlen(o->listing));
+}
+
 int cmd_compile(Cli *cli)
 {
     size_t k = 0;
@@ -208,10 +229,12 @@ int cmd_compile(Cli *cli)
         cli->opt.symbol = symbol_of(cli, cli->output);
     if (kinds[k].emit == SC_EMIT_OBJ)
         cli->opt.output = cli->output;
-    bool ok = cli_load_entries(cli, &e, &n) && hooks_begin(cli, &e->model, &samples);
+    bool ok = !cli->lines || (cli->opt.listing = whole_path(cli, cli->lines));
+    ok = ok && cli_load_entries(cli, &e, &n) && hooks_begin(cli, &e->model, &samples);
     ScObject *o = ok ? scalec_compile_entries(cli->cx, n, e, &cli->opt, kinds[k].emit) : NULL;
     Cost cost = o ? cost_of(cli, o) : (Cost){0};
-    ok = hooks_end(cli, samples, o != NULL) && scalec_write(cli->cx, o, kinds[k].out, cli->output);
+    ok = hooks_end(cli, samples, o != NULL) && write_listing(cli, o) &&
+         scalec_write(cli->cx, o, kinds[k].out, cli->output);
     int status = ok ? cli_done(cli) : cli_failed(cli);
     if (ok)
         conclude(cli, o, &cost);

@@ -60,6 +60,7 @@ typedef enum OptId {
     O_TIME,
     O_EVAL_EACH,
     O_SYMBOL,
+    O_LINES,
     O_EMBED,
     O_ONNX_PROFILE,
     O_FAULT,
@@ -136,6 +137,10 @@ const CliOption cli_options[] = {
     [O_EVAL_EACH] = {"eval-each", NULL,
                      "with --data: run every stage and name the pass that differs", 0,
                      COMPILE | DUMP},
+    [O_LINES] = {"lines", "FILE",
+                 "write the graph of kernels to FILE and give the code debug lines of it, for perf "
+                 "annotate, objdump -l and gdb",
+                 0, COMPILE},
     [O_SYMBOL] = {"symbol", "NAME", "C identifier of the model in the object", 0, COMPILE},
     [O_EMBED] = {"embed-limit", "BYTES",
                  "weights above this go to OUT.weights (64 MiB by default), of ONNX to OUT.data "
@@ -325,6 +330,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->calibrate;
     case O_SAVE_STATS:
         return &cli->save_stats;
+    case O_LINES:
+        return &cli->lines;
     case O_CPU:
         return &cli->opt.cpu;
     case O_TARGET:
@@ -476,8 +483,13 @@ static bool misuse(const Cli *cli, bool wrong, const char *why)
     return wrong && cli_misuse(cli, "%s", why) != 0;
 }
 
-/* Whatever would be ignored is refused: its giver believes in it. */
-/* The options that go together, and those that do not. False after a message. */
+static bool same_file(const char *a, const char *b)
+{
+    return a && b && !strcmp(a, b);
+}
+
+/* The options that go together, and those that do not: whatever would be ignored is refused, its
+ * giver believes in it. False after a message. */
 static bool check(const Cli *cli)
 {
     bool run = !strcmp(cli->command, "run"), compile = !strcmp(cli->command, "compile");
@@ -495,6 +507,12 @@ static bool check(const Cli *cli)
                     "--save-stats: nothing is measured, --calibrate gives statistics already") ||
              misuse(cli, cli->why && (cli->format || cli->json || (cli->data && !cli->eval_each)),
                     "--why prints a derivation as text: no --format, --json or --data") ||
+             misuse(cli, cli->lines && !strcmp(cli->lines, "-"),
+                    "--lines: a file, which the debug lines name") ||
+             misuse(cli,
+                    same_file(cli->output, cli->lines) || same_file(cli->output, cli->save_stats) ||
+                        same_file(cli->lines, cli->save_stats),
+                    "two results would go to one file") ||
              misuse(cli, cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate,
                     "--scales calibrate needs --calibrate FILE") ||
              misuse(cli,
