@@ -29,6 +29,8 @@ def layout(tmp):
     assert read("share", "man", "man1", "scalec.1") == scalec("help", "--man")
     completion = "share/bash-completion/completions/scalec.bash"
     assert read(completion) == scalec("help", "--bash")
+    assert read("share/zsh/site-functions/_scalec") == scalec("help", "--zsh")
+    assert read("share/fish/vendor_completions.d/scalec.fish") == scalec("help", "--fish")
     ask = 'COMP_WORDS=(scalec compile --rec); COMP_CWORD=2; _scalec; echo "${COMPREPLY[@]}"'
     p = subprocess.run(["bash", "-c", f'. "{prefix}/{completion}"; {ask}'], capture_output=True, text=True, check=True)
     assert p.stdout.strip() == "--recipe", p.stdout
@@ -55,8 +57,9 @@ def models(tmp, include, lib):
 
 
 def options_are_said_everywhere(tmp):
-    """Each option stands in its command's help, in the man page and in the completion; README leads to them."""
+    """Each option stands in its command's help, in the man page and in the completions; README leads to them."""
     man, bash = scalec("help", "--man").replace("\\-", "-"), scalec("help", "--bash")
+    zsh, fish = scalec("help", "--zsh"), scalec("help", "--fish")
     with open(os.path.join(SOURCE, "README.md")) as f:
         readme = f.read()
     names = re.search(r'compgen -W "([a-z ]+) help"', bash).group(1).split()
@@ -65,6 +68,9 @@ def options_are_said_everywhere(tmp):
         options = re.findall(r"^  (?:-\w,|   ) --([a-z-]+)", scalec(name, "--help"), re.M)
         section = re.search(rf"^\.SS scalec {name} .*?(?=^\.S|\Z)", man, re.M | re.S).group(0)
         assert options and all(f"--{o}" in section and f"--{o} " in bash for o in options), (name, options)
+        section = re.search(rf"^    {name}\)\n.*?;;", zsh, re.M | re.S).group(0)
+        assert all(re.search(rf"--{o}\b", section) for o in options), (name, options)
+        assert all(f"from {name}' -l {o} " in fish for o in options), (name, options)
         assert f"scalec {name}" in readme or f"$scalec {name}" in readme, name
     assert all(way in readme for way in ("scalec help", "man scalec", "--help")), "README: how to find an option"
 

@@ -120,9 +120,11 @@ complete_for() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _scalec; echo "${COM
 complete_for scalec com
 complete_for scalec compile --emit l
 complete_for scalec run m.onnx --be
+complete_for scalec compile --emit = l
+complete_for scalec help rew
 """)
     got = subprocess.run(["bash", script], capture_output=True, text=True, check=True).stdout
-    assert got.split() == ["compile", "llvm", "--bench"], got
+    assert got.split() == ["compile", "llvm", "--bench", "llvm", "rewrite"], got
     assert all(len(line) <= 96 for line in scalec("compile", "--help").split("\n"))
 
 

@@ -55,6 +55,8 @@ const char *cli_nearest_command(const char *word); /* NULL: none is near */
 void cli_usage(FILE *f);                           /* all subcommands */
 void cli_man_page(void); /* from the table of options, on standard output */
 void cli_bash_completion(void);
+void cli_zsh_completion(void);
+void cli_fish_completion(void);
 void cli_free(Cli *cli);
 
 /* A usage error on standard error; answers EXIT_USAGE. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the table of options says of itself: help on a terminal, man pages, shell completion. */
+/* What the table of options says of itself: help on a terminal and the man page. */
 #include "tools/scalec/options.h"
 
 #include <string.h>
@@ -118,54 +118,4 @@ void cli_man_page(void)
     puts(".SH EXIT STATUS\n0 done, 1 the input is at fault, 2 usage, 3 results differ, 70 a bug of "
          "scalec.\n"
          ".SH ENVIRONMENT\n.TP\n.B SCALEC_LIBDIR\nthe folder of libscrt.a and libscrtio.a");
-}
-
-/* --- Completion ------------------------------------------------------------------------------- */
-
-static bool takes_file(const CliOption *o)
-{
-    static const char *const args[] = {"FILE", "PATH", "OUT", "NAME=FILE", "R"};
-    for (size_t i = 0; o->arg && i < sizeof args / sizeof *args; i++)
-        if (!strcmp(o->arg, args[i]))
-            return true;
-    return false;
-}
-
-void cli_bash_completion(void)
-{
-    puts("# bash completion for scalec\n_scalec()\n{\n"
-         "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}\n"
-         "    COMPREPLY=()\n"
-         "    if [ \"$COMP_CWORD\" -eq 1 ]; then");
-    printf("        COMPREPLY=($(compgen -W \"");
-    for (uint32_t i = 0; i < cli_n_commands; i++)
-        printf("%s ", cli_commands[i].name);
-    puts("help\" -- \"$word\"))\n        return\n    fi\n    case $before in");
-    for (uint32_t i = 0; i < cli_n_options; i++) {
-        const CliOption *o = &cli_options[i];
-        if (!o->doc || !o->arg)
-            continue;
-        printf("    ");
-        if (o->letter)
-            printf("-%c | ", o->letter);
-        printf("--%s) ", o->name);
-        const char *words = o->choice ? o->choice : o->hint;
-        if (words)
-            printf("COMPREPLY=($(compgen -W \"%s\" -- \"$word\")); ", words);
-        if (takes_file(o))
-            printf("COMPREPLY+=($(compgen -f -- \"$word\")); ");
-        puts("return ;;");
-    }
-    puts("    esac\n    case ${COMP_WORDS[1]}:$word in");
-    for (uint32_t k = 0; k < cli_n_commands; k++) {
-        printf("    %s:-*) COMPREPLY=($(compgen -W \"", cli_commands[k].name);
-        for (uint32_t i = 0; i < cli_n_options; i++)
-            if (cli_options[i].doc && (cli_options[i].who & cli_commands[k].bit))
-                printf("--%s ", cli_options[i].name);
-        puts("\" -- \"$word\")) ;;");
-    }
-    puts("    help:*) COMPREPLY=($(compgen -W \"compile run dump check ops explain\" -- "
-         "\"$word\")) ;;\n"
-         "    *) COMPREPLY=($(compgen -f -- \"$word\")) ;;\n    esac\n}\n"
-         "complete -o filenames -F _scalec scalec");
 }

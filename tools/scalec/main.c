@@ -263,14 +263,22 @@ static int no_command(const char *word)
 /* scalec help [COMMAND], and what the table of options is made into for man and the shell. */
 static int help(int argc, char **argv)
 {
+    static const struct {
+        const char *word;
+        void (*print)(void);
+    } made[] = {{"--man", cli_man_page},
+                {"--bash", cli_bash_completion},
+                {"--zsh", cli_zsh_completion},
+                {"--fish", cli_fish_completion}};
     const CliCommand *c = argc > 2 ? cli_find_command(argv[2]) : NULL;
-    if (argc > 2 && !strcmp(argv[2], "--man"))
-        cli_man_page();
-    else if (argc > 2 && !strcmp(argv[2], "--bash"))
-        cli_bash_completion();
-    else if (c)
+    for (size_t i = 0; argc > 2 && i < sizeof made / sizeof *made; i++)
+        if (!strcmp(argv[2], made[i].word)) {
+            made[i].print();
+            return 0;
+        }
+    if (c)
         cli_command_help(c);
-    else if (argc > 2)
+    else if (argc > 2 && strcmp(argv[2], "help"))
         return no_command(argv[2]);
     else
         cli_usage(stdout);
