@@ -163,7 +163,7 @@ static bool generate(CgModule *m, CgKernels *k, uint32_t n, const ScCodegenEntry
     o->emit = emit;
     o->embedded = embeds(m);
     o->symbol = sc_strdup(o->arena, parts.symbol);
-    o->header = cg_header(m, o->arena, parts.symbol, n, u);
+    o->header = cg_header(m, o->arena, &parts, n, u);
     o->features = u[0].target.bits;
     take_weights(o, &m->weights);
     report(o, k);

@@ -281,6 +281,18 @@ static LLVMValueRef entry(Parts *x, const CgKernels *k, LLVMValueRef fn)
 
 /* --- The model ------------------------------------------------------------------------------- */
 
+/* What bears the model's name within the object already, a kernel k2 of the model k2, gets another:
+ * nothing refers to it by name. */
+static void make_way(CgModule *m, const char *symbol)
+{
+    LLVMValueRef other = LLVMGetNamedFunction(m->mod, symbol);
+    if (!other)
+        other = LLVMGetNamedGlobal(m->mod, symbol);
+    const char *name = sc_printf(m->arena, "%s.own", symbol);
+    if (other)
+        LLVMSetValueName2(other, name, strlen(name));
+}
+
 bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
                    const CgModelParts *parts)
 {
@@ -311,6 +323,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
         weights,
     };
     LLVMValueRef init = structure(&x, f, sizeof f / sizeof *f, sizeof(ScrtModel));
+    make_way(m, parts->symbol);
     LLVMValueRef model = LLVMAddGlobal(m->mod, LLVMTypeOf(init), parts->symbol);
     LLVMSetInitializer(model, init);
     LLVMSetGlobalConstant(model, 1);
@@ -358,10 +371,13 @@ static void comment_entry(ScStr *s, CgModule *m, ScArena *a, const CgWork *u)
         comment_port(s, a, "state", u->state[i], g->state[i].name, sc_type_of(g, g->state[i].past));
 }
 
-const char *cg_header(CgModule *m, ScArena *a, const char *symbol, uint32_t n, const CgWork *u)
+const char *cg_header(CgModule *m, ScArena *a, const CgModelParts *parts, uint32_t n,
+                      const CgWork *u)
 {
+    const char *symbol = parts->symbol;
     ScStr s = {0};
-    sc_str_add(&s, "/* Compiled by scalec; scrt.h says how to run it. Link with\n"
+    sc_str_add(&s, "/* Compiled by scalec; scrt.h says how to run it. A shared object holds the\n"
+                   " * runtime; beside an object link\n"
                    " *     -lscrt -lm -pthread\n *\n");
     for (uint32_t i = 0; i < n; i++) {
         if (n > 1) {
@@ -371,7 +387,10 @@ const char *cg_header(CgModule *m, ScArena *a, const char *symbol, uint32_t n, c
         }
         comment_entry(&s, m, a, &u[i]);
     }
-    sc_str_addf(&s, " *\n * %llu bytes of weights. */\n", (unsigned long long)m->weights.n);
+    sc_str_addf(&s, " *\n * %llu bytes of weights", (unsigned long long)m->weights.n);
+    sc_str_add(&s, parts->embed ? ". */\n"
+                                : ", in the file beside that ends in .weights:\n"
+                                  " * name it in ScrtOptions.weights_file. */\n");
     sc_str_addf(&s, "#ifndef SCALEC_MODEL_%s\n#define SCALEC_MODEL_%s\n\n", symbol, symbol);
     sc_str_addf(&s, "#include \"scrt.h\"\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n");
     sc_str_addf(&s, "extern const ScrtModel %s;\n\n", symbol);

@@ -272,7 +272,8 @@ typedef struct CgModelParts {
 bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
                    const CgModelParts *parts);
 /* C header text in a. */
-const char *cg_header(CgModule *m, ScArena *a, const char *symbol, uint32_t n, const CgWork *u);
+const char *cg_header(CgModule *m, ScArena *a, const CgModelParts *parts, uint32_t n,
+                      const CgWork *u);
 /* "batch,784" */
 const char *cg_dims_text(ScArena *a, const ScType *t);
 

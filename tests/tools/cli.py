@@ -48,7 +48,7 @@ def statuses(tmp):
     failing("compile", MNIST, status=2)  # where to?
     failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--emit", "elf", status=2)
     failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--nonsense", status=2)
-    for symbol in ("", "9a", "a-b", "a;b", "a b"):
+    for symbol in ("", "9a", "a-b", "a;b", "a b", "int", "memcpy", "scrt_open"):
         failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--symbol", symbol, status=2)
     assert "No such file" in failing("dump", os.path.join(tmp, "absent.onnx"))
     assert "E0302" in failing("dump", MNIST, "--recipe", "fp8-train", status=2)
@@ -249,14 +249,36 @@ int main(int argc, char **argv)
     return fclose(f);
 }
 """)
-    include = ["-I" + tmp, *("-I" + os.path.join(os.path.abspath(SOURCE), d) for d in ("runtime", "."))]
-    subprocess.run([*link.split(), "-Wall", "-Wextra", "-Werror", *include, "-o", exe], check=True, cwd=tmp)
+    include = ["-I" + tmp, "-I" + os.path.join(os.path.abspath(SOURCE), "runtime")]
+    subprocess.run([*link.split(), "-Wall", "-Wextra", "-Werror", "-o", exe], check=True, cwd=tmp)
     got = subprocess.run([exe, x], capture_output=True, text=True, check=True).stdout.split()
     np.testing.assert_array_equal(np.array(got, np.float32), np.load(y)[0])
     header = write(os.path.join(tmp, "alone.c"), '#include "digit.h"\n#include "digit.h"\n')
     for language in ("c", "c++"):
         subprocess.run(["clang-19", "-x", language, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", *include, header],
                        check=True)
+
+
+def names_of_models(tmp):
+    """Whatever the file is called: the name that the header declares is the object's, and the program starts. The
+    command that --print-link says is one to paste, in whatever folder, and its program finds a shared object."""
+    folder = os.path.join(tmp, "it's here")
+    os.mkdir(folder)
+    main = "#include <%s.h>\n#include <stdio.h>\nint main(void)\n{\n    return puts(%s.name) == EOF;\n}\n"
+    for name, symbol in (("k2", "k2"), ("c5", "c5"), ("argc", "argc"), ("main", "model_main"), ("scrt_run", "model_scrt_run"),
+                         ("template", "model_template"), ("resnet-18.v1", "resnet_18")):
+        out, exe = (os.path.join(folder, name + end) for end in (".o", ".exe"))
+        scalec("compile", MNIST, "-o", exe)
+        p = subprocess.run([exe, "-i", DIGIT, "--top", "1"], capture_output=True, text=True)
+        assert p.returncode == 0 and "\n       3 " in p.stdout, (name, p)
+        for kind in ("obj", "so") if name in ("k2", "resnet-18.v1") else ("obj",):
+            link = scalec("compile", MNIST, "--emit", kind, "--print-link", "-o", out)
+            write(os.path.join(tmp, "main.c"), main % (name if "." not in name else "resnet-18.v1", symbol))
+            subprocess.run(link.strip() + " -Wall -Werror -o ran", shell=True, check=True, cwd=tmp)
+            assert subprocess.run([os.path.join(tmp, "ran")], capture_output=True, text=True).stdout == "CNTKGraph\n", (name, kind)
+    scalec("compile", MNIST, "--emit", "obj", "--embed-limit", 100, "-o", out)
+    with open(os.path.join(folder, "resnet-18.v1.h")) as f:
+        assert "ScrtOptions.weights_file" in f.read()
 
 
 def deep(tmp):
@@ -362,4 +384,4 @@ def outputs(tmp):
 
 
 run_all("tools-cli", (broken_inner, statuses, compiler_missing, dumps, folded_text_runs, states,
-                      data_sets, executables, options, bare_object, deep, operand_maps, outputs, hostile_names))
+                      data_sets, executables, options, bare_object, names_of_models, deep, operand_maps, outputs, hostile_names))

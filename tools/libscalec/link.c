@@ -45,13 +45,55 @@ static const char *runtime_dir(ScArena *a)
     return has_runtime(a, SC_PREFIX "/" SC_LIBDIR) ? SC_PREFIX "/" SC_LIBDIR : NULL;
 }
 
+/* The folder of scrt.h: above the libraries where they are installed, else that of the sources. */
+static const char *header_dir(ScArena *a, const char *lib)
+{
+    for (char *at = lib ? sc_strdup(a, lib) : NULL; at && *at;) {
+        const char *dir = sc_printf(a, "%s/include/scalec", at);
+        if (access(sc_printf(a, "%s/scrt.h", dir), R_OK) == 0)
+            return dir;
+        char *slash = strrchr(at, '/');
+        *(slash ? slash : at) = '\0';
+    }
+    return access(SC_HEADERS "/scrt.h", R_OK) == 0 ? SC_HEADERS : "DIR";
+}
+
+/* " text" as one word of a shell. */
+static void add_word(ScStr *s, const char *text)
+{
+    size_t plain = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_-+=./,:@%");
+    if (!text[plain]) {
+        sc_str_addf(s, " %s", text);
+        return;
+    }
+    sc_str_add(s, " '");
+    for (; *text; text++)
+        sc_str_add(s, *text == '\'' ? "'\\''" : (char[2]){*text});
+    sc_str_add(s, "'");
+}
+
 const char *scalec_link_line(ScCtx *cx, ScalecOutput kind, const char *path)
 {
     ScArena *a = sc_ctx_arena(cx);
-    const char *dir = runtime_dir(a);
-    if (kind == SCALEC_SO)
-        return sc_printf(a, "cc main.c %s", path);
-    return sc_printf(a, "cc main.c %s %s/libscrt.a -lm -pthread", path, dir ? dir : "DIR");
+    const char *lib = runtime_dir(a), *slash = strrchr(path, '/');
+    char real[PATH_MAX];
+    const char *folder =
+        slash ? sc_printf(a, "%.*s", slash > path ? (int)(slash - path) : 1, path) : ".";
+    ScStr s = {0};
+    sc_str_add(&s, "cc main.c");
+    add_word(&s, sc_printf(a, "-I%s", header_dir(a, lib)));
+    if (slash)
+        add_word(&s, sc_printf(a, "-I%s", folder));
+    add_word(&s, path);
+    if (kind == SCALEC_SO) /* so that the program finds it when it starts */
+        add_word(&s, sc_printf(a, "-Wl,-rpath,%s", realpath(folder, real) ? real : folder));
+    else
+        add_word(&s, sc_printf(a, "%s/libscrt.a", lib ? lib : "DIR"));
+    sc_str_add(&s, kind == SCALEC_SO ? "" : " -lm -pthread");
+    const char *line = sc_strdup(a, sc_str_get(&s));
+    sc_str_free(&s);
+    return line;
 }
 
 /* --- The C compiler --------------------------------------------------------------------------- */
@@ -127,8 +169,9 @@ static const char main_text[] =
     "#include <stdint.h>\n"
     "typedef struct ScrtModel ScrtModel;\n"
     "extern const ScrtModel %s;\n"
+    "static const ScrtModel *const scrt_compiled = &%s; /* outside main: the model may be argc */\n"
     "int scrt_main(const ScrtModel *, int, char **);\n"
-    "int main(int argc, char **argv) { return scrt_main(&%s, argc, argv); }\n";
+    "int main(int argc, char **argv) { return scrt_main(scrt_compiled, argc, argv); }\n";
 
 /* What a shared object lets others see: the model and the runtime's interface. */
 static const char exports_text[] = "{ global: %s; scrt_*; local: *; };\n";

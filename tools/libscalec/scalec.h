@@ -240,8 +240,9 @@ typedef enum ScalecOutput {
  * with a header (model.o: model.h). Weights above the embed limit go to PATH.weights. All to
  * temporary names, then renamed. */
 bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *path);
-/* The command that links main.c with an object or shared object written to path; the folder of the
- * runtime's library is DIR where it was not found. The session's. */
+/* The command, for a shell, that compiles main.c and links it with an object or shared object
+ * written to path; a folder of the runtime's headers or library is DIR where it was not found. The
+ * session's. */
 const char *scalec_link_line(ScCtx *cx, ScalecOutput kind, const char *path);
 /* Frees what scalec_compile gave, and a file of weights that scalec_write did not take. */
 void scalec_object_free(ScObject *o);

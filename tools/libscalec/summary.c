@@ -9,6 +9,23 @@ typedef struct Blobs {
     uint32_t n, cap;
 } Blobs;
 
+/* Integers of 8 bits or fewer from which v was scaled: as DequantizeLinear is taken apart, a cast,
+ * a difference and a product stand between. v's own type where there are none. */
+static ScrtDtype stored_as(const ScGraph *g, ScVal v)
+{
+    ScrtDtype own = sc_type_of(g, v)->dtype;
+    for (int step = 0; step <= 3 && v >= SC_FIRST; step++) {
+        ScrtDtype d = sc_type_of(g, v)->dtype;
+        const ScNode *n = sc_def(g, v);
+        if (scrt_dtype_is_integer(d) && d != SCRT_BOOL && scrt_dtype_bits(d) <= 8)
+            return d;
+        if (!n || !n->n_in)
+            break;
+        v = n->in[0];
+    }
+    return own;
+}
+
 static void count_product(const ScGraph *g, const ScNode *n, ScalecSummary *s)
 {
     ScrtDtype least = SCRT_F32;
@@ -16,8 +33,8 @@ static void count_product(const ScGraph *g, const ScNode *n, ScalecSummary *s)
     for (uint32_t k = 0; k < n->n_in && k < 32; k++) {
         if (!(n->op->quantizable >> k & 1) || n->in[k] < SC_FIRST)
             continue;
-        ScrtDtype d = sc_type_of(g, n->in[k])->dtype;
-        bool narrow = scrt_dtype_is_float(d) && scrt_dtype_bits(d) < 32;
+        ScrtDtype d = stored_as(g, n->in[k]);
+        bool narrow = scrt_dtype_bits(d) < 32;
         all++;
         low += narrow;
         if (narrow && scrt_dtype_bits(d) < scrt_dtype_bits(least))

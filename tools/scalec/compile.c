@@ -77,13 +77,18 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* A word of C, or a name of its library: no name for a model. */
+/* A word of C, or a name of its library or of the runtime: no name for a model. */
 static bool is_taken(const char *name)
 {
     static const char words[] =
         " auto bool break case char const continue default do double else enum extern float for "
         "goto if inline int long main register restrict return short signed sizeof static struct "
-        "switch typedef union unsigned void volatile while class new this true false ";
+        "switch typedef union unsigned void volatile while asm typeof "
+        /* of C++, which may read the header */
+        "and catch class delete export false friend namespace new not nullptr operator or private "
+        "protected public template this throw true try typename using virtual xor ";
+    if (!strncasecmp(name, "scrt", 4))
+        return true;
     char padded[64];
     snprintf(padded, sizeof padded, " %.60s ", name);
     return strstr(words, padded) || dlsym(RTLD_DEFAULT, name);
@@ -177,22 +182,35 @@ static json_t *summary_json(const Cli *cli, const ScObject *o, const Cost *c)
                      "low", low, "cost", cost_json(c));
 }
 
+/* "weights 23976 -> 30184 bytes": why there are more of them, and the file that has them. */
+static void weights_text(const Cli *cli, const ScObject *o, ScStr *out)
+{
+    sc_str_addf(out, "weights %llu -> %llu bytes", (unsigned long long)cli->given.constants,
+                (unsigned long long)o->n_weights);
+    if (o->n_weights > cli->given.constants)
+        sc_str_add(out, " (packed for speed)");
+    if (!o->embedded && o->n_weights)
+        sc_str_addf(out, " in %s.weights", cli->output);
+}
+
 /* What was made, in a line; a program's JSON goes to standard output, unless the result does. */
 static void conclude(const Cli *cli, const ScObject *o, const Cost *c)
 {
-    ScStr low = {0};
+    ScStr low = {0}, weights = {0};
     json_t *j = cli->json ? summary_json(cli, o, c) : NULL;
     bool taken = !strcmp(cli->output, "-");
     low_text(&cli->last, &low);
     cost_text(c, &low);
+    weights_text(cli, o, &weights);
     if (j && !taken)
         cli_print_json(j);
     else if (!cli->json)
-        fprintf(stderr, "%s: %u kernel%s, weights %llu -> %llu bytes%s%s\n", cli->output,
-                o->n_kernel, o->n_kernel == 1 ? "" : "s", (unsigned long long)cli->given.constants,
-                (unsigned long long)o->n_weights, low.n ? ", " : "", sc_str_get(&low));
+        fprintf(stderr, "%s: %u kernel%s, %s%s%s\n", cli->output, o->n_kernel,
+                o->n_kernel == 1 ? "" : "s", sc_str_get(&weights), low.n ? ", " : "",
+                sc_str_get(&low));
     json_decref(j);
     sc_str_free(&low);
+    sc_str_free(&weights);
 }
 
 /* The whole path of a file that need not exist; NULL after a message where its folder does not. */
@@ -223,6 +241,9 @@ int cmd_compile(Cli *cli)
         k++;
     if (cli->opt.symbol && !is_identifier(cli->opt.symbol))
         return cli_misuse(cli, "--symbol: \"%s\" is no C identifier", cli->opt.symbol);
+    if (cli->opt.symbol && is_taken(cli->opt.symbol))
+        return cli_misuse(cli, "--symbol: \"%s\" is a word of C, its library's or the runtime's",
+                          cli->opt.symbol);
     if (!cli->output)
         return cli_misuse(cli, "where to? -o OUT");
     if (!cli->opt.symbol)
