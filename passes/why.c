@@ -191,6 +191,20 @@ void sc_why_end(ScWhySteps *w)
     sc_arena_free(w->why.a);
 }
 
+/* Names that hold what was asked for: it was half remembered. */
+static bool no_tensor(ScCtx *cx, const Why *w, const char *tensor)
+{
+    ScStr near = {0};
+    uint32_t n = 0;
+    for (ScVal v = SC_FIRST; v < w->g->n_value && n < 5; v++)
+        if (*tensor && sc_type_is_float(sc_type_of(w->g, v)) && strstr(w->label[v], tensor))
+            sc_str_addf(&near, "%s\"%s\"", n++ ? ", " : "it has ", w->label[v]);
+    sc_fail_file(cx, NULL, SC_E_PASS, "this stage has no tensor \"%s\"", tensor);
+    sc_note(cx, "%s", n ? near.s : "scalec dump --stage settle prints those that it has");
+    sc_str_free(&near);
+    return false;
+}
+
 bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out)
 {
     ScArena *a = sc_arena_new();
@@ -200,8 +214,7 @@ bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out)
              .told = sc_array(a, bool, g->n_value),
              .out = out};
     ScVal v = find(g, w.label, tensor);
-    bool ok = v != SC_POISON ||
-              sc_fail_file(cx, NULL, SC_E_PASS, "this stage has no tensor \"%s\"", tensor);
+    bool ok = v != SC_POISON || no_tensor(cx, &w, tensor);
     if (ok && !sc_type_is_float(sc_type_of(g, v)))
         ok = sc_fail_file(cx, NULL, SC_E_PASS, "\"%s\" is no float: it has no exponent", tensor);
     if (ok)

@@ -427,24 +427,36 @@ static int save_outputs(const Cli *c)
     return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
 }
 
+/* One object: the outputs, unless a file has them or their inputs are no one's, and the kernels. */
+static void print_run_json(const Cli *c)
+{
+    bool outputs = !c->output && !c->made_up;
+    if (!outputs && !c->profile)
+        return;
+    fputs(outputs ? "{\"outputs\": [" : "{", stdout);
+    for (uint32_t i = 0; outputs && i < c->entry->n_out; i++) {
+        fputs(i ? ", " : "", stdout);
+        print_json_tensor(c->entry->out[i].name, &c->out[i]);
+    }
+    fputs(outputs ? "]" : "", stdout);
+    if (c->profile) {
+        fputs(outputs ? ", " : "", stdout);
+        print_kernels_json(c);
+    }
+    puts("}");
+}
+
 static void print_outputs(const Cli *c)
 {
-    bool json = c->json && !c->output, plain = !c->output && !c->json && !c->top && !c->made_up;
-    if (json)
-        fputs("{\"outputs\": [", stdout);
     for (uint32_t i = 0; i < c->entry->n_out; i++) {
         const char *name = c->entry->out[i].name;
-        if (json && i)
-            fputs(", ", stdout);
-        if (json)
-            print_json_tensor(name, &c->out[i]);
-        else if (c->top)
+        if (c->labels)
+            check_labels(c, name, &c->out[i]);
+        if (c->top)
             print_top(c, name, &c->out[i], c->top);
-        else if (plain)
+        else if (!c->output && !c->made_up)
             print_tensor(name, &c->out[i]);
     }
-    if (json)
-        puts("]}");
 }
 
 static int run_once(Cli *c)
@@ -456,6 +468,10 @@ static int run_once(Cli *c)
         status = save_outputs(c);
     if (status != DONE)
         return status;
+    if (c->json) {
+        print_run_json(c);
+        return DONE;
+    }
     print_outputs(c);
     if (c->profile)
         print_profile(c);

@@ -36,9 +36,9 @@ static void print_profile_json(ScrtProfile p)
            (unsigned long long)p.read, (unsigned long long)p.written);
 }
 
-static void print_kernels_json(const Cli *c)
+void print_kernels_json(const Cli *c)
 {
-    fputs(", \"kernels\": [", stdout);
+    fputs("\"kernels\": [", stdout);
     for (uint32_t i = 0; i < c->entry->n_kernel; i++) {
         ScrtProfile p = scrt_profile(c->session, i);
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
@@ -69,8 +69,10 @@ static void print_json(const Cli *c, const double *ms, int n, double mean)
            "\"mean_ms\": %.6g, \"p10_ms\": %.6g, \"p90_ms\": %.6g, \"peak_bytes\": %llu",
            scrt_threads(c->session), n, quantile(ms, n, 0.5), ms[0], mean, quantile(ms, n, 0.1),
            quantile(ms, n, 0.9), (unsigned long long)scrt_peak_bytes(c->session));
-    if (c->profile)
+    if (c->profile) {
+        fputs(", ", stdout);
         print_kernels_json(c);
+    }
     puts("}");
 }
 

@@ -16,6 +16,7 @@ enum { PATH_ROOM = 4096 };
 typedef struct Difference {
     int64_t bad, count, worst_at; /* elements beyond the tolerance; the worst one's index */
     double worst, got, want;      /* |got - want| - atol - rtol |want| is largest there */
+    double power, noise;          /* sums of want^2 and (got - want)^2, of floats */
 } Difference;
 
 /* Numbers of an element: two for a complex one. */
@@ -57,6 +58,9 @@ static Difference compare(const Cli *c, const ScrtTensor *got, const ScrtTensor 
                       : x == y || (isnan(x) && isnan(y))
                           ? -INFINITY
                           : fabs(x - y) - c->atol - c->rtol * fabs(y);
+        if (!integer && x != y) /* equal infinities differ by nothing */
+            d.noise += (x - y) * (x - y);
+        d.power += y * y;
         bool beyond = !(over <= 0);
         d.bad += beyond;
         if (beyond && !(over <= d.worst)) {
@@ -103,8 +107,12 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
     print_text(stdout, set);
     fputs(": output ", stdout);
     print_text(stdout, c->entry->out[k].name);
-    printf(": %lld of %lld elements differ; worst at %lld: %.9g, expected %.9g\n", (long long)d.bad,
+    printf(": %lld of %lld elements differ; worst at %lld: %.9g, expected %.9g", (long long)d.bad,
            (long long)d.count * parts(want->dtype), (long long)d.worst_at, d.got, d.want);
+    double sqnr = 10 * log10(d.power / d.noise); /* of rounding alone it is tens of dB */
+    if (!is_integer(want->dtype) && isfinite(sqnr))
+        printf("; SQNR %.1f dB", sqnr);
+    putchar('\n');
 }
 
 /* --- Sets ------------------------------------------------------------------------------------- */

@@ -55,22 +55,22 @@ void print_help(const Cli *c)
           stdout);
     if (e->n_in == 1)
         puts("  -i FILE             the input");
-    fputs("  --shape NAME=D,D    the shape of an input from a .bin, where it is open\n"
-          "  --image KEY=VALUE,... how pictures become inputs: resize=SIDE or WxH, crop=SIDE or "
-          "WxH,\n"
-          "                      pad=GREY, filter=bilinear, bicubic or nearest; scale, mean and "
-          "std:\n"
-          "                      (byte * scale - mean) / std; order=rgb or bgr; layout=nchw, nhwc, "
-          "...\n"
-          "  -o FILE             the outputs: .npz, .safetensors, or .npy or .bin where there is "
-          "one;\n"
-          "                      without it they are printed\n"
-          "  --top N             prints the N largest elements of the outputs; --labels FILE: line "
-          "i\n"
-          "                      names element i\n"
-          "  --threads N         instead of one for each processor\n"
-          "  --repeat N          runs N times, with the same inputs\n",
-          stdout);
+    fputs(
+        "  --shape NAME=D,D    the shape of an input from a .bin, where it is open\n"
+        "  --image KEY=VALUE,... how pictures become inputs; without it stretched to their size,\n"
+        "                      bytes / 255: resize=SIDE or WxH, crop=SIDE or WxH, pad=GREY,\n"
+        "                      filter=bilinear, bicubic or nearest; scale, mean and std:\n"
+        "                      (byte * scale - mean) / std; order=rgb or bgr; layout=nchw, nhwc, "
+        "...\n"
+        "  -o FILE             the outputs: .npz, .safetensors, or .npy or .bin where there is "
+        "one;\n"
+        "                      without it they are printed\n"
+        "  --top N             prints the N largest elements of the outputs; --labels FILE: line "
+        "i\n"
+        "                      names element i\n"
+        "  --threads N         instead of one for each processor\n"
+        "  --repeat N          runs N times, with the same inputs\n",
+        stdout);
     if (m->n_entry > 1)
         puts("  --entry NAME        runs this entry instead of the first");
     if (m->n_state)

@@ -258,6 +258,21 @@ static void print_label(const Cli *c, int64_t i)
         fputc((unsigned char)*at < 0x20 || *at == 0x7f ? ' ' : *at, stdout);
 }
 
+void check_labels(const Cli *c, const char *name, const ScrtTensor *t)
+{
+    const char *at = (const char *)c->label.data, *end = at ? at + c->label.n : at;
+    int64_t lines = 0, row = t->rank ? t->dims[t->rank - 1] : 1;
+    while (end > at && (end[-1] == '\n' || end[-1] == '\r')) /* empty ones at the end are none */
+        end--;
+    for (const char *p = at; p < end; lines++) {
+        const char *line = memchr(p, '\n', (size_t)(end - p));
+        p = line ? line + 1 : end;
+    }
+    if (t->rank <= 2 && lines != row)
+        cli_fail(c, DONE, "note: %.300s: names %lld elements, output '%.200s' has %lld", c->labels,
+                 (long long)lines, name, (long long)row);
+}
+
 /* "  7    12.5", or with all indices where one index does not tell the place: "  2,0,7    12.5". */
 static void print_ranked(const Cli *c, const ScrtTensor *t, size_t at, int64_t i, bool all)
 {

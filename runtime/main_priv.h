@@ -47,7 +47,11 @@ void print_tensor(const char *name, const ScrtTensor *t);
 /* The n largest elements with their indices: of each row where there are at most two dimensions,
  * else of all. A NaN counts as larger than any number, of equals the first comes first. */
 void print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t n);
+/* Says so where --labels has not as many lines as those rows have elements. */
+void check_labels(const Cli *c, const char *name, const ScrtTensor *t);
 void print_profile(const Cli *c);
+/* The same as members of a JSON object: "kernels": [...], "copies": {...} */
+void print_kernels_json(const Cli *c);
 /* {"name": ..., "type": ..., "dims": ..., "data": [...]}: all elements; null for what JSON lacks.
  */
 void print_json_tensor(const char *name, const ScrtTensor *t);

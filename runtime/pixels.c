@@ -22,7 +22,13 @@ static bool is_space(unsigned char c)
 
 static bool is_pnm(const unsigned char *p, size_t n)
 {
-    return n >= 3 && p[0] == 'P' && (p[1] == '5' || p[1] == '6') && (is_space(p[2]) || p[2] == '#');
+    return n >= 3 && p[0] == 'P' && p[1] && strchr("2356", p[1]) && (is_space(p[2]) || p[2] == '#');
+}
+
+/* Two letters alone begin names too: its reserved words are zero. */
+static bool is_bmp(const unsigned char *p, size_t n)
+{
+    return n >= 14 && memcmp(p, "BM", 2) == 0 && memcmp(p + 6, "\0\0\0", 4) == 0;
 }
 
 const char *scrt_picture_format(const unsigned char *p, size_t n)
@@ -39,7 +45,9 @@ const char *scrt_picture_format(const unsigned char *p, size_t n)
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (n >= marks[i].n && memcmp(p, marks[i].mark, marks[i].n) == 0)
             return marks[i].name;
-    return is_pnm(p, n) ? "PNM" : NULL;
+    if (n >= 12 && memcmp(p + 4, "ftyp", 4) == 0)
+        return "HEIF or AVIF";
+    return is_pnm(p, n) ? "PNM" : is_bmp(p, n) ? "BMP" : NULL;
 }
 
 static ScrtStatus pixels_alloc(uint64_t width, uint64_t height, ScrtPixels *ret)
@@ -71,11 +79,23 @@ static bool take_number(Text *t, uint64_t *ret)
     return t->at > begin;
 }
 
+/* Sample i, of one or two bytes; or the next one as text. False: there is none. */
+static bool take_sample(Text *t, bool plain, size_t wide, uint64_t *ret)
+{
+    if (plain)
+        return take_number(t, ret);
+    if ((size_t)(t->end - t->at) < wide)
+        return false;
+    *ret = wide == 2 ? (uint64_t)t->at[0] << 8 | t->at[1] : t->at[0];
+    t->at += wide;
+    return true;
+}
+
 static ScrtStatus decode_pnm(const char *what, const ScrtFile *f, ScrtPixels *ret, ScrtIoError *err)
 {
     Text t = {f->data + 2, f->data + f->n};
-    uint32_t channels = f->data[1] == '6' ? 3 : 1;
-    uint64_t width, height, most;
+    bool plain = f->data[1] < '5', grey = f->data[1] == '2' || f->data[1] == '5';
+    uint64_t width, height, most, x = 0;
     if (!take_number(&t, &width) || !take_number(&t, &height) || !take_number(&t, &most) ||
         most < 1 || most > 65535 || t.at == t.end || !is_space(*t.at++))
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its header is not one of PNM", what);
@@ -84,14 +104,11 @@ static ScrtStatus decode_pnm(const char *what, const ScrtFile *f, ScrtPixels *re
     if (s != SCRT_OK)
         return scrt_io_fail(err, s, "%.300s: a picture of %llu x %llu is too large", what,
                             (unsigned long long)width, (unsigned long long)height);
-    size_t n = (size_t)(width * height);
-    if ((size_t)(t.end - t.at) < n * channels * wide) {
-        scrt_free(ret->rgb);
-        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: ends before its last pixel", what);
-    }
-    for (size_t i = 0; i < 3 * n; i++) { /* a grey one is three times the same */
-        const unsigned char *p = t.at + (channels == 3 ? i : i / 3) * wide;
-        uint32_t x = wide == 2 ? (uint32_t)p[0] << 8 | p[1] : p[0];
+    for (size_t i = 0; i < (size_t)(3 * width * height); i++) { /* grey: three times the same */
+        if ((!grey || i % 3 == 0) && !take_sample(&t, plain, wide, &x)) {
+            scrt_free(ret->rgb);
+            return scrt_io_fail(err, SCRT_E_FILE, "%.300s: ends before its last pixel", what);
+        }
         ret->rgb[i] = (uint8_t)((x > most ? 255 : (x * 255 + most / 2) / most));
     }
     return SCRT_OK;

@@ -172,8 +172,11 @@ static ScrtStatus make_of_bytes(const ScrtTensorFile *f, const ScrtWish *w, Scrt
                             n_open);
     if ((n_open && !solve_dim(&t, open, f->file.n)) || !scrt_tensor_bytes(&t, &bytes) ||
         bytes != f->file.n)
-        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: has %zu bytes, the input takes %s%zu",
-                            f->what, f->file.n, n_open ? "a multiple, like " : "", bytes);
+        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: has %zu bytes, the input takes %s%zu%s",
+                            f->what, f->file.n, n_open ? "a multiple, like " : "", bytes,
+                            scrt_dtype_bits((ScrtDtype)w->dtype) < 8
+                                ? " (packed, the first in the lowest bits)"
+                                : "");
     ScrtStatus s = scrt_tensor_alloc(&t);
     if (s != SCRT_OK)
         return scrt_io_fail(err, s, "%.300s: %s", f->what, scrt_status_text(s));

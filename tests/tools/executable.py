@@ -44,6 +44,8 @@ def proves_itself(tmp):
     save("output_0.pb", y + np.float32(0.5), "Plus214_Output_0")
     out = run("--data", folder, status=3)
     assert "10 of 10 elements differ" in out and "0 of 1 outputs agree" in out, out
+    sqnr = 10 * np.log10(np.sum((y + np.float32(0.5)).astype(float) ** 2) / (10 * 0.25))
+    assert f"; SQNR {sqnr:.1f} dB\n" in out, (out, sqnr)
     assert "1 of 1" in run("--data", folder, "--atol", "1")
     save("output_0.pb", y[0], "Plus214_Output_0")
     assert "is f32[1,10], expected f32[10]" in run("--data", folder, status=3)
@@ -55,6 +57,10 @@ def measures_without_inputs(tmp):
     assert "ms/run" in run("--profile")
     times = json.loads(run("--bench", "--json"))
     assert times["min_ms"] <= times["p10_ms"] <= times["median_ms"] <= times["p90_ms"], times
+    (y,) = json.loads(run("-i", DIGIT, "--json"))["outputs"]
+    for args, outputs in ((("-i", DIGIT), [y]), ((), None), (("-i", DIGIT, "-o", os.path.join(tmp, "y.npy")), None)):
+        got = json.loads(run("--profile", "--json", *args))
+        assert got["kernels"] and got["kernels"][0]["runs"] == 1 and "copies" in got and got.get("outputs") == outputs, got
     assert "p10" in run("--bench") and "compiled by scalec" in run("--version")
 
 
@@ -82,6 +88,10 @@ def prints_for_programs_and_people(tmp):
     np.testing.assert_array_equal(np.array(y["data"], np.float32), np.load(want)[0])
     names = write(os.path.join(tmp, "names"), "\n".join(f"digit {i}" for i in range(10)))
     assert "30.4" in run("-i", DIGIT, "--top", "2") and "  digit 3\n" in run("-i", DIGIT, "--top", "2", "--labels", names)
+    for n, note in ((10, False), (11, True), (9, True)):
+        write(names, "\n".join(f"digit {i}" for i in range(n)) + "\n\n")
+        p = subprocess.run([os.path.join(tmp, "exe"), "-i", DIGIT, "--top", "1", "--labels", names], capture_output=True, text=True)
+        assert p.returncode == 0 and ((f"names {n} elements, output 'Plus214_Output_0' has 10" in p.stderr) == note), p
     names = write(names, "\r\n".join(f"digit {i}" for i in range(10)))
     assert "  digit 3\n" in scalec("run", MNIST, "-i", DIGIT, "--top", "2", "--labels", names)
 

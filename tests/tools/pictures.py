@@ -72,6 +72,13 @@ def formats(tmp):
     assert np.abs(got.astype(int) - SMOOTH).max() <= 5, "JPEG"
     deep = write(path + "9.ppm", b"P6 16 12 65535\n" + (SMOOTH.astype(">u2") * 257).tobytes())
     np.testing.assert_array_equal(given(tmp, m, deep)[0], SMOOTH)
+    plain = b"P%d\n16 12\n# a comment\n255\n%s\n"
+    for kind, a, want in ((3, SMOOTH, SMOOTH), (2, grey, three)):
+        text = b"\n".join(b" ".join(b"%d" % x for x in row.ravel()) for row in a)
+        np.testing.assert_array_equal(given(tmp, m, write(path + "10.ppm", plain % (kind, text)))[0], want)
+        assert "last pixel" in failing("run", m, "-i", write(path + "11.ppm", plain % (kind, text[:-4])))
+    for mark, name in ((b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0", "BMP"), (b"\0\0\0\x1cftypavif", "AVIF"), (b"GIF89a", "GIF")):
+        assert name in failing("run", m, "-i", write(path + "12", mark)), name
 
 
 def resized(a, width, height):
@@ -183,6 +190,8 @@ def bare_bytes(tmp):
     for wrong in ("x=6", "x=6,,4", "x=6,4,", "z=6,4", "x=6,-4", "x=99999999999999999999,1"):
         assert "--shape" in failing("run", m, "-i", src, "--shape", wrong, status=2), wrong
     assert "multiple" in failing("run", identity(tmp, ["n", 5]), "-i", src)
+    loose = write(os.path.join(tmp, "loose.bin"), bytes(15))
+    assert "takes 8 (packed" in failing("run", identity(tmp, [15], TensorProto.INT4, "i4.onnx"), "-i", loose)
     bits = write(os.path.join(tmp, "b.bin"), bytes([0x21, 0x43, 0x05]))
     text = write(os.path.join(tmp, "t.sc"), "graph @t(%x: u4[5]) -> (%y) {\n  %y = reshape %x {shape = [5,1]} : u4[5,1]\n}\n")
     scalec("run", text, "-i", bits, "-o", dst, "--evaluate")

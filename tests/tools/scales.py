@@ -82,6 +82,7 @@ def why_goes_down_to_the_weights(tmp):
     depth = [len(x) - len(x.lstrip()) for x in rest]
     assert depth[0] == 2 and all(b - a <= 2 for a, b in zip(depth, depth[1:])), text
     assert 'no tensor "nobody"' in failing("dump", MNIST, "--recipe", "fp8", "--why", "nobody", status=2)
+    assert 'it has "Plus112_Output_0"' in failing("dump", MNIST, "--recipe", "fp8", "--why", "Plus112", status=2)
     failing("dump", MNIST, "--why", "x", "--format", "dot", status=2)
     line = next(x for x in scalec("check", MNIST, "--recipe", "fp8", "--data", DIGIT, "--budget", "0").splitlines()
                 if x.startswith("tensor"))

@@ -99,17 +99,18 @@ static void print_line(const Check *c, const Line *l)
 static void print_table(const Cli *cli, const Check *c)
 {
     uint32_t shown = cli->top && cli->top < c->n ? cli->top : c->n;
-    printf("%s, recipe %s, %u samples\n%u storage sites first, by what the outputs gain where one "
+    printf("%s, recipe %s, %u sample%s\n%u storage sites first, by what the outputs gain where one "
            "alone stays in f32: %u measured%s\n\n",
-           cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_site, c->n_measured,
-           c->n_measured < c->n_site ? ", the rest (~) estimated" : "");
+           cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_sample == 1 ? "" : "s", c->n_site,
+           c->n_measured, c->n_measured < c->n_site ? ", the rest (~) estimated" : "");
     printf("%-32s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s\n", "tensor", "type", "exp", "expected",
            "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB");
     for (uint32_t i = 0; i < shown; i++)
         print_line(c, &c->line[i]);
+    putchar('\n');
     for (uint32_t i = 0; i < c->n; i++)
         if (is_output(c->low, c->line[i].r->v))
-            printf("\noutput %s: SQNR %.1f dB\n", c->line[i].r->name, c->line[i].r->sqnr);
+            printf("output %s: SQNR %.1f dB\n", c->line[i].r->name, c->line[i].r->sqnr);
 }
 
 /* JSON has no infinities; null stands for a number that is none. */

@@ -25,8 +25,9 @@ static uint32_t split(Cli *cli, const char **ret)
 static void print_text(const Cli *cli, uint32_t n, const char *const *recipe, const ScalecColumn *c,
                        uint32_t n_sample)
 {
-    printf("%s, %u samples\n\n%-24s %12s %9s %12s %9s%s\n", cli->args.item[0], n_sample, "recipe",
-           "weights", "SQNR dB", "max error", "top-1 %", cli->metric ? "       metric" : "");
+    printf("%s, %u sample%s\n\n%-24s %12s %9s %12s %9s%s\n", cli->args.item[0], n_sample,
+           n_sample == 1 ? "" : "s", "recipe", "weights", "SQNR dB", "max error", "top-1 %",
+           cli->metric ? "       metric" : "");
     for (uint32_t i = 0; i < n; i++) {
         printf("%-24s %12llu %9.1f %12.4g", recipe[i], (unsigned long long)c[i].bytes, c[i].sqnr,
                c[i].max_error);

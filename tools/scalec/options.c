@@ -159,7 +159,8 @@ const CliOption cli_options[] = {
     [O_TOP] = {"top", "N", "show the N largest elements, or the N worst tensors", 0, RUN | CHECK},
     [O_LABELS] = {"labels", "FILE", "with --top: line i names element i", 0, RUN},
     [O_IMAGE] = {"image", "KEY=VALUE,...",
-                 "how pictures become inputs: resize=SIDE or WxH, crop=SIDE or WxH, pad=GREY, "
+                 "how pictures become inputs; without it stretched to their size, bytes / 255: "
+                 "resize=SIDE or WxH, crop=SIDE or WxH, pad=GREY, "
                  "filter=bilinear, bicubic or nearest; scale=1/255, mean=R,G,B, std=R,G,B: "
                  "(byte * scale - mean) / std; order=rgb or bgr; layout=nchw, nhwc, chw, hwc or hw",
                  0, MODEL},
