@@ -83,6 +83,12 @@ static void print_words(const Cli *c, const double *ms, int n, double mean)
         print_text(stdout, c->entry->in[i].name);
         printf(": %s", scrt_dtype_name((ScrtDtype)c->in[i].dtype));
         print_dims(stdout, &c->in[i]);
+        if (c->made_up && !scrt_dtype_is_float((ScrtDtype)c->in[i].dtype) &&
+            scrt_count(&c->in[i]) == 1) { /* how often a loop turns, say */
+            char text[ELEMENT];
+            show_exact(text, &c->in[i], 0);
+            printf(" = %s", text);
+        }
         puts(c->made_up ? ", random" : "");
     }
     printf("median %.6g ms, p10 %.6g, p90 %.6g, least %.6g, mean %.6g (%d runs, %u thread%s)\n",

@@ -15,7 +15,7 @@ enum { PATH_ROOM = 4096 };
 
 typedef struct Difference {
     int64_t bad, count, worst_at; /* elements beyond the tolerance; the worst one's index */
-    double worst, got, want;      /* |got - want| - atol - rtol |want| is largest there */
+    double worst;                 /* |got - want| - atol - rtol |want| is largest there */
     double power, noise;          /* sums of want^2 and (got - want)^2, of floats */
 } Difference;
 
@@ -66,8 +66,6 @@ static Difference compare(const Cli *c, const ScrtTensor *got, const ScrtTensor 
         if (beyond && !(over <= d.worst)) {
             d.worst = over;
             d.worst_at = i / per;
-            d.got = x;
-            d.want = y;
         }
     }
     return d;
@@ -107,8 +105,11 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
     print_text(stdout, set);
     fputs(": output ", stdout);
     print_text(stdout, c->entry->out[k].name);
-    printf(": %lld of %lld elements differ; worst at %lld: %.9g, expected %.9g", (long long)d.bad,
-           (long long)d.count * parts(want->dtype), (long long)d.worst_at, d.got, d.want);
+    char is[ELEMENT], should[ELEMENT];
+    show_exact(is, got, (size_t)d.worst_at);
+    show_exact(should, want, (size_t)d.worst_at);
+    printf(": %lld of %lld elements differ; worst at %lld: %s, expected %s", (long long)d.bad,
+           (long long)d.count * parts(want->dtype), (long long)d.worst_at, is, should);
     double sqnr = 10 * log10(d.power / d.noise); /* of rounding alone it is tens of dB */
     if (!is_integer(want->dtype) && isfinite(sqnr))
         printf("; SQNR %.1f dB", sqnr);

@@ -68,8 +68,6 @@ static void print_title(const char *name, const ScrtTensor *t)
 
 /* --- One element --- */
 
-enum { ELEMENT = 64 };
-
 static void show_float(char *buf, size_t room, double x, int digits)
 {
     if (isnan(x))
@@ -102,6 +100,15 @@ static void show_element(char buf[ELEMENT], const ScrtTensor *t, size_t i)
     default:
         show_float(buf, ELEMENT, scrt_load(d, t->data, i), d == SCRT_F64 ? 9 : 7);
     }
+}
+
+void show_exact(char buf[ELEMENT], const ScrtTensor *t, size_t i)
+{
+    ScrtDtype d = (ScrtDtype)t->dtype;
+    if (scrt_dtype_is_float(d))
+        show_float(buf, ELEMENT, scrt_load(d, t->data, i), d == SCRT_F64 ? 17 : 9);
+    else
+        show_element(buf, t, i);
 }
 
 /* --- Arrays --- */
@@ -194,7 +201,6 @@ void print_tensor(const char *name, const ScrtTensor *t)
 void print_json_tensor(const char *name, const ScrtTensor *t)
 {
     bool complex_number = scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_COMPLEX;
-    bool is_float = scrt_dtype_is_float((ScrtDtype)t->dtype);
     fputs("{\"name\": ", stdout);
     print_json_string(stdout, name);
     printf(", \"type\": \"%s\", \"dims\": ", scrt_dtype_name((ScrtDtype)t->dtype));
@@ -202,11 +208,7 @@ void print_json_tensor(const char *name, const ScrtTensor *t)
     fputs(", \"data\": [", stdout);
     for (int64_t i = 0, n = scrt_count(t); i < n; i++) {
         char text[ELEMENT];
-        if (is_float) /* all digits that tell a value from the next */
-            show_float(text, sizeof text, scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i),
-                       t->dtype == SCRT_F64 ? 17 : 9);
-        else
-            show_element(text, t, (size_t)i);
+        show_exact(text, t, (size_t)i);
         bool none = strstr(text, "nan") || strstr(text, "inf");
         fputs(i ? ", " : "", stdout);
         if (scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_BOOL)

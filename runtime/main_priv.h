@@ -42,6 +42,9 @@ void print_text(FILE *f, const char *text);
 void print_json_string(FILE *f, const char *text);
 void print_dims(FILE *f, const ScrtTensor *t); /* [8,784] */
 void show_dims(char *buf, size_t room, const ScrtTensor *t);
+enum { ELEMENT = 64 }; /* bytes of an element's text */
+/* Element i with all digits that tell it from the next. */
+void show_exact(char buf[ELEMENT], const ScrtTensor *t, size_t i);
 /* "y: f32[2,3]" and the elements as NumPy shows them, long ones cut short. */
 void print_tensor(const char *name, const ScrtTensor *t);
 /* The n largest elements with their indices: of each row where there are at most two dimensions,

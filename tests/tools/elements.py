@@ -141,6 +141,8 @@ def proofs(tmp):
         save("output_0", off, "y")
         p = subprocess.run([exe, "--data", folder], capture_output=True, text=True)
         assert p.returncode == 3 and "1 of 15 elements differ" in p.stdout, (t, p)
+        if t == "i64":
+            assert f"worst at 10: {x[1, 3]}, expected {off[3, 1]}\n" in p.stdout, (p.stdout, x, off)
 
 
 SMALL = [t for t in TYPES if not t.startswith("f8") and t != "bf16"]
