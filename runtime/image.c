@@ -199,17 +199,13 @@ ScrtStatus scrt_image_parse(const char *text, ScrtImage *ret, ScrtIoError *err)
     return SCRT_OK;
 }
 
-/* --- The input's dims ------------------------------------------------------------------------- */
+/* --- The tensor's dims ------------------------------------------------------------------------ */
 
-typedef struct Place { /* which dims of the input are what; -1: none of them */
-    int channel, row, column;
-} Place;
-
-static Place place_of(const char *layout)
+static ScrtPlaces place_of(const char *layout)
 {
     const char *c = strchr(layout, 'c');
-    return (Place){c ? (int)(c - layout) : -1, (int)(strchr(layout, 'h') - layout),
-                   (int)(strchr(layout, 'w') - layout)};
+    return (ScrtPlaces){c ? (int)(c - layout) : -1, (int)(strchr(layout, 'h') - layout),
+                        (int)(strchr(layout, 'w') - layout)};
 }
 
 static bool is_channels(int64_t dim)
@@ -217,7 +213,7 @@ static bool is_channels(int64_t dim)
     return dim == 1 || dim == 3;
 }
 
-/* The layout that the input's dims speak for: channels are 1 or 3. NULL: none, or two; a matrix may
+/* The layout that the dims speak for: channels are 1 or 3. NULL: none, or two; a matrix may
  * be anything. */
 static const char *layout_of(const ScrtWish *w)
 {
@@ -230,27 +226,28 @@ static const char *layout_of(const ScrtWish *w)
     return first ? (batch ? "nchw" : "chw") : (batch ? "nhwc" : "hwc");
 }
 
-static ScrtStatus find_layout(const char *what, const ScrtWish *w, const char **ret,
-                              ScrtIoError *err)
+ScrtStatus scrt_image_places(const char *what, const char *port, const ScrtWish *w, ScrtPlaces *ret,
+                             ScrtIoError *err)
 {
-    *ret = w->image && w->image->layout ? w->image->layout : layout_of(w);
-    if (!*ret)
+    const char *layout = w->image && w->image->layout ? w->image->layout : layout_of(w);
+    if (!layout)
         return scrt_io_fail(err, SCRT_E_SHAPE,
-                            "%.300s: the input's shape does not say where height, width and "
+                            "%.300s: the %s's shape does not say where height, width and "
                             "colours lie: --image layout=nchw, nhwc, chw, hwc or hw",
-                            what);
-    if (strlen(*ret) != w->rank)
+                            what, port);
+    if (strlen(layout) != w->rank)
         return scrt_io_fail(err, SCRT_E_SHAPE,
-                            "%.300s: a picture of layout %s has %zu dimensions, the input %u", what,
-                            *ret, strlen(*ret), w->rank);
-    Place p = place_of(*ret);
+                            "%.300s: a picture of layout %s has %zu dimensions, the %s %u", what,
+                            layout, strlen(layout), port, w->rank);
+    ScrtPlaces p = place_of(layout);
     int64_t c = p.channel < 0 ? 1 : w->dims[p.channel];
     if (c >= 0 && !is_channels(c))
-        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: the input has %lld channels of colour",
-                            what, (long long)c);
-    if (**ret == 'n' && w->dims[0] >= 0 && w->dims[0] != 1)
-        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: one picture for an input that takes %lld",
-                            what, (long long)w->dims[0]);
+        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: the %s has %lld channels of colour", what,
+                            port, (long long)c);
+    if (*layout == 'n' && w->dims[0] >= 0 && w->dims[0] != 1)
+        return scrt_io_fail(err, SCRT_E_SHAPE, "%.300s: one picture for an %s of %lld", what, port,
+                            (long long)w->dims[0]);
+    *ret = p;
     return SCRT_OK;
 }
 
@@ -350,7 +347,12 @@ static uint32_t grey(const uint8_t *rgb) /* Rec. 601 luma, as Pillow rounds it *
     return (19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 0x8000u) >> 16;
 }
 
-static ScrtStatus fill_tensor(const ScrtPixels *p, const ScrtImage *o, Place at, ScrtTensor *t)
+double scrt_image_scale(const ScrtImage *o, ScrtDtype d)
+{
+    return o->scale != 0 ? o->scale : scrt_dtype_is_float(d) ? 1.0 / 255 : 1;
+}
+
+static ScrtStatus fill_tensor(const ScrtPixels *p, const ScrtImage *o, ScrtPlaces at, ScrtTensor *t)
 {
     ScrtStatus s = scrt_tensor_alloc(t);
     if (s != SCRT_OK)
@@ -360,7 +362,7 @@ static ScrtStatus fill_tensor(const ScrtPixels *p, const ScrtImage *o, Place at,
     int64_t n = at.channel < 0 ? 1 : t->dims[at.channel];
     bool last = at.channel > at.row;
     size_t pixels = (size_t)p->width * p->height;
-    double scale = o->scale != 0 ? o->scale : real ? 1.0 / 255 : 1;
+    double scale = scrt_image_scale(o, d);
     for (size_t i = 0; i < pixels; i++)
         for (int64_t c = 0; c < n; c++) {
             const uint8_t *rgb = p->rgb + 3 * i;
@@ -377,14 +379,14 @@ static ScrtStatus make(const ScrtTensorFile *file, const ScrtWish *wish, ScrtTen
 {
     static const ScrtImage defaults;
     const ScrtImage *o = wish->image ? wish->image : &defaults;
-    const char *layout, *what = file->what;
+    const char *what = file->what;
     ScrtPixels p;
-    ScrtStatus s = find_layout(what, wish, &layout, err);
+    ScrtPlaces at;
+    ScrtStatus s = scrt_image_places(what, "input", wish, &at, err);
     if (s == SCRT_OK)
         s = scrt_picture_decode(what, &file->file, o->decoders, &p, err);
     if (s != SCRT_OK)
         return s;
-    Place at = place_of(layout);
     int64_t height = wish->dims[at.row], width = wish->dims[at.column];
     ScrtSize want = {width > 0 && width <= UINT16_MAX ? (uint32_t)width : 0,
                      height > 0 && height <= UINT16_MAX ? (uint32_t)height : 0};

@@ -208,11 +208,13 @@ static int check_dims(const Cli *c)
 static int check_options(const Cli *c)
 {
     if (c->output && strcmp(c->output, "-") != 0) {
-        bool single = scrt_ends_with(c->output, ".npy") || scrt_ends_with(c->output, ".bin");
+        bool single = scrt_ends_with(c->output, ".npy") || scrt_ends_with(c->output, ".bin") ||
+                      scrt_picture_name(c->output);
         if (!scrt_ends_with(c->output, ".npz") && !single &&
             !scrt_ends_with(c->output, ".safetensors"))
             return cli_fail(c, USAGE,
-                            "-o %.300s: the name must end in .npz, .npy, .safetensors or .bin",
+                            "-o %.300s: the name must end in .npz, .npy, .safetensors, .bin or, "
+                            "for a picture, .ppm, .pgm or .png",
                             c->output);
         if (single && c->entry->n_out != 1)
             return cli_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
@@ -405,24 +407,25 @@ static int save_outputs(const Cli *c)
 {
     const ScrtEntry *e = c->entry;
     ScrtIoError err;
-    if (scrt_ends_with(c->output, ".bin"))
-        return scrt_bytes_write(c->output, &c->out[0], &err) == SCRT_OK
-                   ? DONE
-                   : cli_fail(c, FAULT, "%s", err.text);
-    bool single =
-        scrt_ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && e->n_out == 1);
-    if (single)
-        return scrt_npy_write(c->output, &c->out[0], &err) == SCRT_OK
-                   ? DONE
-                   : cli_fail(c, FAULT, "%s", err.text);
+    ScrtStatus s = SCRT_OK;
+    bool npy = scrt_ends_with(c->output, ".npy") || (strcmp(c->output, "-") == 0 && e->n_out == 1);
+    bool bin = scrt_ends_with(c->output, ".bin"), picture = scrt_picture_name(c->output);
+    if (npy)
+        s = scrt_npy_write(c->output, &c->out[0], &err);
+    else if (bin)
+        s = scrt_bytes_write(c->output, &c->out[0], &err);
+    else if (picture)
+        s = scrt_picture_write(c->output, &c->out[0], &c->image, &err);
+    if (npy || bin || picture)
+        return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
     ScrtNamed *item = scrt_alloc(e->n_out * sizeof *item);
     if (!item)
         return cli_fail(c, FAULT, "out of memory");
     for (uint32_t i = 0; i < e->n_out; i++)
         item[i] = (ScrtNamed){(char *)e->out[i].name, c->out[i]};
-    ScrtStatus s = scrt_ends_with(c->output, ".safetensors")
-                       ? scrt_safetensors_write(c->output, item, e->n_out, &err)
-                       : scrt_npz_write(c->output, item, e->n_out, &err);
+    s = scrt_ends_with(c->output, ".safetensors")
+            ? scrt_safetensors_write(c->output, item, e->n_out, &err)
+            : scrt_npz_write(c->output, item, e->n_out, &err);
     scrt_free(item);
     return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
 }

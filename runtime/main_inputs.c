@@ -226,8 +226,8 @@ static int check_shapes(const Cli *c)
                             "NAME=D,D,...",
                             c->shape[k]);
     }
-    if (c->has_image && !c->used_image)
-        return cli_fail(c, USAGE, "--image: no input is a picture");
+    if (c->has_image && !c->used_image && !(c->output && scrt_picture_name(c->output)))
+        return cli_fail(c, USAGE, "--image: neither an input nor the output is a picture");
     return DONE;
 }
 

@@ -97,6 +97,8 @@ typedef ScrtStatus (*ScrtDecodeFn)(const char *what, const ScrtFile *f, ScrtPixe
                                    ScrtIoError *err);
 typedef struct ScrtDecoders {
     ScrtDecodeFn png, jpeg; /* NULL: not read */
+    /* NULL: not written */
+    ScrtStatus (*write_png)(const char *path, const ScrtPixels *p, ScrtIoError *err);
 } ScrtDecoders;
 
 typedef enum ScrtFilter { SCRT_BILINEAR, SCRT_BICUBIC, SCRT_NEAREST_PIXEL } ScrtFilter;
@@ -121,6 +123,12 @@ typedef struct ScrtImage {
 /* "layout=nchw,mean=0.485,0.456,0.406,std=0.229,0.224,0.225,resize=256,crop=224": what is not said
  * is zero; decoders stay. */
 ScrtStatus scrt_image_parse(const char *text, ScrtImage *ret, ScrtIoError *err);
+
+/* An output as a picture, whose bytes become the tensor again by o; .ppm, .pgm, or a .png where o
+ * has what writes it. Values beyond the bytes' are cut off, NaN is 0. Sizes of o do not matter. */
+ScrtStatus scrt_picture_write(const char *path, const ScrtTensor *t, const ScrtImage *o,
+                              ScrtIoError *err);
+bool scrt_picture_name(const char *path); /* whether it ends as such a file does */
 
 /* What an input is to be. */
 typedef struct ScrtWish {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and bare bytes as inputs: formats, sizes, colours, what is refused."""
+"""Pictures and bare bytes as inputs and outputs: formats, sizes, colours, what is refused."""
 import base64
 import os
 import re
@@ -143,6 +143,42 @@ def colours(tmp):
         assert "layout" in failing("run", identity(tmp, shape), "-i", p), shape
 
 
+def outputs(tmp):
+    """What was a picture becomes it again, by the same words, in each format; values beyond bytes are cut off."""
+    colour, grey = os.path.join(tmp, "a.ppm"), os.path.join(tmp, "a.pgm")
+    ppm(colour, SMOOTH), ppm(grey, SMOOTH[:, :, 0])
+    exe, npy = os.path.join(tmp, "exe"), os.path.join(tmp, "x.npy")
+    usual = "mean=0.485,0.456,0.406,std=0.229,0.224,0.225"
+
+    def back(path):
+        return given(tmp, identity(tmp, [1, "h", "w", 3], TensorProto.UINT8, "u8.onnx"), path)[0]
+    for shape, kind, words, src in (([1, 3, "h", "w"], TensorProto.FLOAT, usual, colour), (["h", "w", 3], TensorProto.UINT8, "order=bgr,layout=hwc", colour),
+                                    ([1, 12, 16, 3], TensorProto.FLOAT, "scale=2,order=bgr", colour), ([1, 1, 12, 16], TensorProto.FLOAT, "", grey),
+                                    ([12, 16], TensorProto.FLOAT16, "layout=hw,scale=1,mean=3", grey)):
+        m, image = identity(tmp, shape, kind), (["--image", words] if words else [])
+        scalec("compile", m, "-o", exe)
+        for name in ("y.png", "y.ppm") + (("y.pgm",) if src == grey else ()):
+            out = os.path.join(tmp, name)
+            scalec("run", m, "-i", src, "-o", out, *image)
+            np.testing.assert_array_equal(back(out), back(src), err_msg=f"{shape} {name}")
+            if name != "y.png":
+                want = open(out, "rb").read()
+                subprocess.run([exe, "-i", src, "-o", out, *image], check=True)
+                assert open(out, "rb").read() == want, name
+    np.save(npy, np.array([[[-1, 0.5, np.nan], [np.inf, 1, 2]]], np.float32).reshape(1, 1, 2, 3))
+    out, m = os.path.join(tmp, "y.pgm"), identity(tmp, [1, 1, 2, 3], name="few.onnx")
+    for words, pixels in (([], [0, 128, 0, 255, 255, 255]), (["--image", "layout=nchw,scale=1"], [0, 0, 0, 255, 1, 2])):
+        scalec("run", m, "-i", npy, "-o", out, "--image", "layout=nchw", *words)
+        assert open(out, "rb").read() == b"P5\n3 2\n255\n" + bytes(pixels), (words, open(out, "rb").read())
+    scalec("compile", m, "-o", exe)
+    p = subprocess.run([exe, "-i", npy, "-o", os.path.join(tmp, "y.png")], capture_output=True, text=True)
+    assert p.returncode == 1 and "let scalec run write it" in p.stderr, p
+    for shape, words in (([2, 3, 4, 4], "one picture for an output of 2"), ([1, 5, 4, 4], "layout"), ([1, 3, 4, 4], "need a .ppm"), ([6], "layout")):
+        np.save(npy, np.zeros(shape, np.float32))
+        assert words in failing("run", identity(tmp, shape), "-i", npy, "-o", out), words
+    assert "picture" in failing("run", MNIST, "-i", grey, "-o", os.path.join(tmp, "y.jpg"), status=2)
+
+
 def in_programs(tmp):
     """The executable reads .ppm, and names what it does not; check and calibration take folders of pictures."""
     digit = (255 * np.random.default_rng(2).random((40, 30))).astype(np.uint8)
@@ -219,4 +255,4 @@ def hostile(tmp):
         assert re.search("too large|header|ends before", failing("run", m, "-i", write(os.path.join(tmp, "x.ppm"), text))), text
 
 
-run_all("tools-pictures", (formats, sizes, colours, in_programs, bare_bytes, hostile))
+run_all("tools-pictures", (formats, sizes, colours, outputs, in_programs, bare_bytes, hostile))

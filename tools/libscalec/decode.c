@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pictures that libraries read: PNG and JPEG, where they were there when this was built. Sizes are
- * checked before memory is taken. Colour profiles, gamma and orientation are not applied, and
- * transparency is dropped, as Pillow's convert("RGB") does. */
+/* Pictures that libraries read and write: PNG and JPEG, where they were there when this was built.
+ * Sizes are checked before memory is taken. Colour profiles, gamma and orientation are not applied,
+ * and transparency is dropped, as Pillow's convert("RGB") does. */
 #include "tools/libscalec/scalec.h"
 
 #include <string.h>
@@ -55,6 +55,23 @@ static ScrtStatus decode_png(const char *what, const ScrtFile *f, ScrtPixels *re
     *ret = p;
     return SCRT_OK;
 }
+
+static ScrtStatus write_png(const char *path, const ScrtPixels *p, ScrtIoError *err)
+{
+    png_image png = {.version = PNG_IMAGE_VERSION,
+                     .width = p->width,
+                     .height = p->height,
+                     .format = PNG_FORMAT_RGB};
+    png_alloc_size_t n = PNG_IMAGE_PNG_SIZE_MAX(png); /* more than it will take */
+    unsigned char *bytes = scrt_alloc(n);
+    if (!bytes)
+        return fail(err, SCRT_E_MEMORY, path, "out of memory");
+    ScrtStatus s = png_image_write_to_memory(&png, bytes, &n, 0, p->rgb, 0, NULL)
+                       ? scrt_file_write(path, bytes, n, err)
+                       : fail(err, SCRT_E_FILE, path, png.message);
+    scrt_free(bytes);
+    return s;
+}
 #endif
 
 #ifdef SC_JPEG
@@ -90,6 +107,7 @@ const ScrtDecoders *scalec_decoders(void)
     static const ScrtDecoders decoders = {
 #ifdef SC_PNG
         .png = decode_png,
+        .write_png = write_png,
 #endif
 #ifdef SC_JPEG
         .jpeg = decode_jpeg,

@@ -158,12 +158,14 @@ const CliOption cli_options[] = {
     [O_THREADS] = {"threads", "N", "threads to run on; one for each processor by default", 0, RUN},
     [O_TOP] = {"top", "N", "show the N largest elements, or the N worst tensors", 0, RUN | CHECK},
     [O_LABELS] = {"labels", "FILE", "with --top: line i names element i", 0, RUN},
-    [O_IMAGE] = {"image", "KEY=VALUE,...",
-                 "how pictures become inputs; without it stretched to their size, bytes / 255: "
-                 "resize=SIDE or WxH, crop=SIDE or WxH, pad=GREY, "
-                 "filter=bilinear, bicubic or nearest; scale=1/255, mean=R,G,B, std=R,G,B: "
-                 "(byte * scale - mean) / std; order=rgb or bgr; layout=nchw, nhwc, chw, hwc or hw",
-                 0, MODEL},
+    [O_IMAGE] =
+        {"image", "KEY=VALUE,...",
+         "how pictures become inputs; without it stretched to their size, bytes / 255: "
+         "resize=SIDE or WxH, crop=SIDE or WxH, pad=GREY, "
+         "filter=bilinear, bicubic or nearest; scale=1/255, mean=R,G,B, std=R,G,B: "
+         "(byte * scale - mean) / std; order=rgb or bgr; layout=nchw, nhwc, chw, hwc or hw; "
+         "the other way for run's -o OUT.png, .ppm or .pgm",
+         0, MODEL},
     [O_SHAPE] = {"shape", "NAME=D,D,...",
                  "the shape of an input from a .bin, where the model's is open", 0, MODEL},
     [O_DATA] =
