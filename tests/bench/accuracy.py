@@ -20,10 +20,10 @@ import tempfile
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import TensorProto, helper
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
+from rewritten import session  # noqa: E402
 from scalec import SCALEC  # noqa: E402
 
 HERE = os.path.join(os.path.dirname(__file__), "..", "model", "data")
@@ -33,14 +33,6 @@ PRODUCTS = ("MatMul", "Gemm", "Conv")
 OURS = {"propagate": ["--recipe", "fp8", "--scales", "propagate"], "probe": ["--recipe", "fp8", "--scales", "probe"],
         "calibrate": ["--recipe", "fp8"], "tensor": [], "weights": ["--recipe", "fp8-weights"], "mxfp8": ["--recipe", "mxfp8"]}
 TENSOR = "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = tensor\n"
-
-
-def session(path, plain=False):
-    opt = ort.SessionOptions()
-    opt.log_severity_level = 4
-    if plain:  # what it fuses would not be what is asked: Relu between FP8 QDQ disappears
-        opt.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(path, opt, providers=["CPUExecutionProvider"])
 
 
 def samples(folder):
