@@ -164,32 +164,61 @@ static ScVal weights(const Grouped *a, ScVal s, bool smooth)
     return sink ? im_slice(n, w, 3, sc_term(cx, 0), keys) : w;
 }
 
-/* [B, L, H E] */
-static ScVal attended(const Grouped *a, bool smooth)
+/* Which keys a query looks at beside those before it; absent: all. */
+static ScVal in_window(const Grouped *a)
 {
-    static const int64_t last_two[] = {0, 1, 3, 2}, heads_last[] = {0, 2, 1, 3};
     const ImNode *n = a->n;
-    ScCtx *cx = n->im->cx;
+    if (a->window <= 0)
+        return SC_ABSENT;
+    ScVal j = im_iota(n, im_type_of(n, a->k)->dim[2], 0);
+    ScVal i = OP(add, im_iota(n, im_type_of(n, a->q)->dim[2], 1), im_number(n, a->past));
+    return OP(less, OP(sub, i, im_number(n, sc_term(n->im->cx, a->window))), j);
+}
+
+/* The row, which knows no sink: [B, H, L, E]. */
+static ScVal as_whole(const Grouped *a)
+{
+    const ImNode *n = a->n;
+    ScVal scale = im_scalar(n, im_at_least_f32(im_type_of(n, a->q)->dtype), a->scale);
+    ScVal in[] = {a->q, a->k, a->v, scale, im_in(n, BIAS), in_window(a)};
+    return im_build(n, &sc_op_attention,
+                    IM_SET({"diagonal", SC_TERMS(1, &a->past)}, {"softcap", SC_FLOAT(a->cap)}), 6,
+                    in);
+}
+
+/* Written out: [B, H, L, E]. */
+static ScVal in_steps(const Grouped *a, bool smooth)
+{
+    static const int64_t last_two[] = {0, 1, 3, 2};
+    const ImNode *n = a->n;
     const ScType *q = im_type_of(n, a->q), *k = im_type_of(n, a->k);
     const ScrtDtype t = q->dtype;
     const ScTerm *scores[] = {q->dim[0], q->dim[1], q->dim[2], k->dim[2]};
-    ScVal turned = im_transpose(n, a->k, 4, last_two);
+    ScVal turned = im_transpose(n, a->k, 4, last_two), none = im_scalar(n, t, -INFINITY);
     ScVal s = OP(matmul, in_groups(a, a->q, a->heads / a->kv_heads), in_groups(a, turned, 1));
     s = OP(mul, im_reshape(n, s, 4, scores), im_scalar(n, t, a->scale));
     if (a->cap > 0)
         s = OP(mul, OP(tanh, OP(div, s, im_scalar(n, t, a->cap))), im_scalar(n, t, a->cap));
     if (im_has(n, BIAS))
         s = OP(add, s, im_in(n, BIAS));
-    ScVal j = im_iota(n, k->dim[2], 0), none = im_scalar(n, t, -INFINITY);
-    ScVal i = OP(add, im_iota(n, q->dim[2], 1), im_number(n, a->past));
-    s = OP(where, OP(less_or_equal, j, i), s, none);
-    if (a->window > 0)
-        s = OP(where, OP(less, OP(sub, i, im_number(n, sc_term(cx, a->window))), j), s, none);
+    ScVal i = OP(add, im_iota(n, q->dim[2], 1), im_number(n, a->past)), near = in_window(a);
+    s = OP(where, OP(less_or_equal, im_iota(n, k->dim[2], 0), i), s, none);
+    s = near == SC_ABSENT ? s : OP(where, near, s, none);
     ScVal w = weights(a, s, smooth);
     ScVal y = OP(matmul, in_groups(a, w, a->heads / a->kv_heads), in_groups(a, a->v, 1));
     const ScTerm *apart[] = {q->dim[0], q->dim[1], q->dim[2], a->width};
-    const ScTerm *dim[] = {q->dim[0], q->dim[2], sc_term_scale(cx, a->width, a->heads)};
-    return im_reshape(n, im_transpose(n, im_reshape(n, y, 4, apart), 4, heads_last), 3, dim);
+    return im_reshape(n, y, 4, apart);
+}
+
+/* [B, L, H E] */
+static ScVal attended(const Grouped *a, bool smooth)
+{
+    static const int64_t heads_last[] = {0, 2, 1, 3};
+    const ImNode *n = a->n;
+    const ScType *q = im_type_of(n, a->q);
+    const ScTerm *dim[] = {q->dim[0], q->dim[2], sc_term_scale(n->im->cx, a->width, a->heads)};
+    ScVal y = im_has(n, SINK) || smooth ? in_steps(a, smooth) : as_whole(a);
+    return im_reshape(n, im_transpose(n, y, 4, heads_last), 3, dim);
 }
 
 static bool read_attributes(Grouped *a, bool *ret_rotary, bool *ret_smooth)

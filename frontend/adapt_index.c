@@ -8,7 +8,7 @@
 
 /* --- Range ------------------------------------------------------------------------------------ */
 
-/* max(ceil((limit - start) / delta), 0) of integers. */
+/* max(ceil((limit - start) / delta), 0) of integers; of an extent the extent itself. */
 static const ScTerm *whole_count(const ImNode *n)
 {
     ScCtx *cx = n->im->cx;
@@ -22,7 +22,8 @@ static const ScTerm *whole_count(const ImNode *n)
         length = sc_term_sub(cx, start, limit);
         delta = sc_term(cx, -by);
     }
-    return sc_term_max(cx, sc_term_cdiv(cx, length, delta), zero);
+    const ScTerm *count = sc_term_cdiv(cx, length, delta);
+    return sc_term_range(cx, count).lo >= 0 ? count : sc_term_max(cx, count, zero);
 }
 
 /* The same of floats: the difference in their own type, the quotient in f64. */

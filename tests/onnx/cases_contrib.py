@@ -52,12 +52,14 @@ def attentions():
         grouped("packed", 1, queries, past, packed=True, angles=16, do_rotary=1, rotary_interleaved=1)
         grouped("window", 1, queries, past, local_window_size=3)
         grouped("rest", 1, queries, past, angles=8, do_rotary=1, positions=True, bias=True, sink=True, softcap=5.0, scale=0.3)
+        grouped("capped", 1, queries, past, angles=8, do_rotary=1, positions=True, bias=True, softcap=5.0, scale=0.3,
+                local_window_size=4)
         grouped("smooth", 1, queries, past, smooth_softmax=1)
     grouped("shorter", 1, 1, 5, off=-1, words="seqlens_k + 1 and all keys")
     t = {k: draw(1, 3, 64) for k in "qkv"}
     t.update(n=np.array([2], np.int32), bias=draw(7, 5, 3, 3))
     contrib("grouped-bias-unlike", "GroupQueryAttention", [*"qkv", "", "", "n", "total", "", "", "", "bias"], "y", t,
-            {"total": np.array(3, np.int32)}, {}, "do not broadcast", num_heads=2, kv_num_heads=2)
+            {"total": np.array(3, np.int32)}, {}, "the mask must broadcast", num_heads=2, kv_num_heads=2)
 
 
 def bits(name, bits, k, n, block, zeros=None, bias=False, words=None, data=None, **attributes):
