@@ -61,4 +61,10 @@ typedef struct ScProduct {
  * depth begins with 0. */
 void match_product(ScMatch *m, ScVal v, ScProduct *p, uint32_t depth);
 
+/* raise_causal.c: the diagonal of attention's row, where masks [.., queries, keys] say that key j
+ * of query i is seen only if j <= i + diagonal, else NULL. *addend is added to the scores, and
+ * those outside *keep are `fill`; both become what they say beside the diagonal, or absent. */
+const ScTerm *match_causal(ScMatch *m, const ScTerm *queries, const ScTerm *keys, double fill,
+                           ScVal *addend, ScVal *keep);
+
 #endif

@@ -448,9 +448,13 @@ static ScVal build(ScMatch *m, Attention *a)
     if (extent(m, k, 2) != extent(m, v, 2)) /* one of them was repeated in another way */
         k = keys, v = values;
     ScVal scale = sc_const_scalar(&m->b, wide, wide == SCRT_F32 ? (float)a->scale : a->scale);
+    const ScTerm *diagonal =
+        match_causal(m, extent(m, a->q, 1), extent(m, a->v, 1), a->fill, &a->addend, &a->keep);
     ScVal in[] = {four(m, a, a->q), k, v, scale, a->addend, a->keep};
-    ScAttr *attr =
-        SC_ATTRS({.kind = SC_A_NONE}, SC_FLOAT(a->softcap), SC_INT(a->zeros), SC_FLOAT(a->fill));
+    ScAttr *attr = SC_ATTRS({.kind = SC_A_NONE}, SC_FLOAT(a->softcap), SC_INT(a->zeros),
+                            SC_FLOAT(a->keep == SC_ABSENT ? -INFINITY : a->fill));
+    if (diagonal)
+        attr[0] = SC_TERMS(1, &diagonal);
     ScVal y = sc_node1(&m->b, &sc_op_attention, attr, 6, in);
     return y == SC_POISON ? y : sc_reshaped(&m->b, y, to->rank, to->dim);
 }

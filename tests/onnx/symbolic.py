@@ -2,6 +2,7 @@
 """Operators that import writes as several nodes, with symbolic extents: one compiled program, run at unlike sizes,
 against ONNX Runtime. The official node tests have constant extents only."""
 import os
+import re
 import sys
 import tempfile
 
@@ -136,6 +137,47 @@ CASES = {
         lambda k: [f32(k, k + 1, 16), f32(k, 2, 3, 8),
                    np.arange(k + 4) % 3 != RNG.integers(0, 3, (k + 1, 1)), f32(32, 4), f32(32, 4),
                    RNG.integers(0, 16, (k, k + 1))]),
+    "causal": (  # as PyTorch's exporters write it: places that count up beside padding, and a cache in front
+        "(float[n,2,l,8] q, float[n,2,l,8] k, bool[n,l] keep, float[n,2,past,8] pk) => (float[n,2,a,8] y, float[n,2,b,8] z)",
+        """
+        two = Constant<value = int64 {2}>()
+        three = Constant<value = int64 {3}>()
+        zero = Constant<value = int64 {0}>()
+        one = Constant<value = int64 {1}>()
+        zeros = Constant<value = float {0.0}>()
+        none = Constant<value_float = -inf>()
+        extents = Shape(q)
+        length = Gather(extents, two)
+        at = Range(zero, length, one)
+        columns = Unsqueeze(at, zero)
+        rows = Unsqueeze(at, one)
+        before = LessOrEqual(columns, rows)
+        batched = Constant<value = int64[2] {1, 2}>()
+        padding = Unsqueeze(keep, batched)
+        seen = And(before, padding)
+        mask = Where(seen, zeros, none)
+        turned = Transpose<perm = [0, 1, 3, 2]>(k)
+        scores = MatMul(q, turned)
+        masked = Add(scores, mask)
+        weights = Softmax(masked)
+        nan = IsNaN(weights)
+        whole = Where(nan, zeros, weights)
+        y = MatMul(whole, k)
+        keys = Concat<axis = 2>(pk, k)
+        all = Shape(keys)
+        total = Gather(all, two)
+        all_at = Range(zero, total, one)
+        past_extents = Shape(pk)
+        past = Gather(past_extents, two)
+        moved = Add(rows, past)
+        later = Greater(all_at, moved)
+        turned_keys = Transpose<perm = [0, 1, 3, 2]>(keys)
+        key_scores = MatMul(q, turned_keys)
+        filled = Where(later, none, key_scores)
+        key_weights = Softmax(filled)
+        z = MatMul(key_weights, keys)
+        """,
+        lambda k: [f32(2, 2, k, 8), f32(2, 2, k, 8), np.arange(2 * k).reshape(2, k) % 3 > 0, f32(2, 2, k + 1, 8)]),
     "contracted": (
         "(float[n,l,4,8] q, float[n,s,4,8] k, float[n,3,h,w] im, float[n,p,p,2] grid, float[n,2,3] theta, int64[n] lens)"
         " => (float[n,4,l,s] y, float[n,t] z, float[l,t] o, float[n,3,p,p] a, float[n,3,p,p] b, float[n,3,p,p] c,"
@@ -253,6 +295,9 @@ CASES = {
 OPSET = {"undone": 21}  # what ONNX Runtime has no newer version of; else 23
 
 
+ROWS = {"causal": {"attention": 2, "softmax": 0, "diagonal": 2}}  # words of the raised graph, how often
+
+
 def build(name, path):
     signature, body, _ = CASES[name]
     model = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["": {OPSET.get(name, 23)}]>\n{name} {signature}\n{{{body}}}')
@@ -262,6 +307,10 @@ def build(name, path):
 def check(name, tmp):
     path, so = os.path.join(tmp, name + ".onnx"), os.path.join(tmp, name + ".so")
     build(name, path)
+    for word, n in ROWS.get(name, {}).items():
+        text = scalec("dump", path, "--stage", "raise")
+        if len(re.findall(rf"\b{word} [%=]", text)) != n:
+            raise AssertionError(f"{n} times {word} is wanted:\n{text}")
     scalec("compile", path, "--emit", "so", "--symbol", "model", "-o", so)
     model, reference = Model(so), ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     for k in (2, 5, 19):
