@@ -87,6 +87,21 @@ bool match_inverse(ScMatch *m, ScVal v, ScVal *ret)
     return true;
 }
 
+bool match_along(const ScType *t, const ScType *to, uint32_t axis)
+{
+    bool there = false;
+    if (t->kind != SC_TYPE_TENSOR || t->rank > to->rank)
+        return false;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        uint32_t at = d + to->rank - t->rank;
+        if (at == axis)
+            there = t->dim[d] == to->dim[at];
+        else if (!sc_term_is(t->dim[d], 1))
+            return false;
+    }
+    return there;
+}
+
 bool match_used_once(const ScMatch *m, uint32_t i)
 {
     ScVal v = m->n->in[i];

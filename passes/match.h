@@ -26,7 +26,8 @@ typedef struct ScIdiom {
 } ScIdiom;
 /* The families, each ended by one without an op. */
 extern const ScIdiom sc_idioms_activations[], sc_idioms_attention[], sc_idioms_bias[],
-    sc_idioms_gelu[], sc_idioms_norms[], sc_idioms_softmax[], sc_idioms_stored[];
+    sc_idioms_channels[], sc_idioms_gelu[], sc_idioms_norms[], sc_idioms_softmax[],
+    sc_idioms_stored[];
 
 /* Starts to match, or starts again after a match that came to nothing: the location is n's. */
 void match_begin(ScMatch *m);
@@ -44,6 +45,9 @@ bool match_with_const(ScMatch *m, ScVal v, const ScOp *op, double c, ScVal *ret)
 bool match_reduces(ScMatch *m, ScVal v, const ScOp *op, ScVal *ret_x, const ScAttr **ret_axes);
 /* v is 1 / *ret. */
 bool match_inverse(ScMatch *m, ScVal v, ScVal *ret);
+/* All extents of t, aligned with `to` at the last one, are 1 but that at axis (of `to`), which is
+ * to's. */
+bool match_along(const ScType *t, const ScType *to, uint32_t axis);
 /* Old operand i of n has no other use. */
 bool match_used_once(const ScMatch *m, uint32_t i);
 

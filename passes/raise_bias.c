@@ -4,23 +4,6 @@
 
 #include "passes/match.h"
 
-/* True where all extents of t, aligned with `to` at the last one, are 1 but that at axis (of `to`),
- * which is to's. */
-static bool only_axis(const ScType *t, const ScType *to, uint32_t axis)
-{
-    bool there = false;
-    if (t->kind != SC_TYPE_TENSOR || t->rank > to->rank)
-        return false;
-    for (uint32_t d = 0; d < t->rank; d++) {
-        uint32_t at = d + to->rank - t->rank;
-        if (at == axis)
-            there = t->dim[d] == to->dim[at];
-        else if (!sc_term_is(t->dim[d], 1))
-            return false;
-    }
-    return there;
-}
-
 /* The operand of n that is its bias, which it has not; UINT32_MAX where there is none to have. */
 static uint32_t free_bias(const ScNode *n)
 {
@@ -49,11 +32,12 @@ static ScVal bias(ScMatch *m)
             continue;
         ScNode n = *sc_built_def(&m->b, product);
         uint32_t at = free_bias(&n);
+        n.first = m->n->in[i]; /* rows ask the old graph */
         const ScType *t = match_type(m, product);
         if (at == UINT32_MAX || t != sc_type_of(m->g, m->n->first) || t->rank == 0)
             continue;
         uint32_t axis = n.op->bias_axis ? n.op->bias_axis(m->g, &n) : t->rank - 1;
-        if (only_axis(match_type(m, addend), t, axis))
+        if (match_along(match_type(m, addend), t, axis))
             return with_bias(m, &n, at, t->dim[axis], addend);
     }
     return SC_POISON;
