@@ -226,6 +226,7 @@ ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
 typedef struct Meaning { /* of an input, by its uses */
     int64_t limit;       /* it indexes an axis of this extent; 0: it does not */
     bool mask, pixels, unknown;
+    bool other; /* what is computed from it indexes an axis: positions times a stride */
 } Meaning;
 
 typedef struct Sizes {
@@ -300,9 +301,19 @@ static Sizes nominal_sizes(const ScGraph *g)
     return s;
 }
 
-/* What a use of value v as operand k of n says; true where the result means the same as v. */
-static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, const Sizes *sizes,
-                Meaning *m)
+/* Whether a result counts in the units of operand k: a product does not. */
+static bool same_units(const ScGraph *g, const ScNode *n, uint32_t k)
+{
+    const ScSchema *s = sc_schema(g->cx, n->op);
+    return !s || !s->has_scale ||
+           memcmp(sc_scale_in(s, k)->coef, sc_scale_out(s, 0)->coef,
+                  sizeof sc_scale_in(s, k)->coef) == 0;
+}
+
+/* What a use of value v as operand k of n says; true where the result means the same as v. exact: v
+ * counts in the units of the input. */
+static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, bool exact,
+                const Sizes *sizes, Meaning *m)
 {
     const ScType *x = sc_type_of(g, n->in[k]);
     const ScType *y = n->n_out > 0 ? sc_type_of(g, n->first) : NULL;
@@ -314,8 +325,12 @@ static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, 
     }
     if (n->op->gather_axis && k == 1) {
         const ScType *t = sc_type_of(g, n->in[0]);
-        if (sc_term_eval(t->dim[n->op->gather_axis(g, n)], sizes->n, sizes->env, &extent) &&
-            extent > 0 && (m->limit == 0 || extent < m->limit))
+        if (!sc_term_eval(t->dim[n->op->gather_axis(g, n)], sizes->n, sizes->env, &extent) ||
+            extent < 1)
+            return false;
+        if (!exact)
+            m->other = true;
+        else if (m->limit == 0 || extent < m->limit)
             m->limit = extent;
         return false;
     }
@@ -334,17 +349,23 @@ static Meaning meaning(const ScGraph *g, const ScFact *f, ScVal input, const Siz
                        ScArena *a)
 {
     Meaning m = {0};
-    bool *reached = sc_array(a, bool, g->n_value);
-    reached[input] = true;
+    bool *reached = sc_array(a, bool, g->n_value), *exact = sc_array(a, bool, g->n_value);
+    reached[input] = exact[input] = true;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        bool on = false;
+        bool on = false, units = false;
         for (uint32_t k = 0; k < n->n_in; k++)
-            if (reached[n->in[k]])
-                on = use(g, f, n, k, sizes, &m) || on;
-        for (uint32_t k = 0; k < n->n_out; k++)
+            if (reached[n->in[k]] && use(g, f, n, k, exact[n->in[k]], sizes, &m)) {
+                on = true;
+                units = units || (exact[n->in[k]] && same_units(g, n, k));
+            }
+        for (uint32_t k = 0; k < n->n_out; k++) {
             reached[n->first + k] = reached[n->first + k] || on;
+            exact[n->first + k] = exact[n->first + k] || units;
+        }
     }
+    if (m.other && m.limit == 0)
+        m.limit = 1; /* the first, whatever the stride */
     return m;
 }
 

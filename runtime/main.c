@@ -361,7 +361,8 @@ int fail_run(const Cli *c)
         for (int i = 0; i < c->n_dim; i++)
             given += symbol_of(c, c->dim[i]) == k;
         if (!given)
-            snprintf(sizes + n, sizeof sizes - n, "%s%s = 1", n ? ", " : "", c->entry->sym[k]);
+            snprintf(sizes + n, sizeof sizes - n, "%s%s = %lld", n ? ", " : "", c->entry->sym[k],
+                     (long long)made_up_size(c, k));
     }
     if (!sizes[0])
         return cli_fail(c, FAULT, "%s", scrt_error(c->session));

@@ -22,16 +22,30 @@ bool parse_number(const char *text, int64_t least, int64_t *ret)
     return true;
 }
 
+/* Bytes up to the comma behind a dim: those in max(a,b) and in a quoted name do not count. */
+static size_t dim_length(const char *at)
+{
+    size_t n = 0;
+    bool quoted = false;
+    for (int depth = 0; at[n] && (at[n] != ',' || depth > 0 || quoted); n++) {
+        if (quoted && at[n] == '\\' && at[n + 1])
+            n++;
+        else if (at[n] == '"')
+            quoted = !quoted;
+        else if (!quoted)
+            depth += (at[n] == '(') - (at[n] == ')');
+    }
+    return n;
+}
+
 bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text, size_t *ret_n)
 {
     const char *at = p->dims;
-    for (int depth = 0; i > 0 && *at; at++) { /* commas of max(a,b) do not count */
-        depth += (*at == '(') - (*at == ')');
-        i -= *at == ',' && depth == 0;
+    size_t n = dim_length(at);
+    for (; i > 0 && at[n]; i--) {
+        at += n + 1;
+        n = dim_length(at);
     }
-    size_t n = 0;
-    for (int depth = 0; at[n] && (at[n] != ',' || depth > 0); n++)
-        depth += (at[n] == '(') - (at[n] == ')');
     *ret_text = at;
     *ret_n = n;
     int64_t x = 0;
@@ -290,22 +304,60 @@ static double normal(uint64_t *state)
     return radius * cos(2 * 3.14159265358979323846 * uniform(state));
 }
 
+/* The symbol of this name; -1: there is none. */
+static int64_t find_symbol(const Cli *c, const char *name, size_t n)
+{
+    for (uint32_t k = 0; k < c->entry->n_sym; k++)
+        if (strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], name, n) == 0)
+            return k;
+    return -1;
+}
+
+/* What --dim says of it. */
+static bool given_size(const Cli *c, const char *name, size_t n, int64_t *ret)
+{
+    for (int k = c->n_dim - 1; k >= 0; k--)
+        if (strncmp(c->dim[k], name, n) == 0 && c->dim[k][n] == '=')
+            return parse_number(c->dim[k] + n + 1, 0, ret);
+    return false;
+}
+
+int64_t made_up_size(const Cli *c, uint32_t sym)
+{
+    const char *name = c->entry->sym[sym];
+    int64_t sum = 0, x;
+    if (given_size(c, name, strlen(name), &x))
+        return x;
+    for (const char *at = name;; at += 3) {
+        const char *plus = strstr(at, " + ");
+        size_t n = plus ? (size_t)(plus - at) : strlen(at);
+        char text[24];
+        snprintf(text, sizeof text, "%.*s", n < sizeof text ? (int)n : 0, at);
+        bool symbol = find_symbol(c, at, n) >= 0;
+        if ((!plus && at == name) || (!symbol && !parse_number(text, 0, &x)))
+            return 1;
+        if (symbol && !given_size(c, at, n, &x))
+            x = 1;
+        if (__builtin_add_overflow(sum, x, &sum))
+            return 1;
+        if (!plus)
+            return sum;
+        at = plus;
+    }
+}
+
 static int dim_value(const Cli *c, const ScrtPort *p, uint32_t i, int64_t *ret)
 {
     const char *text;
     size_t n;
     if (port_dim(p, i, ret, &text, &n))
         return DONE;
-    *ret = 1;
-    bool symbol = false;
-    for (uint32_t k = 0; k < c->entry->n_sym; k++)
-        symbol |= strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], text, n) == 0;
-    if (!symbol)
+    bool quoted = n >= 2 && text[0] == '"' && text[n - 1] == '"';
+    int64_t sym = find_symbol(c, text + quoted, n - 2 * quoted);
+    if (sym < 0)
         return cli_fail(c, USAGE, "input '%.100s' has the dimension '%.*s': give the input with -i",
                         p->name, n < 100 ? (int)n : 100, text);
-    for (int k = 0; k < c->n_dim; k++)
-        if (strncmp(c->dim[k], text, n) == 0 && c->dim[k][n] == '=')
-            parse_number(c->dim[k] + n + 1, 0, ret);
+    *ret = made_up_size(c, (uint32_t)sym);
     return DONE;
 }
 

@@ -72,6 +72,9 @@ int take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const c
 /* Every input at the dims of --dim, 1 where nothing is said: normal random floats, integers from
  * the range that the compiler noted, else 0 and 1 by turns. */
 int make_inputs(Cli *c);
+/* A symbol's size in such inputs: that of --dim, else 1; a name that is a sum, as exporters call
+ * what a cache and new tokens make together ("past + new"), is the sum of its parts' sizes. */
+int64_t made_up_size(const Cli *c, uint32_t sym);
 int run_model(Cli *c);
 /* After scrt_run failed: why, and of made-up inputs the sizes that nobody gave. */
 int fail_run(const Cli *c);

@@ -80,6 +80,21 @@ def sizes_of_made_up_inputs(tmp):
     assert p.returncode == 0 and not p.stderr and "recipe" in p.stdout, p.stderr
 
 
+def sizes_that_are_sums(tmp):
+    """Exporters call a mask's extent by a sum; the made-up one is the sum of what is known of its parts."""
+    exe = os.path.join(tmp, "cache")
+    nodes = [helper.make_node("Concat", ["a", "b"], ["c"], axis=0), helper.make_node("Add", ["c", "m"], ["y"])]
+    onnx.save(model(nodes, [("a", ["old"]), ("b", ["new"]), ("m", ["old + new"]), ("z", ["odd, + 3"])], [("y", None)]), exe + ".onnx")
+    scalec("compile", exe + ".onnx", "-o", exe)
+    for dims, old, new, m in (((), 1, 1, 2), (("old=5",), 5, 1, 6), (("old=5", "new=2"), 5, 2, 7), (("old=1", "new=6", "old + new=7"), 1, 6, 7)):
+        args = [a for d in dims for a in ("--dim", d)]
+        p = subprocess.run([exe, "--bench", "--json", *args], capture_output=True, text=True)
+        assert p.returncode == 0, p
+        assert json.loads(p.stdout)["inputs"] == {"a": [old], "b": [new], "m": [m], "z": [1]}, p.stdout
+    p = subprocess.run([exe, "--bench", "--dim", "old + new=9"], capture_output=True, text=True)
+    assert p.returncode == 1 and "made up with old = 1, new = 1" in p.stderr, p
+
+
 def prints_for_programs_and_people(tmp):
     run, want = tool(tmp), os.path.join(tmp, "want.npy")
     run("-i", DIGIT, "-o", want)
@@ -113,6 +128,13 @@ def draws_ids_of_the_table(tmp):
     assert json.loads(run("--info", "--json"))["info"]["ranges"] == {"ids": [0, 1000], "kind": [0, 2]}
     assert "ranges.ids: [0,1000]" in run("--info")
     assert "random" in run("--bench")
+    # GatherElements counts rows, though its parts index all elements
+    rows = helper.make_graph([helper.make_node("GatherElements", ["few", "at"], ["y"], axis=0)], "g",
+                             [helper.make_tensor_value_info("at", TensorProto.INT64, ["n", 4])], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+                             [numpy_helper.from_array(table[:2], "few")])
+    onnx.save(helper.make_model(rows, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    scalec("compile", path, "-o", exe)
+    assert json.loads(run("--info", "--json"))["info"]["ranges"]["at"][1] <= 2
     # what was drawn, kept by states
     text = write(os.path.join(tmp, "ids.sc"), """graph @g(%ids: i64[n], %w: f32[1000,2]) -> (%y) {
       state @most (%a: i64[] -> %b)
@@ -133,4 +155,4 @@ def draws_ids_of_the_table(tmp):
     assert p.returncode == 2 and "--state-save" in p.stderr, p
 
 
-run_all("tools-executable", (draws_ids_of_the_table, proves_itself, measures_without_inputs, sizes_of_made_up_inputs, prints_for_programs_and_people))
+run_all("tools-executable", (draws_ids_of_the_table, proves_itself, measures_without_inputs, sizes_of_made_up_inputs, sizes_that_are_sums, prints_for_programs_and_people))
