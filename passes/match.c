@@ -64,14 +64,31 @@ bool match_with_const(ScMatch *m, ScVal v, const ScOp *op, double c, ScVal *ret)
     return false;
 }
 
+/* t is x with the axes at 1. */
+static bool is_kept(const ScType *t, const ScType *x, const ScAttr *axes)
+{
+    uint32_t set = 0;
+    if (t->rank != x->rank || axes->kind != SC_A_INTS)
+        return false;
+    for (uint32_t i = 0; i < axes->n; i++)
+        set |= 1u << (axes->is[i] < 0 ? axes->is[i] + x->rank : axes->is[i]);
+    for (uint32_t d = 0; d < t->rank; d++)
+        if (set >> d & 1 ? !sc_term_is(t->dim[d], 1) : t->dim[d] != x->dim[d])
+            return false;
+    return true;
+}
+
 bool match_reduces(ScMatch *m, ScVal v, const ScOp *op, ScVal *ret_x, const ScAttr **ret_axes)
 {
+    const ScType *t = match_type(m, v);
     ScNode n;
-    if (!match_is(m, v, op, &n) || sc_attr_named(&n, "keepdims")->i == 0)
+    if (v >= SC_FIRST && sc_built_def(&m->b, v)->op == &sc_op_reshape)
+        v = sc_built_def(&m->b, v)->in[0];
+    if (!match_is(m, v, op, &n))
         return false;
     *ret_x = n.in[0];
     *ret_axes = sc_attr_named(&n, "axes");
-    return (*ret_axes)->kind == SC_A_INTS;
+    return is_kept(t, match_type(m, n.in[0]), *ret_axes);
 }
 
 bool match_inverse(ScMatch *m, ScVal v, ScVal *ret)

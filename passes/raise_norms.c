@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layer and root mean square normalisation, as PyTorch, TensorFlow, JAX and Hugging Face write
- * them. Here d is x less its mean; the deviation is sqrt(V + eps), where V is the mean of d
- * squared, or of x squared, or the mean of x squared less the square of the mean. */
+/* Layer, group, instance and root mean square normalisation, as PyTorch, TensorFlow, JAX and
+ * Hugging Face write them, over the last axes: over others the kernel of what is written out turns
+ * its operands round by itself, which is faster than transposing them. Here d is x less its mean;
+ * the deviation is sqrt(V + eps), where V is the mean of d squared, or of x squared, or the mean of
+ * x squared less the square of the mean. */
 #include <string.h>
 
 #include "passes/match.h"
@@ -10,17 +12,24 @@
 typedef struct Norm {
     const ScOp *op; /* layernorm or rmsnorm */
     ScVal x;
-    int64_t axis;
+    uint32_t axis; /* the first of those that are normalised over, up to the last */
     double eps;
 } Norm;
 
-/* The axes are the last ones of x, from *ret_axis on. */
-static bool trailing(const ScAttr *axes, uint32_t rank, int64_t *ret_axis)
+/* Of the axes, of which there are rank, those that are named: bit d for axis d. */
+static uint32_t set_of(const ScAttr *axes, uint32_t rank)
 {
     uint32_t set = 0;
     for (uint32_t i = 0; i < axes->n; i++)
         set |= 1u << (axes->is[i] < 0 ? axes->is[i] + rank : axes->is[i]);
-    *ret_axis = (int64_t)rank - axes->n;
+    return set;
+}
+
+/* The axes are the last ones of x, from *ret_axis on. */
+static bool trailing(const ScAttr *axes, uint32_t rank, uint32_t *ret_axis)
+{
+    uint32_t set = set_of(axes, rank);
+    *ret_axis = rank - axes->n;
     return axes->n > 0 && axes->n <= rank && set == ((1u << rank) - 1) - ((1u << *ret_axis) - 1);
 }
 
@@ -28,8 +37,9 @@ static bool is_mean(ScMatch *m, ScVal v, ScVal x, const ScAttr *axes)
 {
     const ScAttr *own;
     ScVal of;
+    uint32_t rank = match_type(m, x)->rank;
     return match_reduces(m, v, &sc_op_reduce_mean, &of, &own) && of == x &&
-           sc_attr_equal(own, axes);
+           set_of(own, rank) == set_of(axes, rank);
 }
 
 /* v is *ret_x less its mean over these axes. */
@@ -107,15 +117,15 @@ static bool normalises(ScMatch *m, ScVal top, ScVal deviation, Norm *ret)
     return trailing(axes, match_type(m, ret->x)->rank, &ret->axis);
 }
 
-/* The parameter p broadcasts over the normalised axes alone. */
-static bool fits(const ScMatch *m, ScVal p, ScVal x, int64_t axis)
+/* The parameter p broadcasts over the normalised axes alone, which are the last ones from axis on.
+ */
+static bool fits(const ScMatch *m, ScVal p, ScVal x, uint32_t axis)
 {
     const ScType *t = match_type(m, p), *of = match_type(m, x);
     return t->kind == SC_TYPE_TENSOR && t->dtype == of->dtype && t->rank <= of->rank - axis;
 }
 
-/* scale and bias: SC_ABSENT where there is none. */
-static ScVal build(ScMatch *m, const Norm *n, ScVal scale, ScVal bias)
+static ScVal rows(ScMatch *m, const Norm *n, ScVal scale, ScVal bias)
 {
     ScrtDtype t = match_type(m, n->x)->dtype, stats = t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
     ScVal eps = sc_const_scalar(&m->b, stats, n->eps);
@@ -124,6 +134,18 @@ static ScVal build(ScMatch *m, const Norm *n, ScVal scale, ScVal bias)
         return sc_op_at(&m->b, rmsnorm, SC_ATTRS(SC_INT(n->axis)), n->x, scale, eps);
     bias = bias == SC_ABSENT ? sc_const_scalar(&m->b, t, 0) : bias;
     return sc_op_at(&m->b, layernorm, SC_ATTRS(SC_INT(n->axis)), n->x, scale, bias, eps);
+}
+
+/* scale and bias: SC_ABSENT where there is none. Those of groups and instances, which are numbers
+ * for the channels, come after the rows. */
+static ScVal build(ScMatch *m, const Norm *n, ScVal scale, ScVal bias)
+{
+    if ((scale == SC_ABSENT || fits(m, scale, n->x, n->axis)) &&
+        (bias == SC_ABSENT || fits(m, bias, n->x, n->axis)))
+        return rows(m, n, scale, bias);
+    ScVal y = rows(m, n, SC_ABSENT, SC_ABSENT);
+    y = scale == SC_ABSENT ? y : sc_op(&m->b, mul, y, scale);
+    return bias == SC_ABSENT ? y : sc_op(&m->b, add, y, bias);
 }
 
 /* top / deviation */
@@ -158,8 +180,7 @@ static ScVal multiplied(ScMatch *m)
     for (uint32_t i = 0; i < 2; i++) {
         ScVal deviation, scale;
         match_begin(m);
-        if (factor(m, m->in[i], &deviation, &scale) && normalises(m, m->in[1 - i], deviation, &n) &&
-            (scale == SC_ABSENT || fits(m, scale, n.x, n.axis)))
+        if (factor(m, m->in[i], &deviation, &scale) && normalises(m, m->in[1 - i], deviation, &n))
             return build(m, &n, scale, SC_ABSENT);
     }
     return SC_POISON;
@@ -191,8 +212,7 @@ static ScVal distributed_of(ScMatch *m, ScVal v, ScVal rest)
             continue;
         ScVal mean = shift.in[shift.in[0] == k];
         if (is_mean(m, mean, x, axes) && is_product(m, minus.in[1], mean, k) &&
-            trailing(axes, match_type(m, x)->rank, &n.axis) &&
-            (scale == SC_ABSENT || fits(m, scale, x, n.axis)) && fits(m, minus.in[0], x, n.axis))
+            trailing(axes, match_type(m, x)->rank, &n.axis))
             return build(m, &n, scale, minus.in[0]);
     }
     return SC_POISON;
@@ -238,7 +258,7 @@ static ScVal with_parameter(ScMatch *m, uint32_t parameter)
         bool has = parameter == 1 ? has_parameters(m, &n)
                                   : n.in[2] != SC_ABSENT && !match_about(m, n.in[2], 0);
         if (has || t != sc_type_of(m->g, m->n->first) ||
-            !fits(m, m->in[1 - i], n.in[0], axis < 0 ? axis + t->rank : axis))
+            !fits(m, m->in[1 - i], n.in[0], (uint32_t)(axis < 0 ? axis + t->rank : axis)))
             continue;
         memcpy(in, n.in, n.n_in * sizeof *in);
         in[parameter] = m->in[1 - i];
