@@ -178,7 +178,7 @@ static bool settle(ScFrame *f, const ScNode *n, ScVal v, ScrtTensor t, bool owne
     }
     const ScEvalOptions *o = f->run->opt;
     if (o && o->see && !f->silent)
-        o->see(o->arg, f->g, v, &f->t[v], f->depth);
+        o->see(o->arg, f->g, v, &f->t[v], f->exp[v], f->depth);
     if (f->last[v] == f->g->value[v].node && !binds_elements(n))
         release(f, v); /* nobody reads it */
     return true;

@@ -432,7 +432,8 @@ bool sc_verify(const ScGraph *g, const char *pass);
 typedef struct ScEvalOptions {
     /* Called for each value once it is known, in order; the tensor is the evaluator's. depth counts
      * nested graphs. May be NULL. */
-    void (*see)(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth);
+    void (*see)(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                uint32_t depth);
     void *arg;
     const ScrtTensor *state; /* [n_state] present values, or NULL: initial ones */
     ScrtTensor *ret_next;    /* [n_state] next values, or NULL; freed with scrt_free(data) */

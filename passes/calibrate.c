@@ -96,10 +96,12 @@ static Level *level_of(ScCalibrator *c, const ScGraph *g)
     return NULL;
 }
 
-static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                uint32_t depth)
 {
     Level *c = level_of(arg, g);
     (void)depth;
+    (void)exp;
     if (!c || !is_measured(g, v))
         return;
     int64_t n = scrt_count(t);

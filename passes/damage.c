@@ -30,8 +30,6 @@ struct ScDamage {
     double **ref_x; /* [ref->n_value] the present sample, from malloc */
     double **x;     /* [g->n_value] */
     Sum *sum;       /* [g->n_value] */
-    ScBinding *env;
-    uint32_t n_env;
 };
 
 static bool is_float(const ScGraph *g, ScVal v)
@@ -120,12 +118,8 @@ ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref)
     return d;
 }
 
-/* The exponent of v for this sample's sizes. */
-static int exponent(const ScDamage *d, const ScGraph *g, ScVal v)
+static int within(int64_t e)
 {
-    int64_t e = 0;
-    if (g->value[v].exp)
-        sc_term_eval(g->value[v].exp, d->n_env, d->env, &e);
     return e > 4096 ? 4096 : e < -4096 ? -4096 : (int)e;
 }
 
@@ -142,11 +136,13 @@ static double *numbers(const ScrtTensor *t, int e)
     return x;
 }
 
-static void see_ref(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+static void see_ref(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                    uint32_t depth)
 {
     ScDamage *d = arg;
+    (void)g;
     if (depth == 0 && d->ref_kept[v])
-        d->ref_x[v] = numbers(t, exponent(d, g, v));
+        d->ref_x[v] = numbers(t, within(exp));
 }
 
 /* Compares one element, x as stored, with the number it should stand for. */
@@ -175,12 +171,13 @@ static void measure(Sum *s, const ScrtFormat *f, double x, double source)
     s->saturated += low && fabs(x) == f->max && fabs(source) > f->max;
 }
 
-static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                uint32_t depth)
 {
     ScDamage *d = arg;
     if (depth > 0 || !is_float(g, v) || is_const(g, v))
         return;
-    int e = exponent(d, g, v);
+    int e = within(exp);
     int64_t n = scrt_count(t);
     const ScNode *def = sc_def(g, v);
     const double *source = d->stored[v] == v ? NULL : d->x[def->in[0]];
@@ -223,8 +220,7 @@ static void forget(double **x, uint32_t n)
 bool sc_damage_add(ScDamage *d, const ScrtTensor *in)
 {
     ScEvalOptions ref = {.see = see_ref, .arg = d}, own = {.see = see, .arg = d};
-    if (!sc_sample_speaks(d->cx, d->g, in) ||
-        !sc_bind_dims(d->g, in, NULL, d->arena, &d->env, &d->n_env))
+    if (!sc_sample_speaks(d->cx, d->g, in))
         return false;
     SC_STAGE(d->cx, "sample");
     sc_stage_share(d->cx, 0, d->ref ? 2 : 1);
@@ -244,7 +240,9 @@ static void measure_constant(ScDamage *d, ScVal v)
     const ScBlob *b = sc_def(d->g, v)->attr[0].blob;
     const ScType *t = sc_type_of(d->g, v);
     const ScrtFormat *f = scrt_format(t->dtype);
-    int e = exponent(d, d->g, v);
+    int64_t exp = 0;
+    sc_term_const(d->g->value[v].exp ? d->g->value[v].exp : sc_term(d->cx, 0), &exp);
+    int e = within(exp);
     ScrtTensor data;
     if (!f || f->bits > 16 || (t->dtype == b->dtype && !b->from) || !sc_blob_tensor(b, t, e, &data))
         return;

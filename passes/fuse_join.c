@@ -18,6 +18,7 @@ typedef struct Join {
     const ScGraph *g;
     ScGroups *gs;
     ScArena *a;
+    ScSymbols bound; /* by nodes, not from the start */
 } Join;
 
 static bool is_inside(const Join *j, uint32_t id, ScVal v)
@@ -43,6 +44,34 @@ static uint32_t ready_at(const Join *j, ScVal v)
     return j->g->node[node].op->flags & (SC_BARRIER | SC_CONST_OP | SC_INDEX) ? 0 : 1 + node;
 }
 
+typedef struct Wait {
+    const Join *j;
+    uint32_t last;
+} Wait;
+
+static void wait_for(void *arg, const char *sym)
+{
+    Wait *w = arg;
+    uint32_t node;
+    if (sc_symbols_find(&w->j->bound, sym, &node) && node + 1 > w->last)
+        w->last = node + 1;
+}
+
+static void add_bound(void *arg, const char *sym, uint32_t node)
+{
+    Join *j = arg;
+    sc_symbols_add(&j->bound, j->a, sym, node);
+}
+
+/* The nodes after which n's symbols are known: 0 from the start. */
+static uint32_t known_at(const Join *j, const ScNode *n)
+{
+    Wait w = {.j = j};
+    if (j->bound.n)
+        sc_node_symbols(j->g, n, wait_for, &w);
+    return w.last;
+}
+
 /* The group that has what group h waits for longest, where h reads its result as it is and waits
  * for nothing else as long; UINT32_MAX where there is none. *ret_views: what views h needs on its
  * operands, SC_OVER_ facts. */
@@ -53,6 +82,9 @@ static uint32_t before(const Join *j, uint32_t h, uint32_t *ret_views)
     *ret_views = 0;
     for (uint32_t i = 0; i < later->n; i++) {
         const ScNode *n = &j->g->node[later->member[i]];
+        uint32_t symbols = known_at(j, n);
+        found = symbols >= last && symbols > 0 ? UINT32_MAX : found;
+        last = symbols > last ? symbols : last;
         for (uint32_t k = 0; k < n->n_in; k++) {
             ScVal v = n->in[k];
             if (is_inside(j, h, v))
@@ -151,7 +183,10 @@ static void keep_read(const Join *j, uint32_t id, const ScUses *use)
 
 void sc_fuse_join(const ScGraph *g, ScGroups *gs, ScArena *a)
 {
-    Join j = {g, gs, a};
+    Join j = {.g = g, .gs = gs, .a = a};
+    for (uint32_t i = 0; i < g->n_node; i++)
+        if (g->node[i].op->flags & SC_BINDS)
+            sc_node_binders(g, i, add_bound, &j);
     ScUses use = sc_uses(g, a);
     for (uint32_t h = gs->n; h-- > 0;) { /* roots ascend */
         uint32_t views, k = before(&j, h, &views);

@@ -14,10 +14,26 @@
  * cannot be by blocks, convolutions and products without a constant matrix, is FP8 by channel. */
 typedef enum ScGranularity { SC_BY_RECIPE, SC_BY_TENSOR, SC_BY_CHANNEL, SC_BY_BLOCK } ScGranularity;
 
+/* Where the exponent of an activation that is stored low comes from: what is known when the model
+ * is compiled (ScScales); what the run measures of the tensor, or of each row of what a product
+ * contracts along its last axis (other operands: of the tensor); or what earlier runs measured,
+ * which the session keeps in states. */
+typedef enum ScSource {
+    SC_SOURCE_UNSAID,
+    SC_STATIC,
+    SC_DYNAMIC,
+    SC_DYNAMIC_ROWS,
+    SC_DELAYED,
+} ScSource;
+
+ScSource
+sc_source_named(const char *name); /* "dynamic-rows"; SC_SOURCE_UNSAID: none is so called */
+
 typedef struct ScRecipeRule { /* the last rule whose pattern matches an origin's name wins */
     const char *pattern;      /* shell pattern over ONNX node names (fnmatch) */
     ScrtDtype operand[2];     /* storage of activations, of constants; F32: leave alone */
     ScGranularity scale;      /* SC_BY_RECIPE: as the recipe says */
+    ScSource source;          /* SC_SOURCE_UNSAID: likewise */
 } ScRecipeRule;
 
 typedef struct ScRecipe {
@@ -28,12 +44,20 @@ typedef struct ScRecipe {
     bool round_down;      /* the paper's rules instead of growth: see SCALES */
     uint32_t n_rule;
     const ScRecipeRule *rule;
+    ScSource source;            /* SC_SOURCE_UNSAID is SC_STATIC */
+    int64_t window, margin;     /* of SC_DELAYED: runs that are remembered, at least 1; bits kept
+                                 * free above what they held */
+    uint32_t n_rescale;         /* shell patterns over ONNX node names: what these nodes give is */
+    const char *const *rescale; /* measured, and the exponent found travels on from there */
 } ScRecipe;
 /* A built-in one by name (f32, f16, bf16, fp8, fp8-weights) or a file; NULL with SC_E_RECIPE. What
  * a later version adds is refused by name, never ignored. */
 const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path);
 /* Whether it stores activations in a format with a range so narrow that their size matters. */
 bool sc_recipe_stores_low(const ScRecipe *r);
+/* Whether some activation's exponent is static, so that samples or a probe have something to say.
+ */
+bool sc_recipe_is_static(const ScRecipe *r, ScSource source);
 void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
 
 /* --- Statistics of sample inputs ------------------------------------------------------------- */
@@ -130,6 +154,7 @@ typedef struct ScPassEnv {  /* what passes may ask; all may be zero */
     const ScRecipe *recipe; /* NULL: f32 */
     ScScales scales;
     const ScStats *stats; /* for all but SC_SCALES_PROPAGATE */
+    ScSource source;      /* in the place of the recipe's, not of its layers'; SC_SOURCE_UNSAID */
     bool scaled_io;       /* scalify: each input gets an exponent symbol of its own (goldens) */
 } ScPassEnv;
 

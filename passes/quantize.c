@@ -20,7 +20,6 @@
  * with infinities or NaN. SCALES, Where a value is stored in low precision. */
 #include "passes/scale_priv.h"
 
-#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -30,30 +29,21 @@ typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
     const ScRecipe *recipe;
-    bool *met;   /* [recipe->n_rule] some node's name matched */
-    bool *grown; /* [n_value] what a state that grows holds, in whatever order */
-    bool meets;  /* the node that is looked at reads some of it */
-    bool *table; /* [n_value] rows of it are picked: it is stored once, so by tensor */
+    bool *met;          /* [recipe->n_rule] some node's name matched */
+    ScSymbols measured; /* exponents that a run finds, of this graph */
+    bool *grown;        /* [n_value] what a state that grows holds, in whatever order */
+    bool meets;         /* the node that is looked at reads some of it */
+    bool *table;        /* [n_value] rows of it are picked: it is stored once, so by tensor */
 } Pass;
 
-/* The format for an operand of n: kind 0 activations, 1 constants. F32: leave alone. */
-static ScrtDtype format(const Pass *p, const ScNode *n, uint32_t kind, ScGranularity *ret_scale)
+/* What the recipe says of n. */
+static ScSite site(const Pass *p, const ScNode *n)
 {
-    const ScRecipe *r = p->recipe;
-    ScrtDtype t = kind ? r->weight : r->activation;
-    *ret_scale = r->scale;
-    for (uint32_t i = 0; i < r->n_rule; i++)
-        for (uint32_t k = 0; k < n->loc->n; k++) {
-            const char *name = n->loc->origin[k].name;
-            if (!name || fnmatch(r->rule[i].pattern, name, 0) != 0)
-                continue;
-            p->met[i] = true;
-            if (r->rule[i].operand[kind] != SCRT_DTYPE_NONE)
-                t = r->rule[i].operand[kind];
-            if (r->rule[i].scale != SC_BY_RECIPE)
-                *ret_scale = r->rule[i].scale;
-        }
-    return t == SCRT_DTYPE_NONE ? SCRT_F32 : t;
+    ScSite ret = sc_site(p->env, n, p->met);
+    for (uint32_t k = 0; k < 2; k++)
+        if (ret.operand[k] == SCRT_DTYPE_NONE)
+            ret.operand[k] = SCRT_F32;
+    return ret;
 }
 
 static bool has_f32_range(const ScrtFormat *f)
@@ -105,9 +95,12 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt, dou
     const ScrtFormat *f = scrt_format(fmt);
     if (has_f32_range(f))
         return sc_term(cx, 0);
+    const ScTerm *measured = sc_measured_exp(p->s.g, &p->measured, old, f->max);
+    int ceiling;
+    if (measured)
+        return measured;
     if (p->recipe->round_down)
         return v->exp;
-    int ceiling;
     if (ceiling_exp(p, old, f, &ceiling))
         return sc_term(cx, ceiling);
     if (p->env->scales != SC_SCALES_PROPAGATE && v->amax > 0 && isfinite(v->amax)) {
@@ -168,8 +161,9 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScScaledProduct *produc
     bool constant = def->op->flags & SC_CONST_OP;
     if (!sc_type_is_float(v->type) || (p->meets && !constant))
         return SC_ABSENT;
-    ScGranularity scale;
-    ScrtDtype fmt = format(p, n, constant, &scale);
+    ScSite at = site(p, n);
+    ScGranularity scale = at.scale;
+    ScrtDtype fmt = at.operand[constant];
     if (scale == SC_BY_BLOCK) { /* not here, else it would be so stored already */
         scale = SC_BY_CHANNEL;
         fmt = scrt_dtype_bits(fmt) < 8 ? SCRT_F8E4M3FN : fmt;
@@ -270,16 +264,56 @@ static void results(ScScaler *s, const ScNode *n)
 static bool by_blocks(Pass *p, const ScNode *n)
 {
     ScScaler *s = &p->s;
-    ScGranularity scale;
-    ScrtDtype weight = format(p, n, 1, &scale), activation = format(p, n, 0, &scale);
-    if (scale != SC_BY_BLOCK || n->n_in < 2 || p->table[n->in[1]])
+    ScSite at = site(p, n);
+    if (at.scale != SC_BY_BLOCK || n->n_in < 2 || p->table[n->in[1]])
         return false;
-    ScVal y = sc_block_product(s, n, weight, p->meets ? SCRT_F32 : activation);
+    ScVal y = sc_block_product(s, n, at.operand[1], p->meets ? SCRT_F32 : at.operand[0]);
     if (y == SC_ABSENT)
         return false;
     s->env[n->first] = y;
     results(s, n);
     return true;
+}
+
+/* What stays as it is of the operands of n, in f32 where it is a float that is narrower. */
+static ScVal widened(Pass *p, const ScNode *n, uint32_t i)
+{
+    ScScaler *s = &p->s;
+    ScVal x = s->env[n->in[i]];
+    const ScType *t = sc_type_of(s->g, n->in[i]);
+    if (n->in[i] == SC_ABSENT || !sc_type_is_float(t) || t->dtype == SCRT_F32 ||
+        scrt_dtype_is_low(t->dtype))
+        return x;
+    const ScTerm *e = sc_scale_exp(s, x);
+    x = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x);
+    sc_set_exp(&s->b, x, e);
+    return x;
+}
+
+/* n without its bias, where rows of its result have factors: what is added comes after them. */
+static ScNode without_bias(Pass *p, const ScNode *n)
+{
+    ScNode ret = *n;
+    ScVal *in = sc_memdup(p->s.scratch, n->in, n->n_in * sizeof *in);
+    int bias = sc_bias(n);
+    if (bias >= 0)
+        in[bias] = SC_ABSENT;
+    ret.in = in;
+    return ret;
+}
+
+/* The product y of n without its bias, times the factor of each row, with the bias. */
+static ScVal with_rows(Pass *p, const ScNode *n, ScVal y, ScVal rows)
+{
+    ScScaler *s = &p->s;
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    int bias = sc_bias(n);
+    y = sc_scale_move(s, times(s, y, rows, n->first), zero, false);
+    if (bias < 0)
+        return y;
+    y = sc_op(&s->b, add, y, sc_scale_move(s, widened(p, n, (uint32_t)bias), zero, false));
+    sc_set_exp(&s->b, y, zero);
+    return y;
 }
 
 /* Low-precision operands are multiplied and added up in f32; a result of another type comes back to
@@ -289,6 +323,7 @@ static void node(Pass *p, const ScNode *n)
     ScScaler *s = &p->s;
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
     ScVal *data = sc_array(s->scratch, ScVal, n->n_in + 1);
+    ScVal rows = SC_ABSENT;
     uint32_t stored = 0;
     ScScaledProduct product;
     s->b.at = n->loc;
@@ -297,34 +332,31 @@ static void node(Pass *p, const ScNode *n)
         p->meets = p->meets || p->grown[n->in[i]];
     if (by_blocks(p, n))
         return;
-    sc_product_of(s->g, n, &product);
+    ScSite at = site(p, n);
+    bool by_rows = !p->meets && sc_by_rows(s->g, n, &at);
+    ScNode bare = by_rows ? without_bias(p, n) : *n;
+    sc_product_of(s->g, &bare, &product);
     for (uint32_t i = 0; i < n->n_in; i++) {
-        in[i] = store(p, n, i, &product);
+        in[i] = by_rows && i == 0 ? sc_row_codes(s, s->env[n->in[0]], at.operand[0], &rows)
+                                  : store(p, &bare, i, &product);
         stored += in[i] != SC_ABSENT;
     }
     if (stored == 0) {
         sc_scale_copy(s, n);
         return;
     }
-    ScVal factor = sc_product_factor(s, n, &product, in);
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        if (in[i] != SC_ABSENT)
-            continue;
-        in[i] = s->env[n->in[i]];
-        const ScType *t = sc_type_of(s->g, n->in[i]);
-        if (n->in[i] == SC_ABSENT || !sc_type_is_float(t) || t->dtype == SCRT_F32 ||
-            scrt_dtype_is_low(t->dtype))
-            continue;
-        const ScTerm *e = sc_scale_exp(s, in[i]);
-        in[i] = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(SCRT_F32)), in[i]);
-        sc_set_exp(&s->b, in[i], e);
-    }
-    ScNode wide = summed_in_f32(p, n, in);
-    s->unnamed = factor != SC_ABSENT;
+    ScVal factor = sc_product_factor(s, &bare, &product, in);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (in[i] == SC_ABSENT)
+            in[i] = widened(p, &bare, i);
+    ScNode wide = summed_in_f32(p, &bare, in);
+    s->unnamed = factor != SC_ABSENT || by_rows;
     sc_scale_node(s, &wide, in, data, &s->env[n->first]);
     s->unnamed = false;
     if (factor != SC_ABSENT)
         s->env[n->first] = times(s, s->env[n->first], factor, n->first);
+    if (by_rows)
+        s->env[n->first] = with_rows(p, n, s->env[n->first], rows);
     results(s, n);
 }
 
@@ -370,6 +402,7 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
 {
     Pass p = *(const Pass *)arg;
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
+    sc_find_measured(g, &p.measured, p.s.scratch);
     find_grown(&p, g);
     find_tables(&p, g);
     for (uint32_t i = 0; i < g->n_node; i++) {

@@ -6,24 +6,39 @@
  *   activation = f8e4m3fn
  *   weight = f8e4m3fn
  *   scale = channel                        or tensor, or block
+ *   scales = static                        or dynamic, dynamic-rows, delayed
+ *   window = 16                            runs that delayed scales remember,
+ *   margin = 1                             and the bits that they keep free
  *   round = growth
- *   layer "head.*" activation=f32 weight=f32 scale=tensor
+ *   rescale "add.*"
+ *   layer "head.*" activation=f32 weight=f32 scale=tensor scales=dynamic
  *
- * A layer's pattern is a shell pattern over ONNX node names; the last line that matches wins. */
+ * A pattern is a shell pattern over ONNX node names; the last layer that matches wins. */
 #include "passes/scale_priv.h"
 #include "runtime/scrtio.h"
 
+#include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
+enum { WINDOW = 16, MOST_WINDOW = 1024, MARGIN = 1, MOST_MARGIN = 16 };
+
+#define BUILTIN(called, of_activations, of_weights, by)                                            \
+    {.name = called,                                                                               \
+     .activation = of_activations,                                                                 \
+     .weight = of_weights,                                                                         \
+     .scale = by,                                                                                  \
+     .window = WINDOW,                                                                             \
+     .margin = MARGIN}
 static const ScRecipe builtin[] = {
-    {.name = "f32", .activation = SCRT_F32, .weight = SCRT_F32},
-    {.name = "f16", .activation = SCRT_F16, .weight = SCRT_F16},
-    {.name = "bf16", .activation = SCRT_BF16, .weight = SCRT_BF16},
-    {"fp8", SCRT_F8E4M3FN, SCRT_F8E4M3FN, SC_BY_CHANNEL},
-    {"fp8-weights", SCRT_F32, SCRT_F8E4M3FN, SC_BY_CHANNEL},
-    {"mxfp8", SCRT_F8E4M3FN, SCRT_F8E4M3FN, SC_BY_BLOCK},
-    {"mxfp6", SCRT_F8E4M3FN, SCRT_F6E2M3, SC_BY_BLOCK},
-    {"mxfp4-weights", SCRT_F32, SCRT_F4E2M1, SC_BY_BLOCK},
+    BUILTIN("f32", SCRT_F32, SCRT_F32, SC_BY_TENSOR),
+    BUILTIN("f16", SCRT_F16, SCRT_F16, SC_BY_TENSOR),
+    BUILTIN("bf16", SCRT_BF16, SCRT_BF16, SC_BY_TENSOR),
+    BUILTIN("fp8", SCRT_F8E4M3FN, SCRT_F8E4M3FN, SC_BY_CHANNEL),
+    BUILTIN("fp8-weights", SCRT_F32, SCRT_F8E4M3FN, SC_BY_CHANNEL),
+    BUILTIN("mxfp8", SCRT_F8E4M3FN, SCRT_F8E4M3FN, SC_BY_BLOCK),
+    BUILTIN("mxfp6", SCRT_F8E4M3FN, SCRT_F6E2M3, SC_BY_BLOCK),
+    BUILTIN("mxfp4-weights", SCRT_F32, SCRT_F4E2M1, SC_BY_BLOCK),
 };
 #define N_BUILTIN (sizeof builtin / sizeof *builtin)
 
@@ -139,55 +154,122 @@ static bool read_scale(Reader *r, ScGranularity *ret)
     return fail(r, "scale is tensor, channel or block, not", w);
 }
 
+static const char *const sources[] = {[SC_SOURCE_UNSAID] = "static",
+                                      [SC_STATIC] = "static",
+                                      [SC_DYNAMIC] = "dynamic",
+                                      [SC_DYNAMIC_ROWS] = "dynamic-rows",
+                                      [SC_DELAYED] = "delayed"};
+
+ScSource sc_source_named(const char *name)
+{
+    for (uint32_t i = SC_STATIC; i < sizeof sources / sizeof *sources; i++)
+        if (strcmp(name, sources[i]) == 0)
+            return (ScSource)i;
+    return SC_SOURCE_UNSAID;
+}
+
+static bool read_source(Reader *r, ScSource *ret)
+{
+    if (!equals(r))
+        return false;
+    const char *w = word(r);
+    *ret = sc_source_named(w);
+    return *ret != SC_SOURCE_UNSAID ||
+           fail(r, "scales are static, dynamic, dynamic-rows or delayed, not", w);
+}
+
+static bool read_number(Reader *r, const char *key, int64_t least, int64_t most, int64_t *ret)
+{
+    char *end;
+    if (!equals(r))
+        return false;
+    const char *w = word(r);
+    long x = strtol(w, &end, 10);
+    *ret = x;
+    return (end != w && !*end && x >= least && x <= most) ||
+           fail(r,
+                sc_printf(sc_ctx_arena(r->cx), "%s is %lld to %lld, not", key, (long long)least,
+                          (long long)most),
+                w);
+}
+
+static bool read_pattern(Reader *r, const char *key, const char **ret)
+{
+    blanks(r);
+    return *r->p == '"' ? read_text(r, key, ret)
+                        : fail(r, "expected a pattern in quotes after", key);
+}
+
 static bool read_layer(Reader *r, ScRecipeRule *ret)
 {
     *ret = (ScRecipeRule){.operand = {SCRT_DTYPE_NONE, SCRT_DTYPE_NONE}};
-    blanks(r);
-    if (*r->p != '"')
-        return fail(r, "expected a pattern in quotes after", "layer");
-    if (!read_text(r, "layer", &ret->pattern))
+    if (!read_pattern(r, "layer", &ret->pattern))
         return false;
     while (!at_end(r)) {
         const char *key = word(r);
         bool activation = strcmp(key, "activation") == 0, scale = strcmp(key, "scale") == 0;
-        if (!activation && !scale && strcmp(key, "weight") != 0)
-            return fail(r, "a layer has activation, weight and scale, not", key);
-        if (scale ? !read_scale(r, &ret->scale)
-                  : !read_format(r, &ret->operand[activation ? 0 : 1]))
+        bool source = strcmp(key, "scales") == 0;
+        if (!activation && !scale && !source && strcmp(key, "weight") != 0)
+            return fail(r, "a layer has activation, weight, scale and scales, not", key);
+        if (source  ? !read_source(r, &ret->source)
+            : scale ? !read_scale(r, &ret->scale)
+                    : !read_format(r, &ret->operand[activation ? 0 : 1]))
             return false;
     }
     return true;
 }
 
-static bool read_line(Reader *r, ScRecipe *ret, ScRecipeRule **rule, uint32_t *cap)
+typedef struct Draft { /* a recipe while its file is read */
+    ScRecipe r;
+    ScRecipeRule *rule;
+    const char **rescale;
+    uint32_t cap_rule, cap_rescale;
+} Draft;
+
+static bool read_round(Reader *r, bool *ret_down)
 {
-    const char *key = word(r);
-    if (strcmp(key, "name") == 0) {
-        if (!equals(r) || !read_text(r, "name", &ret->name))
-            return false;
-    } else if (strcmp(key, "activation") == 0) {
-        if (!read_format(r, &ret->activation))
-            return false;
-    } else if (strcmp(key, "weight") == 0) {
-        if (!read_format(r, &ret->weight))
-            return false;
-    } else if (strcmp(key, "scale") == 0) {
-        if (!read_scale(r, &ret->scale))
-            return false;
-    } else if (strcmp(key, "round") == 0) {
-        if (!equals(r))
-            return false;
-        const char *w = word(r);
-        ret->round_down = strcmp(w, "down") == 0;
-        if (!ret->round_down && strcmp(w, "growth") != 0)
-            return fail(r, "round is growth or down, not", w);
-    } else if (strcmp(key, "layer") == 0) {
-        ScRecipeRule one;
+    if (!equals(r))
+        return false;
+    const char *w = word(r);
+    *ret_down = strcmp(w, "down") == 0;
+    return *ret_down || strcmp(w, "growth") == 0 || fail(r, "round is growth or down, not", w);
+}
+
+static bool read_setting(Reader *r, const char *key, Draft *d)
+{
+    if (strcmp(key, "name") == 0)
+        return equals(r) && read_text(r, "name", &d->r.name);
+    if (strcmp(key, "activation") == 0)
+        return read_format(r, &d->r.activation);
+    if (strcmp(key, "weight") == 0)
+        return read_format(r, &d->r.weight);
+    if (strcmp(key, "scale") == 0)
+        return read_scale(r, &d->r.scale);
+    if (strcmp(key, "scales") == 0)
+        return read_source(r, &d->r.source);
+    if (strcmp(key, "window") == 0)
+        return read_number(r, key, 1, MOST_WINDOW, &d->r.window);
+    if (strcmp(key, "margin") == 0)
+        return read_number(r, key, 0, MOST_MARGIN, &d->r.margin);
+    if (strcmp(key, "round") == 0)
+        return read_round(r, &d->r.round_down);
+    return fail(r, "not a setting of recipes:", key);
+}
+
+static bool read_line(Reader *r, Draft *d)
+{
+    const char *key = word(r), *pattern;
+    ScRecipeRule one;
+    if (strcmp(key, "layer") == 0) {
         if (!read_layer(r, &one))
             return false;
-        sc_buf_push(*rule, ret->n_rule, *cap, one);
-    } else {
-        return fail(r, "not a setting of recipes:", key);
+        sc_buf_push(d->rule, d->r.n_rule, d->cap_rule, one);
+    } else if (strcmp(key, "rescale") == 0) {
+        if (!read_pattern(r, key, &pattern))
+            return false;
+        sc_buf_push(d->rescale, d->r.n_rescale, d->cap_rescale, pattern);
+    } else if (!read_setting(r, key, d)) {
+        return false;
     }
     return at_end(r) || fail(r, "more than expected after", key);
 }
@@ -211,25 +293,30 @@ static bool check_small(ScCtx *cx, const char *file, const ScRecipe *r, const Sc
 static const ScRecipe *parse(ScCtx *cx, const char *file, const char *text)
 {
     Reader r = {.cx = cx, .file = sc_intern(cx, file), .p = text, .line = 1};
-    ScRecipe *ret = sc_new(sc_ctx_arena(cx), ScRecipe);
-    ScRecipeRule *rule = NULL;
-    uint32_t cap = 0;
+    ScArena *a = sc_ctx_arena(cx);
+    Draft d = {.r = {.name = r.file,
+                     .activation = SCRT_F32,
+                     .weight = SCRT_F32,
+                     .window = WINDOW,
+                     .margin = MARGIN}};
     bool ok = true;
-    *ret = (ScRecipe){.name = r.file, .activation = SCRT_F32, .weight = SCRT_F32};
     for (; ok && *r.p; r.line++) {
         if (!at_end(&r))
-            ok = read_line(&r, ret, &rule, &cap);
+            ok = read_line(&r, &d);
         while (*r.p && *r.p != '\n')
             r.p++;
         r.p += *r.p == '\n';
     }
-    if (ok && ret->n_rule > 0)
-        ret->rule = sc_memdup(sc_ctx_arena(cx), rule, ret->n_rule * sizeof *rule);
-    ok = ok && check_small(cx, r.file, ret, NULL);
-    for (uint32_t i = 0; ok && i < ret->n_rule; i++)
-        ok = check_small(cx, r.file, ret, &rule[i]);
-    sc_buf_free(rule);
-    return ok ? ret : NULL;
+    if (ok && d.r.n_rule > 0)
+        d.r.rule = sc_memdup(a, d.rule, d.r.n_rule * sizeof *d.rule);
+    if (ok && d.r.n_rescale > 0)
+        d.r.rescale = sc_memdup(a, d.rescale, d.r.n_rescale * sizeof *d.rescale);
+    ok = ok && check_small(cx, r.file, &d.r, NULL);
+    for (uint32_t i = 0; ok && i < d.r.n_rule; i++)
+        ok = check_small(cx, r.file, &d.r, &d.rule[i]);
+    sc_buf_free(d.rule);
+    sc_buf_free(d.rescale);
+    return ok ? sc_memdup(a, &d.r, sizeof d.r) : NULL;
 }
 
 const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
@@ -271,6 +358,41 @@ bool sc_recipe_stores_low(const ScRecipe *r)
     return low;
 }
 
+bool sc_recipe_is_static(const ScRecipe *r, ScSource source)
+{
+    ScSource all = source ? source : r->source;
+    bool any = all != SC_DYNAMIC && all != SC_DYNAMIC_ROWS;
+    for (uint32_t i = 0; i < r->n_rule; i++)
+        any = any || r->rule[i].source == SC_STATIC || r->rule[i].source == SC_DELAYED;
+    return any;
+}
+
+ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met)
+{
+    const ScRecipe *r = env->recipe;
+    ScSite site = {.operand = {SCRT_F32, SCRT_F32}};
+    if (!r)
+        return site;
+    site = (ScSite){{r->activation, r->weight}, r->scale, env->source ? env->source : r->source};
+    for (uint32_t i = 0; i < r->n_rule; i++)
+        for (uint32_t k = 0; n->loc && k < n->loc->n; k++) {
+            const ScRecipeRule *rule = &r->rule[i];
+            const char *name = n->loc->origin[k].name;
+            if (!name || fnmatch(rule->pattern, name, 0) != 0)
+                continue;
+            if (met)
+                met[i] = true;
+            for (uint32_t o = 0; o < 2; o++)
+                if (rule->operand[o] != SCRT_DTYPE_NONE)
+                    site.operand[o] = rule->operand[o];
+            if (rule->scale != SC_BY_RECIPE)
+                site.scale = rule->scale;
+            if (rule->source != SC_SOURCE_UNSAID)
+                site.source = rule->source;
+        }
+    return site;
+}
+
 void sc_recipe_print(const ScRecipe *r, ScStr *out)
 {
     sc_str_add(out, "name = ");
@@ -278,9 +400,19 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
         sc_str_add(out, r->name);
     else
         sc_str_quote(out, r->name);
-    sc_str_addf(out, "\nactivation = %s\nweight = %s\nscale = %s\nround = %s\n",
-                scrt_dtype_name(r->activation), scrt_dtype_name(r->weight), granularity[r->scale],
-                r->round_down ? "down" : "growth");
+    sc_str_addf(out, "\nactivation = %s\nweight = %s\nscale = %s\n", scrt_dtype_name(r->activation),
+                scrt_dtype_name(r->weight), granularity[r->scale]);
+    if (r->source != SC_SOURCE_UNSAID)
+        sc_str_addf(out, "scales = %s\n", sources[r->source]);
+    if (r->window != WINDOW || r->margin != MARGIN)
+        sc_str_addf(out, "window = %lld\nmargin = %lld\n", (long long)r->window,
+                    (long long)r->margin);
+    sc_str_addf(out, "round = %s\n", r->round_down ? "down" : "growth");
+    for (uint32_t i = 0; i < r->n_rescale; i++) {
+        sc_str_add(out, "rescale ");
+        sc_str_quote(out, r->rescale[i]);
+        sc_str_add(out, "\n");
+    }
     for (uint32_t i = 0; i < r->n_rule; i++) {
         sc_str_add(out, "layer ");
         sc_str_quote(out, r->rule[i].pattern);
@@ -290,6 +422,8 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
             sc_str_addf(out, " weight=%s", scrt_dtype_name(r->rule[i].operand[1]));
         if (r->rule[i].scale != SC_BY_RECIPE)
             sc_str_addf(out, " scale=%s", granularity[r->rule[i].scale]);
+        if (r->rule[i].source != SC_SOURCE_UNSAID)
+            sc_str_addf(out, " scales=%s", sources[r->rule[i].source]);
         sc_str_add(out, "\n");
     }
 }

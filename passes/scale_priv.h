@@ -115,6 +115,40 @@ const char *sc_nested_prefix(const char *prefix, uint32_t k, ScArena *a);
 /* calibrate.c: the statistics of g from stat [n], which live as long as cx. */
 const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n);
 
+/* --- What a recipe says of one node ----------------------------------------------------------- */
+
+typedef struct ScSite {
+    ScrtDtype operand[2]; /* activations, constants; F32: leave alone */
+    ScGranularity scale;
+    ScSource source;
+} ScSite;
+/* recipe.c: of n under env's recipe (NULL: all f32). met [n_rule]: what matched; may be NULL. */
+ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met);
+
+/* --- Exponents that a run finds: rescale.c ---------------------------------------------------- */
+
+/* Of each value where its exponent comes from: SC_DYNAMIC or SC_DELAYED where it is measured once
+ * it is known. [n_value], in a. met [recipe->n_rescale]: which patterns found a node. */
+const ScSource *sc_rescale_points(const ScGraph *g, const ScFact *fact, const ScPassEnv *env,
+                                  ScArena *a, bool *met);
+/* The new value x at the exponent that a run finds for it, which sym is bound to. known: one for
+ * data that has nothing but zeros, and for the first runs of a history. */
+ScVal sc_rescaled(ScScaler *s, ScVal x, const ScTerm *sym, int64_t known);
+/* The same by the largest magnitudes that earlier runs met, kept in a state of this name. */
+ScVal sc_rescaled_by_history(ScScaler *s, ScVal x, const ScTerm *sym, int64_t known,
+                             const char *name, const ScRecipe *r);
+/* Adds the symbols that g itself so binds to s, each with the value that it was found for, or of
+ * whose former data: that value is neither a view nor a rebalance. */
+void sc_find_measured(const ScGraph *g, ScSymbols *s, ScArena *a);
+/* Where v is such a value of g at its exponent, or a view of one, what brings the largest magnitude
+ * as near to max as whole bits can; else NULL. s: of g alone. */
+const ScTerm *sc_measured_exp(const ScGraph *g, const ScSymbols *s, ScVal v, double max);
+/* Product n has operand 0 by rows: each has the scale of its own that a run finds. */
+bool sc_by_rows(const ScGraph *g, const ScNode *n, const ScSite *site);
+/* x, operand 0 of such a product, as codes of format t, and the factor that its rows of the result
+ * are multiplied by. */
+ScVal sc_row_codes(ScScaler *s, ScVal x, ScrtDtype t, ScVal *ret_factor);
+
 /* --- Stored weights -------------------------------------------------------------------------- */
 
 /* quantize.c: the least e with amax * 2^-e <= max: nothing is clipped, and no smaller one could say

@@ -18,10 +18,21 @@
 
 #define LEAST_GAIN 0.2 /* dB: below, a factor is not worth its multiplication */
 
+/* Exponents that a run finds, over the graph and all that are nested in it. */
+typedef struct Found {
+    ScArena *a;
+    ScSymbols taken; /* symbols of the graphs */
+    uint32_t n;
+    bool *met; /* [recipe->n_rescale] some node has such a name */
+} Found;
+
 typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
-    const char *const *label; /* [n_value] names in the statistics; NULL without them */
+    Found *found;
+    const ScSource *source; /* [n_value] see sc_rescale_points */
+    bool *has_own; /* [n_value] an exponent was found for it, or for what it is a view of */
+    const char *const *label; /* [n_value] names in the statistics; NULL where none are asked for */
     bool down;
     uint32_t n_symbol;          /* of --scaled-io */
     const char *prefix;         /* of names in the statistics: see sc_stat_labels */
@@ -43,8 +54,8 @@ static int by_name(const void *name, const void *stat)
 
 static const ScStat *find_stat(const Pass *p, ScVal v)
 {
-    const ScStats *st = p->env->stats;
-    if (!p->label || st->n == 0 || p->s.fact[v].masked || p->s.fact[v].any == SC_ANY_VALUE)
+    const ScStats *st = p->env->scales == SC_SCALES_PROPAGATE ? NULL : p->env->stats;
+    if (!st || st->n == 0 || p->s.fact[v].masked || p->s.fact[v].any == SC_ANY_VALUE)
         return NULL;
     const ScStat *s = bsearch(p->label[v], st->stat, st->n, sizeof *st->stat, by_name);
     return s && s->n_finite > 0 ? s : NULL;
@@ -143,6 +154,76 @@ static void constant(Pass *p, const ScNode *n)
     sc_set_g(&s->b, s->env[n->first], g);
 }
 
+/* --- Exponents that a run finds --------------------------------------------------------------- */
+
+static void take(void *arg, const char *sym)
+{
+    Found *f = arg;
+    sc_symbols_add(&f->taken, f->a, sym, 0);
+}
+
+static void take_bound(void *arg, const char *sym, uint32_t node)
+{
+    (void)node;
+    take(arg, sym);
+}
+
+static void take_symbols(Found *f, const ScGraph *g)
+{
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        sc_node_binders(g, i, take_bound, f);
+        sc_node_symbols(g, n, take, f);
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            take_symbols(f, n->sub[k]);
+    }
+}
+
+static const ScTerm *new_exponent(Pass *p)
+{
+    Found *f = p->found;
+    ScCtx *cx = p->s.b.cx;
+    const ScTerm *t;
+    do
+        t = sc_term_sym(cx, sc_intern(cx, sc_printf(p->s.scratch, "e.%u", f->n++)));
+    while (!sc_symbols_add(&f->taken, f->a, t->sym, 0));
+    return t;
+}
+
+/* The new value of v at the exponent that a run finds, where that is asked for and v is no view of
+ * what has one already. */
+static void rescale(Pass *p, ScVal v, const ScStat *st)
+{
+    ScScaler *s = &p->s;
+    ScVal *now = &s->env[v];
+    ScSource source = p->source[v];
+    const ScTerm *e = sc_scale_exp(s, *now);
+    const ScNode *n = sc_def(s->g, v);
+    bool view = n->n_in > 0 && n->op->flags & SC_VIEW_OP && p->has_own[n->in[0]] &&
+                e == sc_scale_exp(s, s->env[n->in[0]]);
+    p->has_own[v] = view || source > SC_STATIC;
+    if (view || source <= SC_STATIC)
+        return;
+    if (source == SC_DELAYED && p->door) {
+        const char *name = s->b.at->n ? s->b.at->origin[0].name : NULL;
+        sc_fail(s->b.cx, s->b.at, SC_E_RECIPE,
+                "%s: delayed scales are kept in states, which a nested graph has none of; "
+                "`layer \"%s\" scales=dynamic` is possible",
+                name ? name : "a node", name ? name : "");
+        return;
+    }
+    int64_t known = st && st->amax > 0 ? sc_fit_exp(st->amax, 14) : sc_scale_const_exp(e, NULL);
+    const ScTerm *sym = new_exponent(p);
+    if (source == SC_DELAYED)
+        *now = sc_rescaled_by_history(
+            s, *now, sym, known, sc_intern(s->b.cx, sc_printf(s->scratch, "amax.%s", p->label[v])),
+            p->env->recipe);
+    else
+        *now = sc_rescaled(s, *now, sym, known);
+}
+
+/* --- Values ----------------------------------------------------------------------------------- */
+
 /* Settles the new value of v: annotates it with its estimate g, replaced by what was measured, and
  * moves the bits that it is off, and those of symbolic extents. */
 static void settle(Pass *p, ScVal v, int32_t g, const ScTerm *shift)
@@ -178,6 +259,7 @@ static void settle(Pass *p, ScVal v, int32_t g, const ScTerm *shift)
     s->env[v] = sc_scale_move(s, s->env[v], to, false);
     if (g != SC_NO_G)
         sc_set_g(&s->b, s->env[v], g - 256 * (int32_t)k); /* a symbolic shift leaves g */
+    rescale(p, v, st);
 }
 
 static void node(Pass *p, const ScNode *n)
@@ -209,8 +291,8 @@ static void source(Pass *p, const ScNode *n)
 
 /* --- Nested graphs --------------------------------------------------------------------------- */
 
-static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix,
-                          const Doorway *door);
+static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, Found *found,
+                          const char *prefix, const Doorway *door);
 
 /* What enters keeps its exponent. */
 static Doorway doorway(Pass *p, const ScNode *n, const ScGraph *sub)
@@ -250,7 +332,7 @@ static void control(Pass *p, const ScNode *n)
         Doorway door = doorway(p, n, n->sub[k]);
         for (uint32_t i = 0; k > 0 && i < n->n_out; i++)
             door.out[skip + i] = e[i];
-        sub[k] = scalified(s->b.cx, n->sub[k], p->env,
+        sub[k] = scalified(s->b.cx, n->sub[k], p->env, p->found,
                            sc_nested_prefix(p->prefix, p->n_nested++, s->scratch), &door);
         ok = sub[k] != NULL;
         for (uint32_t i = 0; ok && i < n->n_out; i++) {
@@ -280,14 +362,27 @@ static bool check_stats(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     return true;
 }
 
-static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, const char *prefix,
-                          const Doorway *door)
+static bool any_delayed(const ScGraph *g, const ScSource *source)
 {
-    Pass p = {
-        .env = env, .down = env->recipe && env->recipe->round_down, .prefix = prefix, .door = door};
+    bool any = false;
+    for (ScVal v = 0; v < g->n_value; v++)
+        any = any || source[v] == SC_DELAYED;
+    return any;
+}
+
+static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, Found *found,
+                          const char *prefix, const Doorway *door)
+{
+    Pass p = {.env = env,
+              .found = found,
+              .down = env->recipe && env->recipe->round_down,
+              .prefix = prefix,
+              .door = door};
     p.s.low_at_0 = true;
     sc_scaler_begin(&p.s, cx, g, source_exp, &p);
-    if (env->scales != SC_SCALES_PROPAGATE)
+    p.has_own = sc_array(p.s.scratch, bool, g->n_value);
+    p.source = sc_rescale_points(g, p.s.fact, env, p.s.scratch, found->met);
+    if (env->scales != SC_SCALES_PROPAGATE || any_delayed(g, p.source))
         p.label = sc_stat_labels(g, prefix, p.s.scratch);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
@@ -310,5 +405,17 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
         sc_fail(cx, NULL, SC_E_SCALED, "scalify");
         return NULL;
     }
-    return check_stats(cx, g, env) ? scalified(cx, g, env, "", NULL) : NULL;
+    if (!check_stats(cx, g, env))
+        return NULL;
+    const ScRecipe *r = env->recipe;
+    Found found = {.a = sc_arena_new()};
+    found.met = sc_array(found.a, bool, (r ? r->n_rescale : 0) + 1);
+    take_symbols(&found, g);
+    ScGraph *ret = scalified(cx, g, env, &found, "", NULL);
+    for (uint32_t i = 0; r && i < r->n_rescale; i++)
+        if (!found.met[i])
+            sc_warn(cx, NULL, SC_E_RECIPE, "rescale \"%s\" of recipe %s: no node has such a name",
+                    r->rescale[i], r->name);
+    sc_arena_free(found.a);
+    return ret;
 }

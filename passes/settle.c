@@ -14,8 +14,15 @@
  *
  * One more rebalance stands behind a product of a stored operand and one that is not (fp8-weights):
  * the stored one's exponent leaves there, in the epilogue. It would otherwise travel on and add up
- * layer by layer, until the data of a deep network overflows f32. */
+ * layer by layer, until the data of a deep network overflows f32. So do exponents that a run finds:
+ * where symbols meet nobody knows which one is larger. */
 #include "passes/scale_priv.h"
+
+typedef struct Settle {
+    ScScaler s;
+    ScSymbols *measured; /* exponents that a run finds, of the graphs so far */
+    ScArena *arena;
+} Settle;
 
 static bool is_narrow(const ScGraph *g, ScVal v)
 {
@@ -63,10 +70,30 @@ static bool is_stored(const ScScaler *s, const ScNode *n, uint32_t i)
            is_narrow(s->g, n->in[i]);
 }
 
-/* What the stored operands alone contribute to the exponent of result r; NULL unless some of those
- * that could be stored are and some are not. */
-static const ScTerm *stored_part(ScScaler *s, const ScNode *n, const ScVal *data, uint32_t r)
+typedef struct Look {
+    const ScSymbols *measured;
+    bool found;
+} Look;
+
+static void look(void *arg, const char *sym)
 {
+    Look *l = arg;
+    l->found = l->found || sc_symbols_find(l->measured, sym, NULL);
+}
+
+static bool is_found_by_a_run(const Settle *p, const ScTerm *t)
+{
+    Look l = {.measured = p->measured};
+    sc_term_symbols(t, look, &l);
+    return l.found;
+}
+
+/* What the stored operands alone contribute to the exponent of result r, where that is not to
+ * travel on: some of those that could be stored are and some are not, or only a run knows it. Else
+ * NULL. */
+static const ScTerm *stored_part(Settle *p, const ScNode *n, const ScVal *data, uint32_t r)
+{
+    ScScaler *s = &p->s;
     ScCtx *cx = s->b.cx;
     const ScSchema *schema = sc_schema(cx, n->op);
     const ScTerm *part = sc_term(cx, 0);
@@ -83,7 +110,7 @@ static const ScTerm *stored_part(ScScaler *s, const ScNode *n, const ScVal *data
                     cx, part,
                     sc_term_scale(cx, sc_scale_exp(s, data[i]), sc_scale_out(schema, r)->coef[v]));
     }
-    return stored && other ? part : NULL;
+    return stored && (other || is_found_by_a_run(p, part)) ? part : NULL;
 }
 
 /* Whether n makes a narrow value, or none that is a float from narrow ones: such a node keeps the
@@ -101,8 +128,9 @@ static bool is_kept(const ScScaler *s, const ScNode *n)
     return narrow_out || (narrow_in && !wide_out);
 }
 
-static void node(ScScaler *s, const ScNode *n)
+static void node(Settle *p, const ScNode *n)
 {
+    ScScaler *s = &p->s;
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
     ScVal *data = sc_array(s->scratch, ScVal, n->n_in + 1);
     for (uint32_t i = 0; i < n->n_in; i++)
@@ -110,7 +138,7 @@ static void node(ScScaler *s, const ScNode *n)
     sc_scale_node(s, n, in, data, &s->env[n->first]);
     for (uint32_t i = 0; i < n->n_out; i++) {
         ScVal *now = &s->env[n->first + i];
-        const ScTerm *part = *now == SC_POISON ? NULL : stored_part(s, n, data, i);
+        const ScTerm *part = *now == SC_POISON ? NULL : stored_part(p, n, data, i);
         sc_scale_annotate(s, *now, n->first + i);
         if (part)
             *now = sc_scale_move(s, *now, sc_term_sub(s->b.cx, sc_scale_exp(s, *now), part), false);
@@ -125,10 +153,11 @@ static void constant(ScScaler *s, const ScNode *n)
     sc_scale_annotate(s, s->env[n->first], n->first);
 }
 
-static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested);
+static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested, ScSymbols *measured, ScArena *a);
 
-static void control(ScScaler *s, const ScNode *n)
+static void control(Settle *p, const ScNode *n)
 {
+    ScScaler *s = &p->s;
     ScVal *in = sc_array(s->scratch, ScVal, n->n_in + 1);
     ScGraph **sub = sc_array(s->scratch, ScGraph *, n->op->n_sub);
     for (uint32_t i = 0; i < n->n_in; i++) {
@@ -138,7 +167,7 @@ static void control(ScScaler *s, const ScNode *n)
             in[i] = sc_scale_move(s, in[i], e, sc_operand_any(s->fact, n, i));
     }
     for (uint32_t k = 0; k < n->op->n_sub; k++)
-        sub[k] = settled(s->b.cx, n->sub[k], true);
+        sub[k] = settled(s->b.cx, n->sub[k], true, p->measured, p->arena);
     s->b.at = n->loc;
     sc_scale_build(s, n, sub, in, &s->env[n->first]);
     for (uint32_t i = 0; i < n->n_out; i++) {
@@ -147,32 +176,29 @@ static void control(ScScaler *s, const ScNode *n)
     }
 }
 
-static ScGraph *choose_anew(ScCtx *cx, const ScGraph *g, bool nested)
+static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested, ScSymbols *measured, ScArena *a)
 {
-    ScScaler s = {.constants_follow = true};
-    sc_scaler_begin(&s, cx, g, old_exp, &nested);
+    Settle p = {.s = {.constants_follow = true}, .measured = measured, .arena = a};
+    ScScaler *s = &p.s;
+    sc_scaler_begin(s, cx, g, old_exp, &nested);
+    sc_find_measured(g, measured, a);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        s.b.at = n->loc;
+        s->b.at = n->loc;
         if (n->op->flags & SC_BARRIER)
-            sc_scale_annotate(&s, s.env[n->first], n->first);
+            sc_scale_annotate(s, s->env[n->first], n->first);
         else if (n->op->flags & SC_CONST_OP)
-            constant(&s, n);
+            constant(s, n);
         else if (n->op->control)
-            control(&s, n);
-        else if (is_kept(&s, n))
-            sc_scale_copy(&s, n);
+            control(&p, n);
+        else if (is_kept(s, n))
+            sc_scale_copy(s, n);
         else if ((n->op->flags & SC_REBALANCES) && !(n->op->flags & SC_FRESH))
-            drop(&s, n);
+            drop(s, n);
         else
-            node(&s, n);
+            node(&p, n);
     }
-    return sc_scaler_end(&s, nested ? nested_out_exp : old_out_exp, g->flags);
-}
-
-static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested)
-{
-    return sc_identities(cx, choose_anew(cx, g, nested));
+    return sc_identities(cx, sc_scaler_end(s, nested ? nested_out_exp : old_out_exp, g->flags));
 }
 
 ScGraph *sc_pass_settle(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
@@ -180,7 +206,10 @@ ScGraph *sc_pass_settle(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     ScGraph *ret = sc_pass_simplify(cx, g, env);
     if (!ret || !(g->flags & SC_G_SCALED))
         return ret;
-    ScGraph *again = settled(cx, ret, false);
+    ScArena *a = sc_arena_new();
+    ScSymbols measured = {0};
+    ScGraph *again = settled(cx, ret, false, &measured, a);
     sc_graph_free(ret);
+    sc_arena_free(a);
     return again;
 }

@@ -2,7 +2,7 @@
 /* Runs every tests/golden/<pass>/NAME.sc: before and after in one file.
  *
  *   ; run: scalify --scaled-io          passes in order, --scaled-io, --recipe R,
- *                                     --scale tensor, whatever the recipe says
+ *                                     --scale tensor, --scales dynamic, whatever the recipe says
  *   ; idempotent                        running them again on the result changes nothing
  *   ; rtol 1e-3                         the outputs may differ by this part of the largest one
  *   ; blob w rms 0.337                  data of the constant @w (all others: RMS 1.25)
@@ -60,6 +60,10 @@ static void read_run(Golden *t, char *words)
             t->recipe = *t->env.recipe;
             t->recipe.scale = SC_BY_TENSOR;
             t->env.recipe = &t->recipe;
+        } else if (strcmp(w, "--scales") == 0) {
+            w = strtok_r(NULL, " ", &save);
+            t->env.source = w ? sc_source_named(w) : SC_SOURCE_UNSAID;
+            ck_assert_msg(t->env.source != SC_SOURCE_UNSAID, "%s: no scales", t->file);
         } else if (strcmp(w, "--recipe") == 0) {
             w = strtok_r(NULL, " ", &save);
             t->env.recipe = w ? sc_recipe(t->cx, w) : NULL;
@@ -176,7 +180,8 @@ static void see_symbol(void *arg, const char *sym)
     sc_buf_push(s->env, s->n, s->cap, b);
 }
 
-/* Sizes from 3 up for the symbols of shapes, then exponents from -2 up for the rest. */
+/* Sizes from 3 up for the symbols of shapes, then exponents from -2 up for the rest of what sources
+ * have. */
 static void bind_symbols(Symbols *s, const ScGraph *a, const ScGraph *b)
 {
     s->value = 3;
@@ -186,8 +191,8 @@ static void bind_symbols(Symbols *s, const ScGraph *a, const ScGraph *b)
     s->value = -2;
     for (int side = 0; side < 2; side++) {
         const ScGraph *g = side ? b : a;
-        for (ScVal v = SC_FIRST; v < g->n_value; v++)
-            if (g->value[v].exp)
+        for (ScVal v = SC_FIRST; v < g->n_value; v++) /* what a run finds is bound by nodes */
+            if (g->value[v].exp && sc_def(g, v)->op->flags & SC_BARRIER)
                 sc_term_symbols(g->value[v].exp, see_symbol, s);
     }
 }

@@ -252,9 +252,11 @@ typedef struct Seen {
     ScStr text;
 } Seen;
 
-static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                uint32_t depth)
 {
     Seen *s = arg;
+    (void)exp;
     const ScNode *n = sc_def(g, v);
     sc_str_addf(&s->text, "%u:%s=%g ", depth, n->op->name,
                 scrt_load((ScrtDtype)t->dtype, t->data, 0));

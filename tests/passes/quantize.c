@@ -228,10 +228,12 @@ static ScGraph *deep(ScrtDtype t)
     return folded;
 }
 
-static void see_narrow(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+static void see_narrow(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                       uint32_t depth)
 {
     const ScrtFormat *f = scrt_format((ScrtDtype)t->dtype);
     double *worst = arg, top = 0;
+    (void)exp;
     if (depth > 0 || !f || f->exp_bits >= 8 || (sc_def(g, v)->op->flags & SC_CONST_OP))
         return;
     for (int64_t i = 0; i < scrt_count(t); i++)
@@ -527,17 +529,19 @@ static const char *write_recipe(const char *text)
 START_TEST(recipe_files)
 {
     const char *path = write_recipe("; mostly E5M2\nname = careful\nactivation = f8e5m2\n"
-                                    "weight = f8e4m3fn\nround = growth\n\n"
-                                    "layer \"head/*\" activation=f32 weight=f16 ; the last one\n");
+                                    "weight = f8e4m3fn\nround = growth\nscales = delayed\n"
+                                    "window = 4\nrescale \"add*\"\n\n"
+                                    "layer \"head/*\" activation=f32 weight=f16 scales=static "
+                                    "; the last one\n");
     const ScRecipe *r = sc_recipe(cx, path);
     unlink(path);
     ck_assert_msg(r != NULL, "%s", st_words(cx));
     ScStr text = {0};
     sc_recipe_print(r, &text);
-    ck_assert_str_eq(
-        sc_str_get(&text),
-        "name = careful\nactivation = f8e5m2\nweight = f8e4m3fn\nscale = tensor\nround = growth\n"
-        "layer \"head/*\" activation=f32 weight=f16\n");
+    ck_assert_str_eq(sc_str_get(&text),
+                     "name = careful\nactivation = f8e5m2\nweight = f8e4m3fn\nscale = tensor\n"
+                     "scales = delayed\nwindow = 4\nmargin = 1\nround = growth\nrescale \"add*\"\n"
+                     "layer \"head/*\" activation=f32 weight=f16 scales=static\n");
     path = write_recipe(sc_str_get(&text));
     ScStr again = {0};
     sc_recipe_print(sc_recipe(cx, path), &again);
@@ -566,11 +570,15 @@ START_TEST(recipes_that_are_refused)
         {"weight = i8\n", "operands cannot be stored as 'i8'"},
         {"round = up\n", "round is growth or down, not 'up'"},
         {"layer weight=f32\n", "expected a pattern in quotes after 'layer'"},
-        {"layer \"a\" bias=f32\n", "a layer has activation, weight and scale, not 'bias'"},
+        {"layer \"a\" bias=f32\n", "a layer has activation, weight, scale and scales, not 'bias'"},
         {"layer \"a\" scale=row\n", "scale is tensor, channel or block, not 'row'"},
         {"weight = f4e2m1\nscale = channel\n", "f4e2m1 is for weights with scale block"},
         {"activation = f6e2m3\nscale = block\n", "f6e2m3 is for weights with scale block"},
         {"weight = f4e2m1\nscale = block\nlayer \"a\" scale=tensor\n", "f4e2m1 is for weights"},
+        {"scales = probe\n", "scales are static, dynamic, dynamic-rows or delayed, not 'probe'"},
+        {"window = 0\n", "window is 1 to 1024, not '0'"},
+        {"margin = 1e2\n", "margin is 0 to 16, not '1e2'"},
+        {"rescale add\n", "expected a pattern in quotes after 'rescale'"},
         {"activation f32\n", "expected '=' before 'f32'"},
         {"weight = f32 f16\n", "more than expected after 'weight'"},
     };

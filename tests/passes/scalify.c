@@ -296,10 +296,12 @@ static bool in_transit(const Range *k, ScVal v)
     return any;
 }
 
-static void see_range(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+static void see_range(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                      uint32_t depth)
 {
     Range *k = arg;
     (void)depth;
+    (void)exp;
     int32_t est = g->value[v].g; /* beyond half a bit: on its way to meet a larger addend */
     if (!scrt_dtype_is_float((ScrtDtype)t->dtype) || in_transit(k, v) || est < -128 || est > 128)
         return;

@@ -106,10 +106,12 @@ static const char *draw(Case *c, uint64_t *r)
 
 /* --- The node alone -------------------------------------------------------------------------- */
 
-static void keep_operand(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, uint32_t depth)
+static void keep_operand(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                         uint32_t depth)
 {
     Case *c = arg;
     size_t bytes;
+    (void)exp;
     if (depth > 0)
         return;
     const ScNode *n = &g->node[find_node(g, c->op)];

@@ -15,7 +15,7 @@
 
 static bool pipeline_of(ScCtx *cx, const ScalecOptions *opt, ScPipeline *ret)
 {
-    *ret = (ScPipeline){.env = {.scales = opt->scales, .stats = opt->stats},
+    *ret = (ScPipeline){.env = {.scales = opt->scales, .stats = opt->stats, .source = opt->source},
                         .disable = opt->disable,
                         .n_disable = opt->n_disable,
                         .until = opt->until,
@@ -87,9 +87,11 @@ const ScStats *scalec_read_stats(ScCtx *cx, const char *path)
 static const char *scales_text(ScCtx *cx, const ScalecOptions *opt)
 {
     static const char *const name[] = {"propagate", "calibrate", "probe"};
+    static const char *const found[] = {NULL, NULL, "dynamic", "dynamic-rows", "delayed"};
     const ScRecipe *r = sc_recipe(cx, opt->recipe ? opt->recipe : "f32");
     bool low = r && (r->n_rule || r->activation != SCRT_F32 || r->weight != SCRT_F32);
-    return low ? name[opt->scales] : "none";
+    ScSource source = r && !opt->source ? r->source : opt->source;
+    return !low ? "none" : source > SC_STATIC ? found[source] : name[opt->scales];
 }
 
 /* Integer inputs that choose parts of a table, to how many: [from, up to but not]. Long names would

@@ -108,6 +108,8 @@ void scalec_samples_close(ScalecSamples *s); /* takes NULL */
 typedef struct ScalecOptions { /* all may be zero */
     const char *recipe;        /* name or file; NULL: f32 */
     ScScales scales;
+    ScSource source;      /* of the exponents of activations that are stored low, in the place of
+                           * what the recipe says; SC_SOURCE_UNSAID */
     const ScStats *stats; /* for SC_SCALES_CALIBRATE: scalec_calibrate or scalec_read_stats; for
                            * SC_SCALES_PROBE: scalec_probe */
     const char *cpu, *target;

@@ -163,7 +163,7 @@ static bool choose_scales(Cli *cli, const ScalecModel *m)
     if (cli->calibrate || cli->scales_given || (m->graph->flags & SC_G_SCALED))
         return true;
     const ScRecipe *r = sc_recipe(cli->cx, cli->opt.recipe ? cli->opt.recipe : "f32");
-    if (r && sc_recipe_stores_low(r))
+    if (r && sc_recipe_stores_low(r) && sc_recipe_is_static(r, cli->opt.source))
         cli->opt.scales = SC_SCALES_PROBE;
     return r != NULL;
 }

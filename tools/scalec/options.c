@@ -104,8 +104,10 @@ const CliOption cli_options[] = {
                   "f32 (default), f16, bf16, fp8, fp8-weights, mxfp8, mxfp6, mxfp4-weights, or a "
                   "recipe file; for check also several, A,B",
                   0, MODEL, .hint = "f32 f16 bf16 fp8 fp8-weights mxfp8 mxfp6 mxfp4-weights"},
-    [O_SCALES] = {"scales", "S", "propagate, probe or calibrate; by default the best that is given",
-                  0, MODEL, .choice = "propagate probe calibrate"},
+    [O_SCALES] = {"scales", "S",
+                  "propagate, probe or calibrate, by default the best that is given; dynamic, "
+                  "dynamic-rows, delayed",
+                  0, MODEL, .choice = "propagate probe calibrate dynamic dynamic-rows delayed"},
     [O_CALIBRATE] = {"calibrate", "FILE",
                      "sample inputs (arrays, pictures, a folder of them) or a .stats file", 0,
                      MODEL},
@@ -313,11 +315,17 @@ static bool state_arg(Cli *cli, const char *text)
     return true;
 }
 
-static ScScales scales_of(const char *text)
+/* One of those that a run finds leaves open what is static beside it. */
+static void set_scales(Cli *cli, const char *text)
 {
-    return *text == 'c'     ? SC_SCALES_CALIBRATE
-           : text[3] == 'b' ? SC_SCALES_PROBE
-                            : SC_SCALES_PROPAGATE;
+    cli->opt.source = sc_source_named(text);
+    cli->scales_given = cli->opt.source == SC_SOURCE_UNSAID;
+    if (!cli->scales_given)
+        return;
+    cli->opt.source = SC_STATIC;
+    cli->opt.scales = *text == 'c'     ? SC_SCALES_CALIBRATE
+                      : text[3] == 'b' ? SC_SCALES_PROBE
+                                       : SC_SCALES_PROPAGATE;
 }
 
 static const char **text_slot(Cli *cli, OptId id)
@@ -443,7 +451,7 @@ static bool set(Cli *cli, OptId id, const char *arg)
     else if (flag)
         *flag = true;
     else if (id == O_SCALES)
-        cli->scales_given = true, cli->opt.scales = scales_of(arg);
+        set_scales(cli, arg);
     else if (id == O_DIM)
         return dim_arg(cli, arg);
     else if (id == O_STATE)
