@@ -34,6 +34,17 @@ static ScVal unflattened(const ScGraph *g, const ScVal *plain, ScVal a, const Sc
     return SC_ABSENT;
 }
 
+/* The leading extents of t are as many rows as there are in a. Where the elements are as many and a
+ * row has some, they are: only of rows of nothing, [3,0], may a reshape make any others, [5,0]. */
+static bool same_rows(ScCtx *cx, const ScType *t, uint32_t n_lead, const ScType *a)
+{
+    int64_t k;
+    const ScTerm *rows = sc_term(cx, 1);
+    for (uint32_t d = 0; d < n_lead; d++)
+        rows = sc_term_mul(cx, rows, t->dim[d]);
+    return rows == a->dim[0] || (sc_term_const(a->dim[1], &k) && k > 0);
+}
+
 /* A bias that does not depend on the row. */
 static bool bias_fits(const ScGraph *g, const ScNode *n)
 {
@@ -67,6 +78,8 @@ static ScVal on_rows(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal 
     const ScTerm *dim[SCRT_MAX_RANK];
     const ScType *from = sc_type_of(g, x), *to = sc_type_of(g, n->first);
     uint32_t n_lead = leading(g->cx, from, a->dim[1]);
+    if (!same_rows(g->cx, from, n_lead, a))
+        return SC_ABSENT;
     memcpy(dim, from->dim, n_lead * sizeof *dim);
     dim[n_lead] = a->dim[1];
     b->at = n->loc;

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Random graphs through the whole pipeline: every stage is verified, read back, and gives the
- * results of the stage before; fuse gives its bits; graphs without elements are compiled and run.
- * Graphs are drawn from elementwise rows, reductions, views, products, softmax, concatenation and
- * constants, over small shapes. */
+ * results of the stage before; fuse gives its bits; graphs, and some without elements, are compiled
+ * and run. Graphs are drawn from elementwise rows, reductions, views, products, softmax,
+ * concatenation and constants, over small shapes. */
 #include "codegen/codegen.h"
 #include "passes/passes_priv.h"
 #include "tests/graphs.h"
 #include "tests/guarded.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define MAX_VALUES 64
+
+/* $SCT_TIMES: as many graphs again. */
+static uint64_t many(uint64_t n)
+{
+    const char *times = getenv("SCT_TIMES");
+    return times ? n * strtoull(times, NULL, 10) : n;
+}
 
 typedef struct Draw {
     ScBuild b;
@@ -217,7 +225,7 @@ static ScGraph *draw(ScCtx *cx, uint64_t seed, bool empty)
 
 START_TEST(every_stage_gives_the_same_results)
 {
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    for (uint64_t seed = 1; seed <= many(150); seed++) {
         ScCtx *cx = sc_ctx_new();
         uint64_t r = seed;
         ScGraph *g = draw(cx, seed, false);
@@ -247,7 +255,7 @@ static void keep(void *arg, const char *stage, const ScGraph *g)
 
 START_TEST(fuse_keeps_bits_and_repeats)
 {
-    for (uint64_t seed = 1001; seed <= 1150; seed++) {
+    for (uint64_t seed = 1001; seed <= 1000 + many(150); seed++) {
         ScCtx *cx = sc_ctx_new();
         ScPassEnv env = {0};
         Keep k = {NULL};
@@ -310,18 +318,29 @@ static void run_compiled(ScCtx *cx, const ScGraph *g, const ScrtTensor *in, uint
     sc_graph_free(k);
 }
 
-START_TEST(graphs_without_elements_compile)
+static void compile_and_run(uint64_t first, uint64_t n, bool empty)
 {
-    for (uint64_t seed = 2001; seed <= 2040; seed++) {
+    for (uint64_t seed = first; seed < first + n; seed++) {
         ScCtx *cx = sc_ctx_new();
         uint64_t r = seed;
-        ScGraph *g = draw(cx, seed, true);
+        ScGraph *g = draw(cx, seed, empty);
         ScrtTensor *in = sct_inputs(g, &r, -2, 2, 0, NULL);
         run_compiled(cx, g, in, seed);
         sct_free(in, g->n_in);
         sc_graph_free(g);
         sc_ctx_free(cx);
     }
+}
+
+START_TEST(graphs_compile)
+{
+    compile_and_run(3001, many(20), false);
+}
+END_TEST
+
+START_TEST(graphs_without_elements_compile)
+{
+    compile_and_run(2001, many(40), true);
 }
 END_TEST
 
@@ -332,6 +351,7 @@ int main(void)
     TCase *t = tcase_create("random");
     tcase_add_test(t, every_stage_gives_the_same_results);
     tcase_add_test(t, fuse_keeps_bits_and_repeats);
+    tcase_add_test(t, graphs_compile);
     tcase_add_test(t, graphs_without_elements_compile);
     suite_add_tcase(s, t);
     return sct_main("passes-random", s);
