@@ -129,13 +129,11 @@ bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor 
 {
     int64_t exp;
     const ScBlob *blob = sc_attr(n, 0)->blob;
-    size_t bytes;
     if (!cg_const_check(m, g, n, &exp))
         return false;
     if (!sc_blob_tensor(blob, sc_type_of(g, n->first), exp, ret))
         return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant of this type");
-    if (scrt_bytes(blob->dtype, blob->count, &bytes))
-        sc_forget(m->cx, blob->data, bytes);
+    sc_blob_forget(m->cx, blob);
     return true;
 }
 

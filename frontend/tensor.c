@@ -8,8 +8,11 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { MAP_MORE = 64 << 20 }; /* bytes of a file of tensors that is read; a larger one is mapped */
 
 typedef struct Source { /* where a tensor is, for messages */
     ScCtx *cx;
@@ -107,6 +110,49 @@ static bool read_all(int fd, void *p, size_t n, uint64_t offset)
     return true;
 }
 
+typedef struct Mapped {
+    void *p; /* NULL: not yet */
+    size_t n;
+} Mapped;
+
+static void unmap(void *arg)
+{
+    Mapped *m = arg;
+    munmap(m->p, m->n);
+}
+
+/* A large file, mapped once for all of its tensors until the session ends; NULL where that fails.
+ */
+static const unsigned char *map_file(ScCtx *cx, int fd, const struct stat *st)
+{
+    static const char tag;
+    struct {
+        const void *tag;
+        uint64_t device, inode, size;
+    } key = {&tag, st->st_dev, st->st_ino, (uint64_t)st->st_size};
+    Mapped *m = sc_ctx_slot(cx, sc_intern_bytes(cx, &key, sizeof key), sizeof *m);
+    if (!m->p) {
+        size_t n = (size_t)st->st_size;
+        void *p = mmap(NULL, n, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (p == MAP_FAILED)
+            return NULL;
+        *m = (Mapped){p, n};
+        sc_note_mapped(cx, p, n);
+        sc_at_end(cx, unmap, m);
+    }
+    return m->p;
+}
+
+/* What lies in a file at offset; NULL where it cannot be read. */
+static const void *bytes_at(ScCtx *cx, int fd, const struct stat *st, uint64_t offset, size_t bytes)
+{
+    const unsigned char *file = st->st_size > MAP_MORE ? map_file(cx, fd, st) : NULL;
+    if (file)
+        return file + offset;
+    void *p = sc_alloc(sc_ctx_arena(cx), bytes ? bytes : 1);
+    return read_all(fd, p, bytes, offset) ? p : NULL;
+}
+
 /* The bytes of a tensor whose data is in a file of its own; NULL after sc_fail. */
 static const void *external(const Source *s, ScDataDirs dirs, const Onnxpb__Tensor *t, size_t bytes)
 {
@@ -144,11 +190,9 @@ static const void *external(const Source *s, ScDataDirs dirs, const Onnxpb__Tens
         sc_fail(s->cx, s->loc, SC_E_EXTERNAL,
                 "tensor \"%s\": offset and length do not lie inside \"%s\"", s->name, location);
     } else {
-        void *p = sc_alloc(sc_ctx_arena(s->cx), bytes ? bytes : 1);
         sc_note_read(s->cx, location, st.st_dev, st.st_ino);
-        if (read_all(fd, p, bytes, offset))
-            ret = p;
-        else
+        ret = bytes_at(s->cx, fd, &st, offset, bytes);
+        if (!ret)
             sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": reading \"%s\" failed", s->name,
                     location);
     }

@@ -95,6 +95,13 @@ static const ScBlob *keep(ScCtx *cx, const ScBlob *b, const char *name)
     return kept;
 }
 
+void sc_blob_forget(ScCtx *cx, const ScBlob *b)
+{
+    size_t bytes;
+    if (b->data && scrt_bytes(b->dtype, b->count, &bytes))
+        sc_forget(cx, b->data, bytes);
+}
+
 const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
                       const int64_t *dims, const void *data)
 {

@@ -62,6 +62,9 @@ typedef struct ScBlob {
  * name, type and data are one pointer. */
 const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
                       const int64_t *dims, const void *data);
+/* b was read whole: where its elements lie in a mapped file, their pages may go until they are read
+ * again. */
+void sc_blob_forget(ScCtx *cx, const ScBlob *b);
 const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x); /* unnamed, rank 0 */
 const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x); /* unnamed, rank 1 */
 /* A folded constant: its name, "fold." and 16 digits, follows from its content, so that the same

@@ -92,6 +92,7 @@ static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScVal ret[2]
                 scrt_store_bits(t, codes, (size_t)(first + i * w->k_stride), code[i]);
             scales[w->trans ? j * w->blocks + b : b * w->n + j] = (uint8_t)(e + 127);
         }
+    sc_blob_forget(cx, w->b);
     const ScTerm *zero = sc_term(cx, 0);
     ret[0] = sc_const_shaped(&s->b, sc_blob_folded(cx, t, 2, dims, codes), t, 2, dims, zero);
     ret[1] = sc_const_shaped(&s->b, sc_blob_folded(cx, SCRT_F8E8M0, 2, few, scales), SCRT_F8E8M0, 2,

@@ -122,6 +122,9 @@ static bool compute(ScBuild *b, const ScNode *n, const ScVal *in, ScVal *ret_out
     }
     for (uint32_t i = 0; i < n->n_out; i++)
         scrt_free(t[i].data);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (in[i] != SC_ABSENT)
+            sc_blob_forget(b->cx, sc_built_blob(b, in[i]));
     sc_graph_free(g);
     return ok;
 }

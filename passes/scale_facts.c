@@ -107,11 +107,9 @@ const ScConstFacts *sc_const_facts(ScCtx *cx, const ScBlob *blob)
     if (!blob->data && blob->count > 0)
         return NULL;
     ScConstFacts *c = sc_ctx_slot(cx, sc_intern_bytes(cx, key, sizeof key), sizeof *c);
-    size_t bytes;
     if (!c->measured) {
         *c = measure(blob);
-        if (scrt_bytes(blob->dtype, blob->count, &bytes))
-            sc_forget(cx, blob->data, bytes);
+        sc_blob_forget(cx, blob);
     }
     return c;
 }

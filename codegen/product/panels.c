@@ -153,12 +153,10 @@ uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v)
             continue;
         const ScBlob *b = sc_attr(f->const_in[i], 0)->blob;
         int64_t exp;
-        size_t bytes;
-        if (!cg_const_check(m, f->g, f->const_in[i], &exp) || scrt_dtype_bits(b->dtype) < 8 ||
-            !scrt_bytes(b->dtype, b->count, &bytes))
+        if (!cg_const_check(m, f->g, f->const_in[i], &exp) || scrt_dtype_bits(b->dtype) < 8)
             return 0;
         uint64_t facts = stored_facts(b, t, exp);
-        sc_forget(m->cx, b->data, bytes);
+        sc_blob_forget(m->cx, b);
         return facts;
     }
     return 0;

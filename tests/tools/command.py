@@ -38,6 +38,30 @@ def model(nodes, inputs, outputs, init=(), opset=17):
     return helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
 
 
+# Runs a command from a process that is small itself: a child's peak of memory begins with its parent's.
+MEASURE = """
+import resource, subprocess, sys, time
+begin = time.monotonic()
+p = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+spent = time.monotonic() - begin
+print(p.returncode, spent, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, p.stderr, sep="\\n", end="")
+"""
+
+
+def measured(*args, stdin=None):
+    """scalec's exit status, seconds, peak of memory in kilobytes, standard error."""
+    p = subprocess.run([sys.executable, "-S", "-c", MEASURE, SCALEC, *args], stdin=stdin, capture_output=True, text=True,
+                       check=True)
+    status, spent, kilobytes, err = p.stdout.split("\n", 3)
+    return int(status), float(spent), int(kilobytes), err
+
+
+def sanitized():
+    """Whether scalec was built with sanitizers: its memory is several times the program's."""
+    with open(SCALEC, "rb") as f:
+        return b"__asan_init" in f.read()
+
+
 def run_all(name, checks):
     """Each check in a folder of its own."""
     count = Count(name)

@@ -14,7 +14,7 @@ import onnx
 from onnx import helper
 
 sys.path.insert(0, os.path.dirname(__file__))
-from command import DIGIT, MNIST, failing, model, run_all, write  # noqa: E402
+from command import DIGIT, MNIST, failing, measured, model, run_all, sanitized, write  # noqa: E402
 from scalec import SCALEC, Skip, scalec  # noqa: E402
 
 
@@ -37,26 +37,12 @@ def folded(tmp):
     return path
 
 
-# Runs a command from a process that is small itself: a child's peak of memory begins with its parent's.
-MEASURE = """
-import resource, subprocess, sys, time
-begin = time.monotonic()
-p = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-spent = time.monotonic() - begin
-print(p.returncode, spent, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, p.stderr, sep="\\n", end="")
-"""
-
-
 def bounded(*args, seconds=2, megabytes=300, stdin=None):
     """Standard error of a command that must refuse its input soon, within bounds of time and memory."""
-    p = subprocess.run([sys.executable, "-S", "-c", MEASURE, SCALEC, *args], stdin=stdin, capture_output=True, text=True,
-                       check=True)
-    status, spent, kilobytes, err = p.stdout.split("\n", 3)
-    assert status in ("1", "2"), f"status {status}: {err}"
-    assert float(spent) < seconds, f"{args}: {spent} s"
-    with open(SCALEC, "rb") as f:
-        sanitized = b"__asan_init" in f.read()  # its memory is several times the program's
-    assert sanitized or int(kilobytes) < megabytes << 10, f"{args}: {int(kilobytes) >> 10} MB"
+    status, spent, kilobytes, err = measured(*args, stdin=stdin)
+    assert status in (1, 2), f"status {status}: {err}"
+    assert spent < seconds, f"{args}: {spent} s"
+    assert sanitized() or kilobytes < megabytes << 10, f"{args}: {kilobytes >> 10} MB"
     return err
 
 
