@@ -44,16 +44,17 @@ import resource, subprocess, sys, time
 begin = time.monotonic()
 p = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 spent = time.monotonic() - begin
-print(p.returncode, spent, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, p.stderr, sep="\\n", end="")
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(p.returncode, spent, used.ru_utime + used.ru_stime, used.ru_maxrss, p.stderr, sep="\\n", end="")
 """
 
 
 def measured(*args, stdin=None):
-    """scalec's exit status, seconds, peak of memory in kilobytes, standard error."""
+    """scalec's exit status, seconds, those of the processor, peak of memory in kilobytes, standard error."""
     p = subprocess.run([sys.executable, "-S", "-c", MEASURE, SCALEC, *args], stdin=stdin, capture_output=True, text=True,
                        check=True)
-    status, spent, kilobytes, err = p.stdout.split("\n", 3)
-    return int(status), float(spent), int(kilobytes), err
+    status, spent, used, kilobytes, err = p.stdout.split("\n", 4)
+    return int(status), float(spent), float(used), int(kilobytes), err
 
 
 def sanitized():

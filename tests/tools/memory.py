@@ -24,7 +24,7 @@ def products(path, n, external):
 
 
 def peak(path, out, recipe):
-    status, _, kilobytes, err = measured("compile", path, "--recipe", *recipe, "--embed-limit", "1000000", "-o", out)
+    status, _, _, kilobytes, err = measured("compile", path, "--recipe", *recipe, "--embed-limit", "1000000", "-o", out)
     assert status == 0, err
     return kilobytes
 
