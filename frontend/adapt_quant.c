@@ -4,6 +4,8 @@
  *
  * Products of integers are added up in floats that hold every partial sum exactly: f32 where the
  * number of products is known to be small enough, else f64. */
+#include <math.h>
+
 #include "frontend/frontend_priv.h"
 
 #define MAX_PRODUCT (255 * 255) /* of 8-bit integers less their zero points */
@@ -108,6 +110,51 @@ static bool quantize(const ImNode *n, ScVal *ret_out)
     return im_answer(to_integer(n, im_cast(n, q, sum), zero, to, sum), ret_out);
 }
 
+/* Operand i, scales of blocks, in E8M0, where they are constants and all are powers of two; else
+ * SC_ABSENT. */
+static ScVal powers_of_two(const ImNode *n, uint32_t i)
+{
+    ScCtx *cx = n->im->cx;
+    ScVal v = im_in(n, i);
+    const ScNode *def = v < SC_FIRST ? NULL : sc_built_def(&n->im->b, v);
+    const ScBlob *blob = def && (def->op->flags & SC_CONST_OP) ? sc_attr(def, 0)->blob : NULL;
+    int64_t dims[SCRT_MAX_RANK];
+    if (!blob || !blob->data || !scrt_dtype_is_float(blob->dtype) ||
+        !sc_type_const_dims(im_type(n, i), dims))
+        return SC_ABSENT;
+    uint8_t *code = sc_array(sc_ctx_arena(cx), uint8_t, blob->count + 1);
+    for (size_t k = 0; k < blob->count; k++) {
+        int e;
+        if (frexp(scrt_load(blob->dtype, blob->data, k), &e) != 0.5 || e < -126 || e > 128)
+            return SC_ABSENT;
+        code[k] = (uint8_t)(e + 126);
+    }
+    blob = sc_blob_folded(cx, SCRT_F8E8M0, im_type(n, i)->rank, dims, code);
+    return sc_const(&n->im->b, blob, SCRT_F8E8M0, NULL);
+}
+
+/* Constant codes of low floats by blocks whose scales are powers of two: products read them so.
+ * SC_ABSENT: they are something else. */
+static ScVal dequantized_blocks(const ImNode *n)
+{
+    const ScType *x = im_type(n, 0);
+    bool ok = true;
+    uint32_t axis;
+    ScVal v = im_in(n, 0);
+    int64_t at = im_int(n, "axis", 1, &ok), size = im_int(n, "block_size", 0, &ok);
+    if (!ok || size <= 0 || v < SC_FIRST || !scrt_dtype_is_low(x->dtype) ||
+        x->dtype == SCRT_F8E8M0 || im_type(n, 1)->rank != x->rank ||
+        !(sc_built_def(&n->im->b, v)->op->flags & SC_CONST_OP))
+        return SC_ABSENT;
+    if (!im_axis(n, at, x->rank, &axis))
+        return SC_POISON;
+    ScVal scale = powers_of_two(n, 1);
+    return scale == SC_ABSENT
+               ? SC_ABSENT
+               : im_build(n, &sc_op_dequantize,
+                          IM_SET({"axis", SC_INT(axis)}, {"block", SC_INT(size)}), IM_IN(v, scale));
+}
+
 static bool dequantize(const ImNode *n, ScVal *ret_out)
 {
     ScBuild *b = &n->im->b;
@@ -117,6 +164,9 @@ static bool dequantize(const ImNode *n, ScVal *ret_out)
     const ScType *x = im_type(n, 0);
     ScrtDtype to = type_attr(n, "output_dtype", im_type(n, 1)->dtype, &ok);
     ScrtDtype in = im_at_least_f32(im_type(n, 1)->dtype);
+    ScVal whole = ok ? dequantized_blocks(n) : SC_POISON;
+    if (whole != SC_ABSENT)
+        return whole != SC_POISON && im_answer(im_cast(n, whole, to), ret_out);
     ScVal scale = ok ? parameter(n, 1, x, in) : SC_POISON, y = im_cast(n, im_in(n, 0), in);
     if (scale == SC_POISON)
         return false;

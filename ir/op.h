@@ -34,11 +34,12 @@ enum {
     SC_ROUNDS_ONCE = 1 << 19, /* what an expansion computes of narrow floats is in f32, results are
                                * rounded at its end */
     SC_MEASURES = 1 << 20, /* the result is an exponent that suits operand 0's data in this run */
-    SC_INDEX = 1 << 15,    /* iota: element k is k, so kernels compute it where they read it */
-    SC_BINDS = 1 << 16,    /* attribute `as`, the first, names symbols that the node binds: to the
-                            * elements of its operand; of a row with nested graphs: to the
-                            * extents of its results, one after another, where an entry is a
-                            * symbol */
+    SC_DEQUANTIZES = 1 << 21, /* the result is the numbers that the codes of operand 0 stand for */
+    SC_INDEX = 1 << 15,       /* iota: element k is k, so kernels compute it where they read it */
+    SC_BINDS = 1 << 16, /* attribute `as`, the first, names symbols that the node binds: to the
+                         * elements of its operand; of a row with nested graphs: to the
+                         * extents of its results, one after another, where an entry is a
+                         * symbol */
     SC_REBALANCES =
         1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
                   * rebalance: `to`, and `saturate` (int, default 0): finite data that would become

@@ -4,9 +4,10 @@
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
  * not grow because it is compiled. Nor must a small file fill the memory: all results together take
  * no more than eight times the constants that the graph came with, or 64 MiB; past that nodes stay
- * nodes. What is stored in FP8 stays so. A view of a constant that keeps its order is
- * the same constant of another shape and copies nothing. Integers whose elements inference knows
- * (shapes, mostly) become constants even where their operands are none. */
+ * nodes. What is stored in FP8 stays so, and codes by blocks do where products read them. A view of
+ * a constant that keeps its order is the same constant of another shape and copies nothing.
+ * Integers whose elements inference knows (shapes, mostly) become constants even where their
+ * operands are none. */
 #include <string.h>
 
 #include "passes/passes_priv.h"
@@ -19,6 +20,7 @@
 typedef struct Fold {
     ScBuild b;
     const ScGraph *g;
+    ScUses use;
     size_t budget; /* bytes that results may still take */
 } Fold;
 
@@ -60,6 +62,22 @@ static bool widens(const Fold *f, const ScNode *n)
            !sc_is_fp8(sc_type_of(f->g, n->first)->dtype);
 }
 
+/* Products, perhaps of a view of it, read what n makes of codes as it is stored. */
+static bool is_read_as_codes(const Fold *f, const ScNode *n)
+{
+    bool read = false;
+    if (!(n->op->flags & SC_DEQUANTIZES) || sc_type_of(f->g, n->in[0])->rank != 2 ||
+        !scrt_dtype_is_low(sc_type_of(f->g, n->in[0])->dtype))
+        return false;
+    for (uint32_t u = f->use.first[n->first]; u < f->use.first[n->first + 1]; u++) {
+        const ScUse *use = &f->use.use[u];
+        const ScNode *reader = use->node == UINT32_MAX ? NULL : &f->g->node[use->node];
+        read = read || (reader && ((reader->op->contract && use->operand == 1) ||
+                                   (reader->op->flags & SC_VIEW_OP)));
+    }
+    return read;
+}
+
 /* Whether n may be computed: its operands are constants with data and its results are no larger
  * than allowed. What they take leaves the budget. */
 static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
@@ -67,7 +85,8 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
     const ScBuild *b = &f->b;
     size_t from = 0, to = 0, bytes;
     uint32_t constants = 0;
-    if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0 || widens(f, n))
+    if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0 ||
+        widens(f, n) || is_read_as_codes(f, n))
         return false;
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (in[i] == SC_ABSENT)
@@ -247,6 +266,7 @@ ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
     Fold f = {.g = g, .budget = budget_of(g)};
     ScBuild *b = &f.b;
     ScVal *env = sc_pass_begin(b, cx, g);
+    f.use = sc_uses(g, sc_pass_scratch(env));
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScVal *in = sc_map(env, n);

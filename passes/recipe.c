@@ -48,8 +48,9 @@ static const char *const later[][2] = {
     {"fp8-train", "needs gradients and an optimizer, which this version does not have"},
 };
 
-static const ScrtDtype formats[] = {SCRT_F32,    SCRT_F16,    SCRT_BF16,   SCRT_F8E4M3FN,
-                                    SCRT_F8E5M2, SCRT_F6E2M3, SCRT_F6E3M2, SCRT_F4E2M1};
+static const ScrtDtype formats[] = {SCRT_F32,    SCRT_F16,        SCRT_BF16,       SCRT_F8E4M3FN,
+                                    SCRT_F8E5M2, SCRT_F8E4M3FNUZ, SCRT_F8E5M2FNUZ, SCRT_F6E2M3,
+                                    SCRT_F6E3M2, SCRT_F4E2M1};
 #define N_FORMAT (sizeof formats / sizeof *formats)
 
 #define MAX_FILE (1u << 20)

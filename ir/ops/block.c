@@ -275,6 +275,7 @@ const ScOp sc_op_dequantize = {
     .out = "y: float",
     .attr = {BLOCK_ATTRS},
     .n_attr = 2,
+    .flags = SC_DEQUANTIZES,
     .infer = infer_dequantize,
     .scale = "a, b -> a+b",
     .expand = expand_dequantize,

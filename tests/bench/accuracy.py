@@ -9,6 +9,7 @@ worst float output against ONNX Runtime's of the model as it is, over all inputs
                are, or divided by amax/448 first, the amax of the inputs that calibrate; the products are f32
   int8         ONNX Runtime's static quantizer, per tensor, min and max of the inputs that calibrate
   propagate, probe, calibrate   scalec's recipe fp8 with scales from that source; probe is the default
+  dynamic, rows   the same with scales that the run finds, of each activation and of each row of those that have rows
   tensor       recipe fp8 with scale = tensor, which has powers of two only, scales from the inputs that calibrate
   weights, mxfp8   these recipes
   top-1        positions whose largest element is the same in f32 and in fp8 by probe, in percent"""
@@ -31,7 +32,9 @@ LIMIT = 900  # seconds a command
 FORMAT_MAX = 448.0
 PRODUCTS = ("MatMul", "Gemm", "Conv")
 OURS = {"propagate": ["--recipe", "fp8", "--scales", "propagate"], "probe": ["--recipe", "fp8", "--scales", "probe"],
-        "calibrate": ["--recipe", "fp8"], "tensor": [], "weights": ["--recipe", "fp8-weights"], "mxfp8": ["--recipe", "mxfp8"]}
+        "calibrate": ["--recipe", "fp8"], "tensor": [], "weights": ["--recipe", "fp8-weights"],
+        "dynamic": ["--recipe", "fp8", "--scales", "dynamic"], "rows": ["--recipe", "fp8", "--scales", "dynamic-rows"],
+        "mxfp8": ["--recipe", "mxfp8"]}
 TENSOR = "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = tensor\n"
 
 

@@ -279,6 +279,21 @@ def qdq_by_others(tmp):
         assert ops(onnx.load(out).graph).count("DequantizeLinear") >= 5 and difference(want, run(out, feeds))[0] == 0
 
 
+def blocks_are_read_as_blocks(tmp):
+    for recipe in ("mxfp4-weights", "mxfp8"):
+        m = agree(MNIST, tmp, "--recipe", recipe)
+        assert any(a.name == "block_size" for n in m.graph.node for a in n.attribute)
+        back = os.path.join(tmp, "qdq.onnx")
+        assert "= block_matmul" in scalec("dump", back, "--stage", "raise"), recipe
+        feeds = made_up(MNIST)
+        assert difference(ours(MNIST, feeds, tmp, "--recipe", recipe), ours(back, feeds, tmp))[0] == 0
+
+
+def exponents_of_a_run(tmp):
+    for scales in ("dynamic", "dynamic-rows"):
+        agree(MNIST, tmp, "--recipe", "fp8", "--scales", scales)
+
+
 def differences(tmp):
     first, other = (os.path.join(tmp, n + ".sc") for n in "ab")
     for path, stage in ((first, "scalify"), (other, "settle")):
@@ -311,4 +326,4 @@ def what_is_refused(tmp):
 run_all("tools-rewrite", [models_agree, fp8_is_stored, names_stay, every_fp8_type, symbols_stay, sizes_that_data_says,
                           control_flow, half_models, newer_types_need_newer_opsets,
                           outputs_that_are_stored_too, data_beside, stages_are_models, read_back,
-                          qdq_by_others, differences, what_is_refused])
+                          qdq_by_others, blocks_are_read_as_blocks, exponents_of_a_run, differences, what_is_refused])

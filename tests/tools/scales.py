@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 
 import numpy as np
 import onnx
@@ -273,5 +274,84 @@ def blocks_have_scales_of_their_own(tmp):
     assert share["mxfp8"] < 0.29 and share["mxfp6"] < 0.23 and share["mxfp4-weights"] < 0.17, share
 
 
-run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own, outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+def two_products(tmp):
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["h"], "up"), helper.make_node("Relu", ["h"], ["r"], "relu"),
+             helper.make_node("MatMul", ["r", "v"], ["y"], "down")]
+    path = os.path.join(tmp, "two.onnx")
+    onnx.save(model(nodes, [("x", [4, 16])], [("y", [4, 8])], [("w", normal(16, 24)), ("v", normal(24, 8))]), path)
+    return path
+
+
+def runner(tmp, path, *options):
+    """A compiled program as a function of x; more options are the program's."""
+    exe, x_file, y_file = (tempfile.mktemp(dir=tmp, suffix=f) for f in ("", ".npy", ".npz"))
+    scalec("compile", path, *options, "-o", exe)
+
+    def run(x, *more):
+        np.save(x_file, x)
+        subprocess.run([exe, "-i", x_file, "-o", y_file, *more], check=True, capture_output=True)
+        with np.load(y_file) as z:
+            return z[z.files[0]]
+    return run
+
+
+def a_run_finds_exponents(tmp):
+    """Inputs times 2^k give results times 2^k, bit for bit, where static scales saturate; by rows each row does."""
+    path, x = two_products(tmp), normal(4, 16)
+    run = runner(tmp, path, "--recipe", "fp8", "--scales", "dynamic")
+    for k in (-30, -7, 12, 40):
+        assert np.array_equal(run(x * np.float32(2.0 ** k)), run(x) * np.float32(2.0 ** k)), k
+    assert np.array_equal(run(x * 0), np.zeros((4, 8), np.float32))
+    x_file, y_file = os.path.join(tmp, "x.npy"), os.path.join(tmp, "y.npz")
+    for scales in ("dynamic", "dynamic-rows"):
+        np.save(x_file, x)
+        scalec("run", path, "--recipe", "fp8", "--scales", scales, "--evaluate", "-i", x_file, "-o", y_file)
+        with np.load(y_file) as z:
+            assert np.allclose(z["y"], runner(tmp, path, "--recipe", "fp8", "--scales", scales)(x), rtol=1e-5, atol=1e-5)
+    by = np.float32(2.0) ** np.array([[-20], [0], [9], [30]], np.float32)
+    assert np.array_equal(run(x * by), run(x * by)) and not np.array_equal(run(x * by), run(x) * by)
+    rows = runner(tmp, path, "--recipe", "fp8", "--scales", "dynamic-rows")
+    assert np.array_equal(rows(x * by), rows(x) * by)
+    static = runner(tmp, path, "--recipe", "fp8", "--scales", "propagate")
+    assert not np.array_equal(static(x * 4096), static(x) * 4096)
+
+
+def recipes_name_sources(tmp):
+    path = two_products(tmp)
+    recipe = write(os.path.join(tmp, "r.recipe"), "activation = f8e4m3fn\nweight = f8e4m3fn\n"
+                   "layer \"down\" scales=dynamic\nlayer \"up\" scales=delayed\nrescale \"nobody\"\n")
+    dump = scalec("dump", path, "--recipe", recipe, "--stage", "settle")
+    assert dump.count("= measure") == 3 and dump.count("state @amax.x") == 1, dump
+    assert "rescale \"nobody\"" in subprocess.run([SCALEC, "dump", path, "--recipe", recipe], capture_output=True, text=True).stderr
+    recipe = write(os.path.join(tmp, "p.recipe"), "activation = f8e4m3fn\nweight = f8e4m3fn\nrescale \"up\"\n")
+    dump = scalec("dump", path, "--recipe", recipe, "--scales", "propagate", "--stage", "settle")
+    assert dump.count("= measure") == 1 and "f8e4m3fn[4,24] * 2^(e.0" in dump, dump
+    for t in ("f8e4m3fnuz", "f8e5m2fnuz"):
+        recipe = write(os.path.join(tmp, "f.recipe"), f"activation = {t}\nweight = {t}\n")
+        info = json.loads(scalec("compile", path, "--recipe", recipe, "--scales", "propagate", "--json", "-o", os.path.join(tmp, "m")))
+        assert info["low"][0]["all"] == 2, info
+
+
+def a_session_remembers(tmp):
+    """Delayed: the first run is as static scales have it, later ones go by the largest of those remembered."""
+    path, x, big = two_products(tmp), normal(4, 16), np.float32(2 ** 14)
+    kept = os.path.join(tmp, "kept")
+    recipe = write(os.path.join(tmp, "d.recipe"), "activation = f8e4m3fn\nweight = f8e4m3fn\nscales = delayed\nwindow = 2\n"
+                   "margin = 0\n")
+    run = runner(tmp, path, "--recipe", recipe)
+    dynamic = runner(tmp, path, "--recipe", "fp8", "--scales", "dynamic")
+    first = run(x * big, "--state-save", kept)
+    assert abs(first).max() < abs(dynamic(x * big)).max() / 8  # saturated by scales for data of about 1
+    second = run(x * big, "--state-load", kept, "--state-save", kept)
+    third = run(x * big, "--state-load", kept)
+    assert not np.array_equal(first, second)
+    want = runner(tmp, path)(x * big)
+    assert 10 * np.log10((want ** 2).sum() / ((third - want) ** 2).sum()) > 20
+    for _ in range(3):  # a window of 2 forgets, and then small data is stored as dynamic scales have it
+        small = run(x, "--state-load", kept, "--state-save", kept)
+    want = runner(tmp, path)(x)
+    assert 10 * np.log10((want ** 2).sum() / ((small - want) ** 2).sum()) > 20
+
+
+run_all("tools-scales", [a_run_finds_exponents, recipes_name_sources, a_session_remembers, check_compares_and_suggests, blocks_have_scales_of_their_own, outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named])
