@@ -280,18 +280,20 @@ def qdq_by_others(tmp):
 
 
 def blocks_are_read_as_blocks(tmp):
-    for recipe in ("mxfp4-weights", "mxfp8"):
-        m = agree(MNIST, tmp, "--recipe", recipe)
-        assert any(a.name == "block_size" for n in m.graph.node for a in n.attribute)
-        back = os.path.join(tmp, "qdq.onnx")
+    for recipe in ("mxfp4-weights", "mxfp8"):  # ONNX Runtime 1.32 has no kernels for these
+        back = rewrite(MNIST, os.path.join(tmp, "blocks.onnx"), "--recipe", recipe)
+        assert any(a.name == "block_size" for n in onnx.load(back).graph.node for a in n.attribute)
         assert "= block_matmul" in scalec("dump", back, "--stage", "raise"), recipe
         feeds = made_up(MNIST)
         assert difference(ours(MNIST, feeds, tmp, "--recipe", recipe), ours(back, feeds, tmp))[0] == 0
 
 
 def exponents_of_a_run(tmp):
-    for scales in ("dynamic", "dynamic-rows"):
-        agree(MNIST, tmp, "--recipe", "fp8", "--scales", scales)
+    agree(MNIST, tmp, "--recipe", "fp8", "--scales", "dynamic")
+    rows = ("--recipe", "fp8", "--scales", "dynamic-rows")
+    back = rewrite(MNIST, os.path.join(tmp, "rows.onnx"), *rows)
+    feeds = made_up(MNIST)
+    assert difference(ours(MNIST, feeds, tmp, *rows), ours(back, feeds, tmp))[0] == 0
 
 
 def differences(tmp):
