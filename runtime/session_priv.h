@@ -28,7 +28,7 @@ struct ScrtSession {
     bool *made;            /* [n_out] during a run: the runtime's memory */
     size_t made_bytes;     /* the sum of them */
     size_t peak;           /* bytes */
-    char error[512];
+    char error[768];
 };
 
 /* Sets the session's error; returns status. */

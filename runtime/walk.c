@@ -104,6 +104,12 @@ bool scrt_guard_holds(uint32_t kind, int64_t a, int64_t b)
     return false;
 }
 
+/* What says that text goes on behind that many bytes. */
+static const char *dots(const char *text, size_t most)
+{
+    return strlen(text) > most ? "..." : "";
+}
+
 /* "n-1 = 4", or "64" where the term is the number. */
 static void show_term(char buf[128], const char *term, int64_t x)
 {
@@ -112,7 +118,7 @@ static void show_term(char buf[128], const char *term, int64_t x)
     if (strcmp(term, number) == 0)
         snprintf(buf, 128, "%s", number);
     else
-        snprintf(buf, 128, "%.80s = %s", term, number);
+        snprintf(buf, 128, "%.80s%s = %s", term, dots(term, 80), number);
 }
 
 static ScrtStatus fail_guard(ScrtSession *s, const ScrtStep *p)
@@ -135,9 +141,9 @@ static ScrtStatus fail_guard(ScrtSession *s, const ScrtStep *p)
     }
     show_term(a, w->a, s->value[p->b]);
     show_term(b, w->b, s->value[p->c]);
-    return scrt_fail(s, SCRT_E_SHAPE, "%.120s: %s: %s%s%s%s%s%.120s%s", w->node, w->what, a,
+    return scrt_fail(s, SCRT_E_SHAPE, "%.120s: %s: %s%s%s%s%s%.300s%s%s", w->node, w->what, a,
                      words[p->a][0], b, words[p->a][1], *w->where ? " (" : "", w->where,
-                     *w->where ? ")" : "");
+                     dots(w->where, 300), *w->where ? ")" : "");
 }
 
 /* --- Memory --- */

@@ -93,6 +93,12 @@ def sizes_that_are_sums(tmp):
         assert json.loads(p.stdout)["inputs"] == {"a": [old], "b": [new], "m": [m], "z": [1]}, p.stdout
     p = subprocess.run([exe, "--bench", "--dim", "old + new=9"], capture_output=True, text=True)
     assert p.returncode == 1 and "made up with old = 1, new = 1" in p.stderr, p
+    # a message of long names has each of them whole, or says that it does not
+    old, new = "past_sequence_length_of_the_cache" * 2, "sequence_length_of_what_is_new" * 2
+    onnx.save(model(nodes, [("a", [old]), ("b", [new]), ("m", [old + " + " + new])], [("y", None)]), exe + ".onnx")
+    scalec("compile", exe + ".onnx", "-o", exe)
+    p = subprocess.run([exe, "--bench", "--dim", f"{old} + {new}=9"], capture_output=True, text=True)
+    assert p.returncode == 1 and "... = " in p.stderr and f"{new} is dimension 0 of input 'b'" in p.stderr, p
 
 
 def prints_for_programs_and_people(tmp):
