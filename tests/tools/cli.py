@@ -89,6 +89,10 @@ def dumps(tmp):
     scalec("dump", ATTENTION, "--format", "dot", "--recipe", "fp8", "--stage", "settle", "-o", dot)
     svg = subprocess.run(["dot", "-Tsvg", dot], capture_output=True, check=True).stdout
     assert svg.count(b"<g id=\"node") > 20
+    for ending, begins in (("html", b"<!"), ("json", b"{"), ("dot", b"digraph"), ("onnx", b"\x08"), ("sc", b"; ")):
+        out = os.path.join(tmp, "as." + ending)
+        scalec("dump", MNIST, "--stage", "settle", "-o", out)
+        assert open(out, "rb").read().startswith(begins), ending
     g = json.loads(scalec("dump", MNIST, "--format", "json", "--recipe", "fp8", "--stage", "settle"))
     assert sum(n["op"] in ("matmul", "gemm", "conv") for n in g["nodes"]) == 3
     text = scalec("dump", MNIST, "--recipe", "fp8", "--stage", "scalify")

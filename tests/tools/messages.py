@@ -43,6 +43,8 @@ def faults_of_the_command(tmp):
             (("dump", MNIST, "--scales", "calibrate"), "needs --calibrate"),
             (("compile", MNIST, "-o", out, "--data", DIGIT), "--eval-each"),
             (("compile", MNIST, "-o", out, "--eval-each"), "--data PATH"),
+            (("dump", MNIST, "--data", DIGIT, "-o", out + ".html"), "behind the text"),
+            (("dump", MNIST, "--data", DIGIT, "--json"), "behind the text"),
             (("run", MNIST, "--data", DIGIT, "-o", out), "goes with none of")):
         err = failing(*args, status=2)
         assert words in err and MNIST + ":" not in err.replace("error", "", 1) or "batch_size" in words, (args, err)

@@ -78,12 +78,27 @@ static bool write_why(Cli *cli, const ScGraph *g, const char *path)
     return ok;
 }
 
+/* What was asked for, else what the output's name ends in: out.html is a page. */
+static const char *format_of(const Cli *cli)
+{
+    static const char *const formats[] = {"dot", "json", "html", "onnx"};
+    const char *dot = cli->output ? strrchr(cli->output, '.') : NULL;
+    if (cli->format || cli->json)
+        return cli->format ? cli->format : "json";
+    for (size_t i = 0; dot && !cli->why && i < sizeof formats / sizeof *formats; i++)
+        if (!strcmp(dot + 1, formats[i]))
+            return formats[i];
+    return "text";
+}
+
 int cmd_dump(Cli *cli)
 {
-    const char *format = cli->format ? cli->format : cli->json ? "json" : "text";
+    const char *format = format_of(cli);
     const char *path = cli->output ? cli->output : "-";
     ScalecModel m;
     ScalecSamples *samples = NULL;
+    if (cli->data && !cli->eval_each && strcmp(format, "text"))
+        return cli_misuse(cli, "--data lists tensors behind the text; no %s has them", format);
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     bool settled = cli->why || *format == 'h' || *format == 'o';

@@ -199,8 +199,8 @@ const CliOption cli_options[] = {
                "where a tensor's exponent comes from, instead of the graph; at stage settle unless "
                "another is named",
                0, DUMP},
-    [O_FORMAT] = {"format", "F", "text (default), dot, json, html or onnx", 0, DUMP,
-                  .choice = "text dot json html onnx"},
+    [O_FORMAT] = {"format", "F", "text, dot, json, html or onnx; by default as OUT ends, else text",
+                  0, DUMP, .choice = "text dot json html onnx"},
     [O_DTYPE] = {"dtype", "T", "only operators that take this element type", 0, OPS},
     [O_JSON] = {"json", NULL, "print JSON for programs", 0,
                 RUN | CHECK | OPS | COMPILE | DUMP | DIFF},
