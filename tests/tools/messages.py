@@ -89,6 +89,12 @@ def unsupported_operators(tmp):
     assert [(r["onnx"], r["nodes"], r["covered"]) for r in table[:1]] == [("Dett", 3, False)], table
     text = scalec("ops", MNIST)
     assert "Conv" in text and "f32" in text and "the model can be compiled" in text, text
+    branch = [helper.make_graph([helper.make_node(k, ["x"], ["b"])], k, [], [helper.make_tensor_value_info("b", 1, None)]) for k in ("Sqrt", "Exp")]
+    nodes = [helper.make_node("ReduceMax", ["x"], ["m"], keepdims=0), helper.make_node("Cast", ["m"], ["c"], to=9),
+             helper.make_node("If", ["c"], ["y"], then_branch=branch[0], else_branch=branch[1])]
+    onnx.save(model(nodes, [("x", [2, 2])], [("y", None)]), path)
+    table = {r["onnx"]: r["types"] for r in json.loads(scalec("ops", path, "--json"))}
+    assert table["Sqrt"] == table["Exp"] == ["f32"] and "bool" in table["If"], table
     name = "A" * 100000 + "Z" * 100000
     onnx.save(model([helper.make_node(name, ["x"], ["y"], name=name)], [("x", [2])], [("y", [2])]), path)
     err = failing("dump", path)

@@ -116,17 +116,26 @@ typedef struct Cover { /* of one operator of a model */
     const char *why;   /* it is not imported for another reason than its name */
 } Cover;
 
-/* Element types from the graph, which exists where all was imported; errors where it was not. */
-static void find_cover(Cli *cli, const ScGraph *g, const ScModelOp *op, uint32_t n, Cover *ret)
+/* Element types of what nodes take, of nested graphs too. */
+static void find_types(const ScGraph *g, const ScModelOp *op, uint32_t n, Cover *ret)
 {
-    for (uint32_t i = 0; g && i < g->n_node; i++) {
+    for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *k = &g->node[i];
         ScVal v = k->n_in && k->in[0] >= SC_FIRST ? k->in[0] : k->first;
-        for (uint32_t j = 0; j < k->loc->n; j++)
+        for (uint32_t j = 0; j < k->loc->n && (k->n_in || k->n_out); j++)
             for (uint32_t m = 0; m < n; m++)
                 if (k->loc->origin[j].op && !strcmp(k->loc->origin[j].op, op[m].type))
                     ret[m].types |= 1ull << sc_type_of(g, v)->dtype;
+        for (uint32_t j = 0; j < k->op->n_sub; j++)
+            find_types(k->sub[j], op, n, ret);
     }
+}
+
+/* Types from the graph, which exists where all was imported; errors where it was not. */
+static void find_cover(Cli *cli, const ScGraph *g, const ScModelOp *op, uint32_t n, Cover *ret)
+{
+    if (g)
+        find_types(g, op, n, ret);
     for (uint32_t i = 0; !g && i < sc_n_diags(cli->cx); i++) {
         const ScDiag *d = sc_diag(cli->cx, i);
         for (uint32_t m = 0; m < n && !d->warning && d->loc && d->loc->n; m++)
