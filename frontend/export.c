@@ -64,7 +64,8 @@ static void begin(Export *x, ExScope *s, const ScGraph *g)
     *s = (ExScope){.outer = x->at, .g = g, .name = sc_array(x->a, const char *, g->n_value)};
     s->role = ex_roles(x, g);
     for (ScVal v = SC_FIRST; v < g->n_value; v++)
-        ex_need(x, sc_type_of(g, v)->dtype);
+        if (!(sc_def(g, v)->op->flags & SC_CONST_OP)) /* which may be written in another type */
+            ex_need(x, sc_type_of(g, v)->dtype);
     x->at = s;
 }
 

@@ -2,6 +2,7 @@
 /* The words that ONNX is written with: names, nodes, attributes, initializers. */
 #include "frontend/export_priv.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_GRAPH = 5, TYPE_INTS = 7 };
@@ -189,6 +190,9 @@ const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScTy
 {
     int64_t dims[SCRT_MAX_RANK];
     size_t bytes;
+    if (t->rank == 0 && t->dtype == SCRT_F32 && b->data &&
+        isfinite(scrt_load(b->dtype, b->data, 0)))
+        b = sc_blob_scalar(x->cx, SCRT_F32, scrt_load(b->dtype, b->data, 0)); /* equal ones once */
     for (uint32_t i = 0; i < x->n_constant; i++)
         if (x->constant[i].blob == b && x->constant[i].type == t)
             return x->constant[i].name;

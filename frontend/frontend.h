@@ -78,7 +78,7 @@ typedef struct ScExported {
  * SC_E_EXPORT errors that name every node that cannot be said. */
 bool sc_export(ScCtx *cx, const ScGraph *g, const ScExportOptions *opt, ScExported *ret);
 void sc_exported_free(ScExported *e);
-/* Whether sc_export can say the node, or nothing else can be done about it: fits sc_expand_rows. */
+/* Whether sc_export can say the node, or nothing else can be done about it: fits sc_plain_graph. */
 bool sc_export_says(void *arg, const ScGraph *g, const ScNode *n);
 
 #endif

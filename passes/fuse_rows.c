@@ -61,6 +61,29 @@ static ScVal annotated(ScBuild *b, const ScValue *from, ScVal v)
     return v;
 }
 
+/* Row matmul of x and n's matrix, which may lie transposed. */
+static ScVal of_matrix(ScBuild *b, const ScGraph *g, const ScNode *n, bool trans_b, ScVal x,
+                       const ScVal *env)
+{
+    ScVal in[3] = {x, env[n->in[1]], SC_ABSENT};
+    if (trans_b)
+        in[1] = annotated(b, &g->value[n->in[1]],
+                          sc_op_at(b, transpose, SC_ATTRS(SC_INTS(2, ((int64_t[]){1, 0}))), in[1]));
+    int bias = sc_bias(n), out = sc_attr_index(n->op, "out");
+    if (bias >= 0)
+        in[2] = env[n->in[bias]];
+    return sc_node1(b, &sc_op_matmul, SC_ATTRS(n->attr[out]), bias >= 0 ? 3 : 2, in);
+}
+
+/* n's own row, which takes x of any rank and needs the scales of its blocks. */
+static ScVal of_blocks(ScBuild *b, const ScNode *n, ScVal x, const ScVal *env)
+{
+    ScVal in[SC_MAX_IN] = {x};
+    for (uint32_t i = 1; i < n->n_in; i++)
+        in[i] = env[n->in[i]];
+    return sc_node1(b, n->op, n->attr, n->n_in, in);
+}
+
 /* The product n again, on rows of more extents than one; SC_ABSENT where n is not of the kind. */
 static ScVal on_rows(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *plain,
                      const ScVal *env)
@@ -83,15 +106,8 @@ static ScVal on_rows(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal 
     memcpy(dim, from->dim, n_lead * sizeof *dim);
     dim[n_lead] = a->dim[1];
     b->at = n->loc;
-    ScVal in[3] = {sc_reshaped(b, env[x], n_lead + 1, dim), env[n->in[1]], SC_ABSENT};
-    annotated(b, &g->value[x], in[0]);
-    if (c.trans_b)
-        in[1] = annotated(b, &g->value[n->in[1]],
-                          sc_op_at(b, transpose, SC_ATTRS(SC_INTS(2, ((int64_t[]){1, 0}))), in[1]));
-    int bias = sc_bias(n), out = sc_attr_index(n->op, "out");
-    if (bias >= 0)
-        in[2] = env[n->in[bias]];
-    ScVal y = sc_node1(b, &sc_op_matmul, SC_ATTRS(n->attr[out]), bias >= 0 ? 3 : 2, in);
+    ScVal data = annotated(b, &g->value[x], sc_reshaped(b, env[x], n_lead + 1, dim));
+    ScVal y = c.block ? of_blocks(b, n, data, env) : of_matrix(b, g, n, c.trans_b, data, env);
     annotated(b, &g->value[n->first], y);
     return sc_reshaped(b, y, 2, to->dim);
 }

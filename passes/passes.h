@@ -58,6 +58,7 @@ bool sc_recipe_stores_low(const ScRecipe *r);
 /* Whether some activation's exponent is static, so that samples or a probe have something to say.
  */
 bool sc_recipe_is_static(const ScRecipe *r, ScSource source);
+bool sc_recipe_is_plain(const ScRecipe *r);          /* every value is stored as in the model */
 void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
 
 /* --- Statistics of sample inputs ------------------------------------------------------------- */
@@ -196,11 +197,10 @@ ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
 /* A graph without exponents that computes what g stands for (g may have none): see plain.c.
  * numbers: wide values are the numbers, not the data. What is stored in 8 bits or fewer is made by
- * casts and read by casts alone, as constants of that type are. NULL with errors in cx. */
-ScGraph *sc_plain_graph(ScCtx *cx, const ScGraph *g, bool numbers);
-/* g with the expansions of those nodes that have one and that keep answers false for, until none is
- * left; g must have no exponents. Takes g over; NULL with errors in cx. */
-ScGraph *sc_expand_rows(ScCtx *cx, ScGraph *g,
+ * casts and read by casts alone, as constants of that type are. Nodes that keep answers false for
+ * are their expansions, where they have one, and in those the scales of blocks are f32, weights of
+ * fewer than 8 bits E4M3, which holds the same numbers. NULL with errors in cx. */
+ScGraph *sc_plain_graph(ScCtx *cx, const ScGraph *g, bool numbers,
                         bool (*keep)(void *arg, const ScGraph *g, const ScNode *n), void *arg);
 
 /* --- States ---------------------------------------------------------------------------------- */

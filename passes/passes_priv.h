@@ -64,6 +64,10 @@ bool sc_verify_kernels(const ScGraph *g);
 
 /* simplify.c: the identities alone; takes g over (NULL is absorbed). NULL with errors in cx. */
 ScGraph *sc_identities(ScCtx *cx, ScGraph *g);
+/* g with the expansions of those nodes that have one and that keep answers false for, until none is
+ * left; g must have no exponents. Takes g over; NULL with errors in cx. */
+ScGraph *sc_expand_rows(ScCtx *cx, ScGraph *g,
+                        bool (*keep)(void *arg, const ScGraph *g, const ScNode *n), void *arg);
 
 /* simplify_slice.c: outer, a slice of inner, a slice of in, as one slice of in; poison where one
  * cannot say it. */

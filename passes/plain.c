@@ -180,12 +180,16 @@ static void rebalance(Plain *p, const ScNode *n)
         *out = saturated(p, wanted(p, v, from), sc_term_sub(p->b.cx, from, to));
     else
         *out = wanted(p, v, to);
+    if (is_low(sc_type_of(p->g, n->first)))
+        *out = cast(p, *out, sc_type_of(p->g, n->first)->dtype);
 }
 
-/* Some operand or result is the scales of blocks. */
+/* Some operand or result is the scales of blocks, and it knows what they are. */
 static bool has_blocks(const Plain *p, const ScNode *n)
 {
     bool ret = false;
+    if (n->op->flags & (SC_VIEW_OP | SC_ANY_THROUGH | SC_CONVERTS))
+        return false;
     for (uint32_t i = 0; i < n->n_in; i++)
         ret = ret || (n->in[i] >= SC_FIRST && sc_type_of(p->g, n->in[i])->dtype == SCRT_F8E8M0);
     for (uint32_t i = 0; i < n->n_out; i++)
@@ -218,15 +222,54 @@ static ScVal as_stored(Plain *p, const ScNode *n, ScVal x, ScVal v)
     return is_low(sc_type_of(p->g, v)) && !moves ? cast(p, x, sc_type_of(p->g, v)->dtype) : x;
 }
 
+/* A constant of fewer than 8 bits in E4M3, which has all its numbers and which runtimes have. */
+static ScVal in_a_byte(Plain *p, ScVal x)
+{
+    const ScNode *def = x < SC_FIRST ? NULL : sc_built_def(&p->b, x);
+    const ScType *t = sc_built(&p->b, x)->type;
+    int64_t dims[SCRT_MAX_RANK];
+    if (!def || !(def->op->flags & SC_CONST_OP) || !is_low(t) || scrt_dtype_bits(t->dtype) == 8 ||
+        !sc_type_const_dims(t, dims))
+        return x;
+    return sc_const_shaped(&p->b, def->attr[0].blob, SCRT_F8E4M3FN, t->rank, dims, NULL);
+}
+
 static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
 {
     ScVal v = n->in[i];
+    if (has_blocks(p, n))
+        return in_a_byte(p, stored(p, v));
+    if ((n->op->flags & SC_CONVERTS) && v >= SC_FIRST && is_low(sc_type_of(p->g, v)) &&
+        !is_low(sc_built(&p->b, p->env[v])->type))
+        return wanted(p, v, exp_of(p, v)); /* a view of what was stored, in f32 */
     if (as_it_is(p, n))
         return stored(p, v);
     ScVal x = wanted(p, v, data ? exp_of(p, v) : sc_term(p->b.cx, 0));
     ScrtDtype to = sc_type_of(p->g, n->first)->dtype;
     bool sums = n->op->quantizable && x >= SC_FIRST && sc_type_is_float(sc_built(&p->b, x)->type);
     return sums ? cast(p, x, scrt_dtype_is_low(to) ? SCRT_F32 : to) : x;
+}
+
+/* The least power of two that is no less than x, f32, as a cast to E8M0 gives it that rounds up:
+ * 2^-127 to 2^127. A logarithm is near enough to be a step off, which comparisons mend. */
+static ScVal power_above(Plain *p, ScVal x)
+{
+    ScBuild *b = &p->b;
+    ScVal n = sc_op(b, mul, sc_op(b, log, x), sc_const_scalar(b, SCRT_F32, 1 / log(2)));
+    n = sc_op(b, clip, sc_op(b, ceil, n), sc_const_scalar(b, SCRT_F32, -126),
+              sc_const_scalar(b, SCRT_F32, 126));
+    ScVal y = sc_op(b, pow, sc_const_scalar(b, SCRT_F32, 2), n);
+    y = sc_op(b, where, sc_op(b, less, y, x), sc_op(b, mul, y, sc_const_scalar(b, SCRT_F32, 2)), y);
+    ScVal half = sc_op(b, mul, y, sc_const_scalar(b, SCRT_F32, 0.5));
+    return sc_op(b, where, sc_op(b, less, half, x), y, half);
+}
+
+/* The scales of blocks as a program finds them: runtimes lack E8M0, so they are f32. */
+static bool is_scale(const Plain *p, const ScNode *n)
+{
+    enum { TO, SATURATE, ROUND };
+    return n->op == &sc_op_cast && n->attr[TO].dtype == SCRT_F8E8M0 &&
+           n->attr[ROUND].i == SCRT_UP && sc_type_of(p->g, n->in[0])->dtype == SCRT_F32;
 }
 
 static void node(Plain *p, const ScNode *n)
@@ -267,6 +310,8 @@ static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
                                   : constant(&p, n->first, NULL);
         else if ((n->op->flags & SC_REBALANCES) && !(n->op->flags & SC_FRESH))
             rebalance(&p, n);
+        else if (is_scale(&p, n))
+            p.env[n->first] = power_above(&p, wanted(&p, n->in[0], exp_of(&p, n->in[0])));
         else
             node(&p, n);
     }
@@ -278,7 +323,11 @@ static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
     return sc_pass_nested(cx, sc_pass_end(&p.b, p.env), plain, arg);
 }
 
-ScGraph *sc_plain_graph(ScCtx *cx, const ScGraph *g, bool numbers)
+ScGraph *sc_plain_graph(ScCtx *cx, const ScGraph *g, bool numbers,
+                        bool (*keep)(void *arg, const ScGraph *g, const ScNode *n), void *arg)
 {
-    return sc_identities(cx, plain(cx, g, &numbers));
+    ScGraph *first = sc_expand_rows(cx, plain(cx, g, &numbers), keep, arg);
+    ScGraph *ret = first ? plain(cx, first, &numbers) : NULL; /* what expansions store */
+    sc_graph_free(first);
+    return sc_identities(cx, ret);
 }

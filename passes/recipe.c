@@ -394,6 +394,11 @@ ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met)
     return site;
 }
 
+bool sc_recipe_is_plain(const ScRecipe *r)
+{
+    return r->n_rule == 0 && r->activation == SCRT_F32 && r->weight == SCRT_F32;
+}
+
 void sc_recipe_print(const ScRecipe *r, ScStr *out)
 {
     sc_str_add(out, "name = ");

@@ -28,8 +28,7 @@ static ScGraph *written_and_read(Case *c, bool qdq)
 {
     ScExportOptions opt = {.qdq = qdq, .data_limit = SIZE_MAX, .data_name = ""};
     ScExported e = {0};
-    ScGraph *plain = sc_plain_graph(c->cx, c->g, qdq), *back = NULL;
-    plain = sc_expand_rows(c->cx, plain, sc_export_says, NULL);
+    ScGraph *plain = sc_plain_graph(c->cx, c->g, qdq, sc_export_says, NULL), *back = NULL;
     if (plain && sc_export(c->cx, plain, &opt, &e))
         back = sc_import(c->cx, "back.onnx", e.model, e.n_model, NULL);
     sc_exported_free(&e);

@@ -57,8 +57,9 @@ def ops(g):
 
 def models_agree(tmp):
     for path in MODELS:
-        for recipe in ("f32", "fp8", "fp8-weights", "f16", "bf16"):
-            agree(path, tmp, "--recipe", recipe)
+        for recipe in ("f32", "fp8", "fp8-weights", "f16", "bf16", "mxfp8", "mxfp6", "mxfp4-weights"):
+            m = agree(path, tmp, "--recipe", recipe)
+            assert m.opset_import[0].version <= 21, m.opset_import  # blocks too: scales are f32, codes E4M3
         m = agree(path, tmp, "--recipe", "fp8", profile="cast")
         assert "QuantizeLinear" not in ops(m.graph) and m.opset_import[0].version == 19
 

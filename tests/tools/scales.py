@@ -46,7 +46,7 @@ def folded_constants_keep_their_names(tmp):
 
 
 def compiling_says_what_it_cost(tmp):
-    """On the synthetic inputs or the samples that gave the scales; nothing where none did."""
+    """On the samples that gave the scales or on synthetic inputs, for every recipe that stores something low."""
     out = os.path.join(tmp, "m")
 
     def cost(*options):
@@ -56,7 +56,13 @@ def compiling_says_what_it_cost(tmp):
     for on, options in (("synthetic inputs", ()), ("samples", ("--calibrate", digit))):
         c = cost("--recipe", "fp8", *options)
         assert c["on"] == on and c["rows"] == 1 and 15 < c["sqnr_db"] < 60, c
-    assert cost() is None and cost("--recipe", "fp8", "--scales", "propagate") is None
+    assert cost() is None
+    stats = os.path.join(tmp, "m.stats")
+    scalec("compile", MNIST, "--recipe", "fp8", "--calibrate", digit, "--save-stats", stats, "-o", out)
+    for options in (("fp8", "--scales", "propagate"), ("fp8", "--calibrate", stats), ("fp8-weights",), ("mxfp4-weights",),
+                    ("bf16",)):
+        c = cost("--recipe", *options)
+        assert c["on"] == "synthetic inputs" and 5 < c["sqnr_db"] < 90, (options, c)
     p = subprocess.run([SCALEC, "compile", MNIST, "--recipe", "fp8", "-o", out], capture_output=True, text=True)
     assert "beside f32's on synthetic inputs: SQNR " in p.stderr and "check --data" in p.stderr, p.stderr
 

@@ -89,7 +89,7 @@ static const char *scales_text(ScCtx *cx, const ScalecOptions *opt)
     static const char *const name[] = {"propagate", "calibrate", "probe"};
     static const char *const found[] = {NULL, NULL, "dynamic", "dynamic-rows", "delayed"};
     const ScRecipe *r = sc_recipe(cx, opt->recipe ? opt->recipe : "f32");
-    bool low = r && (r->n_rule || r->activation != SCRT_F32 || r->weight != SCRT_F32);
+    bool low = r && !sc_recipe_is_plain(r);
     ScSource source = r && !opt->source ? r->source : opt->source;
     return !low ? "none" : source > SC_STATIC ? found[source] : name[opt->scales];
 }

@@ -27,8 +27,7 @@ bool scalec_write_onnx(ScCtx *cx, const ScGraph *g, ScalecProfile profile, uint6
     ScExported e;
     if (g->flags & SC_G_KERNELS)
         return sc_fail(cx, NULL, SC_E_EXPORT, "kernels; --stage layout is the last one without");
-    ScGraph *plain = sc_plain_graph(cx, g, opt.qdq);
-    plain = sc_expand_rows(cx, plain, sc_export_says, NULL);
+    ScGraph *plain = sc_plain_graph(cx, g, opt.qdq, sc_export_says, NULL);
     bool ok = plain && sc_export(cx, plain, &opt, &e);
     if (ok) {
         ok = write_files(cx, path, data_path, &e);

@@ -146,6 +146,9 @@ const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples 
  * NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is left. ret as for
  * scalec_calibrate. */
 const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret);
+/* The same run where nothing need be measured, to be compared with. False, without an error, where
+ * the model cannot be run so. */
+bool scalec_try(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret);
 /* What a program's outputs are worth beside those of the runs. */
 typedef struct ScalecCost {
     double sqnr;         /* dB, of the outputs' mean noise to signal; infinite: there is none */

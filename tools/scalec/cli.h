@@ -41,7 +41,8 @@ typedef struct Cli {
     uint32_t n_state, cap_state, state_capacity;
     CliWatch *watch;
     ScalecSummary given, last; /* of the graph that was given, and of the last one of no kernels */
-    ScalecRuns runs;           /* of the f32 graph, where compile measured on them */
+    ScalecRuns runs;           /* of the f32 graph, on samples or synthetic inputs: for compile */
+    bool runs_failed;          /* it could not be run on synthetic inputs */
     ScStr dumped; /* what --dump-after printed, for standard output once all went well */
 } Cli;
 

@@ -125,16 +125,17 @@ static void low_text(const ScalecSummary *s, ScStr *out)
         sc_str_addf(out, "none of %u matmuls and convolutions stored low", s->n_product);
 }
 
-/* What the runs that gave the scales say of the program's outputs. */
+/* What runs of the f32 graph say of the program's outputs. */
 typedef struct Cost {
-    bool known, synthetic;
+    bool known, synthetic, failed;
     const char *on; /* "samples" or "synthetic inputs" */
     ScalecCost cost;
 } Cost;
 
 static Cost cost_of(Cli *cli, ScObject *o)
 {
-    Cost c = {.synthetic = cli->opt.scales == SC_SCALES_PROBE};
+    bool samples = cli->opt.scales == SC_SCALES_CALIBRATE && !cli_is_stats(cli->calibrate);
+    Cost c = {.synthetic = !samples, .failed = cli->runs_failed};
     c.on = c.synthetic ? "synthetic inputs" : "samples";
     SC_STAGE(cli->cx, "cost");
     c.known = cli->runs.n > 0 && scalec_cost(cli->cx, o, &cli->runs, &c.cost);
@@ -143,8 +144,12 @@ static Cost cost_of(Cli *cli, ScObject *o)
 
 static void cost_text(const Cost *c, ScStr *out)
 {
-    if (!c->known)
+    if (!c->known) {
+        if (c->failed)
+            sc_str_add(out, "; what that costs is not known, since synthetic inputs do not fit: "
+                            "scalec check --data PATH measures it on real ones");
         return;
+    }
     sc_str_addf(out, "; outputs beside f32's on %s: ", c->on);
     if (isinf(c->cost.sqnr) && c->cost.sqnr > 0)
         sc_str_add(out, "the same");

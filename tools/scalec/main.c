@@ -191,6 +191,35 @@ bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d)
     return ok;
 }
 
+/* Statistics of the raised graph, of samples or a probe. Without any where the model cannot be run
+ * on synthetic inputs: a warning says why. */
+static bool measure(Cli *cli, const ScGraph *raised, ScalecRuns *runs)
+{
+    if (cli->opt.scales != SC_SCALES_PROBE)
+        return calibrate(cli, raised, runs);
+    cli->opt.stats = scalec_probe(cli->cx, raised, cli->opt.output, runs);
+    if (!cli->opt.stats)
+        cli->opt.scales = SC_SCALES_PROPAGATE;
+    cli->runs_failed = !cli->opt.stats;
+    return true;
+}
+
+static bool save_statistics(Cli *cli)
+{
+    ScStr text = {0};
+    sc_stats_print(cli->opt.stats, &text);
+    bool ok = scalec_write_file(cli->cx, cli->save_stats, sc_str_get(&text), text.n);
+    sc_str_free(&text);
+    return ok;
+}
+
+/* What compile compares with: the runs that gave the scales, or else one on synthetic inputs. */
+static void run_for_cost(Cli *cli, const ScGraph *raised)
+{
+    if (cli->runs.n == 0 && !cli->runs_failed)
+        cli->runs_failed = !scalec_try(cli->cx, raised, cli->opt.output, &cli->runs);
+}
+
 bool cli_statistics(Cli *cli, const ScalecModel *m)
 {
     bool ok = choose_scales(cli, m);
@@ -198,28 +227,22 @@ bool cli_statistics(Cli *cli, const ScalecModel *m)
         cli->usage = true;
         return sc_fail_file(cli->cx, NULL, SC_E_CALIBRATION, "--save-stats: nothing is measured");
     }
-    if (!ok || cli->opt.scales == SC_SCALES_PROPAGATE)
-        return ok;
-    bool probe = cli->opt.scales == SC_SCALES_PROBE;
-    if (!probe && cli_is_stats(cli->calibrate)) {
+    bool is_object = cli->opt.output != NULL, measures = cli->opt.scales != SC_SCALES_PROPAGATE;
+    const ScRecipe *r = ok ? sc_recipe(cli->cx, cli->opt.recipe ? cli->opt.recipe : "f32") : NULL;
+    bool costs = is_object && r && !sc_recipe_is_plain(r) && !(m->graph->flags & SC_G_SCALED);
+    if (measures && cli->calibrate && cli_is_stats(cli->calibrate)) {
         cli->opt.stats = scalec_read_stats(cli->cx, cli->calibrate);
-        return cli->opt.stats != NULL;
+        ok = cli->opt.stats != NULL;
+        measures = false;
     }
-    ScalecRuns *runs = cli->opt.output ? &cli->runs : NULL; /* of an object: compile's */
+    if (!r || !ok || !(measures || costs))
+        return ok && r;
     ScGraph *raised = scalec_raised(cli->cx, m, &cli->opt);
-    if (raised && probe)
-        cli->opt.stats = scalec_probe(cli->cx, raised, cli->opt.output, runs);
-    ok = raised && (probe || calibrate(cli, raised, runs));
+    ok = raised && (!measures || measure(cli, raised, is_object ? &cli->runs : NULL));
+    if (ok && costs)
+        run_for_cost(cli, raised);
     sc_graph_free(raised);
-    if (ok && !cli->opt.stats) /* a warning says why */
-        cli->opt.scales = SC_SCALES_PROPAGATE;
-    if (!ok || !cli->save_stats || !cli->opt.stats)
-        return ok;
-    ScStr text = {0};
-    sc_stats_print(cli->opt.stats, &text);
-    ok = scalec_write_file(cli->cx, cli->save_stats, sc_str_get(&text), text.n);
-    sc_str_free(&text);
-    return ok;
+    return ok && cli->save_stats && cli->opt.stats && measures ? save_statistics(cli) : ok;
 }
 
 static int dispatch(Cli *cli)
