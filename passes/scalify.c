@@ -206,10 +206,11 @@ static void rescale(Pass *p, ScVal v, const ScStat *st)
         return;
     if (source == SC_DELAYED && p->door) {
         const char *name = s->b.at->n ? s->b.at->origin[0].name : NULL;
-        sc_fail(s->b.cx, s->b.at, SC_E_RECIPE,
-                "%s: delayed scales are kept in states, which a nested graph has none of; "
-                "`layer \"%s\" scales=dynamic` is possible",
-                name ? name : "a node", name ? name : "");
+        sc_fail(
+            s->b.cx, s->b.at, SC_E_RECIPE,
+            "%s: delayed scales are kept in states, which a nested graph has none of; layers that "
+            "read it may have scales=dynamic",
+            name ? name : "a node");
         return;
     }
     int64_t known = st && st->amax > 0 ? sc_fit_exp(st->amax, 14) : sc_scale_const_exp(e, NULL);
