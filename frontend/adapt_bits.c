@@ -55,7 +55,7 @@ static ScVal zeros(const Packed *p)
     return apart(p, im_cast(n, z, p->in), 1);
 }
 
-/* The constant that is multiplied with, [k, n_row]. */
+/* The constant that is multiplied with, [k, n_row], unfolded. */
 static ScVal weight(const Packed *p)
 {
     static const int64_t turned[] = {1, 0};
@@ -71,6 +71,96 @@ static ScVal weight(const Packed *p)
     w = im_reshape(n, w, 2, flat);
     w = len == p->k ? w : im_slice(n, w, 1, sc_term(cx, 0), sc_term(cx, p->k));
     return im_folded(n, im_transpose(n, w, 2, turned));
+}
+
+/* The codes as integers with a sign, which are those of the bytes less half of their range: [n_row,
+ * k]. Of the last block of a row less may be used than there is. */
+static ScVal with_sign(const Packed *p)
+{
+    const ImNode *n = p->n;
+    ScCtx *cx = n->im->cx;
+    const ScrtDtype t = p->bits == 2 ? SCRT_I2 : SCRT_I4;
+    const int64_t len = p->n_block * p->block, dims[] = {p->n_row, p->k};
+    const uint64_t sign = 1u << (p->bits - 1);
+    const ScVal q = unpacked(p, B, len);
+    size_t bytes;
+    if (q == SC_POISON || !scrt_bytes(t, (size_t)(p->n_row * p->k), &bytes))
+        return SC_POISON;
+    const void *from = sc_attr(sc_built_def(&n->im->b, q), 0)->blob->data;
+    void *data = sc_alloc(sc_ctx_arena(cx), bytes + 1);
+    for (int64_t i = 0; i < p->n_row * p->k; i++) {
+        uint64_t code = scrt_load_bits(p->codes, from, (size_t)(i / p->k * len + i % p->k));
+        scrt_store_bits(t, data, (size_t)i, code ^ sign);
+    }
+    return sc_const(&n->im->b, sc_blob_folded(cx, t, 2, dims, data), t, NULL);
+}
+
+/* The scales [n_row, n_block], in f16 where that holds all of them. */
+static ScVal scales(const Packed *p)
+{
+    const ImNode *n = p->n;
+    ScCtx *cx = n->im->cx;
+    const ScTerm *dim[] = {sc_term(cx, p->n_row), sc_term(cx, p->n_block)};
+    ScVal s = im_folded(n, im_reshape(n, im_cast(n, im_in(n, SCALES), SCRT_F32), 2, dim));
+    const ScNode *def = sc_built_def(&n->im->b, s);
+    if (s == SC_POISON || !(def->op->flags & SC_CONST_OP))
+        return SC_POISON;
+    const ScBlob *b = sc_attr(def, 0)->blob;
+    for (size_t i = 0; i < b->count; i++) {
+        double x = scrt_load(SCRT_F32, b->data, i);
+        uint16_t half = (uint16_t)scrt_round(SCRT_F16, x, false, SCRT_NEAREST);
+        if (scrt_load(SCRT_F16, &half, 0) != x)
+            return s;
+    }
+    return im_folded(n, im_cast(n, s, SCRT_F16));
+}
+
+/* x [.., k] times what zero points other than half of the range take away: of each block the sum,
+ * times (half - zero point) scale. */
+static ScVal moved(const Packed *p, ScVal x)
+{
+    static const int64_t turned[] = {1, 0};
+    const ImNode *n = p->n;
+    ScCtx *cx = n->im->cx;
+    const ScType *t = im_type_of(n, x);
+    const int64_t last = t->rank;
+    const ScTerm *flat[] = {sc_term(cx, p->n_row), sc_term(cx, p->n_block)};
+    const ScTerm *dim[SCRT_MAX_RANK];
+    im_dims(t, dim);
+    dim[t->rank - 1] = sc_term(cx, p->n_block);
+    dim[t->rank] = sc_term(cx, p->block);
+    ScVal by = OP(sub, im_scalar(n, p->in, (double)(1 << (p->bits - 1))), zeros(p));
+    by = OP(mul, by, apart(p, im_cast(n, im_in(n, SCALES), p->in), 1));
+    by = im_folded(n, im_transpose(n, im_reshape(n, by, 2, flat), 2, turned));
+    ScVal sums =
+        im_reduce(n, &sc_op_reduce_sum, im_reshape(n, x, t->rank + 1, dim), 1, &last, false);
+    return OP(matmul, sums, by);
+}
+
+/* The row takes codes of 2 and 4 bits, in f32, in blocks of a power of two. */
+static bool is_blocked(const Packed *p)
+{
+    const ImNode *n = p->n;
+    const ScType *t = im_type(n, A);
+    const ScNode *s = sc_built_def(&n->im->b, im_in(n, SCALES));
+    const ScTerm *k = sc_term(n->im->cx, p->k);
+    bool turns = !im_has(n, ZEROS) || (p->k % p->block == 0 && t->rank < SCRT_MAX_RANK);
+    return p->bits < 8 && p->in == SCRT_F32 && !(p->block & (p->block - 1)) && p->block <= 4096 &&
+           (s->op->flags & SC_CONST_OP) && t->rank > 0 && t->dim[t->rank - 1] == k && turns;
+}
+
+/* [.., n_row] */
+static ScVal product(const Packed *p)
+{
+    const ImNode *n = p->n;
+    const ScrtDtype t = im_type(n, A)->dtype;
+    if (!is_blocked(p))
+        return OP(matmul, im_in(n, A), im_cast(n, weight(p), t));
+    ScVal x = im_cast(n, im_in(n, A), SCRT_F32);
+    ScVal y = im_build(n, &sc_op_block_matmul,
+                       IM_SET({"block", SC_INT(p->block)}, {"trans_b", SC_INT(1)}),
+                       IM_IN(x, with_sign(p), scales(p)));
+    return im_cast(n, im_has(n, ZEROS) ? OP(add, y, moved(p, x)) : y, t);
 }
 
 static bool matmul(const ImNode *n, ScVal *ret_out)
@@ -92,7 +182,7 @@ static bool matmul(const ImNode *n, ScVal *ret_out)
         return sc_fail(cx, n->loc, SC_E_UNSUPPORTED, "MatMulNBits with g_idx");
     p.n_block = (p.k + p.block - 1) / p.block;
     p.in = im_at_least_f32(im_type(n, A)->dtype);
-    ScVal y = OP(matmul, im_in(n, A), im_cast(n, weight(&p), im_type(n, A)->dtype));
+    ScVal y = product(&p);
     return im_answer(im_has(n, BIAS) ? OP(add, y, im_in(n, BIAS)) : y, ret_out);
 }
 

@@ -196,7 +196,7 @@ typedef struct ScScan {
 typedef struct ScContract {
     bool trans_a, trans_b; /* stored as [k, m], [n, k] */
     uint32_t scales; /* the operand with a factor for each `block` rows of a column of B, a constant
-                      * as B is; 0: none */
+                      * as B is; the product of both is rounded to f32; 0: none */
     int64_t block;   /* a power of two, at least 4 */
 } ScContract;
 

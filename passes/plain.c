@@ -187,9 +187,12 @@ static void rebalance(Plain *p, const ScNode *n)
 /* Some operand or result is the scales of blocks, and it knows what they are. */
 static bool has_blocks(const Plain *p, const ScNode *n)
 {
-    bool ret = false;
+    ScContract c = {0};
     if (n->op->flags & (SC_VIEW_OP | SC_ANY_THROUGH | SC_CONVERTS))
         return false;
+    if (n->op->contract)
+        n->op->contract(p->g, n, &c);
+    bool ret = c.scales != 0;
     for (uint32_t i = 0; i < n->n_in; i++)
         ret = ret || (n->in[i] >= SC_FIRST && sc_type_of(p->g, n->in[i])->dtype == SCRT_F8E8M0);
     for (uint32_t i = 0; i < n->n_out; i++)

@@ -121,7 +121,8 @@ static bool describe_scales(CgModule *m, CgContract *c)
     for (c->scale_operand = 0; c->f->sub->in[c->scale_operand] != root; c->scale_operand++)
         if (c->scale_operand + 1 == c->f->n_in)
             return false;
-    cg_panels_init(m, SCRT_F8E8M0, 0, &c->tile, p);
+    const ScrtDtype t = sc_type_of(c->f->sub, v)->dtype;
+    cg_panels_init(m, t, 0, &c->tile, p);
     bool trans = c->desc.trans_b;
     if (!c->f->const_in[c->scale_operand] || !sc_term_const(view.dim[trans], &p->k) ||
         !sc_term_const(view.dim[!trans], &p->n) || !sc_term_const(view.offset, &p->offset) ||
@@ -129,6 +130,7 @@ static bool describe_scales(CgModule *m, CgContract *c)
         !sc_term_const(view.stride[!trans], &p->n_stride))
         return false;
     c->panels.block = (uint32_t)c->desc.block;
+    c->panels.scale = t;
     c->f->pack[c->scale_operand] = cg_panels_pack(m, p);
     return true;
 }

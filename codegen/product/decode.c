@@ -6,7 +6,8 @@
  * order of the packed codes is the way's; and no operand that is an f32 subnormal, because a
  * multiplication of one costs some 100 clocks on half of the processors. The ways:
  *
- *   bits   16 lanes take 9 integer operations; runs everywhere, on codes of 4 and 6 bits too.
+ *   bits   16 lanes take 9 integer operations; runs everywhere, on codes of 4 and 6 bits too. Small
+ *          integers take two shifts and a conversion.
  *   perm   codes of 4 bits choose among the 16 numbers, or 8 and a sign.
  *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
  *          shifted by one, times 2^8. f16 subnormals convert at full speed.
@@ -36,8 +37,9 @@ uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n)
 CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
 {
     CgUnit u = {.way = CG_UNIT_PLAIN, .dtype = dtype, .w = t->w, .facts = (uint32_t)facts};
-    if (scrt_dtype_is_float(dtype) && scrt_dtype_bits(dtype) < 8) {
-        bool looks = dtype == SCRT_F4E2M1 && (t->w == 16 ? t->avx512 : t->w == 8 && t->avx2);
+    if (scrt_dtype_bits(dtype) < 8) {
+        bool looks = scrt_dtype_bits(dtype) == 4 && t->w == 16 && t->avx512;
+        looks = looks || (dtype == SCRT_F4E2M1 && t->w == 8 && t->avx2);
         u.way = looks ? CG_UNIT_PERM : CG_UNIT_BITS;
         u.facts = CG_CODES_FINITE;
         return u;
@@ -122,12 +124,26 @@ static LLVMValueRef from_top_byte(Cg *cg, const CgUnit *u, LLVMValueRef x)
     return LLVMBuildBitCast(b, LLVMBuildOr(b, r, sign, ""), tf, "");
 }
 
+static bool is_int(const CgUnit *u)
+{
+    return !scrt_dtype_is_float((ScrtDtype)u->dtype);
+}
+
+/* Dword lanes whose highest bits are an integer with a sign, whatever is below. */
+static LLVMValueRef from_top_bits(Cg *cg, const CgUnit *u, LLVMValueRef x)
+{
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype);
+    x = LLVMBuildAShr(cg->b, x, cg_iconst(LLVMTypeOf(x), 32 - bits), "");
+    return LLVMBuildSIToFP(cg->b, x, cg_vec(cg->m->f32, u->w), "");
+}
+
 static void decode_bits(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
     uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype);
     LLVMValueRef d = LLVMBuildBitCast(cg->b, x, cg_vec(cg->m->i32, u->w), "");
     for (uint32_t j = 0; j < 4; j++)
-        ret[j] = from_top_byte(cg, u, cg_shl(cg, d, 32 - bits * (j + 1)));
+        ret[j] = is_int(u) ? from_top_bits(cg, u, cg_shl(cg, d, 32 - bits * (j + 1)))
+                           : from_top_byte(cg, u, cg_shl(cg, d, 32 - bits * (j + 1)));
 }
 
 /* Words of codes of fewer than 8 bits. */
@@ -151,7 +167,8 @@ static void decode_perm(Cg *cg, const CgUnit *u, LLVMValueRef d, LLVMValueRef re
     LLVMTypeRef ti = cg_vec(cg->m->i32, u->w), tf = cg_vec(cg->m->f32, u->w);
     LLVMValueRef number[16];
     for (uint32_t i = 0; i < u->w; i++)
-        number[i] = LLVMConstReal(cg->m->f32, scrt_value((ScrtDtype)u->dtype, i));
+        number[i] = LLVMConstReal(cg->m->f32, is_int(u) ? (double)((int)(i ^ 8) - 8)
+                                                        : scrt_value((ScrtDtype)u->dtype, i));
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef code = LLVMBuildLShr(cg->b, d, cg_iconst(ti, 4 * j), "");
         LLVMValueRef arg[2] = {LLVMConstVector(number, u->w),

@@ -50,14 +50,25 @@ static LLVMTypeRef unpack_type(CgModule *m)
 void cg_scales_load(Cg *cg, const CgPanels *p, LLVMValueRef ptr, LLVMValueRef *ret)
 {
     for (uint32_t j = 0; j < p->nr / p->unit.w; j++)
-        ret[j] = cg_load(cg, SCRT_F8E8M0, ptr, cg_int(cg, j * p->unit.w), p->unit.w, NULL).v;
+        ret[j] =
+            cg_load(cg, (ScrtDtype)p->scale, ptr, cg_int(cg, j * p->unit.w), p->unit.w, NULL).v;
+}
+
+int64_t cg_scales_bytes(const CgPanels *p)
+{
+    return (int64_t)p->nr * scrt_dtype_bits((ScrtDtype)p->scale) / 8;
+}
+
+const char *cg_scale_name(const CgPanels *p)
+{
+    return p->block ? scrt_dtype_name((ScrtDtype)p->scale) : "none";
 }
 
 static const char *unpack_name(CgModule *m, const CgPanels *p)
 {
     const CgUnit *u = &p->unit;
-    return sc_printf(m->arena, "unpack_%s_%s%u_%u_%u", scrt_dtype_name((ScrtDtype)u->dtype),
-                     cg_unit_name(u), u->facts, p->nr, p->block);
+    return sc_printf(m->arena, "unpack_%s_%s%u_%u_%u_%s", scrt_dtype_name((ScrtDtype)u->dtype),
+                     cg_unit_name(u), u->facts, p->nr, p->block, cg_scale_name(p));
 }
 
 static bool as_stored(CgModule *m, const CgPanels *p, const CgTile *t)
@@ -78,7 +89,7 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
     cg_unit_load(&cg, p, LLVMGetParam(fn, 0), i.i, x);
     if (p->block) {
         LLVMValueRef block = LLVMBuildUDiv(cg.b, i.i, cg_int(&cg, p->block / p->ku), "");
-        block = cg_mul_int(&cg, block, cg_int(&cg, p->nr));
+        block = cg_mul_int(&cg, block, cg_int(&cg, cg_scales_bytes(p)));
         cg_scales_load(&cg, p, cg_gep(&cg, m->i8, LLVMGetParam(fn, 3), block), scale);
     }
     for (uint32_t j = 0; p->block && j < n; j++)

@@ -37,7 +37,7 @@ typedef struct CgUnit { /* plain data, compared as bytes */
     uint32_t facts;     /* CG_CODES_ */
 } CgUnit;
 /* The way that the target takes for codes of which facts are known; w is the target's. Plain for
- * every type but E4M3FN, E5M2 and floats of fewer than 8 bits. */
+ * every type but E4M3FN, E5M2 and those of fewer than 8 bits. */
 CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts);
 const char *cg_unit_name(const CgUnit *u);
 /* The byte of the unit that holds lane i % w of vector i / w; of codes of 8 bits or more. */
@@ -60,6 +60,7 @@ struct CgPanels { /* plain data: the argument of the packer */
     uint32_t nr, ku; /* columns of a panel; rows of a unit */
     uint32_t size;   /* bytes of an element, of 8 bits or more */
     uint32_t block;  /* rows that have a scale, in panels of their own; 0: there are none */
+    uint32_t scale;  /* ScrtDtype of the scales */
     uint32_t n_batch;
     int64_t batch[CG_PACK_BATCH], batch_stride[CG_PACK_BATCH]; /* elements of the operand */
     int64_t k, n, n_stride, offset;
@@ -84,6 +85,8 @@ LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueR
 void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t);
 LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMValueRef src,
                              LLVMValueRef scales, LLVMValueRef n_k, LLVMValueRef dst);
+int64_t cg_scales_bytes(const CgPanels *p);   /* of a block's scales, nr of them */
+const char *cg_scale_name(const CgPanels *p); /* their type, for names of functions */
 /* The scales of a block at ptr, nr of them: vectors of the tile. */
 void cg_scales_load(Cg *cg, const CgPanels *p, LLVMValueRef ptr, LLVMValueRef *ret);
 /* Facts of the codes of a constant operand, through views; 0 where nothing is known. */

@@ -121,7 +121,7 @@ static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
     LLVMValueRef from = zero, to = units;
     if (q->block) {
         block = cg_for(cg, zero, cg_cdiv_int(cg, units, per), one);
-        LLVMValueRef at = cg_mul_int(cg, block.i, cg_int(cg, q->nr));
+        LLVMValueRef at = cg_mul_int(cg, block.i, cg_int(cg, cg_scales_bytes(q)));
         for (uint32_t p = 0; p < s->panels; p++) {
             LLVMValueRef step = LLVMGetParam(cg->fn, S_SCALE_STEP);
             LLVMValueRef here = cg_add_int(cg, at, cg_mul_int(cg, step, cg_int(cg, p)));
@@ -142,9 +142,9 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
 {
     const CgTile *t = &c->tile;
     const CgUnit *u = &c->panels.unit;
-    const char *name =
-        sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u_%u", scrt_dtype_name(u->dtype),
-                  cg_unit_name(u), u->facts, rows, panels, t->nr, t->size, t->ks, c->panels.block);
+    const char *name = sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u_%u_%s",
+                                 scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, rows, panels,
+                                 t->nr, t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
         return fn;

@@ -288,18 +288,31 @@ const ScOp sc_op_dequantize = {
 enum { A, B, SCALES };
 enum { M_BLOCK, TRANS_B };
 
+/* Floats of at most 8 bits, or integers of fewer, which have a sign. */
+static bool is_code(ScrtDtype t)
+{
+    return scrt_dtype_is_low(t) || (scrt_dtype_kind(t) == SCRT_KIND_INT && scrt_dtype_bits(t) < 8);
+}
+
+static bool is_scale(ScrtDtype t)
+{
+    return t == SCRT_F8E8M0 || t == SCRT_F16 || t == SCRT_BF16 || t == SCRT_F32;
+}
+
 static bool infer_block_matmul(ScInfer *in)
 {
     const ScType *a = in->in[A], *b = in->in[B];
     const ScTerm *dim[SCRT_MAX_RANK];
     int64_t block = in->attr[M_BLOCK].i;
     bool trans = in->attr[TRANS_B].i != 0;
-    if (a->rank < 1 || b->rank != 2 || a->dtype != SCRT_F32 || !scrt_dtype_is_low(b->dtype))
-        return sc_infer_fail(in, SC_E_TYPE, "A is f32, B a matrix of floats of at most 8 bits");
+    if (a->rank < 1 || b->rank != 2 || a->dtype != SCRT_F32 || !is_code(b->dtype))
+        return sc_infer_fail(in, SC_E_TYPE,
+                             "A is f32, B a matrix of floats of at most 8 bits, or of i4 or i2");
     if (block < 4 || block > 1 << 12 || block & (block - 1))
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "block %lld is no power of two from 4 to 4096",
                              (long long)block);
-    if (in->in[SCALES] != scales_of(in->cx, b, trans ? 1 : 0, block))
+    if (!is_scale(in->in[SCALES]->dtype) ||
+        !sc_type_same_shape(in->in[SCALES], scales_of(in->cx, b, trans ? 1 : 0, block)))
         return sc_infer_fail(in, SC_E_SHAPE, "there must be a scale for each block of %lld rows",
                              (long long)block);
     if (!sc_holds(in, SC_GUARD_EQUAL, a->dim[a->rank - 1], b->dim[trans], "inner dimensions"))
@@ -333,12 +346,25 @@ static bool eval_block_matmul(ScEval *e)
         int64_t j = i % n, blocks = (k + block - 1) / block;
         for (int64_t l = 0; l < k; l++) {
             double by = scale[trans ? j * blocks + l / block : l / block * n + j];
-            sum += a[i / n * k + l] * (b[trans ? j * k + l : l * n + j] * by);
+            sum += a[i / n * k + l] * (float)(b[trans ? j * k + l : l * n + j] * by);
         }
         sc_ops_store(&e->out[0], i, sum);
     }
     sc_arena_free(arena);
     return true;
+}
+
+/* As of a product with the codes, which integers fill evenly, times the scales. */
+static void grow_block_matmul(const ScGrow *g)
+{
+    const ScType *b = sc_ops_in(g, B);
+    ScCount k = {1, NULL};
+    int32_t codes = g->in[B];
+    if (!scrt_dtype_is_float(b->dtype))
+        codes = ((int32_t)scrt_dtype_bits(b->dtype) - 2) * 256;
+    sc_ops_count(g->g->cx, &k, b->dim[sc_attr(g->n, TRANS_B)->i != 0]);
+    if (g->in[A] != SC_NO_G && codes != SC_NO_G && g->in[SCALES] != SC_NO_G)
+        g->ret[0] = g->in[A] + codes + g->in[SCALES] + sc_log2_256(k.c) / 2;
 }
 
 /* A constant of random finite codes. */
@@ -358,28 +384,33 @@ static uint32_t make_block_matmul(ScBuild *b, uint64_t *r, ScVal *ret_out)
     static const struct {
         ScrtDtype t;
         uint32_t hi;
-    } fmt[] = {{SCRT_F4E2M1, 15},
-               {SCRT_F6E2M3, 63},
-               {SCRT_F6E3M2, 63},
-               {SCRT_F8E4M3FN, 0x7e},
-               {SCRT_F8E5M2, 0x7b}};
+    } fmt[] = {{SCRT_F4E2M1, 15},   {SCRT_F6E2M3, 63}, {SCRT_F6E3M2, 63}, {SCRT_F8E4M3FN, 0x7e},
+               {SCRT_F8E5M2, 0x7b}, {SCRT_I4, 15},     {SCRT_I2, 3}};
+    static const struct {
+        ScrtDtype t;
+        uint32_t lo, hi;
+    } scale[] = {{SCRT_F8E8M0, 122, 131},
+                 {SCRT_F16, 0x3000, 0x3fff},
+                 {SCRT_BF16, 0x3e00, 0x3fff},
+                 {SCRT_F32, 0x3e000000, 0x3fffffff}};
     int64_t dims[SCRT_MAX_RANK], k = sc_ops_pick(r, 1, 40), n = sc_ops_pick(r, 1, 9);
     int64_t block = 4 << sc_ops_pick(r, 0, 3), few = (k + block - 1) / block;
     uint32_t rank = sc_ops_shape(r, 1, 3, dims), trans = sc_ops_pick(r, 0, 1);
-    uint32_t f = sc_ops_pick(r, 0, 4);
+    uint32_t f = sc_ops_pick(r, 0, 6), s = sc_ops_pick(r, 0, 3);
     dims[rank - 1] = k;
     ScVal in[3] = {
         sc_ops_input(b, "a", SCRT_F32, rank, dims),
         codes(b, r, fmt[f].t, trans ? (int64_t[]){n, k} : (int64_t[]){k, n}, 0, fmt[f].hi),
-        codes(b, r, SCRT_F8E8M0, trans ? (int64_t[]){n, few} : (int64_t[]){few, n}, 122, 131)};
+        codes(b, r, scale[s].t, trans ? (int64_t[]){n, few} : (int64_t[]){few, n}, scale[s].lo,
+              scale[s].hi)};
     ret_out[0] = sc_node1(b, &sc_op_block_matmul, SC_ATTRS(SC_INT(block), SC_INT(trans)), 3, in);
     return 1;
 }
 
 const ScOp sc_op_block_matmul = {
     .name = "block_matmul",
-    .doc = "A times a matrix whose columns are stored in blocks, each with a scale",
-    .in = "A: float, B: float, scales: float",
+    .doc = "A times a matrix in f32 whose columns are stored in blocks, each with a scale",
+    .in = "A: float, B: num, scales: float",
     .out = "Y: float",
     .attr = {{.name = "block", .kind = SC_A_INT, .def = SC_INT(32), .doc = "rows of a block"},
              {.name = "trans_b",
@@ -390,6 +421,7 @@ const ScOp sc_op_block_matmul = {
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_block_matmul,
     .scale = "a, 0, 0 -> a",
+    .growth = grow_block_matmul,
     .quantizable = 1 << B,
     .unpacks = 1 << B,
     .lower = {SC_CONTRACT},

@@ -62,10 +62,10 @@ def attentions():
             {"total": np.array(3, np.int32)}, {}, "the mask must broadcast", num_heads=2, kv_num_heads=2)
 
 
-def bits(name, bits, k, n, block, zeros=None, bias=False, words=None, data=None, **attributes):
+def bits(name, bits, k, n, block, zeros=None, bias=False, words=None, data=None, scales=F32, **attributes):
     blocks = -(-k // block)
     b = RNG.integers(0, 256, (n, blocks, block * bits // 8)).astype(np.uint8) if data is None else data
-    consts = {"b": b, "s": RNG.uniform(0.1, 1, n * blocks).astype(F32)}
+    consts = {"b": b, "s": RNG.uniform(0.1, 1, n * blocks).astype(scales).astype(F32)}
     operands = ["x", "b", "s"] + (["z"] if zeros else [""] * bias) + (["", "c"] if bias else [])
     if zeros == "bytes":
         consts["z"] = RNG.integers(0, 256, n * -(-blocks * bits // 8)).astype(np.uint8)
@@ -81,6 +81,9 @@ def packed():
     bits("four", 4, 64, 24, 32)
     bits("four-zeros", 4, 80, 24, 32, "bytes", bias=True)
     bits("four-numbers", 4, 96, 16, 16, "numbers")
+    bits("four-wide", 4, 256, 40, 128)
+    bits("four-short", 4, 80, 24, 32, scales=np.float16)
+    bits("four-blocks", 4, 96, 24, 32, "bytes")
     bits("eight", 8, 64, 24, 32, "bytes")
     bits("two", 2, 64, 24, 32)
     bits("short", 4, 64, 24, 32, data=np.zeros((24, 2, 15), np.uint8), words="operand 1 has 720 bytes")

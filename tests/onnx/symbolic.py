@@ -322,12 +322,30 @@ def check(name, tmp):
     model.close()
 
 
+def bits(tmp):
+    """Weights of 4 bits are stored in 4 bits, and scales that f16 holds in 16."""
+    path, k, n, block = os.path.join(tmp, "bits.onnx"), 64, 24, 32
+    codes = RNG.integers(0, 256, (n, k // block, block // 2)).astype(np.uint8)
+    scales = RNG.uniform(0.1, 1, n * k // block).astype(np.float16).astype(np.float32)
+    product = onnx.helper.make_node("MatMulNBits", ["x", "b", "s"], ["y"], domain="com.microsoft", K=k, N=n, bits=4,
+                                    block_size=block)
+    info = [onnx.helper.make_tensor_value_info(name, 1, ["m", dim]) for name, dim in (("x", k), ("y", n))]
+    graph = onnx.helper.make_graph([product], "g", info[:1], info[1:], [onnx.numpy_helper.from_array(codes, "b"),
+                                                                        onnx.numpy_helper.from_array(scales, "s")])
+    domains = [onnx.helper.make_opsetid("", 21), onnx.helper.make_opsetid("com.microsoft", 1)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=domains, ir_version=10), path)
+    text = scalec("dump", path, "--stage", "fuse")
+    if f"i4[{n},{k}]" not in text or f"f16[{n},{k // block}]" not in text or "f32[24,64]" in text:
+        raise AssertionError(text)
+
+
 def main():
     count = Count("onnx-symbolic")
     ort.set_default_logger_severity(4)
     with tempfile.TemporaryDirectory() as tmp:
         for name in CASES:
             count.check(name, lambda: check(name, tmp))
+        count.check("bits", lambda: bits(tmp))
     count.close()
 
 

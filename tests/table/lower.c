@@ -230,15 +230,16 @@ static const ScrtTensor *bias_of(const Case *c)
     return i > 0 && i < c->n->n_in && c->in[i].data ? &c->in[i] : NULL;
 }
 
-/* Of B's block at row k of a column. */
-static double scale_of(const Case *c, const ScContract *d, int64_t k, int64_t column)
+/* Element b of B, at row k of a column: times the scale of its block, rounded to f32, where it has
+ * one. */
+static double scaled(const Case *c, const ScContract *d, double b, int64_t k, int64_t column)
 {
     if (!d->scales)
-        return 1;
+        return b;
     const ScrtTensor *s = &c->in[d->scales];
     int64_t i =
         d->trans_b ? column * s->dims[1] + k / d->block : k / d->block * s->dims[1] + column;
-    return load(s, i);
+    return (float)(b * load(s, i));
 }
 
 const char *lower_contract(Case *c)
@@ -257,7 +258,7 @@ const char *lower_contract(Case *c)
         double sum = 0;
         for (int64_t k = 0; k < a.k; k++)
             sum += load(a.t, at + k * a.stride_k) *
-                   (load(b.t, bt + k * b.stride_k) * scale_of(c, &d, k, column));
+                   scaled(c, &d, load(b.t, bt + k * b.stride_k), k, column);
         if (bias)
             sum += load(bias, broadcast(bias, got.rank, idx));
         store(c, &got, i, sum);
