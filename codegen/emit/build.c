@@ -133,6 +133,33 @@ LLVMValueRef cg_result(Cg *cg, uint32_t i)
     return argument(cg, CG_ARG_OPERANDS + cg->f->n_in + i);
 }
 
+static uint32_t n_argument(const CgFunc *f)
+{
+    return CG_ARG_OPERANDS + f->n_in + f->n_out;
+}
+
+LLVMValueRef cg_more(Cg *cg, uint32_t i, LLVMTypeRef t)
+{
+    uint32_t at = n_argument(cg->f) + i;
+    LLVMValueRef v = cached(cg, CACHE_ARG, at);
+    return v ? v : remember(cg, CACHE_ARG, at, entry_load(cg, t, cg->args, at * sizeof(void *)));
+}
+
+LLVMValueRef cg_more_args(Cg *cg, uint32_t n)
+{
+    CgModule *m = cg->m;
+    uint32_t own = n_argument(cg->f);
+    LLVMValueRef copy = LLVMBuildAlloca(cg->eb, LLVMArrayType2(m->i64, own + n), "");
+    LLVMBuildMemCpy(cg->b, copy, sizeof(void *), cg->args, sizeof(void *),
+                    cg_int(cg, (int64_t)(own * sizeof(void *))));
+    return copy;
+}
+
+void cg_set_more(Cg *cg, LLVMValueRef args, uint32_t i, LLVMValueRef x)
+{
+    LLVMBuildStore(cg->b, x, cg_gep(cg, cg->m->i64, args, cg_int(cg, n_argument(cg->f) + i)));
+}
+
 LLVMValueRef cg_scratch(Cg *cg)
 {
     return argument(cg, CG_ARG_SCRATCH);
@@ -165,18 +192,24 @@ static LLVMValueRef runtime_function(Cg *cg, uint32_t offset)
 
 void cg_parallel(Cg *cg, LLVMValueRef body, LLVMValueRef n, LLVMValueRef grain)
 {
+    cg_parallel_args(cg, body, cg->args, n, grain);
+}
+
+void cg_parallel_args(Cg *cg, LLVMValueRef body, LLVMValueRef args, LLVMValueRef n,
+                      LLVMValueRef grain)
+{
     CgModule *m = cg->m;
     LLVMValueRef zero = cg_int(cg, 0);
     CgIf one = cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSLE, n, grain, ""));
     LLVMBuildCall2(cg->b, m->t_body, body,
-                   (LLVMValueRef[]){cg->args, zero, n, LLVMConstInt(m->i32, 0, 0)}, 4, "");
+                   (LLVMValueRef[]){args, zero, n, LLVMConstInt(m->i32, 0, 0)}, 4, "");
     cg_else(cg, &one);
     LLVMTypeRef params[] = {m->t_ptr, m->t_ptr, m->t_ptr, m->i64, m->i64};
     LLVMValueRef pool =
         entry_load(cg, m->t_ptr, argument(cg, CG_ARG_CALL), offsetof(ScrtCall, pool));
     LLVMBuildCall2(cg->b, LLVMFunctionType(m->t_void, params, 5, 0),
                    runtime_function(cg, offsetof(ScrtFns, parallel)),
-                   (LLVMValueRef[]){pool, body, cg->args, n, grain}, 5, "");
+                   (LLVMValueRef[]){pool, body, args, n, grain}, 5, "");
     cg_endif(cg, &one);
 }
 

@@ -45,6 +45,15 @@ void cg_end_fn(Cg *cg);
 /* In an entry: runs body (of cg_begin_body) over [0, n) on the pool in pieces of whole grains, or
  * on this thread where n <= grain. A grain should be worth some 10 microseconds. */
 void cg_parallel(Cg *cg, LLVMValueRef body, LLVMValueRef n, LLVMValueRef grain);
+/* The same on other arguments: those of cg_more_args. */
+void cg_parallel_args(Cg *cg, LLVMValueRef body, LLVMValueRef args, LLVMValueRef n,
+                      LLVMValueRef grain);
+/* One body for several runs that differ in n words. In an entry: a copy of the kernel's arguments
+ * with n words behind them, set before each run; it lasts as long as the entry. In the body: word i
+ * as a t, ptr or i64. */
+LLVMValueRef cg_more_args(Cg *cg, uint32_t n);
+void cg_set_more(Cg *cg, LLVMValueRef args, uint32_t i, LLVMValueRef x);
+LLVMValueRef cg_more(Cg *cg, uint32_t i, LLVMTypeRef t);
 
 LLVMValueRef cg_term(Cg *cg, const ScTerm *t); /* i64; immediate where constant */
 LLVMValueRef cg_operand(Cg *cg, uint32_t i);   /* ptr of kernel operand i */

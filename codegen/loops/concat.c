@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CONCAT kernels: each operand is copied into its place, one parallel loop an operand, through the
  * epilogue; but for those that are in their place already (program/places.c). Rows are the dims
- * before the axis, or more where an operand cannot be walked as one. */
+ * before the axis, or more where an operand cannot be walked as one. Operands that differ in
+ * nothing but their memory and offset share a body, which finds both behind the kernel's own
+ * arguments: code is as long as a concatenation has shapes, not operands. */
 #include "codegen/loops/loops.h"
+
+#include <string.h>
+
+enum { MORE_MEMORY, MORE_OFFSET, N_MORE }; /* of the operand that a shared body copies */
 
 typedef struct Part { /* one operand */
     const CgEpi *epi;
@@ -11,9 +17,11 @@ typedef struct Part { /* one operand */
     uint32_t axis, n_idx; /* indices before the column */
     const ScTerm *offset; /* of the operand along the axis */
     const ScTerm *inner;  /* elements of its column */
-    const ScTerm *skip;   /* where its column begins in the result's */
+    uint32_t like;        /* the operand whose body serves: itself, or an earlier one */
+    bool placed;          /* is there already: no code */
+    bool shared;          /* this body serves others too */
     CgEpiRow row;
-    LLVMValueRef at;
+    LLVMValueRef at, along, skip; /* along: offset; skip: where its column begins in the result's */
 } Part;
 
 static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
@@ -21,9 +29,11 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
     const Part *p = arg;
     const ScTerm *s = cg_merged_stride(cg->m, &p->access, p->n_idx, p->type->rank, p->type->dim);
     LLVMValueRef at = cg_add_int(cg, p->at, cg_mul_int(cg, i, cg_term(cg, s)));
-    CgVal x = cg_access_load(cg, &p->access, at, s, w, mask);
-    LLVMValueRef col = cg_add_int(cg, i, cg_term(cg, p->skip));
-    cg_epi_store_val(cg, p->epi, &p->row, col, x, w, mask);
+    CgVal x = p->shared ? cg_load_strided(cg, sc_type_of(cg->f->sub, p->access.root)->dtype,
+                                          cg_more(cg, MORE_MEMORY, cg->m->t_ptr), at,
+                                          cg_term(cg, s), w, mask)
+                        : cg_access_load(cg, &p->access, at, s, w, mask);
+    cg_epi_store_val(cg, p->epi, &p->row, cg_add_int(cg, i, p->skip), x, w, mask);
 }
 
 static bool prepare(CgModule *m, CgFunc *f, Part *p, ScVal v)
@@ -37,13 +47,36 @@ static bool prepare(CgModule *m, CgFunc *f, Part *p, ScVal v)
              cg_merge(m, 1, &p->access, p->n_idx, p->type->rank, p->type->dim)))
         p->n_idx++;
     p->inner = cg_product(m, p->n_idx, p->type->rank, p->type->dim);
-    p->skip = sc_term(m->cx, 0);
-    if (p->n_idx == p->axis) {
-        p->skip = p->offset;
-        for (uint32_t d = p->axis + 1; d < p->type->rank; d++)
-            p->skip = sc_term_mul(m->cx, p->skip, p->type->dim[d]);
-    }
     return true;
+}
+
+/* One body can copy both. */
+static bool same_code(const Part *a, const Part *b)
+{
+    const CgAccess *x = &a->access, *y = &b->access;
+    return x->operand >= 0 && y->operand >= 0 && !x->index && !y->index && a->type == b->type &&
+           a->n_idx == b->n_idx && x->offset == y->offset &&
+           memcmp(x->stride, y->stride, a->type->rank * sizeof *x->stride) == 0;
+}
+
+/* Quadratic at worst, in the few dozen operands that one kernel has. */
+static void find_like(Part *part, uint32_t i)
+{
+    for (part[i].like = 0; part[i].like < i; part[i].like++) {
+        Part *p = &part[part[i].like];
+        if (p->like == part[i].like && !p->placed && same_code(p, &part[i])) {
+            p->shared = true;
+            return;
+        }
+    }
+}
+
+/* Where the operand's columns begin. */
+static void find_offset(Cg *cg, Part *p)
+{
+    LLVMValueRef rest = cg_term(cg, cg_product(cg->m, p->axis + 1, p->type->rank, p->type->dim));
+    p->along = p->shared ? cg_more(cg, MORE_OFFSET, cg->m->i64) : cg_term(cg, p->offset);
+    p->skip = p->n_idx == p->axis ? cg_mul_int(cg, p->along, rest) : cg_int(cg, 0);
 }
 
 static LLVMValueRef emit_part(CgModule *m, CgFunc *f, Part *p, uint32_t i)
@@ -51,11 +84,12 @@ static LLVMValueRef emit_part(CgModule *m, CgFunc *f, Part *p, uint32_t i)
     Cg cg;
     LLVMValueRef idx[SCRT_MAX_RANK];
     LLVMValueRef body = cg_begin_body(&cg, m, f, sc_printf(m->arena, "%u", i));
+    find_offset(&cg, p);
     CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     cg_unflatten(&cg, row.i, p->n_idx, p->type->dim, idx);
     p->at = cg_address(&cg, &p->access, p->n_idx, idx);
     if (p->n_idx > p->axis)
-        idx[p->axis] = cg_add_int(&cg, idx[p->axis], cg_term(&cg, p->offset));
+        idx[p->axis] = cg_add_int(&cg, idx[p->axis], p->along);
     p->row = cg_epi_row(&cg, p->epi, idx, p->n_idx);
     cg_lanes(&cg, cg_int(&cg, 0), cg_term(&cg, p->inner), m->target.w, elements, p);
     cg_next(&cg, &row);
@@ -77,6 +111,35 @@ static const char *text(CgModule *m, uint32_t n, uint32_t n_placed)
     return sc_printf(m->arena, "concat: %u operands%s", n, in);
 }
 
+/* Bodies of all operands, then their runs. The arguments of shared bodies are a copy of the
+ * kernel's with room for one more operand. */
+static void emit_parts(CgModule *m, CgFunc *f, uint32_t n, Part *part)
+{
+    LLVMValueRef *body = sc_array(m->arena, LLVMValueRef, n);
+    bool shared = false;
+    for (uint32_t i = 0; i < n; i++) {
+        if (!part[i].placed && part[i].like == i)
+            body[i] = emit_part(m, f, &part[i], i);
+        shared = shared || part[i].shared;
+    }
+    Cg cg;
+    cg_begin_entry(&cg, m, f);
+    LLVMValueRef own = cg.args, more = shared ? cg_more_args(&cg, N_MORE) : NULL;
+    for (uint32_t i = 0; i < n; i++) {
+        const Part *p = &part[i], *like = &part[p->like];
+        if (p->placed)
+            continue;
+        LLVMValueRef rows = cg_term(&cg, cg_product(m, 0, p->n_idx, p->type->dim));
+        LLVMValueRef grain = cg_row_grain(&cg, p->inner);
+        if (like->shared) {
+            cg_set_more(&cg, more, MORE_MEMORY, cg_operand(&cg, (uint32_t)p->access.operand));
+            cg_set_more(&cg, more, MORE_OFFSET, cg_term(&cg, p->offset));
+        }
+        cg_parallel_args(&cg, body[p->like], like->shared ? more : own, rows, grain);
+    }
+    cg_end_fn(&cg);
+}
+
 static bool emit(CgModule *m, CgFunc *f)
 {
     const ScNode *n = sc_leader(f->sub);
@@ -84,31 +147,21 @@ static bool emit(CgModule *m, CgFunc *f)
     if (!epi)
         return false;
     Part *part = sc_array(m->arena, Part, n->n_in);
-    LLVMValueRef *body = sc_array(m->arena, LLVMValueRef, n->n_in);
     uint32_t axis = n->op->concat_axis(f->sub, n);
     uint32_t n_placed = 0;
     const ScTerm *offset = sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n->n_in; i++) {
-        part[i] = (Part){.epi = epi, .axis = axis, .offset = offset};
+        part[i] = (Part){.epi = epi, .axis = axis, .offset = offset, .placed = is_placed(f, i)};
         if (!prepare(m, f, &part[i], n->in[i]))
             return false;
+        find_like(part, i);
         offset = sc_term_add(m->cx, offset, part[i].type->dim[axis]);
-        body[i] = is_placed(f, i) ? NULL : emit_part(m, f, &part[i], i);
-        n_placed += is_placed(f, i);
+        n_placed += part[i].placed;
     }
     f->what = text(m, n->n_in, n_placed);
     f->idle = n_placed == n->n_in;
-    if (f->idle)
-        return true;
-    Cg cg;
-    cg_begin_entry(&cg, m, f);
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        if (!body[i])
-            continue;
-        const ScTerm *rows = cg_product(m, 0, part[i].n_idx, part[i].type->dim);
-        cg_parallel(&cg, body[i], cg_term(&cg, rows), cg_row_grain(&cg, part[i].inner));
-    }
-    cg_end_fn(&cg);
+    if (!f->idle)
+        emit_parts(m, f, n->n_in, part);
     return true;
 }
 

@@ -224,6 +224,30 @@ START_TEST(concatenation)
 }
 END_TEST
 
+/* Operands of one shape share a body; those of another type, or that lie otherwise, do not. The
+ * epilogue has a number for each place along the axis, and one operand is a part and its factor. */
+START_TEST(parts_of_one_shape)
+{
+    sct_everywhere(
+        "graph @g(%a: f32[n,3,5], %b: f32[n,3,5], %c: f32[n,3,5], %d: f32[n,4,5], %e: "
+        "f32[n,3,10],\n"
+        "         %t: f32[5,3,n], %k: f32[14,1], %p: f32[1,n], %q: f32[1,n]) -> (%x, %y, %z) {\n"
+        "  %1 = concat %a, %d, %b, %c, %a {axis = 1} : f32[n,16,5]\n"
+        "  %x = relu %1 : f32[n,16,5]\n"
+        "  %2 = slice %e {starts = [0], ends = [5], axes = [2]} : f32[n,3,5]\n"
+        "  %3 = slice %e {starts = [5], ends = [10], axes = [2]} : f32[n,3,5]\n"
+        "  %4 = slice %e {starts = [-1], ends = [-11], axes = [2], steps = [-2]} : f32[n,3,5]\n"
+        "  %5 = transpose %t {perm = [2,1,0]} : f32[n,3,5]\n"
+        "  %6 = slice %5 {starts = [0], ends = [2], axes = [1]} : f32[n,2,5]\n"
+        "  %7 = concat %2, %3, %4, %5, %6 {axis = 1} : f32[n,14,5]\n"
+        "  %y = mul %7, %k : f32[n,14,5]\n"
+        "  %8 = concat %p, %q, %p {axis = 0} : f32[3,n]\n"
+        "  %z = mul %8, %p : f32[3,n]\n"
+        "}\n",
+        -4, 4, exact, SIZES(0, 1, 2, 17));
+}
+END_TEST
+
 /* Powers of two beyond a float's range, a symbolic one, saturation; infinities and subnormals. */
 START_TEST(rebalances)
 {
@@ -325,6 +349,7 @@ int main(void)
     tcase_add_test(t, beside_an_anchor);
     tcase_add_test(t, first_rows);
     tcase_add_test(t, concatenation);
+    tcase_add_test(t, parts_of_one_shape);
     tcase_add_test(t, rebalances);
     tcase_add_test(t, states);
     tcase_add_test(t, shapes);

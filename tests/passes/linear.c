@@ -113,6 +113,28 @@ static char *inputs_text(uint32_t n)
     return s.s;
 }
 
+/* Layers that each read all before them, as DenseNet's do: n * n / 2 operands, each copied through
+ * an epilogue. */
+static char *dense_text(uint32_t n)
+{
+    ScStr s = {0};
+    sc_str_add(&s, "graph @g(%v0: f32[1,16,8,8], %s: f32[1]) -> (%y) {\n");
+    for (uint32_t i = 1; i <= n; i++) {
+        sc_str_addf(&s, "  %%c%u = concat %%v0", i);
+        for (uint32_t k = 1; k < i; k++)
+            sc_str_addf(&s, ", %%v%u", k);
+        sc_str_addf(&s,
+                    " {axis = 1} : f32[1,%u,8,8]\n"
+                    "  %%m%u = mul %%c%u, %%s : f32[1,%u,8,8]\n"
+                    "  %%r%u = relu %%m%u : f32[1,%u,8,8]\n"
+                    "  %%w%u = slice %%r%u {starts = [0], ends = [8], axes = [1]} : f32[1,8,8,8]\n"
+                    "  %%v%u = tanh %%w%u : f32[1,8,8,8]\n",
+                    8 * i + 8, i, i, 8 * i + 8, i, i, 8 * i + 8, i, i, i, i);
+    }
+    sc_str_addf(&s, "  %%y = neg %%v%u : f32[1,8,8,8]\n}\n", n);
+    return s.s;
+}
+
 static char *state_text(uint32_t n)
 {
     ScStr s = {0};
@@ -300,6 +322,13 @@ START_TEST(wide_concatenations)
 }
 END_TEST
 
+/* 60 layers, 1,830 operands: code for each would take 2 s. */
+START_TEST(dense_concatenations)
+{
+    work("dense", dense_text(60), NULL, NULL);
+}
+END_TEST
+
 /* A vector that doubles 40 times: what is within the budget is computed, the rest stays nodes. */
 START_TEST(folding_has_a_budget)
 {
@@ -322,6 +351,7 @@ int main(void)
     tcase_add_test(t, each_view_is_in_a_chain);
     tcase_add_loop_test(t, cases_of_one_kind, 0, sizeof cases / sizeof *cases);
     tcase_add_test(t, wide_concatenations);
+    tcase_add_test(t, dense_concatenations);
     tcase_add_test(t, folding_has_a_budget);
     suite_add_tcase(s, t);
     return sct_main("passes-linear", s);
