@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,20 +63,23 @@ static const struct option long_options[] = {
     {0},
 };
 
+enum { MOST = 1 << 20 }; /* threads, repeats, elements shown */
+
 static int number_option(const Cli *c, const char *name, int64_t *ret)
 {
-    if (parse_number(optarg, 1, ret))
+    if (scrtio_parse_number(optarg, 1, ret) && *ret <= MOST)
         return DONE;
-    return cli_fail(c, USAGE, "--%s takes a number of at least 1, not '%.100s'", name, optarg);
+    return scrtio_fail(c, USAGE, "--%s takes a number from 1 to %d, not '%.100s'", name, MOST,
+                       optarg);
 }
 
 static int real_option(const Cli *c, const char *name, double *ret)
 {
     char *end;
     *ret = strtod(optarg, &end);
-    if (end != optarg && !*end && *ret >= 0)
+    if (end != optarg && !*end && *ret >= 0 && !isinf(*ret))
         return DONE;
-    return cli_fail(c, USAGE, "--%s takes a number of at least 0, not '%.100s'", name, optarg);
+    return scrtio_fail(c, USAGE, "--%s takes a number of at least 0, not '%.100s'", name, optarg);
 }
 
 static int image_option(Cli *c)
@@ -84,7 +88,7 @@ static int image_option(Cli *c)
     c->has_image = true;
     if (scrt_image_parse(optarg, &c->image, &err) == SCRT_OK)
         return DONE;
-    return cli_fail(c, USAGE, "--image: %s", err.text);
+    return scrtio_fail(c, USAGE, "--image: %s", err.text);
 }
 
 static int entry_option(Cli *c)
@@ -99,8 +103,8 @@ static int entry_option(Cli *c)
         size_t n = strlen(names);
         snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", c->model->entry[k].name);
     }
-    return cli_fail(c, USAGE, "--entry %.100s: there is none of that name; there are: %s", optarg,
-                    names);
+    return scrtio_fail(c, USAGE, "--entry %.100s: there is none of that name; there are: %s",
+                       optarg, names);
 }
 
 static int take_option(Cli *c, int option)
@@ -176,8 +180,8 @@ static int unknown_symbol(const Cli *c, const char *argument)
         size_t n = k ? strlen(names) : 0;
         snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", e->sym[k]);
     }
-    return cli_fail(c, USAGE, "--dim %.100s: the model has no symbol of that name; it has: %s",
-                    argument, names);
+    return scrtio_fail(c, USAGE, "--dim %.100s: the model has no symbol of that name; it has: %s",
+                       argument, names);
 }
 
 /* The symbol that NAME=NUMBER is of; -1: none. */
@@ -196,8 +200,8 @@ static int check_dims(const Cli *c)
     for (int i = 0; i < c->n_dim; i++) {
         const char *equals = strchr(c->dim[i], '=');
         int64_t x;
-        if (!equals || !parse_number(equals + 1, 0, &x))
-            return cli_fail(c, USAGE, "--dim takes NAME=NUMBER, not '%.100s'", c->dim[i]);
+        if (!equals || !scrtio_parse_number(equals + 1, 0, &x))
+            return scrtio_fail(c, USAGE, "--dim takes NAME=NUMBER, not '%.100s'", c->dim[i]);
         if (symbol_of(c, c->dim[i]) < 0)
             return unknown_symbol(c, c->dim[i]);
     }
@@ -212,40 +216,40 @@ static int check_options(const Cli *c)
                       scrt_picture_name(c->output);
         if (!scrt_ends_with(c->output, ".npz") && !single &&
             !scrt_ends_with(c->output, ".safetensors"))
-            return cli_fail(c, USAGE,
-                            "-o %.300s: the name must end in .npz, .npy, .safetensors, .bin or, "
-                            "for a picture, .ppm, .pgm or .png",
-                            c->output);
+            return scrtio_fail(c, USAGE,
+                               "-o %.300s: the name must end in .npz, .npy, .safetensors, .bin or, "
+                               "for a picture, .ppm, .pgm or .png",
+                               c->output);
         if (single && c->entry->n_out != 1)
-            return cli_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
-                            c->output, c->entry->n_out);
+            return scrtio_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
+                               c->output, c->entry->n_out);
     } else if (c->output && (c->top || c->profile)) {
-        return cli_fail(c, USAGE, "-o - fills standard output, so --top and --profile cannot");
+        return scrtio_fail(c, USAGE, "-o - fills standard output, so --top and --profile cannot");
     }
     if (c->weights && (c->model->weights || !c->model->weights_size))
-        return cli_fail(c, USAGE, "--weights: this executable holds its weights itself");
+        return scrtio_fail(c, USAGE, "--weights: this executable holds its weights itself");
     if (c->json && (c->top || c->data))
-        return cli_fail(c, USAGE, "--json goes with neither --top nor --data");
+        return scrtio_fail(c, USAGE, "--json goes with neither --top nor --data");
     if (c->json && c->output && strcmp(c->output, "-") == 0)
-        return cli_fail(c, USAGE, "-o - fills standard output, so --json cannot");
+        return scrtio_fail(c, USAGE, "-o - fills standard output, so --json cannot");
     if (c->n_dim && !c->bench && !c->info && !c->profile)
-        return cli_fail(
+        return scrtio_fail(
             c, USAGE, "--dim goes with --bench, --profile or --info; inputs bring their own dims");
     if (c->data && (c->n_input || c->output || c->top || c->bench || c->profile || c->repeat ||
                     c->info || c->state_load || c->state_save))
-        return cli_fail(c, USAGE,
-                        "--data compares with expected outputs, and goes with none of -i, "
-                        "-o, --top, --bench, --profile, --repeat, --info and states");
+        return scrtio_fail(c, USAGE,
+                           "--data compares with expected outputs, and goes with none of -i, "
+                           "-o, --top, --bench, --profile, --repeat, --info and states");
     if (c->labels && !c->top)
-        return cli_fail(c, USAGE, "--labels goes with --top");
+        return scrtio_fail(c, USAGE, "--labels goes with --top");
     if ((c->n_shape || c->has_image) && !c->n_input)
-        return cli_fail(c, USAGE, "--shape and --image say what files of -i are");
+        return scrtio_fail(c, USAGE, "--shape and --image say what files of -i are");
     if (c->n_dim && c->n_input)
-        return cli_fail(c, USAGE,
-                        "--dim and -i cannot be given together: inputs bring their own dims");
+        return scrtio_fail(c, USAGE,
+                           "--dim and -i cannot be given together: inputs bring their own dims");
     if (c->bench && (c->output || c->top || c->repeat || c->info || c->state_save))
-        return cli_fail(c, USAGE,
-                        "--bench cannot go with -o, --top, --repeat, --info or --state-save");
+        return scrtio_fail(c, USAGE,
+                           "--bench cannot go with -o, --top, --repeat, --info or --state-save");
     return check_dims(c);
 }
 
@@ -257,17 +261,18 @@ static int parse(Cli *c, int argc, char **argv)
     while (status == DONE &&
            (option = getopt_long(argc, argv, ":hi:o:", long_options, NULL)) != -1) {
         if (option == ':')
-            status = cli_fail(c, USAGE, "%.100s needs a value; see --help", argv[optind - 1]);
+            status = scrtio_fail(c, USAGE, "%.100s needs a value; see --help", argv[optind - 1]);
         else if (option == '?' && optopt && optopt < 256)
-            status = cli_fail(c, USAGE, "there is no option -%c; see --help", optopt);
+            status = scrtio_fail(c, USAGE, "there is no option -%c; see --help", optopt);
         else if (option == '?')
-            status = cli_fail(c, USAGE, "there is no option %.100s; see --help", argv[optind - 1]);
+            status =
+                scrtio_fail(c, USAGE, "there is no option %.100s; see --help", argv[optind - 1]);
         else
             status = take_option(c, option);
     }
     if (status == DONE && optind < argc)
-        return cli_fail(c, USAGE, "'%.300s' is no option; inputs are given as -i NAME=FILE",
-                        argv[optind]);
+        return scrtio_fail(c, USAGE, "'%.300s' is no option; inputs are given as -i NAME=FILE",
+                           argv[optind]);
     return status == DONE && !c->help && !c->version ? check_options(c) : status;
 }
 
@@ -284,7 +289,7 @@ static int fail_cpu(const Cli *c)
             snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name ? name : "?");
     }
     const char *level = scrt_cpu_level(scrt_cpu_features());
-    return cli_fail(
+    return scrtio_fail(
         c, FAULT, "this processor lacks %s, which the model was compiled for: compile it for %s%s",
         list[0] ? list : "the permission to use tile registers", level ? "--cpu " : "",
         level ? level : "another machine, the least is --cpu x86-64-v2");
@@ -294,12 +299,12 @@ static int fail_weights(const Cli *c, const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
-        return cli_fail(c, FAULT, "%.300s: the model's weights cannot be opened: %s", path,
-                        strerror(errno));
+        return scrtio_fail(c, FAULT, "%.300s: the model's weights cannot be opened: %s", path,
+                           strerror(errno));
     if ((uint64_t)st.st_size != c->model->weights_size)
-        return cli_fail(c, FAULT, "%.300s: has %lld bytes, the model's weights have %llu", path,
-                        (long long)st.st_size, (unsigned long long)c->model->weights_size);
-    return cli_fail(c, FAULT, "%.300s: cannot be read, or is not this model's weights", path);
+        return scrtio_fail(c, FAULT, "%.300s: has %lld bytes, the model's weights have %llu", path,
+                           (long long)st.st_size, (unsigned long long)c->model->weights_size);
+    return scrtio_fail(c, FAULT, "%.300s: cannot be read, or is not this model's weights", path);
 }
 
 /* The sidecar beside the executable; "" where the system does not tell where that is. */
@@ -323,8 +328,8 @@ static int open_session(Cli *c)
     if (!o.weights_file && !c->model->weights && c->model->weights_size)
         o.weights_file = default_weights(sidecar, sizeof sidecar);
     if (c->threads > scrt_processors())
-        cli_fail(c, DONE, "note: more threads, %lld, than processors that may be used, %u",
-                 (long long)c->threads, scrt_processors());
+        scrtio_fail(c, DONE, "note: more threads, %lld, than processors that may be used, %u",
+                    (long long)c->threads, scrt_processors());
     ScrtStatus s = scrt_open(c->model, &o, &c->session);
     if (s == SCRT_OK)
         return DONE;
@@ -332,7 +337,7 @@ static int open_session(Cli *c)
         return fail_cpu(c);
     if (s == SCRT_E_WEIGHTS)
         return fail_weights(c, o.weights_file);
-    return cli_fail(c, FAULT, "%s", scrt_status_text(s));
+    return scrtio_fail(c, FAULT, "%s", scrt_status_text(s));
 }
 
 static int load_state(Cli *c)
@@ -340,7 +345,7 @@ static int load_state(Cli *c)
     ScrtIoError err;
     if (!c->state_load || scrt_state_load(c->session, c->state_load, &err) == SCRT_OK)
         return DONE;
-    return cli_fail(c, FAULT, "%s", err.text);
+    return scrtio_fail(c, FAULT, "%s", err.text);
 }
 
 static int save_state(Cli *c)
@@ -348,12 +353,12 @@ static int save_state(Cli *c)
     ScrtIoError err;
     if (!c->state_save || scrt_state_save(c->session, c->state_save, &err) == SCRT_OK)
         return DONE;
-    return cli_fail(c, FAULT, "%s", err.text);
+    return scrtio_fail(c, FAULT, "%s", err.text);
 }
 
 /* --- Running --- */
 
-int fail_run(const Cli *c)
+int scrtio_fail_run(const Cli *c)
 {
     char sizes[300] = "";
     for (uint32_t k = 0; c->made_up && k < c->entry->n_sym; k++) {
@@ -362,23 +367,25 @@ int fail_run(const Cli *c)
             given += symbol_of(c, c->dim[i]) == k;
         if (!given)
             snprintf(sizes + n, sizeof sizes - n, "%s%s = %lld", n ? ", " : "", c->entry->sym[k],
-                     (long long)made_up_size(c, k));
+                     (long long)scrtio_made_up_size(c, k));
     }
     if (!sizes[0])
-        return cli_fail(c, FAULT, "%s", scrt_error(c->session));
-    return cli_fail(c, FAULT, "%s; the inputs were made up with %s: --dim NAME=N says other sizes",
-                    scrt_error(c->session), sizes);
+        return scrtio_fail(c, FAULT, "%s", scrt_error(c->session));
+    return scrtio_fail(c, FAULT,
+                       "%s; the inputs were made up with %s: --dim NAME=N says other sizes",
+                       scrt_error(c->session), sizes);
 }
 
-int run_model(Cli *c)
+int scrtio_run_model(Cli *c)
 {
     ScrtIoError err = {""};
     if (c->run)
-        return c->run(c->self, c->in, c->out, &err) == SCRT_OK ? DONE
-                                                               : cli_fail(c, FAULT, "%s", err.text);
+        return c->run(c->self, c->in, c->out, &err) == SCRT_OK
+                   ? DONE
+                   : scrtio_fail(c, FAULT, "%s", err.text);
     for (int64_t i = 0; i < (c->repeat ? c->repeat : 1); i++)
         if (scrt_run(c->session, c->in, c->out) != SCRT_OK)
-            return fail_run(c);
+            return scrtio_fail_run(c);
     c->ran = true;
     return DONE;
 }
@@ -397,10 +404,10 @@ static int check_outputs(const Cli *c)
         for (int k = 0; k < 2; k++) {
             const char *out = k ? c->state_save : c->output;
             if (out && c->source[i] && same_file(out, c->source[i]))
-                return cli_fail(c, FAULT, "%.300s: cannot be written: it is an input", out);
+                return scrtio_fail(c, FAULT, "%.300s: cannot be written: it is an input", out);
         }
     if (c->output && c->state_save && same_file(c->output, c->state_save))
-        return cli_fail(c, USAGE, "-o and --state-save are one file: %.300s", c->output);
+        return scrtio_fail(c, USAGE, "-o and --state-save are one file: %.300s", c->output);
     return DONE;
 }
 
@@ -418,17 +425,17 @@ static int save_outputs(const Cli *c)
     else if (picture)
         s = scrt_picture_write(c->output, &c->out[0], &c->image, &err);
     if (npy || bin || picture)
-        return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
+        return s == SCRT_OK ? DONE : scrtio_fail(c, FAULT, "%s", err.text);
     ScrtNamed *item = scrt_alloc(e->n_out * sizeof *item);
     if (!item)
-        return cli_fail(c, FAULT, "out of memory");
+        return scrtio_fail(c, FAULT, "out of memory");
     for (uint32_t i = 0; i < e->n_out; i++)
         item[i] = (ScrtNamed){(char *)e->out[i].name, c->out[i]};
     s = scrt_ends_with(c->output, ".safetensors")
             ? scrt_safetensors_write(c->output, item, e->n_out, &err)
             : scrt_npz_write(c->output, item, e->n_out, &err);
     scrt_free(item);
-    return s == SCRT_OK ? DONE : cli_fail(c, FAULT, "%s", err.text);
+    return s == SCRT_OK ? DONE : scrtio_fail(c, FAULT, "%s", err.text);
 }
 
 /* One object: the outputs, unless a file has them or their inputs are no one's, and the kernels. */
@@ -440,12 +447,12 @@ static void print_run_json(const Cli *c)
     fputs(outputs ? "{\"outputs\": [" : "{", stdout);
     for (uint32_t i = 0; outputs && i < c->entry->n_out; i++) {
         fputs(i ? ", " : "", stdout);
-        print_json_tensor(c->entry->out[i].name, &c->out[i]);
+        scrtio_print_json_tensor(c->entry->out[i].name, &c->out[i]);
     }
     fputs(outputs ? "]" : "", stdout);
     if (c->profile) {
         fputs(outputs ? ", " : "", stdout);
-        print_kernels_json(c);
+        scrtio_print_kernels_json(c);
     }
     puts("}");
 }
@@ -455,17 +462,17 @@ static void print_outputs(const Cli *c)
     for (uint32_t i = 0; i < c->entry->n_out; i++) {
         const char *name = c->entry->out[i].name;
         if (c->labels)
-            check_labels(c, name, &c->out[i]);
+            scrtio_check_labels(c, name, &c->out[i]);
         if (c->top)
-            print_top(c, name, &c->out[i], c->top);
+            scrtio_print_top(c, name, &c->out[i], c->top);
         else if (!c->output && !c->made_up)
-            print_tensor(name, &c->out[i]);
+            scrtio_print_tensor(name, &c->out[i]);
     }
 }
 
 static int run_once(Cli *c)
 {
-    int status = run_model(c);
+    int status = scrtio_run_model(c);
     if (status == DONE)
         status = save_state(c);
     if (status == DONE && c->output)
@@ -478,7 +485,7 @@ static int run_once(Cli *c)
     }
     print_outputs(c);
     if (c->profile)
-        print_profile(c);
+        scrtio_print_profile(c);
     return DONE;
 }
 
@@ -487,7 +494,7 @@ static int load_labels(Cli *c)
     ScrtIoError err;
     if (scrt_file_read(c->labels, &c->label, &err) == SCRT_OK)
         return DONE;
-    return cli_fail(c, FAULT, "%s", err.text);
+    return scrtio_fail(c, FAULT, "%s", err.text);
 }
 
 /* What the model is; with a run for its peak memory, where it can run here and now. */
@@ -495,46 +502,47 @@ static int inform(Cli *c)
 {
     int status = open_session(c);
     if (status == DONE)
-        status = c->n_input ? load_inputs(c) : make_inputs(c);
+        status = c->n_input ? scrtio_load_inputs(c) : scrtio_make_inputs(c);
     if (status == DONE &&
         c->made_up) /* sizes of 1 may be none that it takes: then no peak is known */
         c->ran = scrt_run(c->session, c->in, c->out) == SCRT_OK;
     else if (status == DONE)
-        status = run_model(c);
-    int printed = print_info(c);
+        status = scrtio_run_model(c);
+    int printed = scrtio_print_info(c);
     return status != DONE ? status : printed;
 }
 
 static int execute(Cli *c)
 {
     if (c->help) {
-        print_help(c);
+        scrtio_print_help(c);
         return DONE;
     }
     if (c->version) {
-        print_version(c);
+        scrtio_print_version(c);
         return DONE;
     }
     if (c->info)
         return inform(c);
     if (c->run &&
         (c->bench || c->profile || c->threads || c->repeat || c->state_load || c->state_save))
-        return cli_fail(c, USAGE, "the evaluator has no threads, timings or states");
+        return scrtio_fail(c, USAGE, "the evaluator has no threads, timings or states");
     int status = c->run ? DONE : open_session(c);
     if (status == DONE)
         status = load_state(c);
     if (status == DONE)
         if (status == DONE && c->data)
-            return run_data(c);
+            return scrtio_run_data(c);
     if (status == DONE && c->labels)
         status = load_labels(c);
     if (status == DONE) /* a measurement needs no inputs of anybody's */
-        status = (c->bench || c->profile) && !c->n_input ? make_inputs(c) : load_inputs(c);
+        status =
+            (c->bench || c->profile) && !c->n_input ? scrtio_make_inputs(c) : scrtio_load_inputs(c);
     if (status == DONE)
         status = check_outputs(c);
     if (status != DONE)
         return status;
-    return c->bench ? run_bench(c) : run_once(c);
+    return c->bench ? scrtio_run_bench(c) : run_once(c);
 }
 
 static void *zeroed(size_t bytes)
@@ -565,7 +573,7 @@ static bool make_room(Cli *c)
     return c->bare && c->in && c->out && c->source;
 }
 
-void free_tensors(Cli *c)
+void scrtio_free_tensors(Cli *c)
 {
     for (uint32_t i = 0; c->in && i < c->entry->n_in; i++) {
         scrt_free(c->in[i].data);
@@ -581,7 +589,7 @@ void free_tensors(Cli *c)
 static void release(Cli *c)
 {
     if (c->source)
-        free_tensors(c);
+        scrtio_free_tensors(c);
     scrt_file_close(&c->label);
     scrt_free(c->in);
     scrt_free(c->out);
@@ -611,14 +619,14 @@ int scrt_main_with(const ScrtModel *model, int argc, char **argv, const ScrtMain
              .self = opt ? opt->self : NULL,
              .image = {.decoders = opt ? opt->decoders : NULL}};
     if (model->abi != SCRT_ABI)
-        return cli_fail(&c, FAULT, "%s", scrt_status_text(SCRT_E_ABI));
+        return scrtio_fail(&c, FAULT, "%s", scrt_status_text(SCRT_E_ABI));
     int status = USAGE;
     if (!make_lists(&c, argc))
-        status = cli_fail(&c, FAULT, "out of memory");
+        status = scrtio_fail(&c, FAULT, "out of memory");
     else if ((status = parse(&c, argc, argv)) == DONE)
-        status = make_room(&c) ? execute(&c) : cli_fail(&c, FAULT, "out of memory");
+        status = make_room(&c) ? execute(&c) : scrtio_fail(&c, FAULT, "out of memory");
     release(&c);
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == DONE)
-        status = cli_fail(&c, FAULT, "standard output: %s", strerror(errno));
+        status = scrtio_fail(&c, FAULT, "standard output: %s", strerror(errno));
     return status;
 }

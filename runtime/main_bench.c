@@ -36,15 +36,15 @@ static void print_profile_json(ScrtProfile p)
            (unsigned long long)p.read, (unsigned long long)p.written);
 }
 
-void print_kernels_json(const Cli *c)
+void scrtio_print_kernels_json(const Cli *c)
 {
     fputs("\"kernels\": [", stdout);
     for (uint32_t i = 0; i < c->entry->n_kernel; i++) {
         ScrtProfile p = scrt_profile(c->session, i);
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
-        print_json_string(stdout, c->entry->kernel[i].name);
+        scrtio_print_json_string(stdout, c->entry->kernel[i].name);
         fputs(", \"from\": ", stdout);
-        print_json_string(stdout, c->entry->kernel[i].from);
+        scrtio_print_json_string(stdout, c->entry->kernel[i].from);
         fputs(", ", stdout);
         print_profile_json(p);
         fputc('}', stdout);
@@ -57,13 +57,13 @@ void print_kernels_json(const Cli *c)
 static void print_json(const Cli *c, const double *ms, int n, double mean)
 {
     fputs("{\"model\": ", stdout);
-    print_json_string(stdout, c->model->name);
+    scrtio_print_json_string(stdout, c->model->name);
     fputs(", \"inputs\": {", stdout);
     for (uint32_t i = 0; i < c->entry->n_in; i++) {
         fputs(i ? ", " : "", stdout);
-        print_json_string(stdout, c->entry->in[i].name);
+        scrtio_print_json_string(stdout, c->entry->in[i].name);
         fputs(": ", stdout);
-        print_dims(stdout, &c->in[i]);
+        scrtio_print_dims(stdout, &c->in[i]);
     }
     printf("}, \"threads\": %u, \"runs\": %d, \"median_ms\": %.6g, \"min_ms\": %.6g, "
            "\"mean_ms\": %.6g, \"p10_ms\": %.6g, \"p90_ms\": %.6g, \"peak_bytes\": %llu",
@@ -71,7 +71,7 @@ static void print_json(const Cli *c, const double *ms, int n, double mean)
            quantile(ms, n, 0.9), (unsigned long long)scrt_peak_bytes(c->session));
     if (c->profile) {
         fputs(", ", stdout);
-        print_kernels_json(c);
+        scrtio_print_kernels_json(c);
     }
     puts("}");
 }
@@ -80,13 +80,13 @@ static void print_words(const Cli *c, const double *ms, int n, double mean)
 {
     for (uint32_t i = 0; i < c->entry->n_in; i++) {
         fputs("input ", stdout);
-        print_text(stdout, c->entry->in[i].name);
+        scrtio_print_text(stdout, c->entry->in[i].name);
         printf(": %s", scrt_dtype_name((ScrtDtype)c->in[i].dtype));
-        print_dims(stdout, &c->in[i]);
+        scrtio_print_dims(stdout, &c->in[i]);
         if (c->made_up && !scrt_dtype_is_float((ScrtDtype)c->in[i].dtype) &&
             scrt_count(&c->in[i]) == 1) { /* how often a loop turns, say */
             char text[ELEMENT];
-            show_exact(text, &c->in[i], 0);
+            scrtio_show_exact(text, &c->in[i], 0);
             printf(" = %s", text);
         }
         puts(c->made_up ? ", random" : "");
@@ -95,20 +95,20 @@ static void print_words(const Cli *c, const double *ms, int n, double mean)
            quantile(ms, n, 0.5), quantile(ms, n, 0.1), quantile(ms, n, 0.9), ms[0], mean, n,
            scrt_threads(c->session), scrt_threads(c->session) == 1 ? "" : "s");
     if (c->profile)
-        print_profile(c);
+        scrtio_print_profile(c);
 }
 
-int run_bench(Cli *c)
+int scrtio_run_bench(Cli *c)
 {
     double *ms = scrt_alloc(MOST_RUNS * sizeof *ms), mean = 0;
     int n = 0;
     if (!ms)
-        return cli_fail(c, FAULT, "out of memory");
+        return scrtio_fail(c, FAULT, "out of memory");
     double begin = now_s();
     do {
         if (scrt_run(c->session, c->in, c->out) != SCRT_OK) {
             scrt_free(ms);
-            return fail_run(c);
+            return scrtio_fail_run(c);
         }
     } while (now_s() - begin < warm_s);
     double total = 0;

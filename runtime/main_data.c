@@ -88,12 +88,12 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
     t->compared++;
     if (!same_shape(got, want)) {
         char is[256], should[256];
-        show_dims(is, sizeof is, got);
-        show_dims(should, sizeof should, want);
+        scrtio_show_dims(is, sizeof is, got);
+        scrtio_show_dims(should, sizeof should, want);
         t->differ++;
-        print_text(stdout, set);
+        scrtio_print_text(stdout, set);
         fputs(": output ", stdout);
-        print_text(stdout, c->entry->out[k].name);
+        scrtio_print_text(stdout, c->entry->out[k].name);
         printf(" is %s%s, expected %s%s\n", scrt_dtype_name((ScrtDtype)got->dtype), is,
                scrt_dtype_name((ScrtDtype)want->dtype), should);
         return;
@@ -102,12 +102,12 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
     if (!d.bad)
         return;
     t->differ++;
-    print_text(stdout, set);
+    scrtio_print_text(stdout, set);
     fputs(": output ", stdout);
-    print_text(stdout, c->entry->out[k].name);
+    scrtio_print_text(stdout, c->entry->out[k].name);
     char is[ELEMENT], should[ELEMENT];
-    show_exact(is, got, (size_t)d.worst_at);
-    show_exact(should, want, (size_t)d.worst_at);
+    scrtio_show_exact(is, got, (size_t)d.worst_at);
+    scrtio_show_exact(should, want, (size_t)d.worst_at);
     printf(": %lld of %lld elements differ; worst at %lld: %s, expected %s", (long long)d.bad,
            (long long)d.count * parts(want->dtype), (long long)d.worst_at, is, should);
     double sqnr = 10 * log10(d.power / d.noise); /* of rounding alone it is tens of dB */
@@ -148,9 +148,9 @@ static int load_set(Cli *c, const char *set)
     for (uint32_t i = 0; i < c->entry->n_in; i++) {
         snprintf(path, sizeof path, "%s/input_%u.pb", set, i);
         if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
-            return cli_fail(c, FAULT, "%s", err.text);
+            return scrtio_fail(c, FAULT, "%s", err.text);
         uint32_t k = port_of(c->entry->in, c->entry->n_in, scrt_tensors_item(f, 0)->name, i);
-        int status = take_tensor(c, k, f, 0, set);
+        int status = scrtio_take_tensor(c, k, f, 0, set);
         scrt_tensors_close(f);
         if (status != DONE)
             return status;
@@ -169,12 +169,12 @@ static int judge_set(Cli *c, const char *set, Tally *t)
         if (!exists(path))
             continue;
         if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
-            return cli_fail(c, FAULT, "%s", err.text);
+            return scrtio_fail(c, FAULT, "%s", err.text);
         uint32_t k = port_of(c->entry->out, c->entry->n_out, scrt_tensors_item(f, 0)->name, i);
         ScrtStatus s = scrt_tensors_read(f, 0, c->entry->out[k].dtype, &want, &err);
         scrt_tensors_close(f);
         if (s != SCRT_OK)
-            return cli_fail(c, FAULT, "%s", err.text);
+            return scrtio_fail(c, FAULT, "%s", err.text);
         judge(c, set, k, &want, t);
         scrt_free(want.data);
     }
@@ -188,10 +188,10 @@ static int run_set(Cli *c, const char *set, Tally *t)
         scrt_state_reset(c->session);
     int status = load_set(c, set);
     if (status == DONE)
-        status = run_model(c);
+        status = scrtio_run_model(c);
     if (status == DONE)
         status = judge_set(c, set, t);
-    free_tensors(c);
+    scrtio_free_tensors(c);
     return status;
 }
 
@@ -207,7 +207,8 @@ static int find_sets(const Cli *c, char ***ret, uint32_t *ret_n)
     uint32_t n = 0, cap = 0;
     char **list = NULL;
     if (!d)
-        return cli_fail(c, FAULT, "%.300s: %s", c->data, strerror(errno));
+        return scrtio_fail(c, FAULT, "%.300s: %s; --data takes a folder, an ONNX test_data_set",
+                           c->data, strerror(errno));
     for (struct dirent *e; (e = readdir(d));) {
         char path[PATH_ROOM];
         if (e->d_name[0] == '.' ||
@@ -235,7 +236,7 @@ static int find_sets(const Cli *c, char ***ret, uint32_t *ret_n)
     return DONE;
 }
 
-int run_data(Cli *c)
+int scrtio_run_data(Cli *c)
 {
     Tally t = {0};
     int status = DONE;
@@ -252,11 +253,11 @@ int run_data(Cli *c)
         }
         scrt_free(set);
         if (status == DONE && n == 0)
-            return cli_fail(c, FAULT, "%.300s: holds no set (%s_0.pb)", c->data,
-                            c->entry->n_in ? "input" : "output");
+            return scrtio_fail(c, FAULT, "%.300s: holds no set (%s_0.pb)", c->data,
+                               c->entry->n_in ? "input" : "output");
     }
     if (status == DONE && t.compared == 0)
-        return cli_fail(c, FAULT, "%.300s: holds no expected outputs (output_0.pb)", c->data);
+        return scrtio_fail(c, FAULT, "%.300s: holds no expected outputs (output_0.pb)", c->data);
     if (status != DONE)
         return status;
     printf("%u of %u outputs agree within rtol %g and atol %g\n", t.compared - t.differ, t.compared,

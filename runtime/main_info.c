@@ -5,9 +5,9 @@
 static void print_port(const ScrtPort *p)
 {
     fputs("  ", stdout);
-    print_text(stdout, p->name);
+    scrtio_print_text(stdout, p->name);
     printf("  %s[", scrt_dtype_name((ScrtDtype)p->dtype));
-    print_text(stdout, p->dims);
+    scrtio_print_text(stdout, p->dims);
     puts("]");
 }
 
@@ -26,7 +26,7 @@ static void print_signature(const Cli *c)
     const ScrtEntry *e = c->entry;
     for (uint32_t i = 0; i < m->n_entry && m->n_entry > 1; i++) {
         fputs(i ? ", " : "entries\n  ", stdout);
-        print_text(stdout, m->entry[i].name);
+        scrtio_print_text(stdout, m->entry[i].name);
         fputs(&m->entry[i] == e ? " (this)" : "", stdout);
     }
     fputs(m->n_entry > 1 ? "\n" : "", stdout);
@@ -37,14 +37,14 @@ static void print_signature(const Cli *c)
         print_port(&m->state[e->state[i]]);
 }
 
-void print_help(const Cli *c)
+void scrtio_print_help(const Cli *c)
 {
     const ScrtModel *m = c->model;
     const ScrtEntry *e = c->entry;
     fputs("usage: ", stdout);
-    print_text(stdout, c->program);
+    scrtio_print_text(stdout, c->program);
     fputs(" [options]\n\nRuns the model ", stdout);
-    print_text(stdout, m->name);
+    scrtio_print_text(stdout, m->name);
     puts(" once.\n");
     print_signature(c);
     fputs("\n"
@@ -222,7 +222,7 @@ static bool find_member(Json *j, const char *key)
     return false;
 }
 
-bool input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi)
+bool scrtio_input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi)
 {
     Json j = {.at = m->info};
     long long x, y;
@@ -234,12 +234,12 @@ bool input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi
     return true;
 }
 
-void print_version(const Cli *c)
+void scrtio_print_version(const Cli *c)
 {
     Json j = {.at = c->model->info};
     const char *text;
     size_t n;
-    print_text(stdout, c->model->name);
+    scrtio_print_text(stdout, c->model->name);
     fputs(", compiled by scalec ", stdout);
     if (find_member(&j, "scalec") && take_string(&j, &text, &n))
         print_raw(text, n);
@@ -257,9 +257,9 @@ static void print_made_dims(const Cli *c)
 {
     for (uint32_t i = 0; i < c->entry->n_in; i++) {
         fputs(i ? ", " : "", stdout);
-        print_text(stdout, c->entry->in[i].name);
+        scrtio_print_text(stdout, c->entry->in[i].name);
         fputc(' ', stdout);
-        print_dims(stdout, &c->in[i]);
+        scrtio_print_dims(stdout, &c->in[i]);
     }
 }
 
@@ -268,7 +268,7 @@ static void print_info_words(const Cli *c)
     const ScrtModel *m = c->model;
     const ScrtEntry *e = c->entry;
     Json j = {.at = m->info};
-    print_text(stdout, m->name);
+    scrtio_print_text(stdout, m->name);
     putchar('\n');
     print_signature(c);
     skip_space(&j);
@@ -295,9 +295,9 @@ static void print_ports_json(const char *key, const ScrtPort *p, uint32_t n)
     printf(", \"%s\": [", key);
     for (uint32_t i = 0; i < n; i++) {
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
-        print_json_string(stdout, p[i].name);
+        scrtio_print_json_string(stdout, p[i].name);
         printf(", \"type\": \"%s\", \"dims\": ", scrt_dtype_name((ScrtDtype)p[i].dtype));
-        print_json_string(stdout, p[i].dims);
+        scrtio_print_json_string(stdout, p[i].dims);
         putchar('}');
     }
     putchar(']');
@@ -308,17 +308,17 @@ static void print_info_json(const Cli *c)
     const ScrtModel *m = c->model;
     const ScrtEntry *e = c->entry;
     fputs("{\"model\": ", stdout);
-    print_json_string(stdout, m->name);
+    scrtio_print_json_string(stdout, m->name);
     printf(", \"info\": %s", m->info);
     print_ports_json("inputs", e->in, e->n_in);
     print_ports_json("outputs", e->out, e->n_out);
     print_ports_json("states", m->state, m->n_state);
     fputs(", \"entry\": ", stdout);
-    print_json_string(stdout, e->name);
+    scrtio_print_json_string(stdout, e->name);
     fputs(", \"entries\": [", stdout);
     for (uint32_t i = 0; i < m->n_entry; i++) {
         fputs(i ? ", " : "", stdout);
-        print_json_string(stdout, m->entry[i].name);
+        scrtio_print_json_string(stdout, m->entry[i].name);
     }
     putchar(']');
     printf(", \"weights_bytes\": %llu, \"weights_embedded\": %s, \"features\": [",
@@ -327,17 +327,17 @@ static void print_info_json(const Cli *c)
     for (uint32_t b = 0; b < 64; b++)
         if (e->features >> b & 1) {
             fputs(comma, stdout);
-            print_json_string(stdout, scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
+            scrtio_print_json_string(stdout, scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
             comma = ", ";
         }
     printf("], \"kernels\": [");
     for (uint32_t i = 0; i < e->n_kernel; i++) {
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
-        print_json_string(stdout, e->kernel[i].name);
+        scrtio_print_json_string(stdout, e->kernel[i].name);
         fputs(", \"from\": ", stdout);
-        print_json_string(stdout, e->kernel[i].from);
+        scrtio_print_json_string(stdout, e->kernel[i].from);
         fputs(", \"what\": ", stdout);
-        print_json_string(stdout, e->kernel[i].what);
+        scrtio_print_json_string(stdout, e->kernel[i].what);
         putchar('}');
     }
     putchar(']');
@@ -347,7 +347,7 @@ static void print_info_json(const Cli *c)
     puts("}");
 }
 
-int print_info(const Cli *c)
+int scrtio_print_info(const Cli *c)
 {
     if (c->json)
         print_info_json(c);

@@ -9,7 +9,7 @@
 
 /* --- Numbers and signatures --- */
 
-bool parse_number(const char *text, int64_t least, int64_t *ret)
+bool scrtio_parse_number(const char *text, int64_t least, int64_t *ret)
 {
     char *end;
     if (*text < '0' || *text > '9') /* strtoll would take spaces and signs */
@@ -38,7 +38,8 @@ static size_t dim_length(const char *at)
     return n;
 }
 
-bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text, size_t *ret_n)
+bool scrtio_port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text,
+                     size_t *ret_n)
 {
     const char *at = p->dims;
     size_t n = dim_length(at);
@@ -65,37 +66,39 @@ static int check_head(const Cli *c, uint32_t i, const ScrtTensor *t, const char 
     if (t->dtype == SCRT_DTYPE_NONE) /* reading it says why */
         return DONE;
     if (!scrt_dtype_adopts(t->dtype, p->dtype))
-        return cli_fail(c, FAULT, "%.300s: input '%.100s' is %s, the model takes %s", path, p->name,
-                        scrt_dtype_name((ScrtDtype)t->dtype), scrt_dtype_name((ScrtDtype)p->dtype));
+        return scrtio_fail(c, FAULT, "%.300s: input '%.100s' is %s, the model takes %s", path,
+                           p->name, scrt_dtype_name((ScrtDtype)t->dtype),
+                           scrt_dtype_name((ScrtDtype)p->dtype));
     bool fits = t->rank == p->rank;
     for (uint32_t k = 0; fits && k < t->rank; k++) {
         const char *text;
         size_t n;
         int64_t want;
-        fits = !port_dim(p, k, &want, &text, &n) || want == t->dims[k];
+        fits = !scrtio_port_dim(p, k, &want, &text, &n) || want == t->dims[k];
     }
     if (fits)
         return DONE;
     char shape[256];
-    show_dims(shape, sizeof shape, t);
-    return cli_fail(c, FAULT, "%.300s: input '%.100s' has the shape %s, the model takes [%.200s]",
-                    path, p->name, shape, p->dims);
+    scrtio_show_dims(shape, sizeof shape, t);
+    return scrtio_fail(c, FAULT,
+                       "%.300s: input '%.100s' has the shape %s, the model takes [%.200s]", path,
+                       p->name, shape, p->dims);
 }
 
 /* --- Files --- */
 
-int take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path)
+int scrtio_take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path)
 {
     ScrtIoError err;
     const ScrtPort *p = &c->entry->in[i];
     if (c->in[i].data)
-        return cli_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s", p->name,
-                        c->source[i], path);
+        return scrtio_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s", p->name,
+                           c->source[i], path);
     int status = check_head(c, i, &scrt_tensors_item(f, k)->tensor, path);
     if (status != DONE)
         return status;
     if (scrt_tensors_read(f, k, p->dtype, &c->in[i], &err) != SCRT_OK)
-        return cli_fail(c, FAULT, "input '%.100s': %s", p->name, err.text);
+        return scrtio_fail(c, FAULT, "input '%.100s': %s", p->name, err.text);
     c->source[i] = path;
     return DONE;
 }
@@ -118,9 +121,9 @@ static int fail_names(const Cli *c, const ScrtTensorFile *f, const char *path)
         size_t n = strlen(holds);
         snprintf(holds + n, sizeof holds - n, "%s%s", k ? ", " : "", scrt_tensors_item(f, k)->name);
     }
-    return cli_fail(c, FAULT,
-                    "%.300s: none of its arrays is an input; it holds: %s; inputs are: %s", path,
-                    holds[0] ? holds : "nothing", names);
+    return scrtio_fail(c, FAULT,
+                       "%.300s: none of its arrays is an input; it holds: %s; inputs are: %s", path,
+                       holds[0] ? holds : "nothing", names);
 }
 
 /* Every input that the file names. Entries that are no inputs are left: a file may hold labels too.
@@ -135,18 +138,18 @@ static int take_by_name(Cli *c, const ScrtTensorFile *f, const char *path)
         if (k < 0)
             continue;
         found++;
-        status = take_tensor(c, i, f, (uint32_t)k, path);
+        status = scrtio_take_tensor(c, i, f, (uint32_t)k, path);
     }
     if (found > 0)
         return status;
     if (e->n_in == 1 && scrt_tensors_count(f) == 1)
-        return take_tensor(c, 0, f, 0, path);
+        return scrtio_take_tensor(c, 0, f, 0, path);
     if (!scrt_tensors_single(f))
         return fail_names(c, f, path);
     char names[400];
     list_inputs(e, names, sizeof names);
-    return cli_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", path, path,
-                    names);
+    return scrtio_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", path,
+                       path, names);
 }
 
 static int take_named(Cli *c, uint32_t i, const ScrtTensorFile *f, const char *path)
@@ -154,7 +157,7 @@ static int take_named(Cli *c, uint32_t i, const ScrtTensorFile *f, const char *p
     int64_t k = scrt_tensors_find(f, c->entry->in[i].name);
     if (k < 0 && scrt_tensors_count(f) != 1)
         return fail_names(c, f, path);
-    return take_tensor(c, i, f, k < 0 ? 0 : (uint32_t)k, path);
+    return scrtio_take_tensor(c, i, f, k < 0 ? 0 : (uint32_t)k, path);
 }
 
 /* The input of the longest name that NAME=FILE begins with, as names may hold '='; -1: none. */
@@ -188,7 +191,7 @@ static int wish_for(const Cli *c, uint32_t i, ScrtWish *ret)
     size_t n;
     *ret = (ScrtWish){.dtype = p->dtype, .rank = p->rank, .image = &c->image};
     for (uint32_t k = 0; k < p->rank; k++)
-        if (!port_dim(p, k, &ret->dims[k], &text, &n))
+        if (!scrtio_port_dim(p, k, &ret->dims[k], &text, &n))
             ret->dims[k] = -1;
     for (int k = 0; k < c->n_shape; k++) {
         uint32_t rank;
@@ -196,8 +199,8 @@ static int wish_for(const Cli *c, uint32_t i, ScrtWish *ret)
         if (!shape)
             continue;
         if (!scrt_shape_parse(shape, &rank, ret->dims) || rank != p->rank)
-            return cli_fail(c, USAGE, "--shape %.200s: input '%.100s' is [%.200s]", c->shape[k],
-                            p->name, p->dims);
+            return scrtio_fail(c, USAGE, "--shape %.200s: input '%.100s' is [%.200s]", c->shape[k],
+                               p->name, p->dims);
     }
     return DONE;
 }
@@ -211,17 +214,17 @@ static int take_bare(Cli *c, int64_t named, const ScrtTensorFile *f, const char 
     ScrtWish wish;
     if (named < 0 && c->entry->n_in != 1) {
         list_inputs(c->entry, names, sizeof names);
-        return cli_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", path,
-                        path, names);
+        return scrtio_fail(c, USAGE, "-i %.300s: say which input it is, NAME=%.300s, of: %s", path,
+                           path, names);
     }
     if (c->in[i].data)
-        return cli_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s", p->name,
-                        c->source[i], path);
+        return scrtio_fail(c, USAGE, "input '%.100s' is given twice: %.300s and %.300s", p->name,
+                           c->source[i], path);
     int status = wish_for(c, i, &wish);
     if (status != DONE)
         return status;
     if (scrt_tensors_make(f, &wish, &c->in[i], &err) != SCRT_OK)
-        return cli_fail(c, FAULT, "input '%.100s': %s", p->name, err.text);
+        return scrtio_fail(c, FAULT, "input '%.100s': %s", p->name, err.text);
     c->source[i] = path;
     c->bare[i] = true;
     c->used_image |= scrt_tensors_picture(f);
@@ -235,13 +238,13 @@ static int check_shapes(const Cli *c)
         for (uint32_t i = 0; i < c->entry->n_in; i++)
             used |= c->bare[i] && shape_for(c, c->shape[k], i);
         if (!used)
-            return cli_fail(c, USAGE,
-                            "--shape %.200s: is for an input that is a .bin or a picture: "
-                            "NAME=D,D,...",
-                            c->shape[k]);
+            return scrtio_fail(c, USAGE,
+                               "--shape %.200s: is for an input that is a .bin or a picture: "
+                               "NAME=D,D,...",
+                               c->shape[k]);
     }
     if (c->has_image && !c->used_image && !(c->output && scrt_picture_name(c->output)))
-        return cli_fail(c, USAGE, "--image: neither an input nor the output is a picture");
+        return scrtio_fail(c, USAGE, "--image: neither an input nor the output is a picture");
     return DONE;
 }
 
@@ -255,12 +258,13 @@ static int load_argument(Cli *c, const char *argument)
     if (i < 0 && equals && access(argument, F_OK) != 0) {
         char names[400];
         list_inputs(c->entry, names, sizeof names);
-        return cli_fail(c, USAGE, "-i %.300s: the model has no input '%.*s'; it has: %s", argument,
-                        equals - argument < 100 ? (int)(equals - argument) : 100, argument, names);
+        return scrtio_fail(c, USAGE, "-i %.300s: the model has no input '%.*s'; it has: %s",
+                           argument, equals - argument < 100 ? (int)(equals - argument) : 100,
+                           argument, names);
     }
     if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
-        return i < 0 ? cli_fail(c, FAULT, "%s", err.text)
-                     : cli_fail(c, FAULT, "input '%.100s': %s", c->entry->in[i].name, err.text);
+        return i < 0 ? scrtio_fail(c, FAULT, "%s", err.text)
+                     : scrtio_fail(c, FAULT, "input '%.100s': %s", c->entry->in[i].name, err.text);
     int status = scrt_tensors_bare(f) ? take_bare(c, i, f, path)
                  : i < 0              ? take_by_name(c, f, path)
                                       : take_named(c, (uint32_t)i, f, path);
@@ -268,7 +272,7 @@ static int load_argument(Cli *c, const char *argument)
     return status;
 }
 
-int load_inputs(Cli *c)
+int scrtio_load_inputs(Cli *c)
 {
     const ScrtEntry *e = c->entry;
     int status = DONE;
@@ -276,9 +280,9 @@ int load_inputs(Cli *c)
         status = load_argument(c, c->input[i]);
     for (uint32_t i = 0; i < e->n_in && status == DONE; i++)
         if (!c->in[i].data)
-            status =
-                cli_fail(c, USAGE, "input '%.100s', %s[%.200s], is missing: -i NAME=FILE.npy",
-                         e->in[i].name, scrt_dtype_name((ScrtDtype)e->in[i].dtype), e->in[i].dims);
+            status = scrtio_fail(
+                c, USAGE, "input '%.100s', %s[%.200s], is missing: -i NAME=FILE.npy", e->in[i].name,
+                scrt_dtype_name((ScrtDtype)e->in[i].dtype), e->in[i].dims);
     return status == DONE ? check_shapes(c) : status;
 }
 
@@ -318,11 +322,11 @@ static bool given_size(const Cli *c, const char *name, size_t n, int64_t *ret)
 {
     for (int k = c->n_dim - 1; k >= 0; k--)
         if (strncmp(c->dim[k], name, n) == 0 && c->dim[k][n] == '=')
-            return parse_number(c->dim[k] + n + 1, 0, ret);
+            return scrtio_parse_number(c->dim[k] + n + 1, 0, ret);
     return false;
 }
 
-int64_t made_up_size(const Cli *c, uint32_t sym)
+int64_t scrtio_made_up_size(const Cli *c, uint32_t sym)
 {
     const char *name = c->entry->sym[sym];
     int64_t sum = 0, x;
@@ -334,7 +338,7 @@ int64_t made_up_size(const Cli *c, uint32_t sym)
         char text[24];
         snprintf(text, sizeof text, "%.*s", n < sizeof text ? (int)n : 0, at);
         bool symbol = find_symbol(c, at, n) >= 0;
-        if ((!plus && at == name) || (!symbol && !parse_number(text, 0, &x)))
+        if ((!plus && at == name) || (!symbol && !scrtio_parse_number(text, 0, &x)))
             return 1;
         if (symbol && !given_size(c, at, n, &x))
             x = 1;
@@ -350,18 +354,19 @@ static int dim_value(const Cli *c, const ScrtPort *p, uint32_t i, int64_t *ret)
 {
     const char *text;
     size_t n;
-    if (port_dim(p, i, ret, &text, &n))
+    if (scrtio_port_dim(p, i, ret, &text, &n))
         return DONE;
     bool quoted = n >= 2 && text[0] == '"' && text[n - 1] == '"';
     int64_t sym = find_symbol(c, text + quoted, n - 2 * quoted);
     if (sym < 0)
-        return cli_fail(c, USAGE, "input '%.100s' has the dimension '%.*s': give the input with -i",
-                        p->name, n < 100 ? (int)n : 100, text);
-    *ret = made_up_size(c, (uint32_t)sym);
+        return scrtio_fail(c, USAGE,
+                           "input '%.100s' has the dimension '%.*s': give the input with -i",
+                           p->name, n < 100 ? (int)n : 100, text);
+    *ret = scrtio_made_up_size(c, (uint32_t)sym);
     return DONE;
 }
 
-int make_inputs(Cli *c)
+int scrtio_make_inputs(Cli *c)
 {
     uint64_t state = 1;
     c->made_up = true;
@@ -377,10 +382,10 @@ int make_inputs(Cli *c)
         }
         ScrtStatus s = scrt_tensor_alloc(t);
         if (s != SCRT_OK)
-            return cli_fail(c, FAULT, "input '%.100s': %s", p->name, scrt_status_text(s));
+            return scrtio_fail(c, FAULT, "input '%.100s': %s", p->name, scrt_status_text(s));
         bool is_float = scrt_dtype_is_float((ScrtDtype)t->dtype);
         int64_t lo = 0, hi = 2;
-        bool known = !is_float && input_range(c->model, p->name, &lo, &hi);
+        bool known = !is_float && scrtio_input_range(c->model, p->name, &lo, &hi);
         for (int64_t k = 0, n = scrt_count(t); k < n; k++)
             scrt_store((ScrtDtype)t->dtype, t->data, (size_t)k,
                        is_float ? normal(&state)

@@ -6,27 +6,27 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-void print_text(FILE *f, const char *text)
+void scrtio_print_text(FILE *f, const char *text)
 {
     for (; *text; text++)
         fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, f);
 }
 
-int cli_fail(const Cli *c, int status, const char *fmt, ...)
+int scrtio_fail(const Cli *c, int status, const char *fmt, ...)
 {
     char text[1024];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    print_text(stderr, c->program);
+    scrtio_print_text(stderr, c->program);
     fputs(": ", stderr);
-    print_text(stderr, text);
+    scrtio_print_text(stderr, text);
     fputc('\n', stderr);
     return status;
 }
 
-void print_json_string(FILE *f, const char *text)
+void scrtio_print_json_string(FILE *f, const char *text)
 {
     fputc('"', f);
     for (; *text; text++) {
@@ -41,7 +41,7 @@ void print_json_string(FILE *f, const char *text)
     fputc('"', f);
 }
 
-void print_dims(FILE *f, const ScrtTensor *t)
+void scrtio_print_dims(FILE *f, const ScrtTensor *t)
 {
     fputc('[', f);
     for (uint32_t k = 0; k < t->rank; k++)
@@ -49,7 +49,7 @@ void print_dims(FILE *f, const ScrtTensor *t)
     fputc(']', f);
 }
 
-void show_dims(char *buf, size_t room, const ScrtTensor *t)
+void scrtio_show_dims(char *buf, size_t room, const ScrtTensor *t)
 {
     size_t n = (size_t)snprintf(buf, room, "[");
     for (uint32_t k = 0; k < t->rank && n < room; k++)
@@ -60,9 +60,9 @@ void show_dims(char *buf, size_t room, const ScrtTensor *t)
 
 static void print_title(const char *name, const ScrtTensor *t)
 {
-    print_text(stdout, name);
+    scrtio_print_text(stdout, name);
     printf(": %s", scrt_dtype_name((ScrtDtype)t->dtype));
-    print_dims(stdout, t);
+    scrtio_print_dims(stdout, t);
     putchar('\n');
 }
 
@@ -102,7 +102,7 @@ static void show_element(char buf[ELEMENT], const ScrtTensor *t, size_t i)
     }
 }
 
-void show_exact(char buf[ELEMENT], const ScrtTensor *t, size_t i)
+void scrtio_show_exact(char buf[ELEMENT], const ScrtTensor *t, size_t i)
 {
     ScrtDtype d = (ScrtDtype)t->dtype;
     if (scrt_dtype_is_float(d))
@@ -177,7 +177,7 @@ static void show_part(Layout *l, size_t at, size_t step, uint32_t depth)
         putchar(']');
 }
 
-void print_tensor(const char *name, const ScrtTensor *t)
+void scrtio_print_tensor(const char *name, const ScrtTensor *t)
 {
     int64_t n = scrt_count(t);
     print_title(name, t);
@@ -198,17 +198,17 @@ void print_tensor(const char *name, const ScrtTensor *t)
     putchar('\n');
 }
 
-void print_json_tensor(const char *name, const ScrtTensor *t)
+void scrtio_print_json_tensor(const char *name, const ScrtTensor *t)
 {
     bool complex_number = scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_COMPLEX;
     fputs("{\"name\": ", stdout);
-    print_json_string(stdout, name);
+    scrtio_print_json_string(stdout, name);
     printf(", \"type\": \"%s\", \"dims\": ", scrt_dtype_name((ScrtDtype)t->dtype));
-    print_dims(stdout, t);
+    scrtio_print_dims(stdout, t);
     fputs(", \"data\": [", stdout);
     for (int64_t i = 0, n = scrt_count(t); i < n; i++) {
         char text[ELEMENT];
-        show_exact(text, t, (size_t)i);
+        scrtio_show_exact(text, t, (size_t)i);
         bool none = strstr(text, "nan") || strstr(text, "inf");
         fputs(i ? ", " : "", stdout);
         if (scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_BOOL)
@@ -260,7 +260,7 @@ static void print_label(const Cli *c, int64_t i)
         fputc((unsigned char)*at < 0x20 || *at == 0x7f ? ' ' : *at, stdout);
 }
 
-void check_labels(const Cli *c, const char *name, const ScrtTensor *t)
+void scrtio_check_labels(const Cli *c, const char *name, const ScrtTensor *t)
 {
     const char *at = (const char *)c->label.data, *end = at ? at + c->label.n : at;
     int64_t lines = 0, row = t->rank ? t->dims[t->rank - 1] : 1;
@@ -271,8 +271,8 @@ void check_labels(const Cli *c, const char *name, const ScrtTensor *t)
         p = line ? line + 1 : end;
     }
     if (t->rank <= 2 && lines != row)
-        cli_fail(c, DONE, "note: %.300s: names %lld elements, output '%.200s' has %lld", c->labels,
-                 (long long)lines, name, (long long)row);
+        scrtio_fail(c, DONE, "note: %.300s: names %lld elements, output '%.200s' has %lld",
+                    c->labels, (long long)lines, name, (long long)row);
 }
 
 /* "  7    12.5", or with all indices where one index does not tell the place: "  2,0,7    12.5". */
@@ -300,7 +300,7 @@ static void print_ranked(const Cli *c, const ScrtTensor *t, size_t at, int64_t i
     putchar('\n');
 }
 
-void print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t k)
+void scrtio_print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t k)
 {
     int64_t n = scrt_count(t);
     print_title(name, t);
@@ -361,7 +361,7 @@ static void print_spent(const char *name, ScrtProfile p, uint64_t all_ns)
     printf(" %6.1f  ", p.ns ? moved / (double)p.ns : 0);
 }
 
-void print_profile(const Cli *c)
+void scrtio_print_profile(const Cli *c)
 {
     uint32_t n = c->entry->n_kernel;
     Spent *spent = scrt_alloc((n + 1) * sizeof *spent);
@@ -387,9 +387,9 @@ void print_profile(const Cli *c)
         }
         const ScrtKernelInfo *k = &c->entry->kernel[spent[i].kernel];
         print_spent(k->name, spent[i].p, all);
-        print_text(stdout, k->what);
+        scrtio_print_text(stdout, k->what);
         fputs("; ", stdout);
-        print_text(stdout, k->from);
+        scrtio_print_text(stdout, k->from);
         putchar('\n');
     }
     scrt_free(spent);

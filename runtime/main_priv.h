@@ -35,57 +35,59 @@ typedef struct Cli { /* the command line, and what it was turned into */
 } Cli;
 
 /* "program: text" on standard error; returns status. */
-int cli_fail(const Cli *c, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+int scrtio_fail(const Cli *c, int status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* A string from a model or a file, for a terminal: control characters become '?'. */
-void print_text(FILE *f, const char *text);
-void print_json_string(FILE *f, const char *text);
-void print_dims(FILE *f, const ScrtTensor *t); /* [8,784] */
-void show_dims(char *buf, size_t room, const ScrtTensor *t);
+void scrtio_print_text(FILE *f, const char *text);
+void scrtio_print_json_string(FILE *f, const char *text);
+void scrtio_print_dims(FILE *f, const ScrtTensor *t); /* [8,784] */
+void scrtio_show_dims(char *buf, size_t room, const ScrtTensor *t);
 enum { ELEMENT = 64 }; /* bytes of an element's text */
 /* Element i with all digits that tell it from the next. */
-void show_exact(char buf[ELEMENT], const ScrtTensor *t, size_t i);
+void scrtio_show_exact(char buf[ELEMENT], const ScrtTensor *t, size_t i);
 /* "y: f32[2,3]" and the elements as NumPy shows them, long ones cut short. */
-void print_tensor(const char *name, const ScrtTensor *t);
+void scrtio_print_tensor(const char *name, const ScrtTensor *t);
 /* The n largest elements with their indices: of each row where there are at most two dimensions,
  * else of all. A NaN counts as larger than any number, of equals the first comes first. */
-void print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t n);
+void scrtio_print_top(const Cli *c, const char *name, const ScrtTensor *t, int64_t n);
 /* Says so where --labels has not as many lines as those rows have elements. */
-void check_labels(const Cli *c, const char *name, const ScrtTensor *t);
-void print_profile(const Cli *c);
+void scrtio_check_labels(const Cli *c, const char *name, const ScrtTensor *t);
+void scrtio_print_profile(const Cli *c);
 /* The same as members of a JSON object: "kernels": [...], "copies": {...} */
-void print_kernels_json(const Cli *c);
+void scrtio_print_kernels_json(const Cli *c);
 /* {"name": ..., "type": ..., "dims": ..., "data": [...]}: all elements; null for what JSON lacks.
  */
-void print_json_tensor(const char *name, const ScrtTensor *t);
+void scrtio_print_json_tensor(const char *name, const ScrtTensor *t);
 
-void print_help(const Cli *c);
-void print_version(const Cli *c);
+void scrtio_print_help(const Cli *c);
+void scrtio_print_version(const Cli *c);
 /* What the compiler noted of an integer input: its elements lie in [lo, hi). */
-bool input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi);
-int print_info(const Cli *c); /* its peak memory is that of c->session, where there is one */
+bool scrtio_input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi);
+int scrtio_print_info(const Cli *c); /* its peak memory is that of c->session, where there is one */
 
 /* Every input from the files of -i. */
-int load_inputs(Cli *c);
+int scrtio_load_inputs(Cli *c);
 /* Gives input i tensor k of the file: its head is checked before its elements are read. */
-int take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path);
+int scrtio_take_tensor(Cli *c, uint32_t i, const ScrtTensorFile *f, uint32_t k, const char *path);
 /* Every input at the dims of --dim, 1 where nothing is said: normal random floats, integers from
  * the range that the compiler noted, else 0 and 1 by turns. */
-int make_inputs(Cli *c);
+int scrtio_make_inputs(Cli *c);
 /* A symbol's size in such inputs: that of --dim, else 1; a name that is a sum, as exporters call
  * what a cache and new tokens make together ("past + new"), is the sum of its parts' sizes. */
-int64_t made_up_size(const Cli *c, uint32_t sym);
-int run_model(Cli *c);
+int64_t scrtio_made_up_size(const Cli *c, uint32_t sym);
+int scrtio_run_model(Cli *c);
 /* After scrt_run failed: why, and of made-up inputs the sizes that nobody gave. */
-int fail_run(const Cli *c);
-int run_bench(Cli *c);
-int run_data(Cli *c);
-void free_tensors(Cli *c); /* inputs and outputs */
+int scrtio_fail_run(const Cli *c);
+int scrtio_run_bench(Cli *c);
+int scrtio_run_data(Cli *c);
+void scrtio_free_tensors(Cli *c); /* inputs and outputs */
 
 /* dims[i] of port, as its signature says: true with a number, or false with the symbol's (or the
  * expression's) text in ret_text. */
-bool port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text, size_t *ret_n);
+bool scrtio_port_dim(const ScrtPort *p, uint32_t i, int64_t *ret, const char **ret_text,
+                     size_t *ret_n);
 /* A decimal number that takes all of text, at least least. */
-bool parse_number(const char *text, int64_t least, int64_t *ret);
+bool scrtio_parse_number(const char *text, int64_t least, int64_t *ret);
 
 #endif

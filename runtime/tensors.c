@@ -48,6 +48,14 @@ static ScrtStatus open_as(const char *path, const ScrtFileFormat *format, ScrtTe
     if (s == SCRT_OK) {
         f->format = format ? format : format_of(path, &f->file);
         s = f->format->heads ? f->format->heads(f, err) : SCRT_OK;
+        if (s == SCRT_E_FILE && !format && f->format == &scrt_format_pb &&
+            !scrt_ends_with(path, ".pb"))
+            scrt_io_fail(err, s,
+                         "%.300s: %s; tensors are read from .npy, .npz, .safetensors, .pb, .bin "
+                         "and pictures",
+                         what,
+                         scrt_ends_with(path, ".onnx") ? "is a model, no tensor"
+                                                       : "holds no tensor that is known");
     }
     if (s == SCRT_OK)
         *ret = f;

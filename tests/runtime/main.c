@@ -202,8 +202,8 @@ START_TEST(usage_errors)
         {{"-z"}, "there is no option -z; see --help"},
         {{"-i"}, "-i needs a value"},
         {{"--top"}, "--top needs a value"},
-        {{"--top", "0"}, "--top takes a number of at least 1, not '0'"},
-        {{"--threads", "many"}, "--threads takes a number of at least 1, not 'many'"},
+        {{"--top", "0"}, "--top takes a number from 1 to 1048576, not '0'"},
+        {{"--threads", "many"}, "--threads takes a number from 1 to 1048576, not 'many'"},
         {{"--repeat", "99999999999999999999"}, "--repeat takes a number"},
         {{"a.npy"}, "'a.npy' is no option; inputs are given as -i NAME=FILE"},
         {{"-o", "o.txt"}, "the name must end in .npz, .npy"},
@@ -212,6 +212,9 @@ START_TEST(usage_errors)
         {{"--labels", "l"}, "--labels goes with --top"},
         {{"--data", "d", "--top", "2"}, "goes with none of"},
         {{"--rtol", "-1"}, "--rtol takes a number"},
+        {{"--atol", "inf"}, "--atol takes a number"},
+        {{"--threads", "2000000"}, "--threads takes a number from 1 to 1048576, not '2000000'"},
+        {{"--repeat", "-3"}, "--repeat takes a number from 1 to 1048576, not '-3'"},
         {{"--bench", "--dim", "batch"}, "--dim takes NAME=NUMBER, not 'batch'"},
         {{"--bench", "--dim", "rows=3"}, "the model has no symbol of that name; it has: batch"},
         {{"--dim", "batch=3"}, "--dim goes with --bench, --profile or --info"},
@@ -219,7 +222,7 @@ START_TEST(usage_errors)
         {{"-o", "-", "--top", "3"}, "so --top and --profile cannot"},
         {{"--weights", "w"}, "this executable holds its weights itself"},
         {{"-i", "z=a.npy"}, "the model has no input 'z'; it has: x, k"},
-        {{NULL}, "input 'x', f32[batch,3], is missing: -i NAME=FILE.npy"},
+        {{NULL}, "input 'x', f32[batch,3], is missing: -i NAME=FILE, a .npy"},
     };
     for (unsigned i = 0; i < sizeof row / sizeof *row; i++) {
         int status = tool(row[i].word[0], row[i].word[1], row[i].word[2], row[i].word[3], NULL);
@@ -255,7 +258,7 @@ START_TEST(faulty_inputs)
     ck_assert_int_eq(tool("-i", scratch("all.npz"), "-o", "/nonexistent/o.npz", NULL), 1);
     ck_assert_msg(strstr(err, "/nonexistent/o.npz: cannot be written: No such file"), "%s", err);
     ck_assert_int_eq(tool("--bench", "--dim", "batch=2000000", NULL), 1);
-    ck_assert_msg(strstr(err, "rows: batch = 2000000 must be at most 1048576"), "%s", err);
+    ck_assert_msg(strstr(err, "rows: batch is 2000000 and must be at most 1048576"), "%s", err);
     /* a name that would be a format, and one that would move the cursor */
     ck_assert_int_eq(tool("-i", "%s%n\x1b[2J=a.npy", NULL), 2);
     ck_assert_msg(strstr(err, "has no input '%s%n?[2J'"), "%s", err);

@@ -48,8 +48,10 @@ def statuses(tmp):
     failing("compile", MNIST, status=2)  # where to?
     failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--emit", "elf", status=2)
     failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--nonsense", status=2)
-    for symbol in ("", "9a", "a-b", "a;b", "a b", "int", "memcpy", "scrt_open"):
+    for symbol in ("", "9a", "a-b", "a;b", "a b"):
         failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--symbol", symbol, status=2)
+    for symbol in ("int", "namespace", "main", "memcpy", "scrt_open", "ScrtModel", "size_t", "_start", "INT8_MAX"):
+        assert f"model_{symbol}" in failing("compile", MNIST, "-o", os.path.join(tmp, "x"), "--symbol", symbol, status=2)
     assert "No such file" in failing("dump", os.path.join(tmp, "absent.onnx"))
     assert "E0302" in failing("dump", MNIST, "--recipe", "fp8-train", status=2)
     assert "inner" in scalec("explain", "E0203")
@@ -228,6 +230,48 @@ def options(tmp):
     assert '"n"' in failing("dump", MNIST, "--dim", "n=3", status=2)
 
 
+def symbols_of_files(tmp):
+    """An object of any name compiles into programs of C and of C++: its model's name is none of theirs."""
+    text = write(os.path.join(tmp, "t.sc"), "graph @g(%x: f32[4]) -> (%y) {\n  %y = relu %x : f32[4]\n}\n")
+    names = ("int", "template", "memcpy", "scrt_open", "ScrtModel", "SCRT_ABI", "NULL", "int64_t", "linux")
+    for name in names:
+        scalec("compile", text, "--emit", "obj", "-o", os.path.join(tmp, f"{name}.o"))
+        assert f"extern const ScrtModel model_{name};" in open(os.path.join(tmp, f"{name}.h")).read()
+    include = ["-I" + tmp, *("-I" + os.path.join(os.path.abspath(SOURCE), d) for d in ("runtime", "."))]
+    heads = "".join(f"#include <{h}.h>\n" for h in ("stdio", "stdint", "stdlib", "string"))
+    user = write(os.path.join(tmp, "user.c"), heads + "".join(f'#include "{n}.h"\n' for n in names))
+    for language in ("c", "c++"):
+        subprocess.run(["clang-19", "-x", language, "-fsyntax-only", "-Werror", *include, user], check=True)
+    # what the program's own main is made of is nobody's name
+    for name in ("print_info", "run_model", "load_inputs"):
+        scalec("compile", text, "-o", os.path.join(tmp, name))
+
+
+def numbers(tmp):
+    """A number that an option does not take is the command's fault, and the option says what it takes."""
+    text = write(os.path.join(tmp, "t.sc"), "graph @g(%x: f32[n,4]) -> (%y) {\n  %y = relu %x : f32[n,4]\n}\n")
+    out = os.path.join(tmp, "x")
+    for value in ("0", "-1", "1.5", "x", "", "1e3", " 3", "+3", "2000000", "99999999999999999999"):
+        for option in ("--threads", "--repeat", "--top"):
+            assert "from 1 to 1048576" in failing("run", MNIST, "-i", DIGIT, option, value, status=2)
+        assert "from 1 to 1048576" in failing("compile", text, "-o", out, "--state-capacity", value, status=2)
+        assert "from 1 to 1048576" in failing("check", MNIST, "--data", DIGIT, "--top", value, status=2)
+    for value in ("-1", "nan", "inf", "1e999", "x", ""):
+        for args in (("run", MNIST, "-i", DIGIT, "--rtol"), ("check", MNIST, "--data", DIGIT, "--suggest")):
+            assert "not a number of 0 or more" in failing(*args, value, status=2)
+    for state, words in (("y=q", 'no input "q"'), ("q=x", 'no output "q"'), ("*=*.in", "no such state")):
+        assert words in failing("compile", text, "-o", out, "--state", state, status=2)
+    assert "--dim is for ONNX models" in failing("compile", text, "-o", out, "--dim", "n=3", status=2)
+
+
+def models_are_no_inputs(tmp):
+    assert "is a model, no tensor" in failing("run", MNIST, "-i", MNIST)
+    assert "is a model, no tensor" in failing("check", MNIST, "--data", MNIST, "--recipe", "fp8")
+    odd = write(os.path.join(tmp, "x.txt"), "numbers")
+    assert "read from .npy, .npz" in failing("run", MNIST, "-i", odd)
+    assert "is missing: -i FILE, a .npy, .npz" in failing("run", MNIST, status=2)
+
+
 def bare_object(tmp):
     """A C program of its own: the header alone names the model, the object holds the weights."""
     obj, main, exe = (os.path.join(tmp, n) for n in ("digit.o", "main.c", "main"))
@@ -387,5 +431,5 @@ def outputs(tmp):
     assert p.returncode == 1 and "big.weights" in p.stderr, p.stderr
 
 
-run_all("tools-cli", (broken_inner, statuses, compiler_missing, dumps, folded_text_runs, states,
+run_all("tools-cli", (broken_inner, statuses, symbols_of_files, numbers, models_are_no_inputs, compiler_missing, dumps, folded_text_runs, states,
                       data_sets, executables, options, bare_object, names_of_models, deep, operand_maps, outputs, hostile_names))

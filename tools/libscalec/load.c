@@ -219,7 +219,7 @@ static ScGraph *load_any(ScCtx *cx, const char *path, const ScrtFile *file,
         return load_onnx(cx, path, text, file->n, opt);
     if (opt->n_dim == 0)
         return load_text(cx, path, text);
-    sc_fail(cx, NULL, SC_E_TEXT, "--dim is for ONNX models; a text graph says its sizes itself");
+    sc_fail(cx, NULL, SC_E_INPUT, "--dim is for ONNX models; a text graph says its sizes itself");
     return NULL;
 }
 

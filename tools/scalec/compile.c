@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* --- Hooks ------------------------------------------------------------------------------------ */
 
@@ -77,21 +78,45 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* A word of C, or a name of its library or of the runtime: no name for a model. */
-static bool is_taken(const char *name)
+static bool is_word(const char *words, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *p = words; *p; p += strspn(p, " ")) {
+        size_t k = strcspn(p, " ");
+        if (k == n && !memcmp(p, name, n))
+            return true;
+        p += k;
+    }
+    return false;
+}
+
+/* What a name may not be: a word of C or C++, a macro, type or function of its library, or the
+ * runtime's. NULL: it may be the model's. */
+static const char *taken_by(const char *name)
 {
     static const char words[] =
-        " auto bool break case char const continue default do double else enum extern float for "
-        "goto if inline int long main register restrict return short signed sizeof static struct "
-        "switch typedef union unsigned void volatile while asm typeof "
-        /* of C++, which may read the header */
-        "and catch class delete export false friend namespace new not nullptr operator or private "
-        "protected public template this throw true try typename using virtual xor ";
+        "alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl "
+        "concept const consteval constexpr constinit const_cast continue decltype default delete "
+        "do "
+        "double dynamic_cast else enum explicit export extern false float for friend goto if "
+        "inline "
+        "int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private "
+        "protected public register reinterpret_cast requires restrict return short signed sizeof "
+        "static static_assert static_cast struct switch template this thread_local throw true try "
+        "typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while "
+        "xor xor_eq";
+    static const char library[] = "main linux unix alloca NULL EOF BUFSIZ offsetof assert errno "
+                                  "va_start va_arg va_end va_copy";
+    size_t n = strlen(name);
+    const char *end = n > 4 ? name + n - 4 : "";
+    if (is_word(words, name))
+        return "a word of C or C++";
     if (!strncasecmp(name, "scrt", 4))
-        return true;
-    char padded[64];
-    snprintf(padded, sizeof padded, " %.60s ", name);
-    return strstr(words, padded) || dlsym(RTLD_DEFAULT, name);
+        return "a name of the runtime";
+    if (name[0] == '_' || is_word(library, name) || (n > 2 && !strcmp(name + n - 2, "_t")) ||
+        !strcmp(end, "_MAX") || !strcmp(end, "_MIN") || dlsym(RTLD_DEFAULT, name))
+        return "a name of C's library";
+    return NULL;
 }
 
 /* The model's name in C, after the file that it goes to: out/m5.o -> m5. What cannot be one gets
@@ -105,7 +130,7 @@ static const char *symbol_of(Cli *cli, const char *path)
     for (char *p = own; *p; p++)
         if (!is_letter(*p) && !(*p >= '0' && *p <= '9'))
             *p = '_';
-    return is_letter(*own) && !is_taken(own) ? own : id;
+    return is_letter(*own) && !taken_by(own) ? own : id;
 }
 
 /* "f8e4m3fn in 3 of 4 matmuls and convolutions": where values are stored low. */
@@ -246,9 +271,10 @@ int cmd_compile(Cli *cli)
         k++;
     if (cli->opt.symbol && !is_identifier(cli->opt.symbol))
         return cli_misuse(cli, "--symbol: \"%s\" is no C identifier", cli->opt.symbol);
-    if (cli->opt.symbol && is_taken(cli->opt.symbol))
-        return cli_misuse(cli, "--symbol: \"%s\" is a word of C, its library's or the runtime's",
-                          cli->opt.symbol);
+    const char *whose = cli->opt.symbol ? taken_by(cli->opt.symbol) : NULL;
+    if (whose)
+        return cli_misuse(cli, "--symbol: \"%s\" is %s: take another, such as model_%s",
+                          cli->opt.symbol, whose, cli->opt.symbol);
     if (!cli->output)
         return cli_misuse(cli, "where to? -o OUT");
     if (!cli->opt.symbol)

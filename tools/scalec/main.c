@@ -33,7 +33,7 @@ static bool is_bug(const ScDiag *d)
 /* What the command line asks for and nobody has: a processor, a pass, a stage, a recipe. */
 static bool is_usage(const Cli *cli, const ScDiag *d)
 {
-    return !d->warning && (d->id == SC_E_TARGET || d->id == SC_E_PASS ||
+    return !d->warning && (d->id == SC_E_TARGET || d->id == SC_E_PASS || d->id == SC_E_STATE ||
                            (d->id == SC_E_RECIPE && access(cli->opt.recipe, F_OK) != 0));
 }
 
