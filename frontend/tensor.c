@@ -185,8 +185,10 @@ static const void *external(const Source *s, ScDataDirs dirs, const Onnxpb__Tens
         return NULL;
     struct stat st;
     const void *ret = NULL;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || offset > (uint64_t)st.st_size ||
-        length > (uint64_t)st.st_size - offset) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        sc_fail(s->cx, s->loc, SC_E_EXTERNAL, "tensor \"%s\": \"%s\" is %s, not a file", s->name,
+                location, S_ISDIR(st.st_mode) ? "a folder" : "a pipe or a device");
+    } else if (offset > (uint64_t)st.st_size || length > (uint64_t)st.st_size - offset) {
         sc_fail(s->cx, s->loc, SC_E_EXTERNAL,
                 "tensor \"%s\": offset and length do not lie inside \"%s\"", s->name, location);
     } else {

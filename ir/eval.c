@@ -241,19 +241,56 @@ static bool is_late(const ScRun *run, const ScGuard *g)
     return l.late;
 }
 
+typedef struct Where { /* which dims of inputs symbols are, as text */
+    const ScGraph *g;
+    ScStr text;
+    const char *seen[8];
+    uint32_t n;
+} Where;
+
+static void see_origin(void *arg, const char *sym)
+{
+    Where *w = arg;
+    for (uint32_t i = 0; i < w->n; i++)
+        if (w->seen[i] == sym)
+            return;
+    for (uint32_t i = 0; i < w->g->n_in && w->n < 8; i++) {
+        const ScType *t = sc_type_of(w->g, w->g->in[i]);
+        const char *name = w->g->value[w->g->in[i]].name;
+        for (uint32_t d = 0; d < t->rank; d++)
+            if (t->dim[d]->kind == SC_T_SYM && t->dim[d]->sym == sym) {
+                sc_str_addf(&w->text, "%s%s is dimension %u of input '%s'", w->n ? "; " : " (", sym,
+                            d, name ? name : "");
+                w->seen[w->n++] = sym;
+                return;
+            }
+    }
+}
+
 static bool check_guard(ScFrame *f, const ScGuard *g)
 {
-    int64_t a, b;
-    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
-        sc_term_eval(g->b, f->run->n_env, f->run->env, &b) && sc_guard_holds(g->kind, a, b))
+    int64_t x, y;
+    const ScRun *run = f->run;
+    bool known = sc_term_eval(g->a, run->n_env, run->env, &x) &&
+                 sc_term_eval(g->b, run->n_env, run->env, &y);
+    if (known && sc_guard_holds(g->kind, x, y))
         return true;
-    ScStr s = {0};
-    sc_guard_text(g, &s);
-    sc_fail(f->run->cx, g->loc, SC_E_INPUT, "%s", sc_str_get(&s));
-    if (sc_term_eval(g->a, f->run->n_env, f->run->env, &a) &&
-        sc_term_eval(g->b, f->run->n_env, f->run->env, &b))
-        sc_note(f->run->cx, "here they are %lld and %lld", (long long)a, (long long)b);
-    sc_str_free(&s);
+    char text[400];
+    ScStr a = {0}, b = {0};
+    Where w = {.g = f->g};
+    sc_term_print(g->a, &a);
+    sc_term_print(g->b, &b);
+    sc_term_symbols(g->a, see_origin, &w);
+    sc_term_symbols(g->b, see_origin, &w);
+    if (known)
+        scrt_guard_text(text, sizeof text, g->kind, sc_str_get(&a), x, sc_str_get(&b), y);
+    else
+        snprintf(text, sizeof text, "the numbers are too large");
+    sc_fail(run->cx, g->loc, SC_E_INPUT, "%s: %s%s%s", g->what, text, sc_str_get(&w.text),
+            w.text.n ? ")" : "");
+    sc_str_free(&a);
+    sc_str_free(&b);
+    sc_str_free(&w.text);
     return false;
 }
 

@@ -175,24 +175,19 @@ const char *const sc_guard_word[SC_GUARD_KINDS] = {
 
 void sc_guard_text(const ScGuard *g, ScStr *out)
 {
-    static const char *const between[] = {
-        [SC_GUARD_EQUAL] = " = ",    [SC_GUARD_DIFFER] = " != ",
-        [SC_GUARD_AT_MOST] = " <= ", [SC_GUARD_DIVIDES] = " must divide ",
-        [SC_GUARD_MEET] = " = ",     [SC_GUARD_FITS] = " = ",
-    };
-    static const char *const after[] = {
-        [SC_GUARD_EQUAL] = " is needed",
-        [SC_GUARD_DIFFER] = " is needed",
-        [SC_GUARD_AT_MOST] = " is needed",
-        [SC_GUARD_DIVIDES] = "",
-        [SC_GUARD_MEET] = ", or one of them 1, is needed",
-        [SC_GUARD_FITS] = ", or 1, is needed",
+    static const char *const words[][2] = {
+        [SC_GUARD_EQUAL] = {" and ", " must be equal"},
+        [SC_GUARD_DIFFER] = {" and ", " must differ"},
+        [SC_GUARD_AT_MOST] = {" must be at most ", ""},
+        [SC_GUARD_DIVIDES] = {" must divide ", ""},
+        [SC_GUARD_MEET] = {" and ", " must be equal, or one of them 1"},
+        [SC_GUARD_FITS] = {" must be 1 or ", ""},
     };
     sc_str_addf(out, "%s: ", g->what);
     sc_term_print(g->a, out);
-    sc_str_add(out, between[g->kind]);
+    sc_str_add(out, words[g->kind][0]);
     sc_term_print(g->b, out);
-    sc_str_add(out, after[g->kind]);
+    sc_str_add(out, words[g->kind][1]);
 }
 
 /* --- What rules say -------------------------------------------------------------------------- */

@@ -165,6 +165,9 @@ typedef struct ScrtStep {
 } ScrtStep;
 
 bool scrt_guard_holds(uint32_t kind, int64_t a, int64_t b); /* a ScrtGuardKind */
+/* Why it does not hold: "n is 1 and must not be 1", of terms as text and their values. */
+void scrt_guard_text(char *buf, size_t room, uint32_t kind, const char *a, int64_t x, const char *b,
+                     int64_t y);
 typedef enum ScrtGuardKind {
     SCRT_GUARD_EQUAL,   /* a = b */
     SCRT_GUARD_DIFFER,  /* a != b */

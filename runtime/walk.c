@@ -104,46 +104,68 @@ bool scrt_guard_holds(uint32_t kind, int64_t a, int64_t b)
     return false;
 }
 
+/* The text of a term that is no number: its value is then told too. */
+static bool is_symbolic(const char *term)
+{
+    return term[strspn(term, "-0123456789")] != '\0';
+}
+
 /* What says that text goes on behind that many bytes. */
 static const char *dots(const char *text, size_t most)
 {
     return strlen(text) > most ? "..." : "";
 }
 
-/* "n-1 = 4", or "64" where the term is the number. */
+/* "k, which is 4", or "4". */
 static void show_term(char buf[128], const char *term, int64_t x)
 {
-    char number[32];
-    snprintf(number, sizeof number, "%lld", (long long)x);
-    if (strcmp(term, number) == 0)
-        snprintf(buf, 128, "%s", number);
+    if (is_symbolic(term))
+        snprintf(buf, 128, "%.80s%s, which is %lld", term, dots(term, 80), (long long)x);
     else
-        snprintf(buf, 128, "%.80s%s = %s", term, dots(term, 80), number);
+        snprintf(buf, 128, "%lld", (long long)x);
+}
+
+void scrt_guard_text(char *buf, size_t room, uint32_t kind, const char *a, int64_t x, const char *b,
+                     int64_t y)
+{
+    /* Of the first term beside the second; of the second beside the first, where that is a number.
+     */
+    static const char *const must[][2] = {
+        [SCRT_GUARD_EQUAL] = {"must be", "must be"},
+        [SCRT_GUARD_DIFFER] = {"must not be", "must not be"},
+        [SCRT_GUARD_AT_MOST] = {"must be at most", "must be at least"},
+        [SCRT_GUARD_DIVIDES] = {"must divide", "must be a multiple of"},
+        [SCRT_GUARD_MEET] = {"must be 1 or", "must be 1 or"},
+        [SCRT_GUARD_FITS] = {"must be 1 or", "must be"},
+    };
+    char other[128];
+    bool turned = !is_symbolic(a);
+    if (turned)
+        show_term(other, a, x);
+    else
+        show_term(other, b, y);
+    const char *subject = turned ? b : a, *words = must[kind][turned];
+    if (kind == SCRT_GUARD_MEET && !turned && is_symbolic(b))
+        snprintf(buf, room, "%.80s is %lld and %.80s is %lld: they must be equal, or one of them 1",
+                 a, (long long)x, b, (long long)y);
+    else
+        snprintf(buf, room, "%.80s%s is %lld and %s %s", subject, dots(subject, 80),
+                 (long long)(turned ? y : x), words, other);
 }
 
 static ScrtStatus fail_guard(ScrtSession *s, const ScrtStep *p)
 {
-    static const char *const words[][2] = {
-        [SCRT_GUARD_EQUAL] = {" and ", " must be equal"},
-        [SCRT_GUARD_DIFFER] = {" and ", " must differ"},
-        [SCRT_GUARD_AT_MOST] = {" must be at most ", ""},
-        [SCRT_GUARD_DIVIDES] = {" must divide ", ""},
-        [SCRT_GUARD_MEET] = {" and ", " must be equal, or one of them 1"},
-        [SCRT_GUARD_FITS] = {" must be 1 or ", ""},
-    };
     const ScrtWho *w = &s->entry->who[p->who];
-    char a[128], b[128], dims[160];
+    char text[400], dims[160];
     if (!w->node) {
         const ScrtPort *in = &s->entry->in[w->input];
         return scrt_fail(
             s, SCRT_E_SHAPE, "input '%.100s' has the shape %s, the model takes [%.100s]", in->name,
             scrt_show_dims(dims, sizeof dims, s->in_dims[w->input], in->rank), in->dims);
     }
-    show_term(a, w->a, s->value[p->b]);
-    show_term(b, w->b, s->value[p->c]);
-    return scrt_fail(s, SCRT_E_SHAPE, "%.120s: %s: %s%s%s%s%s%.300s%s%s", w->node, w->what, a,
-                     words[p->a][0], b, words[p->a][1], *w->where ? " (" : "", w->where,
-                     dots(w->where, 300), *w->where ? ")" : "");
+    scrt_guard_text(text, sizeof text, p->a, w->a, s->value[p->b], w->b, s->value[p->c]);
+    return scrt_fail(s, SCRT_E_SHAPE, "%.120s: %s: %s%s%.300s%s%s", w->node, w->what, text,
+                     *w->where ? " (" : "", w->where, dots(w->where, 300), *w->where ? ")" : "");
 }
 
 /* --- Memory --- */

@@ -236,8 +236,8 @@ START_TEST(shapes_are_checked)
     ck_assert_str_eq(shapes(&m, DIMS(5), DIMS(5)), "");
     ck_assert_str_eq(shapes(&m, DIMS(1), DIMS(5)), "");
     const char *says = shapes(&m, DIMS(4), DIMS(5));
-    ck_assert_msg(strstr(says, "\"times\": ") && strstr(says, "n = 4") && strstr(says, "m = 5") &&
-                      strstr(says, "must be equal, or one of them 1") &&
+    ck_assert_msg(strstr(says, "\"times\": ") && strstr(says, "n is 4") && strstr(says, "m is 5") &&
+                      strstr(says, "they must be equal, or one of them 1") &&
                       strstr(says, "n is dimension 0 of input 'a'"),
                   "%s", says);
     sct_close(&m);

@@ -95,8 +95,8 @@ START_TEST(failures_half_way_name_the_node)
         ScrtStatus status;
         const char *says;
     } t[] = {
-        {{7, 9}, SCRT_E_SHAPE, "n = 60 and a*b = 63 must be equal"},
-        {{-6, -10}, SCRT_E_SHAPE, "0 must be at most a = -6"},
+        {{7, 9}, SCRT_E_SHAPE, "n is 60 and must be a*b, which is 63"},
+        {{-6, -10}, SCRT_E_SHAPE, "a is -6 and must be at least 0"},
         {{INT64_MAX, 2}, SCRT_E_MEMORY, "would be too large"},
         {{6, 10}, SCRT_OK, ""},
     };

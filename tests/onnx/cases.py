@@ -216,6 +216,8 @@ def external():
     folder = make("link-outside", "w.bin", outside)
     os.symlink("../outside.bin", os.path.join(folder, "w.bin"))
     make("missing", "w.bin", "No such file")
+    os.mkdir(os.path.join(make("is-folder", "w.bin", "is a folder, not a file"), "w.bin"))
+    os.mkfifo(os.path.join(make("pipe", "w.bin", "is a pipe or a device, not a file"), "w.bin"))
     folder = make("device", "w.bin", "beneath the model")
     os.symlink("/dev/zero", os.path.join(folder, "w.bin"))
     folder = make("zero-byte", "w.binX.txt", "a text holds a zero byte")
@@ -247,14 +249,14 @@ def guards():
     x, w = ramp(3, 4), ramp(4, 5, by=0.3)
     dims = {"x": ["n", "k"]}
     case("guard-inner", node("MatMul", "x w"), {"x": x}, {"w": w}, dims=dims)
-    case("guard-inner-differs", node("MatMul", "x w"), {"x": ramp(3, 3)}, {"w": w}, dims=dims, words="k = 4 is needed")
+    case("guard-inner-differs", node("MatMul", "x w"), {"x": ramp(3, 3)}, {"w": w}, dims=dims, words="k is 3 and must be 4")
     case("guard-gemm", node("Gemm", "x w c"), {"x": x}, {"w": w, "c": ramp(5)}, dims=dims)
     case("guard-broadcast", node("Add", "x c"), {"x": x}, {"c": ramp(4)}, dims=dims)
     case("guard-broadcast-one", node("Add", "x c"), {"x": ramp(3, 1)}, {"c": ramp(4)}, dims=dims)
-    case("guard-broadcast-differs", node("Add", "x c"), {"x": ramp(3, 3)}, {"c": ramp(4)}, dims=dims, words="is needed")
+    case("guard-broadcast-differs", node("Add", "x c"), {"x": ramp(3, 3)}, {"c": ramp(4)}, dims=dims, words="must")
     two = {"x": ["n", "k"], "z": ["m", "k"]}
     case("guard-symbols", node("Mul", "x z"), {"x": x, "z": ramp(1, 4)}, dims=two)
-    case("guard-symbols-differ", node("Mul", "x z"), {"x": x, "z": ramp(2, 4)}, dims=two, words="is needed")
+    case("guard-symbols-differ", node("Mul", "x z"), {"x": x, "z": ramp(2, 4)}, dims=two, words="must")
     case("guard-concat", node("Concat", "x z", axis=1), {"x": x, "z": ramp(3, 2)}, dims={"x": ["n", 4], "z": ["m", "l"]})
     case("guard-concat-differs", node("Concat", "x z", axis=1), {"x": x, "z": ramp(2, 2)},
          dims={"x": ["n", 4], "z": ["m", "l"]}, words="side by side")
@@ -265,17 +267,17 @@ def guards():
          {"a": ramp(4), "b": ramp(4), "c": ramp(4), "d": abs(ramp(4)) + 1}, dims=dims)
     case("guard-layernorm", node("LayerNormalization", "x a"), {"x": x}, {"a": ramp(4)}, dims=dims)
     case("guard-expand", node("Expand", "x s"), {"x": x}, {"s": ints(2, 3, 4)}, dims=dims)
-    case("guard-expand-differs", node("Expand", "x s"), {"x": x}, {"s": ints(5, 4)}, dims=dims, words="is needed")
+    case("guard-expand-differs", node("Expand", "x s"), {"x": x}, {"s": ints(5, 4)}, dims=dims, words="must")
     case("guard-reshape", node("Reshape", "x s"), {"x": x}, {"s": ints(2, 6)}, dims=dims)
-    case("guard-reshape-differs", node("Reshape", "x s"), {"x": x}, {"s": ints(2, 5)}, dims=dims, words="is needed")
-    case("guard-reshape-uneven", node("Reshape", "x s"), {"x": x}, {"s": ints(-1, 5)}, dims=dims, words="must divide")
+    case("guard-reshape-differs", node("Reshape", "x s"), {"x": x}, {"s": ints(2, 5)}, dims=dims, words="must")
+    case("guard-reshape-uneven", node("Reshape", "x s"), {"x": x}, {"s": ints(-1, 5)}, dims=dims, words="must be a multiple of")
     like = [node("Shape", "z", "s"), node("Reshape", "x s")]
     case("guard-reshape-like", like, {"x": x, "z": ramp(6, 2)}, dims={"x": ["n", "k"], "z": ["p", "q"]})
     case("guard-reshape-like-differs", like, {"x": x, "z": ramp(5, 2)}, dims={"x": ["n", "k"], "z": ["p", "q"]},
-         words="is needed")
+         words="must")
     thin = {"x": ramp(1, 3, 1)}
     case("guard-squeeze", node("Squeeze", "x a"), thin, {"a": ints(0)}, dims={"x": ["n", 3, "m"]})
-    case("guard-squeeze-all", node("Squeeze", "x"), thin, dims={"x": ["n", 3, 1]}, words="n != 1 is needed")
+    case("guard-squeeze-all", node("Squeeze", "x"), thin, dims={"x": ["n", 3, 1]}, words="n is 1 and must not be 1")
     case("guard-squeeze-declared", node("Squeeze", "x"), thin, dims={"x": ["n", 3, 1]}, declare=(TensorProto.FLOAT, [3]))
     case("guard-gather", node("Gather", "x i"), {"x": ramp(0, 2), "i": ints(0)}, dims={"x": ["n", 2]},
          words="no element to pick")
@@ -305,11 +307,11 @@ def slices():
 
 def sizes():
     x, dims = ramp(4, 6), {"x": ["n", 6]}
-    for i, (shape, words) in enumerate((((-1, 4), None), ((0, 6), None), ((3, 8), None), ((5, 5), "is needed"),
-                                        ((-1, -1), "is needed"), ((0, 0), None))):
+    for i, (shape, words) in enumerate((((-1, 4), None), ((0, 6), None), ((3, 8), None), ((5, 5), "must"),
+                                        ((-1, -1), "must"), ((0, 0), None))):
         case(f"size-reshape-{i}", node("Reshape", "x s"), {"x": x, "s": ints(*shape)}, dims=dims, words=words)
     one = ramp(4, 1)
-    for i, (shape, words) in enumerate((((2, 1, 3), None), ((2, 4, 3), None), ((2, 5, 3), "is needed"), ((-1, 4, 3), "is needed"))):
+    for i, (shape, words) in enumerate((((2, 1, 3), None), ((2, 4, 3), None), ((2, 5, 3), "must"), ((-1, 4, 3), "must"))):
         case(f"size-expand-{i}", node("Expand", "x s"), {"x": one, "s": ints(*shape)}, dims={"x": ["n", 1]}, words=words)
     for i, (start, end) in enumerate(((0, 2), (-1, 9), (-9, -1), (3, 1), (2**63 - 1, 2**63 - 1), (-(2**63), 2**63 - 1))):
         case(f"size-slice-{i}", node("Slice", "x a b"), {"x": x, "a": ints(start), "b": ints(end)}, dims=dims,
@@ -323,7 +325,7 @@ def sizes():
     case("size-tile-nothing", [node("Tile", "x t", "a"), node("Abs", "a")], {"x": ramp(5, 0), "t": ints(2, 3)},
          want={"y": ramp(10, 0)})
     case("size-count", node("Tile", "x t"), {"x": x, "t": ints(2, 3)}, dims={"t": ["k"]})
-    case("size-count-differs", node("Tile", "x t"), {"x": x, "t": ints(2, 3, 1)}, dims={"t": ["k"]}, words="is needed")
+    case("size-count-differs", node("Tile", "x t"), {"x": x, "t": ints(2, 3, 1)}, dims={"t": ["k"]}, words="must")
     case("size-count-pad", node("Pad", "x p"), {"x": x, "p": ints(1, 0, 2, 0)}, dims={"x": ["n", 6], "p": ["k"]})
     case("size-count-slice", node("Slice", "x a b z"), {"x": x, "a": ints(1), "b": ints(-1)}, {"z": ints(0)},
          dims={"x": ["n", 6], "a": ["k"], "b": ["l"]})
@@ -331,7 +333,7 @@ def sizes():
     image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
     case("size-kernel", node("Conv", "x w"), image, dims={"w": [1, 1, "a", "b"]}, words="--dim a=N")
     case("size-fill", node("ConstantOfShape", "s"), {"s": ints(2, 3)})
-    case("size-fill-negative", node("ConstantOfShape", "s"), {"s": ints(-1, 3)}, words="is needed")
+    case("size-fill-negative", node("ConstantOfShape", "s"), {"s": ints(-1, 3)}, words="must")
     joined = [node("Concat", "b m", "s", axis=0), node("Reshape", "x s", "t"), node("Relu", "t")]
     case("size-joined", joined, {"x": x, "b": ints(2)}, {"m": ints(-1)}, dims=dims)
 

@@ -152,7 +152,7 @@ def recurrent():
     x, w, r = ramp(2, 1, 3), ramp(1, 4, 3), ramp(1, 4, 1)
     case("recurrent-unknown", node("LSTM", "x w r", activations=["Sigmoid", "Tan", "Tanh"]), {"x": x}, {"w": w, "r": r}, opset=14,
          words='activation "Tan" is not known')
-    case("recurrent-differs", node("LSTM", "x w r"), {"x": ramp(2, 1, 2)}, {"w": w, "r": r}, opset=14, words="is needed")
+    case("recurrent-differs", node("LSTM", "x w r"), {"x": ramp(2, 1, 2)}, {"w": w, "r": r}, opset=14, words="must")
 
 
 def fused():

@@ -206,7 +206,7 @@ START_TEST(a_guard_names_the_node_and_its_terms)
     ScrtSession *s = open_program(&e, &m, run, NULL);
     ScrtTensor out = {0};
     ck_assert_int_eq(run_on(s, 2, (int64_t[]){5, 7}, &out), SCRT_E_SHAPE);
-    ck_assert_str_eq(scrt_error(s), "Slice \"s\": a dimension: n-1 = 5 and 7 must be equal "
+    ck_assert_str_eq(scrt_error(s), "Slice \"s\": a dimension: n-1 is 5 and must be 7 "
                                     "(n is dimension 0 of input 'x')");
     ck_assert_ptr_null(out.data);
     scrt_close(s);
