@@ -138,8 +138,9 @@ START_TEST(refuses_what_does_not_fit_in_words)
     ck_assert_int_eq(scrt_shapes(s, in, out), SCRT_E_SHAPE);
     inputs(in, TOY_MOST + 1);
     ck_assert_int_eq(scrt_shapes(s, in, out), SCRT_E_SHAPE);
-    ck_assert_str_eq(scrt_error(s), "Add \"add0\": rows: batch is 1048577 and must be at most 1048576 "
-                                    "(batch is dimension 0 of input 'x')");
+    ck_assert_str_eq(scrt_error(s),
+                     "Add \"add0\": rows: batch is 1048577 and must be at most 1048576 "
+                     "(batch is dimension 0 of input 'x')");
     inputs(in, 3);
     in[0].data = NULL;
     ck_assert_int_eq(scrt_run(s, in, out), SCRT_E_ARGUMENT);
