@@ -146,11 +146,11 @@ def says_what_is_wrong(tmp):
     path, _ = decoder(tmp)
 
     def said(rule):
-        return failing("dump", path, "--state", rule)
+        return failing("dump", path, "--state", rule, status=2)
     assert 'there is no output "pre.*"' in said("pre.*=past.*")
     assert 'there is no input "gone.0.key" for output "present.0.key"' in said("present.*=gone.*")
     assert 'output "y", f32[1,s,16], is no next value of input "past.0.key"' in said("y=past.0.key")
-    again = failing("dump", path, "--state", RULE, "--state", "present.0.key=past.0.value")
+    again = failing("dump", path, "--state", RULE, "--state", "present.0.key=past.0.value", status=2)
     assert 'input "past.0.value" has two next values' in again, again
     for rule in ("present", "=past", "present.*=past", "a*b*=c*d*"):
         assert "--state" in failing("dump", path, "--state", rule, status=2)
