@@ -3,6 +3,7 @@
 #include "tools/scalec/options.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,15 +237,15 @@ int cli_misuse(const Cli *cli, const char *fmt, ...)
 
 /* --- Values ----------------------------------------------------------------------------------- */
 
-static bool count_arg(const Cli *cli, const char *name, const char *text, uint64_t max,
-                      uint64_t *ret)
+static bool count_arg(const Cli *cli, const char *name, const char *text, uint64_t min,
+                      uint64_t max, uint64_t *ret)
 {
     char *end;
     errno = 0;
     uint64_t v = strtoull(text, &end, 10);
-    if (errno || *end || text[0] < '0' || text[0] > '9' || v > max) {
-        cli_misuse(cli, "--%s: \"%s\" is not a whole number up to %llu", name, text,
-                   (unsigned long long)max);
+    if (errno || *end || text[0] < '0' || text[0] > '9' || v < min || v > max) {
+        cli_misuse(cli, "--%s: \"%s\" is not a whole number from %llu to %llu", name, text,
+                   (unsigned long long)min, (unsigned long long)max);
         return false;
     }
     *ret = v;
@@ -255,7 +256,7 @@ static bool real_arg(const Cli *cli, const char *name, const char *text, double 
 {
     char *end;
     double v = strtod(text, &end);
-    if (*end || end == text || !(v >= 0)) {
+    if (*end || end == text || !(v >= 0) || isinf(v)) {
         cli_misuse(cli, "--%s: \"%s\" is not a number of 0 or more", name, text);
         return false;
     }
@@ -271,7 +272,7 @@ static bool dim_arg(Cli *cli, const char *text)
         cli_misuse(cli, "--dim: \"%s\" is not NAME=N", text);
         return false;
     }
-    if (!count_arg(cli, "dim", eq + 1, INT32_MAX, &v))
+    if (!count_arg(cli, "dim", eq + 1, 0, INT32_MAX, &v))
         return false;
     sc_buf_push(cli->dim_name.item, cli->dim_name.n, cli->dim_name.cap,
                 sc_intern_n(cli->cx, text, (size_t)(eq - text)));
@@ -472,7 +473,9 @@ static bool set(Cli *cli, OptId id, const char *arg)
         return (cli->suggest_given = real_arg(cli, name, arg, &cli->suggest));
     else if (id == O_BUDGET)
         return (cli->budget_given = real_arg(cli, name, arg, &cli->budget));
-    else if (!count_arg(cli, name, arg, id == O_EMBED ? UINT64_MAX : 1u << 20, &v))
+    else if (id == O_EMBED && !count_arg(cli, name, arg, 0, UINT64_MAX, &v))
+        return false;
+    else if (id != O_EMBED && !count_arg(cli, name, arg, 1, 1u << 20, &v))
         return false;
     else if (id == O_EMBED)
         cli->opt.embed_limit = v ? v : 1;
