@@ -280,9 +280,11 @@ int scrtio_load_inputs(Cli *c)
         status = load_argument(c, c->input[i]);
     for (uint32_t i = 0; i < e->n_in && status == DONE; i++)
         if (!c->in[i].data)
-            status = scrtio_fail(
-                c, USAGE, "input '%.100s', %s[%.200s], is missing: -i NAME=FILE.npy", e->in[i].name,
-                scrt_dtype_name((ScrtDtype)e->in[i].dtype), e->in[i].dims);
+            status = scrtio_fail(c, USAGE,
+                                 "input '%.100s', %s[%.200s], is missing: -i %s, a .npy, .npz, "
+                                 ".safetensors, .pb, .bin or a picture",
+                                 e->in[i].name, scrt_dtype_name((ScrtDtype)e->in[i].dtype),
+                                 e->in[i].dims, e->n_in == 1 ? "FILE" : "NAME=FILE");
     return status == DONE ? check_shapes(c) : status;
 }
 
