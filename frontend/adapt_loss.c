@@ -29,6 +29,12 @@ static ScVal loss_of(const ImNode *n, ScVal x, const ScType *t)
     for (uint32_t d = 0; d < t->rank; d++)
         apart[d] = d == 1 ? sc_term(cx, 1) : labels->dim[d - (d > 1)];
     ScVal zero = im_scalar(n, t->dtype, 0), label = im_cast(n, im_in(n, 1), SCRT_I64);
+    ScVal out = SC_ABSENT;
+    if (im_attr(n, "ignore_index")) { /* it need not be a class */
+        out = sc_op(b, equal, label, im_number(n, sc_term(cx, ignored)));
+        label = sc_op(b, where, out, im_number(n, sc_term(cx, 0)), label);
+    }
+    label = sc_op_at(b, position, SC_ATTRS(SC_TERMS(1, &t->dim[1])), label);
     ScVal hit =
         sc_op(b, equal, im_reshape(n, label, t->rank, apart), im_iota(n, t->dim[1], t->rank - 2));
     ScVal picked =
@@ -40,10 +46,8 @@ static ScVal loss_of(const ImNode *n, ScVal x, const ScType *t)
         ScVal w = im_reshape(n, im_in(n, 2), t->rank - 1, apart);
         weight = im_reduce(n, &sc_op_reduce_sum, sc_op(b, where, hit, w, zero), 1, &classes, false);
     }
-    if (im_attr(n, "ignore_index")) {
-        ScVal out = sc_op(b, equal, label, im_number(n, sc_term(cx, ignored)));
+    if (out != SC_ABSENT)
         weight = sc_op(b, where, out, zero, weight);
-    }
     ScVal loss = sc_op(b, neg, sc_op(b, mul, picked, weight));
     for (uint32_t d = 0; d < labels->rank; d++)
         all[d] = d;

@@ -6,15 +6,10 @@
 
 #define OP(op, ...) sc_op(&n->im->b, op, __VA_ARGS__)
 
-/* Integers that count from the end where they are negative, brought into [0, extent): those that
- * lie outside an axis are clamped to it. */
+/* Integers that count from the end where they are negative, brought into [0, extent). */
 static ScVal position(const ImNode *n, ScVal i, const ScTerm *extent)
 {
-    ScVal zero = im_number(n, sc_term(n->im->cx, 0)), d = im_number(n, extent);
-    i = im_cast(n, i, SCRT_I64);
-    i = OP(where, OP(less, i, zero), OP(add, i, d), i);
-    ScVal last = OP(sub, d, im_number(n, sc_term(n->im->cx, 1)));
-    return OP(max, OP(min, i, last), zero);
+    return sc_op_at(&n->im->b, position, SC_ATTRS(SC_TERMS(1, &extent)), i);
 }
 
 static const ScTerm *product(const ImNode *n, uint32_t count, const ScTerm *const *dim)
@@ -69,8 +64,6 @@ static bool gather_nd(const ImNode *n, ScVal *ret_out)
     uint32_t first = (uint32_t)batch, rest = first + (uint32_t)depth;
     ScVal at = SC_ABSENT;
     for (uint32_t k = first; k < rest; k++) {
-        if (!some(n, x->dim[k]))
-            return false;
         ScVal p = position(n, part(n, im_in(n, 1), k - first), x->dim[k]);
         at = at == SC_ABSENT ? p : OP(add, OP(mul, at, im_number(n, x->dim[k])), p);
     }
@@ -107,7 +100,7 @@ static bool gather_elements(const ImNode *n, ScVal *ret_out)
     if (x->rank != t->rank || x->rank == 0)
         return sc_fail(cx, n->loc, SC_E_RANK, "data of rank %u, indices of rank %u", x->rank,
                        t->rank);
-    if (!im_axis(n, given, x->rank, &axis) || !some(n, x->dim[axis]))
+    if (!im_axis(n, given, x->rank, &axis))
         return false;
     ScVal at = SC_ABSENT;
     for (uint32_t d = 0; d < x->rank; d++) {

@@ -171,7 +171,6 @@ static bool sequence_erase(const ImNode *n, ScVal *ret_out)
 
 /* --- Reading --------------------------------------------------------------------------------- */
 
-/* Where only the run knows the position, one that is outside is clamped, as Gather's are. */
 static bool sequence_at(const ImNode *n, ScVal *ret_out)
 {
     if (!im_arity(n, 2, 2) || !IM_ONLY(n) || !im_tensors(n, 1, n->in + 1))

@@ -387,9 +387,12 @@ static bool run_row(ScFrame *f, const ScNode *n, const ScrtTensor *const *in, Sc
         if (!make_tensor(f, n, n->first + i, &out[i]))
             return false;
     }
+    ScNode named = *n;
+    if (!n->loc || n->loc->n == 0)
+        named.loc = f->run->loc;
     ScEval e = {.cx = f->run->cx,
                 .g = f->g,
-                .n = n,
+                .n = &named,
                 .in = in,
                 .out = out,
                 .exp_in = exp_in,
@@ -420,6 +423,15 @@ static bool results_fit(ScFrame *f, const ScNode *n, const ScrtTensor *out)
     return true;
 }
 
+static bool run_kernel(ScFrame *f, const ScNode *n, const ScrtTensor *const *in, ScrtTensor *out)
+{
+    const ScLoc *around = f->run->loc;
+    f->run->loc = n->loc;
+    bool ok = sc_eval_graph(f->run, n->sub[0], in, out, f->depth + 1, f->silent);
+    f->run->loc = around;
+    return ok;
+}
+
 static bool run_node(ScFrame *f, const ScNode *n)
 {
     const ScrtTensor **in = sc_array(f->a, const ScrtTensor *, n->n_in + 1u);
@@ -432,7 +444,7 @@ static bool run_node(ScFrame *f, const ScNode *n)
     else if (n->op->control)
         ok = sc_eval_control(f, n, in, out);
     else if (n->op->lower.cls == SC_KERNEL)
-        ok = sc_eval_graph(f->run, n->sub[0], in, out, f->depth + 1, f->silent);
+        ok = run_kernel(f, n, in, out);
     else if (n->op->expand)
         ok = run_expansion(f, n, in, out);
     else

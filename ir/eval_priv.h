@@ -11,6 +11,7 @@ typedef struct ScRun { /* what all graphs of one evaluation share */
     uint32_t n_env, cap_env;
     ScBinding *env;           /* grows at binders; each graph forgets its own at its end */
     const ScEvalOptions *opt; /* or NULL */
+    const ScLoc *loc;         /* of the kernel that is run: nodes in it have none; or NULL */
 } ScRun;
 
 typedef struct ScFrame { /* one graph while it runs; the arrays are [n_value] */

@@ -351,8 +351,8 @@ struct ScOp {
     bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
     uint32_t (*concat_axis)(const ScGraph *g, const ScNode *n); /* in [0, rank) */
     /* The axis of operand 0, in [0, rank), that the integers of operand 1 count: the result has
-     * their extents in its place. Negative ones count from the end; what is then outside is clamped
-     * to the first or last. */
+     * their extents in its place. Negative ones count from the end; one that is then outside ends the
+     * run. */
     uint32_t (*gather_axis)(const ScGraph *g, const ScNode *n);
     void (*call)(const ScGraph *g, const ScNode *n, ScCall *ret); /* ret is zero, in_place -1 */
     /* The row of the same operands and attributes that gives its results packed, where they have

@@ -30,7 +30,10 @@ ScrtStatus scrt_call(ScrtCallee f, ScrtPool *pool, void *const *arg, const char 
     };
     const int64_t *p = arg[SCRT_ARG_PARAMS];
     void *const *place = arg + SCRT_ARG_PLACES;
-    ScrtArgs a = {.pool = pool, .scratch = place[SCRATCH], .scratch_thread = place[SCRATCH_THREAD]};
+    ScrtArgs a = {.pool = pool,
+                  .call = arg[SCRT_ARG_CALL],
+                  .scratch = place[SCRATCH],
+                  .scratch_thread = place[SCRATCH_THREAD]};
     a.n_in = (uint32_t)*p++;
     a.n_out = (uint32_t)*p++;
     a.n_param = (uint32_t)*p++;

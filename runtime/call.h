@@ -15,12 +15,14 @@ typedef struct ScrtArgs {
     void *scratch;                   /* as its row says, aligned to 64 */
     unsigned char *scratch_thread;   /* thread i's at i times its size, rounded up to 64 */
     ScrtPool *pool;
+    ScrtCall *call;
 } ScrtArgs;
 
-/* Runs f on what arg holds: see ScrtCallee. A failure is told in *ret_why, a constant. */
+/* Runs f on what arg holds: see ScrtCallee. A failure is told in *ret_why, a constant, or NULL where
+ * the call holds an index that is outside its axis. */
 ScrtStatus scrt_call(ScrtCallee f, ScrtPool *pool, void *const *arg, const char **ret_why);
 
-/* Each: a status, and in *ret_why what is wrong where it is none. */
+/* Each: a status, and in *ret_why what is wrong where it is none and not scrt_outside's. */
 typedef ScrtStatus ScrtCalled(ScrtArgs *a, const char **ret_why);
 #define SCRT_CALLEE(id, fn) ScrtCalled scrt_call_##fn;
 #include "runtime/calls.def"
@@ -55,6 +57,13 @@ static inline int64_t scrt_index(const ScrtTensor *t, int64_t i)
     if (t->dtype == SCRT_I32)
         return ((const int32_t *)t->data)[i];
     return scrt_load_int((ScrtDtype)t->dtype, t->data, (size_t)i);
+}
+/* What a function answers that met an index outside an axis. */
+static inline ScrtStatus scrt_outside(ScrtArgs *a, int64_t index, int64_t extent)
+{
+    a->call->index = index;
+    a->call->extent = extent;
+    return SCRT_E_DATA;
 }
 /* Where index counts from the end if it is negative; -1 where it is outside. */
 static inline int64_t scrt_wrap(int64_t index, int64_t extent)

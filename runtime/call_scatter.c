@@ -8,8 +8,6 @@
 
 enum { DATA, INDICES, UPDATES };
 
-static const char outside[] = "an index is outside the axis that it counts";
-
 static size_t size_of(const ScrtTensor *t)
 {
     return scrt_dtype_bits((ScrtDtype)t->dtype) / 8;
@@ -94,14 +92,13 @@ ScrtStatus scrt_call_scatter_elements(ScrtArgs *a, const char **ret_why)
 {
     Rows r = rows_of(a);
     const ScrtTensor *x = &a->t[DATA];
+    (void)ret_why;
     int64_t n = scrt_count(r.index), width = n ? r.index->dims[r.index->rank - 1] : 1;
     Target t = {.index = r.index, .extent = x->dims[r.axis], .along = r.stride[r.axis]};
     t.step = r.axis + 1 == x->rank ? 0 : 1;
     for (int64_t i = 0; i < n; i++)
-        if (scrt_wrap(scrt_index(r.index, i), t.extent) < 0) {
-            *ret_why = outside;
-            return SCRT_E_DATA;
-        }
+        if (scrt_wrap(scrt_index(r.index, i), t.extent) < 0)
+            return scrt_outside(a, scrt_index(r.index, i), t.extent);
     begin(a);
     for (int64_t i = 0; i < n; i += width, next_row(&r)) {
         t.base = base_of(&r);
@@ -113,16 +110,12 @@ ScrtStatus scrt_call_scatter_elements(ScrtArgs *a, const char **ret_why)
 
 /* --- Slices ---------------------------------------------------------------------------------- */
 
-/* The slice of the data that tuple i of the indices names, or -1. */
+/* The slice of the data that tuple i of the indices names. */
 static int64_t slice_at(const ScrtTensor *x, const ScrtTensor *index, uint32_t depth, int64_t i)
 {
     int64_t at = 0;
-    for (uint32_t d = 0; d < depth; d++) {
-        int64_t k = scrt_wrap(scrt_index(index, i * depth + d), x->dims[d]);
-        if (k < 0)
-            return -1;
-        at = at * x->dims[d] + k;
-    }
+    for (uint32_t d = 0; d < depth; d++)
+        at = at * x->dims[d] + scrt_wrap(scrt_index(index, i * depth + d), x->dims[d]);
     return at;
 }
 
@@ -132,14 +125,13 @@ ScrtStatus scrt_call_scatter_nd(ScrtArgs *a, const char **ret_why)
     const ScrtTensor *x = &a->t[DATA], *index = &a->t[INDICES];
     const char *update = a->t[UPDATES].data;
     char *out = a->out->data;
+    (void)ret_why;
     uint32_t depth = (uint32_t)index->dims[index->rank - 1];
     int64_t n = scrt_extents(index, 0, index->rank - 1), inner = scrt_extents(x, depth, x->rank);
     size_t bytes = (size_t)inner * size_of(x);
-    for (int64_t i = 0; i < n; i++)
-        if (slice_at(x, index, depth, i) < 0) {
-            *ret_why = outside;
-            return SCRT_E_DATA;
-        }
+    for (int64_t i = 0; i < n * depth; i++)
+        if (scrt_wrap(scrt_index(index, i), x->dims[i % depth]) < 0)
+            return scrt_outside(a, scrt_index(index, i), x->dims[i % depth]);
     begin(a);
     for (int64_t i = 0; i < n && inner; i++)
         scrt_combine((ScrtCombine)a->param[0], (ScrtDtype)x->dtype, inner,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where elements are that are not zero; boxes that do not overlap a better one. */
+/* Where elements are that are not zero; where indices are; boxes that do not overlap a better one.
+ */
 #include "runtime/call.h"
 #include "runtime/num/num.h"
 
@@ -28,6 +29,24 @@ ScrtStatus scrt_call_nonzero(ScrtArgs *a, const char **ret_why)
     }
     *ret_why = "the elements that are not zero are not as many as were counted";
     return k == n ? SCRT_OK : SCRT_E_DATA;
+}
+
+/* --- Indices --------------------------------------------------------------------------------- */
+
+/* param: the extent that the operand's elements count, from the end where they are negative. The
+ * result, i64, has its shape. */
+ScrtStatus scrt_call_position(ScrtArgs *a, const char **ret_why)
+{
+    const ScrtTensor *index = &a->t[0];
+    int64_t *out = a->out->data, n = scrt_count(index), extent = a->param[0];
+    (void)ret_why;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = scrt_index(index, i);
+        out[i] = scrt_wrap(at, extent);
+        if (out[i] < 0)
+            return scrt_outside(a, at, extent);
+    }
+    return SCRT_OK;
 }
 
 /* --- Boxes ----------------------------------------------------------------------------------- */

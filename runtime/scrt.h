@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define SCRT_ABI      4  /* changes when a structure below changes */
+#define SCRT_ABI      5  /* changes when a structure below changes */
 #define SCRT_MAX_RANK 16 /* more is refused at import */
 
 typedef enum ScrtStatus {
@@ -102,6 +102,9 @@ typedef struct ScrtCall { /* what every kernel is given, beside its operands */
     const ScrtFns *fns;
     void *pool;
     uint32_t n_thread; /* the pool's; bodies get thread < n_thread */
+    /* Where a kernel met an index outside its axis: one of them, and the axis' extent; extent 0:
+     * there was none. The run then ends with SCRT_E_DATA. */
+    int64_t index, extent;
 } ScrtCall;
 
 /* A kernel: args are the call, its parameters (int64_t: extents, strides, exponents), scratch,

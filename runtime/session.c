@@ -167,7 +167,7 @@ static ScrtStatus make_pool(ScrtSession *s, uint32_t n_thread)
     ScrtStatus st = scrt_pool_new(n_thread, &s->pool);
     if (st != SCRT_OK)
         return st;
-    s->call = (ScrtCall){&fns, s->pool, scrt_pool_size(s->pool)};
+    s->call = (ScrtCall){.fns = &fns, .pool = s->pool, .n_thread = scrt_pool_size(s->pool)};
     s->arg[SCRT_ARG_CALL] = &s->call;
     s->value[1] = scrt_pool_size(s->pool);
     return SCRT_OK;

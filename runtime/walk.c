@@ -268,23 +268,30 @@ static void find_places(ScrtSession *s, const ScrtStep *p)
         s->arg[SCRT_ARG_PLACES + i] = at(s, p->c + i);
 }
 
-static ScrtStatus call(ScrtSession *s, const ScrtStep *p)
+static ScrtStatus fail_code(ScrtSession *s, const ScrtStep *p, ScrtStatus st, const char *why)
 {
-    const char *why = NULL, *node = s->entry->who[p->who].node;
-    ScrtStatus st = scrt_call((ScrtCallee)p->b, s->pool, s->arg, &why);
-    if (st == SCRT_OK)
-        return st;
-    return scrt_fail(s, st, "%s%.300s%s", node ? node : "", node ? ": " : "", why);
+    const char *node = s->entry->who[p->who].node;
+    char outside[120];
+    if (s->call.extent) {
+        why = outside;
+        snprintf(outside, sizeof outside, "index %lld is outside an axis of %lld",
+                 (long long)s->call.index, (long long)s->call.extent);
+        s->call.extent = 0;
+    }
+    return scrt_fail(s, st, "%.300s%s%s", node ? node : "", node ? ": " : "", why);
 }
 
 static ScrtStatus run_code(ScrtSession *s, const ScrtStep *p)
 {
+    const char *why = NULL;
     ScrtStatus st = SCRT_OK;
     if (p->kind == SCRT_KERNEL)
         s->entry->fn[p->b](s->arg);
     else
-        st = call(s, p);
-    return st;
+        st = scrt_call((ScrtCallee)p->b, s->pool, s->arg, &why);
+    if (st == SCRT_OK && s->call.extent)
+        st = SCRT_E_DATA;
+    return st == SCRT_OK ? st : fail_code(s, p, st, why);
 }
 
 /* Bytes that a kernel moves; none where they are more than there can be. */

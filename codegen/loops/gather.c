@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GATHER kernels: for each index the elements behind the axis are copied, through the epilogue. A
  * row of the loop is one index and one position before the axis; the dims behind it are the column,
- * or as many of them as data and epilogue walk as one. Indices are clamped to the axis, so that no
- * data can make a kernel read beyond its operand; that the axis has an element was checked where
- * the extents were bound. */
+ * or as many of them as data and epilogue walk as one. An index outside the axis is noted in the
+ * call, which ends the run after the kernel, and element 0 is read for it; that the axis has one
+ * was checked where the extents were bound. */
 #include "codegen/loops/loops.h"
 
 typedef struct Gather {
@@ -41,6 +41,21 @@ static bool prepare(CgModule *m, CgFunc *f, const ScNode *n, Gather *k)
     return true;
 }
 
+/* Rare: which of the threads' indices is noted does not matter. */
+static void note_outside(Cg *cg, LLVMValueRef is_outside, LLVMValueRef index, LLVMValueRef extent)
+{
+    const uint64_t byte[] = {offsetof(ScrtCall, index), offsetof(ScrtCall, extent)};
+    LLVMValueRef value[] = {index, extent};
+    LLVMValueRef at = cg_gep(cg, cg->m->t_ptr, cg->args, cg_int(cg, CG_ARG_CALL));
+    CgIf note = cg_if(cg, is_outside);
+    LLVMValueRef call = LLVMBuildLoad2(cg->b, cg->m->t_ptr, at, "");
+    for (int k = 0; k < 2; k++) {
+        LLVMValueRef to = cg_gep(cg, cg->m->i8, call, cg_int(cg, (int64_t)byte[k]));
+        LLVMSetOrdering(LLVMBuildStore(cg->b, value[k], to), LLVMAtomicOrderingMonotonic);
+    }
+    cg_endif(cg, &note);
+}
+
 /* The index for this row, in [0, extent): negative ones count from the end. */
 static LLVMValueRef load_index(Cg *cg, const Gather *k, LLVMValueRef const *idx)
 {
@@ -52,9 +67,10 @@ static LLVMValueRef load_index(Cg *cg, const Gather *k, LLVMValueRef const *idx)
     LLVMValueRef i = has_sign ? LLVMBuildSExtOrBitCast(b, v.v, cg->m->i64, "")
                               : LLVMBuildZExtOrBitCast(b, v.v, cg->m->i64, "");
     LLVMValueRef negative = LLVMBuildICmp(b, LLVMIntSLT, i, zero, "");
-    i = LLVMBuildSelect(b, negative, LLVMBuildAdd(b, i, n, ""), i, "");
-    i = cg_min_int(cg, i, LLVMBuildSub(b, n, cg_int(cg, 1), ""));
-    return cg_max_int(cg, i, zero);
+    LLVMValueRef from = LLVMBuildSelect(b, negative, LLVMBuildAdd(b, i, n, ""), i, "");
+    LLVMValueRef is_outside = LLVMBuildICmp(b, LLVMIntUGE, from, n, "");
+    note_outside(cg, is_outside, i, n);
+    return LLVMBuildSelect(b, is_outside, zero, from, "");
 }
 
 static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)

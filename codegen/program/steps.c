@@ -215,7 +215,7 @@ static void need_broadcast(CgWriter *w, const ScTerm *t, const ScLoc *loc)
     }
 }
 
-/* Indices are clamped to an axis, which must then have an element, unless there are no indices. */
+/* For an index that is outside element 0 is read: an axis has one where there are indices. */
 static void need_gather(CgWriter *w, const ScGraph *g, const ScNode *n, const ScLoc *loc)
 {
     ScCtx *cx = w->m->cx;
@@ -509,11 +509,12 @@ static void call_kernel(CgWriter *w, uint32_t index)
         return;
     cg_blame(p, n->loc);
     const ScCall *call = k->f->call;
+    const ScNode *lead = sc_leader(n->sub[0]);
     ScrtStep s = {.kind = call ? SCRT_CALL : SCRT_KERNEL,
                   .a = index - p->first_kernel,
                   .b = call ? call->callee : k->f->index,
                   .c = p->n_place};
-    if (call)
+    if (call || (lead && lead->op->gather_axis)) /* what may meet an index outside */
         s.who = add_who(p, (ScrtWho){.node = node_text(w->m->arena, n->loc)});
     cg_add_place(p, scratch_of(w, k, false));
     cg_add_place(p, scratch_of(w, k, true));
