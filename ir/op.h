@@ -354,6 +354,8 @@ struct ScOp {
      * their extents in its place. Negative ones count from the end; one that is then outside ends the
      * run. */
     uint32_t (*gather_axis)(const ScGraph *g, const ScNode *n);
+    /* The extent that the integers of an operand count, from either end; NULL: they count none. */
+    const ScTerm *(*counts)(const ScGraph *g, const ScNode *n, uint32_t operand);
     void (*call)(const ScGraph *g, const ScNode *n, ScCall *ret); /* ret is zero, in_place -1 */
     /* The row of the same operands and attributes that gives its results packed, where they have
      * fewer than 8 bits, which kernels do not store. */

@@ -323,10 +323,9 @@ static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, 
         return (n->op->lower.cls == SC_MAP || (n->op->flags & SC_VIEW_OP)) && y &&
                sc_type_is_float(y);
     }
-    if (n->op->gather_axis && k == 1) {
-        const ScType *t = sc_type_of(g, n->in[0]);
-        if (!sc_term_eval(t->dim[n->op->gather_axis(g, n)], sizes->n, sizes->env, &extent) ||
-            extent < 1)
+    const ScTerm *counted = n->op->counts ? n->op->counts(g, n, k) : NULL;
+    if (counted) {
+        if (!sc_term_eval(counted, sizes->n, sizes->env, &extent) || extent < 1)
             return false;
         if (!exact)
             m->other = true;

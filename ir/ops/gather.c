@@ -84,6 +84,11 @@ static uint32_t gather_axis(const ScGraph *g, const ScNode *n)
     return sc_ops_axis(sc_attr(n, AXIS)->i, sc_type_of(g, n->in[DATA])->rank);
 }
 
+static const ScTerm *gather_counts(const ScGraph *g, const ScNode *n, uint32_t operand)
+{
+    return operand == INDICES ? sc_type_of(g, n->in[DATA])->dim[gather_axis(g, n)] : NULL;
+}
+
 static uint32_t make_gather(ScBuild *b, uint64_t *r, ScVal *ret_out)
 {
     int64_t dims[SCRT_MAX_RANK], pick[6], shape[2] = {2, 3};
@@ -114,6 +119,7 @@ const ScOp sc_op_gather = {
     .lower = {SC_GATHER},
     .storable = 1 << DATA,
     .gather_axis = gather_axis,
+    .counts = gather_counts,
     .eval = eval_gather,
     .domain = {.make = make_gather},
 };
@@ -135,6 +141,12 @@ static bool eval_position(ScEval *e)
         scrt_store_int(SCRT_I64, e->out[0].data, (size_t)k, at);
     }
     return true;
+}
+
+static const ScTerm *position_counts(const ScGraph *g, const ScNode *n, uint32_t operand)
+{
+    (void)g;
+    return operand == 0 ? sc_attr(n, 0)->ts[0] : NULL;
 }
 
 static void call_position(const ScGraph *g, const ScNode *n, ScCall *ret)
@@ -180,6 +192,7 @@ const ScOp sc_op_position = {
     .infer = infer_position,
     .lower = {SC_CALL},
     .call = call_position,
+    .counts = position_counts,
     .expand = expand_position,
     .eval = eval_position,
     .domain = {.make = make_position},

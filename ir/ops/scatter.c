@@ -300,6 +300,12 @@ static uint32_t draw_nd(ScBuild *b, uint64_t *r, const ScOp *op, ScVal *ret_out)
     {                                                                                              \
         return draw_##kind(b, r, &sc_op_##row, ret_out);                                           \
     }
+static const ScTerm *elements_count(const ScGraph *g, const ScNode *n, uint32_t operand)
+{
+    const ScType *x = sc_type_of(g, n->in[DATA]);
+    return operand == INDICES ? x->dim[sc_ops_axis(axis_of(n->op, n->attr), x->rank)] : NULL;
+}
+
 DRAW(elements, scatter_elements)
 DRAW(elements, scatter_elements_mul)
 DRAW(nd, scatter_nd)
@@ -330,6 +336,7 @@ const ScOp sc_op_scatter_elements = {
     .top = top,
     .lower = {SC_CALL},
     .call = call_elements,
+    .counts = elements_count,
     .eval = eval_elements,
     .domain = {.make = make_scatter_elements},
 };
@@ -344,6 +351,7 @@ const ScOp sc_op_scatter_elements_mul = {
     .scale = "a, _, 0 -> a",
     .lower = {SC_CALL},
     .call = call_elements,
+    .counts = elements_count,
     .eval = eval_elements,
     .domain = {.make = make_scatter_elements_mul},
 };

@@ -62,6 +62,21 @@ def pads():
             case("crop-{}x{}-{}".format(*size, name), node("CenterCropPad", "x s"), opset=18, dims=dims, **form)
 
 
+def outside():
+    """An index outside its axis ends the run, whatever picks or puts by it, and where nothing is picked any axis will do."""
+    x, far = {"x": ramp(3, 4)}, "is outside an axis of"
+    for name, op, at in (("gather", "Gather", ints(0, 3)), ("gather-below", "Gather", ints(-4)),
+                         ("elements", "GatherElements", ints(0, 1, 2, 3).reshape(1, 4)), ("nd", "GatherND", ints(0, 1, 2, 4).reshape(2, 2))):
+        case(f"outside-{name}", node(op, "x i"), {**x, "i": at}, dims={"x": ["n", "m"]}, words=far)
+        case(f"outside-{name}-known", node(op, "x i"), x, {"i": at}, words=far)
+    put = {"i": ints(3).reshape(1, 1), "u": ramp(1, 1)}
+    case("outside-scatter", node("ScatterElements", "x i u"), {**x, **put}, opset=18, words=far)
+    case("outside-sequence", [node("SequenceConstruct", "x x", "s"), node("SequenceAt", "s i")], {**x, "i": np.array(2, np.int64)}, words=far)
+    case("outside-loss", node("NegativeLogLikelihoodLoss", "x t"), {**x, "t": ints(0, 4, 1)}, words=far)
+    none = {"x": ramp(0, 4), "i": ints().reshape(0, 4)}
+    case("outside-nothing", node("GatherElements", "x i"), none, dims={"x": ["n", 4], "i": ["k", 4]}, want={"y": ramp(0, 4)})
+
+
 def unknown():
     """What import must know and a symbol hides: told by an attribute, by ranks, by nothing but --dim."""
     image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
@@ -90,4 +105,4 @@ def unknown():
     case("attention-width", node("Attention", "q k v"), heads, opset=23, dims={k: [1, 2, 3, "d"] for k in "qkv"})
 
 
-ALL = (ranges, splits, pads, unknown)
+ALL = (ranges, splits, pads, outside, unknown)
