@@ -351,8 +351,8 @@ struct ScOp {
     bool (*view)(ScCtx *cx, const ScGraph *g, const ScNode *n, ScView *io);
     uint32_t (*concat_axis)(const ScGraph *g, const ScNode *n); /* in [0, rank) */
     /* The axis of operand 0, in [0, rank), that the integers of operand 1 count: the result has
-     * their extents in its place. Negative ones count from the end; one that is then outside ends the
-     * run. */
+     * their extents in its place. Negative ones count from the end; one that is then outside ends
+     * the run. */
     uint32_t (*gather_axis)(const ScGraph *g, const ScNode *n);
     /* The extent that the integers of an operand count, from either end; NULL: they count none. */
     const ScTerm *(*counts)(const ScGraph *g, const ScNode *n, uint32_t operand);
