@@ -489,12 +489,14 @@ static int run_once(Cli *c)
     return DONE;
 }
 
+enum { LABELS_MOST = 64 << 20 }; /* bytes */
+
 static int load_labels(Cli *c)
 {
     ScrtIoError err;
-    if (scrt_file_read(c->labels, &c->label, &err) == SCRT_OK)
+    if (scrt_file_open(c->labels, LABELS_MOST, &c->label, &err) == SCRT_OK)
         return DONE;
-    return scrtio_fail(c, FAULT, "%s", err.text);
+    return scrtio_fail(c, FAULT, "%.300s: cannot be read: %s", c->labels, err.text);
 }
 
 /* What the model is; with a run for its peak memory, where it can run here and now. */

@@ -45,8 +45,7 @@ static bool is_recorded(const ScCtx *cx, bool warning, const ScLoc *loc, ScDiagI
     return false;
 }
 
-/* The text without the middles of its longest words: names come from models. */
-static ScStr without_middles(const char *text)
+ScStr sc_without_middles(const char *text)
 {
     ScStr s = {0};
     while (*text) {
@@ -63,7 +62,7 @@ static void record(ScCtx *cx, bool warning, const ScLoc *loc, ScDiagId id, const
 {
     ScStr whole = {0};
     sc_str_addv(&whole, fmt, ap);
-    ScStr text = without_middles(sc_str_get(&whole));
+    ScStr text = sc_without_middles(sc_str_get(&whole));
     const char *detail = sc_str_get(&text);
     sc_str_free(&whole);
     cx->last = NULL;
@@ -238,7 +237,9 @@ static void add_origin(ScStr *out, const ScOrigin *o)
 static void add_headline(const ScDiag *d, ScStr *out)
 {
     if (d->file) {
-        add_clean(out, d->file);
+        ScStr file = sc_without_middles(d->file);
+        add_clean(out, sc_str_get(&file));
+        sc_str_free(&file);
         if (d->loc && d->loc->line)
             sc_str_addf(out, ":%u", d->loc->line);
         sc_str_add(out, ": ");

@@ -99,6 +99,7 @@ def no_regular_file(tmp):
     for path in (fifo, "/dev/zero", hole, npy):
         assert path in bounded("run", MNIST, "-i", path)
         assert path in bounded("run", MNIST, "--data", path)
+    assert "of at most 67108864" in bounded("run", MNIST, "-i", DIGIT, "--top", "1", "--labels", hole)
     assert "nothing writes" in bounded("dump", MNIST, "--recipe", fifo)
     assert "device" in bounded("dump", MNIST, "--recipe", "/dev/zero")
     endless = subprocess.Popen(["yes"], stdout=subprocess.PIPE)

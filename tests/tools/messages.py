@@ -51,6 +51,15 @@ def faults_of_the_command(tmp):
         assert not os.path.exists(out)
 
 
+def words_without_end(tmp):
+    """What a message repeats of the command line is cut in the middle, as names of a model are."""
+    long = "q" * 100000
+    for args in ((long,), ("dump", long), ("dump", MNIST, "--" + long), ("dump", MNIST, "--format", long), ("dump", MNIST, "--why", long),
+                 ("run", MNIST, "--threads", long), ("compile", MNIST, "-o", "x", "--symbol", "9" + long), ("explain", long)):
+        p = subprocess.run([SCALEC, *args], capture_output=True, text=True, cwd=tmp)
+        assert p.returncode in (1, 2) and len(p.stderr) < 3000 and "qqq" in p.stderr, (args[:2], p.returncode, len(p.stderr))
+
+
 def file_at_fault(tmp):
     """A message begins with the file that it is about."""
     absent, text = os.path.join(tmp, "absent", "x"), write(os.path.join(tmp, "bad.npz"), "PK")
@@ -182,5 +191,5 @@ def warnings_of_a_run(tmp):
         assert p.returncode == 0 and "-2" in p.stdout and "warning[E0114]" in p.stderr, p
 
 
-run_all("tools-messages", (warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
+run_all("tools-messages", (words_without_end, warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
                            information))

@@ -193,7 +193,8 @@ static bool put(const Stage *s, const char *file, const void *bytes, size_t n)
     ScrtIoError err;
     if (scrt_file_write(file, bytes, n, &err) == SCRT_OK)
         return true;
-    return sc_fail_file(s->cx, s->path, SC_E_WRITE, "%s", err.text + strlen(file) + 2);
+    memmove(err.text, err.text + strlen(file), strlen(err.text + strlen(file)) + 1);
+    return scalec_write_failed(s->cx, s->path, &err);
 }
 
 static bool link_failed(const Stage *s, int err, const ScStr *log)

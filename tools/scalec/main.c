@@ -3,6 +3,7 @@
 #include "tools/scalec/options.h"
 
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +36,21 @@ static bool is_usage(const Cli *cli, const ScDiag *d)
 {
     return !d->warning && (d->id == SC_E_TARGET || d->id == SC_E_PASS || d->id == SC_E_STATE ||
                            (d->id == SC_E_RECIPE && access(cli->opt.recipe, F_OK) != 0));
+}
+
+int cli_misuse(const Cli *cli, const char *fmt, ...)
+{
+    va_list ap;
+    ScStr whole = {0};
+    va_start(ap, fmt);
+    sc_str_addv(&whole, fmt, ap);
+    va_end(ap);
+    ScStr text = sc_without_middles(sc_str_get(&whole));
+    fprintf(stderr, "scalec %s: %s; see scalec %s --help\n", cli->command, sc_str_get(&text),
+            cli->command);
+    sc_str_free(&whole);
+    sc_str_free(&text);
+    return EXIT_USAGE;
 }
 
 int cli_failed(Cli *cli)
@@ -278,8 +294,10 @@ void cli_print_json(const json_t *j)
 static int no_command(const char *word)
 {
     const char *near = cli_nearest_command(word);
-    fprintf(stderr, "scalec: there is no command \"%s\"%s%s%s; see scalec --help\n", word,
-            near ? "; " : "", near ? near : "", near ? " is near" : "");
+    ScStr said = sc_without_middles(word);
+    fprintf(stderr, "scalec: there is no command \"%s\"%s%s%s; see scalec --help\n",
+            sc_str_get(&said), near ? "; " : "", near ? near : "", near ? " is near" : "");
+    sc_str_free(&said);
     return EXIT_USAGE;
 }
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -222,17 +221,6 @@ const CliCommand *cli_find_command(const char *name)
         if (!strcmp(cli_commands[i].name, name))
             return &cli_commands[i];
     return NULL;
-}
-
-int cli_misuse(const Cli *cli, const char *fmt, ...)
-{
-    va_list ap;
-    va_start(ap, fmt);
-    fprintf(stderr, "scalec %s: ", cli->command);
-    vfprintf(stderr, fmt, ap);
-    fprintf(stderr, "; see scalec %s --help\n", cli->command);
-    va_end(ap);
-    return EXIT_USAGE;
 }
 
 /* --- Values ----------------------------------------------------------------------------------- */
