@@ -146,8 +146,9 @@ void scrt_guard_text(char *buf, size_t room, uint32_t kind, const char *a, int64
         show_term(other, b, y);
     const char *subject = turned ? b : a, *words = must[kind][turned];
     if (kind == SCRT_GUARD_MEET && !turned && is_symbolic(b))
-        snprintf(buf, room, "%.80s is %lld and %.80s is %lld: they must be equal, or one of them 1",
-                 a, (long long)x, b, (long long)y);
+        snprintf(buf, room,
+                 "%.80s%s is %lld and %.80s%s is %lld: they must be equal, or one of them 1", a,
+                 dots(a, 80), (long long)x, b, dots(b, 80), (long long)y);
     else
         snprintf(buf, room, "%.80s%s is %lld and %s %s", subject, dots(subject, 80),
                  (long long)(turned ? y : x), words, other);
