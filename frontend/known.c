@@ -59,7 +59,7 @@ static ScVal copy_node(Known *k, const ScNode *n, ScVal v, uint32_t depth)
 {
     ScVal in[SC_MAX_IN], out[SC_MAX_OUT];
     if (n->n_in > SC_MAX_IN || n->n_out > SC_MAX_OUT || n->op->n_sub ||
-        (n->op->flags & (SC_FRESH | SC_BARRIER)))
+        (n->op->flags & (SC_FRESH | SC_BARRIER)) || !sc_attrs_known(n))
         return SC_POISON;
     for (uint32_t i = 0; i < n->n_in; i++) {
         in[i] = n->in[i] == SC_ABSENT ? SC_ABSENT : copy(k, n->in[i], depth + 1);

@@ -95,3 +95,13 @@ int sc_attr_index(const ScOp *op, const char *name)
             return (int)i;
     return -1;
 }
+
+bool sc_attrs_known(const ScNode *n)
+{
+    int64_t x;
+    for (uint32_t i = 0; i < n->op->n_attr; i++)
+        for (uint32_t k = 0; n->attr[i].kind == SC_A_TERMS && k < n->attr[i].n; k++)
+            if (!sc_term_const(n->attr[i].ts[k], &x))
+                return false;
+    return true;
+}

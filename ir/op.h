@@ -424,6 +424,7 @@ static inline const ScAttr *sc_attr(const ScNode *n, uint32_t i)
 {
     return &n->attr[i];
 }
+bool sc_attrs_known(const ScNode *n); /* those that are terms are numbers */
 
 /* --- Operand schemas and scale signatures, parsed once a session ----------------------------- */
 

@@ -86,7 +86,7 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
     size_t from = 0, to = 0, bytes;
     uint32_t constants = 0;
     if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0 ||
-        widens(f, n) || is_read_as_codes(f, n))
+        widens(f, n) || is_read_as_codes(f, n) || !sc_attrs_known(n))
         return false;
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (in[i] == SC_ABSENT)

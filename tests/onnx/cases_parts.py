@@ -69,6 +69,8 @@ def outside():
                          ("elements", "GatherElements", ints(0, 1, 2, 3).reshape(1, 4)), ("nd", "GatherND", ints(0, 1, 2, 4).reshape(2, 2))):
         case(f"outside-{name}", node(op, "x i"), {**x, "i": at}, dims={"x": ["n", "m"]}, words=far)
         case(f"outside-{name}-known", node(op, "x i"), x, {"i": at}, words=far)
+    for name, op, at in (("elements", "GatherElements", ints(0, -1, 1, 2).reshape(1, 4)), ("nd", "GatherND", ints(0, -1, 2, 3).reshape(2, 2))):
+        case(f"inside-{name}-known", node(op, "x i"), x, {"i": at}, dims={"x": ["n", "m"]})
     put = {"i": ints(3).reshape(1, 1), "u": ramp(1, 1)}
     case("outside-scatter", node("ScatterElements", "x i u"), {**x, **put}, opset=18, words=far)
     case("outside-sequence", [node("SequenceConstruct", "x x", "s"), node("SequenceAt", "s i")], {**x, "i": np.array(2, np.int64)}, words=far)
