@@ -190,7 +190,7 @@ static void describe(CgTarget *t)
     t->f8 = t->fp16 ? CG_F8_FP16 : t->vbmi ? CG_F8_TABLE : t->f16c ? CG_F8_F16C : CG_F8_BITS;
     t->tile_nv = 2;
     t->kc = 256;
-    t->cache_l2 = 256 << 10;
+    t->cache_l2 = (t->avx512 ? 512 : 256) << 10; /* half of what there is at least */
 }
 
 static const char *feature_text(ScArena *a, uint64_t bits)

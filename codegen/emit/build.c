@@ -347,10 +347,10 @@ LLVMValueRef cg_fma(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c)
     return cg_intrinsic(cg, "llvm.fma", 1, &t, 3, (LLVMValueRef[]){a, b, c});
 }
 
-void cg_prefetch(Cg *cg, LLVMValueRef ptr)
+void cg_prefetch(Cg *cg, LLVMValueRef ptr, uint32_t keep)
 {
     LLVMTypeRef i32 = cg->m->i32;
-    LLVMValueRef args[] = {ptr, LLVMConstInt(i32, 0, 0), LLVMConstInt(i32, 3, 0),
+    LLVMValueRef args[] = {ptr, LLVMConstInt(i32, 0, 0), LLVMConstInt(i32, keep, 0),
                            LLVMConstInt(i32, 1, 0)};
     cg_intrinsic(cg, "llvm.prefetch", 1, &cg->m->t_ptr, 4, args);
 }

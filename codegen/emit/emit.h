@@ -89,7 +89,7 @@ LLVMValueRef cg_fma(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c);
 /* A call of an LLVM intrinsic, overloaded on types. */
 LLVMValueRef cg_intrinsic(Cg *cg, const char *name, uint32_t n_type, LLVMTypeRef *type, uint32_t n,
                           LLVMValueRef *arg);
-void cg_prefetch(Cg *cg, LLVMValueRef ptr); /* for reading, into L1 */
+void cg_prefetch(Cg *cg, LLVMValueRef ptr, uint32_t keep); /* for reading: 3 into L1, 2 into L2 */
 
 /* Variables: allocas in the entry block, which the pass list turns into registers. */
 LLVMValueRef cg_var(Cg *cg, LLVMTypeRef t, LLVMValueRef init); /* init may be NULL */

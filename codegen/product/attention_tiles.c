@@ -23,12 +23,12 @@ static void all_rows(Cg *cg, const CgTile *t, const CgAttnAt *at, LLVMValueRef a
     if (t->low) {
         LLVMValueRef left = LLVMBuildSub(cg->b, at->n_row, r.i, "");
         CgIf tail = cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSLE, left, cg_int(cg, t->low), ""));
-        cg_tile_call(cg, t, t->low, ar, b, cr, k, first);
+        cg_tile_call(cg, t, t->low, ar, b, cr, k, first, NULL, NULL);
         cg_else(cg, &tail);
-        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first);
+        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first, NULL, NULL);
         cg_endif(cg, &tail);
     } else {
-        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first);
+        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first, NULL, NULL);
     }
     cg_next(cg, &r);
 }

@@ -144,6 +144,14 @@ static LLVMValueRef packed_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMVal
     return cg_panel_values(cg, &c->panels, &c->tile, src, scales, at->n_k, at->b);
 }
 
+static LLVMValueRef packed_ahead(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret)
+{
+    const CgContract *c = j->self;
+    LLVMValueRef row, src = cg_packed_panel(cg, c, at->outer, at->panel, at->k0);
+    *ret = cg_panel_end(cg, &c->panels, src, at->n_k, &row);
+    return row;
+}
+
 /* --- Any other B ----------------------------------------------------------------------------- */
 
 typedef struct Gather {
@@ -255,6 +263,7 @@ static bool plan_b(CgModule *m, CgContract *c)
         return sc_fail(m->cx, c->node->loc, SC_E_LOWER, "blocks of what is no constant");
     j->tile = c->tile;
     j->panel = c->packed ? packed_panel : gathered_panel;
+    j->ahead = c->packed ? packed_ahead : NULL;
     j->b_bytes = sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
     if (c->packed)
         c->f->pack[c->b.operand] = cg_panels_pack(m, &c->panels);

@@ -141,6 +141,12 @@ static LLVMValueRef conv_panel(Cg *cg, const CgJob *j, const CgAt *at, LLVMValue
     return cg_filter_panel(cg, &c->filter, at, at->outer, at->b);
 }
 
+static LLVMValueRef conv_ahead(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret)
+{
+    const Conv *c = j->self;
+    return cg_filter_ahead(cg, &c->filter, at, at->outer, ret);
+}
+
 static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
 {
     const Conv *c = j->self;
@@ -227,6 +233,7 @@ bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *de
     if (!plan(m, c))
         return false;
     cg_filter_pack(m, f, &c->tile, &c->filter);
+    c->job.ahead = c->filter.packed ? conv_ahead : NULL;
     f->scratch_thread = cg_job_scratch(m, &c->job);
     LLVMValueRef body = cg_job_body(m, &c->job);
     Cg cg;

@@ -95,14 +95,25 @@ static void gather_row(Cg *cg, const CgFilter *w, const CgAt *at, LLVMValueRef m
     cg_lanes(cg, at->col0, at->col1, w->tile.w, gather_lanes, &g);
 }
 
+static LLVMValueRef packed(Cg *cg, const CgFilter *w, const CgAt *at, LLVMValueRef matrix)
+{
+    return cg_panel_at(cg, &w->panels, (uint32_t)w->access.operand, matrix, at->panel, at->k0);
+}
+
+LLVMValueRef cg_filter_ahead(Cg *cg, const CgFilter *w, const CgAt *at, LLVMValueRef matrix,
+                             LLVMValueRef *ret)
+{
+    LLVMValueRef row;
+    *ret = cg_panel_end(cg, &w->panels, packed(cg, w, at, matrix), at->n_k, &row);
+    return row;
+}
+
 LLVMValueRef cg_filter_panel(Cg *cg, const CgFilter *w, const CgAt *at, LLVMValueRef matrix,
                              LLVMValueRef dst)
 {
-    if (w->packed) {
-        LLVMValueRef src =
-            cg_panel_at(cg, &w->panels, (uint32_t)w->access.operand, matrix, at->panel, at->k0);
-        return cg_panel_values(cg, &w->panels, &w->tile, src, NULL, at->n_k, dst);
-    }
+    if (w->packed)
+        return cg_panel_values(cg, &w->panels, &w->tile, packed(cg, w, at, matrix), NULL, at->n_k,
+                               dst);
     CgLoop k = cg_for(cg, cg_int(cg, 0), at->n_k, cg_int(cg, 1));
     LLVMValueRef row = cg_mul_int(cg, k.i, cg_int(cg, w->tile.nr));
     gather_row(cg, w, at, matrix, cg_add_int(cg, at->k0, k.i), cg_gep(cg, w->tile.el, dst, row));

@@ -30,6 +30,9 @@ void cg_filter_pack(CgModule *m, CgFunc *f, const CgTile *t, CgFilter *filter);
  * rows. */
 LLVMValueRef cg_filter_panel(Cg *cg, const CgFilter *filter, const CgAt *at, LLVMValueRef matrix,
                              LLVMValueRef dst);
+/* Of packed weights: bytes of a row, and in *ret where what follows those rows begins. */
+LLVMValueRef cg_filter_ahead(Cg *cg, const CgFilter *filter, const CgAt *at, LLVMValueRef matrix,
+                             LLVMValueRef *ret);
 /* Convolutions, channels last: product of matrices; each channel by itself. */
 bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc);
 bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,

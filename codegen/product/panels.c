@@ -38,6 +38,15 @@ LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueR
     return cg_gep(cg, cg->m->i8, cg_operand(cg, operand), at);
 }
 
+LLVMValueRef cg_panel_end(Cg *cg, const CgPanels *p, LLVMValueRef begin, LLVMValueRef n_k,
+                          LLVMValueRef *ret_row)
+{
+    int64_t unit = cg_unit_bytes(p);
+    *ret_row = cg_int(cg, unit / p->ku);
+    LLVMValueRef units = cg_cdiv_int(cg, n_k, cg_int(cg, p->ku));
+    return cg_gep(cg, cg->m->i8, begin, cg_mul_int(cg, units, cg_int(cg, unit)));
+}
+
 /* --- A chunk of a panel as compute numbers --------------------------------------------------- */
 
 /* void (ptr packed, ptr panel, i64 units, ptr scales) */

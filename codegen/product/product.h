@@ -79,6 +79,9 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
 /* Where a packed panel begins at row k0, a multiple of ku. */
 LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueRef matrix,
                          LLVMValueRef panel, LLVMValueRef k0);
+/* Where it ends, n_k rows (rounded up to ku) behind `begin`; *ret_row: bytes of a row, i64. */
+LLVMValueRef cg_panel_end(Cg *cg, const CgPanels *p, LLVMValueRef begin, LLVMValueRef n_k,
+                          LLVMValueRef *ret_row);
 /* n_k rows of a packed panel as compute numbers: the panel itself, or decoded to dst. scales: the
  * panel of scales, from the block of the first row on; NULL where there are none. The function
  * that decodes is made beforehand, since functions end before the next begins. */
@@ -97,7 +100,7 @@ uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v);
 /* C[mr][nr] (+)= A[mr][k] * B[k][nr], all in the compute type, in scratch: A in chunks of kc
  * columns, [chunk][row][ks]; C rows of nr. One function for each shape, shared by all kernels. */
 
-enum { CG_TILE_ROWS = 112 }; /* rows of A that a thread holds at a time: at most, about */
+enum { CG_TILE_ROWS = 128 }; /* rows of A that a thread holds at a time: at most, about */
 
 struct CgTile {
     LLVMTypeRef el; /* f32, f64 or an integer */
@@ -118,12 +121,15 @@ struct CgTile {
 void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, bool nv_pow2, CgTile *ret);
 void cg_tile_chunk(CgTile *t, uint32_t whole); /* makes kc a multiple of it, a power of two */
-/* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off): rows of b lie nr apart, or, with offsets,
- * at off[k] (i64 elements) from b. first: C is written, else added to. */
+/* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off, ptr next, i64 step): rows of b lie nr apart,
+ * or, with offsets, at off[k] (i64 elements) from b. first: C is written, else added to. next + k *
+ * step, in bytes, is prefetched into L2 at step k. */
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);
-/* Calls the tile of mr rows, which the caller has made before; first: i1. */
+/* Calls the tile of mr rows, which the caller has made before; first: i1. next: NULL where nothing
+ * is to be prefetched. */
 void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValueRef b,
-                  LLVMValueRef c, LLVMValueRef k, LLVMValueRef first);
+                  LLVMValueRef c, LLVMValueRef k, LLVMValueRef first, LLVMValueRef next,
+                  LLVMValueRef step);
 /* acc + a * b in the tile's type. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
 
@@ -151,6 +157,9 @@ struct CgJob {
     void (*image)(Cg *cg, const CgJob *j, const CgAt *at); /* new outer or inner; may be NULL */
     /* Makes the panel and answers where it is; ret_off where offsets. */
     LLVMValueRef (*panel)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret_off);
+    /* What memory holds for the chunk after this one: answers the bytes of a row (i64), and where
+     * they begin, perhaps beyond the last; NULL: B does not come from memory in this order. */
+    LLVMValueRef (*ahead)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret);
     /* Stores row `row` from c, columns col0 .. col1. */
     void (*finish)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef c);
 };

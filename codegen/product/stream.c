@@ -78,7 +78,7 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
         LLVMValueRef panel = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_W), at);
         LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
         here = cg_add_int(cg, here, cg_int(cg, AHEAD));
-        cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, here));
+        cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, here), 3);
         cg_unit_load(cg, q, panel, unit, x);
         for (uint32_t i = 0; q->block && i < q->ku * t->nv; i++)
             x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * t->nv + i % t->nv], "");

@@ -18,8 +18,32 @@ static int64_t const_or(const ScTerm *t, int64_t otherwise)
     return t && sc_term_const(t, &c) ? c : otherwise;
 }
 
+enum { SYMBOLS = 8 };
+typedef struct Ones { /* symbols of a term, each of them 1 */
+    ScBinding env[SYMBOLS];
+    uint32_t n;
+} Ones;
+
+static void see_symbol(void *arg, const char *sym)
+{
+    Ones *o = arg;
+    if (o->n < SYMBOLS)
+        o->env[o->n++] = (ScBinding){sym, 1};
+}
+
+/* The rows where every symbol is 1: most often those of one image; -1 where nobody knows. */
+static int64_t usual_rows(const ScTerm *rows)
+{
+    Ones o = {0};
+    int64_t n;
+    if (!rows)
+        return -1;
+    sc_term_symbols(rows, see_symbol, &o);
+    return sc_term_eval(rows, o.n, o.env, &n) ? n : -1;
+}
+
 /* Rows of a tile of nv vectors: as many as registers hold, evened out over the rows there are. A
- * symbolic number is most often a power of two. */
+ * number of which nothing is known is most often a power of two. */
 static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
 {
     uint32_t most = (t->n_reg - nv - 2) / nv; /* a row of B, a broadcast, a product */
@@ -53,7 +77,7 @@ static void choose(const CgTarget *t, int64_t rows, int64_t cols, bool nv_pow2, 
     for (uint32_t nv = 1; nv <= (nv_pow2 ? t->tile_nv : 3); nv++) {
         uint32_t mr = tile_rows(t, nv, rows);
         double cost = tile_cost(nv, mr, ret->w, rows, cols);
-        if (nv == 1 || cost < best) {
+        if (nv == 1 || cost <= best) { /* of equals the one with fewer loads */
             best = cost;
             ret->nv = nv;
             ret->mr = mr;
@@ -93,11 +117,15 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
     ret->w = ret->size > 4 ? t->w / 2 : t->w;
 
     int64_t n_row = const_or(rows, -1), n_k = const_or(depth, -1);
-    choose(t, n_row, const_or(cols, -1), nv_pow2, ret);
+    int64_t usual = usual_rows(rows);
+    bool many = n_row >= 0 || usual > t->n_reg; /* else a tile for them would be too low for more */
+    choose(t, many ? usual : -1, const_or(cols, -1), nv_pow2, ret);
     ret->nr = ret->nv * ret->w;
     ret->last = last_lanes(t, ret, const_or(cols, INT64_MAX));
     ret->exact = n_row >= 0;
-    ret->low = n_row >= 0 ? (uint32_t)(n_row % ret->mr) : ret->mr / 2;
+    ret->low = many ? (uint32_t)(usual % ret->mr) : 0;
+    if (!ret->exact && !ret->low)
+        ret->low = ret->mr / 2;
 
     uint32_t kc = t->kc;
     if (n_k >= 0) {
@@ -137,11 +165,12 @@ static void store(Cg *cg, LLVMValueRef x, LLVMValueRef ptr, uint32_t align)
     LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), align);
 }
 
-enum { P_A, P_B, P_C, P_K, P_FIRST, P_OFF, N_PARAM };
+enum { P_A, P_B, P_C, P_K, P_FIRST, P_OFF, P_NEXT, P_STEP, N_PARAM };
 
 static LLVMTypeRef tile_type(CgModule *m)
 {
-    LLVMTypeRef p[N_PARAM] = {m->t_ptr, m->t_ptr, m->t_ptr, m->i64, m->i1, m->t_ptr};
+    LLVMTypeRef p[N_PARAM] = {m->t_ptr, m->t_ptr, m->t_ptr, m->i64,
+                              m->i1,    m->t_ptr, m->t_ptr, m->i64};
     return LLVMFunctionType(m->t_void, p, N_PARAM, 0);
 }
 
@@ -162,6 +191,8 @@ static void tile_step(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, LLVMVa
     for (uint32_t j = 0; j < t->nv; j++)
         b[j] = load(cg, cg_vec(t->el, lanes(t, j)), cg_gep(cg, t->el, row, cg_int(cg, j * t->w)),
                     offsets ? t->size : t->size * lanes(t, j));
+    LLVMValueRef ahead = LLVMBuildMul(cg->b, k, LLVMGetParam(cg->fn, P_STEP), "");
+    cg_prefetch(cg, cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, P_NEXT), ahead), 2);
     LLVMValueRef col = cg_gep(cg, t->el, LLVMGetParam(cg->fn, P_A), k);
     for (uint32_t r = 0; r < mr; r++) {
         LLVMValueRef a =
@@ -220,11 +251,19 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 }
 
 void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValueRef b,
-                  LLVMValueRef c, LLVMValueRef k, LLVMValueRef first)
+                  LLVMValueRef c, LLVMValueRef k, LLVMValueRef first, LLVMValueRef next,
+                  LLVMValueRef step)
 {
     LLVMValueRef arg[N_PARAM] = {
-        [P_A] = a, [P_B] = b,         [P_C] = c,
-        [P_K] = k, [P_FIRST] = first, [P_OFF] = LLVMConstNull(cg->m->t_ptr)};
+        [P_A] = a,
+        [P_B] = b,
+        [P_C] = c,
+        [P_K] = k,
+        [P_FIRST] = first,
+        [P_OFF] = LLVMConstNull(cg->m->t_ptr),
+        [P_NEXT] = next ? next : b,
+        [P_STEP] = next ? step : cg_int(cg, 0),
+    };
     LLVMBuildCall2(cg->b, tile_type(cg->m), cg_tile_fn(cg->m, t, mr, false), arg, N_PARAM, "");
 }
 
@@ -302,8 +341,9 @@ typedef struct Cut {
     LLVMValueRef panels, block, blocks, chunks, items;
 } Cut;
 
-/* Blocks of rows: one, unless there are too few panels for the threads or too many rows for the
- * scratch. The number of threads changes who computes an element, not how. */
+/* Blocks of rows, as even as tiles allow: one, unless there are too few panels for the threads or
+ * too many rows for the scratch; a low one would wait for the panels. The number of threads changes
+ * who computes an element, not how. */
 static Cut cut_job(Cg *cg, const CgJob *j)
 {
     const CgTile *t = &j->tile;
@@ -316,9 +356,10 @@ static Cut cut_job(Cg *cg, const CgJob *j)
     c.chunks = cg_max_int(cg, cg_cdiv_int(cg, c.depth, cg_int(cg, t->kc)), one);
     LLVMValueRef others = cg_mul_int(cg, cg_mul_int(cg, outer, c.inner), c.panels);
     LLVMValueRef want = cg_cdiv_int(cg, threads(cg), cg_max_int(cg, others, one));
-    LLVMValueRef rows = cg_max_int(cg, cg_cdiv_int(cg, c.rows, cg_max_int(cg, want, one)), one);
-    rows = cg_mul_int(cg, cg_cdiv_int(cg, rows, mr), mr);
-    c.block = cg_min_int(cg, rows, cg_int(cg, t->rows));
+    LLVMValueRef least = cg_cdiv_int(cg, c.rows, cg_int(cg, t->rows)); /* blocks */
+    want = cg_max_int(cg, cg_max_int(cg, want, least), one);
+    LLVMValueRef rows = cg_max_int(cg, cg_cdiv_int(cg, c.rows, want), one);
+    c.block = cg_mul_int(cg, cg_cdiv_int(cg, rows, mr), mr);
     c.blocks = cg_cdiv_int(cg, c.rows, c.block);
     c.items = cg_mul_int(cg, others, c.blocks);
     return c;
@@ -405,12 +446,18 @@ static void call_tile(Cg *cg, const CgJob *j, uint32_t mr, LLVMValueRef const ar
     LLVMBuildCall2(cg->b, tile_type(cg->m), fn, a, N_PARAM, "");
 }
 
-/* All tiles of one chunk: the tall ones, then what is left. */
+/* All tiles of one chunk: the tall ones, then what is left. Each of them asks memory for its share
+ * of the next chunk, so that reading and multiplying overlap. */
 static void chunk_tiles(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chunk)
 {
     const CgTile *t = &j->tile;
     LLVMValueRef zero = cg_int(cg, 0), arg[N_PARAM], off = LLVMConstNull(cg->m->t_ptr);
-    LLVMValueRef b = j->panel(cg, j, at, &off);
+    LLVMValueRef b = j->panel(cg, j, at, &off), next = b, step = zero, share = zero;
+    if (j->ahead) {
+        LLVMValueRef n = cg_cdiv_int(cg, at->n_row, cg_int(cg, t->mr)); /* tiles */
+        step = LLVMBuildUDiv(cg->b, j->ahead(cg, j, at, &next), n, "");
+        share = cg_mul_int(cg, step, at->n_k);
+    }
     LLVMValueRef base = cg_mul_int(cg, chunk, cg_term(cg, chunk_stride(cg->m, j)));
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
     arg[P_A] =
@@ -420,6 +467,9 @@ static void chunk_tiles(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chu
     arg[P_K] = at->n_k;
     arg[P_FIRST] = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk, zero, "");
     arg[P_OFF] = off;
+    LLVMValueRef tile = LLVMBuildUDiv(cg->b, r.i, cg_int(cg, t->mr), "");
+    arg[P_NEXT] = cg_gep(cg, cg->m->i8, next, cg_mul_int(cg, tile, share));
+    arg[P_STEP] = step;
     if (t->exact && !t->low) {
         call_tile(cg, j, t->mr, arg);
     } else {

@@ -258,9 +258,19 @@ static void products(Cg *cg, const Winograd *k, const At *at)
     LLVMValueRef n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, cg_int(cg, k->in), k0, ""));
     LLVMValueRef b = cg_panel_at(cg, &k->panels, k->weights, point.i, at->panel, k0);
     LLVMValueRef first = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk.i, zero, "");
+    /* The chunk after this one, or the next point's. */
+    LLVMValueRef row, next = cg_panel_end(cg, &k->panels, b, n_k, &row);
+    LLVMValueRef last = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk.i, cg_int(cg, k->chunks - 1), "");
+    LLVMValueRef beyond = cg_panel_at(cg, &k->panels, k->weights,
+                                      LLVMBuildAdd(cg->b, point.i, one, ""), at->panel, zero);
+    next = LLVMBuildSelect(cg->b, last, beyond, next, "");
+    LLVMValueRef tiles = cg_cdiv_int(cg, at->n_row, cg_int(cg, t->mr));
+    LLVMValueRef step = LLVMBuildUDiv(cg->b, row, tiles, ""), share = cg_mul_int(cg, step, n_k);
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
+    LLVMValueRef tile = LLVMBuildUDiv(cg->b, r.i, cg_int(cg, t->mr), "");
     cg_tile_call(cg, t, t->mr, v_at(cg, k, at, point.i, chunk.i, r.i), b,
-                 m_at(cg, k, at, point.i, r.i), n_k, first);
+                 m_at(cg, k, at, point.i, r.i), n_k, first,
+                 cg_gep(cg, cg->m->i8, next, cg_mul_int(cg, tile, share)), step);
     cg_next(cg, &r);
     cg_next(cg, &chunk);
     cg_next(cg, &point);
