@@ -59,8 +59,10 @@ static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
     return (uint32_t)((rows + tiles - 1) / tiles);
 }
 
-/* Time of the whole in instructions of one step of k, two of which may start at once. */
-static double tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int64_t cols)
+/* Time of the whole in instructions of one step of k, two of which may start at once; or the loads
+ * of it alone. */
+static double tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int64_t cols,
+                        bool only_loads)
 {
     uint32_t macs = mr * nv, loads = mr + nv, latency = 8;
     double step = macs > loads ? macs : loads;
@@ -68,17 +70,21 @@ static double tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int6
             n_panel = (cols + width - 1) / width;
     double tiles = rows < 0 ? 1.0 / mr : (double)n_tile;
     double panels = cols < 0 ? 1.0 / (double)width : (double)n_panel;
+    if (only_loads)
+        return loads * tiles * panels;
     return (step > latency ? step : latency) * tiles * panels;
 }
 
 static void choose(const CgTarget *t, int64_t rows, int64_t cols, bool nv_pow2, CgTile *ret)
 {
-    double best = 0;
+    double best = 0, best_loads = 0;
     for (uint32_t nv = 1; nv <= (nv_pow2 ? t->tile_nv : 3); nv++) {
         uint32_t mr = tile_rows(t, nv, rows);
-        double cost = tile_cost(nv, mr, ret->w, rows, cols);
-        if (nv == 1 || cost <= best) { /* of equals the one with fewer loads */
+        double cost = tile_cost(nv, mr, ret->w, rows, cols, false);
+        double loads = tile_cost(nv, mr, ret->w, rows, cols, true);
+        if (nv == 1 || cost < best || (cost == best && loads < best_loads)) {
             best = cost;
+            best_loads = loads;
             ret->nv = nv;
             ret->mr = mr;
         }
