@@ -5,6 +5,7 @@
  * none. */
 #include "codegen/emit/emit.h"
 
+#include <assert.h>
 #include <llvm-c/DebugInfo.h>
 #include <string.h>
 
@@ -61,6 +62,7 @@ static uint32_t line_of(const CgListing *l, const CgFunc *f, const ScNode *n)
 {
     const ScGraph *g = f->node->sub[0];
     uint32_t before = 0;
+    assert(n >= f->sub->node && n < f->sub->node + f->sub->n_node);
     for (const ScNode *p = f->sub->node; p != n; p++)
         before += !is_input(p);
     for (uint32_t i = 0; i < g->n_node; i++)

@@ -225,16 +225,18 @@ static ScVal as_stored(Plain *p, const ScNode *n, ScVal x, ScVal v)
     return is_low(sc_type_of(p->g, v)) && !moves ? cast(p, x, sc_type_of(p->g, v)->dtype) : x;
 }
 
-/* A constant of fewer than 8 bits in E4M3, which has all its numbers and which runtimes have. */
+/* A constant of fewer than 8 bits in a type that has all its numbers and that runtimes have. */
 static ScVal in_a_byte(Plain *p, ScVal x)
 {
     const ScNode *def = x < SC_FIRST ? NULL : sc_built_def(&p->b, x);
     const ScType *t = sc_built(&p->b, x)->type;
     int64_t dims[SCRT_MAX_RANK];
-    if (!def || !(def->op->flags & SC_CONST_OP) || !is_low(t) || scrt_dtype_bits(t->dtype) == 8 ||
-        !sc_type_const_dims(t, dims))
+    bool crumbs = t->dtype == SCRT_I2;
+    if (!def || !(def->op->flags & SC_CONST_OP) || !(is_low(t) || crumbs) ||
+        scrt_dtype_bits(t->dtype) == 8 || !sc_type_const_dims(t, dims))
         return x;
-    return sc_const_shaped(&p->b, def->attr[0].blob, SCRT_F8E4M3FN, t->rank, dims, NULL);
+    ScrtDtype to = crumbs ? SCRT_I4 : SCRT_F8E4M3FN;
+    return sc_const_shaped(&p->b, def->attr[0].blob, to, t->rank, dims, NULL);
 }
 
 static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
@@ -254,7 +256,7 @@ static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
 }
 
 /* The least power of two that is no less than x, f32, as a cast to E8M0 gives it that rounds up:
- * 2^-127 to 2^127. A logarithm is near enough to be a step off, which comparisons mend. */
+ * 2^-127 to 2^127. The logarithm may be off by one step; the comparisons mend that. */
 static ScVal power_above(Plain *p, ScVal x)
 {
     ScBuild *b = &p->b;

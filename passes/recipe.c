@@ -396,7 +396,8 @@ ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met)
 
 bool sc_recipe_is_plain(const ScRecipe *r)
 {
-    return r->n_rule == 0 && r->activation == SCRT_F32 && r->weight == SCRT_F32;
+    return r->n_rule == 0 && r->n_rescale == 0 && r->activation == SCRT_F32 &&
+           r->weight == SCRT_F32;
 }
 
 void sc_recipe_print(const ScRecipe *r, ScStr *out)

@@ -76,6 +76,15 @@ static void show_float(char *buf, size_t room, double x, int digits)
         snprintf(buf, room, "%.*g", digits, x);
 }
 
+static void show_complex(char buf[ELEMENT], const ScrtTensor *t, size_t i, int digits)
+{
+    ScrtDtype part = t->dtype == SCRT_C64 ? SCRT_F32 : SCRT_F64;
+    char re[ELEMENT / 2], im[ELEMENT / 2 - 2];
+    show_float(re, sizeof re, scrt_load(part, t->data, 2 * i), digits);
+    show_float(im, sizeof im, scrt_load(part, t->data, 2 * i + 1), digits);
+    snprintf(buf, ELEMENT, "%s%s%sj", re, im[0] == '-' ? "" : "+", im);
+}
+
 static void show_element(char buf[ELEMENT], const ScrtTensor *t, size_t i)
 {
     ScrtDtype d = (ScrtDtype)t->dtype;
@@ -89,14 +98,9 @@ static void show_element(char buf[ELEMENT], const ScrtTensor *t, size_t i)
     case SCRT_KIND_UINT:
         snprintf(buf, ELEMENT, "%llu", (unsigned long long)scrt_load_int(d, t->data, i));
         break;
-    case SCRT_KIND_COMPLEX: {
-        ScrtDtype part = d == SCRT_C64 ? SCRT_F32 : SCRT_F64;
-        char re[ELEMENT / 2], im[ELEMENT / 2 - 2];
-        show_float(re, sizeof re, scrt_load(part, t->data, 2 * i), 6);
-        show_float(im, sizeof im, scrt_load(part, t->data, 2 * i + 1), 6);
-        snprintf(buf, ELEMENT, "%s%s%sj", re, im[0] == '-' ? "" : "+", im);
+    case SCRT_KIND_COMPLEX:
+        show_complex(buf, t, i, 6);
         break;
-    }
     default:
         show_float(buf, ELEMENT, scrt_load(d, t->data, i), d == SCRT_F64 ? 9 : 7);
     }
@@ -107,6 +111,8 @@ void scrtio_show_exact(char buf[ELEMENT], const ScrtTensor *t, size_t i)
     ScrtDtype d = (ScrtDtype)t->dtype;
     if (scrt_dtype_is_float(d))
         show_float(buf, ELEMENT, scrt_load(d, t->data, i), d == SCRT_F64 ? 17 : 9);
+    else if (scrt_dtype_kind(d) == SCRT_KIND_COMPLEX)
+        show_complex(buf, t, i, d == SCRT_C128 ? 17 : 9);
     else
         show_element(buf, t, i);
 }

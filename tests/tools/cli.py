@@ -310,7 +310,7 @@ int main(int argc, char **argv)
 def names_of_models(tmp):
     """Whatever the file is called: the name that the header declares is the object's, and the program starts. The
     command that --print-link says is one to paste, in whatever folder, and its program finds a shared object."""
-    folder = os.path.join(tmp, "it's here")
+    folder = os.path.join(tmp, "it's here, or there")
     os.mkdir(folder)
     main = "#include <%s.h>\n#include <stdio.h>\nint main(void)\n{\n    return puts(%s.name) == EOF;\n}\n"
     for name, symbol in (("k2", "k2"), ("c5", "c5"), ("argc", "argc"), ("main", "model_main"), ("scrt_run", "model_scrt_run"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What compiling takes of memory grows with the weights by less than 1.2 times their bytes, in any recipe."""
+"""What compiling takes of memory grows with the weights by less than 1.2 times their bytes."""
 import os
 import sys
 

@@ -315,7 +315,7 @@ def a_run_finds_exponents(tmp):
         with np.load(y_file) as z:
             assert np.allclose(z["y"], runner(tmp, path, "--recipe", "fp8", "--scales", scales)(x), rtol=1e-5, atol=1e-5)
     by = np.float32(2.0) ** np.array([[-20], [0], [9], [30]], np.float32)
-    assert np.array_equal(run(x * by), run(x * by)) and not np.array_equal(run(x * by), run(x) * by)
+    assert not np.array_equal(run(x * by), run(x) * by)
     rows = runner(tmp, path, "--recipe", "fp8", "--scales", "dynamic-rows")
     assert np.array_equal(rows(x * by), rows(x) * by)
     static = runner(tmp, path, "--recipe", "fp8", "--scales", "propagate")

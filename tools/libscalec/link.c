@@ -86,10 +86,13 @@ const char *scalec_link_line(ScCtx *cx, ScalecOutput kind, const char *path)
     if (slash)
         add_word(&s, sc_printf(a, "-I%s", folder));
     add_word(&s, path);
-    if (kind == SCALEC_SO) /* so that the program finds it when it starts */
-        add_word(&s, sc_printf(a, "-Wl,-rpath,%s", realpath(folder, real) ? real : folder));
-    else
+    /* The program finds a .so when it starts; -Wl would cut a path at its commas. */
+    if (kind == SCALEC_SO) {
+        sc_str_add(&s, " -Xlinker -rpath -Xlinker");
+        add_word(&s, realpath(folder, real) ? real : folder);
+    } else {
         add_word(&s, sc_printf(a, "%s/libscrt.a", lib ? lib : "DIR"));
+    }
     sc_str_add(&s, kind == SCALEC_SO ? "" : " -lm -pthread");
     const char *line = sc_strdup(a, sc_str_get(&s));
     sc_str_free(&s);
@@ -226,7 +229,7 @@ static bool link_out(const Stage *s, ScalecOutput kind)
     char *text = sc_printf(a, main_text, s->o->symbol, s->o->symbol);
     char *exports = sc_printf(a, exports_text, s->o->symbol);
     char *scrt = sc_printf(a, "%s/libscrt.a", lib), *scrtio = sc_printf(a, "%s/libscrtio.a", lib);
-    char *script = sc_printf(a, "-Wl,--version-script=%s", map);
+    char *script = sc_printf(a, "--version-script=%s", map); /* -Wl would cut it at commas */
     if (!put(s, obj, s->o->bytes, s->o->n) || !put(s, stub, text, strlen(text)) ||
         !put(s, map, exports, strlen(exports)))
         return false;
@@ -234,6 +237,7 @@ static bool link_out(const Stage *s, ScalecOutput kind)
                          scrtio, scrt,  "-lz", "-lm",  "-pthread", NULL};
     char *const so[] = {"cc",
                         "-shared",
+                        "-Xlinker",
                         script,
                         "-Wl,-Bsymbolic",
                         "-Wl,-z,noexecstack",
