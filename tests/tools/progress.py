@@ -112,6 +112,14 @@ def closing_line(tmp):
     onnx.save(model(nodes, [("x", [5, 64])], [("y", [5, 32])], [("w", w), ("s", np.float32(0.1)), ("z", np.uint8(7))]), path)
     p = subprocess.run([SCALEC, "compile", path, "-o", out], capture_output=True, text=True)
     assert re.search("u8 (beside wider operands )?in 1 of 1 matmuls", p.stderr), p.stderr
+    # a picture's bytes are what it is, not how it is stored
+    nodes = [helper.make_node("Cast", ["x"], ["f"], to=1), helper.make_node("Mul", ["f", "s"], ["d"]),
+             helper.make_node("MatMul", ["d", "v"], ["y"])]
+    m = model(nodes, [("x", [5, 64])], [("y", [5, 32])], [("v", w.astype(np.float32)), ("s", np.float32(1 / 255))])
+    m.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.UINT8
+    onnx.save(m, path)
+    p = subprocess.run([SCALEC, "compile", path, "-o", out], capture_output=True, text=True)
+    assert "none of 1 matmuls" in p.stderr, p.stderr
     p = subprocess.run([SCALEC, "compile", MNIST, "--emit", "asm", "--json", "-o", "-"], capture_output=True, text=True)
     assert "kernels" not in p.stdout and ".text" in p.stdout
 

@@ -9,17 +9,23 @@ typedef struct Blobs {
     uint32_t n, cap;
 } Blobs;
 
-/* The constant integers of 8 bits or fewer from which v was scaled: as DequantizeLinear is taken
- * apart, a cast, a difference and a product stand between. v's own type where there are none: what
- * was computed of integers that were given, a picture say, is not stored low. */
+/* Numbers of n were rounded to its integers; those that were given, a picture's say, were not. */
+static bool was_rounded(const ScGraph *g, const ScNode *n)
+{
+    return n->op->flags & SC_CONST_OP ||
+           (n->op->flags & SC_CONVERTS && sc_type_is_float(sc_type_of(g, n->in[0])));
+}
+
+/* The integers of 8 bits or fewer from which v was scaled: as DequantizeLinear is taken apart, a
+ * cast, a difference and a product stand between. v's own type where there are none. */
 static ScrtDtype stored_as(const ScGraph *g, ScVal v)
 {
     ScrtDtype own = sc_type_of(g, v)->dtype;
     for (int step = 0; step <= 3 && v >= SC_FIRST; step++) {
         ScrtDtype d = sc_type_of(g, v)->dtype;
         const ScNode *n = sc_def(g, v);
-        if (n && n->op->flags & SC_CONST_OP)
-            return scrt_dtype_is_integer(d) && d != SCRT_BOOL && scrt_dtype_bits(d) <= 8 ? d : own;
+        if (n && scrt_dtype_is_integer(d) && d != SCRT_BOOL && scrt_dtype_bits(d) <= 8)
+            return was_rounded(g, n) ? d : own;
         if (!n || !n->n_in)
             break;
         v = n->in[0];
