@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* xorshift64*: the same numbers on every machine. */
 static inline uint64_t st_next(uint64_t *r)
@@ -103,6 +104,18 @@ static inline void st_print(const ScGraph *g)
     printf("%s\n", sc_str_get(&s));
     fflush(stdout); /* a failing test ends its process */
     sc_str_free(&s);
+}
+
+/* A file of that text, whose path is good until the next call; the caller removes it. */
+static inline const char *st_recipe(const char *text)
+{
+    static char path[] = "/tmp/scalec-recipe-XXXXXX";
+    strcpy(path + strlen(path) - 6, "XXXXXX");
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq((int)write(fd, text, strlen(text)), (int)strlen(text));
+    close(fd);
+    return path;
 }
 
 /* Everything that was said, for assertions on words. The session's memory. */
