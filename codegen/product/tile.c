@@ -59,10 +59,13 @@ static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
     return (uint32_t)((rows + tiles - 1) / tiles);
 }
 
-/* Time of the whole in instructions of one step of k, two of which may start at once; or the loads
- * of it alone. */
-static double tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int64_t cols,
-                        bool only_loads)
+/* What the whole takes, for each step of k. */
+typedef struct Cost {
+    double clocks; /* in instructions, two of which may start at once */
+    double loads;
+} Cost;
+
+static Cost tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int64_t cols)
 {
     uint32_t macs = mr * nv, loads = mr + nv, latency = 8;
     double step = macs > loads ? macs : loads;
@@ -70,21 +73,18 @@ static double tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int6
             n_panel = (cols + width - 1) / width;
     double tiles = rows < 0 ? 1.0 / mr : (double)n_tile;
     double panels = cols < 0 ? 1.0 / (double)width : (double)n_panel;
-    if (only_loads)
-        return loads * tiles * panels;
-    return (step > latency ? step : latency) * tiles * panels;
+    return (Cost){(step > latency ? step : latency) * tiles * panels, loads * tiles * panels};
 }
 
 static void choose(const CgTarget *t, int64_t rows, int64_t cols, bool nv_pow2, CgTile *ret)
 {
-    double best = 0, best_loads = 0;
+    Cost best = {0};
     for (uint32_t nv = 1; nv <= (nv_pow2 ? t->tile_nv : 3); nv++) {
         uint32_t mr = tile_rows(t, nv, rows);
-        double cost = tile_cost(nv, mr, ret->w, rows, cols, false);
-        double loads = tile_cost(nv, mr, ret->w, rows, cols, true);
-        if (nv == 1 || cost < best || (cost == best && loads < best_loads)) {
-            best = cost;
-            best_loads = loads;
+        Cost c = tile_cost(nv, mr, ret->w, rows, cols);
+        bool same = c.clocks == best.clocks;
+        if (nv == 1 || c.clocks < best.clocks || (same && c.loads < best.loads)) {
+            best = c;
             ret->nv = nv;
             ret->mr = mr;
         }
