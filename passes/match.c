@@ -64,14 +64,20 @@ bool match_with_const(ScMatch *m, ScVal v, const ScOp *op, double c, ScVal *ret)
     return false;
 }
 
+uint32_t match_axes(const ScAttr *axes, uint32_t rank)
+{
+    uint32_t set = 0;
+    for (uint32_t i = 0; i < axes->n; i++)
+        set |= 1u << (axes->is[i] < 0 ? axes->is[i] + rank : axes->is[i]);
+    return set;
+}
+
 /* t is x with the axes at 1. */
 static bool is_kept(const ScType *t, const ScType *x, const ScAttr *axes)
 {
-    uint32_t set = 0;
     if (t->rank != x->rank || axes->kind != SC_A_INTS)
         return false;
-    for (uint32_t i = 0; i < axes->n; i++)
-        set |= 1u << (axes->is[i] < 0 ? axes->is[i] + x->rank : axes->is[i]);
+    uint32_t set = match_axes(axes, x->rank);
     for (uint32_t d = 0; d < t->rank; d++)
         if (set >> d & 1 ? !sc_term_is(t->dim[d], 1) : t->dim[d] != x->dim[d])
             return false;

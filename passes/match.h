@@ -41,6 +41,8 @@ bool match_near(const ScMatch *m, double x, double c);
 bool match_about(const ScMatch *m, ScVal v, double c);
 /* v is op of *ret and a constant about c; in either order where op commutes. */
 bool match_with_const(ScMatch *m, ScVal v, const ScOp *op, double c, ScVal *ret);
+/* Of the axes of what has this rank, those that are named: bit d for axis d. */
+uint32_t match_axes(const ScAttr *axes, uint32_t rank);
 /* v reduces *ret_x over axes that stay, or come back by a reshape. */
 bool match_reduces(ScMatch *m, ScVal v, const ScOp *op, ScVal *ret_x, const ScAttr **ret_axes);
 /* v is 1 / *ret. */

@@ -16,19 +16,10 @@ typedef struct Norm {
     double eps;
 } Norm;
 
-/* Of the axes, of which there are rank, those that are named: bit d for axis d. */
-static uint32_t set_of(const ScAttr *axes, uint32_t rank)
-{
-    uint32_t set = 0;
-    for (uint32_t i = 0; i < axes->n; i++)
-        set |= 1u << (axes->is[i] < 0 ? axes->is[i] + rank : axes->is[i]);
-    return set;
-}
-
 /* The axes are the last ones of x, from *ret_axis on. */
 static bool trailing(const ScAttr *axes, uint32_t rank, uint32_t *ret_axis)
 {
-    uint32_t set = set_of(axes, rank);
+    uint32_t set = match_axes(axes, rank);
     *ret_axis = rank - axes->n;
     return axes->n > 0 && axes->n <= rank && set == ((1u << rank) - 1) - ((1u << *ret_axis) - 1);
 }
@@ -39,7 +30,7 @@ static bool is_mean(ScMatch *m, ScVal v, ScVal x, const ScAttr *axes)
     ScVal of;
     uint32_t rank = match_type(m, x)->rank;
     return match_reduces(m, v, &sc_op_reduce_mean, &of, &own) && of == x &&
-           set_of(own, rank) == set_of(axes, rank);
+           match_axes(own, rank) == match_axes(axes, rank);
 }
 
 /* v is *ret_x less its mean over these axes. */
