@@ -152,61 +152,49 @@ static ScVal batchnorm(ScMatch *m)
     return joined(m, &c, p[SCALE], p[BIAS]);
 }
 
-/* The product and the numbers for its channels, one each of the node's operands; false where they
- * are not. */
-static bool by_channel(ScMatch *m, Channels *ret, double **ret_number, uint32_t *ret_operand)
+/* The numbers that the other operand has for the channels of the product, [ret->count]; NULL where
+ * the operands are no such pair. */
+static double *by_channel(ScMatch *m, Channels *ret)
 {
-    for (uint32_t i = 0; i < 2; i++) {
-        if (!is_product(m, i, ret) || m->in[1 - i] < SC_FIRST ||
-            !match_along(match_type(m, m->in[1 - i]), ret->t, ret->axis))
-            continue;
-        *ret_number = numbers(m, ret, m->in[1 - i]);
-        *ret_operand = i;
-        return *ret_number;
-    }
-    return false;
+    const uint32_t n_either = m->n->op->flags & SC_COMMUTES ? 2 : 1; /* may be the product */
+    for (uint32_t i = 0; i < n_either; i++)
+        if (is_product(m, i, ret) && m->in[1 - i] >= SC_FIRST &&
+            match_along(match_type(m, m->in[1 - i]), ret->t, ret->axis))
+            return numbers(m, ret, m->in[1 - i]);
+    return NULL;
 }
 
 static ScVal multiplied(ScMatch *m)
 {
     Channels c;
-    double *by;
-    uint32_t i;
-    return by_channel(m, &c, &by, &i) ? joined(m, &c, by, NULL) : SC_POISON;
+    const double *by = by_channel(m, &c);
+    return by ? joined(m, &c, by, NULL) : SC_POISON;
 }
 
 static ScVal divided(ScMatch *m)
 {
     Channels c;
-    double *by;
-    uint32_t at;
-    if (!by_channel(m, &c, &by, &at) || at != 0)
-        return SC_POISON;
-    for (int64_t i = 0; i < c.count; i++)
+    double *by = by_channel(m, &c);
+    for (int64_t i = 0; by && i < c.count; i++)
         by[i] = 1 / by[i];
-    return joined(m, &c, by, NULL);
+    return by ? joined(m, &c, by, NULL) : SC_POISON;
 }
 
 /* Where there is no bias yet, whatever is added becomes it: raise_bias.c. */
 static ScVal added(ScMatch *m)
 {
     Channels c;
-    double *move;
-    uint32_t at;
-    return by_channel(m, &c, &move, &at) && sc_bias(&c.n) >= 0 ? joined(m, &c, NULL, move)
-                                                               : SC_POISON;
+    const double *move = by_channel(m, &c);
+    return move && sc_bias(&c.n) >= 0 ? joined(m, &c, NULL, move) : SC_POISON;
 }
 
 static ScVal subtracted(ScMatch *m)
 {
     Channels c;
-    double *move;
-    uint32_t at;
-    if (!by_channel(m, &c, &move, &at) || at != 0)
-        return SC_POISON;
-    for (int64_t i = 0; i < c.count; i++)
+    double *move = by_channel(m, &c);
+    for (int64_t i = 0; move && i < c.count; i++)
         move[i] = -move[i];
-    return joined(m, &c, NULL, move);
+    return move ? joined(m, &c, NULL, move) : SC_POISON;
 }
 
 const ScIdiom sc_idioms_channels[] = {
