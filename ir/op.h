@@ -418,6 +418,12 @@ static inline int sc_bias(const ScNode *n)
     return i && i < n->n_in && n->in[i] != SC_ABSENT ? (int)i : -1;
 }
 
+/* The dim of result 0, which has this rank, along which a bias of rank 1 of n lies. */
+static inline uint32_t sc_bias_axis(const ScGraph *g, const ScNode *n, uint32_t rank)
+{
+    return n->op->bias_axis ? n->op->bias_axis(g, n) : rank - 1;
+}
+
 /* The index of an attribute, or -1. */
 int sc_attr_index(const ScOp *op, const char *name);
 static inline const ScAttr *sc_attr(const ScNode *n, uint32_t i)

@@ -36,7 +36,7 @@ static ScVal bias(ScMatch *m)
         const ScType *t = match_type(m, product);
         if (at == UINT32_MAX || t != sc_type_of(m->g, m->n->first) || t->rank == 0)
             continue;
-        uint32_t axis = n.op->bias_axis ? n.op->bias_axis(m->g, &n) : t->rank - 1;
+        uint32_t axis = sc_bias_axis(m->g, &n, t->rank);
         if (match_along(match_type(m, addend), t, axis))
             return with_bias(m, &n, at, t->dim[axis], addend);
     }

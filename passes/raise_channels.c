@@ -61,7 +61,7 @@ static bool is_product(ScMatch *m, uint32_t i, Channels *ret)
         return false;
     const ScBlob *w = sc_built_blob(&m->b, ret->n.in[1]);
     const ScVal old = ret->old->in[1];
-    ret->axis = ret->n.op->bias_axis ? ret->n.op->bias_axis(m->g, ret->old) : ret->t->rank - 1;
+    ret->axis = sc_bias_axis(m->g, ret->old, ret->t->rank);
     return w && w->data && w->dtype == ret->t->dtype &&
            match_type(m, ret->n.in[1])->dtype == w->dtype &&
            m->use.first[old + 1] - m->use.first[old] == 1 &&

@@ -83,10 +83,9 @@ static bool is_stored(ScMatch *m, ScVal v, uint32_t i, uint32_t depth, Stored *r
 /* c, one number for each channel of the result y, as it lies beside y. */
 static ScVal beside(ScMatch *m, ScVal y, ScVal c)
 {
-    const ScNode *n = m->n;
     const ScTerm *dim[SCRT_MAX_RANK] = {sc_type_count(m->b.cx, match_type(m, c))};
     uint32_t rank = match_type(m, y)->rank;
-    rank -= n->op->bias_axis ? n->op->bias_axis(m->g, n) : rank - 1;
+    rank -= sc_bias_axis(m->g, m->n, rank);
     for (uint32_t d = 1; d < rank; d++)
         dim[d] = sc_term(m->b.cx, 1);
     return sc_reshaped(&m->b, c, rank, dim);
