@@ -36,16 +36,6 @@ typedef struct Pass {
     bool *table;        /* [n_value] rows of it are picked: it is stored once, so by tensor */
 } Pass;
 
-/* What the recipe says of n. */
-static ScSite site(const Pass *p, const ScNode *n)
-{
-    ScSite ret = sc_site(p->env, n, p->met);
-    for (uint32_t k = 0; k < 2; k++)
-        if (ret.operand[k] == SCRT_DTYPE_NONE)
-            ret.operand[k] = SCRT_F32;
-    return ret;
-}
-
 static bool has_f32_range(const ScrtFormat *f)
 {
     return f->exp_bits >= 8;
@@ -148,9 +138,9 @@ static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScScaledProduct *p
     return y;
 }
 
-/* Operand i of n in the recipe's format, or SC_ABSENT where it stays as it is; product gets what it
- * was divided by. */
-static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScScaledProduct *product)
+/* Operand i of n in the format that the recipe says at n, or SC_ABSENT where it stays as it is;
+ * product gets what it was divided by. */
+static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScScaledProduct *product)
 {
     ScScaler *s = &p->s;
     ScVal old = n->in[i];
@@ -161,9 +151,8 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, ScScaledProduct *produc
     bool constant = def->op->flags & SC_CONST_OP;
     if (!sc_type_is_float(v->type) || (p->meets && !constant))
         return SC_ABSENT;
-    ScSite at = site(p, n);
-    ScGranularity scale = at.scale;
-    ScrtDtype fmt = at.operand[constant];
+    ScGranularity scale = at->scale;
+    ScrtDtype fmt = at->operand[constant];
     if (scale == SC_BY_BLOCK) { /* not here, else it would be so stored already */
         scale = SC_BY_CHANNEL;
         fmt = scrt_dtype_bits(fmt) < 8 ? SCRT_F8E4M3FN : fmt;
@@ -261,13 +250,12 @@ static void results(ScScaler *s, const ScNode *n)
 }
 
 /* Whether n is stored by blocks now. */
-static bool by_blocks(Pass *p, const ScNode *n)
+static bool by_blocks(Pass *p, const ScNode *n, const ScSite *at)
 {
     ScScaler *s = &p->s;
-    ScSite at = site(p, n);
-    if (at.scale != SC_BY_BLOCK || n->n_in < 2 || p->table[n->in[1]])
+    if (at->scale != SC_BY_BLOCK || n->n_in < 2 || p->table[n->in[1]])
         return false;
-    ScVal y = sc_block_product(s, n, at.operand[1], p->meets ? SCRT_F32 : at.operand[0]);
+    ScVal y = sc_block_product(s, n, at->operand[1], p->meets ? SCRT_F32 : at->operand[0]);
     if (y == SC_ABSENT)
         return false;
     s->env[n->first] = y;
@@ -330,15 +318,15 @@ static void node(Pass *p, const ScNode *n)
     p->meets = false;
     for (uint32_t i = 0; i < n->n_in; i++)
         p->meets = p->meets || p->grown[n->in[i]];
-    if (by_blocks(p, n))
+    ScSite at = sc_site(p->env, n, p->met);
+    if (by_blocks(p, n, &at))
         return;
-    ScSite at = site(p, n);
     bool by_rows = !p->meets && sc_by_rows(s->g, n, &at);
     ScNode bare = by_rows ? without_bias(p, n) : *n;
     sc_product_of(s->g, &bare, &product);
     for (uint32_t i = 0; i < n->n_in; i++) {
         in[i] = by_rows && i == 0 ? sc_row_codes(s, s->env[n->in[0]], at.operand[0], &rows)
-                                  : store(p, &bare, i, &product);
+                                  : store(p, &bare, i, &at, &product);
         stored += in[i] != SC_ABSENT;
     }
     if (stored == 0) {

@@ -155,8 +155,7 @@ static bool read_scale(Reader *r, ScGranularity *ret)
     return fail(r, "scale is tensor, channel or block, not", w);
 }
 
-static const char *const sources[] = {[SC_SOURCE_UNSAID] = "static",
-                                      [SC_STATIC] = "static",
+static const char *const sources[] = {[SC_STATIC] = "static",
                                       [SC_DYNAMIC] = "dynamic",
                                       [SC_DYNAMIC_ROWS] = "dynamic-rows",
                                       [SC_DELAYED] = "delayed"};
@@ -368,6 +367,16 @@ bool sc_recipe_is_static(const ScRecipe *r, ScSource source)
     return any;
 }
 
+bool sc_is_named(const ScNode *n, const char *pattern)
+{
+    bool named = false;
+    for (uint32_t k = 0; n->loc && k < n->loc->n; k++) {
+        const char *name = n->loc->origin[k].name;
+        named = named || (name && fnmatch(pattern, name, 0) == 0);
+    }
+    return named;
+}
+
 ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met)
 {
     const ScRecipe *r = env->recipe;
@@ -375,22 +384,23 @@ ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met)
     if (!r)
         return site;
     site = (ScSite){{r->activation, r->weight}, r->scale, env->source ? env->source : r->source};
-    for (uint32_t i = 0; i < r->n_rule; i++)
-        for (uint32_t k = 0; n->loc && k < n->loc->n; k++) {
-            const ScRecipeRule *rule = &r->rule[i];
-            const char *name = n->loc->origin[k].name;
-            if (!name || fnmatch(rule->pattern, name, 0) != 0)
-                continue;
-            if (met)
-                met[i] = true;
-            for (uint32_t o = 0; o < 2; o++)
-                if (rule->operand[o] != SCRT_DTYPE_NONE)
-                    site.operand[o] = rule->operand[o];
-            if (rule->scale != SC_BY_RECIPE)
-                site.scale = rule->scale;
-            if (rule->source != SC_SOURCE_UNSAID)
-                site.source = rule->source;
-        }
+    for (uint32_t i = 0; i < r->n_rule; i++) {
+        const ScRecipeRule *rule = &r->rule[i];
+        if (!sc_is_named(n, rule->pattern))
+            continue;
+        if (met)
+            met[i] = true;
+        for (uint32_t o = 0; o < 2; o++)
+            if (rule->operand[o] != SCRT_DTYPE_NONE)
+                site.operand[o] = rule->operand[o];
+        if (rule->scale != SC_BY_RECIPE)
+            site.scale = rule->scale;
+        if (rule->source != SC_SOURCE_UNSAID)
+            site.source = rule->source;
+    }
+    for (uint32_t o = 0; o < 2; o++)
+        if (site.operand[o] == SCRT_DTYPE_NONE)
+            site.operand[o] = SCRT_F32;
     return site;
 }
 

@@ -11,8 +11,6 @@
  * SCALES, Exponents that a run finds. */
 #include "passes/scale_priv.h"
 
-#include <fnmatch.h>
-
 enum { LONGEST_ROW = 1 << 16, FARTHEST = 64 }; /* rows quantize and measure take no more */
 
 /* --- Where ----------------------------------------------------------------------------------- */
@@ -45,7 +43,7 @@ static bool is_free(const ScGraph *g, const ScFact *fact, ScVal v)
 static ScSource at_operand(const ScGraph *g, const ScNode *n, uint32_t i, const ScSite *site)
 {
     ScrtDtype t = site->operand[0];
-    bool narrow = t != SCRT_DTYPE_NONE && scrt_format(t)->exp_bits < 8 &&
+    bool narrow = scrt_format(t)->exp_bits < 8 &&
                   scrt_dtype_bits(t) < scrt_dtype_bits(sc_type_of(g, n->in[i])->dtype);
     if (!narrow || (i == 0 && (site->scale == SC_BY_BLOCK || sc_by_rows(g, n, site))))
         return SC_STATIC;
@@ -56,12 +54,8 @@ static bool is_named(const ScNode *n, const ScRecipe *r, bool *met)
 {
     bool named = false;
     for (uint32_t i = 0; i < r->n_rescale; i++)
-        for (uint32_t k = 0; n->loc && k < n->loc->n; k++) {
-            const char *name = n->loc->origin[k].name;
-            if (!name || fnmatch(r->rescale[i], name, 0) != 0)
-                continue;
+        if (sc_is_named(n, r->rescale[i]))
             named = met[i] = true;
-        }
     return named;
 }
 

@@ -122,6 +122,8 @@ typedef struct ScSite {
     ScGranularity scale;
     ScSource source;
 } ScSite;
+/* recipe.c: some ONNX node that n came from has a name that this shell pattern matches. */
+bool sc_is_named(const ScNode *n, const char *pattern);
 /* recipe.c: of n under env's recipe (NULL: all f32). met [n_rule]: what matched; may be NULL. */
 ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met);
 
