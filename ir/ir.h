@@ -358,6 +358,7 @@ typedef struct ScSymbols {
 } ScSymbols;
 bool sc_symbols_add(ScSymbols *s, ScArena *a, const char *sym, uint32_t node); /* false: is there */
 bool sc_symbols_find(const ScSymbols *s, const char *sym, uint32_t *ret_node); /* NULL: no answer */
+bool sc_symbols_meet(const ScSymbols *s, const ScTerm *t); /* some symbol of t is one of them */
 /* Calls see for each symbol that a node of g binds: an input or a state those of its type and
  * exponent, others what they name. */
 void sc_node_binders(const ScGraph *g, uint32_t node,

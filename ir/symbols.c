@@ -40,6 +40,24 @@ bool sc_symbols_add(ScSymbols *s, ScArena *a, const char *sym, uint32_t node)
     return true;
 }
 
+typedef struct Meeting {
+    const ScSymbols *s;
+    bool some;
+} Meeting;
+
+static void meet(void *arg, const char *sym)
+{
+    Meeting *m = arg;
+    m->some = m->some || sc_symbols_find(m->s, sym, NULL);
+}
+
+bool sc_symbols_meet(const ScSymbols *s, const ScTerm *t)
+{
+    Meeting m = {.s = s};
+    sc_term_symbols(t, meet, &m);
+    return m.some;
+}
+
 /* --- What is bound --------------------------------------------------------------------------- */
 
 typedef struct Binder {

@@ -70,24 +70,6 @@ static bool is_stored(const ScScaler *s, const ScNode *n, uint32_t i)
            is_narrow(s->g, n->in[i]);
 }
 
-typedef struct Look {
-    const ScSymbols *measured;
-    bool found;
-} Look;
-
-static void look(void *arg, const char *sym)
-{
-    Look *l = arg;
-    l->found = l->found || sc_symbols_find(l->measured, sym, NULL);
-}
-
-static bool is_found_by_a_run(const Settle *p, const ScTerm *t)
-{
-    Look l = {.measured = p->measured};
-    sc_term_symbols(t, look, &l);
-    return l.found;
-}
-
 /* What the stored operands alone contribute to the exponent of result r, where that is not to
  * travel on: some of those that could be stored are and some are not, or only a run knows it. Else
  * NULL. */
@@ -110,7 +92,7 @@ static const ScTerm *stored_part(Settle *p, const ScNode *n, const ScVal *data, 
                     cx, part,
                     sc_term_scale(cx, sc_scale_exp(s, data[i]), sc_scale_out(schema, r)->coef[v]));
     }
-    return stored && (other || is_found_by_a_run(p, part)) ? part : NULL;
+    return stored && (other || sc_symbols_meet(p->measured, part)) ? part : NULL;
 }
 
 /* Whether n makes a narrow value, or none that is a float from narrow ones: such a node keeps the

@@ -68,26 +68,12 @@ const ScOp sc_op_bind = {
 typedef struct Scope { /* the symbols that nested graphs bind: nothing outside may name them */
     ScSymbols bound;
     ScArena *a;
-    bool inner; /* some symbol is one of them */
 } Scope;
 
 static void add_symbol(void *arg, const char *sym, uint32_t node)
 {
     Scope *s = arg;
     sc_symbols_add(&s->bound, s->a, sym, node);
-}
-
-static void look_up(void *arg, const char *sym)
-{
-    Scope *s = arg;
-    s->inner = s->inner || sc_symbols_find(&s->bound, sym, NULL);
-}
-
-static bool is_inner(Scope *s, const ScTerm *t)
-{
-    s->inner = false;
-    sc_term_symbols(t, look_up, s);
-    return s->inner;
 }
 
 /* Extent d of a nested graph's input is a symbol of its own where it is not the operand's. */
@@ -146,7 +132,7 @@ static bool result(ScInfer *in, uint32_t i, ScrtDtype dtype, uint32_t rank,
     for (uint32_t d = 0; d < rank; d++) {
         found[d] = named_extent(in, *at);
         ++*at;
-        if (!found[d] && dim[d] && !is_inner(s, dim[d]))
+        if (!found[d] && dim[d] && !sc_symbols_meet(&s->bound, dim[d]))
             found[d] = dim[d];
         if (in->unnamed) {
             in->unnamed[*at - 1] = !found[d];
