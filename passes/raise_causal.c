@@ -14,8 +14,7 @@ typedef struct Search {
     const ScTerm *queries, *keys;
 } Search;
 
-/* --- Places that count up ------------------------------------------------------------------------
- */
+/* --- Places that count up -------------------------------------------------------------------- */
 
 /* Element .., i, .. of a value is i + offset, i its index along one axis. */
 typedef struct Places {
@@ -99,8 +98,7 @@ static bool places(ScMatch *m, ScVal v, uint32_t depth, Places *ret)
     const ScValue *value = sc_built(&m->b, v);
     const ScNode n = *sc_built_def(&m->b, v);
     const ScType *t = value->type;
-    const ScrtKind kind = scrt_dtype_kind(t->dtype);
-    if (kind != SCRT_KIND_INT && kind != SCRT_KIND_UINT)
+    if (!scrt_dtype_is_integer(t->dtype))
         return false;
     if (value->content && sc_term_is(sc_type_count(m->b.cx, t), 1)) {
         *ret = (Places){-1, value->content[0]};
@@ -117,8 +115,7 @@ static bool places(ScMatch *m, ScVal v, uint32_t depth, Places *ret)
     return n.n_in == 1 && places(m, n.in[0], depth + 1, ret) && viewed(m, &n, t, ret);
 }
 
-/* --- Triangles -----------------------------------------------------------------------------------
- */
+/* --- Triangles ------------------------------------------------------------------------------- */
 
 /* A constant whose last two axes are a triangle: keys up to query i's own and *ret more are
  * `inside`, the others are not. */
@@ -198,8 +195,7 @@ static bool triangle(ScMatch *m, ScVal v, bool (*inside)(double x), uint32_t dep
     return n.op == &sc_op_cast || (same && (n.op == &sc_op_reshape || n.op == &sc_op_expand));
 }
 
-/* --- Masks ---------------------------------------------------------------------------------------
- */
+/* --- Masks ----------------------------------------------------------------------------------- */
 
 /* v, or what is not v where `hides`, keeps just the keys up to the diagonal. */
 static bool compared(const Search *s, ScVal v, bool hides, const ScTerm **ret)
