@@ -34,12 +34,11 @@ enum {
     SC_ROUNDS_ONCE = 1 << 19, /* what an expansion computes of narrow floats is in f32, results are
                                * rounded at its end */
     SC_MEASURES = 1 << 20, /* the result is an exponent that suits operand 0's data in this run */
-    SC_DEQUANTIZES = 1 << 21, /* the result is the numbers that the codes of operand 0 stand for */
-    SC_INDEX = 1 << 15,       /* iota: element k is k, so kernels compute it where they read it */
-    SC_BINDS = 1 << 16, /* attribute `as`, the first, names symbols that the node binds: to the
-                         * elements of its operand; of a row with nested graphs: to the
-                         * extents of its results, one after another, where an entry is a
-                         * symbol */
+    SC_INDEX = 1 << 15,    /* iota: element k is k, so kernels compute it where they read it */
+    SC_BINDS = 1 << 16,    /* attribute `as`, the first, names symbols that the node binds: to the
+                            * elements of its operand; of a row with nested graphs: to the
+                            * extents of its results, one after another, where an entry is a
+                            * symbol */
     SC_REBALANCES =
         1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
                   * rebalance: `to`, and `saturate` (int, default 0): finite data that would become
@@ -197,8 +196,13 @@ typedef struct ScContract {
     bool trans_a, trans_b; /* stored as [k, m], [n, k] */
     uint32_t scales; /* the operand with a factor for each `block` rows of a column of B, a constant
                       * as B is; the product of both is rounded to f32; 0: none */
-    int64_t block;   /* a power of two, at least 4 */
+    int64_t block;   /* see sc_block_fits */
 } ScContract;
+/* The sizes of blocks that a product reads: powers of two. */
+static inline bool sc_block_fits(int64_t block)
+{
+    return block >= 4 && block <= 4096 && (block & (block - 1)) == 0;
+}
 
 /* What a query [B, H, L, E] takes of values v [B, Hkv, S, Ev] by its products with keys k
  * [B, Hkv, S, E], operands 0 to 2; operand 3 scales the products. H is a multiple of Hkv. */

@@ -62,22 +62,6 @@ static bool widens(const Fold *f, const ScNode *n)
            !sc_is_fp8(sc_type_of(f->g, n->first)->dtype);
 }
 
-/* Products, perhaps of a view of it, read what n makes of codes as it is stored. */
-static bool is_read_as_codes(const Fold *f, const ScNode *n)
-{
-    bool read = false;
-    if (!(n->op->flags & SC_DEQUANTIZES) || sc_type_of(f->g, n->in[0])->rank != 2 ||
-        !scrt_dtype_is_low(sc_type_of(f->g, n->in[0])->dtype))
-        return false;
-    for (uint32_t u = f->use.first[n->first]; u < f->use.first[n->first + 1]; u++) {
-        const ScUse *use = &f->use.use[u];
-        const ScNode *reader = use->node == UINT32_MAX ? NULL : &f->g->node[use->node];
-        read = read || (reader && ((reader->op->contract && use->operand == 1) ||
-                                   (reader->op->flags & SC_VIEW_OP)));
-    }
-    return read;
-}
-
 /* Whether n may be computed: its operands are constants with data and its results are no larger
  * than allowed. What they take leaves the budget. */
 static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
@@ -86,7 +70,7 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
     size_t from = 0, to = 0, bytes;
     uint32_t constants = 0;
     if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0 ||
-        widens(f, n) || is_read_as_codes(f, n) || !sc_attrs_known(n))
+        widens(f, n) || sc_is_read_as_codes(f->g, &f->use, n) || !sc_attrs_known(n))
         return false;
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (in[i] == SC_ABSENT)

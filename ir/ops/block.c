@@ -275,7 +275,6 @@ const ScOp sc_op_dequantize = {
     .out = "y: float",
     .attr = {BLOCK_ATTRS},
     .n_attr = 2,
-    .flags = SC_DEQUANTIZES,
     .infer = infer_dequantize,
     .scale = "a, b -> a+b",
     .expand = expand_dequantize,
@@ -308,7 +307,7 @@ static bool infer_block_matmul(ScInfer *in)
     if (a->rank < 1 || b->rank != 2 || a->dtype != SCRT_F32 || !is_code(b->dtype))
         return sc_infer_fail(in, SC_E_TYPE,
                              "A is f32, B a matrix of floats of at most 8 bits, or of i4 or i2");
-    if (block < 4 || block > 1 << 12 || block & (block - 1))
+    if (!sc_block_fits(block))
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "block %lld is no power of two from 4 to 4096",
                              (long long)block);
     if (!is_scale(in->in[SCALES]->dtype) ||
