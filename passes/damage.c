@@ -241,7 +241,8 @@ static void measure_constant(ScDamage *d, ScVal v)
     const ScType *t = sc_type_of(d->g, v);
     const ScrtFormat *f = scrt_format(t->dtype);
     int64_t exp = 0;
-    sc_term_const(d->g->value[v].exp ? d->g->value[v].exp : sc_term(d->cx, 0), &exp);
+    if (d->g->value[v].exp)
+        sc_term_const(d->g->value[v].exp, &exp);
     int e = within(exp);
     ScrtTensor data;
     if (!f || f->bits > 16 || (t->dtype == b->dtype && !b->from) || !sc_blob_tensor(b, t, e, &data))

@@ -155,9 +155,8 @@ static ScVal known_content(ScBuild *b, ScVal v)
     const ScValue value = *sc_built(b, v);
     int64_t dim[SCRT_MAX_RANK], x;
     size_t bytes;
-    ScrtKind kind = scrt_dtype_kind(value.type->dtype);
     if (v < SC_FIRST || !value.content || !bytes_of(value.type, &bytes) ||
-        (kind != SCRT_KIND_INT && kind != SCRT_KIND_UINT && kind != SCRT_KIND_BOOL) ||
+        (!scrt_dtype_is_integer(value.type->dtype) && value.type->dtype != SCRT_BOOL) ||
         sc_built_blob(b, v))
         return v;
     sc_type_const_dims(value.type, dim);

@@ -163,10 +163,9 @@ bool sc_built_splat(const ScBuild *b, ScVal v, double *ret)
     const ScBlob *blob = sc_built_blob(b, v);
     if (!blob || !blob->data || blob->count == 0)
         return false;
-    ScrtKind kind = scrt_dtype_kind(blob->dtype);
-    if (kind == SCRT_KIND_INT || kind == SCRT_KIND_UINT)
+    if (scrt_dtype_is_integer(blob->dtype))
         return splat_int(blob, ret);
-    if (kind != SCRT_KIND_FLOAT)
+    if (!scrt_dtype_is_float(blob->dtype))
         return false;
     double first = scrt_load(blob->dtype, blob->data, 0);
     for (size_t i = 1; i < blob->count; i++) {
