@@ -198,6 +198,11 @@ typedef struct ScContract {
                       * as B is; the product of both is rounded to f32; 0: none */
     int64_t block;   /* see sc_block_fits */
 } ScContract;
+enum {
+    SC_LONGEST_BLOCK = 1 << 16, /* elements, of rows quantize and dequantize */
+    SC_MEASURE_LIMIT =
+        64, /* exponent, either way, of row measure: data times 2^e stays within f32 */
+};
 /* The sizes of blocks that a product reads: powers of two. */
 static inline bool sc_block_fits(int64_t block)
 {

@@ -11,8 +11,6 @@
  * SCALES, Exponents that a run finds. */
 #include "passes/scale_priv.h"
 
-enum { LONGEST_ROW = 1 << 16, FARTHEST = 64 }; /* rows quantize and measure take no more */
-
 /* --- Where ----------------------------------------------------------------------------------- */
 
 bool sc_by_rows(const ScGraph *g, const ScNode *n, const ScSite *site)
@@ -26,7 +24,7 @@ bool sc_by_rows(const ScGraph *g, const ScNode *n, const ScSite *site)
     n->op->contract(g, n, &c);
     return sc_type_is_float(a) && scrt_dtype_bits(a->dtype) <= 32 && !scrt_dtype_is_low(a->dtype) &&
            !c.block && !c.trans_a && a->rank >= 2 && sc_term_const(a->dim[a->rank - 1], &k) &&
-           k >= 1 && k <= LONGEST_ROW && !(sc_def(g, n->in[0])->op->flags & SC_CONST_OP);
+           k >= 1 && k <= SC_LONGEST_BLOCK && !(sc_def(g, n->in[0])->op->flags & SC_CONST_OP);
 }
 
 /* Whether what is measured can be brought to any exponent. */
@@ -87,7 +85,7 @@ const ScSource *sc_rescale_points(const ScGraph *g, const ScFact *fact, const Sc
 
 static int64_t within(int64_t e)
 {
-    return e < -FARTHEST ? -FARTHEST : e > FARTHEST ? FARTHEST : e;
+    return e < -SC_MEASURE_LIMIT ? -SC_MEASURE_LIMIT : e > SC_MEASURE_LIMIT ? SC_MEASURE_LIMIT : e;
 }
 
 /* The exponent that suits x, which has exponent 0, bound to sym; what else row measure says. */

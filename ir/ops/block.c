@@ -11,8 +11,9 @@ static bool read_blocks(ScInfer *in, const ScType *x, uint32_t *ret_axis)
     int64_t block = in->attr[BLOCK].i;
     if (!sc_axis(in, in->attr[AXIS].i, x->rank, ret_axis))
         return false;
-    return (block >= 1 && block <= 1 << 16) ||
-           sc_infer_fail(in, SC_E_ATTRIBUTE, "block %lld is not 1 to 65536", (long long)block);
+    return (block >= 1 && block <= SC_LONGEST_BLOCK) ||
+           sc_infer_fail(in, SC_E_ATTRIBUTE, "block %lld is not 1 to %d", (long long)block,
+                         SC_LONGEST_BLOCK);
 }
 
 /* The scales of blocks of x: x with fewer elements along the axis. */

@@ -11,7 +11,6 @@
 enum { ZERO, MARGIN };
 
 enum {
-    FARTHEST = 64,        /* either way: no product of data and 2^e leaves the range of f32 */
     PAST_1_75 = 0x1fffff, /* added to the bits of an f32 it carries where the mantissa is larger */
     BIAS = 127 + 3,       /* of f32's exponent; 1.75 * 2^3 */
     MANTISSA = 23,
@@ -23,9 +22,10 @@ static bool infer_measure(ScInfer *in)
         return sc_infer_fail(in, SC_E_TYPE, "f32, f16 and bf16 are measured, not %s",
                              scrt_dtype_name(in->in[0]->dtype));
     for (uint32_t i = ZERO; i <= MARGIN; i++)
-        if (in->attr[i].i < -FARTHEST || in->attr[i].i > FARTHEST)
-            return sc_infer_fail(in, SC_E_ATTRIBUTE, "%s %lld is not -64 to 64",
-                                 in->op->attr[i].name, (long long)in->attr[i].i);
+        if (in->attr[i].i < -SC_MEASURE_LIMIT || in->attr[i].i > SC_MEASURE_LIMIT)
+            return sc_infer_fail(in, SC_E_ATTRIBUTE, "%s %lld is not %d to %d",
+                                 in->op->attr[i].name, (long long)in->attr[i].i, -SC_MEASURE_LIMIT,
+                                 SC_MEASURE_LIMIT);
     in->ret[0] = sc_type(in->cx, SCRT_I64, 0, NULL);
     in->ret[1] = sc_type(in->cx, SCRT_F32, 0, NULL);
     return true;
@@ -42,7 +42,7 @@ static bool eval_measure(ScEval *e)
     }
     double m = frexp(amax / 14, &k); /* in [0.5, 1): the least power of two above is 2^k */
     k -= m == 0.5;
-    k = k < -FARTHEST ? -FARTHEST : k > FARTHEST ? FARTHEST : k;
+    k = k < -SC_MEASURE_LIMIT ? -SC_MEASURE_LIMIT : k > SC_MEASURE_LIMIT ? SC_MEASURE_LIMIT : k;
     k = amax > 0 ? k + (int)sc_attr(e->n, MARGIN)->i : (int)sc_attr(e->n, ZERO)->i;
     memcpy(e->out[0].data, &(int64_t){k}, sizeof(int64_t));
     memcpy(e->out[1].data, &(float){(float)amax}, sizeof(float));
@@ -84,7 +84,8 @@ static void expand_measure(ScBuild *b, const ScGraph *g, const ScNode *n, const 
     ScVal e =
         sc_op(b, add, sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_I64)), bits), int_const(b, PAST_1_75));
     e = sc_op(b, sub, sc_op(b, div, e, int_const(b, (int64_t)1 << MANTISSA)), int_const(b, BIAS));
-    e = sc_op(b, min, sc_op(b, max, e, int_const(b, -FARTHEST)), int_const(b, FARTHEST));
+    e = sc_op(b, min, sc_op(b, max, e, int_const(b, -SC_MEASURE_LIMIT)),
+              int_const(b, SC_MEASURE_LIMIT));
     e = sc_op(b, add, e, int_const(b, sc_attr(n, MARGIN)->i));
     ScVal some = sc_op(b, less, sc_const_scalar(b, SCRT_F32, 0), m);
     ret_out[0] = sc_op(b, where, some, e, int_const(b, sc_attr(n, ZERO)->i));
