@@ -128,8 +128,7 @@ static void show_term(char buf[128], const char *term, int64_t x)
 void scrt_guard_text(char *buf, size_t room, uint32_t kind, const char *a, int64_t x, const char *b,
                      int64_t y)
 {
-    /* Of the first term beside the second; of the second beside the first, where that is a number.
-     */
+    /* Of the first term beside the second, or turned, where the first is a number. */
     static const char *const must[][2] = {
         [SCRT_GUARD_EQUAL] = {"must be", "must be"},
         [SCRT_GUARD_DIFFER] = {"must not be", "must not be"},
@@ -273,7 +272,7 @@ static ScrtStatus fail_code(ScrtSession *s, const ScrtStep *p, ScrtStatus st, co
 {
     const char *node = s->entry->who[p->who].node;
     char outside[120];
-    if (s->call.extent) {
+    if (!why) {
         why = outside;
         snprintf(outside, sizeof outside, "index %lld is outside an axis of %lld",
                  (long long)s->call.index, (long long)s->call.extent);

@@ -74,6 +74,26 @@ static ScrtStatus run_with(const SctModel *m, const ScrtTensor *in, ScrtTensor *
     return st;
 }
 
+/* An axis of nothing has no index inside. */
+START_TEST(an_index_of_an_empty_axis)
+{
+    SctModel m = sct_compile("graph @g(%x: f32[n], %i: i64[1], %u: f32[1]) -> (%y) {\n"
+                             "  %y = scatter_elements %x, %i, %u : f32[n] from \"put\"\n"
+                             "}\n",
+                             "native", NULL);
+    float u = 7;
+    int64_t index = 0;
+    char error[512];
+    ScrtTensor in[] = {{.dtype = SCRT_F32, .rank = 1, .dims = {0}, .data = &u},
+                       {.dtype = SCRT_I64, .rank = 1, .dims = {1}, .data = &index},
+                       {.dtype = SCRT_F32, .rank = 1, .dims = {1}, .data = &u}};
+    ScrtTensor out = {0};
+    ck_assert_int_eq(run_with(&m, in, &out, error), SCRT_E_DATA);
+    ck_assert_str_eq(error, "\"put\": index 0 is outside an axis of 0");
+    sct_close(&m);
+}
+END_TEST
+
 /* An index outside its axis ends the run before anything is written, and says whose it is. */
 START_TEST(an_index_outside)
 {
@@ -243,6 +263,7 @@ int main(void)
     tcase_add_loop_test(t, scatters_of_every_type, 0, N_TYPE);
     tcase_add_test(t, axes);
     tcase_add_test(t, an_index_outside);
+    tcase_add_test(t, an_index_of_an_empty_axis);
     tcase_add_test(t, in_place);
     tcase_add_loop_test(t, order_of_every_type, 0, N_TYPE);
     tcase_add_loop_test(t, positions_of_every_type, 0, N_TYPE);
