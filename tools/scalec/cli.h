@@ -51,9 +51,10 @@ typedef struct Cli {
 bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status);
 bool cli_is_stats(const char *path); /* of statistics, by its name */
 void cli_print_json(const json_t *j);
-json_t *cli_json_real(double x);                   /* null where x is not finite */
-const char *cli_nearest_command(const char *word); /* NULL: none is near */
-void cli_usage(FILE *f);                           /* all subcommands */
+json_t *cli_json_real(double x);                       /* null where x is not finite */
+bool cli_is_word(const char *words, const char *text); /* one of them, which spaces separate */
+const char *cli_nearest_command(const char *word);     /* NULL: none is near */
+void cli_usage(FILE *f);                               /* all subcommands */
 void cli_man_page(void); /* from the table of options, on standard output */
 void cli_bash_completion(void);
 void cli_zsh_completion(void);

@@ -78,42 +78,28 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static bool is_word(const char *words, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *p = words; *p; p += strspn(p, " ")) {
-        size_t k = strcspn(p, " ");
-        if (k == n && !memcmp(p, name, n))
-            return true;
-        p += k;
-    }
-    return false;
-}
-
 /* What a name may not be: a word of C or C++, a macro, type or function of its library, or the
  * runtime's. NULL: it may be the model's. */
 static const char *taken_by(const char *name)
 {
     static const char words[] =
-        "alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl "
-        "concept const consteval constexpr constinit const_cast continue decltype default delete "
-        "do "
-        "double dynamic_cast else enum explicit export extern false float for friend goto if "
-        "inline "
-        "int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private "
-        "protected public register reinterpret_cast requires restrict return short signed sizeof "
-        "static static_assert static_cast struct switch template this thread_local throw true try "
-        "typedef typeid typename typeof union unsigned using virtual void volatile wchar_t while "
-        "xor xor_eq";
+        "alignas alignof and and_eq asm auto bitand bitor bool break case catch char class "
+        "compl concept const consteval constexpr constinit const_cast continue decltype default "
+        "delete do double dynamic_cast else enum explicit export extern false float for friend "
+        "goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or "
+        "or_eq private protected public register reinterpret_cast requires restrict return "
+        "short signed sizeof static static_assert static_cast struct switch template this "
+        "thread_local throw true try typedef typeid typename typeof union unsigned using "
+        "virtual void volatile wchar_t while xor xor_eq";
     static const char library[] = "main linux unix alloca NULL EOF BUFSIZ offsetof assert errno "
                                   "va_start va_arg va_end va_copy";
     size_t n = strlen(name);
     const char *end = n > 4 ? name + n - 4 : "";
-    if (is_word(words, name))
+    if (cli_is_word(words, name))
         return "a word of C or C++";
     if (!strncasecmp(name, "scrt", 4))
         return "a name of the runtime";
-    if (name[0] == '_' || is_word(library, name) || (n > 2 && !strcmp(name + n - 2, "_t")) ||
+    if (name[0] == '_' || cli_is_word(library, name) || (n > 2 && !strcmp(name + n - 2, "_t")) ||
         !strcmp(end, "_MAX") || !strcmp(end, "_MIN") || dlsym(RTLD_DEFAULT, name))
         return "a name of C's library";
     return NULL;
@@ -193,9 +179,8 @@ static json_t *cost_json(const Cost *c)
 {
     if (!c->known)
         return json_null();
-    return json_pack("{s:s, s:o, s:I, s:I}", "on", c->on, "sqnr_db",
-                     isfinite(c->cost.sqnr) ? json_real(c->cost.sqnr) : json_null(), "rows",
-                     (json_int_t)c->cost.rows, "same_top1", (json_int_t)c->cost.same);
+    return json_pack("{s:s, s:o, s:I, s:I}", "on", c->on, "sqnr_db", cli_json_real(c->cost.sqnr),
+                     "rows", (json_int_t)c->cost.rows, "same_top1", (json_int_t)c->cost.same);
 }
 
 static json_t *summary_json(const Cli *cli, const ScObject *o, const Cost *c)

@@ -138,8 +138,8 @@ static json_t *output_json(const Output *o)
     bool some = !o->shape && o->noise > 0 && isfinite(sqnr(o));
     return json_pack("{s:s, s:b, s:o, s:o, s:I, s:I}", "name", o->name, "same_shape", !o->shape,
                      "sqnr", some ? json_real(sqnr(o)) : json_null(), "largest",
-                     isfinite(o->most) ? json_real(o->most) : json_null(), "beyond",
-                     (json_int_t)o->beyond, "elements", (json_int_t)o->n);
+                     cli_json_real(o->most), "beyond", (json_int_t)o->beyond, "elements",
+                     (json_int_t)o->n);
 }
 
 /* --- Both ------------------------------------------------------------------------------------- */

@@ -412,10 +412,10 @@ static void say_choice(const char *choice, char *buf, size_t room)
     }
 }
 
-static bool is_choice(const char *choice, const char *text)
+bool cli_is_word(const char *words, const char *text)
 {
     size_t n = strlen(text);
-    for (const char *p = choice; *p; p += strspn(p, " ")) {
+    for (const char *p = words; *p; p += strspn(p, " ")) {
         size_t k = strcspn(p, " ");
         if (k == n && !memcmp(p, text, n))
             return true;
@@ -427,7 +427,7 @@ static bool is_choice(const char *choice, const char *text)
 static bool set(Cli *cli, OptId id, const char *arg)
 {
     char words[200];
-    if (cli_options[id].choice && !is_choice(cli_options[id].choice, arg)) {
+    if (cli_options[id].choice && !cli_is_word(cli_options[id].choice, arg)) {
         say_choice(cli_options[id].choice, words, sizeof words);
         cli_misuse(cli, "--%s: \"%s\" is not %s", cli_options[id].name, arg, words);
         return false;
