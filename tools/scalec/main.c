@@ -172,16 +172,14 @@ bool cli_is_stats(const char *path)
 
 /* Which source of scales this command line means: by default samples where there are some, a probe
  * where values are stored low and nothing better is given. */
-static bool choose_scales(Cli *cli, const ScalecModel *m)
+static void choose_scales(Cli *cli, const ScalecModel *m, const ScRecipe *r)
 {
     if (cli->calibrate && !cli->scales_given)
         cli->opt.scales = SC_SCALES_CALIBRATE;
     if (cli->calibrate || cli->scales_given || (m->graph->flags & SC_G_SCALED))
-        return true;
-    const ScRecipe *r = sc_recipe(cli->cx, cli->opt.recipe ? cli->opt.recipe : "f32");
-    if (r && sc_recipe_stores_low(r) && sc_recipe_is_static(r, cli->opt.source))
+        return;
+    if (sc_recipe_stores_low(r) && sc_recipe_is_static(r, cli->opt.source))
         cli->opt.scales = SC_SCALES_PROBE;
-    return r != NULL;
 }
 
 static bool calibrate(Cli *cli, const ScGraph *raised, ScalecRuns *runs)
@@ -238,23 +236,26 @@ static void run_for_cost(Cli *cli, const ScGraph *raised)
 
 bool cli_statistics(Cli *cli, const ScalecModel *m)
 {
-    bool ok = choose_scales(cli, m);
-    if (ok && cli->opt.scales == SC_SCALES_PROPAGATE && cli->save_stats) {
+    const ScRecipe *r = sc_recipe(cli->cx, cli->opt.recipe ? cli->opt.recipe : "f32");
+    if (!r)
+        return false;
+    choose_scales(cli, m, r);
+    if (cli->opt.scales == SC_SCALES_PROPAGATE && cli->save_stats) {
         cli->usage = true;
         return sc_fail_file(cli->cx, NULL, SC_E_CALIBRATION, "--save-stats: nothing is measured");
     }
     bool is_object = cli->opt.output != NULL, measures = cli->opt.scales != SC_SCALES_PROPAGATE;
-    const ScRecipe *r = ok ? sc_recipe(cli->cx, cli->opt.recipe ? cli->opt.recipe : "f32") : NULL;
-    bool costs = is_object && r && !sc_recipe_is_plain(r) && !(m->graph->flags & SC_G_SCALED);
+    bool costs = is_object && !sc_recipe_is_plain(r) && !(m->graph->flags & SC_G_SCALED);
     if (measures && cli->calibrate && cli_is_stats(cli->calibrate)) {
         cli->opt.stats = scalec_read_stats(cli->cx, cli->calibrate);
-        ok = cli->opt.stats != NULL;
+        if (!cli->opt.stats)
+            return false;
         measures = false;
     }
-    if (!r || !ok || !(measures || costs))
-        return ok && r;
+    if (!measures && !costs)
+        return true;
     ScGraph *raised = scalec_raised(cli->cx, m, &cli->opt);
-    ok = raised && (!measures || measure(cli, raised, is_object ? &cli->runs : NULL));
+    bool ok = raised && (!measures || measure(cli, raised, is_object ? &cli->runs : NULL));
     if (ok && costs)
         run_for_cost(cli, raised);
     sc_graph_free(raised);
