@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where elements are that are not zero; where indices are; boxes that do not overlap a better one.
- */
+/* Where elements are that are not zero; where indices are; the boxes that overlap no better one. */
 #include "runtime/call.h"
 #include "runtime/num/num.h"
 

@@ -184,17 +184,6 @@ static int unknown_symbol(const Cli *c, const char *argument)
                        argument, names);
 }
 
-/* The symbol that NAME=NUMBER is of; -1: none. */
-static int64_t symbol_of(const Cli *c, const char *argument)
-{
-    const char *equals = strchr(argument, '=');
-    size_t n = equals ? (size_t)(equals - argument) : 0;
-    for (uint32_t k = 0; k < c->entry->n_sym; k++)
-        if (strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], argument, n) == 0)
-            return k;
-    return -1;
-}
-
 static int check_dims(const Cli *c)
 {
     for (int i = 0; i < c->n_dim; i++) {
@@ -202,7 +191,7 @@ static int check_dims(const Cli *c)
         int64_t x;
         if (!equals || !scrtio_parse_number(equals + 1, 0, &x))
             return scrtio_fail(c, USAGE, "--dim takes NAME=NUMBER, not '%.100s'", c->dim[i]);
-        if (symbol_of(c, c->dim[i]) < 0)
+        if (scrtio_find_symbol(c, c->dim[i], (size_t)(equals - c->dim[i])) < 0)
             return unknown_symbol(c, c->dim[i]);
     }
     return DONE;
@@ -362,11 +351,11 @@ int scrtio_fail_run(const Cli *c)
 {
     char sizes[300] = "";
     for (uint32_t k = 0; c->made_up && k < c->entry->n_sym; k++) {
-        size_t n = strlen(sizes), given = 0;
-        for (int i = 0; i < c->n_dim; i++)
-            given += symbol_of(c, c->dim[i]) == k;
-        if (!given)
-            snprintf(sizes + n, sizeof sizes - n, "%s%s = %lld", n ? ", " : "", c->entry->sym[k],
+        const char *name = c->entry->sym[k];
+        size_t n = strlen(sizes);
+        int64_t x;
+        if (!scrtio_given_size(c, name, strlen(name), &x))
+            snprintf(sizes + n, sizeof sizes - n, "%s%s = %lld", n ? ", " : "", name,
                      (long long)scrtio_made_up_size(c, k));
     }
     if (!sizes[0])
@@ -532,9 +521,8 @@ static int execute(Cli *c)
     int status = c->run ? DONE : open_session(c);
     if (status == DONE)
         status = load_state(c);
-    if (status == DONE)
-        if (status == DONE && c->data)
-            return scrtio_run_data(c);
+    if (status == DONE && c->data)
+        return scrtio_run_data(c);
     if (status == DONE && c->labels)
         status = load_labels(c);
     if (status == DONE) /* a measurement needs no inputs of anybody's */

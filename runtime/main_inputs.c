@@ -310,8 +310,7 @@ static double normal(uint64_t *state)
     return radius * cos(2 * 3.14159265358979323846 * uniform(state));
 }
 
-/* The symbol of this name; -1: there is none. */
-static int64_t find_symbol(const Cli *c, const char *name, size_t n)
+int64_t scrtio_find_symbol(const Cli *c, const char *name, size_t n)
 {
     for (uint32_t k = 0; k < c->entry->n_sym; k++)
         if (strlen(c->entry->sym[k]) == n && memcmp(c->entry->sym[k], name, n) == 0)
@@ -319,8 +318,7 @@ static int64_t find_symbol(const Cli *c, const char *name, size_t n)
     return -1;
 }
 
-/* What --dim says of it. */
-static bool given_size(const Cli *c, const char *name, size_t n, int64_t *ret)
+bool scrtio_given_size(const Cli *c, const char *name, size_t n, int64_t *ret)
 {
     for (int k = c->n_dim - 1; k >= 0; k--)
         if (strncmp(c->dim[k], name, n) == 0 && c->dim[k][n] == '=')
@@ -332,17 +330,17 @@ int64_t scrtio_made_up_size(const Cli *c, uint32_t sym)
 {
     const char *name = c->entry->sym[sym];
     int64_t sum = 0, x;
-    if (given_size(c, name, strlen(name), &x))
+    if (scrtio_given_size(c, name, strlen(name), &x))
         return x;
     for (const char *at = name;; at += 3) {
         const char *plus = strstr(at, " + ");
         size_t n = plus ? (size_t)(plus - at) : strlen(at);
         char text[24];
         snprintf(text, sizeof text, "%.*s", n < sizeof text ? (int)n : 0, at);
-        bool symbol = find_symbol(c, at, n) >= 0;
+        bool symbol = scrtio_find_symbol(c, at, n) >= 0;
         if ((!plus && at == name) || (!symbol && !scrtio_parse_number(text, 0, &x)))
             return 1;
-        if (symbol && !given_size(c, at, n, &x))
+        if (symbol && !scrtio_given_size(c, at, n, &x))
             x = 1;
         if (__builtin_add_overflow(sum, x, &sum))
             return 1;
@@ -359,7 +357,7 @@ static int dim_value(const Cli *c, const ScrtPort *p, uint32_t i, int64_t *ret)
     if (scrtio_port_dim(p, i, ret, &text, &n))
         return DONE;
     bool quoted = n >= 2 && text[0] == '"' && text[n - 1] == '"';
-    int64_t sym = find_symbol(c, text + quoted, n - 2 * quoted);
+    int64_t sym = scrtio_find_symbol(c, text + quoted, n - 2 * quoted);
     if (sym < 0)
         return scrtio_fail(c, USAGE,
                            "input '%.100s' has the dimension '%.*s': give the input with -i",

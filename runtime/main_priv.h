@@ -76,6 +76,10 @@ int scrtio_make_inputs(Cli *c);
 /* A symbol's size in such inputs: that of --dim, else 1; a name that is a sum, as exporters call
  * what a cache and new tokens make together ("past + new"), is the sum of its parts' sizes. */
 int64_t scrtio_made_up_size(const Cli *c, uint32_t sym);
+/* The entry's symbol of this name; -1: there is none. */
+int64_t scrtio_find_symbol(const Cli *c, const char *name, size_t n);
+/* What --dim says of it; false: nothing. */
+bool scrtio_given_size(const Cli *c, const char *name, size_t n, int64_t *ret);
 int scrtio_run_model(Cli *c);
 /* After scrt_run failed: why, and of made-up inputs the sizes that nobody gave. */
 int scrtio_fail_run(const Cli *c);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The headers of .npy and .safetensors are text: what reading both of them shares. Each take_*
  * skips blanks, moves past what it takes, and is false where something else stands. */
-#ifndef RUNTIME_TEXT_H
-#define RUNTIME_TEXT_H
+#ifndef SCRT_TEXT_H
+#define SCRT_TEXT_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -24,7 +24,7 @@ static ScrtDtype stored_as(const ScGraph *g, ScVal v)
     for (int step = 0; step <= 3 && v >= SC_FIRST; step++) {
         ScrtDtype d = sc_type_of(g, v)->dtype;
         const ScNode *n = sc_def(g, v);
-        if (n && scrt_dtype_is_integer(d) && d != SCRT_BOOL && scrt_dtype_bits(d) <= 8)
+        if (n && scrt_dtype_is_integer(d) && scrt_dtype_bits(d) <= 8)
             return was_rounded(g, n) ? d : own;
         if (!n || !n->n_in)
             break;
