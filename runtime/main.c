@@ -379,23 +379,16 @@ int scrtio_run_model(Cli *c)
     return DONE;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    return strcmp(a, "-") && strcmp(b, "-") && stat(a, &x) == 0 && stat(b, &y) == 0 &&
-           S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
 /* An output would replace an input; a state that is saved where it was loaded moves on. */
 static int check_outputs(const Cli *c)
 {
     for (uint32_t i = 0; i < c->entry->n_in; i++)
         for (int k = 0; k < 2; k++) {
             const char *out = k ? c->state_save : c->output;
-            if (out && c->source[i] && same_file(out, c->source[i]))
+            if (out && strcmp(out, "-") != 0 && c->source[i] && scrt_same_file(out, c->source[i]))
                 return scrtio_fail(c, FAULT, "%.300s: cannot be written: it is an input", out);
         }
-    if (c->output && c->state_save && same_file(c->output, c->state_save))
+    if (c->output && c->state_save && scrt_same_file(c->output, c->state_save))
         return scrtio_fail(c, USAGE, "-o and --state-save are one file: %.300s", c->output);
     return DONE;
 }

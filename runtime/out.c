@@ -123,6 +123,34 @@ static int open_special(const char *path)
     return fd;
 }
 
+/* The folder that a file of this path would lie in. */
+static bool stat_folder(const char *path, const char *slash, struct stat *ret)
+{
+    char folder[PATH_MAX];
+    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    if (n >= sizeof folder)
+        return false;
+    memcpy(folder, path, n);
+    folder[n] = '\0';
+    return stat(n ? folder : ".", ret) == 0;
+}
+
+bool scrt_same_file(const char *a, const char *b)
+{
+    const char *slash_a = strrchr(a, '/'), *slash_b = strrchr(b, '/');
+    struct stat x, y;
+    if (strcmp(a, b) == 0)
+        return true;
+    if (strcmp(a, "-") == 0 || strcmp(b, "-") == 0)
+        return false;
+    bool is_a = stat(a, &x) == 0, is_b = stat(b, &y) == 0;
+    if (is_a != is_b ||
+        (!is_a && (strcmp(slash_a ? slash_a + 1 : a, slash_b ? slash_b + 1 : b) != 0 ||
+                   !stat_folder(a, slash_a, &x) || !stat_folder(b, slash_b, &y))))
+        return false;
+    return x.st_dev == y.st_dev && x.st_ino == y.st_ino && (!is_a || S_ISREG(x.st_mode));
+}
+
 ScrtStatus scrt_out_open(ScrtOut *o, const char *path, ScrtIoError *err)
 {
     static const char suffix[] = ".XXXXXX";

@@ -46,6 +46,9 @@ void scrt_file_close(ScrtFile *f); /* takes one that is zero */
  * A link is followed; what is no regular file (a device, a pipe) is written directly and never
  * replaced. "-" is standard output. */
 ScrtStatus scrt_file_write(const char *path, const void *bytes, size_t n, ScrtIoError *err);
+/* Whether two paths, either of which need not exist, are one file to write: m, ./m and a link to m
+ * are. */
+bool scrt_same_file(const char *a, const char *b);
 
 /* Files and folders (of files) that are not to outlive this process: whatever the functions here
  * write under a temporary name notes itself. _done forgets one, _remove removes it too, and

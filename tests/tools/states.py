@@ -95,6 +95,8 @@ def decodes(tmp):
     np.save(os.path.join(tmp, "x.npy"), np.zeros((1, 3, HEADS * D), np.float32))
     said = run(exe, tmp, "-i", "x=x.npy", "--state-load", "states.npz", status=1)
     assert "state 'past.0.key' would have 13 along dimension 2, and has room for 12" in said, said
+    said = run(exe, tmp, "-i", "x=x.npy", "--state-save", "new.npz", "-o", "./new.npz", status=2)
+    assert "are one file" in said and not os.path.exists(os.path.join(tmp, "new.npz")), said
 
 
 def compiles_small(tmp):
