@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
-from command import MNIST, failing, run_all  # noqa: E402
+from command import DIGIT, MNIST, failing, run_all  # noqa: E402
 from scalec import SOURCE, scalec  # noqa: E402
 
 
@@ -61,8 +61,6 @@ def entries(tmp):
 def refused(tmp):
     out = os.path.join(tmp, "o")
     assert "a file, which" in failing("compile", MNIST, "-o", out, "--lines", "-", status=2)
-    assert "one file" in failing("compile", MNIST, "-o", out, "--lines", out, status=2)
-    assert "one file" in failing("compile", MNIST, "--recipe", "fp8", "-o", out, "--save-stats", out, status=2)
     gone = os.path.join(tmp, "gone", "m.sc")
     assert "gone/m.sc: " in failing("compile", MNIST, "-o", out, "--lines", gone)
     model = os.path.join(tmp, "m.onnx")
@@ -72,4 +70,43 @@ def refused(tmp):
     assert not os.path.exists(out)
 
 
-run_all("tools-lines", [nodes, entries, refused])
+def meeting(tmp):
+    """Results that would be one file, however it is spelled: nothing is written."""
+    real, link = os.path.join(tmp, "real"), os.path.join(tmp, "link")
+    os.mkdir(real)
+    os.symlink(real, link)
+    old, alias = os.path.join(real, "old"), os.path.join(real, "alias")
+    with open(old, "w", encoding="utf-8") as f:
+        f.write("old")
+    os.symlink("old", alias)
+    obj, fp8 = ("--emit", "obj"), ("--recipe", "fp8")
+    for args in (("compile", MNIST, "-o", "m", "--lines", "m"),
+                 ("compile", MNIST, "-o", "m", "--lines", "./m"),
+                 ("compile", MNIST, "-o", os.path.join(real, "m"), "--lines", "../link/m"),
+                 ("compile", MNIST, "-o", "old", "--lines", "alias"),
+                 ("compile", MNIST, "-o", "alias", "--lines", "./old.weights"),
+                 ("compile", MNIST, "-o", "m", "--lines", os.path.join(link, "m.weights")),
+                 ("compile", MNIST, *obj, "-o", "m.o", "--lines", "./m.h"),
+                 ("compile", MNIST, *obj, "-o", "m.h"),
+                 ("compile", MNIST, "--emit", "so", "-o", "m.so", "--lines", "m.h"),
+                 ("compile", MNIST, *fp8, "-o", "m", "--save-stats", "../real/m"),
+                 ("compile", MNIST, *fp8, "-o", "m", "--save-stats", "s", "--lines", "./s"),
+                 ("dump", MNIST, *fp8, "-o", "m.sc", "--save-stats", "./m.sc"),
+                 ("dump", MNIST, *fp8, "-o", "m.sc", "--save-stats", "./m.sc.npz"),
+                 ("rewrite", MNIST, *fp8, "-o", "m.onnx", "--save-stats", "./m.onnx.data"),
+                 ("run", MNIST, "-i", DIGIT, "-o", "y.npz", "--state-save", "./y.npz")):
+        err = failing(*args, status=2, cwd=real)
+        assert "two results would go to one file" in err, (args, err)
+    assert sorted(os.listdir(real)) == ["alias", "old"], os.listdir(real)
+    with open(old, encoding="utf-8") as f:
+        assert f.read() == "old"
+
+
+def apart(tmp):
+    """Names alike in other folders, and what this kind of output has not beside it."""
+    os.mkdir(os.path.join(tmp, "a"))
+    scalec("compile", MNIST, "-o", os.path.join(tmp, "m"), "--lines", os.path.join(tmp, "a", "m"))
+    scalec("compile", MNIST, "-o", os.path.join(tmp, "m"), "--lines", os.path.join(tmp, "m.h"))
+
+
+run_all("tools-lines", [nodes, entries, refused, meeting, apart])

@@ -274,6 +274,19 @@ static char *weights_path(ScArena *a, const char *path)
     return sc_printf(a, "%s.weights", path);
 }
 
+uint32_t scalec_written_beside(ScCtx *cx, ScalecOutput kind, const char *path, const char *ret[2])
+{
+    ScArena *a = sc_ctx_arena(cx);
+    char real[PATH_MAX];
+    uint32_t n = 0;
+    if (kind == SCALEC_ASM || kind == SCALEC_LLVM)
+        return 0;
+    if (kind != SCALEC_EXE)
+        ret[n++] = header_path(a, path);
+    ret[n++] = weights_path(a, realpath(path, real) ? real : path);
+    return n;
+}
+
 /* The file that a result becomes: a link is followed, a device or a folder is refused, for renaming
  * would replace it. */
 static const char *target_of(ScCtx *cx, ScArena *a, const char *path)

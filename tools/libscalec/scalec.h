@@ -245,6 +245,8 @@ typedef enum ScalecOutput {
  * with a header (model.o: model.h). Weights above the embed limit go to PATH.weights. All to
  * temporary names, then renamed. */
 bool scalec_write(ScCtx *cx, const ScObject *o, ScalecOutput kind, const char *path);
+/* The files that it may write beside path, which is not "-": their number. The session's. */
+uint32_t scalec_written_beside(ScCtx *cx, ScalecOutput kind, const char *path, const char *ret[2]);
 /* The command, for a shell, that compiles main.c and links it with an object or shared object
  * written to path; a folder of the runtime's headers or library is DIR where it was not found. The
  * session's. */

@@ -60,6 +60,9 @@ void cli_bash_completion(void);
 void cli_zsh_completion(void);
 void cli_fish_completion(void);
 void cli_free(Cli *cli);
+/* Whether all files that the command line would write are apart. False after a message. */
+bool cli_files_apart(Cli *cli);
+ScalecOutput cli_emit_kind(const Cli *cli); /* what --emit names */
 
 /* A usage error on standard error; answers EXIT_USAGE. */
 int cli_misuse(const Cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -55,13 +55,20 @@ bool hooks_end(Cli *cli, ScalecSamples *samples, bool ok)
 
 static const struct {
     const char *name;
-    ScalecOutput out;
     ScEmit emit;
-} kinds[] = {{"exe", SCALEC_EXE, SC_EMIT_OBJ},
-             {"so", SCALEC_SO, SC_EMIT_OBJ},
-             {"obj", SCALEC_OBJ, SC_EMIT_OBJ},
-             {"asm", SCALEC_ASM, SC_EMIT_ASM},
-             {"llvm", SCALEC_LLVM, SC_EMIT_LLVM}};
+} kinds[] = {[SCALEC_EXE] = {"exe", SC_EMIT_OBJ},
+             [SCALEC_SO] = {"so", SC_EMIT_OBJ},
+             [SCALEC_OBJ] = {"obj", SC_EMIT_OBJ},
+             [SCALEC_ASM] = {"asm", SC_EMIT_ASM},
+             [SCALEC_LLVM] = {"llvm", SC_EMIT_LLVM}};
+
+ScalecOutput cli_emit_kind(const Cli *cli)
+{
+    ScalecOutput k = SCALEC_EXE;
+    while (cli->emit && strcmp(kinds[k].name, cli->emit)) /* one of them: the options see to it */
+        k++;
+    return k;
+}
 
 /* It goes into C text and an object's symbol table. */
 static bool is_identifier(const char *s)
@@ -248,12 +255,10 @@ static bool write_listing(Cli *cli, const ScObject *o)
 
 int cmd_compile(Cli *cli)
 {
-    size_t k = 0;
+    ScalecOutput kind = cli_emit_kind(cli);
     uint32_t n = 0;
     ScalecEntry *e = NULL;
     ScalecSamples *samples = NULL;
-    while (cli->emit && strcmp(kinds[k].name, cli->emit)) /* one of them: the options see to it */
-        k++;
     if (cli->opt.symbol && !is_identifier(cli->opt.symbol))
         return cli_misuse(cli, "--symbol: \"%s\" is no C identifier", cli->opt.symbol);
     const char *whose = cli->opt.symbol ? taken_by(cli->opt.symbol) : NULL;
@@ -264,14 +269,14 @@ int cmd_compile(Cli *cli)
         return cli_misuse(cli, "where to? -o OUT");
     if (!cli->opt.symbol)
         cli->opt.symbol = symbol_of(cli, cli->output);
-    if (kinds[k].emit == SC_EMIT_OBJ)
+    if (kinds[kind].emit == SC_EMIT_OBJ)
         cli->opt.output = cli->output;
     bool ok = !cli->lines || (cli->opt.listing = whole_path(cli, cli->lines));
     ok = ok && cli_load_entries(cli, &e, &n) && hooks_begin(cli, &e->model, &samples);
-    ScObject *o = ok ? scalec_compile_entries(cli->cx, n, e, &cli->opt, kinds[k].emit) : NULL;
+    ScObject *o = ok ? scalec_compile_entries(cli->cx, n, e, &cli->opt, kinds[kind].emit) : NULL;
     Cost cost = o ? cost_of(cli, o) : (Cost){0};
     ok = hooks_end(cli, samples, o != NULL) && write_listing(cli, o) &&
-         scalec_write(cli->cx, o, kinds[k].out, cli->output);
+         scalec_write(cli->cx, o, kind, cli->output);
     int status = ok ? cli_done(cli) : cli_failed(cli);
     if (ok)
         conclude(cli, o, &cost);
@@ -279,6 +284,6 @@ int cmd_compile(Cli *cli)
     for (uint32_t i = 0; i < n; i++)
         sc_graph_free(e[i].model.graph);
     if (ok && cli->print_link)
-        printf("%s\n", scalec_link_line(cli->cx, kinds[k].out, cli->output));
+        printf("%s\n", scalec_link_line(cli->cx, kind, cli->output));
     return status;
 }

@@ -485,14 +485,9 @@ static bool misuse(const Cli *cli, bool wrong, const char *why)
     return wrong && cli_misuse(cli, "%s", why) != 0;
 }
 
-static bool same_file(const char *a, const char *b)
-{
-    return a && b && !strcmp(a, b);
-}
-
 /* The options that go together, and those that do not: whatever would be ignored is refused, its
  * giver believes in it. False after a message. */
-static bool check(const Cli *cli)
+static bool check(Cli *cli)
 {
     bool run = !strcmp(cli->command, "run"), compile = !strcmp(cli->command, "compile");
     bool other = cli->scales_given && cli->opt.scales != SC_SCALES_CALIBRATE;
@@ -503,6 +498,8 @@ static bool check(const Cli *cli)
         return cli_misuse(cli, "--image: %s", err.text) == 0;
     bool given = cli->input.n || cli->output || cli->top || cli->bench || cli->profile ||
                  cli->repeat || cli->state_load || cli->state_save;
+    if (!cli_files_apart(cli))
+        return false;
     return !(misuse(cli, cli->calibrate && other,
                     "--calibrate measures scales, which only --scales calibrate uses") ||
              misuse(cli, cli->save_stats && cli->calibrate && cli_is_stats(cli->calibrate),
@@ -511,10 +508,6 @@ static bool check(const Cli *cli)
                     "--why prints a derivation as text: no --format, --json or --data") ||
              misuse(cli, cli->lines && !strcmp(cli->lines, "-"),
                     "--lines: a file, which the debug lines name") ||
-             misuse(cli,
-                    same_file(cli->output, cli->lines) || same_file(cli->output, cli->save_stats) ||
-                        same_file(cli->lines, cli->save_stats),
-                    "two results would go to one file") ||
              misuse(cli, cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate,
                     "--scales calibrate needs --calibrate FILE") ||
              misuse(cli,

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files that a command line writes: where two of them were one, the last would replace the
+ * others without a word. */
+#include "tools/scalec/cli.h"
+
+#include <string.h>
+
+enum { MOST = 8 };
+
+/* What may be written beside the output: of a program as --emit says, of a graph its constants. */
+static uint32_t add_beside(Cli *cli, const char **ret)
+{
+    ScArena *a = sc_ctx_arena(cli->cx);
+    bool dump = !strcmp(cli->command, "dump");
+    if (!strcmp(cli->command, "compile"))
+        return scalec_written_beside(cli->cx, cli_emit_kind(cli), cli->output, ret);
+    if (!dump && strcmp(cli->command, "rewrite"))
+        return 0;
+    ret[0] = sc_printf(a, "%s.data", cli->output);
+    ret[1] = sc_printf(a, "%s.npz", cli->output);
+    return dump ? 2 : 1;
+}
+
+bool cli_files_apart(Cli *cli)
+{
+    const char *const given[] = {cli->output, cli->lines, cli->save_stats, cli->state_save};
+    const char *file[MOST];
+    uint32_t n = cli->output && strcmp(cli->output, "-") ? add_beside(cli, file) : 0;
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (given[i])
+            file[n++] = given[i];
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (scrt_same_file(file[i], file[k])) {
+                cli_misuse(cli, "two results would go to one file, %s", file[i]);
+                return false;
+            }
+    return true;
+}
