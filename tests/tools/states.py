@@ -129,6 +129,10 @@ def two_entries(tmp):
         y.append(np.load(os.path.join(tmp, "y.npy")))
     near(y[0], y[1])
     assert "[1,1,16]" in run(exe, tmp, "-i", "x=some.npy", "--entry", "decode", status=1)
+    piped = os.path.join(tmp, "piped")  # standard input is read once for both
+    with open(path, "rb") as model:
+        scalec("compile", "-", "--state", RULE, "--entry", "decode", "--dim", "decode:s=1", "-o", piped, stdin=model)
+    assert "[1,1,16]" in run(piped, tmp, "-i", "x=some.npy", "--entry", "decode", status=1)
     info = json.loads(subprocess.run([exe, "--info", "--json", "--entry", "decode"], check=True,
                                      capture_output=True, text=True).stdout)
     assert info["entry"] == "decode" and info["entries"] == ["main", "decode"], info

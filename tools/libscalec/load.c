@@ -223,21 +223,34 @@ static ScGraph *load_any(ScCtx *cx, const char *path, const ScrtFile *file,
     return NULL;
 }
 
-bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret)
+bool scalec_load_again(ScCtx *cx, const ScalecModel *m, const ScImportOptions *opt,
+                       ScalecModel *ret)
 {
     ScImportOptions import = opt ? *opt : (ScImportOptions){0};
+    import.dirs = dirs_of(cx, m->path);
+    import.lasts = true;
+    sc_set_file(cx, m->path);
+    ScGraph *g = load_any(cx, m->path, m->file, &import);
+    if (!g)
+        return false;
+    *ret = *m;
+    ret->graph = g;
+    return true;
+}
+
+bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret)
+{
     ScrtFile *file = sc_new(sc_ctx_arena(cx), ScrtFile);
+    ScalecModel m = {.path = sc_intern(cx, path), .file = file};
     if (!scalec_open(cx, path, file))
         return false;
     sc_at_end(cx, close_file, file);
     if (file->mapped)
         sc_note_mapped(cx, file->data, file->n);
-    import.dirs = dirs_of(cx, path);
-    import.lasts = true;
-    ScGraph *g = load_any(cx, path, file, &import);
-    if (g)
-        *ret = (ScalecModel){g, hash_file(cx, file), sc_intern(cx, path)};
-    return g != NULL;
+    bool ok = scalec_load_again(cx, &m, opt, ret);
+    if (ok)
+        ret->hash = hash_file(cx, file);
+    return ok;
 }
 
 bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule *rule,

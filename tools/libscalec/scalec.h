@@ -15,15 +15,19 @@
 /* --- Models ----------------------------------------------------------------------------------- */
 
 typedef struct ScalecModel {
-    ScGraph *graph;   /* the caller's: scalec_rewrite and scalec_compile take it over */
-    uint64_t hash;    /* FNV-1a 64 of the file's bytes, for --info */
-    const char *path; /* interned */
+    ScGraph *graph;       /* the caller's: scalec_rewrite and scalec_compile take it over */
+    uint64_t hash;        /* FNV-1a 64 of the file's bytes, for --info */
+    const char *path;     /* interned */
+    const ScrtFile *file; /* the session's */
 } ScalecModel;
 
 /* Loads an ONNX file or a text graph ("-": standard input), told apart by content. Named constants
  * of a text graph come from the file of its `source` line, beside the text, and from PATH.npz.
  * opt (NULL: none) as for sc_import; its dirs and lasts are set here. */
 bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret);
+/* The same model by other options: its file, which may be a pipe, is not read again. */
+bool scalec_load_again(ScCtx *cx, const ScalecModel *m, const ScImportOptions *opt,
+                       ScalecModel *ret);
 
 /* Makes states of the model's pairs of inputs and outputs: see sc_make_states. */
 bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule *rule,

@@ -88,7 +88,9 @@ static bool dim_of(const Cli *cli, uint32_t i, const char *entry, const char **r
     return !scoped || (strlen(entry) == n && strncmp(entry, name, n) == 0);
 }
 
-static bool load_one(Cli *cli, const char *path, const char *entry, ScalecModel *ret)
+/* same: what was loaded of that path already, or NULL. */
+static bool load_one(Cli *cli, const char *path, const ScalecModel *same, const char *entry,
+                     ScalecModel *ret)
 {
     ScArena *a = sc_ctx_arena(cli->cx);
     uint32_t n = cli->dim_name.n, k = 0;
@@ -100,7 +102,7 @@ static bool load_one(Cli *cli, const char *path, const char *entry, ScalecModel 
     }
     ScImportOptions opt = {
         .n_dim = k, .dim_name = name, .dim_value = value, .every_node = cli->verbose || cli->json};
-    if (scalec_load(cli->cx, path, &opt, ret))
+    if (same ? scalec_load_again(cli->cx, same, &opt, ret) : scalec_load(cli->cx, path, &opt, ret))
         return true;
     for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++) /* loading takes no inputs but --dim */
         cli->usage |= sc_diag(cli->cx, i)->id == SC_E_INPUT;
@@ -109,7 +111,7 @@ static bool load_one(Cli *cli, const char *path, const char *entry, ScalecModel 
 
 bool cli_load(Cli *cli, ScalecModel *ret)
 {
-    return load_one(cli, cli->args.item[0], "main", ret) &&
+    return load_one(cli, cli->args.item[0], NULL, "main", ret) &&
            scalec_make_states(cli->cx, ret, cli->n_state, cli->state, cli->state_capacity);
 }
 
@@ -153,7 +155,11 @@ bool cli_load_entries(Cli *cli, ScalecEntry **ret, uint32_t *ret_n)
     for (uint32_t i = 0; i < n && ok; i++) {
         const char *text = i ? cli->entry.item[i - 1] : "main", *eq = strchr(text, '=');
         e[i].name = sc_intern_n(cli->cx, text, strcspn(text, "="));
-        ok = load_one(cli, i && eq ? eq + 1 : cli->args.item[0], e[i].name, &e[i].model);
+        const char *path = i && eq ? eq + 1 : cli->args.item[0];
+        const ScalecModel *same = NULL;
+        for (uint32_t k = 0; k < i && !same; k++)
+            same = strcmp(e[k].model.path, path) ? NULL : &e[k].model;
+        ok = load_one(cli, path, same, e[i].name, &e[i].model);
     }
     for (uint32_t i = 0; i < n && ok; i++)
         ok = make_states(cli, n, e, i);
