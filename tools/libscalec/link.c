@@ -76,14 +76,12 @@ static void add_word(ScStr *s, const char *text)
 const char *scalec_link_line(ScCtx *cx, ScalecOutput kind, const char *path)
 {
     ScArena *a = sc_ctx_arena(cx);
-    const char *lib = runtime_dir(a), *slash = strrchr(path, '/');
+    const char *lib = runtime_dir(a), *folder = scalec_folder(cx, path);
     char real[PATH_MAX];
-    const char *folder =
-        slash ? sc_printf(a, "%.*s", slash > path ? (int)(slash - path) : 1, path) : ".";
     ScStr s = {0};
     sc_str_add(&s, "cc main.c");
     add_word(&s, sc_printf(a, "-I%s", header_dir(a, lib)));
-    if (slash)
+    if (strchr(path, '/'))
         add_word(&s, sc_printf(a, "-I%s", folder));
     add_word(&s, path);
     /* The program finds a .so when it starts; -Wl would cut a path at its commas. */
@@ -309,10 +307,8 @@ static const char *target_of(ScCtx *cx, ScArena *a, const char *path)
  * beside the other's weights. */
 static bool move_all(const Stage *s, ScalecOutput kind)
 {
-    const char *slash = strrchr(s->to, '/');
-    char *folder = slash ? sc_printf(s->a, "%.*s/", (int)(slash - s->to), s->to) : ".";
     bool apart = !s->o->embedded && s->o->n_weights;
-    int lock = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int lock = open(scalec_folder(s->cx, s->to), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock >= 0)
         flock(lock, LOCK_EX); /* where the file system has none, each rename is still whole */
     bool ok = kind == SCALEC_EXE || scalec_write_file(s->cx, header_path(s->a, s->path),

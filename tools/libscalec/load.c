@@ -66,8 +66,7 @@ bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n)
                                           scalec_write_failed(cx, path, &err));
 }
 
-/* The folder of path, "." where it names none. */
-static const char *folder_of(ScCtx *cx, const char *path)
+const char *scalec_folder(ScCtx *cx, const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash)
@@ -106,7 +105,7 @@ static ScDataDirs dirs_of(ScCtx *cx, const char *path)
     if (!strcmp(path, "-"))
         return (ScDataDirs){0};
     char *real = realpath(path, NULL);
-    ScDataDirs dirs = {folder_of(cx, path), real ? folder_of(cx, real) : NULL};
+    ScDataDirs dirs = {scalec_folder(cx, path), real ? scalec_folder(cx, real) : NULL};
     free(real);
     return dirs;
 }
@@ -130,7 +129,7 @@ static const char *source_of(ScCtx *cx, const char *path, const char *text)
         const char *file = sc_intern_n(cx, text + 1, n);
         if (*file == '/' || !strcmp(path, "-"))
             return file;
-        return sc_printf(sc_ctx_arena(cx), "%s/%s", folder_of(cx, path), file);
+        return sc_printf(sc_ctx_arena(cx), "%s/%s", scalec_folder(cx, path), file);
     }
     return NULL;
 }
@@ -181,7 +180,7 @@ static ScGraph *load_onnx(ScCtx *cx, const char *path, const char *bytes, size_t
     if (!g)
         return NULL;
     /* The folder's true path, but the model's own name, beside which external data lies. */
-    char *dir = strcmp(path, "-") ? realpath(folder_of(cx, path), NULL) : NULL;
+    char *dir = strcmp(path, "-") ? realpath(scalec_folder(cx, path), NULL) : NULL;
     const char *slash = strrchr(path, '/');
     const char *end = dir && dir[strlen(dir) - 1] == '/' ? "" : "/";
     if (dir)

@@ -77,6 +77,8 @@ bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n)
 bool scalec_open(ScCtx *cx, const char *path, ScrtFile *ret);
 /* Notes a file as read that other functions open: false where there is none. */
 bool scalec_note_file(ScCtx *cx, const char *path);
+/* The folder of path, "." where it names none; the session's. */
+const char *scalec_folder(ScCtx *cx, const char *path);
 /* False with SC_E_WRITE where path is, by device and inode, a file that the session has read. */
 bool scalec_may_write(ScCtx *cx, const char *path);
 /* Records err, of a function that reads or writes path, as SC_E_FILE or SC_E_WRITE. */

@@ -240,12 +240,11 @@ static const char *whole_path(Cli *cli, const char *path)
 {
     const char *slash = strrchr(path, '/');
     char folder[PATH_MAX];
-    size_t n = slash ? (size_t)(slash - path) + 1 : 0;
-    if (!realpath(n ? sc_printf(sc_ctx_arena(cli->cx), "%.*s", (int)n, path) : ".", folder)) {
+    if (!realpath(scalec_folder(cli->cx, path), folder)) {
         sc_fail_file(cli->cx, path, SC_E_WRITE, "%s", strerror(errno));
         return NULL;
     }
-    return sc_printf(sc_ctx_arena(cli->cx), "%s/%s", folder, path + n);
+    return sc_printf(sc_ctx_arena(cli->cx), "%s/%s", folder, slash ? slash + 1 : path);
 }
 
 static bool write_listing(Cli *cli, const ScObject *o)
