@@ -177,6 +177,7 @@ static void init_region(CgModule *m, CgRegion *r, const ScGraph *g, CgRegion *ou
     r->placed = outer ? sc_array(m->arena, const bool *, g->n_node + 1) : m->placed;
     r->of = sc_array(m->arena, uint32_t, g->n_node + 1);
     r->sub = sc_array(m->arena, CgRegion *, g->n_node + 1);
+    cg_find_late(m, r);
     cg_places(m, r);
 }
 

@@ -23,7 +23,6 @@ typedef struct Places {
     CgLay *lay;       /* [n_value] */
     CgWithin *within; /* [n_value] */
     ScUses use;
-    CgPlan late;        /* what cg_level needs of it */
     uint32_t *at_level; /* [n_node] levels before this node */
 } Places;
 
@@ -154,15 +153,6 @@ const ScNode *cg_plain_concat(const ScNode *n)
     return sub->out[0] == lead->first ? lead : NULL;
 }
 
-/* Which operand of the kernel operand k of the leader is. */
-static uint32_t concat_operand(const ScNode *n, const ScNode *lead, uint32_t k)
-{
-    uint32_t i = 0;
-    while (n->sub[0]->in[i] != lead->in[k])
-        i++;
-    return i;
-}
-
 /* A kernel that can write a result so. */
 static bool can_write(CgModule *m, const ScNode *n, const ScType *t, const CgLay *lay)
 {
@@ -182,7 +172,7 @@ static bool can_write(CgModule *m, const ScNode *n, const ScType *t, const CgLay
 static bool is_known(const Places *x, uint32_t writer, const ScType *whole)
 {
     for (uint32_t d = 0; d < whole->rank; d++)
-        if (cg_level(&x->late, whole->dim[d]) > x->at_level[writer])
+        if (cg_level(x->r, whole->dim[d]) > x->at_level[writer])
             return false;
     return true;
 }
@@ -227,7 +217,7 @@ static void put_parts(Places *x, const ScNode *n, const ScNode *lead)
     if (x->r->placed[n - x->g->node]) /* states.c */
         memcpy(placed, x->r->placed[n - x->g->node], lead->n_in * sizeof *placed);
     for (uint32_t k = 0; k < lead->n_in; k++) {
-        ScVal v = n->in[concat_operand(n, lead, k)];
+        ScVal v = n->in[cg_operand_of(n->sub[0], lead->in[k])];
         uint32_t uses = 0;
         for (uint32_t i = 0; i < lead->n_in; i++)
             uses += lead->in[i] == lead->in[k];
@@ -265,7 +255,6 @@ static void put_view(Places *x, const ScNode *n, bool pitched)
 static void find_levels(Places *x)
 {
     uint32_t level = x->r->node && x->r->node->op->control == SC_TURNS;
-    cg_find_late(x->r, &x->late);
     x->at_level = sc_array(x->m->arena, uint32_t, x->g->n_node + 1);
     for (uint32_t i = 0; i < x->g->n_node; i++) {
         x->at_level[i] = level;
@@ -292,5 +281,4 @@ void cg_places(CgModule *m, CgRegion *r)
     }
     for (uint32_t i = 0; i < g->n_node; i++)
         put_view(&x, &g->node[i], true);
-    sc_buf_free(x.late.late);
 }

@@ -173,7 +173,7 @@ static double nominal(Plan *x, const ScTerm *t)
 static uint32_t take_slot(Plan *x, const ScTerm *bytes)
 {
     double want = nominal(x, bytes);
-    uint32_t best = UINT32_MAX, level = cg_level(x->p, bytes);
+    uint32_t best = UINT32_MAX, level = cg_level(x->r, bytes);
     for (uint32_t i = 0; i < x->p->n_slot; i++) {
         const Slot *s = &x->slot[i];
         if (s->busy || x->p->slot[i].level != level)
@@ -268,24 +268,27 @@ bool cg_binds(const ScNode *n)
     return false;
 }
 
-static void add_late(CgPlan *p, const ScTerm *t)
+static void add_late(CgModule *m, CgRegion *r, const ScTerm *t)
 {
-    if (t->kind == SC_T_SYM)
-        sc_buf_push(p->late, p->n_late, p->cap_late, ((CgLate){t->sym, p->n_level}));
+    if (t->kind != SC_T_SYM)
+        return;
+    CgLate *late = sc_new(m->arena, CgLate);
+    *late = (CgLate){t->sym, r->n_level, r->late};
+    r->late = late;
 }
 
 /* Level 1 of a loop's body is its head: what is bound there, and anew each turn. */
-void cg_find_late(const CgRegion *r, CgPlan *p)
+void cg_find_late(CgModule *m, CgRegion *r)
 {
     const ScGraph *g = r->g;
     if (r->node && r->node->op->control == SC_TURNS) {
-        p->n_level = 1;
+        r->n_level = 1;
         for (uint32_t i = 0; i < sc_carried(r->node); i++) {
             const ScType *t = sc_type_of(g, g->in[1 + i]);
             const ScType *outer = sc_type_of(r->outer->g, r->node->in[2 + i]);
             for (uint32_t d = 0; d < t->rank; d++)
                 if (t->dim[d] != outer->dim[d])
-                    add_late(p, t->dim[d]);
+                    add_late(m, r, t->dim[d]);
         }
     }
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -293,30 +296,30 @@ void cg_find_late(const CgRegion *r, CgPlan *p)
         if (!cg_binds(n))
             continue;
         const ScAttr *as = sc_attr(n, 0);
-        p->n_level++;
+        r->n_level++;
         for (uint32_t k = 0; k < as->n; k++)
-            add_late(p, as->ts[k]);
+            add_late(m, r, as->ts[k]);
     }
 }
 
 typedef struct Level {
-    const CgPlan *p;
+    const CgLate *late;
     uint32_t most;
 } Level;
 
 static void see_late(void *arg, const char *sym)
 {
     Level *l = arg;
-    for (uint32_t i = 0; i < l->p->n_late; i++) {
-        if (l->p->late[i].sym == sym && l->p->late[i].level > l->most)
-            l->most = l->p->late[i].level;
+    for (const CgLate *x = l->late; x; x = x->next) {
+        if (x->sym == sym && x->level > l->most)
+            l->most = x->level;
     }
 }
 
-uint32_t cg_level(const CgPlan *p, const ScTerm *t)
+uint32_t cg_level(const CgRegion *r, const ScTerm *t)
 {
-    Level l = {.p = p};
-    if (p->n_late)
+    Level l = {.late = r->late};
+    if (r->late)
         sc_term_symbols(t, see_late, &l);
     return l.most;
 }
@@ -416,7 +419,6 @@ bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *n_own)
     x.offset = sc_array(m->arena, const ScTerm *, g->n_value);
     x.last = sc_array(m->arena, uint32_t, g->n_value);
     x.slot = sc_array(m->arena, Slot, g->n_value);
-    cg_find_late(r, p);
     find_roots(&x);
     for (uint32_t i = 0; i < g->n_node; i++)
         if (g->node[i].op->control)
@@ -444,8 +446,6 @@ void cg_plan_done(CgRegion *r)
 {
     for (uint32_t i = 0; r->plan && i < r->plan->n_slot; i++)
         sc_buf_free(r->plan->slot[i].bytes);
-    if (r->plan)
-        sc_buf_free(r->plan->late);
     for (uint32_t i = 0; i < r->g->n_node; i++)
         for (uint32_t s = 0; r->sub[i] && s < r->g->node[i].op->n_sub; s++)
             cg_plan_done(&r->sub[i][s]);

@@ -33,12 +33,20 @@ typedef struct CgWithin {
     const ScTerm *offset; /* elements from the first of that; NULL: 0 */
 } CgWithin;
 
+typedef struct CgLate { /* a symbol that no input's dims bind */
+    const char *sym;
+    uint32_t level; /* 1 and up: the nodes that bind, in order */
+    const struct CgLate *next;
+} CgLate;
+
 /* The graph, or one that is nested in a node of it and that steps run. */
 typedef struct CgRegion CgRegion;
 struct CgRegion {
     const ScGraph *g;
     CgRegion *outer;     /* NULL: the graph itself */
     const ScNode *node;  /* of outer->g, whose nested graph it is */
+    const CgLate *late;  /* all of its own */
+    uint32_t n_level;    /* the last of them */
     CgLay *lay;          /* [n_value] */
     CgWithin *within;    /* [n_value] */
     const bool **placed; /* [n_node] of plain concatenations: which operands are in their place */
@@ -47,6 +55,13 @@ struct CgRegion {
     struct CgPlan *plan;
 };
 
+/* plan.c: r->late and n_level. */
+void cg_find_late(CgModule *m, CgRegion *r);
+/* A node that binds symbols to what only a run knows. */
+bool cg_binds(const ScNode *n);
+/* When all symbols of t are bound: 0, from the dims of inputs and states; k: after the k-th node
+ * that binds. */
+uint32_t cg_level(const CgRegion *r, const ScTerm *t);
 /* Decides lay, within and placed; what states.c has decided of them stays. */
 void cg_places(CgModule *m, CgRegion *r);
 static inline bool cg_is_alias(const CgRegion *r, ScVal v)
@@ -124,11 +139,6 @@ typedef struct CgSlot {   /* of the workspace, as large as the largest value tha
     uint32_t level; /* of all of them */
 } CgSlot;
 
-typedef struct CgLate { /* a symbol that no input's dims bind */
-    const char *sym;
-    uint32_t level; /* 1 and up: the nodes that bind, in order */
-} CgLate;
-
 /* Segments of a node with control. */
 typedef struct CgOwn {
     uint32_t turn;        /* SC_TURNS: holds the number of the turn, an i64 */
@@ -141,8 +151,6 @@ typedef struct CgPlan { /* of a region */
     CgOwn *own;         /* [n_node] of nodes with control */
     uint32_t n_slot;
     CgSlot *slot; /* [n_slot] */
-    uint32_t n_late, cap_late, n_level;
-    CgLate *late;
     uint32_t n_copy;
     CgCopy *copy;
 } CgPlan;
@@ -150,15 +158,8 @@ typedef struct CgPlan { /* of a region */
  * cg_plan_done. */
 bool cg_plan(CgModule *m, const CgKernels *k, CgRegion *r, uint32_t *ret_own);
 void cg_plan_done(CgRegion *r);
-/* The symbols that no input binds: p->late, n_late, n_level. The caller frees p->late. */
-void cg_find_late(const CgRegion *r, CgPlan *p);
-/* A node that binds symbols to what only a run knows. */
-bool cg_binds(const ScNode *n);
 const ScTerm *cg_bytes_of(CgModule *m, ScrtDtype t, const ScTerm *count); /* of elements */
 const ScTerm *cg_bytes(CgModule *m, const ScType *t);                     /* of a value */
-/* When all symbols of t are bound: 0, from the dims of inputs and states; k: after the k-th node
- * that binds. */
-uint32_t cg_level(const CgPlan *p, const ScTerm *t);
 
 /* --- The program ----------------------------------------------------------------------------- */
 

@@ -252,7 +252,7 @@ static void collect_guards(CgWriter *w)
     w->guard_level = sc_array(w->m->arena, uint32_t, w->guards.n + 1);
     for (uint32_t i = 0; i < w->guards.n; i++) {
         const ScGuard *x = &w->guards.p[i];
-        uint32_t a = cg_level(w->plan, x->a), b = cg_level(w->plan, x->b);
+        uint32_t a = cg_level(w->r, x->a), b = cg_level(w->r, x->b);
         w->guard_level[i] = a > b ? a : b;
     }
     w->value_level = sc_array(w->m->arena, uint32_t, g->n_value);
@@ -260,7 +260,7 @@ static void collect_guards(CgWriter *w)
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         const ScType *t = sc_type_of(g, v);
         for (uint32_t d = 0; d < t->rank; d++) {
-            uint32_t level = cg_level(w->plan, t->dim[d]);
+            uint32_t level = cg_level(w->r, t->dim[d]);
             w->value_level[v] = level > w->value_level[v] ? level : w->value_level[v];
         }
     }
@@ -365,7 +365,7 @@ static Size scratch(CgWriter *w, CgStage stage, bool of_thread)
         if (!t || k->region != w->r)
             continue;
         bytes[n] = cg_actual(w->m, &k->formal, cg_round64(w->m, t));
-        n += cg_level(w->plan, bytes[n]) == w->level;
+        n += cg_level(w->r, bytes[n]) == w->level;
     }
     return largest(w->p, stage, n, bytes);
 }
@@ -496,7 +496,7 @@ void cg_write_level(CgWriter *w)
 static ScrtPlace scratch_of(const CgWriter *w, const CgKernel *k, bool of_thread)
 {
     const ScTerm *t = of_thread ? k->f->scratch_thread : k->f->scratch;
-    uint32_t level = t ? cg_level(w->plan, cg_actual(w->m, &k->formal, cg_round64(w->m, t))) : 0;
+    uint32_t level = t ? cg_level(w->r, cg_actual(w->m, &k->formal, cg_round64(w->m, t))) : 0;
     return of_thread ? w->scratch_thread[level] : w->scratch[level];
 }
 
@@ -590,8 +590,8 @@ CgWriter cg_writer(CgProgram *p, const CgKernels *k, const CgRegion *r, const Cg
     CgModule *m = p->m;
     CgWriter w = {.p = p, .m = m, .k = k, .r = r, .plan = r->plan, .around = around};
     w.slot = sc_array(m->arena, ScrtPlace, r->plan->n_slot + 1);
-    w.scratch = sc_array(m->arena, ScrtPlace, r->plan->n_level + 1);
-    w.scratch_thread = sc_array(m->arena, ScrtPlace, r->plan->n_level + 1);
+    w.scratch = sc_array(m->arena, ScrtPlace, r->n_level + 1);
+    w.scratch_thread = sc_array(m->arena, ScrtPlace, r->n_level + 1);
     collect_guards(&w);
     return w;
 }
