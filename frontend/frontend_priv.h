@@ -126,6 +126,9 @@ const uint32_t *im_order(Import *im, const Onnxpb__Graph *g);
 void im_each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, const char *name),
                   void *arg);
 
+/* The names that g itself defines. */
+void im_names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret);
+
 /* How an operator is imported that is not simply a row with the same operands and attributes.
  * Answers n_out values, poison after a mistake. */
 typedef struct ImAdapter {

@@ -273,19 +273,6 @@ static bool expand(Inline *in, const Call *c, size_t n, Onnxpb__Node *const *nod
 
 /* --- The model ------------------------------------------------------------------------------- */
 
-/* What the model's own graph calls its values: names made here are others. */
-static void take_names(Inline *in)
-{
-    const Onnxpb__Graph *g = in->m->graph;
-    for (size_t i = 0; i < g->n_input; i++)
-        im_names_define(&in->taken, sc_intern(in->cx, im_text(g->input[i]->name)), 0);
-    for (size_t i = 0; i < g->n_initializer; i++)
-        im_names_define(&in->taken, sc_intern(in->cx, im_text(g->initializer[i]->name)), 0);
-    for (size_t i = 0; i < g->n_node; i++)
-        for (size_t k = 0; k < g->node[i]->n_output; k++)
-            im_names_define(&in->taken, sc_intern(in->cx, g->node[i]->output[k]), 0);
-}
-
 static bool add_functions(Inline *in)
 {
     for (size_t i = 0; i < in->m->n_functions; i++) {
@@ -304,7 +291,7 @@ const Onnxpb__Model *im_inline(ScCtx *cx, const Onnxpb__Model *m)
     Inline in = {.cx = cx, .a = sc_ctx_arena(cx), .m = m};
     in.budget = MIN_BUDGET + 16 * (uint64_t)m->graph->n_node;
     Onnxpb__Model *y = sc_memdup(in.a, m, sizeof *m);
-    take_names(&in);
+    im_names_of_graph(cx, m->graph, &in.taken); /* names made here are others */
     bool ok = add_functions(&in) && copy_graph(&in, &(Call){.prefix = ""}, m->graph, &y->graph);
     im_names_free(&in.functions);
     im_names_free(&in.prefixes);

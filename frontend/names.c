@@ -94,7 +94,7 @@ static void see_free(void *arg, const char *name)
         r->see(r->arg, name);
 }
 
-static void names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret)
+void im_names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret)
 {
     for (size_t i = 0; i < g->n_input; i++)
         im_names_define(ret, sc_intern(cx, im_text(g->input[i]->name)), 0);
@@ -110,7 +110,7 @@ void im_each_free(ScCtx *cx, const Onnxpb__Graph *g, void (*see)(void *arg, cons
                   void *arg)
 {
     Reader r = {.see = see, .arg = arg, .cx = cx};
-    names_of_graph(cx, g, &r.own);
+    im_names_of_graph(cx, g, &r.own);
     each_read_of_graph(cx, g, see_free, &r);
     im_names_free(&r.own);
 }
