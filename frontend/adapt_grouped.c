@@ -128,22 +128,16 @@ static bool join_past(Grouped *a)
     return a->k != SC_POISON && a->v != SC_POISON;
 }
 
-/* x [B, heads, L, ..] with the heads that share keys beside each other, [B, kv_heads, each, L, ..].
- */
-static ScVal in_groups(const Grouped *a, ScVal x, int64_t each)
+/* x [B, H, m, k] by y [B, kv_heads, k, n] */
+static ScVal product(const Grouped *a, ScVal x, ScVal y)
 {
     ScCtx *cx = a->n->im->cx;
-    const ScType *t = im_type_of(a->n, x);
-    if (t->rank < 4)
-        return SC_POISON;
-    const ScTerm *dim[] = {t->dim[0], sc_term(cx, a->kv_heads), sc_term(cx, each), t->dim[2],
-                           t->dim[3]};
-    return im_reshape(a->n, x, 5, dim);
+    return im_heads_product(a->n, x, y, sc_term(cx, a->heads), sc_term(cx, a->kv_heads));
 }
 
-/* The weights of the keys: softmax, with one more score that nothing is looked at for, where the
- * node has such a sink. s: [B, H, L, S] */
-static ScVal weights(const Grouped *a, ScVal s, bool smooth)
+/* The weights of the keys: softmax, with one more score that nothing is looked at for, the sink's
+ * or 0. s: [B, H, L, S] */
+static ScVal weights(const Grouped *a, ScVal s)
 {
     const ImNode *n = a->n;
     ScCtx *cx = n->im->cx;
@@ -153,15 +147,12 @@ static ScVal weights(const Grouped *a, ScVal s, bool smooth)
     const ScTerm *one = sc_term(cx, 1), *keys = t->dim[3];
     const ScTerm *column[] = {t->dim[0], t->dim[1], t->dim[2], one};
     const ScTerm *head[] = {one, sc_term(cx, a->heads), one, one};
-    const bool sink = im_has(n, SINK) || smooth;
-    if (sink) {
-        ScVal extra = im_has(n, SINK) ? im_reshape(n, im_cast(n, im_in(n, SINK), t->dtype), 4, head)
-                                      : im_scalar(n, t->dtype, 0);
-        s = im_concat(n, 3, 2, (ScVal[]){s, im_expand(n, extra, 4, column)});
-    }
+    ScVal extra = im_has(n, SINK) ? im_reshape(n, im_cast(n, im_in(n, SINK), t->dtype), 4, head)
+                                  : im_scalar(n, t->dtype, 0);
+    s = im_concat(n, 3, 2, (ScVal[]){s, im_expand(n, extra, 4, column)});
     ScVal w = im_build(n, &sc_op_softmax, IM_SET({"axis", SC_INT(3)}),
                        IM_IN(s, im_scalar(n, t->dtype, 1)));
-    return sink ? im_slice(n, w, 3, sc_term(cx, 0), keys) : w;
+    return im_slice(n, w, 3, sc_term(cx, 0), keys);
 }
 
 /* Which keys a query looks at beside those before it; absent: all. */
@@ -186,17 +177,16 @@ static ScVal as_whole(const Grouped *a)
                     in);
 }
 
-/* Written out: [B, H, L, E]. */
-static ScVal in_steps(const Grouped *a, bool smooth)
+/* Written out, with a sink: [B, H, L, E]. */
+static ScVal in_steps(const Grouped *a)
 {
     static const int64_t last_two[] = {0, 1, 3, 2};
     const ImNode *n = a->n;
     const ScType *q = im_type_of(n, a->q), *k = im_type_of(n, a->k);
     const ScrtDtype t = q->dtype;
-    const ScTerm *scores[] = {q->dim[0], q->dim[1], q->dim[2], k->dim[2]};
-    ScVal turned = im_transpose(n, a->k, 4, last_two), none = im_scalar(n, t, -INFINITY);
-    ScVal s = OP(matmul, in_groups(a, a->q, a->heads / a->kv_heads), in_groups(a, turned, 1));
-    s = OP(mul, im_reshape(n, s, 4, scores), im_scalar(n, t, a->scale));
+    ScVal none = im_scalar(n, t, -INFINITY);
+    ScVal s = product(a, a->q, im_transpose(n, a->k, 4, last_two));
+    s = OP(mul, s, im_scalar(n, t, a->scale));
     if (a->cap > 0)
         s = OP(mul, OP(tanh, OP(div, s, im_scalar(n, t, a->cap))), im_scalar(n, t, a->cap));
     if (im_has(n, BIAS))
@@ -204,10 +194,7 @@ static ScVal in_steps(const Grouped *a, bool smooth)
     ScVal i = OP(add, im_iota(n, q->dim[2], 1), im_number(n, a->past)), near = in_window(a);
     s = OP(where, OP(less_or_equal, im_iota(n, k->dim[2], 0), i), s, none);
     s = near == SC_ABSENT ? s : OP(where, near, s, none);
-    ScVal w = weights(a, s, smooth);
-    ScVal y = OP(matmul, in_groups(a, w, a->heads / a->kv_heads), in_groups(a, a->v, 1));
-    const ScTerm *apart[] = {q->dim[0], q->dim[1], q->dim[2], a->width};
-    return im_reshape(n, y, 4, apart);
+    return product(a, weights(a, s), a->v);
 }
 
 /* [B, L, H E] */
@@ -217,7 +204,7 @@ static ScVal attended(const Grouped *a, bool smooth)
     const ImNode *n = a->n;
     const ScType *q = im_type_of(n, a->q);
     const ScTerm *dim[] = {q->dim[0], q->dim[2], sc_term_scale(n->im->cx, a->width, a->heads)};
-    ScVal y = im_has(n, SINK) || smooth ? in_steps(a, smooth) : as_whole(a);
+    ScVal y = im_has(n, SINK) || smooth ? in_steps(a) : as_whole(a);
     return im_reshape(n, im_transpose(n, y, 4, heads_last), 3, dim);
 }
 
