@@ -17,9 +17,9 @@ typedef struct Part { /* one operand */
     uint32_t axis, n_idx; /* indices before the column */
     const ScTerm *offset; /* of the operand along the axis */
     const ScTerm *inner;  /* elements of its column */
-    uint32_t like;        /* the operand whose body serves: itself, or an earlier one */
-    bool placed;          /* is there already: no code */
-    bool shared;          /* this body serves others too */
+    uint32_t like; /* the operand whose body serves, unless placed: itself or an earlier one */
+    bool placed;   /* is there already: no code */
+    bool shared;   /* this body serves others too */
     CgEpiRow row;
     LLVMValueRef at, along, skip; /* along: offset; skip: where its column begins in the result's */
 } Part;
@@ -154,7 +154,8 @@ static bool emit(CgModule *m, CgFunc *f)
         part[i] = (Part){.epi = epi, .axis = axis, .offset = offset, .placed = is_placed(f, i)};
         if (!prepare(m, f, &part[i], n->in[i]))
             return false;
-        find_like(part, i);
+        if (!part[i].placed)
+            find_like(part, i);
         offset = sc_term_add(m->cx, offset, part[i].type->dim[axis]);
         n_placed += part[i].placed;
     }
