@@ -130,6 +130,15 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValueRef b,
                   LLVMValueRef c, LLVMValueRef k, LLVMValueRef first, LLVMValueRef next,
                   LLVMValueRef step);
+/* What the tiles of a chunk ask memory for while they multiply: each its share of every row of what
+ * begins at next, for n_row rows of A by n_k rows of B; `row`: bytes of a row. */
+typedef struct CgAhead {
+    LLVMValueRef next, step, share;
+} CgAhead;
+CgAhead cg_ahead(Cg *cg, const CgTile *t, LLVMValueRef n_row, LLVMValueRef n_k, LLVMValueRef next,
+                 LLVMValueRef row);
+/* Where the share of the tile begins whose first row is i. */
+LLVMValueRef cg_ahead_at(Cg *cg, const CgTile *t, const CgAhead *a, LLVMValueRef i);
 /* acc + a * b in the tile's type. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
 

@@ -273,6 +273,20 @@ void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValu
     LLVMBuildCall2(cg->b, tile_type(cg->m), cg_tile_fn(cg->m, t, mr, false), arg, N_PARAM, "");
 }
 
+CgAhead cg_ahead(Cg *cg, const CgTile *t, LLVMValueRef n_row, LLVMValueRef n_k, LLVMValueRef next,
+                 LLVMValueRef row)
+{
+    LLVMValueRef tiles = cg_cdiv_int(cg, n_row, cg_int(cg, t->mr));
+    LLVMValueRef step = LLVMBuildUDiv(cg->b, row, tiles, "");
+    return (CgAhead){next, step, cg_mul_int(cg, step, n_k)};
+}
+
+LLVMValueRef cg_ahead_at(Cg *cg, const CgTile *t, const CgAhead *a, LLVMValueRef i)
+{
+    LLVMValueRef tile = LLVMBuildUDiv(cg->b, i, cg_int(cg, t->mr), "");
+    return cg_gep(cg, cg->m->i8, a->next, cg_mul_int(cg, tile, a->share));
+}
+
 /* --- The loop over tiles --------------------------------------------------------------------- */
 
 /* i64: of the pool. */
@@ -458,11 +472,11 @@ static void chunk_tiles(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chu
 {
     const CgTile *t = &j->tile;
     LLVMValueRef zero = cg_int(cg, 0), arg[N_PARAM], off = LLVMConstNull(cg->m->t_ptr);
-    LLVMValueRef b = j->panel(cg, j, at, &off), next = b, step = zero, share = zero;
+    LLVMValueRef b = j->panel(cg, j, at, &off);
+    CgAhead ahead = {b, zero, zero};
     if (j->ahead) {
-        LLVMValueRef n = cg_cdiv_int(cg, at->n_row, cg_int(cg, t->mr)); /* tiles */
-        step = LLVMBuildUDiv(cg->b, j->ahead(cg, j, at, &next), n, "");
-        share = cg_mul_int(cg, step, at->n_k);
+        LLVMValueRef next, row = j->ahead(cg, j, at, &next);
+        ahead = cg_ahead(cg, t, at->n_row, at->n_k, next, row);
     }
     LLVMValueRef base = cg_mul_int(cg, chunk, cg_term(cg, chunk_stride(cg->m, j)));
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
@@ -473,9 +487,8 @@ static void chunk_tiles(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chu
     arg[P_K] = at->n_k;
     arg[P_FIRST] = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk, zero, "");
     arg[P_OFF] = off;
-    LLVMValueRef tile = LLVMBuildUDiv(cg->b, r.i, cg_int(cg, t->mr), "");
-    arg[P_NEXT] = cg_gep(cg, cg->m->i8, next, cg_mul_int(cg, tile, share));
-    arg[P_STEP] = step;
+    arg[P_NEXT] = cg_ahead_at(cg, t, &ahead, r.i);
+    arg[P_STEP] = ahead.step;
     if (t->exact && !t->low) {
         call_tile(cg, j, t->mr, arg);
     } else {

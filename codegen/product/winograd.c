@@ -264,13 +264,11 @@ static void products(Cg *cg, const Winograd *k, const At *at)
     LLVMValueRef beyond = cg_panel_at(cg, &k->panels, k->weights,
                                       LLVMBuildAdd(cg->b, point.i, one, ""), at->panel, zero);
     next = LLVMBuildSelect(cg->b, last, beyond, next, "");
-    LLVMValueRef tiles = cg_cdiv_int(cg, at->n_row, cg_int(cg, t->mr));
-    LLVMValueRef step = LLVMBuildUDiv(cg->b, row, tiles, ""), share = cg_mul_int(cg, step, n_k);
+    const CgAhead ahead = cg_ahead(cg, t, at->n_row, n_k, next, row);
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
-    LLVMValueRef tile = LLVMBuildUDiv(cg->b, r.i, cg_int(cg, t->mr), "");
     cg_tile_call(cg, t, t->mr, v_at(cg, k, at, point.i, chunk.i, r.i), b,
-                 m_at(cg, k, at, point.i, r.i), n_k, first,
-                 cg_gep(cg, cg->m->i8, next, cg_mul_int(cg, tile, share)), step);
+                 m_at(cg, k, at, point.i, r.i), n_k, first, cg_ahead_at(cg, t, &ahead, r.i),
+                 ahead.step);
     cg_next(cg, &r);
     cg_next(cg, &chunk);
     cg_next(cg, &point);
