@@ -42,7 +42,8 @@ def run(name, optimized, by_output_dtype=False):
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimized else level.ORT_DISABLE_ALL
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     seen = session.run(None, {"x": np.array([-3, 3], np.float32)})[0]
-    print(f"{name}{' by output_dtype' if by_output_dtype else ''}, {'' if optimized else 'not '}optimized: {seen[0]:g} {seen[1]:g}")
+    how = f"{' by output_dtype' if by_output_dtype else ''}, {'' if optimized else 'not '}optimized"
+    print(f"{name}{how}: {seen[0]:g} {seen[1]:g}")
 
 
 run("uint8", True)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiled models beside ONNX Runtime: `tests/bench/run agree [--trace] [--recipe R] [DIR|MODEL...]`.
 
-DIR is searched for *.onnx; without one, the models of the tests are taken. Beside NAME.onnx, NAME.judge/*.npz are its samples, inputs by name; in a folder of
-test_data_set_*, as ONNX's own tests have them, these are. A model without any gets made-up ones: where a leading extent
-is a symbol, of 1, 2 and 7. Each model is compiled once and runs all of them. The reference is ONNX Runtime with its
-optimisations off; a model in bfloat16, which its processor provider lacks, is run as an f32 twin that rounds to bfloat16
-after each node. One line a model: of its samples the one that agrees least.
+DIR is searched for *.onnx; without one, the models of the tests are taken. Beside NAME.onnx, NAME.judge/*.npz are its
+samples, inputs by name; in a folder of test_data_set_*, as ONNX's own tests have them, these are. A model without any
+gets made-up ones: where a leading extent is a symbol, of 1, 2 and 7. Each model is compiled once and runs all of them.
+The reference is ONNX Runtime with its optimisations off; a model in bfloat16, which its processor provider lacks, is run
+as an f32 twin that rounds to bfloat16 after each node. One line a model: of its samples the one that agrees least.
 
   error    the largest |ours - reference| in units of 1e-3 |reference| + 1e-4 of the output's largest; integers, booleans
            and strings are equal or infinitely far
