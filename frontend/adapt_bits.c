@@ -55,7 +55,7 @@ static ScVal zeros(const Packed *p)
     return apart(p, im_cast(n, z, p->in), 1);
 }
 
-/* The constant that is multiplied with, [k, n_row], unfolded. */
+/* What is multiplied with as one constant of numbers, not codes: [k, n_row]. */
 static ScVal weight(const Packed *p)
 {
     static const int64_t turned[] = {1, 0};
