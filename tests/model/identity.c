@@ -158,7 +158,7 @@ static bool any_differs(const Beside *b, const ScNode *n)
     return any;
 }
 
-/* Of the scaled graph alone: it finds an exponent in the data. */
+/* It finds an exponent in the data, and has no twin: the plain graph measures nothing. */
 static bool finds_exponent(const ScGraph *g, const ScNode *n)
 {
     return (n->op->flags & SC_MEASURES) || ((n->op->flags & SC_BINDS) && !n->op->control &&
@@ -173,11 +173,11 @@ static void see_scaled(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t
         return;
     const ScNode *n = sc_def(g, v);
     Beside *b = beside_of(p, g);
-    if (finds_exponent(g, n)) { /* nor do those that measure */
+    if (finds_exponent(g, n)) {
         b->twin[v] = 0;
         return;
     }
-    if (n->op->flags & SC_REBALANCES) { /* the plain graph's own follow none */
+    if (n->op->flags & SC_REBALANCES) { /* the same number, written otherwise */
         b->twin[v] = b->twin[n->in[0]];
     } else if (p->at < p->n && p->seen[p->at].op == n->op) {
         b->twin[v] = ++p->at;

@@ -136,11 +136,12 @@ def draws_ids_of_the_table(tmp):
     assert "random" in run("--bench")
     # GatherElements counts rows, though its parts index all elements
     rows = helper.make_graph([helper.make_node("GatherElements", ["few", "at"], ["y"], axis=0)], "g",
-                             [helper.make_tensor_value_info("at", TensorProto.INT64, ["n", 4])], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+                             [helper.make_tensor_value_info("at", TensorProto.INT64, ["n", 4])],
+                             [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
                              [numpy_helper.from_array(table[:2], "few")])
     onnx.save(helper.make_model(rows, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
     scalec("compile", path, "-o", exe)
-    assert json.loads(run("--info", "--json"))["info"]["ranges"]["at"][1] <= 2
+    assert json.loads(run("--info", "--json"))["info"]["ranges"] == {"at": [0, 2]}
     # what was drawn, kept by states
     text = write(os.path.join(tmp, "ids.sc"), """graph @g(%ids: i64[n], %w: f32[1000,2]) -> (%y) {
       state @most (%a: i64[] -> %b)

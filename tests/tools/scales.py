@@ -359,6 +359,9 @@ def a_session_remembers(tmp):
     assert 10 * np.log10((want ** 2).sum() / ((small - want) ** 2).sum()) > 20
 
 
-run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own, outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost, channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe, folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
+run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own,
+                         outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost,
+                         channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, low_recipes_probe,
+                         folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers])
