@@ -18,8 +18,7 @@ typedef struct Packed {
 static ScVal unpacked(const Packed *p, uint32_t i, int64_t len)
 {
     const ImNode *n = p->n;
-    const ScNode *def = sc_built_def(&n->im->b, im_in(n, i));
-    const ScBlob *blob = def && (def->op->flags & SC_CONST_OP) ? sc_attr(def, 0)->blob : NULL;
+    const ScBlob *blob = im_const(n, im_in(n, i));
     const int64_t dims[] = {p->n_row, len};
     if (!blob || !blob->data || blob->dtype != SCRT_U8) {
         sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "operand %u must be a constant of bytes", i);
@@ -102,10 +101,9 @@ static ScVal scales(const Packed *p)
     ScCtx *cx = n->im->cx;
     const ScTerm *dim[] = {sc_term(cx, p->n_row), sc_term(cx, p->n_block)};
     ScVal s = im_folded(n, im_reshape(n, im_cast(n, im_in(n, SCALES), SCRT_F32), 2, dim));
-    const ScNode *def = sc_built_def(&n->im->b, s);
-    if (s == SC_POISON || !(def->op->flags & SC_CONST_OP))
+    const ScBlob *b = im_const(n, s);
+    if (!b)
         return SC_POISON;
-    const ScBlob *b = sc_attr(def, 0)->blob;
     for (size_t i = 0; i < b->count; i++) {
         double x = scrt_load(SCRT_F32, b->data, i);
         uint16_t half = (uint16_t)scrt_round(SCRT_F16, x, false, SCRT_NEAREST);
@@ -142,11 +140,10 @@ static bool is_blocked(const Packed *p)
 {
     const ImNode *n = p->n;
     const ScType *t = im_type(n, A);
-    const ScNode *s = sc_built_def(&n->im->b, im_in(n, SCALES));
     const ScTerm *k = sc_term(n->im->cx, p->k);
     bool turns = !im_has(n, ZEROS) || (p->k % p->block == 0 && t->rank < SCRT_MAX_RANK);
     return p->bits < 8 && p->in == SCRT_F32 && !(p->block & (p->block - 1)) && p->block <= 4096 &&
-           (s->op->flags & SC_CONST_OP) && t->rank > 0 && t->dim[t->rank - 1] == k && turns;
+           im_const(n, im_in(n, SCALES)) && t->rank > 0 && t->dim[t->rank - 1] == k && turns;
 }
 
 /* [.., n_row] */
@@ -201,8 +198,7 @@ typedef struct Table {
 static ScVal as_bytes(const ImNode *n, uint32_t i)
 {
     const ScType *t = im_type(n, i);
-    const ScNode *def = sc_built_def(&n->im->b, im_in(n, i));
-    const ScBlob *blob = def->op->flags & SC_CONST_OP ? sc_attr(def, 0)->blob : NULL;
+    const ScBlob *blob = im_const(n, im_in(n, i));
     int64_t dims[SCRT_MAX_RANK];
     if (scrt_dtype_bits(t->dtype) == 8)
         return im_in(n, i);

@@ -115,9 +115,7 @@ static bool quantize(const ImNode *n, ScVal *ret_out)
 static ScVal powers_of_two(const ImNode *n, uint32_t i)
 {
     ScCtx *cx = n->im->cx;
-    ScVal v = im_in(n, i);
-    const ScNode *def = v < SC_FIRST ? NULL : sc_built_def(&n->im->b, v);
-    const ScBlob *blob = def && (def->op->flags & SC_CONST_OP) ? sc_attr(def, 0)->blob : NULL;
+    const ScBlob *blob = im_const(n, im_in(n, i));
     int64_t dims[SCRT_MAX_RANK];
     if (!blob || !blob->data || !scrt_dtype_is_float(blob->dtype) ||
         !sc_type_const_dims(im_type(n, i), dims))
@@ -142,9 +140,8 @@ static ScVal dequantized_blocks(const ImNode *n)
     uint32_t axis;
     ScVal v = im_in(n, 0);
     int64_t at = im_int(n, "axis", 1, &ok), size = im_int(n, "block_size", 0, &ok);
-    if (!ok || size <= 0 || v < SC_FIRST || !scrt_dtype_is_low(x->dtype) ||
-        x->dtype == SCRT_F8E8M0 || im_type(n, 1)->rank != x->rank ||
-        !(sc_built_def(&n->im->b, v)->op->flags & SC_CONST_OP))
+    if (!ok || size <= 0 || !scrt_dtype_is_low(x->dtype) || x->dtype == SCRT_F8E8M0 ||
+        im_type(n, 1)->rank != x->rank || !im_const(n, v))
         return SC_ABSENT;
     if (!im_axis(n, at, x->rank, &axis))
         return SC_POISON;

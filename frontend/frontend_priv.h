@@ -296,6 +296,12 @@ static inline const ScType *im_type_of(const ImNode *n, ScVal v)
 {
     return sc_built(&n->im->b, v)->type;
 }
+/* The data of a constant; NULL: v is none. */
+static inline const ScBlob *im_const(const ImNode *n, ScVal v)
+{
+    const ScNode *def = v < SC_FIRST ? NULL : sc_built_def(&n->im->b, v);
+    return def && (def->op->flags & SC_CONST_OP) ? sc_attr(def, 0)->blob : NULL;
+}
 /* After an error about operand i, of which something must be known and is not: says which --dim
  * would tell more of it, if one does. */
 void im_advise(const ImNode *n, uint32_t i);
