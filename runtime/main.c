@@ -297,25 +297,25 @@ static int fail_weights(const Cli *c, const char *path)
 }
 
 /* The sidecar beside the executable; "" where the system does not tell where that is. */
-static const char *default_weights(char *buf, size_t room)
+static const char *default_weights(Cli *c)
 {
     static const char suffix[] = ".weights";
-    ssize_t n = readlink("/proc/self/exe", buf, room - sizeof suffix);
-    if (n <= 0 || (size_t)n == room - sizeof suffix)
+    const size_t room = sizeof c->sidecar - sizeof suffix;
+    ssize_t n = readlink("/proc/self/exe", c->sidecar, room);
+    if (n <= 0 || (size_t)n == room)
         return "";
-    memcpy(buf + n, suffix, sizeof suffix);
-    return buf;
+    memcpy(c->sidecar + n, suffix, sizeof suffix);
+    return c->sidecar;
 }
 
 static int open_session(Cli *c)
 {
-    char sidecar[4096];
+    if (!c->weights && !c->model->weights && c->model->weights_size)
+        c->weights = default_weights(c);
     ScrtOptions o = {.entry = (uint32_t)(c->entry - c->model->entry),
                      .n_thread = (uint32_t)(c->threads < 1024 ? c->threads : 1024),
                      .profile = c->profile,
                      .weights_file = c->weights};
-    if (!o.weights_file && !c->model->weights && c->model->weights_size)
-        o.weights_file = default_weights(sidecar, sizeof sidecar);
     if (c->threads > scrt_processors())
         scrtio_fail(c, DONE, "note: more threads, %lld, than processors that may be used, %u",
                     (long long)c->threads, scrt_processors());
@@ -379,15 +379,26 @@ int scrtio_run_model(Cli *c)
     return DONE;
 }
 
-/* An output would replace an input; a state that is saved where it was loaded moves on. */
+/* Whether it is a file that this run reads. A state that is saved where it was loaded moves on. */
+static bool is_read(const Cli *c, const char *out)
+{
+    const char *const file[] = {c->labels, c->weights, out == c->output ? c->state_load : NULL,
+                                "/proc/self/exe"};
+    bool read = false;
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++)
+        read = read || (file[i] && scrt_same_file(out, file[i]));
+    for (uint32_t i = 0; i < c->entry->n_in; i++)
+        read = read || (c->source[i] && scrt_same_file(out, c->source[i]));
+    return read;
+}
+
+/* An output that would replace an input. */
 static int check_outputs(const Cli *c)
 {
-    for (uint32_t i = 0; i < c->entry->n_in; i++)
-        for (int k = 0; k < 2; k++) {
-            const char *out = k ? c->state_save : c->output;
-            if (out && strcmp(out, "-") != 0 && c->source[i] && scrt_same_file(out, c->source[i]))
-                return scrtio_fail(c, FAULT, "%.300s: cannot be written: it is an input", out);
-        }
+    const char *const out[] = {c->output, c->state_save};
+    for (size_t k = 0; k < sizeof out / sizeof *out; k++)
+        if (out[k] && strcmp(out[k], "-") != 0 && is_read(c, out[k]))
+            return scrtio_fail(c, FAULT, "%.300s: cannot be written: it is an input", out[k]);
     if (c->output && c->state_save && scrt_same_file(c->output, c->state_save))
         return scrtio_fail(c, USAGE, "-o and --state-save are one file: %.300s", c->output);
     return DONE;

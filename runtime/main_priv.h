@@ -17,6 +17,7 @@ typedef struct Cli { /* the command line, and what it was turned into */
         **shape; /* [n_input], [n_dim], [n_shape] arguments of such options */
     int n_input, n_dim, n_shape;
     const char *output, *weights, *state_load, *state_save, *data, *labels;
+    char sidecar[4096]; /* weights beside the executable, which weights is where none are named */
     double rtol, atol;
     ScrtImage image; /* of --image */
     bool has_image, used_image;

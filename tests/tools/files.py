@@ -11,7 +11,7 @@ import time
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import DIGIT, MNIST, failing, measured, model, run_all, sanitized, write  # noqa: E402
@@ -73,11 +73,59 @@ def inputs_stay(tmp):
     before = open(digit, "rb").read()
     err = failing("dump", MNIST, "--recipe", "fp8", "--calibrate", digit, "--save-stats", digit)
     assert "E0111" in err and open(digit, "rb").read() == before, err
-    exe = os.path.join(tmp, "exe")
-    scalec("compile", MNIST, "-o", exe)
-    before = open(digit, "rb").read()
-    p = subprocess.run([exe, "-i", digit, "-o", digit], capture_output=True, text=True)
-    assert p.returncode == 1 and digit in p.stderr and open(digit, "rb").read() == before, p.stderr
+
+
+def inputs_that_are_read_late_stay(tmp):
+    """What is written early, or by the runtime, is none of what another reader reads later."""
+    names = ("x.npy", "x.npz", "x.bin", "names.bin", "names.npz", "mine.recipe", "set/test_data_set_0/input_0.pb",
+             "set/test_data_set_0/output_0.pb")
+    npy, npz, raw, names_bin, names_npz, recipe, pb, want = paths = [os.path.join(tmp, n) for n in names]
+    x = np.load(DIGIT).astype(np.float32)
+    os.makedirs(os.path.dirname(pb))
+    np.save(npy, x)
+    np.savez(npz, Input3=x)
+    x.tofile(raw)
+    for f in (names_bin, names_npz):
+        write(f, "\n".join(map(str, range(10))))
+    write(recipe, "name = mine\nweight = f8e4m3fn\n")
+    for f, a, name in ((pb, x, "Input3"), (want, np.zeros((1, 10), np.float32), "Plus214_Output_0")):
+        write(f, numpy_helper.from_array(a, name).SerializeToString())
+    folder, save, fp8 = os.path.join(tmp, "set"), "--save-stats", ("--recipe", "fp8", "--calibrate", npy)
+    top = ("--top", "1", "--labels")
+    tasks = [((c, MNIST, *fp8, "--data", data, *more, save), out)
+             for c, more in (("check", ()), ("dump", ("--eval-each",)), ("compile", ("--eval-each", "-o", "none")))
+             for data, out in ((npz, npz), (raw, raw), (folder, pb))]
+    tasks += [(("check", MNIST, *fp8, "--data", folder, save), want), (("run", MNIST, *fp8, "--data", folder, save), want),
+              (("check", MNIST, "--recipe", "fp8," + recipe, "--calibrate", npy, "--data", npy, save), recipe)]
+    tasks += [(("run", MNIST, *fp8, "-i", i, save), out) for i, out in ((npz, npz), ("Input3=" + raw, raw), (pb, pb))]
+    tasks += [(("run", MNIST, "--recipe", "fp8", "--calibrate", f, "-i", npy, o), f) for f in (npz, raw) for o in ("-o", "--state-save")]
+    tasks += [(("run", MNIST, "--recipe", recipe, "-i", npy, "--state-save"), recipe),
+              (("run", MNIST, *fp8, "-i", npy, *top, names_bin, save), names_bin),
+              (("run", MNIST, "-i", npy, *top, names_bin, "-o"), names_bin),
+              (("run", MNIST, "-i", npy, *top, names_npz, "--state-save"), names_npz)]
+    before = {f: open(f, "rb").read() for f in paths}
+    for args, out in tasks:
+        err = failing(*args, out)
+        assert "it is an input" in err and all(open(f, "rb").read() == b for f, b in before.items()), (args, out, err)
+    exe, own, states, sidecar = (os.path.join(tmp, n) for n in ("exe", "own.bin", "states.npz", "exe.weights"))
+    total = write(os.path.join(tmp, "total.sc"), "graph @g(%Input3: f32[1,1,28,28]) -> (%s) {\n  state @a (%p: f32[1,1,28,28] -> %s)\n"
+                                                 "  %s = add %p, %Input3 : f32[1,1,28,28]\n}\n")
+    scalec("compile", MNIST, "--embed-limit", 100, "-o", exe)
+    scalec("compile", total, "-o", own)
+    subprocess.run([own, "-i", npy, "--state-save", states], check=True, capture_output=True)
+    os.rename(sidecar, sidecar + ".bin")
+    os.symlink(sidecar + ".bin", sidecar)
+    for args, out in (([exe, "-i", npy, "-o"], npy), ([exe, "-i", npy, *top, names_bin, "-o"], names_bin),
+                      ([exe, "-i", npy, *top, names_npz, "--state-save"], names_npz), ([exe, "-i", npy, "-o"], sidecar + ".bin"),
+                      ([exe, "-i", npy, "--weights", sidecar + ".bin", "-o"], sidecar + ".bin"), ([own, "-i", npy, "-o"], own),
+                      ([own, "-i", npy, "--state-load", states, "-o"], states), ([SCALEC, "run", total, "-i", npy, "--state-load", states, "-o"], states)):
+        was = open(out, "rb").read()
+        p = subprocess.run([*args, out], capture_output=True, text=True)
+        assert p.returncode == 1 and f"{out}: " in p.stderr and "it is an input" in p.stderr, (args, out, p.stderr)
+        assert open(out, "rb").read() == was, (args, out)
+    for start in ([own], [SCALEC, "run", total]):  # states move on
+        subprocess.run([*start, "-i", npy, "--state-load", states, "--state-save", states], check=True, capture_output=True)
+    np.testing.assert_array_equal(np.load(states)["a"], 3 * x)
 
 
 def no_regular_file(tmp):
@@ -314,4 +362,4 @@ def full_and_read_only_disks(tmp):
         assert "status 1\nfill\nout\nold\n" in p.stdout and npy in p.stderr and word in p.stderr, p
 
 
-run_all("tools-files", (full_and_read_only_disks, inputs_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))
+run_all("tools-files", (full_and_read_only_disks, inputs_stay, inputs_that_are_read_late_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))

@@ -45,6 +45,9 @@ def faults_of_the_command(tmp):
             (("compile", MNIST, "-o", out, "--eval-each"), "--data PATH"),
             (("dump", MNIST, "--data", DIGIT, "-o", out + ".html"), "behind the text"),
             (("dump", MNIST, "--data", DIGIT, "--json"), "behind the text"),
+            (("diff", MNIST, MNIST, "--recipe", "fp8"), "of later stages than import"),
+            (("diff", MNIST, MNIST, "--stage", "import", "--disable", "fold"), "of later stages than import"),
+            (("diff", MNIST, MNIST, "--stage", "settle", "--save-stats", out), "--save-stats is an option of compile"),
             (("run", MNIST, "--data", DIGIT, "-o", out), "goes with none of")):
         err = failing(*args, status=2)
         assert words in err and MNIST + ":" not in err.replace("error", "", 1) or "batch_size" in words, (args, err)

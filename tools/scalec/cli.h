@@ -62,6 +62,9 @@ void cli_fish_completion(void);
 void cli_free(Cli *cli);
 /* Whether all files that the command line would write are apart. False after a message. */
 bool cli_files_apart(Cli *cli);
+/* Notes the files that it names as inputs as read, before anything is written: one that is read
+ * late, or by the runtime, must be no output either. Recipes are noted as they are read. */
+void cli_note_inputs(Cli *cli);
 ScalecOutput cli_emit_kind(const Cli *cli); /* what --emit names */
 
 /* A usage error on standard error; answers EXIT_USAGE. */

@@ -72,9 +72,12 @@ bool cli_columns(Cli *cli, const ScalecModel *m)
         return sc_fail_file(cli->cx, NULL, SC_E_RECIPE,
                             "%u recipes, of which %d can stand beside each other", n, MOST);
     }
-    ScalecSamples *s = scalec_samples_open(cli->cx, m->graph, cli->data, &cli->sample);
+    bool ok = true; /* all are read before anything is measured, or written */
+    for (uint32_t i = 0; ok && i < n; i++)
+        ok = sc_recipe(cli->cx, cli->opt.recipe = recipe[i]) != NULL;
+    ScalecSamples *s = ok ? scalec_samples_open(cli->cx, m->graph, cli->data, &cli->sample) : NULL;
     uint32_t n_sample = s ? scalec_samples_count(s) : 0;
-    bool ok =
+    ok =
         s && (n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data));
     ScalecReference *ref = ok ? scalec_reference(cli->cx, m, &cli->opt, s) : NULL;
     ok = ref != NULL;

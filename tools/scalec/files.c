@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The files that a command line writes: where two of them were one, the last would replace the
- * others without a word. */
+ * others without a word; and those that it reads, which nothing may replace. */
 #include "tools/scalec/cli.h"
 
+#include <dirent.h>
 #include <string.h>
 
 enum { MOST = 8 };
@@ -36,4 +37,37 @@ bool cli_files_apart(Cli *cli)
                 return false;
             }
     return true;
+}
+
+/* --- Inputs ----------------------------------------------------------------------------------- */
+
+/* path, and where it is a folder the files in it and in its folders: sets of samples. */
+static void note(Cli *cli, const char *path, uint32_t depth)
+{
+    DIR *d = path && scalec_note_file(cli->cx, path) && depth ? opendir(path) : NULL;
+    for (struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            note(cli, sc_printf(sc_ctx_arena(cli->cx), "%s/%s", path, e->d_name), depth - 1);
+    if (d)
+        closedir(d);
+}
+
+/* FILE or NAME=FILE, whatever = the name has. */
+static void note_named(Cli *cli, const char *text)
+{
+    for (; text; text = strchr(text, '=') ? strchr(text, '=') + 1 : NULL)
+        note(cli, text, 0);
+}
+
+void cli_note_inputs(Cli *cli)
+{
+    const char *const file[] = {cli->calibrate, cli->data, cli->labels};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++)
+        note(cli, file[i], 2);
+    for (uint32_t i = 0; i < cli->args.n; i++)
+        note(cli, cli->args.item[i], 0);
+    for (uint32_t i = 0; i < cli->entry.n; i++)
+        note_named(cli, cli->entry.item[i]);
+    for (uint32_t i = 0; i < cli->input.n; i++)
+        note_named(cli, cli->input.item[i]);
 }

@@ -338,8 +338,10 @@ static int run_command(int argc, char **argv)
     int status;
     Cli cli = {.cx = sc_ctx_new(), .command = argv[1]};
     CliWatch *watch = cli.watch = cli_watch_begin(cli.cx, cli.command);
-    if (cli_parse(&cli, argc - 1, argv + 1, &status))
+    if (cli_parse(&cli, argc - 1, argv + 1, &status)) {
+        cli_note_inputs(&cli);
         status = dispatch(&cli);
+    }
     cli_watch_stop(watch);
     cli_free(&cli);
     sc_ctx_free(cli.cx);

@@ -112,7 +112,7 @@ const CliOption cli_options[] = {
                      "sample inputs (arrays, pictures, a folder of them) or a .stats file", 0,
                      MODEL},
     [O_SAVE_STATS] = {"save-stats", "FILE", "write what --calibrate or the probe measured", 0,
-                      MODEL},
+                      MODEL & ~DIFF},
     [O_DIM] =
         {"dim", "NAME=N",
          "give a symbolic dimension a size; ENTRY:NAME=N: in that entry alone; may be repeated", 0,
@@ -490,6 +490,7 @@ static bool misuse(const Cli *cli, bool wrong, const char *why)
 static bool check(Cli *cli)
 {
     bool run = !strcmp(cli->command, "run"), compile = !strcmp(cli->command, "compile");
+    bool imported = !strcmp(cli->command, "diff") && (!cli->stage || !strcmp(cli->stage, "import"));
     bool other = cli->scales_given && cli->opt.scales != SC_SCALES_CALIBRATE;
     bool files = cli->data || cli->calibrate || cli->input.n;
     ScrtImage image = {0};
@@ -516,6 +517,11 @@ static bool check(Cli *cli)
                     "--print-link is for what programs are linked with: --emit so or obj") ||
              misuse(cli, (cli->image || cli->shape.n) && !files,
                     "--image and --shape say what files of -i, --data and --calibrate are") ||
+             misuse(cli,
+                    imported &&
+                        (cli->opt.recipe || cli->calibrate || cli->scales_given || cli->disable.n),
+                    "--recipe, --scales, --calibrate and --disable are of later stages than "
+                    "import: --stage STAGE") ||
              misuse(cli, cli->eval_each && !cli->data, "--eval-each needs inputs: --data PATH") ||
              misuse(cli, compile && cli->data && !cli->eval_each,
                     "--data is for --eval-each here; --calibrate FILE measures scales") ||

@@ -160,6 +160,18 @@ static int run_main(Runner *r)
     return scrt_main_with(&model, n, (char **)argv, &opt);
 }
 
+/* Asked twice: before much is done, and once the recipe has been read. States that are saved where
+ * they were loaded move on. */
+static bool outputs_are_free(Cli *cli)
+{
+    const char *save = cli->state_save, *load = cli->state_load;
+    if (save && !(load && scrt_same_file(save, load)) && !scalec_may_write(cli->cx, save))
+        return false;
+    if (load)
+        scalec_note_file(cli->cx, load);
+    return !cli->output || scalec_may_write(cli->cx, cli->output);
+}
+
 int cmd_run(Cli *cli)
 {
     ScalecModel m;
@@ -168,13 +180,9 @@ int cmd_run(Cli *cli)
     int status;
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    if ((cli->output && !scalec_may_write(cli->cx, cli->output)) ||
-        (cli->state_save && !scalec_may_write(cli->cx, cli->state_save))) {
-        sc_graph_free(m.graph);
-        return cli_failed(cli);
-    }
     cli->opt.embed_limit = UINT64_MAX;
-    bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
+    bool ok = outputs_are_free(cli) && cli_statistics(cli, &m) && outputs_are_free(cli) &&
+              hooks_begin(cli, &m, &samples);
     if (ok && cli->evaluate)
         r.g = scalec_rewrite(cli->cx, &m, &cli->opt);
     else if (ok)
