@@ -453,10 +453,35 @@ const ScTerm *sc_term_log2(ScCtx *cx, const ScTerm *a)
     return sc_term_make(cx, SC_T_LOG2, false, 0, 1, &a, NULL);
 }
 
-/* Where x meets an extent that is never more than x, they are equal or the other is 1: their common
- * extent is x (where x is 1 and the other 0 the guard of the meeting refuses them). Exported causal
- * masks, sliced to min(n,1024) or to the last n of what a cache holds, would otherwise double a
- * term in each layer. */
+/* t without the numbers that hold its mins down: min(n,1024) is n. */
+static const ScTerm *unheld(ScCtx *cx, const ScTerm *t)
+{
+    if (t->kind != SC_T_SUM && t->kind != SC_T_MIN && t->kind != SC_T_MAX)
+        return t;
+    const ScTerm *u =
+        t->kind == SC_T_SUM || (t->kind == SC_T_MAX && t->has_c) ? sc_term(cx, t->c) : NULL;
+    for (uint32_t i = 0; i < t->n; i++) {
+        const ScTerm *x = unheld(cx, t->arg[i]);
+        if (t->kind == SC_T_SUM)
+            u = sc_term_add(cx, u, sc_term_scale(cx, x, t->coef[i]));
+        else
+            u = !u ? x : t->kind == SC_T_MIN ? sc_term_min(cx, u, x) : sc_term_max(cx, u, x);
+    }
+    return u;
+}
+
+/* Whether the common extent of t and x, which meet, is x: where t is never more, and not 0 where x
+ * is 1. Exported causal masks are sliced to min(n,1024), or to the last n of what a cache holds,
+ * and would otherwise double a term in each layer; so a number that such a slice ends at is left
+ * out of account (where it makes t 0, and x is 1, the guard of the meeting refuses them). */
+static bool takes_other(ScCtx *cx, const ScTerm *t, const ScTerm *x)
+{
+    const ScTerm *one = sc_term(cx, 1);
+    return sc_term_at_most(cx, t, x) &&
+           (sc_term_range(cx, x).lo > 1 || sc_term_at_most(cx, sc_term_min(cx, x, one), t) ||
+            sc_term_at_most(cx, sc_term_min(cx, x, one), unheld(cx, t)));
+}
+
 static uint32_t drop_lesser(ScCtx *cx, uint32_t n, const ScTerm **arg)
 {
     uint32_t kept = 0;
@@ -464,7 +489,7 @@ static uint32_t drop_lesser(ScCtx *cx, uint32_t n, const ScTerm **arg)
         const ScTerm *t = arg[i];
         bool lesser = false;
         for (uint32_t k = 0; k < n && !lesser; k++) /* those before kept stay, those after i too */
-            lesser = (k < kept || k > i) && sc_term_at_most(cx, t, arg[k]);
+            lesser = (k < kept || k > i) && takes_other(cx, t, arg[k]);
         if (!lesser)
             arg[kept++] = t;
     }

@@ -103,6 +103,8 @@ static const struct {
     {"bcast(a,min(a,1))", "a"},
     {"bcast(n,max(min(n+p,8)-p,0))", "n"},
     {"bcast(n,max(min(n+p,8)-p,2))", "bcast(n,max(-p+min(n+p,8),2))"},
+    {"bcast(n,max(min(n,3)-2,0))", "bcast(n,max(min(n,3)-2,0))"},
+    {"bcast(n,max(min(m,n)-1,0))", "bcast(n,max(min(m,n)-1,0))"},
     {"bcast(a,3)", "3"},
     {"bcast(3,3)", "3"},
     {"\"my dim\"*2", "2*\"my dim\""},

@@ -79,6 +79,25 @@ def outside():
     case("outside-nothing", node("GatherElements", "x i"), none, dims={"x": ["n", 4], "i": ["k", 4]}, want={"y": ramp(0, 4)})
 
 
+def nothing_meets_one():
+    """0 beside 1 in a broadcast is 0, where only the run knows either."""
+    for k in (1, 2, 3, 4):
+        x, dims = {"x": ramp(k, 2)}, {"x": ["n", 2]}
+        cut = {"two": ints(2), "three": ints(3), "zero": ints(0)}
+        part = node("Slice", "x two three zero", "p")
+        if k != 2:
+            case(f"nothing-meets-{k}", [part, node("Max", "p x")], x, cut, dims=dims)
+            case(f"nothing-meets-{k}-twice", [part, node("Add", "p x", "a"), node("Mul", "x a", "b"), node("Sub", "b p")], x, cut, dims=dims)
+            case(f"nothing-meets-{k}-where", [part, node("Less", "x p", "c"), node("Where", "c p x")], x, cut, dims=dims)
+            rows = [node("Unsqueeze", "x zero", "u"), node("Transpose", "u", "l", perm=[1, 0, 2]), node("Slice", "l two three zero", "r"),
+                    node("Transpose", "l", "t", perm=[0, 2, 1]), node("MatMul", "r t")]
+            case(f"nothing-meets-{k}-matmul", rows, x, cut, dims=dims)
+    for start, end in ((0, 0), (0, 1), (1, 1)):
+        x = {"x": ramp(1, 2), "z": ramp(3, 2), "s": ints(start), "e": ints(end)}
+        case(f"nothing-meets-data-{start}-{end}", [node("Slice", "z s e zero", "p"), node("Add", "x p")], x, {"zero": ints(0)},
+             dims={"x": ["n", 2], "z": ["m", 2]})
+
+
 def unknown():
     """What import must know and a symbol hides: told by an attribute, by ranks, by nothing but --dim."""
     image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
@@ -107,4 +126,4 @@ def unknown():
     case("attention-width", node("Attention", "q k v"), heads, opset=23, dims={k: [1, 2, 3, "d"] for k in "qkv"})
 
 
-ALL = (ranges, splits, pads, outside, unknown)
+ALL = (ranges, splits, pads, outside, nothing_meets_one, unknown)
