@@ -404,12 +404,13 @@ bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScCon
            pays(y);
 }
 
-/* Squares of a block: V and what a panel makes of it stay in the second level of the cache. */
+/* Squares of a block: V and what a panel makes of it stay in the second level of the cache, with
+ * room for what passes through: x, U and the result. */
 static uint32_t block_rows(CgModule *m, const Winograd *k)
 {
     const CgTile *t = &k->tile;
     int64_t each = POINTS * (k->chunks * t->ks + t->nr) * t->size, count;
-    int64_t fit = 2 * (int64_t)m->target.cache_l2 / each / t->mr * t->mr;
+    int64_t fit = 3 * (int64_t)m->target.cache_l2 / 2 / each / t->mr * t->mr;
     if (sc_term_const(k->count, &count) && count < fit)
         fit = (count + t->mr - 1) / t->mr * t->mr;
     return fit < t->mr ? t->mr : (uint32_t)fit;
