@@ -59,6 +59,7 @@ typedef struct CgState { /* of the model: what entries share */
     const ScState *s;    /* there */
     bool in_place;       /* in every entry */
     int64_t init;        /* in the weights; -1: zero */
+    int64_t first;       /* what grows: its extent at first */
 } CgState;
 
 struct CgModule {

@@ -24,6 +24,11 @@ typedef struct ScImportOptions {
     const char *const *fix_name;
     const ScrtTensor *fix; /* their data is copied */
     bool lasts;            /* bytes live as long as the session: weights are not copied */
+    /* The input whose next value output `out` is to be, interned, or NULL: where that has an
+     * initializer, it is a state with this first value, and its own next one until sc_make_states.
+     * May be NULL. */
+    const char *(*past_of)(void *arg, ScCtx *cx, const char *out);
+    void *past_arg;
 } ScImportOptions;
 
 /* file names the model in messages. bytes need not live longer than the call, unless opt says that

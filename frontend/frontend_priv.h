@@ -73,6 +73,7 @@ typedef struct Import {
     ImNames *infos;     /* ONNX value name -> 1 + place among outputs, then value_info */
     ImNames *dims;      /* the names that dimensions have */
     ImNames *reads;     /* names that a node or an output reads */
+    ImNames *pasts;     /* names of opt->past_of */
     ScVal bound[64][2]; /* [n_bound] values whose elements were bound, and the binders' results */
     uint32_t n_bound;
     uint32_t n_unrolled; /* nodes of loops that were written out */
@@ -93,6 +94,10 @@ static inline ScDataDirs im_dirs(const Import *im)
 bool im_define(Import *im, const ScLoc *loc, const char *name, ScVal v);
 /* ports.c: the model's inputs that have no initializer; its outputs. */
 bool im_inputs(Import *im);
+/* im->pasts, and the state that one of them is which has an initializer; SC_ABSENT where the name
+ * is none of them, SC_POISON after sc_fail. */
+void im_pasts(Import *im);
+ScVal im_past(Import *im, const char *name, const ScBlob *blob);
 bool im_outputs(Import *im);
 const char *im_domain(const char *domain); /* "" for ai.onnx */
 /* The version of a node's domain: its function's, or that which the model imports, the newest known

@@ -111,14 +111,20 @@ static const ScLoc *node_loc(Import *im, const Onnxpb__Node *n, size_t index)
 
 /* --- Initializers --------------------------------------------------------------------------- */
 
-/* An initializer is a constant. */
+/* An initializer is a constant, or a state's first value. */
 static bool import_initializers(Import *im, const Onnxpb__Graph *g)
 {
+    bool top = g == im->model->graph;
     for (size_t i = 0; i < g->n_initializer; i++) {
         const Onnxpb__Tensor *t = g->initializer[i];
         const char *name = sc_intern(im->cx, im_text(t->name));
         const ScBlob *blob = im_tensor(im->cx, NULL, im_dirs(im), name, t);
-        if (!blob || !im_define(im, NULL, name, sc_const(&im->b, blob, blob->dtype, NULL)))
+        ScVal v = blob && top ? im_past(im, name, blob) : SC_ABSENT;
+        if (!blob || v == SC_POISON)
+            return false;
+        if (v == SC_ABSENT)
+            v = sc_const(&im->b, blob, blob->dtype, NULL);
+        if (!im_define(im, NULL, name, v))
             return false;
     }
     return true;
@@ -301,8 +307,10 @@ bool im_body(const ImNode *n, const Onnxpb__Graph *g, const ScVal *in, uint32_t 
 static bool import_graph(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
-    if (!check_versions(im) || !im_check_supported(im) ||
-        !import_initializers(im, im->model->graph) || !im_inputs(im))
+    if (!check_versions(im) || !im_check_supported(im))
+        return false;
+    im_pasts(im);
+    if (!import_initializers(im, im->model->graph) || !im_inputs(im))
         return false;
     const uint32_t *order = im_order(im, g);
     for (size_t i = 0; order && i < g->n_node; i++) {
@@ -327,7 +335,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
         im_model_free(m);
         return NULL;
     }
-    ImNames names = {0}, infos = {0}, dims = {0}, reads = {0};
+    ImNames names = {0}, infos = {0}, dims = {0}, reads = {0}, pasts = {0};
     Import im = {.cx = cx,
                  .file = sc_intern(cx, file),
                  .opt = opt,
@@ -336,7 +344,8 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
                  .root = &names,
                  .infos = &infos,
                  .dims = &dims,
-                 .reads = &reads};
+                 .reads = &reads,
+                 .pasts = &pasts};
     sc_build_init(&im.b, cx, m->graph && m->graph->name ? m->graph->name : "graph", im.file);
     ScGraph *g = NULL;
     if (import_graph(&im))
@@ -347,6 +356,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
     im_names_free(&infos);
     im_names_free(&dims);
     im_names_free(&reads);
+    im_names_free(&pasts);
     sc_buf_free(im.seq);
     im_model_free(m);
     return g;

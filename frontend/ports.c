@@ -205,6 +205,63 @@ static ScVal fixed_input(Import *im, const char *name, const ScType *t)
     return sc_const(&im->b, blob, t->dtype, NULL);
 }
 
+/* --- First values of states ----------------------------------------------------------------- */
+
+void im_pasts(Import *im)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    for (size_t i = 0; im->opt && im->opt->past_of && i < g->n_output; i++) {
+        const char *out = im_text(g->output[i]->name);
+        const char *past = im->opt->past_of(im->opt->past_arg, im->cx, out);
+        if (past)
+            im_names_define(im->pasts, past, 1);
+    }
+}
+
+/* The type that an input declares, whose extents are those of its first value but for the one that
+ * a symbol says; NULL where it declares none, or another. */
+static const ScType *declared(Import *im, const char *name, const ScType *first,
+                              const char **ret_grows)
+{
+    const Onnxpb__Graph *g = im->model->graph;
+    size_t i = 0;
+    bool seq;
+    while (i < g->n_input && strcmp(im_text(g->input[i]->name), name))
+        i++;
+    const ScType *t = i < g->n_input ? input_type(im, g->input[i], &seq) : NULL;
+    if (!t || t->kind != SC_TYPE_TENSOR || seq || t->dtype != first->dtype ||
+        t->rank != first->rank)
+        return NULL;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        if (t->dim[d] == first->dim[d])
+            continue;
+        if (*ret_grows || t->dim[d]->kind != SC_T_SYM)
+            return NULL;
+        *ret_grows = t->dim[d]->sym;
+    }
+    return t;
+}
+
+ScVal im_past(Import *im, const char *name, const ScBlob *blob)
+{
+    ScVal known;
+    const char *grows = NULL;
+    if (!im_names_get(im->pasts, name, &known))
+        return SC_ABSENT;
+    const ScType *first = sc_type_c(im->cx, blob->dtype, blob->rank, blob->dims);
+    const ScType *t = declared(im, name, first, &grows);
+    ScVal v = sc_state(&im->b, name, t ? t : first, NULL, blob);
+    if (v == SC_POISON)
+        return v;
+    if (t && grows)
+        sc_state_grows(&im->b, v, grows, INT64_MAX);
+    sc_set_name(&im->b, v, name);
+    sc_state_next(&im->b, v, v);
+    return v;
+}
+
+/* --- Inputs --------------------------------------------------------------------------------- */
+
 bool im_inputs(Import *im)
 {
     const Onnxpb__Graph *g = im->model->graph;
@@ -217,6 +274,8 @@ bool im_inputs(Import *im)
         ScVal known;
         if (im_names_get(im->names, name, &known)) {
             const ScNode *def = sc_built_def(&im->b, known);
+            if (im_names_get(im->pasts, name, &known))
+                continue;
             if (!(def->op->flags & SC_CONST_OP))
                 return sc_fail(im->cx, NULL, SC_E_NAME, "input \"%s\" is defined twice", name);
             if (im->model->ir_version >= 4)

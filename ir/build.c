@@ -230,8 +230,10 @@ void sc_state_grows(ScBuild *b, ScVal past, const char *sym, int64_t capacity)
     s->grows = sc_intern(b->cx, sym);
     s->capacity = capacity;
     uint32_t axis = sc_state_axis(s, p->value[past].type);
-    if (axis == p->value[past].type->rank || capacity < 1 || s->init)
-        sc_build_mistake(b, SC_E_TYPE, "no dim that could grow, or an initial value, has state",
+    if (axis == p->value[past].type->rank || capacity < 1)
+        sc_build_mistake(b, SC_E_TYPE, "no dim that could grow has state", s->name);
+    else if (!sc_state_first(b->cx, s, p->value[past].type))
+        sc_build_mistake(b, SC_E_TYPE, "an initial value of no shape that it has is that of state",
                          s->name);
 }
 

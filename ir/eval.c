@@ -78,15 +78,20 @@ static bool dims_fit(const ScType *t, const ScrtTensor *x, uint32_t n_env, const
     return true;
 }
 
-/* The extents of states that grow: those of the tensors given, else 0. */
+/* The extents of states that grow: those of the tensors given, else the first values'. */
 static void bind_states(Binder *b, const ScGraph *g, const ScrtTensor *state)
 {
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScType *t = sc_type_of(g, g->state[i].past);
         uint32_t axis = sc_state_axis(&g->state[i], t);
         bool given = state && state[i].rank == t->rank;
-        if (axis < t->rank)
-            bind(b, g->state[i].grows, given ? state[i].dims[axis] : 0);
+        const ScType *first = sc_state_first(g->cx, &g->state[i], t);
+        int64_t n = 0;
+        if (axis == t->rank)
+            continue;
+        if (first)
+            sc_term_const(first->dim[axis], &n);
+        bind(b, g->state[i].grows, given ? state[i].dims[axis] : n);
     }
 }
 
@@ -536,7 +541,8 @@ static bool set_states(ScFrame *f)
         if (!given && s->init && !s->init->data)
             return sc_fail(f->run->cx, n->loc, SC_E_BLOB, "@%s",
                            s->init->name ? s->init->name : "");
-        if (!given && (s->init ? !sc_blob_tensor(s->init, v->type, exp, &t)
+        const ScType *first = sc_state_first(f->g->cx, s, v->type);
+        if (!given && (s->init ? !first || !sc_blob_tensor(s->init, first, exp, &t)
                                : !make_tensor(f, n, s->past, &t)))
             return sc_fail(f->run->cx, n->loc, SC_E_RUN, "state @%s has no initial value", s->name);
         if (!settle(f, n, s->past, t, !given))

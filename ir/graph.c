@@ -213,6 +213,26 @@ uint32_t sc_state_axis(const ScState *s, const ScType *past)
     return axis < past->rank ? axis : past->rank;
 }
 
+const ScType *sc_state_first(ScCtx *cx, const ScState *s, const ScType *past)
+{
+    const ScTerm *dim[SCRT_MAX_RANK];
+    uint32_t axis = sc_state_axis(s, past);
+    int64_t around = 1, n = 0;
+    if (axis == past->rank)
+        return past;
+    for (uint32_t d = 0; d < past->rank; d++) {
+        dim[d] = past->dim[d];
+        if (s->init && d != axis &&
+            (!sc_term_const(dim[d], &n) || n < 1 || __builtin_mul_overflow(around, n, &around)))
+            return NULL;
+    }
+    int64_t count = s->init ? (int64_t)s->init->count : 0;
+    if (count % around || count / around > s->capacity)
+        return NULL;
+    dim[axis] = sc_term(cx, count / around);
+    return sc_type(cx, past->dtype, past->rank, dim);
+}
+
 bool sc_state_takes(const ScState *s, const ScType *past, const ScType *next)
 {
     uint32_t axis = sc_state_axis(s, past);

@@ -160,13 +160,17 @@ typedef struct ScState {
     ScVal next;         /* of the same exponent as past and, but for what grows, of the same type */
     const ScBlob *init; /* NULL: zero */
     /* What grows: the symbol that is one dim of past's type and that the state binds: its extent as
-     * it is, 0 at first. Next has any other extent there, up to capacity. NULL: nothing does. A
-     * state that grows begins empty: it has no initial value. */
+     * it is. Next has any other extent there, up to capacity. NULL: nothing does. What grows begins
+     * empty, or with an initial value of as many elements as sc_state_first says. */
     const char *grows;
     int64_t capacity;
 } ScState;
 /* The dim of past's type that grows; its rank where none does. */
 uint32_t sc_state_axis(const ScState *s, const ScType *past);
+/* The type of the first value: past's, but for what grows, where the initial value tells the
+ * extent: 0 without one. NULL where it has no such extent: the others are not constant, or it is
+ * above the capacity. */
+const ScType *sc_state_first(ScCtx *cx, const ScState *s, const ScType *past);
 /* Whether a value of this type may be the next one. */
 bool sc_state_takes(const ScState *s, const ScType *past, const ScType *next);
 

@@ -5,7 +5,8 @@
  *   graph  := "graph" ["@" NAME] ["[" [flag {"," flag}] "]"] "(" [input {"," input}] ")"
  *             "->" "(" [output {"," output}] ")" "{" {state | guard | node} "}"
  *   input  := value ":" type                       output := value ["as" (NAME | "_")]
- *   state  := "state" "@" NAME "(" value ":" type ["up" "to" term "=" INT] "->" value ")"
+ *   state  := "state" "@" NAME "(" value ":" type ["up" "to" term "=" INT ["from" INT]] "->" value
+ * ")"
  *             ["=" literal]
  *   guard  := "guard" term ("=" | "!=" | "<=" | "divides" | "meets" | "fits") term ":" STRING
  *             ["from" STRING {"," STRING}] ["(" phase ")"]
@@ -260,9 +261,22 @@ static bool parse_flags(ScParse *p, Body *b)
 
 /* --- Lines ----------------------------------------------------------------------------------- */
 
-/* up to p = 2048 */
-static bool parse_growth(ScParse *p, const char **ret_sym, int64_t *ret_capacity)
+/* The type of the first value: p is 3. */
+static const ScType *with_extent(ScParse *p, const ScType *t, const char *sym, int64_t n)
 {
+    const ScTerm *dim[SCRT_MAX_RANK];
+    for (uint32_t d = 0; d < t->rank; d++) {
+        bool grows = t->dim[d]->kind == SC_T_SYM && t->dim[d]->sym == sym;
+        dim[d] = grows ? sc_term(p->cx, n) : t->dim[d];
+    }
+    return sc_type(p->cx, t->dtype, t->rank, dim);
+}
+
+/* up to p = 2048 from 3; *first: the type of the initial value, NULL where there can be none. */
+static bool parse_growth(ScParse *p, const ScType **first, const char **ret_sym,
+                         int64_t *ret_capacity)
+{
+    int64_t from;
     const ScTerm *t;
     if (!sc_lex_accept(&p->l, "up"))
         return true;
@@ -280,6 +294,17 @@ static bool parse_growth(ScParse *p, const char **ret_sym, int64_t *ret_capacity
         return sc_lex_expected(&p->l, "a capacity of 1 or more");
     }
     *ret_sym = t->sym;
+    const ScType *past = *first;
+    *first = NULL;
+    if (!sc_lex_accept(&p->l, "from"))
+        return true;
+    sc_lex_blanks(&p->l);
+    at = p->l.p;
+    if (!sc_text_read_int(&p->l.p, &from) || from < 0 || from > *ret_capacity) {
+        p->l.p = at;
+        return sc_lex_expected(&p->l, "an extent from 0 up to the capacity");
+    }
+    *first = with_extent(p, past, *ret_sym, from);
     return true;
 }
 
@@ -295,15 +320,17 @@ static bool parse_state(ScParse *p, Body *b)
     const char *name = sc_lex_name(&p->l, "a state's name", NULL);
     if (!name || !sc_lex_need(&p->l, "(") || !parse_label(p, &past) || !sc_lex_need(&p->l, ":"))
         return false;
-    const ScType *t = sc_parse_type(p);
+    const ScType *t = sc_parse_type(p), *first = t;
     const char *grows = NULL;
     int64_t capacity = 0;
-    if (!t || !sc_parse_exp(p, &e) || !parse_growth(p, &grows, &capacity) ||
+    if (!t || !sc_parse_exp(p, &e) || !parse_growth(p, &first, &grows, &capacity) ||
         !sc_lex_need(&p->l, "->") || !parse_label(p, &next.label) || !sc_lex_need(&p->l, ")"))
         return false;
-    if (!grows && sc_lex_accept(&p->l, "=")) {
-        if (!sc_parse_literal(p, &lit) || !(init = sc_parse_blob(p, &lit, t)))
+    if (first && sc_lex_accept(&p->l, "=")) {
+        if (!sc_parse_literal(p, &lit) || !(init = sc_parse_blob(p, &lit, first)))
             return false;
+    } else if (first != t && first) {
+        return sc_lex_expected(&p->l, "'=' and the initial value");
     }
     b->b.at = past.loc;
     next.past = sc_state(&b->b, name, t, exponent(p, b, t, e), init);

@@ -325,6 +325,16 @@ static void print_node(Printer *p, const ScNode *n)
         print_graph(n->sub[i], p, *p);
 }
 
+/* What grows along has this extent at first. */
+static int64_t first_extent(const Printer *p, const ScState *s)
+{
+    const ScType *past = p->g->value[s->past].type, *first = sc_state_first(p->g->cx, s, past);
+    int64_t n = 0;
+    if (first)
+        sc_term_const(first->dim[sc_state_axis(s, past)], &n);
+    return n;
+}
+
 static void print_state(Printer *p, const ScState *s)
 {
     spaces(p, p->indent + 2);
@@ -338,13 +348,15 @@ static void print_state(Printer *p, const ScState *s)
         sc_str_add(p->out, " up to ");
         sc_term_print(sc_term_sym(p->g->cx, s->grows), p->out);
         sc_str_addf(p->out, " = %lld", (long long)s->capacity);
+        if (s->init)
+            sc_str_addf(p->out, " from %lld", (long long)first_extent(p, s));
     }
     sc_str_add(p->out, " -> ");
     print_value(p, s->next);
     sc_str_add(p->out, ")");
     if (s->init) {
         sc_str_add(p->out, " = ");
-        print_blob(p, s->init, p->g->value[s->past].type);
+        print_blob(p, s->init, sc_state_first(p->g->cx, s, p->g->value[s->past].type));
     }
     sc_str_add(p->out, "\n");
 }

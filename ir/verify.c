@@ -161,8 +161,8 @@ static bool check_states(Check *c)
         if (s->next < SC_FIRST || s->next >= g->n_value)
             return fault(c, NULL, SC_E_VERIFY, "state @%s has no next value", name);
         const ScValue *past = &g->value[s->past], *next = &g->value[s->next];
-        if (s->grows &&
-            (sc_state_axis(s, past->type) == past->type->rank || s->capacity < 1 || s->init))
+        if (s->grows && (sc_state_axis(s, past->type) == past->type->rank || s->capacity < 1 ||
+                         !sc_state_first(g->cx, s, past->type)))
             fault(c, NULL, SC_E_VERIFY, "state @%s is %s and cannot grow along %s", name,
                   type_text(c, past->type), s->grows);
         if (!sc_state_takes(s, past->type, next->type))

@@ -60,12 +60,21 @@ ScGraph *sc_pass_end(ScBuild *b, ScVal *env)
 
 ScGraph *sc_pass_end_with(ScBuild *b, ScVal *env, uint32_t n, const ScVal *more)
 {
+    const ScGraph *in = frame_of(env)->in;
+    ScVal *out = sc_array(sc_pass_scratch(env), ScVal, in->n_out + 1);
+    for (uint32_t i = 0; i < in->n_out; i++)
+        out[i] = env[in->out[i]];
+    return sc_pass_end_as(b, env, out, n, more);
+}
+
+ScGraph *sc_pass_end_as(ScBuild *b, ScVal *env, const ScVal *out, uint32_t n, const ScVal *more)
+{
     Frame *f = frame_of(env);
     const ScGraph *in = f->in;
     for (uint32_t i = 0; i < in->n_state; i++)
         sc_state_next(b, env[in->state[i].past], env[in->state[i].next]);
     for (uint32_t i = 0; i < in->n_out; i++)
-        sc_output(b, in->out_name[i], env[in->out[i]]);
+        sc_output(b, in->out_name[i], out[i]);
     for (uint32_t i = 0; i < n; i++)
         sc_output(b, NULL, more[i]);
     sc_arena_free(f->scratch);

@@ -272,6 +272,36 @@ static void emit_step(Fuse *f, const ScNode *n)
     sc_copy_node(&f->b, f->g, n, sc_map(f->env, n), &f->env[n->first]);
 }
 
+/* Old value v is a state that grows, or the next value of one: it lies with room to grow. */
+static bool has_room(const ScGraph *g, ScVal v)
+{
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        const ScState *s = &g->state[i];
+        if (s->grows && s->next != s->past && (s->next == v || s->past == v))
+            return true;
+    }
+    return false;
+}
+
+/* A value like old value v, in memory of its own: what leaves lies densely. Codegen makes nothing
+ * of it where v does too. */
+static ScVal apart(Fuse *f, ScVal v)
+{
+    const ScType *t = sc_type_of(f->g, v);
+    ScVal under, was = f->env[v];
+    Kernel k;
+    kernel_begin(f, &k, SC_VIEW);
+    under = kernel_input(&k, v);
+    sc_node(&k.b, &sc_op_reshape, SC_ATTRS(SC_TERMS(t->rank, t->dim)), NULL, 1, &under, 1,
+            &f->inner[v]);
+    sc_annotate_like(&k.b, f->g, v, f->inner[v]);
+    sc_buf_push(k.loc, k.n_loc, k.cap_loc, sc_def(f->g, v)->loc);
+    kernel_end(&k, 1, &v, f->inner);
+    ScVal ret = f->env[v];
+    f->env[v] = was;
+    return ret;
+}
+
 static ScGraph *emit(ScCtx *cx, const ScGraph *g)
 {
     Fuse f = {.g = g};
@@ -293,10 +323,13 @@ static ScGraph *emit(ScCtx *cx, const ScGraph *g)
     }
     for (uint32_t i = 0; i < g->n_state; i++)
         need(&f, g->state[i].next);
-    for (uint32_t i = 0; i < g->n_out; i++)
+    ScVal *out = sc_array(f.a, ScVal, g->n_out + 1);
+    for (uint32_t i = 0; i < g->n_out; i++) {
         need(&f, g->out[i]);
+        out[i] = has_room(g, g->out[i]) ? apart(&f, g->out[i]) : f.env[g->out[i]];
+    }
     sc_build_flags(&f.b, g->flags | SC_G_KERNELS);
-    return sc_pass_end(&f.b, f.env);
+    return sc_pass_end_as(&f.b, f.env, out, 0, NULL);
 }
 
 /* Every node but views and sources belongs to a loop class that kernels have. */

@@ -212,10 +212,13 @@ typedef struct ScStateRule {
 } ScStateRule;
 /* g with states, of the inputs' names, for these pairs: they leave the signature. Where the shapes
  * differ in one extent, a symbol alone in the input's, the state grows along it, from 0 up to
- * capacity. NULL with SC_E_STATE in cx. */
+ * capacity. A state of g of the input's name that is its own next value, as one with an initializer
+ * is (ScImportOptions.past_of), takes the output's. NULL with SC_E_STATE in cx. */
 ScGraph *sc_make_states(ScCtx *cx, const ScGraph *g, uint32_t n, const ScStateRule *rule,
                         int64_t capacity);
 
+/* The input whose next value output `out` is by this rule, interned; NULL: it is another's. */
+const char *sc_state_rule_past(ScCtx *cx, const ScStateRule *r, const char *out);
 /* g has an output of this rule. */
 bool sc_state_rule_applies(const ScGraph *g, const ScStateRule *rule);
 

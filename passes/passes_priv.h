@@ -20,6 +20,8 @@ ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in);
 ScGraph *sc_pass_end(ScBuild *b, ScVal *env);
 /* The same with n outputs more behind those of the old graph. */
 ScGraph *sc_pass_end_with(ScBuild *b, ScVal *env, uint32_t n, const ScVal *more);
+/* The same, whose outputs, [n_out] of the old graph, are these new values. */
+ScGraph *sc_pass_end_as(ScBuild *b, ScVal *env, const ScVal *out, uint32_t n, const ScVal *more);
 /* Ends the pass without a graph; returns NULL. */
 ScGraph *sc_pass_drop(ScBuild *b, ScVal *env);
 /* Memory that lives until sc_pass_end. */

@@ -13,6 +13,7 @@ typedef struct States {
     uint32_t *next;     /* [n_in] 1 + the output that is the input's next value; 0: an input */
     bool *is_next;      /* [n_out] */
     const char **grows; /* [n_in] */
+    uint32_t *follows;  /* [n_state] 1 + the output that is its next value; 0: as it was */
 } States;
 
 /* The text that `*` stands for where name fits the pattern, in a; else NULL. Without one: "". */
@@ -61,6 +62,34 @@ static bool find_growth(States *x, uint32_t in, const ScType *past, const ScType
     return sc_state_takes(&s, past, next);
 }
 
+/* Output `out` is the next value of a state that was made for it when the model was read. */
+static bool add_next(States *x, uint32_t out, uint32_t state)
+{
+    const ScGraph *g = x->g;
+    const ScState *s = &g->state[state];
+    const ScType *past = sc_type_of(g, s->past), *next = sc_type_of(g, g->out[out]);
+    if (x->follows[state])
+        return sc_fail(x->cx, NULL, SC_E_STATE,
+                       "input \"%s\" has two next values, \"%s\" and \"%s\"", s->name,
+                       g->out_name[x->follows[state] - 1], g->out_name[out]);
+    if (!sc_state_takes(s, past, next))
+        return sc_fail(x->cx, sc_def(g, g->out[out])->loc, SC_E_STATE,
+                       "output \"%s\", %s, is no next value of input \"%s\", %s", g->out_name[out],
+                       type_text(x->a, next), s->name, type_text(x->a, past));
+    x->follows[state] = out + 1;
+    x->is_next[out] = true;
+    return true;
+}
+
+/* The state of this name that is its own next value; n_state where there is none. */
+static uint32_t kept_state(const ScGraph *g, const char *name)
+{
+    for (uint32_t i = 0; i < g->n_state; i++)
+        if (g->state[i].name == name && g->state[i].next == g->state[i].past)
+            return i;
+    return g->n_state;
+}
+
 static bool add_pair(States *x, uint32_t out, uint32_t in)
 {
     const ScGraph *g = x->g;
@@ -89,6 +118,11 @@ static bool apply(States *x, const ScStateRule *r)
             continue;
         found++;
         const char *want = filled(x->cx, x->a, r->in, text);
+        uint32_t state = kept_state(g, want);
+        if (state < g->n_state && add_next(x, i, state))
+            continue;
+        if (state < g->n_state)
+            return false;
         if (!sc_symbols_find(&x->inputs, want, &in))
             return sc_fail(x->cx, NULL, SC_E_STATE, "there is no input \"%s\" for output \"%s\"",
                            want, g->out_name[i]);
@@ -121,6 +155,15 @@ static ScGraph *rebuild(States *x, int64_t capacity)
                     sc_state_grows(&b, env[g->in[i]], x->grows[i], capacity);
             }
         }
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        ScState s = g->state[i];
+        const ScValue *v = &g->value[s.past];
+        b.at = sc_def(g, s.past)->loc;
+        if (x->follows[i] && s.grows)
+            s.capacity = capacity;
+        env[s.past] = sc_state_like(&b, &s, v->type, v->exp);
+        sc_set_name(&b, env[s.past], v->name);
+    }
     for (uint32_t i = 0; i < g->n_guard; i++)
         sc_build_guard(&b, &g->guard[i]);
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -135,7 +178,8 @@ static ScGraph *rebuild(States *x, int64_t capacity)
         if (x->next[i])
             sc_state_next(&b, env[g->in[i]], env[g->out[x->next[i] - 1]]);
     for (uint32_t i = 0; i < g->n_state; i++)
-        sc_state_next(&b, env[g->state[i].past], env[g->state[i].next]);
+        sc_state_next(&b, env[g->state[i].past],
+                      env[x->follows[i] ? g->out[x->follows[i] - 1] : g->state[i].next]);
     for (uint32_t i = 0; i < g->n_out; i++)
         if (!x->is_next[i])
             sc_output(&b, g->out_name[i], env[g->out[i]]);
@@ -152,12 +196,21 @@ bool sc_state_rule_applies(const ScGraph *g, const ScStateRule *r)
     return any;
 }
 
+const char *sc_state_rule_past(ScCtx *cx, const ScStateRule *r, const char *out)
+{
+    ScArena *a = sc_arena_new();
+    const char *text = star(a, r->out, out), *past = text ? filled(cx, a, r->in, text) : NULL;
+    sc_arena_free(a);
+    return past;
+}
+
 ScGraph *sc_make_states(ScCtx *cx, const ScGraph *g, uint32_t n, const ScStateRule *rule,
                         int64_t capacity)
 {
     States x = {.cx = cx, .g = g, .a = sc_arena_new()};
     x.next = sc_array(x.a, uint32_t, g->n_in + 1);
     x.grows = sc_array(x.a, const char *, g->n_in + 1);
+    x.follows = sc_array(x.a, uint32_t, g->n_state + 1);
     x.is_next = sc_array(x.a, bool, g->n_out + 1);
     bool ok = true;
     for (uint32_t i = 0; i < g->n_in; i++)

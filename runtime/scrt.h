@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define SCRT_ABI      5  /* changes when a structure below changes */
+#define SCRT_ABI      6  /* changes when a structure below changes */
 #define SCRT_MAX_RANK 16 /* more is refused at import */
 
 typedef enum ScrtStatus {
@@ -233,7 +233,8 @@ typedef struct ScrtEntry {
 typedef struct ScrtStateInfo { /* the rest of what a model says of a state */
     const int64_t *dims;       /* [rank]; -1: an extent that only a run tells */
     int64_t init;              /* where in the weights its first value lies; -1: zero */
-    int64_t capacity;          /* of the dim that grows; it is 0 at first */
+    int64_t capacity;          /* of the dim that grows */
+    int64_t first;             /* its extent at first; init has as much */
     uint32_t axis;             /* that dim; the rank where none grows */
     /* Not 0: every entry writes the next value into the memory of the present one. What grows then
      * lies there with the strides of its capacity. */
@@ -315,7 +316,7 @@ ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out);
 const char *scrt_error(const ScrtSession *s);
 
 ScrtStates *scrt_states(const ScrtSession *s); /* for ScrtOptions.states */
-/* Every state has its first value again; one that grows is empty. */
+/* Every state has its first value again; one that grows is empty or has its first contents. */
 void scrt_state_reset(ScrtSession *s);
 /* A state's present value, dense, with the extents that it has now (0 where only a run tells, and
  * there was none): the session's memory, valid until the next call that asks for or changes it. */

@@ -91,14 +91,6 @@ static ScrtStatus make_room(ScrtStates *all, uint32_t i, const int64_t *dims)
     return SCRT_OK;
 }
 
-static bool is_settled(const ScrtModel *m, uint32_t i)
-{
-    for (uint32_t k = 0; k < m->state[i].rank; k++)
-        if (m->state_info[i].dims[k] < 0)
-            return false;
-    return true;
-}
-
 static void free_states(ScrtStates *s)
 {
     for (uint32_t i = 0; i < s->model->n_state; i++) {
@@ -109,6 +101,20 @@ static void free_states(ScrtStates *s)
         scrt_free(s->state[i].dense);
     }
     scrt_free(s);
+}
+
+/* The extents of the first value, [rank], as far as the model tells them; whether there is one:
+ * what is empty gets its memory when it is used. */
+static bool first_dims(const ScrtModel *m, uint32_t i, int64_t *ret)
+{
+    const ScrtStateInfo *info = &m->state_info[i];
+    bool all = !grows(m, i) || info->first > 0;
+    for (uint32_t k = 0; k < m->state[i].rank; k++) {
+        ret[k] = k == info->axis ? info->first : info->dims[k];
+        all = all && ret[k] >= 0;
+        ret[k] = ret[k] < 0 ? 0 : ret[k];
+    }
+    return all;
 }
 
 static ScrtStatus new_states(const ScrtModel *m, ScrtStates **ret)
@@ -125,13 +131,13 @@ static ScrtStatus new_states(const ScrtModel *m, ScrtStates **ret)
     int64_t *dims = (int64_t *)(s->state + m->n_state);
     ScrtStatus st = SCRT_OK;
     for (uint32_t i = 0; i < m->n_state; i++) {
-        ScrtTensor t = tensor_of(m, i, m->state_info[i].dims, true);
-        size_t unused;
         s->state[i].dims = dims;
         dims += m->state[i].rank;
-        if (st != SCRT_OK || !is_settled(m, i))
+        if (!first_dims(m, i, s->state[i].dims) || st != SCRT_OK)
             continue;
-        st = scrt_tensor_bytes(&t, &unused) ? make_room(s, i, m->state_info[i].dims) : SCRT_E_ABI;
+        ScrtTensor t = tensor_of(m, i, s->state[i].dims, true);
+        size_t unused;
+        st = scrt_tensor_bytes(&t, &unused) ? make_room(s, i, s->state[i].dims) : SCRT_E_ABI;
     }
     if (st == SCRT_OK)
         *ret = s;
@@ -275,14 +281,12 @@ void scrt_state_reset(ScrtSession *s)
     for (uint32_t i = 0; i < m->n_state; i++) {
         State *x = &s->states->state[i];
         const ScrtStateInfo *info = &m->state_info[i];
-        x->known = is_settled(m, i);
-        for (uint32_t k = 0; k < m->state[i].rank; k++)
-            x->dims[k] = info->dims[k] < 0 ? 0 : info->dims[k];
+        x->known = first_dims(m, i, x->dims);
         s->states->version++;
         if (!x->known)
             continue;
         if (info->init >= 0)
-            memcpy(x->now, (const unsigned char *)s->buffer[0] + info->init, x->room);
+            copy_value(m, i, x, (unsigned char *)s->buffer[0] + info->init, true);
         else
             memset(x->now, 0, x->room);
     }

@@ -178,6 +178,7 @@ static bool state_infos(Parts *x, LLVMValueRef *ret)
             plain(x, dims, t->rank * sizeof *dims),
             u64(x, (uint64_t)of->init),
             u64(x, (uint64_t)s->capacity),
+            u64(x, (uint64_t)of->first),
             u32(x, sc_state_axis(s, t)),
             u32(x, of->in_place),
         };

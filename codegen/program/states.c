@@ -196,7 +196,7 @@ static bool find_state(CgModule *m, const ScGraph *g, const ScState *s, uint32_t
                            s->name);
         return true;
     }
-    m->all_states[m->n_state++] = (CgState){g, s, true, -1};
+    m->all_states[m->n_state++] = (CgState){.g = g, .s = s, .in_place = true, .init = -1};
     return true;
 }
 
@@ -253,25 +253,37 @@ bool cg_states(CgModule *m, uint32_t n, CgWork *u)
     return true;
 }
 
-/* A state's initial data lies in the weights, as a constant of the state's type would. */
+/* A state's initial data lies in the weights, as a constant of its first type would: one that is a
+ * graph by itself. */
+static bool enter_state(CgModule *m, CgState *x)
+{
+    const ScValue *past = &x->g->value[x->s->past];
+    const ScType *first = sc_state_first(m->cx, x->s, past->type);
+    uint32_t axis = sc_state_axis(x->s, past->type);
+    uint64_t offset;
+    if (axis < past->type->rank)
+        sc_term_const(first->dim[axis], &x->first);
+    if (!x->s->init)
+        return true;
+    ScAttr *blob = sc_array(m->arena, ScAttr, 2);
+    blob[0] = (ScAttr){.kind = SC_A_BLOB, .blob = x->s->init};
+    ScValue *v = sc_memdup(m->arena, past, sizeof *past);
+    v->type = first;
+    ScGraph *g = sc_new(m->arena, ScGraph);
+    *g = (ScGraph){.cx = m->cx, .value = v, .n_value = 1};
+    ScNode *n = sc_new(m->arena, ScNode);
+    *n = (ScNode){
+        .op = &sc_op_const, .loc = sc_def(x->g, x->s->past)->loc, .attr = blob, .n_out = 1};
+    if (!cg_weights_enter(m, g, n, NULL, &offset))
+        return false;
+    x->init = (int64_t)offset;
+    return true;
+}
+
 bool cg_enter_states(CgModule *m)
 {
-    for (uint32_t i = 0; i < m->n_state; i++) {
-        CgState *x = &m->all_states[i];
-        uint64_t offset;
-        if (!x->s->init)
-            continue;
-        ScAttr *blob = sc_array(m->arena, ScAttr, 2);
-        blob[0] = (ScAttr){.kind = SC_A_BLOB, .blob = x->s->init};
-        ScNode *n = sc_new(m->arena, ScNode);
-        *n = (ScNode){.op = &sc_op_const,
-                      .loc = sc_def(x->g, x->s->past)->loc,
-                      .attr = blob,
-                      .n_out = 1,
-                      .first = x->s->past};
-        if (!cg_weights_enter(m, x->g, n, NULL, &offset))
+    for (uint32_t i = 0; i < m->n_state; i++)
+        if (!enter_state(m, &m->all_states[i]))
             return false;
-        x->init = (int64_t)offset;
-    }
     return true;
 }

@@ -148,7 +148,7 @@ START_TEST(in_place_in_all_or_none)
     add(&e, "shows",
         "graph @h(%x: f32[s,16]) -> (%n, %p) {\n"
         "  state @k (%p: f32[p,16] up to p = 8 -> %n)\n"
-        "  %n = concat %p, %x {axis = 0} : f32[p+s,16]\n"
+        "  %n = concat %x, %p {axis = 0} : f32[p+s,16]\n"
         "}\n",
         NULL);
     compile(&e);

@@ -148,19 +148,67 @@ START_TEST(appends_in_place)
 }
 END_TEST
 
-/* A value that leaves the graph is dense; so are those that only dense views can be made of. */
-START_TEST(copies_where_it_must)
+/* What leaves the graph is a copy; a state's present value may leave, too. */
+START_TEST(leaves_as_well)
 {
-    Pair p = begin(HEAD ", %k, %v) {\n" STATES ATTEND, "native");
-    are_in_place(&p, false);
+    Pair p = begin(HEAD ", %k, %v, %pk) {\n" STATES ATTEND, "native");
+    are_in_place(&p, true);
     goes_well(&p);
     end(&p);
-    p = begin(HEAD ", %5, %7) {\n" STATES
-                   "  %4 = reshape %k {shape = [8*b*(p+s)]} : f32[8*b*p+8*b*s]\n"
-                   "  %5 = matmul %4, %4 : f32[]\n"
-                   "  %6 = reshape %v {shape = [8*b*(p+s)]} : f32[8*b*p+8*b*s]\n"
-                   "  %7 = matmul %6, %6 : f32[]\n" ATTEND,
+    p = begin("graph @g(%x: f32[s,4]) -> (%k, %pk, %y) {\n" /* it lies densely, but not alone */
+              "  state @k (%pk: f32[p,4] up to p = 16 -> %k)\n"
+              "  %k = concat %pk, %x {axis = 0} : f32[p+s,4]\n"
+              "  %y = neg %k : f32[p+s,4]\n"
+              "}\n",
               "native");
+    are_in_place(&p, true);
+    for (int i = 0; i < 3; i++)
+        step(&p, 1, 2);
+    end(&p);
+}
+END_TEST
+
+/* The first value of what grows lies in the weights. */
+START_TEST(begins_with_contents)
+{
+    static const char *const text[] = {
+        "graph @g(%x: f32[2,s,2]) -> (%y) {\n"
+        "  state @k (%pk: f32[2,p,2] up to p = 16 from 3 -> %k) = [1,2,3,4,5,6,7,8,9,10,11,12]"
+        " as f32[2,3,2]\n"
+        "  %k = concat %pk, %x {axis = 1} : f32[2,p+s,2]\n"
+        "  %y = exp %k : f32[2,p+s,2]\n"
+        "}\n",
+        "graph @g(%x: f32[2,s,2]) -> (%y) {\n" /* two memories: the new part comes first */
+        "  state @k (%pk: f32[2,p,2] up to p = 16 from 1 -> %k) = [1,2,3,4] as f32[2,1,2]\n"
+        "  %k = concat %x, %pk {axis = 1} : f32[2,p+s,2]\n"
+        "  %y = exp %k : f32[2,p+s,2]\n"
+        "}\n",
+    };
+    for (int i = 0; i < 2; i++) {
+        Pair p = begin(text[i], "native");
+        are_in_place(&p, i == 0);
+        for (int again = 0; again < 2; again++) {
+            step(&p, 1, 2);
+            step(&p, 1, 5);
+            scrt_state_reset(p.s);
+            forget(&p);
+        }
+        refused(&p, 1, 16, SCRT_E_FULL, "and has room for 16");
+        step(&p, 1, 1);
+        end(&p);
+    }
+}
+END_TEST
+
+/* Those that only dense views can be made of are dense. */
+START_TEST(copies_where_it_must)
+{
+    Pair p = begin(HEAD ", %5, %7) {\n" STATES
+                        "  %4 = reshape %k {shape = [8*b*(p+s)]} : f32[8*b*p+8*b*s]\n"
+                        "  %5 = matmul %4, %4 : f32[]\n"
+                        "  %6 = reshape %v {shape = [8*b*(p+s)]} : f32[8*b*p+8*b*s]\n"
+                        "  %7 = matmul %6, %6 : f32[]\n" ATTEND,
+                   "native");
     are_in_place(&p, false);
     goes_well(&p);
     end(&p);
@@ -349,6 +397,8 @@ int main(void)
     Suite *s = suite_create("codegen-states");
     TCase *t = tcase_create("states");
     tcase_add_test(t, appends_in_place);
+    tcase_add_test(t, leaves_as_well);
+    tcase_add_test(t, begins_with_contents);
     tcase_add_test(t, copies_where_it_must);
     tcase_add_test(t, past_is_read);
     tcase_add_test(t, moves_the_new_part_only);

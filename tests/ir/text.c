@@ -94,6 +94,11 @@ static const char *const canonical[] = {
     "  %all = concat %past, %x {axis = 1} : f32[b,p+s]\n"
     "  %y = concat %all, %4 {axis = 1} : f32[b,p+\"p 2\"+s]\n"
     "}\n",
+    "graph @full(%x: f32[2,s]) -> (%all) {\n"
+    "  state @k (%past: f32[2,p] up to p = 8 from 2 -> %all) = [1,2,3,4]\n"
+    "  state @e (%4: f32[2,q] up to q = 8 -> %x)\n"
+    "  %all = concat %past, %x {axis = 1} : f32[2,p+s]\n"
+    "}\n",
     /* Constants in line: shapes, types, what a decimal cannot say. */
     "graph @c() -> (%a, %b, %c, %d, %e, %f) {\n"
     "  %a = const [1.5,inf,-inf,nan,0x7fc00001,1e-45,3.4028235e+38] : f32[7]\n"
@@ -265,9 +270,15 @@ static const struct {
     {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[n] up to n = 0 -> %p) }",
      "t:1: error[E0109]: text does not parse: expected a capacity of 1 or more, found '0'"},
     {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[n,n] up to n = 4 -> %p) }",
-     "t:1: error[E0202]: element types do not fit: no dim that could grow, or an initial value, "
-     "has "
-     "state s"},
+     "t:1: error[E0202]: element types do not fit: no dim that could grow has state s"},
+    {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[2,n] up to n = 4 from 5 -> %p) = 1 }",
+     "t:1: error[E0109]: text does not parse: expected an extent from 0 up to the capacity, found "
+     "'5'"},
+    {"graph (%x: f32[]) -> (%x) { state @s (%p: f32[2,n] up to n = 4 from 1 -> %p) }",
+     "t:1: error[E0109]: text does not parse: expected '=' and the initial value, found '}'"},
+    {"graph (%x: f32[m]) -> (%x) { state @s (%p: f32[m,n] up to n = 4 from 1 -> %p) = @k }",
+     "t:1: error[E0109]: text does not parse: expected constant dimensions for a constant, found "
+     "' '"},
     {"graph (%99999999999999999999: f32[]) -> () {}",
      "t:1: error[E0109]: text does not parse: expected a smaller number, found "
      "'99999999999999999999'"},

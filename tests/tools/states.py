@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper, save
+from onnx import TensorProto, helper, load, numpy_helper, save
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import failing, run_all  # noqa: E402
@@ -148,6 +148,46 @@ def two_entries(tmp):
     assert '"q"' in said or "'q'" in said, said
 
 
+def first_contents(tmp):
+    """An input of a pair that has an initializer is a state that begins with it; one that declares a
+    symbol grows from there."""
+    path, past = decoder(tmp)
+    rng, exe, full = np.random.default_rng(7), os.path.join(tmp, "full"), os.path.join(tmp, "full.onnx")
+    cache = {n: rng.standard_normal((1, HEADS, 3, D)).astype(np.float32) for n in past}
+    m = load(path)
+    m.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in cache.items())
+    save(m, full)
+    x = rng.standard_normal((1, 2, HEADS * D)).astype(np.float32)
+    np.save(os.path.join(tmp, "x.npy"), x)
+    np.savez(os.path.join(tmp, "all.npz"), x=x, **cache)
+    scalec("run", path, "-i", os.path.join(tmp, "all.npz"), "--evaluate", "-o", os.path.join(tmp, "want.npz"))
+    want = np.load(os.path.join(tmp, "want.npz"))
+    for recipe in ("f32", "fp8-weights"):
+        scalec("compile", full, "--state", RULE, "--state-capacity", "8", "--recipe", recipe, "-o", exe)
+        run(exe, tmp, "-i", "x=x.npy", "-o", "y.npy", "--state-save", "held.npz")
+        held = np.load(os.path.join(tmp, "held.npz"))
+        for n in past:
+            assert held[n].shape == (1, HEADS, 5, D), held[n].shape
+            assert np.array_equal(held[n][:, :, :3], cache[n]), n
+        if recipe == "f32":
+            near(np.load(os.path.join(tmp, "y.npy")), want["y"])
+    text = scalec("dump", full, "--state", RULE, "--stage", "import")
+    assert "up to p = 2048 from 3" in text, text
+    said = failing("compile", full, "--state", RULE, "--state-capacity", "2", "-o", exe, status=1)
+    assert 'state' in said and "past.0.key" in said, said
+    total = helper.make_graph(
+        [helper.make_node("Add", ["was", "x"], ["sum"]), helper.make_node("Relu", ["was"], ["y"])],
+        "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, [3]) for n in ("x", "was")],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, [3]) for n in ("sum", "y")],
+        [numpy_helper.from_array(np.float32([1, 2, 3]), "was")])
+    save(helper.make_model(total, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+         os.path.join(tmp, "total.onnx"))
+    np.save(os.path.join(tmp, "x.npy"), np.float32([10, 20, 30]))
+    run_twice = scalec("run", os.path.join(tmp, "total.onnx"), "--state", "sum=was", "-i",
+                       os.path.join(tmp, "x.npy"), "--repeat", "2", "-o", os.path.join(tmp, "y.npy"))
+    assert np.array_equal(np.load(os.path.join(tmp, "y.npy")), [11, 22, 33]), run_twice
+
+
 def says_what_is_wrong(tmp):
     path, _ = decoder(tmp)
 
@@ -162,4 +202,4 @@ def says_what_is_wrong(tmp):
         assert "--state" in failing("dump", path, "--state", rule, status=2)
 
 
-run_all("tools-states", [decodes, compiles_small, two_entries, says_what_is_wrong])
+run_all("tools-states", [decodes, compiles_small, two_entries, first_contents, says_what_is_wrong])

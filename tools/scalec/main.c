@@ -88,6 +88,15 @@ static bool dim_of(const Cli *cli, uint32_t i, const char *entry, const char **r
     return !scoped || (strlen(entry) == n && strncmp(entry, name, n) == 0);
 }
 
+static const char *past_of(void *arg, ScCtx *cx, const char *out)
+{
+    const Cli *cli = arg;
+    const char *past = NULL;
+    for (uint32_t i = 0; i < cli->n_state && !past; i++)
+        past = sc_state_rule_past(cx, &cli->state[i], out);
+    return past;
+}
+
 /* same: what was loaded of that path already, or NULL. */
 static bool load_one(Cli *cli, const char *path, const ScalecModel *same, const char *entry,
                      ScalecModel *ret)
@@ -100,8 +109,12 @@ static bool load_one(Cli *cli, const char *path, const ScalecModel *same, const 
         value[k] = cli->dim_value[i];
         k += dim_of(cli, i, entry, &name[k]);
     }
-    ScImportOptions opt = {
-        .n_dim = k, .dim_name = name, .dim_value = value, .every_node = cli->verbose || cli->json};
+    ScImportOptions opt = {.n_dim = k,
+                           .dim_name = name,
+                           .dim_value = value,
+                           .every_node = cli->verbose || cli->json,
+                           .past_of = cli->n_state ? past_of : NULL,
+                           .past_arg = cli};
     if (same ? scalec_load_again(cli->cx, same, &opt, ret) : scalec_load(cli->cx, path, &opt, ret))
         return true;
     for (uint32_t i = 0; i < sc_n_diags(cli->cx); i++) /* loading takes no inputs but --dim */
