@@ -126,6 +126,12 @@ static CgVal indices(Cg *cg, LLVMValueRef address, const ScTerm *stride, uint32_
     return (CgVal){LLVMBuildAdd(cg->b, lane, cg_splat(cg, address, w), ""), SCRT_I64, NULL};
 }
 
+static LLVMValueRef base_of(Cg *cg, const CgAccess *a)
+{
+    return a->scratch ? cg_gep(cg, cg->m->i8, cg_scratch(cg), cg_term(cg, a->scratch))
+                      : cg_operand(cg, (uint32_t)a->operand);
+}
+
 CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTerm *stride,
                      uint32_t w, LLVMValueRef mask)
 {
@@ -134,9 +140,16 @@ CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTe
     if (a->operand < 0)
         return constant(cg, a->root, w);
     ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
-    LLVMValueRef base = a->scratch ? cg_gep(cg, cg->m->i8, cg_scratch(cg), cg_term(cg, a->scratch))
-                                   : cg_operand(cg, (uint32_t)a->operand);
-    return cg_load_strided(cg, t, base, address, cg_term(cg, stride), w, mask);
+    return cg_load_strided(cg, t, base_of(cg, a), address, cg_term(cg, stride), w, mask);
+}
+
+CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_t w)
+{
+    if (a->index)
+        return (CgVal){address, SCRT_I64, NULL};
+    if (a->operand < 0)
+        return constant(cg, a->root, w);
+    return cg_load_at(cg, sc_type_of(cg->f->sub, a->root)->dtype, base_of(cg, a), address, w);
 }
 
 bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_t to,

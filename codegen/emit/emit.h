@@ -147,6 +147,8 @@ CgVal cg_load(Cg *cg, ScrtDtype t, LLVMValueRef base, LLVMValueRef index, uint32
 /* The same with a distance of stride elements (i64): 0 splats, 1 is cg_load. */
 CgVal cg_load_strided(Cg *cg, ScrtDtype t, LLVMValueRef base, LLVMValueRef index,
                       LLVMValueRef stride, uint32_t w, LLVMValueRef mask);
+/* Elements at index, <w x i64>, all of which exist. */
+CgVal cg_load_at(Cg *cg, ScrtDtype t, LLVMValueRef base, LLVMValueRef index, uint32_t w);
 void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w,
               LLVMValueRef mask);
 /* Compute vector x (f32, f64) rounded to the float type t, as scrt_round: x.code and x.v are set.
@@ -215,6 +217,8 @@ LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef cons
 /* w elements from address on, along a dimension of the given stride. */
 CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTerm *stride,
                      uint32_t w, LLVMValueRef mask);
+/* The same at w addresses, <w x i64>, all of which exist. */
+CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_t w);
 /* Whether dims from .. to - 1 of a space may be walked as one: in each access every stride is the
  * next one times its extent. Then the stride of that walk. */
 bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_t to,

@@ -322,6 +322,18 @@ CgVal cg_load_strided(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef i
     return from_storage(cg, dtype, load_lanes(cg, dtype, base, index, stride, w, mask));
 }
 
+CgVal cg_load_at(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef index, uint32_t w)
+{
+    if (w == 1)
+        return cg_load(cg, dtype, base, index, 1, NULL);
+    CgModule *m = cg->m;
+    LLVMTypeRef e = cg_storage_type(m, dtype), t = cg_vec(e, w);
+    LLVMValueRef p = cg_gep(cg, e, base, index), all = LLVMConstAllOnes(cg_vec(m->i1, w));
+    LLVMTypeRef types[] = {t, LLVMTypeOf(p)};
+    LLVMValueRef args[] = {p, LLVMConstInt(m->i32, bytes_of(dtype), 0), all, LLVMGetPoison(t)};
+    return from_storage(cg, dtype, cg_intrinsic(cg, "llvm.masked.gather", 2, types, 4, args));
+}
+
 void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w, LLVMValueRef mask)
 {
     CgModule *m = cg->m;

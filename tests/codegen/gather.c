@@ -29,6 +29,34 @@ START_TEST(tails)
 }
 END_TEST
 
+/* Nothing lies behind the axis: lanes are indices, of every number up to a few vectors. */
+START_TEST(last_axis)
+{
+    static const char *const type[] = {"f32", "f16", "i64", "bool"};
+    for (size_t k = 0; k < sizeof type / sizeof *type; k++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "graph @g(%%x: %s[5,9,1], %%i: i32[n]) -> (%%y) {\n"
+                 "  %%y = gather %%x, %%i {axis = 1} : %s[5,n,1]\n"
+                 "}\n",
+                 type[k], type[k]);
+        sct_everywhere(text, -2, 2, exact, SIZES(0, 1, 2, 7, 8, 15, 16, 17, 33));
+    }
+    sct_everywhere(
+        "graph @g(%x: f32[n,3,9], %i: i64[4,5], %b: f32[5], %c: f32[n,3,1,1]) -> (%y) {\n"
+        "  %1 = gather %x, %i {axis = 2} : f32[n,3,4,5]\n"
+        "  %2 = mul %1, %b : f32[n,3,4,5]\n"
+        "  %y = add %2, %c : f32[n,3,4,5]\n"
+        "}\n",
+        -2, 2, exact, SIZES(1, 7, 40));
+    sct_everywhere("graph @g(%x: f32[9,3,n], %i: i64[20]) -> (%y) {\n"
+                   "  %1 = transpose %x {perm = [2,1,0]} : f32[n,3,9]\n"
+                   "  %y = gather %1, %i {axis = 2} : f32[n,3,20]\n"
+                   "}\n",
+                   -2, 2, exact, SIZES(1, 7, 40));
+}
+END_TEST
+
 START_TEST(axes_and_ranks)
 {
     sct_everywhere(
@@ -55,6 +83,14 @@ START_TEST(threads_share_rows)
                    "  %y = gather %x, %i {axis = 1} : i16[3,70]\n"
                    "}\n",
                    -2, 2, exact, SIZES(9, 150));
+    sct_everywhere("graph @g(%x: f32[19], %i: i64[n,3]) -> (%y) {\n"
+                   "  %y = gather %x, %i : f32[n,3]\n"
+                   "}\n",
+                   -2, 2, exact, SIZES(1, 2000, 30000));
+    sct_everywhere("graph @g(%x: f32[n,19], %i: i64[70]) -> (%y) {\n"
+                   "  %y = gather %x, %i {axis = 1} : f32[n,70]\n"
+                   "}\n",
+                   -2, 2, exact, SIZES(1, 1200));
 }
 END_TEST
 
@@ -222,6 +258,7 @@ int main(void)
     Suite *s = suite_create("codegen-gather");
     TCase *t = tcase_create("gather");
     tcase_add_test(t, tails);
+    tcase_add_test(t, last_axis);
     tcase_add_test(t, axes_and_ranks);
     tcase_add_test(t, threads_share_rows);
     tcase_add_test(t, types);
