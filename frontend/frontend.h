@@ -65,7 +65,7 @@ const ScImported *sc_imported_ops(ScCtx *cx, uint32_t *ret_n); /* by name, the s
 typedef struct ScInitializers ScInitializers;
 ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, size_t n,
                                 ScDataDirs dirs);
-const ScBlob *sc_initializers_find(void *self, const char *name); /* fits ScBlobSource */
+const ScBlob *sc_initializers_find(void *self, const char *name);
 
 /* --- Out ---------------------------------------------------------------------------------------
  */

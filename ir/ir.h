@@ -413,10 +413,11 @@ void sc_attr_print(const ScAttr *a, ScStr *out); /* the value alone */
 /* The printed names of all values, [n_value], without the leading %; in a. */
 const char *const *sc_labels(const ScGraph *g, ScArena *a);
 
-/* Finds the data of a named blob for the parser: false if there is none (the blob stays without).
- */
+/* Finds the data of a named blob for the parser: NULL if there is none (the blob stays without).
+ * What holds another number of elements than the text says is refused, so it may come without its
+ * data. */
 typedef struct ScBlobSource {
-    const ScBlob *(*find)(void *self, const char *name);
+    const ScBlob *(*find)(void *self, const char *name, uint64_t count);
     void *self;
 } ScBlobSource;
 /* A source that knows every named blob of g and of the graphs nested in it; in a. */

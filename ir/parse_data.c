@@ -133,7 +133,7 @@ const ScBlob *sc_parse_blob(ScParse *p, const ScLiteral *lit, const ScType *t)
                    ? (sc_lex_expected(&p->l, "a constant that is not of strings"), NULL)
                    : inline_blob(p, lit, t, dims, count);
     if (p->src)
-        b = p->src->find(p->src->self, lit->name);
+        b = p->src->find(p->src->self, lit->name, count);
     if (!b)
         return sc_blob(p->cx, lit->name, t->dtype, t->rank, dims, NULL);
     if (b->count != count) {
@@ -284,8 +284,9 @@ static void collect(Blobs *t, const ScGraph *g)
         add_blob(t, g->state[i].init);
 }
 
-static const ScBlob *find_blob(void *self, const char *name)
+static const ScBlob *find_blob(void *self, const char *name, uint64_t count)
 {
+    (void)count;
     const Blobs *t = self;
     return *blob_slot(t, name);
 }

@@ -146,54 +146,78 @@ ScrtStatus scrt_state_save(ScrtSession *s, const char *path, ScrtIoError *err)
     return st;
 }
 
-static ScrtNamed *find(const ScrtNamedList *list, const char *name)
+/* State i by its head. *ret_at: where the file has it. */
+static ScrtStatus check_state(ScrtSession *s, uint32_t i, const ScrtTensorFile *f, uint32_t *ret_at,
+                              ScrtIoError *err)
 {
-    for (uint32_t i = 0; i < list->n; i++)
-        if (strcmp(list->item[i].name, name) == 0)
-            return &list->item[i];
-    return NULL;
+    const char *name = scrt_model(s)->state[i].name;
+    uint32_t own = scrt_model(s)->state[i].dtype;
+    int64_t k = scrt_tensors_find(f, name);
+    if (k < 0)
+        return scrt_io_fail(err, SCRT_E_STATE, "%.200s: has no state '%.100s'", f->what, name);
+    ScrtTensor head = f->item[k].tensor;
+    *ret_at = (uint32_t)k;
+    if (head.dtype == SCRT_DTYPE_NONE) /* why, reading it says */
+        return SCRT_OK;
+    if (!scrt_dtype_adopts(head.dtype, own))
+        return scrt_io_fail(err, SCRT_E_STATE, "%.200s: state '%.100s' is %s, not %s", f->what,
+                            name, scrt_dtype_name((ScrtDtype)head.dtype),
+                            scrt_dtype_name((ScrtDtype)own));
+    head.dtype = own;
+    ScrtStatus st = scrt_state_check(s, i, &head);
+    return st == SCRT_OK ? st : scrt_io_fail(err, st, "%.200s: %.200s", f->what, scrt_error(s));
 }
 
-/* Checks that the file has every state, fitting, and nothing else. */
-static ScrtStatus check_states(ScrtSession *s, const char *path, const ScrtNamedList *list,
-                               ScrtIoError *err)
+static ScrtStatus check_unknown(const ScrtModel *m, const ScrtTensorFile *f, ScrtIoError *err)
 {
-    const ScrtModel *m = scrt_model(s);
-    for (uint32_t i = 0; i < m->n_state; i++) {
-        const char *name = m->state[i].name;
-        ScrtNamed *item = find(list, name);
-        uint32_t own = m->state[i].dtype;
-        if (!item)
-            return scrt_io_fail(err, SCRT_E_STATE, "%.200s: has no state '%.100s'", path, name);
-        if (!scrt_tensor_adopt(&item->tensor, own))
-            return scrt_io_fail(err, SCRT_E_STATE, "%.200s: state '%.100s' is %s, not %s", path,
-                                name, scrt_dtype_name((ScrtDtype)item->tensor.dtype),
-                                scrt_dtype_name((ScrtDtype)own));
-        ScrtStatus st = scrt_state_check(s, i, &item->tensor);
-        if (st != SCRT_OK)
-            return scrt_io_fail(err, st, "%.200s: %.200s", path, scrt_error(s));
-    }
-    for (uint32_t i = 0; i < list->n; i++) {
+    for (uint32_t i = 0; i < f->n; i++) {
         bool known = false;
         for (uint32_t k = 0; k < m->n_state && !known; k++)
-            known = strcmp(m->state[k].name, list->item[i].name) == 0;
+            known = strcmp(m->state[k].name, f->item[i].name) == 0;
         if (!known)
-            return scrt_io_fail(err, SCRT_E_STATE, "%.200s: the model has no state '%.100s'", path,
-                                list->item[i].name);
+            return scrt_io_fail(err, SCRT_E_STATE, "%.200s: the model has no state '%.100s'",
+                                f->what, f->item[i].name);
     }
     return SCRT_OK;
+}
+
+/* The states' values, [n_state], to be freed even where it fails. Heads are compared first: an
+ * archive may unpack to a thousand times its size. */
+static ScrtStatus read_states(ScrtSession *s, const ScrtTensorFile *f, ScrtTensor *ret,
+                              ScrtIoError *err)
+{
+    const ScrtModel *m = scrt_model(s);
+    uint32_t at = 0;
+    ScrtStatus st = SCRT_OK;
+    for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++)
+        st = check_state(s, i, f, &at, err);
+    if (st == SCRT_OK)
+        st = check_unknown(m, f, err);
+    for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++) {
+        st = check_state(s, i, f, &at, err);
+        if (st == SCRT_OK)
+            st = scrt_tensors_read(f, at, m->state[i].dtype, &ret[i], err);
+    }
+    return st;
 }
 
 ScrtStatus scrt_state_load(ScrtSession *s, const char *path, ScrtIoError *err)
 {
     const ScrtModel *m = scrt_model(s);
-    ScrtNamedList list;
-    ScrtStatus st = scrt_npz_read(path, &list, err);
+    ScrtTensorFile *f;
+    ScrtStatus st = scrt_tensors_open_as(path, &scrt_format_npz, &f, err);
     if (st != SCRT_OK)
         return st;
-    st = check_states(s, path, &list, err);
+    ScrtTensor *value = scrt_alloc(m->n_state * sizeof *value);
+    if (value)
+        memset(value, 0, m->n_state * sizeof *value);
+    st = value ? read_states(s, f, value, err)
+               : scrt_io_fail(err, SCRT_E_MEMORY, "%.200s: out of memory", path);
+    scrt_tensors_close(f);
     for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++)
-        st = scrt_state_set(s, i, &find(&list, m->state[i].name)->tensor); /* was checked */
-    scrt_named_free(&list);
+        st = scrt_state_set(s, i, &value[i]); /* was checked */
+    for (uint32_t i = 0; value && i < m->n_state; i++)
+        scrt_free(value[i].data);
+    scrt_free(value);
     return st;
 }

@@ -68,6 +68,9 @@ struct ScrtFileFormat {
 };
 extern const ScrtFileFormat scrt_format_npy, scrt_format_npz, scrt_format_safetensors,
     scrt_format_pb, scrt_format_bytes, scrt_format_picture;
+/* As scrt_tensors_open; format NULL: which one, the content says. */
+ScrtStatus scrt_tensors_open_as(const char *path, const ScrtFileFormat *format,
+                                ScrtTensorFile **ret, ScrtIoError *err);
 
 /* Room for n heads; then each is added, its name copied; then no two may have one name. */
 ScrtStatus scrt_tensors_room(ScrtTensorFile *f, uint64_t n, ScrtIoError *err);

@@ -32,8 +32,8 @@ static const ScrtFileFormat *format_of(const char *path, const ScrtFile *f)
     return &scrt_format_pb;
 }
 
-static ScrtStatus open_as(const char *path, const ScrtFileFormat *format, ScrtTensorFile **ret,
-                          ScrtIoError *err)
+ScrtStatus scrt_tensors_open_as(const char *path, const ScrtFileFormat *format,
+                                ScrtTensorFile **ret, ScrtIoError *err)
 {
     const char *what = strcmp(path, "-") ? path : "standard input";
     ScrtTensorFile *f = scrt_alloc(sizeof *f);
@@ -66,7 +66,7 @@ static ScrtStatus open_as(const char *path, const ScrtFileFormat *format, ScrtTe
 
 ScrtStatus scrt_tensors_open(const char *path, ScrtTensorFile **ret, ScrtIoError *err)
 {
-    return open_as(path, NULL, ret, err);
+    return scrt_tensors_open_as(path, NULL, ret, err);
 }
 
 void scrt_tensors_close(ScrtTensorFile *f)
@@ -288,7 +288,7 @@ static ScrtStatus read_all(ScrtTensorFile *f, ScrtNamedList *ret, ScrtIoError *e
 ScrtStatus scrt_npz_read(const char *path, ScrtNamedList *ret, ScrtIoError *err)
 {
     ScrtTensorFile *f;
-    ScrtStatus s = open_as(path, &scrt_format_npz, &f, err);
+    ScrtStatus s = scrt_tensors_open_as(path, &scrt_format_npz, &f, err);
     if (s != SCRT_OK)
         return s;
     s = read_all(f, ret, err);
@@ -299,7 +299,7 @@ ScrtStatus scrt_npz_read(const char *path, ScrtNamedList *ret, ScrtIoError *err)
 ScrtStatus scrt_npy_read(const char *path, uint32_t want, ScrtTensor *ret, ScrtIoError *err)
 {
     ScrtTensorFile *f;
-    ScrtStatus s = open_as(path, &scrt_format_npy, &f, err);
+    ScrtStatus s = scrt_tensors_open_as(path, &scrt_format_npy, &f, err);
     if (s != SCRT_OK)
         return s;
     s = scrt_tensors_read(f, 0, want, ret, err);
@@ -311,7 +311,7 @@ ScrtStatus scrt_pb_read(const char *path, ScrtNamed *ret, ScrtIoError *err)
 {
     ScrtTensorFile *f;
     ScrtNamedList list;
-    ScrtStatus s = open_as(path, &scrt_format_pb, &f, err);
+    ScrtStatus s = scrt_tensors_open_as(path, &scrt_format_pb, &f, err);
     if (s != SCRT_OK)
         return s;
     s = read_all(f, &list, err);

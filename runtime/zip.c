@@ -95,8 +95,7 @@ static ScrtStatus find_directory(const Archive *a, Directory *d)
         s = find_directory64(a, at, d);
     if (s != SCRT_OK)
         return s;
-    if (d->at > at || d->size > at - d->at || d->entries > d->size / CENTRAL_SIZE ||
-        d->entries > UINT32_MAX)
+    if (d->at > at || d->size > at - d->at || d->entries > d->size / CENTRAL_SIZE)
         return damaged(a, "its directory does not fit");
     return SCRT_OK;
 }
@@ -173,6 +172,9 @@ ScrtStatus scrt_zip_list(const char *what, const unsigned char *file, size_t n,
     ScrtStatus s = find_directory(&a, &d);
     if (s != SCRT_OK)
         return s;
+    if (d.entries > SCRT_MOST_TENSORS)
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: holds %llu arrays of at most %d", what,
+                            (unsigned long long)d.entries, SCRT_MOST_TENSORS);
     ScrtZipEntry *e = scrt_alloc((size_t)d.entries * sizeof *e);
     if (!e)
         return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);

@@ -74,8 +74,9 @@ void rig_blob(Rig *r, const char *name, uint32_t rank, const int64_t *dims)
     r->blob[r->n_blob++] = sc_blob(r->cx, sc_intern(r->cx, name), SCRT_F32, rank, dims, data);
 }
 
-static const ScBlob *find_blob(void *self, const char *name)
+static const ScBlob *find_blob(void *self, const char *name, uint64_t count)
 {
+    (void)count;
     const Rig *r = self;
     for (uint32_t i = 0; i < r->n_blob; i++)
         if (strcmp(r->blob[i]->name, name) == 0)

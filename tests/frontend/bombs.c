@@ -5,6 +5,7 @@
 #include "passes/passes.h"
 #include "tests/frontend/bounds.h"
 #include "tests/graphs.h"
+#include "tests/runtime/toy_model.h"
 #include "tools/libscalec/scalec.h"
 
 #include <fcntl.h>
@@ -391,6 +392,65 @@ START_TEST(archives)
 }
 END_TEST
 
+/* The program's own reading of inputs and states: nothing is unpacked that is not wanted. */
+START_TEST(archives_of_a_program)
+{
+    static const char *const as[][4] = {
+        {"-i", "x.npy", "(89478485, 3)", "bytes after its last element"},
+        {"-i", "x.npy", "(268435456,)", "has the shape [268435456]"},
+        {"-i", "other.npy", "(268435456,)", "none of its arrays is an input"},
+        {"--state-load", "s.npy", "(268435456,)", "state 's' has the shape [3]"},
+        {"--state-load", "steps.npy", "(268435456,)", "has no state 's'"},
+    };
+    char path[] = "/tmp/scalec-bomb-XXXXXX.npz", said[1000];
+    int fd = mkstemps(path, 4);
+    FILE *err = tmpfile();
+    ck_assert(fd >= 0 && err);
+    for (size_t i = 0; i < sizeof as / sizeof *as; i++) {
+        Bounds b;
+        Message m = {0};
+        char *argv[] = {(char *)"toy", (char *)as[i][0], path};
+        add_archive(&m, as[i][1], as[i][2]);
+        ck_assert_int_eq(pwrite(fd, m.p, m.n, 0), (ssize_t)m.n);
+        ck_assert_int_eq(ftruncate(fd, (off_t)m.n), 0);
+        free(m.p);
+        int old = dup(STDERR_FILENO);
+        ck_assert(old >= 0 && ftruncate(fileno(err), 0) == 0 &&
+                  lseek(fileno(err), 0, SEEK_SET) == 0 && dup2(fileno(err), STDERR_FILENO) >= 0);
+        bounds_begin(&b, true);
+        int status = scrt_main(&toy, 3, argv);
+        bounds_end(&b, as[i][3]);
+        dup2(old, STDERR_FILENO);
+        close(old);
+        ssize_t n = pread(fileno(err), said, sizeof said - 1, 0);
+        ck_assert_int_ge(n, 0);
+        said[n] = '\0';
+        ck_assert_msg(status == 1 && strstr(said, as[i][3]), "status %d, '%s' is not in: %s",
+                      status, as[i][3], said);
+    }
+    ck_assert_int_eq(fclose(err) | close(fd) | unlink(path), 0);
+}
+END_TEST
+
+/* A text's constants are beside it, and as many as it says. */
+START_TEST(constants_of_a_text)
+{
+    static const char text[] = "graph @g(%x: f32[4]) -> (%y) {\n  %w = const @w : f32[4]\n"
+                               "  %y = add %x, %w : f32[4]\n}\n";
+    char path[] = "/tmp/scalec-bomb-XXXXXX.sc", beside[sizeof path + 4];
+    int fd = mkstemps(path, 3);
+    ck_assert(fd >= 0 && write(fd, text, sizeof text - 1) == sizeof text - 1);
+    snprintf(beside, sizeof beside, "%s.npz", path);
+    int npz = open(beside, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    Message m = {0};
+    add_archive(&m, "w.npy", "(268435456,)");
+    ck_assert(npz >= 0 && write(npz, m.p, m.n) == (ssize_t)m.n);
+    free(m.p);
+    refuse(path, false, "has 268435456 elements, its type 4");
+    ck_assert_int_eq(close(fd) | close(npz) | unlink(path) | unlink(beside), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("frontend-bombs");
@@ -402,6 +462,8 @@ int main(void)
     tcase_add_test(t, wide_and_long);
     tcase_add_test(t, no_regular_files);
     tcase_add_test(t, archives);
+    tcase_add_test(t, archives_of_a_program);
+    tcase_add_test(t, constants_of_a_text);
     suite_add_tcase(s, t);
     return sct_main("frontend-bombs", s);
 }

@@ -147,8 +147,9 @@ static void collect(Golden *t, const ScGraph *g)
     }
 }
 
-static const ScBlob *find_blob(void *self, const char *name)
+static const ScBlob *find_blob(void *self, const char *name, uint64_t count)
 {
+    (void)count;
     const Golden *t = self;
     for (uint32_t i = 0; i < t->n_blob; i++)
         if (strcmp(t->blob[i]->name, name) == 0)

@@ -589,7 +589,7 @@ START_TEST(blob_sources)
     ScGraph *full = sc_build_end(&b);
     ScArena *a = sc_arena_new();
     ScBlobSource src = sc_graph_blobs(full, a);
-    ck_assert_ptr_null(src.find(src.self, "v"));
+    ck_assert_ptr_null(src.find(src.self, "v", 1));
     ScGraph *back = sc_parse(cx, NULL, text, &src, NULL);
     ck_assert_ptr_nonnull(back);
     ck_assert_ptr_eq(back->node[0].attr[0].blob, full->node[0].attr[0].blob);

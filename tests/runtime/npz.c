@@ -401,6 +401,18 @@ START_TEST(states_come_back)
 }
 END_TEST
 
+/* The last array's checksum is another: nobody asks while heads alone are compared. */
+static void spoil_last(const char *path)
+{
+    size_t n, directory = 0;
+    char *bytes = sct_read(path, &n);
+    while (directory < n - 4 && memcmp(bytes + directory, "PK\1\2", 4) != 0)
+        directory++;
+    bytes[directory - 1] ^= 1;
+    scratch_write(path, bytes, n);
+    free(bytes);
+}
+
 START_TEST(states_that_do_not_fit_change_nothing)
 {
     scratch_make();
@@ -426,6 +438,7 @@ START_TEST(states_that_do_not_fit_change_nothing)
     for (unsigned i = 0; i < sizeof row / sizeof *row; i++) {
         ScrtIoError err;
         ck_assert_int_eq(scrt_npz_write(scratch("s.npz"), row[i].item, row[i].n, &err), SCRT_OK);
+        spoil_last(scratch("s.npz"));
         ck_assert_int_eq(scrt_state_load(s, scratch("s.npz"), &err), SCRT_E_STATE);
         ck_assert_msg(strstr(err.text, row[i].words) && strstr(err.text, "s.npz: "), "%s",
                       err.text);

@@ -150,6 +150,11 @@ def no_regular_file(tmp):
     assert "of at most 67108864" in bounded("run", MNIST, "-i", DIGIT, "--top", "1", "--labels", hole)
     assert "nothing writes" in bounded("dump", MNIST, "--recipe", fifo)
     assert "device" in bounded("dump", MNIST, "--recipe", "/dev/zero")
+    for start in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"P6\n20000 20000\n255\n"):  # as pictures begin
+        with open(hole, "r+b") as f:
+            f.write(start)
+        for args in (["run", MNIST, "-i", hole], ["check", MNIST, "--recipe", "fp8", "--data", hole]):
+            assert hole in bounded(*args)
     endless = subprocess.Popen(["yes"], stdout=subprocess.PIPE)
     try:
         assert "goes on" in bounded("dump", "-", stdin=endless.stdout)

@@ -81,6 +81,8 @@ static ScrtStatus decode_jpeg(const char *what, const ScrtFile *f, ScrtPixels *r
     int width = 0, height = 0, sampling, colours;
     ScrtPixels p = {0};
     ScrtStatus s = SCRT_OK;
+    if (f->n > 3 * (size_t)SCRT_MOST_PIXELS) /* the header is looked for to the end */
+        return fail(err, SCRT_E_FILE, what, "is larger than any picture that is read");
     tjhandle tj = tjInitDecompress();
     if (!tj)
         return fail(err, SCRT_E_MEMORY, what, "out of memory");

@@ -82,7 +82,7 @@ typedef struct Blobs {
     ScrtTensorFile *npz;   /* PATH.npz, or NULL */
 } Blobs;
 
-static const ScBlob *find_blob(void *self, const char *name)
+static const ScBlob *find_blob(void *self, const char *name, uint64_t count)
 {
     Blobs *b = self;
     const ScBlob *found = b->model ? sc_initializers_find(b->model, name) : NULL;
@@ -90,7 +90,13 @@ static const ScBlob *find_blob(void *self, const char *name)
     ScrtTensor t;
     ScrtIoError err;
     size_t bytes;
-    if (k < 0 || scrt_tensors_read(b->npz, (uint32_t)k, SCRT_DTYPE_NONE, &t, &err) != SCRT_OK)
+    if (k < 0)
+        return found;
+    const ScrtTensor *head = &scrt_tensors_item(b->npz, (uint32_t)k)->tensor;
+    if (head->dtype != SCRT_DTYPE_NONE && (uint64_t)scrt_count(head) != count) /* not unpacked */
+        return sc_blob(b->cx, sc_intern(b->cx, name), (ScrtDtype)head->dtype, head->rank,
+                       head->dims, NULL);
+    if (scrt_tensors_read(b->npz, (uint32_t)k, SCRT_DTYPE_NONE, &t, &err) != SCRT_OK)
         return found;
     if (scrt_tensor_bytes(&t, &bytes))
         found = sc_blob(b->cx, sc_intern(b->cx, name), (ScrtDtype)t.dtype, t.rank, t.dims,
