@@ -169,6 +169,8 @@ typedef struct ScalecGain {
     ScVal v;       /* of low */
     double gain;   /* dB of the outputs' mean SQNR */
     bool measured; /* by runs of a compiled program; else a first-order estimate from roundings */
+    double
+        together; /* dB that they gain with the sites before it kept too, of the first few; NaN */
 } ScalecGain;
 /* Which sites stay high so that the outputs have a wanted SQNR: the fewest of the first ones by
  * gain, by bisection. */
@@ -181,9 +183,11 @@ typedef struct ScalecSuggest {
         double sqnr; /* of the outputs' mean noise to signal, beside the program with all high */
     } step[40];      /* what was tried, in order */
 } ScalecSuggest;
-/* For each site, the largest first: runs on all samples, one site after the other, until `seconds`
- * have passed. report: of low, from sc_damage_end. Warns where nothing can be run; then suggest
- * (NULL: nobody asks) has no steps. The result lives as long as cx. */
+/* For each site: runs on all samples, one site after the other, until `seconds` have passed. The
+ * first few are those that gain most together: each beside those before it; then come those that
+ * were measured and those that were not, the largest first. report: of low, from sc_damage_end.
+ * Warns where nothing can be run; then suggest (NULL: nobody asks) has no steps. The result lives
+ * as long as cx. */
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
                                ScalecSuggest *suggest, uint32_t *ret_n);

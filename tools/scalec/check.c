@@ -83,16 +83,18 @@ static const char *decibels(double x, char text[32])
 static void print_line(const Check *c, const Line *l)
 {
     ScStr e = {0};
-    char rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-";
+    char rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-", together[32];
     const ScReport *r = l->r;
     if (l->gain)
         snprintf(gain, sizeof gain, "%s%.2f", l->gain->measured ? "" : "~", l->gain->gain);
     if (c->low->value[r->v].g != SC_NO_G)
         snprintf(expected, sizeof expected, "%.2f", c->low->value[r->v].g / 256.0);
-    printf("%-32s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s%s\n", r->name,
+    decibels(l->gain ? l->gain->together : (double)NAN, together);
+    printf("%-32s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s %8s%s\n", r->name,
            scrt_dtype_name(r->type->dtype), exponent_text(r, &e), expected, log2(r->rms), r->amax,
            100 * r->underflow, 100 * r->saturated, decibels(r->rounding, rounding),
-           decibels(r->sqnr, sqnr), gain, r->outside ? "  outside its format's range" : "");
+           decibels(r->sqnr, sqnr), gain, together,
+           r->outside ? "  outside its format's range" : "");
     sc_str_free(&e);
 }
 
@@ -100,11 +102,14 @@ static void print_table(const Cli *cli, const Check *c)
 {
     uint32_t shown = cli->top && cli->top < c->n ? cli->top : c->n;
     printf("%s, recipe %s, %u sample%s\n%u storage sites first, by what the outputs gain where one "
-           "alone stays in f32: %u measured%s\n\n",
+           "alone stays in f32: %u measured%s\nthe first of them by what they gain together with "
+           "those "
+           "above\n\n",
            cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_sample == 1 ? "" : "s", c->n_site,
            c->n_measured, c->n_measured < c->n_site ? ", the rest (~) estimated" : "");
-    printf("%-32s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s\n", "tensor", "type", "exp", "expected",
-           "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB");
+    printf("%-32s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s %8s\n", "tensor", "type", "exp",
+           "expected", "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB",
+           "together");
     for (uint32_t i = 0; i < shown; i++)
         print_line(c, &c->line[i]);
     putchar('\n');
@@ -141,6 +146,7 @@ static json_t *line_json(const Check *c, const Line *l)
     if (o && l->gain) {
         json_object_set_new(o, "gain_db", cli_json_real(l->gain->gain));
         json_object_set_new(o, "gain_measured", json_boolean(l->gain->measured));
+        json_object_set_new(o, "gain_together_db", cli_json_real(l->gain->together));
     }
     sc_str_free(&e);
     return o;

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tools/libscalec/switches.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool allocate(Switches *x, const ScGraph *low)
+{
+    x->keep = calloc(x->n_site + 1, sizeof *x->keep);
+    x->in = calloc(low->n_in + x->n_site + 1, sizeof *x->in);
+    x->want = calloc(x->n_sample + 1, sizeof *x->want);
+    x->out = calloc(low->n_out + 1, sizeof *x->out);
+    for (uint32_t i = 0; x->want && i < x->n_sample; i++)
+        if (!(x->want[i] = calloc(low->n_out + 1, sizeof **x->want)))
+            return false;
+    return x->keep && x->in && x->want && x->out;
+}
+
+/* Sample i, with the switches as they are. */
+static bool run(Switches *x, uint32_t i, ScrtTensor *out)
+{
+    const ScrtTensor *in;
+    if (!scalec_samples_get(x->samples, i, &in))
+        return false;
+    memcpy(x->in, in, x->n_in * sizeof *in);
+    return trial_run(x->cx, &x->trial, x->in, out);
+}
+
+bool switches_open(ScCtx *cx, const ScGraph *low, ScalecSamples *s, uint32_t n_site, Switches *ret)
+{
+    *ret = (Switches){.cx = cx,
+                      .samples = s,
+                      .n_sample = scalec_samples_count(s),
+                      .n_in = low->n_in,
+                      .n_site = n_site};
+    if (!allocate(ret, low))
+        abort();
+    for (uint32_t i = 0; i < n_site; i++)
+        ret->in[low->n_in + i] = (ScrtTensor){.dtype = SCRT_BOOL, .data = &ret->keep[i]};
+    if (!trial_open(cx, sc_switched_graph(cx, low), NULL, false, &ret->trial))
+        return false;
+    memset(ret->keep, 1, n_site);
+    for (uint32_t i = 0; i < ret->n_sample; i++)
+        if (!run(ret, i, ret->want[i]))
+            return false;
+    memset(ret->keep, 0, n_site);
+    return true;
+}
+
+bool switches_noise(Switches *x, double *ret)
+{
+    uint32_t n_out = x->trial.model->entry->n_out;
+    double sum = 0;
+    for (uint32_t i = 0; i < x->n_sample; i++) {
+        if (!run(x, i, x->out))
+            return false;
+        for (uint32_t k = 0; k < n_out; k++)
+            sum += trial_noise(&x->out[k], &x->want[i][k]);
+        trial_free(x->out, n_out);
+    }
+    *ret = sum / (n_out * x->n_sample);
+    return true;
+}
+
+void switches_close(Switches *x)
+{
+    for (uint32_t i = 0; x->want && i < x->n_sample; i++) {
+        if (x->trial.model && x->want[i])
+            trial_free(x->want[i], x->trial.model->entry->n_out);
+        free(x->want[i]);
+    }
+    trial_close(&x->trial);
+    free(x->keep);
+    free(x->in);
+    free(x->want);
+    free(x->out);
+}
