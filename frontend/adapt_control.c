@@ -22,24 +22,6 @@ const Onnxpb__Graph *im_graph_attr(const ImNode *n, const char *name)
     return a ? a->g : NULL;
 }
 
-/* "--dim n=N" for what a term depends on. */
-static void see_symbol(void *arg, const char *sym)
-{
-    const char **first = arg;
-    *first = *first ? *first : sym;
-}
-
-bool im_undecided(const ImNode *n, const char *what, const ScTerm *by)
-{
-    const char *sym = NULL;
-    sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "%s", what);
-    if (by)
-        sc_term_symbols(by, see_symbol, &sym);
-    if (sym)
-        sc_note(n->im->cx, "it depends on the dimension %s: --dim %s=N decides it", sym, sym);
-    return false;
-}
-
 /* --- If -------------------------------------------------------------------------------------- */
 
 bool im_is_one(const ImNode *n, ScVal v)

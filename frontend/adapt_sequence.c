@@ -30,7 +30,9 @@ static const ScTerm *length_of(const ImNode *n, const ImSeq *s)
     if (s->kind == IM_LIST)
         return sc_term(n->im->cx, s->n);
     const ScType *t = im_type_of(n, s->stack);
-    return t->kind == SC_TYPE_TENSOR ? t->dim[0] : NULL;
+    if (t->kind != SC_TYPE_TENSOR)
+        return NULL;
+    return s->kind == IM_PIECES ? sc_term_cdiv(n->im->cx, t->dim[s->axis], s->each) : t->dim[0];
 }
 
 /* Operand i, a position from the front or, below 0, from the end, as one from 0 to `last`, which is
@@ -39,11 +41,12 @@ static const ScTerm *position(const ImNode *n, uint32_t i, const ScTerm *length,
 {
     ScCtx *cx = n->im->cx;
     const ScTerm *at = im_content1(n, i), *last = sc_term_addc(cx, length, -less);
-    int64_t c;
     if (!at)
         return NULL;
-    if (sc_term_const(at, &c) && c < 0)
-        at = sc_term_addc(cx, length, c);
+    const ScTerm *is_negative = /* 0, or -1 */
+        sc_term_min(cx, sc_term_max(cx, at, sc_term(cx, -1)), sc_term(cx, 0));
+    if (sc_term_range(cx, at).lo < 0)
+        at = sc_term_sub(cx, at, sc_term_mul(cx, length, is_negative));
     return im_require(n, SC_GUARD_AT_MOST, sc_term(cx, 0), at, "positions in a sequence") &&
                    im_require(n, SC_GUARD_AT_MOST, at, last, "positions in a sequence")
                ? at
@@ -97,6 +100,55 @@ static bool insert_stacked(const ImNode *n, ScVal seq, ScVal x, const ScTerm *at
     return ret_out[0] != SC_POISON;
 }
 
+/* List s, of which no two may be alike, with x at `at`: each element is the one that was there, x,
+ * or the one before. */
+static bool insert_somewhere(const ImNode *n, const ImSeq *s, ScVal x, const ScTerm *at,
+                             ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    ScVal *elem = list_parts(n, s, 0, 0);
+    for (uint32_t i = 0; elem && i <= s->n; i++) {
+        const ScVal v[] = {i < s->n ? s->elem[i] : x, x, i > 0 ? s->elem[i - 1] : x};
+        const ScTerm *past = sc_term_sub(cx, sc_term(cx, i), at), *one = sc_term(cx, 1);
+        past = sc_term_min(cx, sc_term_max(cx, past, sc_term(cx, -1)), one);
+        const bool first = i == 0, last = i == s->n; /* -1 or 0; 0 or 1 */
+        elem[i] = im_chosen(n, 3 - first - last, v + last, sc_term_addc(cx, past, !last));
+        if (elem[i] == SC_POISON)
+            return false;
+    }
+    ret_out[0] = elem ? im_seq_list(n->im, s->n + 1, elem) : SC_POISON;
+    return elem != NULL;
+}
+
+/* List s without the element at `at`: each is the one that was there, or the next. */
+static bool erase_somewhere(const ImNode *n, const ImSeq *s, const ScTerm *at, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    ScVal *elem = list_parts(n, s, 0, 0);
+    for (uint32_t i = 0; elem && i + 1 < s->n; i++) {
+        const ScTerm *past = sc_term_sub(cx, sc_term(cx, i + 1), at);
+        past = sc_term_min(cx, sc_term_max(cx, past, sc_term(cx, 0)), sc_term(cx, 1));
+        elem[i] = im_chosen(n, 2, s->elem + i, past);
+        if (elem[i] == SC_POISON)
+            return false;
+    }
+    ret_out[0] = elem ? im_seq_list(n->im, s->n - 1, elem) : SC_POISON;
+    return elem != NULL;
+}
+
+/* The value without its piece at `at`; they stay as long as they were. */
+static bool erase_piece(const ImNode *n, const ImSeq *s, const ScTerm *at, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    const ScTerm *from = sc_term_mul(cx, at, s->each),
+                 *total = im_type_of(n, s->stack)->dim[s->axis];
+    const ScTerm *to = sc_term_min(cx, sc_term_add(cx, from, s->each), total);
+    const ScVal part[] = {im_slice(n, s->stack, s->axis, sc_term(cx, 0), from),
+                          im_slice(n, s->stack, s->axis, to, NULL)};
+    ret_out[0] = im_seq_pieces(n->im, im_concat(n, s->axis, 2, part), s->axis, s->each);
+    return ret_out[0] != SC_POISON;
+}
+
 /* The sequence that operand 0 is; false after sc_fail. */
 static bool sequence_of(const ImNode *n, ImSeq *ret)
 {
@@ -137,6 +189,9 @@ static bool sequence_insert(const ImNode *n, ScVal *ret_out)
         ret_out[0] = im_seq_list(n->im, s.n + 1, elem);
         return true;
     }
+    if (s.kind == IM_LIST &&
+        (!im_alike(n, s.n, s.elem) || im_type(n, 1) != im_type_of(n, s.elem[0])))
+        return insert_somewhere(n, &s, x, at, ret_out);
     return insert_stacked(n, im_in(n, 0), x, at, ret_out);
 }
 
@@ -162,6 +217,10 @@ static bool sequence_erase(const ImNode *n, ScVal *ret_out)
         ret_out[0] = im_seq_list(n->im, s.n - 1, elem);
         return true;
     }
+    if (s.kind == IM_PIECES)
+        return erase_piece(n, &s, at, ret_out);
+    if (s.kind == IM_LIST && !im_alike(n, s.n, s.elem))
+        return erase_somewhere(n, &s, at, ret_out);
     ScVal all = im_seq_stacked(n, im_in(n, 0), NULL);
     const ScVal part[] = {im_slice(n, all, 0, sc_term(n->im->cx, 0), at),
                           im_slice(n, all, 0, sc_term_addc(n->im->cx, at, 1), NULL)};
@@ -170,6 +229,18 @@ static bool sequence_erase(const ImNode *n, ScVal *ret_out)
 }
 
 /* --- Reading --------------------------------------------------------------------------------- */
+
+/* Of unlike shapes, as those of the elements may be. */
+static ScVal element_at(const ImNode *n, const ImSeq *s, const ScTerm *at)
+{
+    ScCtx *cx = n->im->cx;
+    if (!at)
+        return SC_POISON;
+    if (s->kind == IM_LIST)
+        return im_chosen(n, s->n, s->elem, at);
+    const ScTerm *from = sc_term_mul(cx, at, s->each);
+    return im_slice(n, s->stack, s->axis, from, sc_term_add(cx, from, s->each));
+}
 
 static bool sequence_at(const ImNode *n, ScVal *ret_out)
 {
@@ -187,6 +258,8 @@ static bool sequence_at(const ImNode *n, ScVal *ret_out)
                            (long long)c, s.n);
         return im_answer(s.elem[c < 0 ? c + s.n : c], ret_out);
     }
+    if (s.kind == IM_PIECES || (s.kind == IM_LIST && !im_alike(n, s.n, s.elem)))
+        return im_answer(element_at(n, &s, position(n, 1, length_of(n, &s), 1)), ret_out);
     ScVal all = im_seq_stacked(n, im_in(n, 0), NULL);
     if (!im_is_one(n, im_in(n, 1)))
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "the position must be one element");
@@ -205,19 +278,6 @@ static bool sequence_length(const ImNode *n, ScVal *ret_out)
 }
 
 /* --- One tensor and a sequence ---------------------------------------------------------------- */
-
-/* Axis `from` of x moved to `to`; its type is known. */
-static ScVal moved(const ImNode *n, ScVal x, uint32_t from, uint32_t to)
-{
-    const uint32_t rank = im_type_of(n, x)->rank;
-    int64_t perm[SCRT_MAX_RANK];
-    uint32_t at = 0;
-    for (uint32_t d = 0; d < rank; d++) {
-        at += at == from;
-        perm[d] = d == to ? from : at++;
-    }
-    return im_transpose(n, x, rank, perm);
-}
 
 static bool concat_from_sequence(const ImNode *n, ScVal *ret_out)
 {
@@ -239,11 +299,17 @@ static bool concat_from_sequence(const ImNode *n, ScVal *ret_out)
         return im_axis(n, given, t->rank, &axis) &&
                im_answer(im_concat(n, axis, s.n, s.elem), ret_out);
     }
+    if (s.kind == IM_PIECES && !fresh) {
+        if (!im_axis(n, given, im_type_of(n, s.stack)->rank, &axis))
+            return false;
+        if (axis == s.axis) /* they lie as they did before they were cut */
+            return im_answer(s.stack, ret_out);
+    }
     ScVal all = im_seq_stacked(n, im_in(n, 0), NULL);
     const ScType *t = im_type_of(n, all);
     if (t->kind != SC_TYPE_TENSOR || !im_axis(n, given, t->rank - !fresh, &axis))
         return false;
-    all = moved(n, all, 0, axis);
+    all = im_moved(n, all, 0, axis);
     if (fresh)
         return im_answer(all, ret_out);
     const ScTerm *dim[SCRT_MAX_RANK];
@@ -276,7 +342,7 @@ static bool equal_pieces(const ImNode *n, uint32_t axis, bool keep, const ScTerm
 {
     ScCtx *cx = n->im->cx;
     const ScType *t = im_type(n, 0);
-    const ScTerm *dim[SCRT_MAX_RANK + 1], *total = t->dim[axis];
+    const ScTerm *total = t->dim[axis];
     int64_t count = 0;
     if (!im_require(n, SC_GUARD_AT_MOST, sc_term(cx, 1), each, "elements of a piece"))
         return false;
@@ -286,17 +352,12 @@ static bool equal_pieces(const ImNode *n, uint32_t axis, bool keep, const ScTerm
             at[i] = i < count ? sc_term_mul(cx, sc_term(cx, i), each) : total;
         return pieces(n, axis, keep, (uint32_t)count, at, ret_out);
     }
-    if (t->rank == SCRT_MAX_RANK)
-        return sc_fail(cx, n->loc, SC_E_LIMIT, "pieces of rank %u", t->rank);
-    if (!im_require(n, SC_GUARD_DIVIDES, each, total, "pieces of one shape"))
-        return false;
-    for (uint32_t d = 0; d <= t->rank; d++)
-        dim[d] = d < axis ? t->dim[d] : d == axis ? sc_term_fdiv(cx, total, each) : t->dim[d - 1];
-    dim[axis + 1] = each;
-    ScVal all = moved(n, im_reshape(n, im_in(n, 0), t->rank + 1, dim), axis, 0);
-    const int64_t gone = axis + 1;
-    if (!keep)
-        all = im_build(n, &sc_op_squeeze, IM_SET({"axes", SC_INTS(1, &gone)}), IM_IN(all));
+    ret_out[0] = im_seq_pieces(n->im, im_in(n, 0), axis, each);
+    if (keep)
+        return true;
+    const int64_t gone = axis + 1; /* each is 1 */
+    ScVal all = im_seq_stacked(n, ret_out[0], NULL);
+    all = im_build(n, &sc_op_squeeze, IM_SET({"axes", SC_INTS(1, &gone)}), IM_IN(all));
     ret_out[0] = im_seq_stack(n->im, all);
     return ret_out[0] != SC_POISON;
 }

@@ -26,8 +26,9 @@ static Joint joint_of(const ImNode *n, ScVal v)
     if (!im_is_seq(v))
         return j;
     const ImSeq s = im_seq(n, v);
-    j = (Joint){.kind = s.kind == IM_STACK ? STACK : LIST, .n = s.n, .of = s.of};
-    if (s.kind != IM_STACK && s.n)
+    bool counted = s.kind == IM_LIST || s.kind == IM_GROWS;
+    j = (Joint){.kind = counted ? LIST : STACK, .n = s.n, .of = s.of};
+    if (counted && s.n)
         j.elem = im_type_of(n, s.elem[0]);
     return j;
 }

@@ -54,13 +54,17 @@ static void see(Seek *s, const char *name)
     ScVal v;
     if (!im_names_get(s->n->im->names, name, &v) || !im_names_define(&s->seen, name, 0))
         return;
-    capture(s, name, v);
     if (im_is_seq(v)) {
-        const ImSeq seq = im_seq(s->n, v);
+        ImSeq seq = im_seq(s->n, v);
+        if (seq.kind == IM_PIECES && seq.each->kind != SC_T_CONST) /* a symbol stays around */
+            seq = im_seq(s->n, v = im_seq_stack(s->n->im, im_seq_stacked(s->n, v, NULL)));
+        capture(s, name, v);
         for (uint32_t i = 0; i < seq.n; i++)
             capture(s, NULL, seq.elem[i]);
-        if (seq.kind == IM_STACK)
+        if (seq.kind == IM_STACK || seq.kind == IM_PIECES)
             capture(s, NULL, seq.stack);
+    } else {
+        capture(s, name, v);
     }
 }
 
@@ -137,6 +141,8 @@ static ScVal entered_sequence(const ImNode *n, const ImCaptures *c, uint32_t *i)
     const ImSeq s = im_seq(n, c->p[*i].v);
     if (s.kind == IM_STACK)
         return im_seq_stack(n->im, entered(n, &c->p[++*i]));
+    if (s.kind == IM_PIECES)
+        return im_seq_pieces(n->im, entered(n, &c->p[++*i]), s.axis, s.each);
     ScVal *elem = sc_array(sc_ctx_arena(n->im->cx), ScVal, s.n + 1u);
     for (uint32_t k = 0; k < s.n; k++)
         elem[k] = entered(n, &c->p[++*i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inputs and outputs of the model, the names of their dimensions, and what --dim and constants that
  * the caller gives make of them. */
+#include "frontend/control_priv.h"
 #include "frontend/sequence.h"
 
 #include <string.h>
@@ -398,6 +399,18 @@ bool im_number_of(const ImNode *n, const ScTerm *t, const char *what, int64_t *r
     return false;
 }
 
+bool im_undecided(const ImNode *n, const char *what, const ScTerm *by)
+{
+    Unknown u = {.im = n->im};
+    sc_fail(n->im->cx, n->loc, SC_E_DYNAMIC, "%s", what);
+    if (by)
+        sc_term_symbols(by, see_unknown, &u);
+    if (u.n)
+        sc_note(n->im->cx, "it depends on the dimension %s: --dim %s=N decides it", u.sym[0],
+                u.sym[0]);
+    return false;
+}
+
 /* --- Outputs -------------------------------------------------------------------------------- */
 
 /* What the file says of an output must not contradict what was inferred. */
@@ -453,11 +466,11 @@ static bool output_sequence(Import *im, const char *name, ScVal v)
 {
     const ImNode n = {.im = im};
     const ImSeq s = im_seq(&n, v);
-    if (s.kind == IM_STACK)
-        sc_output(&im->b, name, s.stack);
+    if (s.kind != IM_LIST)
+        sc_output(&im->b, name, im_seq_stacked(&n, v, NULL));
     for (uint32_t i = 0; i < s.n; i++)
         sc_output(&im->b, element_name(im, name, i), s.elem[i]);
-    return s.kind == IM_STACK || s.n > 0 || im->model->graph->n_output > 1 ||
+    return s.kind != IM_LIST || s.n > 0 || im->model->graph->n_output > 1 ||
            sc_fail(im->cx, NULL, SC_E_ONNX, "output \"%s\" is a sequence without elements", name);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sequences and optionals. No value of a graph is one: import knows what they are made of. A
  * sequence is a handle where the others are values: a list of values, or, where only the run knows
- * how many there are, one value with the elements along its first axis. An optional is what it
- * holds, or SC_ABSENT. */
+ * how many there are, one value with the elements along its first axis, or one that is cut along an
+ * axis. An optional is what it holds, or SC_ABSENT. */
 #ifndef SC_FRONTEND_SEQUENCE_H
 #define SC_FRONTEND_SEQUENCE_H
 
@@ -15,9 +15,10 @@ typedef struct ImGrowth {
 } ImGrowth;
 
 typedef enum ImSeqKind {
-    IM_LIST,  /* the elements are known, and may be of unlike shapes */
-    IM_STACK, /* one value, [length, ...] */
-    IM_GROWS, /* what the loop `of` carries so far, and behind that a list of elements */
+    IM_LIST,   /* the elements are known, and may be of unlike shapes */
+    IM_STACK,  /* one value, [length, ...] */
+    IM_PIECES, /* one value in pieces of so many indices of an axis, the last of what is left */
+    IM_GROWS,  /* what the loop `of` carries so far, and behind that a list of elements */
 } ImSeqKind;
 
 typedef struct ImSeq {
@@ -25,7 +26,9 @@ typedef struct ImSeq {
     uint32_t n;
     const ScVal *elem;   /* [n] of a list, in the session */
     struct ImRoom *room; /* where elem lies, if it was made by appending */
-    ScVal stack;
+    ScVal stack;         /* of a stack and of pieces: the value */
+    uint32_t axis;
+    const ScTerm *each; /* at least 1, which is guarded */
     ImGrowth *of;
 } ImSeq;
 
@@ -37,12 +40,20 @@ static inline bool im_is_seq(ScVal v)
 ImSeq im_seq(const ImNode *n, ScVal v);
 ScVal im_seq_list(Import *im, uint32_t n, const ScVal *elem);
 ScVal im_seq_stack(Import *im, ScVal stack);
+ScVal im_seq_pieces(Import *im, ScVal x, uint32_t axis, const ScTerm *each);
 ScVal im_seq_grows(Import *im, ImGrowth *of, uint32_t n, const ScVal *elem);
 /* s, a list or what grows, with x behind its elements: in constant time, on the whole. */
 ScVal im_seq_appended(Import *im, const ImSeq *s, ScVal x);
 /* All elements along a new first axis: of shapes that are alike, which is guarded. elem: their
  * type, for a sequence without any, or NULL. SC_POISON after sc_fail. */
 ScVal im_seq_stacked(const ImNode *n, ScVal seq, const ScType *elem);
+/* Axis `from` of x moved to `to`; SC_POISON is answered with itself. */
+ScVal im_moved(const ImNode *n, ScVal x, uint32_t from, uint32_t to);
+/* Whether the k values have one type, extents and all. */
+bool im_alike(const ImNode *n, uint32_t k, const ScVal *v);
+/* v[pick] of k values, pick being in [0, k): of one element type and rank, but of any shapes.
+ * SC_POISON after sc_fail. */
+ScVal im_chosen(const ImNode *n, uint32_t k, const ScVal *v, const ScTerm *pick);
 /* False after sc_fail where one of k values is none: a sequence, or absent. */
 bool im_tensors(const ImNode *n, uint32_t k, const ScVal *v);
 

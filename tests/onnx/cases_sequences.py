@@ -37,7 +37,6 @@ def known():
                             node("ConcatFromSequence", "u", axis=0)], x, {"i": np.array(0)}, want={"y": x["b"]})
     case("sequence-output", make, x, outputs="s", want={"s_0": x["a"], "s_1": x["b"], "s_2": x["c"]})
     case("sequence-in-add", [make, node("Add", "s a")], x, words='operand 0, "s", is a sequence')
-    case("sequence-unlike", [make, node("SequenceAt", "s i")], {**x, "i": np.array(1)}, words="of unlike shapes")
     front = [node("SequenceInsert", f"s{i} a i", f"s{i + 1}") for i in range(3000)]
     case("sequence-copied", [node("SequenceEmpty", "", "s0"), *front, node("SequenceLength", "s3000")], x, {"i": np.array(0)},
          words="sequences of more than 4194304 elements")
@@ -62,8 +61,6 @@ def unknown_length():
         case(f"sequence-pieces-{new}-{axis}", [split, node("ConcatFromSequence", "s", axis=axis, new_axis=new)], {"x": x},
              {"l": np.array(2)}, dims={"x": [3, "n"]},
              want={"y": (np.stack if new else np.concatenate)([x[:, :2], x[:, 2:]], axis)})
-    case("sequence-pieces-uneven", [node("SplitToSequence", "x l", "s"), node("ConcatFromSequence", "s", axis=0)],
-         {"x": x}, {"l": np.array(2)}, dims={"x": ["n", 4]}, words="pieces of one shape")
     case("sequence-sizes", [node("SplitToSequence", "x l", "s", axis=1), node("SequenceAt", "s i")],
          {"x": x, "l": ints(1, 3)}, {"i": np.array(1)}, want={"y": x[:, 1:]})
     split = node("SplitToSequence", "x", "s", axis=0)
@@ -75,6 +72,59 @@ def unknown_length():
          dims={"x": ["n", 4]}, want={"y": x[[0, 2]]})
     case("sequence-erase-last", [split, node("SequenceErase", "s", "t"), node("ConcatFromSequence", "t", axis=0)], {"x": x},
          dims={"x": ["n", 4]}, want={"y": x[:2]})
+
+
+def unlike():
+    """Elements of unlike shapes at positions that only the run knows."""
+    x = {"a": ramp(2, 3), "b": ramp(3, 1), "c": ramp(0, 3), "d": ramp(2, 3, by=0.5)}
+    dims = {"a": ["m", 3], "b": ["n", "k"], "d": ["m", "k2"]}
+    make, three = node("SequenceConstruct", "a b c", "s"), [x["a"], x["b"], x["c"]]
+    lengths = [node("SequenceLength", "t", "l"), *(node("SequenceAt", f"t p{k}", f"y{k}") for k in range(4))]
+    places = {f"p{k}": np.array(k) for k in range(4)}
+    for i in range(-3, 4):
+        at = {**x, "i": np.array(i)}
+        if i < 3:
+            case(f"sequence-unlike-at-{i}", [make, node("SequenceAt", "s i")], at, dims=dims, want={"y": three[i]})
+            after = [v for k, v in enumerate(three) if k != i % 3]
+            case(f"sequence-unlike-erase-{i}", [make, node("SequenceErase", "s i", "t"), *lengths[:3]], at, places, dims=dims, outputs="l y0 y1",
+                 want={"l": np.array(2), "y0": after[0], "y1": after[1]})
+        after = list(three)
+        after.insert(i % 3 if i < 0 else i, x["d"])
+        case(f"sequence-unlike-insert-{i}", [make, node("SequenceInsert", "s d i", "t"), *lengths], at, places, dims=dims,
+             outputs="l y0 y1 y2 y3", want={"l": np.array(4), **{f"y{k}": v for k, v in enumerate(after)}})
+    case("sequence-unlike-outside", [make, node("SequenceAt", "s i")], {**x, "i": np.array(3)}, words="positions in a sequence")
+    case("sequence-unlike-ranks", [node("Squeeze", "a z", "e"), node("SequenceConstruct", "a e", "s"), node("SequenceAt", "s i")],
+         {"a": ramp(1, 3), "i": np.array(1)}, {"z": ints(0)}, words="of unlike ranks")
+    chain = [make, node("SequenceErase", "s i", "t"), node("SequenceInsert", "t d i", "u"), node("SequenceAt", "u i")]
+    case("sequence-unlike-chain", chain, {**x, "i": np.array(-2)}, dims=dims, want={"y": x["a"]})
+
+
+def pieces():
+    """Of a symbol, the last one shorter than the others."""
+    for rows in (3, 4, 5):
+        x, each = ramp(rows, 2), 2
+        cut = [x[k : k + each] for k in range(0, rows, each)]
+        split, dims = node("SplitToSequence", "x l", "s"), {"x": ["n", 2]}
+        for i in range(-len(cut), len(cut)):
+            at = {"x": x, "i": np.array(i)}
+            case(f"pieces-{rows}-at-{i}", [split, node("SequenceAt", "s i"), node("SequenceLength", "s", "n")], at, {"l": np.array(each)},
+                 dims=dims, outputs="y n", want={"y": cut[i], "n": np.array(len(cut))})
+            left = [v for k, v in enumerate(cut) if k != i % len(cut)]
+            case(f"pieces-{rows}-erase-{i}", [split, node("SequenceErase", "s i", "t"), node("ConcatFromSequence", "t", axis=0),
+                                              node("SequenceLength", "t", "n")], {**at, "l": np.array(each)}, dims=dims, outputs="y n",
+                 want={"y": np.concatenate(left), "n": np.array(len(left))})
+        turn = [node("SequenceAt", "s turn", "e"), node("ReduceSum", "e", "r", keepdims=0), node("Identity", "on", "on2")]
+        g = graph(turn, [value("turn", TensorProto.INT64, []), value("on", TensorProto.BOOL, [])], "on2 r")
+        case(f"pieces-{rows}-loop", [split, node("SequenceLength", "s", "n"), node("Loop", "n on", body=g)], {"x": x},
+             {"l": np.array(each), "on": TRUE}, dims=dims, want={"y": np.array([v.sum() for v in cut])})
+        last = graph([node("SequenceErase", "s", "t")], [], "t")
+        other = graph([node("Identity", "s", "e")], [], "e")
+        for c in (True, False):
+            case(f"pieces-{rows}-if-{c}", [split, node("If", "c", "u", then_branch=last, else_branch=other),
+                                           node("ConcatFromSequence", "u", axis=0)], {"x": x, "c": np.array(c)}, {"l": np.array(each)}, dims=dims,
+                 **({"want": {"y": np.concatenate(cut[:-1] if c else cut)}} if c or rows == 4 else {"words": "pieces of one shape"}))
+    case("pieces-side-by-side", [split, node("ConcatFromSequence", "s", axis=1)], {"x": ramp(5, 2)}, {"l": np.array(2)}, dims=dims,
+         words="pieces of one shape")
 
 
 # --- Loops -------------------------------------------------------------------------------------------------------
@@ -224,6 +274,8 @@ def official():
 def all_of_them():
     known()
     unknown_length()
+    unlike()
+    pieces()
     loops()
     branches()
     maps()
