@@ -8,6 +8,12 @@
 #include <check.h>
 #include <stdbool.h>
 
+#ifdef __has_feature
+#define SCT_SANITIZED __has_feature(address_sanitizer)
+#else
+#define SCT_SANITIZED 0
+#endif
+
 /* Marks the running test as skipped and leaves it: sct_skip("no AVX-512 on this machine"). */
 #define sct_skip(...)                                                                              \
     do {                                                                                           \

@@ -5,23 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const sct_cpus[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "native"};
-
-bool sct_runs(const char *cpu)
-{
-    if (strcmp(cpu, "native") == 0)
-        return true;
-    ScCtx *cx = sc_ctx_new();
-    ScGraph *g = sct_graph(cx, "graph @t [kernels] (%x: f32[1]) -> (%x) {\n}\n");
-    ScObject *o = sc_codegen(cx, g, &(ScCodegenOptions){.cpu = cpu}, SC_EMIT_OBJ);
-    ck_assert_msg(o != NULL, "%s", sct_messages(cx));
-    bool runs = (o->features & ~scrt_cpu_features()) == 0;
-    sc_object_free(o);
-    sc_graph_free(g);
-    sc_ctx_free(cx);
-    return runs;
-}
-
 SctModel sct_compile(const char *text, const char *cpu, const ScCodegenOptions *opt)
 {
     SctModel m = {.cx = sc_ctx_new(), .cpu = cpu};

@@ -6,6 +6,7 @@
 
 #include "codegen/codegen.h"
 #include "passes/passes.h"
+#include "tests/codegen/cpus.h"
 #include "tests/graphs.h"
 
 typedef struct SctModel {
@@ -16,12 +17,6 @@ typedef struct SctModel {
     ScLoaded *loaded;
     const char *cpu;
 } SctModel;
-
-/* The targets that tests compile for, "native" last. */
-extern const char *const sct_cpus[];
-enum { SCT_N_CPU = 4 };
-/* Whether this machine runs code for a target; true for native. */
-bool sct_runs(const char *cpu);
 
 /* Compiles a text graph, or fails the test with the messages. opt may be NULL; its cpu is `cpu`. */
 SctModel sct_compile(const char *text, const char *cpu, const ScCodegenOptions *opt);

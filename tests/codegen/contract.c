@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const cpu_name[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
-enum { N_CPU = sizeof cpu_name / sizeof *cpu_name };
-
 /* Unit roundoff of the sum, and of the result beyond it. */
 static void roundoff(ScrtDtype result, double *ret_sum, double *ret_result)
 {
@@ -118,13 +115,13 @@ static int64_t make_gemm(Rig *r)
 
 static void on_each_cpu(int rounds, Make make)
 {
-    for (int c = 0; c < N_CPU; c++) {
-        if (!rig_host_runs(cpu_name[c])) {
-            sct_note_skip(__func__, "this machine does not run %s", cpu_name[c]);
+    for (int c = 0; c < SCT_N_CPU; c++) {
+        if (!sct_runs(sct_cpus[c])) {
+            sct_note_skip(__func__, "this machine does not run %s", sct_cpus[c]);
             continue;
         }
         for (int i = 0; i < rounds; i++)
-            check(cpu_name[c], (uint64_t)i * N_CPU + (uint64_t)c, make);
+            check(sct_cpus[c], (uint64_t)i * SCT_N_CPU + (uint64_t)c, make);
     }
 }
 
@@ -295,9 +292,9 @@ static void epilogue_case(const char *cpu, uint64_t seed, const char *low)
 
 START_TEST(epilogues)
 {
-    for (int c = 0; c < N_CPU; c++)
-        for (uint64_t i = 0; rig_host_runs(cpu_name[c]) && i < 10; i++)
-            epilogue_case(cpu_name[c], i, i % 2 ? "f8e5m2" : "f8e4m3fn");
+    for (int c = 0; c < SCT_N_CPU; c++)
+        for (uint64_t i = 0; sct_runs(sct_cpus[c]) && i < 10; i++)
+            epilogue_case(sct_cpus[c], i, i % 2 ? "f8e5m2" : "f8e4m3fn");
 }
 END_TEST
 

@@ -2,16 +2,13 @@
 /* Every way to decode packed FP8 codes, over all codes it may meet, for every target that this
  * machine runs: the numbers of runtime/num, bit for bit (of NaN: that it is one). */
 #include "codegen/product/product.h"
-#include "tests/harness.h"
+#include "tests/codegen/cpus.h"
 
 #include <llvm-c/Error.h>
 #include <llvm-c/LLJIT.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const char *const target_name[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "native"};
-enum { N_TARGET = sizeof target_name / sizeof *target_name };
 
 typedef void (*Decode)(const uint8_t *packed, float *out, int64_t units);
 
@@ -123,9 +120,9 @@ static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t 
 static void all_targets(uint32_t way, uint32_t facts_e4m3, uint32_t facts_e5m2)
 {
     bool ran = false;
-    for (int i = 0; i < N_TARGET; i++) {
-        ran |= try_way(target_name[i], way, SCRT_F8E4M3FN, facts_e4m3);
-        ran |= try_way(target_name[i], way, SCRT_F8E5M2, facts_e5m2);
+    for (int i = 0; i < SCT_N_CPU; i++) {
+        ran |= try_way(sct_cpus[i], way, SCRT_F8E4M3FN, facts_e4m3);
+        ran |= try_way(sct_cpus[i], way, SCRT_F8E5M2, facts_e5m2);
     }
     if (!ran)
         sct_skip("no target that this machine runs has the way");
@@ -141,10 +138,10 @@ END_TEST
 START_TEST(few_bits)
 {
     static const ScrtDtype small[] = {SCRT_F4E2M1, SCRT_F6E2M3, SCRT_F6E3M2};
-    for (int i = 0; i < N_TARGET; i++) {
-        try_way(target_name[i], CG_UNIT_PERM, SCRT_F4E2M1, CG_CODES_FINITE);
+    for (int i = 0; i < SCT_N_CPU; i++) {
+        try_way(sct_cpus[i], CG_UNIT_PERM, SCRT_F4E2M1, CG_CODES_FINITE);
         for (int k = 0; k < 3; k++)
-            try_way(target_name[i], CG_UNIT_BITS, small[k], CG_CODES_FINITE);
+            try_way(sct_cpus[i], CG_UNIT_BITS, small[k], CG_CODES_FINITE);
     }
 }
 END_TEST

@@ -174,15 +174,3 @@ const char *rig_what(const Rig *r, uint32_t i)
     ck_assert_uint_lt(i, r->object->n_kernel);
     return r->object->kernel[i].what;
 }
-
-bool rig_host_runs(const char *cpu)
-{
-    ScCtx *cx = sc_ctx_new();
-    ScArena *a = sc_arena_new();
-    ScCodegenOptions opt = {.cpu = cpu};
-    CgTarget t;
-    bool ok = cg_target_init(cx, a, &opt, &t) && (t.bits & ~scrt_cpu_features()) == 0;
-    sc_arena_free(a);
-    sc_ctx_free(cx);
-    return ok;
-}

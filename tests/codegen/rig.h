@@ -6,7 +6,7 @@
 
 #include "codegen/codegen.h"
 #include "passes/passes.h"
-#include "tests/harness.h"
+#include "tests/codegen/cpus.h"
 
 enum { RIG_BLOBS = 8, RIG_PORTS = 8 };
 
@@ -48,7 +48,5 @@ void rig_outputs_free(Rig *r, ScrtTensor *out);
 void rig_run_threads(Rig *r, ScrtTensor *ret_out);
 /* What the report says of kernel i. */
 const char *rig_what(const Rig *r, uint32_t i);
-/* True where this machine runs code for the processor. */
-bool rig_host_runs(const char *cpu);
 
 #endif

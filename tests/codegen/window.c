@@ -9,9 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const cpu_name[] = {"native", "x86-64-v2", "x86-64-v3", "x86-64-v4"};
-enum { N_CPU = sizeof cpu_name / sizeof *cpu_name };
-
 static void compare(const Rig *r, const ScrtTensor *got, const ScrtTensor *want,
                     const ScrtTensor *mag, int64_t depth)
 {
@@ -56,13 +53,13 @@ static void check(const char *cpu, uint64_t seed, const ScOp *op, Make make, boo
 
 static void on_each_cpu(int rounds, const ScOp *op, Make make, bool exact)
 {
-    for (int c = 0; c < N_CPU; c++) {
-        if (!rig_host_runs(cpu_name[c])) {
-            sct_note_skip(__func__, "this machine does not run %s", cpu_name[c]);
+    for (int c = 0; c < SCT_N_CPU; c++) {
+        if (!sct_runs(sct_cpus[c])) {
+            sct_note_skip(__func__, "this machine does not run %s", sct_cpus[c]);
             continue;
         }
         for (int i = 0; i < rounds; i++)
-            check(cpu_name[c], (uint64_t)i * N_CPU + (uint64_t)c, op, make, exact);
+            check(sct_cpus[c], (uint64_t)i * SCT_N_CPU + (uint64_t)c, op, make, exact);
     }
 }
 

@@ -10,12 +10,6 @@
 
 #include <string.h>
 
-#ifdef __has_feature
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
-
 typedef struct Chain {
     const char *name;
     /* Row, attributes and type of the even and the odd nodes. # in a type is the number of the
@@ -251,7 +245,7 @@ static size_t work(const char *name, char *text, ScGraph **ret, ScCtx **ret_cx)
     ScObject *o = sc_codegen(cx, g, NULL, SC_EMIT_OBJ);
     ck_assert_msg(o != NULL, "%s: %s", name, sct_messages(cx));
     sc_object_free(o);
-    if (!SANITIZED)
+    if (!SCT_SANITIZED)
         bounds_end(&bounds, name);
     size_t bytes = sc_arena_bytes(sc_ctx_arena(cx));
     sc_buf_free(text);

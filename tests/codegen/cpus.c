@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/codegen/cpus.h"
+
+#include "codegen/target.h"
+
+#include <string.h>
+
+const char *const sct_cpus[] = {"x86-64-v2", "native", "x86-64-v3", "x86-64-v4"};
+
+bool sct_runs(const char *cpu)
+{
+    ScCtx *cx = sc_ctx_new();
+    ScArena *a = sc_arena_new();
+    CgTarget t;
+    ck_assert_msg(cg_target_init(cx, a, &(ScCodegenOptions){.cpu = cpu}, &t), "%s", cpu);
+    bool runs = strcmp(cpu, "native") == 0 || (t.bits & ~scrt_cpu_features()) == 0;
+    sc_arena_free(a);
+    sc_ctx_free(cx);
+    return runs;
+}
