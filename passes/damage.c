@@ -16,6 +16,7 @@ typedef struct Sum { /* over all samples, of one value */
     uint64_t n, finite, under, saturated, compared;
     double sq, amax, signal, noise;
     double source, rounding; /* powers of the operand and of what rounding it made */
+    uint64_t *octave;        /* [octaves(f)] of what is stored: see ScReport; NULL: not stored */
 } Sum;
 
 struct ScDamage {
@@ -31,6 +32,26 @@ struct ScDamage {
     double **x;     /* [g->n_value] */
     Sum *sum;       /* [g->n_value] */
 };
+
+enum { ROOM = 4 }; /* octaves that are counted beyond a format's range, at either end */
+
+static int first_octave(const ScrtFormat *f)
+{
+    return ilogb(f->min_denorm) - ROOM;
+}
+
+static uint32_t octaves(const ScrtFormat *f)
+{
+    return (uint32_t)(ilogb(f->max) + ROOM - first_octave(f) + 1);
+}
+
+/* x is in the units of format f. */
+static void count_octave(Sum *s, const ScrtFormat *f, double x)
+{
+    int at = x != 0 && isfinite(x) ? ilogb(x) - first_octave(f) : 0, last = (int)octaves(f) - 1;
+    if (x != 0 && isfinite(x))
+        s->octave[at < 0 ? 0 : at > last ? last : at]++;
+}
 
 static bool is_float(const ScGraph *g, ScVal v)
 {
@@ -85,6 +106,13 @@ static void match(ScDamage *d)
             d->ref_kept[d->twin[v]] = true;
 }
 
+/* The session's: the report has it. */
+static uint64_t *of_octaves(const ScDamage *d, ScVal v)
+{
+    const ScrtFormat *f = scrt_format(sc_type_of(d->g, v)->dtype);
+    return f ? sc_array(sc_ctx_arena(d->cx), uint64_t, octaves(f)) : NULL;
+}
+
 ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref)
 {
     ScArena *a = sc_arena_new();
@@ -108,6 +136,8 @@ ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref)
             d->kept[def->in[0]] = true;
             d->rounds[v] = scrt_dtype_bits(sc_type_of(g, v)->dtype) <
                            scrt_dtype_bits(sc_type_of(g, def->in[0])->dtype);
+            if (d->rounds[v])
+                d->sum[v].octave = of_octaves(d, v);
         }
     }
     if (ref) {
@@ -190,6 +220,7 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
             double off = ldexp(x, e) - source[i];
             d->sum[v].source += source[i] * source[i];
             d->sum[v].rounding += off * off;
+            count_octave(&d->sum[v], f, ldexp(source[i], -e));
         }
         if (want)
             compare(&d->sum[v], x, e, want[i]);
@@ -248,11 +279,13 @@ static void measure_constant(ScDamage *d, ScVal v)
     if (!f || f->bits > 16 || (t->dtype == b->dtype && !b->from) || !sc_blob_tensor(b, t, e, &data))
         return;
     const ScBlob *from = b->from ? b->from : b;
+    d->sum[v].octave = of_octaves(d, v);
     for (size_t i = 0; i < b->count; i++) {
         double x = scrt_load(t->dtype, data.data, i), want = scrt_load(from->dtype, from->data, i);
         want /= b->unit ? (double)b->unit[i / b->inner % b->n_unit] : 1;
         measure(&d->sum[v], f, x, ldexp(want, -e));
         compare(&d->sum[v], x, e, want);
+        count_octave(&d->sum[v], f, ldexp(want, -e));
     }
     d->rounds[v] = true;
     d->sum[v].source = d->sum[v].signal;
@@ -287,6 +320,9 @@ static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
         .saturated = s->n ? (double)s->saturated / (double)s->n : 0,
         .sqnr = s->compared == 0 ? (double)NAN : decibels(s->signal, s->noise),
         .rounding = d->rounds[v] ? decibels(s->source, s->rounding) : (double)NAN,
+        .octave = s->octave,
+        .n_octave = s->octave ? octaves(f) : 0,
+        .octave_first = s->octave ? first_octave(f) : 0,
         .outside = narrow && rms > 0 && (rms < 16 * f->min_normal || s->saturated > 0),
     };
 }

@@ -113,8 +113,13 @@ typedef struct ScReport {
                         * number became none; NaN: no reference */
     double rounding;   /* dB of what is stored in fewer bits against its own operand (a constant
                         * against its blob): the rounding here alone; NaN: not stored so */
-    bool outside;      /* stored narrow, and some saturate or much of the data is subnormal: its RMS
-                        * lies below 2^4 times the least normal number */
+    const uint64_t *octave; /* [n_octave] of the numbers that were rounded into storage, how many
+                             * have a magnitude of 2^(octave_first + i) to twice that; what is
+                             * beyond is counted at the ends, 0 nowhere. NULL: not stored so */
+    uint32_t n_octave;
+    int octave_first;
+    bool outside; /* stored narrow, and some saturate or much of the data is subnormal: its RMS
+                   * lies below 2^4 times the least normal number */
 } ScReport;
 
 /* Measures g on samples, beside the reference graph ref (NULL: none), which must have the same

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""dump --format html: one page without anything from elsewhere; in headless Chromium, where there is one ($SCT_CHROMIUM
-or `chromium`), it shows totals, finds a node and explains it, folds equal layers, and copes with 5,000 nodes."""
+"""dump --format html and check --html: pages without anything from elsewhere; in headless Chromium, where there is one
+($SCT_CHROMIUM or `chromium`), the one shows totals, finds a node and explains it, folds equal layers, and copes with
+5,000 nodes; the other shows recipes as columns, and the histogram of a tensor that is searched for."""
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from command import MNIST, run_all, write  # noqa: E402
+from command import DIGIT, MNIST, failing, run_all, write  # noqa: E402
 from scalec import Skip, scalec  # noqa: E402
 
 LIMIT = 60  # seconds for a page; a machine under load takes some
@@ -26,8 +27,14 @@ def data(path):
     return json.loads(re.search(r'<script id="data" type="application/json">\n(.*?)\n</script>', open(path).read(), re.S)[1])
 
 
-def shown(path, tmp, fragment=""):
-    """The side panel's text, and the status line, once the page's script has run."""
+def alone(path):
+    """Whether the page asks for nothing from elsewhere: all but its data, and the name that SVG has."""
+    text = re.sub(r'<script id="data".*?</script>', "", open(path).read(), flags=re.S).replace("http://www.w3.org/2000/svg", "")
+    return "<script>" in text and not re.search(r"(src|href)\s*=|https?:|@import|url\(", text)
+
+
+def elements(path, tmp, fragment=""):
+    """The page once its script has run."""
     browser = os.environ.get("SCT_CHROMIUM") or shutil.which("chromium")
     if not browser:
         raise Skip("no chromium")
@@ -35,15 +42,20 @@ def shown(path, tmp, fragment=""):
                         "--enable-logging=stderr", "--virtual-time-budget=2000", "--dump-dom", f"file://{path}{fragment}"],
                        capture_output=True, text=True, timeout=LIMIT)
     assert "Uncaught" not in p.stderr and "CONSOLE" not in p.stderr, p.stderr
-    text = re.search(r'<aside id="side">(.*?)</aside>', p.stdout, re.S)[1]
-    found = re.search(r'<span id="found">(.*?)</span>', p.stdout)[1]
-    return re.sub(r"<[^>]*>", " ", text), found
+    return p.stdout
+
+
+def shown(path, tmp, fragment=""):
+    """The side panel's text, and the status line."""
+    page = elements(path, tmp, fragment)
+    text = re.search(r'<aside id="side">(.*?)</aside>', page, re.S)[1]
+    return re.sub(r"<[^>]*>", " ", text), re.search(r'<span id="found">(.*?)</span>', page)[1]
 
 
 def holds_all(tmp):
     path = page(MNIST, tmp, "--recipe", "fp8")
-    d, text = data(path), open(path).read()
-    assert not re.search(r"(src|href)\s*=|https?:|@import|url\(", text.split('<script id="data"')[0])
+    d = data(path)
+    assert alone(path)
     assert [t[0] for t in d["totals"]][:3] == ["nodes", "casts", "constants"], d["totals"]
     conv = [n for n in d["nodes"] if n["op"] == "conv"]
     assert len(conv) == 2 and conv[0]["from"] == ["Convolution28", "Plus30"] and conv[0]["sig"] == "a, b, a+b -> a+b"
@@ -103,5 +115,42 @@ def folds_layers_of_5000_nodes(tmp):
     assert time.monotonic() - began < LIMIT
 
 
-run_all("tools-page", [holds_all, names_are_data, totals_head_the_text, names_that_begin_alike_cluster, shows_totals,
+def sheet(tmp, recipe, *args):
+    out = os.path.join(tmp, "sheet.html")
+    return out, scalec("check", MNIST, "--data", DIGIT, "--recipe", recipe, "--html", out, *args)
+
+
+def checks_all_recipes(tmp):
+    """The columns of numbers that the command prints, and each recipe's tensors with what the alone command says of them."""
+    path, text = sheet(tmp, "fp8,fp8-weights")
+    d = data(path)
+    assert alone(path) and [r["recipe"] for r in d["recipes"]] == ["fp8", "fp8-weights"], d["recipes"]
+    for r in d["recipes"]:
+        assert f"{r['sqnr_db']:.1f}" in next(t for t in text.splitlines() if t.split()[:1] == [r["recipe"]]), text
+    alike = json.loads(scalec("check", MNIST, "--data", DIGIT, "--recipe", "fp8", "--json"))["tensors"]
+    assert alike == d["recipes"][0]["tensors"]
+    sites = [t for t in alike if t["site"]]
+    assert len(sites) == 6 and sum(t["constant"] for t in sites) == 3 and all("octaves" in t for t in sites)
+    w = next(t for t in sites if t["name"] == "Parameter5")["octaves"]  # 8 x 1 x 5 x 5 numbers, divided by channel: amax 448
+    assert sum(w["count"]) == 200 and (w["least"], w["normal"], w["most"]) == (-9, -6, 8) and w["first"] == -13
+    assert max(w["first"] + i for i, n in enumerate(w["count"]) if n) == 8, w
+    depth = {t["name"]: t["depth"] for t in alike if not t["constant"]}
+    assert depth["Input3"] < depth["Pooling66_Output_0"] < depth["Plus214_Output_0"], depth
+    path, text = sheet(tmp, "fp8")
+    assert "storage sites first" in text and len(data(path)["recipes"]) == 1
+    assert "a file" in failing("check", MNIST, "--data", DIGIT, "--recipe", "fp8", "--html", "-", status=2)
+
+
+def sheet_shows_columns_and_histograms(tmp):
+    path, _ = sheet(tmp, "fp8,mxfp8")
+    page = elements(path, tmp, "#Pooling66")
+    rows = re.search(r'<table id="sites">.*?<tbody>(.*?)</tbody>', page, re.S)[1]
+    assert rows.count("<tr") == 1 and rows.count("f8e4m3fn") == 2, rows
+    assert all(re.search(rf'<svg id="{chart}".*?<circle', page, re.S) for chart in ("depth", "rms"))
+    text, found = shown(path, tmp, "#Pooling66")
+    assert found == "1 found" and "Pooling66_Output_0" in text and text.count("rounding") == 2, text
+    assert re.search(r'<aside.*class="histogram"', page, re.S)
+
+
+run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, names_that_begin_alike_cluster, shows_totals,
                        finds_and_explains, folds_layers_of_5000_nodes])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A graph as one HTML page: page.html with the graph as JSON in it. The page draws, searches, folds
- * and explains; what it shows is all here. */
+/* Pages of HTML with JSON in them, which draw, search and explain it; all that they show is there.
+ * page.html is a graph's, sheet.html that of a check; head.html is what they share. */
 #include "tools/libscalec/scalec.h"
 
 #include <stdlib.h>
@@ -8,6 +8,9 @@
 
 static const char page[] =
 #include "page.inc"
+    ;
+static const char sheet[] =
+#include "sheet.inc"
     ;
 static const char marker[] = "@DATA@";
 
@@ -172,12 +175,27 @@ static void add_escaped(ScStr *to, const char *json)
             sc_str_addn(to, json, 1);
 }
 
+static bool write_page(ScCtx *cx, const char *html, const char *json, const char *path)
+{
+    const char *at = strstr(html, marker);
+    ScStr out = {0};
+    sc_str_addn(&out, html, (size_t)(at - html));
+    add_escaped(&out, json);
+    sc_str_add(&out, at + sizeof marker - 1);
+    bool ok = scalec_write_file(cx, path, sc_str_get(&out), out.n);
+    sc_str_free(&out);
+    return ok;
+}
+
+bool scalec_write_sheet(ScCtx *cx, const char *json, const char *path)
+{
+    return write_page(cx, sheet, json, path);
+}
+
 bool scalec_write_html(ScCtx *cx, const ScGraph *g, const char *path)
 {
     ScArena *a = sc_arena_new();
     Page p = {g, sc_labels(g, a), sc_uses(g, a), sc_why_begin(g), {0}};
-    const char *at = strstr(page, marker);
-    ScStr out = {0};
     sc_str_add(&p.s, "{");
     string(&p, "title", g->name ? g->name : "graph");
     totals(&p);
@@ -188,11 +206,7 @@ bool scalec_write_html(ScCtx *cx, const ScGraph *g, const char *path)
     for (ScVal v = SC_FIRST; v < g->n_value; v++)
         value(&p, v);
     sc_str_add(&p.s, "]}");
-    sc_str_addn(&out, page, (size_t)(at - page));
-    add_escaped(&out, sc_str_get(&p.s));
-    sc_str_add(&out, at + sizeof marker - 1);
-    bool ok = scalec_write_file(cx, path, sc_str_get(&out), out.n);
-    sc_str_free(&out);
+    bool ok = write_page(cx, page, sc_str_get(&p.s), path);
     sc_str_free(&p.s);
     sc_why_end(p.why);
     sc_arena_free(a);

@@ -43,6 +43,8 @@ bool scalec_write_json(ScCtx *cx, const ScGraph *g, const char *path);
 /* One page that holds all it needs: a drawing to search, zoom and fold, with the numbers and the
  * derivation of each exponent. */
 bool scalec_write_html(ScCtx *cx, const ScGraph *g, const char *path);
+/* The same for what a check found, given as JSON: tables, charts, histograms. See sheet.html. */
+bool scalec_write_sheet(ScCtx *cx, const char *json, const char *path);
 /* Lines "label: text": nodes by class, casts, bytes of constants by format, and the values that lie
  * near the end of their format as far as estimates tell. */
 void scalec_totals(const ScGraph *g, ScStr *out);

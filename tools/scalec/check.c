@@ -20,7 +20,8 @@ typedef struct Check {
     ScGraph *low, *plain;
     uint32_t n, n_sample, n_site, n_measured;
     ScalecSuggest suggest;
-    Line *line; /* [n] sites by gain, then the rest in graph order */
+    Line *line;      /* [n] sites by gain, then the rest in graph order */
+    uint32_t *depth; /* [low->n_value] the longest way from an input, in nodes; 0: a constant's */
 } Check;
 
 static bool build_pair(Cli *cli, ScalecModel *m, Check *ret)
@@ -124,6 +125,32 @@ json_t *cli_json_real(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+static uint32_t *depths(Cli *cli, const ScGraph *g)
+{
+    uint32_t *depth = sc_array(sc_ctx_arena(cli->cx), uint32_t, g->n_value);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        uint32_t most = 0;
+        for (uint32_t k = 0; k < n->n_in; k++)
+            most = n->in[k] >= SC_FIRST && depth[n->in[k]] > most ? depth[n->in[k]] : most;
+        for (uint32_t k = 0; k < n->n_out && !(n->op->flags & SC_CONST_OP); k++)
+            depth[n->first + k] = most + 1;
+    }
+    return depth;
+}
+
+/* How many of the numbers that are stored lie in each octave, and where the format has its least
+ * number, its least normal one and its largest. */
+static json_t *octaves_json(const ScReport *r)
+{
+    const ScrtFormat *f = scrt_format(r->type->dtype);
+    json_t *count = json_array();
+    for (uint32_t i = 0; i < r->n_octave; i++)
+        json_array_append_new(count, json_integer((json_int_t)r->octave[i]));
+    return json_pack("{s:i, s:o, s:i, s:i, s:i}", "first", r->octave_first, "count", count, "least",
+                     ilogb(f->min_denorm), "normal", ilogb(f->min_normal), "most", ilogb(f->max));
+}
+
 static json_t *line_json(const Check *c, const Line *l)
 {
     const ScReport *r = l->r;
@@ -143,6 +170,13 @@ static json_t *line_json(const Check *c, const Line *l)
                             c->low->value[r->v].g == SC_NO_G
                                 ? json_null()
                                 : json_real(c->low->value[r->v].g / 256.0));
+    if (o) {
+        json_object_set_new(o, "depth", json_integer(c->depth[r->v]));
+        json_object_set_new(o, "constant",
+                            json_boolean(sc_def(c->low, r->v)->op->flags & SC_CONST_OP));
+    }
+    if (o && r->octave)
+        json_object_set_new(o, "octaves", octaves_json(r));
     if (o && l->gain) {
         json_object_set_new(o, "gain_db", cli_json_real(l->gain->gain));
         json_object_set_new(o, "gain_measured", json_boolean(l->gain->measured));
@@ -216,13 +250,18 @@ static json_t *suggest_json(const Check *c)
                      (json_int_t)c->suggest.keep, "steps", steps);
 }
 
-static void print_json(const Cli *cli, const Check *c)
+static json_t *tensors_json(const Check *c)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < c->n; i++)
         json_array_append_new(list, line_json(c, &c->line[i]));
+    return list;
+}
+
+static void print_json(const Cli *cli, const Check *c)
+{
     json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", cli->args.item[0], "recipe",
-                          cli->opt.recipe, "samples", (int)c->n_sample, "tensors", list);
+                          cli->opt.recipe, "samples", (int)c->n_sample, "tensors", tensors_json(c));
     if (o && cli->suggest_given)
         json_object_set_new(o, "suggest", suggest_json(c));
     if (o)
@@ -230,9 +269,14 @@ static void print_json(const Cli *cli, const Check *c)
     json_decref(o);
 }
 
-static bool check(Cli *cli, ScalecModel *m, Check *c)
+/* The model keeps its graph. */
+static bool look(Cli *cli, const ScalecModel *m, Check *c)
 {
-    bool ok = cli_statistics(cli, m) && build_pair(cli, m, c);
+    ScalecModel copy = *m;
+    if (!cli_statistics(cli, m))
+        return false;
+    copy.graph = sc_graph_clone(m->graph);
+    bool ok = build_pair(cli, &copy, c);
     ScalecSamples *s = ok ? scalec_samples_open(cli->cx, c->low, cli->data, &cli->sample) : NULL;
     c->n_sample = s ? scalec_samples_count(s) : 0;
     const ScReport *r = s ? measure(cli, c, s, &c->n) : NULL;
@@ -242,17 +286,45 @@ static bool check(Cli *cli, ScalecModel *m, Check *c)
         const ScalecGain *gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget,
                                               cli->suggest_given ? &c->suggest : NULL, &c->n_site);
         rank(cli, c, r, gain);
-        (cli->json ? print_json : print_table)(cli, c);
+        c->depth = depths(cli, c->low);
     }
-    ok = r && (!cli->suggest_given || suggest(cli, c));
     scalec_samples_close(s);
+    return r != NULL;
+}
+
+static void forget(Check *c)
+{
+    sc_graph_free(c->low);
+    sc_graph_free(c->plain);
+}
+
+static bool show(Cli *cli, const Check *c)
+{
+    (cli->json ? print_json : print_table)(cli, c);
+    return !cli->suggest_given || suggest(cli, c);
+}
+
+json_t *cli_check_tensors(Cli *cli, const ScalecModel *m, bool alone)
+{
+    Check c = {0};
+    json_t *ret = NULL;
+    if (look(cli, m, &c) && (!alone || show(cli, &c)))
+        ret = tensors_json(&c);
+    forget(&c);
+    return ret;
+}
+
+static bool check(Cli *cli, const ScalecModel *m)
+{
+    Check c = {0};
+    bool ok = look(cli, m, &c) && show(cli, &c);
+    forget(&c);
     return ok;
 }
 
 int cmd_check(Cli *cli)
 {
     ScalecModel m;
-    Check c = {0};
     if (!cli->data)
         return cli_misuse(cli, "on what? --data PATH");
     if (!cli->opt.recipe || !strcmp(cli->opt.recipe, "f32"))
@@ -262,13 +334,13 @@ int cmd_check(Cli *cli)
         return cli_misuse(cli, "--suggest is for one recipe, without --metric");
     if (cli->metric && !several)
         return cli_misuse(cli, "--metric is for several recipes: --recipe A,B");
+    if (cli->html && !strcmp(cli->html, "-"))
+        return cli_misuse(cli, "--html is a file: standard output has the table");
     if (cli->output && !cli->suggest_given)
         return cli_misuse(cli, "-o is where --suggest writes");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    bool ok = several ? cli_columns(cli, &m) : check(cli, &m, &c);
-    sc_graph_free(c.low);
-    sc_graph_free(c.plain);
+    bool ok = cli->html ? cli_sheet(cli, &m) : several ? cli_columns(cli, &m) : check(cli, &m);
     sc_graph_free(m.graph);
     return ok ? cli_done(cli) : cli_failed(cli);
 }

@@ -24,6 +24,7 @@ typedef struct Cli {
     const char *output, *emit, *stage, *format, *calibrate, *save_stats, *lines, *data, *dump_after;
     const char *state_load, *state_save, *dtype, *labels, *image, *why, *onnx_profile;
     const char *metric; /* of check: a command */
+    const char *html;   /* of check: a page */
     ScalecOptions opt;
     bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given,
         suggest_given;
@@ -82,6 +83,12 @@ bool cli_statistics(Cli *cli, const ScalecModel *m);
 bool cli_load_entries(Cli *cli, ScalecEntry **ret, uint32_t *ret_n);
 /* check with several recipes, in a list with commas: prints their columns. */
 bool cli_columns(Cli *cli, const ScalecModel *m);
+/* The numbers of several recipes, or of one, printed too if so asked; NULL with errors. */
+json_t *cli_columns_json(Cli *cli, const ScalecModel *m, bool print);
+/* What check says of each tensor under cli's one recipe; alone: it prints and suggests as well.
+ * NULL with errors. */
+json_t *cli_check_tensors(Cli *cli, const ScalecModel *m, bool alone);
+bool cli_sheet(Cli *cli, const ScalecModel *m); /* check --html */
 /* Runs all samples for d: the stage "samples". */
 bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d);
 

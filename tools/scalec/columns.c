@@ -41,8 +41,8 @@ static void print_text(const Cli *cli, uint32_t n, const char *const *recipe, co
     }
 }
 
-static void print_json(const Cli *cli, uint32_t n, const char *const *recipe, const ScalecColumn *c,
-                       uint32_t n_sample)
+static json_t *columns_json(const Cli *cli, uint32_t n, const char *const *recipe,
+                            const ScalecColumn *c, uint32_t n_sample)
 {
     json_t *list = json_array();
     for (uint32_t i = 0; i < n; i++) {
@@ -54,23 +54,22 @@ static void print_json(const Cli *cli, uint32_t n, const char *const *recipe, co
             json_object_set_new(o, "metric", cli_json_real(c[i].metric));
         json_array_append_new(list, o);
     }
-    json_t *all = json_pack("{s:s, s:i, s:o}", "model", cli->args.item[0], "samples", (int)n_sample,
-                            "recipes", list);
-    if (all)
-        cli_print_json(all);
-    json_decref(all);
+    return json_pack("{s:s, s:i, s:o}", "model", cli->args.item[0], "samples", (int)n_sample,
+                     "recipes", list);
 }
 
-bool cli_columns(Cli *cli, const ScalecModel *m)
+json_t *cli_columns_json(Cli *cli, const ScalecModel *m, bool print)
 {
     const char *recipe[MOST];
     ScalecColumn column[MOST];
     uint32_t n = split(cli, recipe);
     ScScales scales = cli->opt.scales;
+    json_t *ret = NULL;
     if (n > MOST) {
         cli->usage = true;
-        return sc_fail_file(cli->cx, NULL, SC_E_RECIPE,
-                            "%u recipes, of which %d can stand beside each other", n, MOST);
+        sc_fail_file(cli->cx, NULL, SC_E_RECIPE,
+                     "%u recipes, of which %d can stand beside each other", n, MOST);
+        return NULL;
     }
     bool ok = true; /* all are read before anything is measured, or written */
     for (uint32_t i = 0; ok && i < n; i++)
@@ -88,9 +87,22 @@ bool cli_columns(Cli *cli, const ScalecModel *m)
         ok = cli_statistics(cli, m) &&
              scalec_column(cli->cx, m, &cli->opt, s, ref, cli->metric, &column[i]);
     }
+    if (ok && print && !cli->json)
+        print_text(cli, n, recipe, column, n_sample);
     if (ok)
-        (cli->json ? print_json : print_text)(cli, n, recipe, column, n_sample);
+        ret = columns_json(cli, n, recipe, column, n_sample);
+    if (ret && print && cli->json)
+        cli_print_json(ret);
+    cli->opt.scales = scales;
+    cli->opt.stats = NULL;
     scalec_reference_free(ref);
     scalec_samples_close(s);
-    return ok;
+    return ret;
+}
+
+bool cli_columns(Cli *cli, const ScalecModel *m)
+{
+    json_t *all = cli_columns_json(cli, m, true);
+    json_decref(all);
+    return all != NULL;
 }

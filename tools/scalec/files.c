@@ -24,7 +24,8 @@ static uint32_t add_beside(Cli *cli, const char **ret)
 
 bool cli_files_apart(Cli *cli)
 {
-    const char *const given[] = {cli->output, cli->lines, cli->save_stats, cli->state_save};
+    const char *const given[] = {cli->output, cli->lines, cli->save_stats, cli->state_save,
+                                 cli->html};
     const char *file[MOST];
     uint32_t n = cli->output && strcmp(cli->output, "-") ? add_beside(cli, file) : 0;
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)

@@ -77,6 +77,7 @@ typedef enum OptId {
     O_BUDGET,
     O_SUGGEST,
     O_METRIC,
+    O_HTML,
     O_BENCH,
     O_PROFILE,
     O_REPEAT,
@@ -184,6 +185,8 @@ const CliOption cli_options[] = {
                   "with several recipes: a command that gets a folder, the outputs of sample N in "
                   "N.npz, and prints a number",
                   0, CHECK},
+    [O_HTML] = {"html", "FILE", "also write a page: recipes as columns, histograms, error by depth",
+                0, CHECK},
     [O_BUDGET] = {"budget", "SECONDS", "how long to try sites one by one; 60 by default", 0, CHECK},
     [O_BENCH] = {"bench", NULL, "time it, on made-up inputs if none are given", 0, RUN},
     [O_PROFILE] = {"profile", NULL, "time each kernel, on such inputs if none are given", 0, RUN},
@@ -348,6 +351,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->data;
     case O_METRIC:
         return &cli->metric;
+    case O_HTML:
+        return &cli->html;
     case O_STATE_LOAD:
         return &cli->state_load;
     case O_STATE_SAVE:

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* scalec check --html: a page of all recipes, their columns of numbers and their tables. */
+#include "tools/scalec/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool write(Cli *cli, json_t *all)
+{
+    char *text = json_dumps(all, JSON_COMPACT);
+    if (!text)
+        abort();
+    bool ok = scalec_write_sheet(cli->cx, text, cli->html);
+    free(text);
+    return ok;
+}
+
+bool cli_sheet(Cli *cli, const ScalecModel *m)
+{
+    bool several = strchr(cli->opt.recipe, ',') != NULL;
+    ScScales scales = cli->opt.scales;
+    json_t *all = cli_columns_json(cli, m, several), *column, *tensors;
+    size_t i;
+    bool ok = all != NULL;
+    json_array_foreach(json_object_get(all, "recipes"), i, column)
+    {
+        if (!ok)
+            break;
+        cli->opt.recipe = json_string_value(json_object_get(column, "recipe"));
+        cli->opt.scales = scales;
+        cli->opt.stats = NULL;
+        tensors = cli_check_tensors(cli, m, !several);
+        ok = tensors && json_object_set_new(column, "tensors", tensors) == 0;
+    }
+    ok = ok && json_object_set_new(all, "title", json_string(cli->args.item[0])) == 0 &&
+         write(cli, all);
+    json_decref(all);
+    return ok;
+}
