@@ -2,12 +2,13 @@
 /* Constant folding: a node whose operands are constants is run once, now, by the evaluator.
  *
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
- * not grow because it is compiled. Nor must a small file fill the memory: all results together take
- * no more than eight times the constants that the graph came with, or 64 MiB; past that nodes stay
- * nodes. What is stored in FP8 stays so, and codes by blocks do where products read them. A view of
- * a constant that keeps its order is the same constant of another shape and copies nothing.
- * Integers whose elements inference knows (shapes, mostly) become constants even where their
- * operands are none. */
+ * not grow because it is compiled. But the filters of convolutions may: they are packed once, where
+ * a run would decode and turn them again and again. Nor must a small file fill the memory: all
+ * results together take no more than eight times the constants that the graph came with, or 64 MiB;
+ * past that nodes stay nodes. What is stored in FP8 stays so, and codes by blocks do where products
+ * read them. A view of a constant that keeps its order is the same constant of another shape and
+ * copies nothing. Integers whose elements inference knows (shapes, mostly) become constants even
+ * where their operands are none. */
 #include <string.h>
 
 #include "passes/passes_priv.h"
@@ -21,7 +22,8 @@ typedef struct Fold {
     ScBuild b;
     const ScGraph *g;
     ScUses use;
-    size_t budget; /* bytes that results may still take */
+    const bool *filter; /* [g->n_value] the value becomes a convolution's filter */
+    size_t budget;      /* bytes that results may still take */
 } Fold;
 
 static const ScBlob *new_blob(ScCtx *cx, const ScrtTensor *t, size_t bytes)
@@ -62,6 +64,52 @@ static bool widens(const Fold *f, const ScNode *n)
            !sc_is_fp8(sc_type_of(f->g, n->first)->dtype);
 }
 
+/* Which values are computed from constants alone. */
+static bool *constants(const ScGraph *g, ScArena *a)
+{
+    bool *is = sc_array(a, bool, g->n_value);
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        bool all = n->n_in > 0 && n->op->n_sub == 0 && !(n->op->flags & (SC_FRESH | SC_BARRIER));
+        for (uint32_t k = 0; k < n->n_in; k++)
+            all = all && (n->in[k] == SC_ABSENT || is[n->in[k]]);
+        for (uint32_t k = 0; k < n->n_out; k++)
+            is[n->first + k] = all || n->op->flags & SC_CONST_OP;
+    }
+    return is;
+}
+
+/* Of which values all readers are convolutions that take them as filters, or make one of them and
+ * other constants, element by element. */
+static bool *filters(const Fold *f, ScArena *a)
+{
+    const ScGraph *g = f->g;
+    const bool *constant = constants(g, a);
+    bool *is = sc_array(a, bool, g->n_value);
+    for (ScVal v = g->n_value; v-- > SC_FIRST;) {
+        is[v] = f->use.first[v] < f->use.first[v + 1];
+        for (uint32_t k = f->use.first[v]; is[v] && k < f->use.first[v + 1]; k++) {
+            ScUse u = f->use.use[k];
+            const ScNode *n = u.node == UINT32_MAX ? NULL : &g->node[u.node];
+            is[v] = n && ((n->op->conv && u.operand == 1) ||
+                          (n->op->lower.cls == SC_MAP && constant[n->first] && is[n->first]));
+        }
+    }
+    return is;
+}
+
+/* Operands that were computed and that nobody else reads are gone with n. */
+static void give_back(Fold *f, const ScNode *n)
+{
+    size_t bytes;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        ScVal v = n->in[i];
+        if (v >= SC_FIRST && f->use.first[v + 1] - f->use.first[v] == 1 &&
+            !(sc_def(f->g, v)->op->flags & SC_CONST_OP) && bytes_of(sc_type_of(f->g, v), &bytes))
+            f->budget += bytes;
+    }
+}
+
 /* Whether n may be computed: its operands are constants with data and its results are no larger
  * than allowed. What they take leaves the budget. */
 static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
@@ -86,9 +134,11 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
             __builtin_add_overflow(to, bytes, &to))
             return false;
     }
-    if (constants == 0 || (to > ALWAYS_BYTES && to > from) || to > f->budget)
+    bool grows = to > ALWAYS_BYTES && to > from;
+    if (constants == 0 || to > f->budget || (grows && !f->filter[n->first]))
         return false;
     f->budget -= to;
+    give_back(f, n);
     return true;
 }
 
@@ -250,6 +300,7 @@ ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
     ScBuild *b = &f.b;
     ScVal *env = sc_pass_begin(b, cx, g);
     f.use = sc_uses(g, sc_pass_scratch(env));
+    f.filter = filters(&f, sc_pass_scratch(env));
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScVal *in = sc_map(env, n);
