@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolution with channels last: rows are the positions of the result, columns its channels, k
  * runs over (position of the window, channel), so the weights are packed panels as a matmul's, and
- * a row of A is a few runs of x, with zeros where the window reaches into the padding. */
+ * a row of A is a few runs of x, with zeros where the window reaches into the padding. Where x has
+ * few channels runs are short, and of a window that lies in x they are copied without loops. */
 #include "codegen/product/filter.h"
 
 #include <string.h>
@@ -16,6 +17,7 @@ typedef struct Conv {
     CgFilter filter;
     const ScTerm *run; /* neighbours in x that are neighbours in k */
     bool merged;       /* a run is all of the window's last dim */
+    int64_t few;       /* elements of a run, where a chunk is all of k, in few short runs; else 0 */
     bool rows_flat;    /* a row of A is x at row * pitch */
     const ScTerm *pitch;
     CgTile tile;
@@ -107,6 +109,65 @@ static void copy_run(Cg *cg, const Walk *w, LLVMValueRef r)
     zeros(cg, c, dst, hi, e);
 }
 
+/* Whether the row's window lies in x altogether; *ret: its first element. */
+static LLVMValueRef is_whole(Cg *cg, const Walk *w, LLVMValueRef *ret)
+{
+    const ScWindow *d = &w->c->desc;
+    LLVMValueRef inside = LLVMConstInt(cg->m->i1, 1, 0);
+    *ret = w->base;
+    for (uint32_t i = 0; i < d->n_spatial; i++) {
+        LLVMValueRef first = position(cg, w, i, cg_int(cg, 0), &inside);
+        position(cg, w, i, cg_int(cg, d->kernel[i] - 1), &inside);
+        LLVMValueRef step = cg_mul_int(cg, first, cg_term(cg, w->c->x.stride[1 + i]));
+        *ret = cg_add_int(cg, *ret, step);
+    }
+    return inside;
+}
+
+static void copy_vector(Cg *cg, const Conv *c, LLVMValueRef from, LLVMValueRef dst, int64_t n)
+{
+    const CgTile *t = &c->tile;
+    const ScTerm *stride = c->x.stride[c->desc.n_spatial + 1];
+    LLVMValueRef mask = n < t->w ? cg_mask(cg, cg_int(cg, n), t->w) : NULL;
+    CgVal x = cg_access_load(cg, &c->x, from, stride, t->w, mask);
+    LLVMSetAlignment(LLVMBuildStore(cg->b, x.v, dst), t->size);
+}
+
+/* The few runs of a window that lies in x, one by one. What a short vector writes too much, the
+ * next run or the row's end overwrites; the last vector of a long run begins within the one before.
+ */
+static void copy_few(Cg *cg, const Walk *w, LLVMValueRef first)
+{
+    const Conv *c = w->c;
+    const ScWindow *d = &c->desc;
+    uint32_t outer = d->n_spatial - c->merged, lanes = c->tile.w;
+    int64_t n = 1;
+    for (uint32_t i = 0; i < outer; i++)
+        n *= d->kernel[i];
+    for (int64_t r = 0; r < n; r++) {
+        LLVMValueRef from = first;
+        int64_t left = r;
+        for (uint32_t i = outer; i-- > 0; left /= d->kernel[i]) {
+            LLVMValueRef at = cg_int(cg, left % d->kernel[i] * d->dilation[i]);
+            from = cg_add_int(cg, from, cg_mul_int(cg, at, cg_term(cg, c->x.stride[1 + i])));
+        }
+        for (int64_t i = 0; i < c->few; i += lanes) {
+            int64_t at = i + lanes > c->few && i ? c->few - lanes : i;
+            LLVMValueRef to = cg_gep(cg, c->tile.el, w->dst, cg_int(cg, r * c->few + at));
+            copy_vector(cg, c, cg_add_int(cg, from, cg_int(cg, at)), to, c->few - at);
+        }
+    }
+}
+
+static void copy_runs(Cg *cg, const Walk *w)
+{
+    LLVMValueRef run = cg_term(cg, w->c->run), end = cg_add_int(cg, w->at->k0, w->at->n_k);
+    CgLoop r = cg_for(cg, LLVMBuildUDiv(cg->b, w->at->k0, run, ""), cg_cdiv_int(cg, end, run),
+                      cg_int(cg, 1));
+    copy_run(cg, w, r.i);
+    cg_next(cg, &r);
+}
+
 static void conv_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst)
 {
     const Conv *c = j->self;
@@ -124,11 +185,16 @@ static void conv_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, L
     Walk w = {.c = c, .at = at, .dst = dst};
     cg_unflatten(cg, row, 1 + ns, c->dim, w.idx);
     w.base = cg_add_int(cg, cg_address(cg, &c->x, 1, w.idx), group);
-    LLVMValueRef run = cg_term(cg, c->run), end = cg_add_int(cg, at->k0, at->n_k);
-    CgLoop r =
-        cg_for(cg, LLVMBuildUDiv(cg->b, at->k0, run, ""), cg_cdiv_int(cg, end, run), cg_int(cg, 1));
-    copy_run(cg, &w, r.i);
-    cg_next(cg, &r);
+    if (c->few) {
+        LLVMValueRef first, whole = is_whole(cg, &w, &first);
+        CgIf all = cg_if(cg, whole);
+        copy_few(cg, &w, first);
+        cg_else(cg, &all);
+        copy_runs(cg, &w);
+        cg_endif(cg, &all);
+    } else {
+        copy_runs(cg, &w);
+    }
     zeros(cg, c, dst, at->n_k, cg_add_int(cg, at->n_k, cg_int(cg, 1)));
 }
 
@@ -175,6 +241,18 @@ static void plan_rows(CgModule *m, Conv *c)
     c->run = sc_term_max(m->cx, c->run, sc_term(m->cx, 1));
 }
 
+/* Long runs are copied as fast by a loop. */
+static void plan_few(Conv *c)
+{
+    enum { VECTORS = 32 };
+    int64_t run, depth;
+    c->few = 0;
+    if (sc_term_const(c->run, &run) && sc_term_const(c->job.depth, &depth) && depth <= c->tile.kc &&
+        sc_term_is(c->x.stride[c->desc.n_spatial + 1], 1) && run > 0 &&
+        depth / run * ((run + c->tile.w - 1) / c->tile.w) <= VECTORS)
+        c->few = run;
+}
+
 static void plan_job(CgModule *m, Conv *c)
 {
     ScCtx *cx = m->cx;
@@ -196,6 +274,7 @@ static void plan_job(CgModule *m, Conv *c)
     ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
     cg_tile_init(m, result, rows, c->job.cols, c->job.depth, true, &c->tile);
     c->job.tile = c->tile;
+    plan_few(c);
     c->job.b_bytes = sc_term(cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
 }
 
