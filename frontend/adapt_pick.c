@@ -48,11 +48,13 @@ static bool gather_nd(const ImNode *n, ScVal *ret_out)
     if (t->rank == 0 || batch < 0 || batch >= t->rank || batch >= x->rank)
         return sc_fail(cx, n->loc, SC_E_RANK, "%lld batch axes of ranks %u and %u",
                        (long long)batch, x->rank, t->rank);
-    int declared = im_declared_rank(n, 0); /* it says how many positions an index has */
+    /* How many positions an index has may follow from the only axis there is, or from the rank that
+     * is declared; else the rank of the result depends on it. */
+    int declared = x->rank - batch == 1 ? (int)t->rank - 1 + (int)batch : im_declared_rank(n, 0);
     const ScTerm *last = t->dim[t->rank - 1];
     if (last->kind != SC_T_CONST && declared >= 0) {
         const ScTerm *so = sc_term(cx, (int64_t)t->rank - 1 + x->rank - batch - declared);
-        if (!im_require(n, SC_GUARD_EQUAL, last, so, "positions of an index, by the rank declared"))
+        if (!im_require(n, SC_GUARD_EQUAL, last, so, "positions of an index, by the ranks"))
             return false;
         last = so;
     }

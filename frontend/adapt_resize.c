@@ -20,8 +20,9 @@ typedef struct Resize {
 typedef struct Axis {
     uint32_t axis;
     const ScTerm *in, *out;
-    double scale;      /* 0: out / in, which a run tells */
-    double start, end; /* of the region, in parts of the axis */
+    double scale;     /* 0: `by`, which only a run tells */
+    ScVal by;         /* f64; SC_ABSENT: out / in */
+    ScVal start, end; /* of the region that is cropped, in parts of the axis: f64 */
 } Axis;
 
 #define F64(x)           im_scalar(r->n, SCRT_F64, (x))
@@ -41,21 +42,22 @@ static bool is(const char *a, const char *b)
 
 static ScVal scale_of(const Resize *r, const Axis *a)
 {
+    if (a->by != SC_ABSENT)
+        return a->by;
     return a->scale ? F64(a->scale) : OP(div, number(r, a->out), number(r, a->in));
 }
 
 /* start (in - 1) + y (end - start) (in - 1) / (width - 1), of the axis' own width; where that is 1,
  * `single` in place of the second part. */
-static ScVal spread(const Resize *r, const Axis *a, ScVal y, double start, double end,
-                    double single)
+static ScVal spread(const Resize *r, const Axis *a, ScVal y, ScVal start, ScVal end, ScVal single)
 {
     ScVal last = OP(sub, number(r, a->in), F64(1));
     ScVal width = OP(mul, scale_of(r, a), number(r, a->in));
-    ScVal way = OP(mul, last, F64(end - start));
+    ScVal way = OP(mul, last, OP(sub, end, start));
     ScVal step = OP(div, OP(mul, y, way), OP(sub, width, F64(1)));
-    ScVal one = OP(mul, last, F64(single));
+    ScVal one = OP(mul, last, single);
     ScVal x = sc_op(&r->n->im->b, where, OP(equal, width, F64(1)), one, step);
-    return OP(add, x, OP(mul, last, F64(start)));
+    return OP(add, x, OP(mul, last, start));
 }
 
 /* The position in x of each element along the axis: f64[out]. */
@@ -65,9 +67,9 @@ static ScVal positions(const Resize *r, const Axis *a)
     if (is(r->where, "asymmetric"))
         return OP(div, y, scale_of(r, a));
     if (is(r->where, "align_corners"))
-        return spread(r, a, y, 0, 1, 0);
+        return spread(r, a, y, F64(0), F64(1), F64(0));
     if (is(r->where, "tf_crop_and_resize"))
-        return spread(r, a, y, a->start, a->end, (a->end - a->start) / 2);
+        return spread(r, a, y, a->start, a->end, OP(mul, OP(sub, a->end, a->start), F64(0.5)));
     ScVal x = OP(sub, OP(div, OP(add, y, F64(0.5)), scale_of(r, a)), F64(0.5));
     ScVal width = OP(mul, scale_of(r, a), number(r, a->in));
     if (is(r->where, "pytorch_half_pixel"))
@@ -129,6 +131,19 @@ static ScVal cubic(const Resize *r, ScVal d)
     return sc_op(b, where, OP(less_or_equal, d, F64(1)), near, far);
 }
 
+/* How many elements are weighed must be known: without aliasing it follows from the scale. */
+static bool knows_taps(const Resize *r, const Axis *a, int taps)
+{
+    static const char what[] = "an extent that is resized without aliasing";
+    int64_t c;
+    if (taps > MAX_TAPS)
+        return sc_fail(r->n->im->cx, r->n->loc, SC_E_UNSUPPORTED,
+                       "Resize with antialias and so small a scale");
+    return !r->antialias || a->scale != 0 ||
+           (im_number_of(r->n, a->in, what, &c) && im_number_of(r->n, a->out, what, &c) &&
+            sc_fail(r->n->im->cx, r->n->loc, SC_E_DYNAMIC, "scales of a Resize with antialias"));
+}
+
 /* A weighted sum of the elements around `at`. Smaller and without aliasing, the weights are spread
  * over 1 / scale times as many, and divided by their sum. */
 static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType *t, ScVal at)
@@ -139,11 +154,8 @@ static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType 
     double squeeze = r->antialias && a->scale > 0 && a->scale < 1 ? a->scale : 1;
     int first = (int)floor(fmax(-reach / squeeze, -MAX_TAPS)) + 1, taps = 2 - 2 * first;
     bool divide = squeeze < 1 || r->exclude;
-    if (taps > MAX_TAPS || (r->antialias && a->scale == 0)) {
-        sc_fail(b->cx, n->loc, SC_E_UNSUPPORTED, "Resize with antialias and %s",
-                taps > MAX_TAPS ? "so small a scale" : "a scale that is not known");
+    if (!knows_taps(r, a, taps))
         return SC_POISON;
-    }
     ScrtDtype in = im_at_least_f32(t->dtype);
     ScVal w[MAX_TAPS], index[MAX_TAPS], below = sc_op(b, floor, at), total = SC_ABSENT;
     ScVal ratio = OP(sub, at, below), top = OP(sub, number(r, a->in), F64(1));
@@ -176,7 +188,7 @@ static ScVal resize_axis(const Resize *r, const Axis *a, ScVal x, const ScType *
 {
     ScBuild *b = &r->n->im->b;
     bool crop = is(r->where, "tf_crop_and_resize");
-    if (a->in == a->out && (a->scale == 1 || a->scale == 0) && !crop)
+    if (a->in == a->out && a->by == SC_ABSENT && (a->scale == 1 || a->scale == 0) && !crop)
         return x;
     ScVal at = positions(r, a);
     ScVal y = is(r->mode, "nearest") ? nearest(r, a, x, at) : interpolated(r, a, x, t, at);
@@ -193,40 +205,75 @@ static ScVal resize_axis(const Resize *r, const Axis *a, ScVal x, const ScType *
 
 /* --- How large -------------------------------------------------------------------------------- */
 
-/* floor(in scale): of a symbolic extent where scale is a fraction of small numbers. */
+/* floor(in scale), where terms can say it: of a symbolic extent where scale is a fraction of small
+ * numbers; else NULL. */
 static const ScTerm *scaled(const ImNode *n, const ScTerm *in, double scale)
 {
     ScCtx *cx = n->im->cx;
     int64_t c;
-    if (!(scale > 0) || scale > INT32_MAX) {
-        sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "a scale of %g", scale);
-        return NULL;
-    }
     if (sc_term_const(in, &c) && (double)c * scale < 0x1p62)
         return sc_term(cx, (int64_t)floor((double)c * scale));
     for (int64_t by = 1; by <= 64; by++)
         if (scale * (double)by == floor(scale * (double)by))
             return sc_term_fdiv(cx, sc_term_scale(cx, in, (int64_t)(scale * (double)by)),
                                 sc_term(cx, by));
-    im_number_of(n, in, "an extent that is scaled by no simple fraction", &c);
     return NULL;
 }
 
-/* Operand i as doubles, [*ret_n]; NULL where there is none or it is empty, and after sc_fail. */
-static const double *known_floats(const ImNode *n, uint32_t i, uint32_t *ret_n, bool *ok)
+/* The scalar f64 sizes, rounded down, as extents: from 0 to INT32_MAX - 1, which is guarded. */
+static bool bind_sizes(const ImNode *n, uint32_t n_axis, ScVal *size, Axis *const *a)
 {
-    ScrtTensor t = {0};
-    *ret_n = 0;
-    if (!*ok || !im_has(n, i) || sc_term_is(sc_type_count(n->im->cx, im_type(n, i)), 0))
-        return NULL;
-    *ok = im_known(n, im_in(n, i), &t) || im_unknown(n, i);
-    uint32_t count = *ok ? (uint32_t)scrt_count(&t) : 0;
-    double *x = sc_array(sc_ctx_arena(n->im->cx), double, count + 1u);
-    for (uint32_t k = 0; k < count; k++)
-        x[k] = scrt_load((ScrtDtype)t.dtype, t.data, k);
-    scrt_free(t.data);
-    *ret_n = count;
-    return *ok ? x : NULL;
+    ScBuild *b = &n->im->b;
+    const ScTerm *one = sc_term(b->cx, 1), *zero = sc_term(b->cx, 0);
+    for (uint32_t i = 0; i < n_axis; i++) {
+        ScVal most = sc_op(b, min, sc_op(b, floor, size[i]), im_scalar(n, SCRT_F64, INT32_MAX));
+        size[i] = im_reshape(n, most, 1, &one);
+    }
+    ScVal all = im_cast(n, im_concat(n, 0, n_axis, size), SCRT_I64);
+    if (all == SC_POISON)
+        return false;
+    const ScTerm *const *is = sc_built(b, im_bind(n, all))->content;
+    for (uint32_t i = 0; i < n_axis; i++) {
+        a[i]->out = is[i];
+        if (!im_require(n, SC_GUARD_AT_MOST, zero, is[i], "an extent times its scale") ||
+            !im_require(n, SC_GUARD_AT_MOST, is[i], sc_term(b->cx, INT32_MAX - 1),
+                        "an extent times its scale"))
+            return false;
+    }
+    return true;
+}
+
+/* The element i of a vector of floats, in f64. */
+static ScVal float_at(const ImNode *n, ScVal v, uint32_t i)
+{
+    ScCtx *cx = n->im->cx;
+    ScVal one = im_slice(n, v, 0, sc_term(cx, i), sc_term(cx, i + 1));
+    return im_cast(n, im_reshape(n, one, 0, NULL), SCRT_F64);
+}
+
+static ScVal extent(const ImNode *n, const ScTerm *t)
+{
+    return im_cast(n, im_number(n, t), SCRT_F64);
+}
+
+/* As keep_ratio, of extents that only the run knows. */
+static bool keep_ratio_late(const ImNode *n, bool larger, uint32_t n_axis, Axis *a)
+{
+    ScBuild *b = &n->im->b;
+    Axis *each[SCRT_MAX_RANK];
+    ScVal size[SCRT_MAX_RANK], by = SC_ABSENT;
+    for (uint32_t i = 0; i < n_axis; i++) {
+        ScVal one = sc_op(b, div, extent(n, a[i].out), extent(n, a[i].in));
+        by = i == 0 ? one : larger ? sc_op(b, max, by, one) : sc_op(b, min, by, one);
+    }
+    for (uint32_t i = 0; i < n_axis; i++) {
+        each[i] = &a[i];
+        a[i].scale = 0;
+        a[i].by = by;
+        ScVal product = sc_op(b, mul, extent(n, a[i].in), by);
+        size[i] = sc_op(b, add, product, im_scalar(n, SCRT_F64, 0.5));
+    }
+    return bind_sizes(n, n_axis, size, each);
 }
 
 /* One scale for all axes, so that no extent is larger, or none is smaller, than wanted. */
@@ -241,9 +288,8 @@ static bool keep_ratio(const ImNode *n, const char *policy, uint32_t n_axis, Axi
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"keep_aspect_ratio_policy\" is \"%s\"",
                        policy);
     for (uint32_t i = 0; i < n_axis; i++) {
-        if (!im_number_of(n, a[i].in, "an extent whose ratio is kept", &in) ||
-            !im_number_of(n, a[i].out, "an extent whose ratio is kept", &out))
-            return false;
+        if (!sc_term_const(a[i].in, &in) || !sc_term_const(a[i].out, &out))
+            return keep_ratio_late(n, larger, n_axis, a);
         double s = (double)out / (double)in;
         scale = larger ? fmax(scale, s) : fmin(scale, s);
     }
@@ -255,39 +301,98 @@ static bool keep_ratio(const ImNode *n, const char *policy, uint32_t n_axis, Axi
     return true;
 }
 
-/* Which axes, and to what; *ret_n of them. `first` is the operand with scales. */
-static bool all_axes(const ImNode *n, uint32_t first, Axis *ret, uint32_t *ret_n)
+/* Operand i, a vector of floats, which is not empty; else SC_ABSENT. *ret_n: its elements. */
+static ScVal floats(const ImNode *n, uint32_t i, uint32_t *ret_n, bool *ok)
+{
+    int64_t count = 0;
+    *ret_n = 0;
+    if (!*ok || !im_has(n, i) || sc_term_is(sc_type_count(n->im->cx, im_type(n, i)), 0))
+        return SC_ABSENT;
+    *ok = im_number_of(n, sc_type_count(n->im->cx, im_type(n, i)), "how many scales there are",
+                       &count);
+    *ret_n = *ok ? (uint32_t)count : 0;
+    return *ok ? im_in(n, i) : SC_ABSENT;
+}
+
+/* The axes, their extents and, of what is cropped, the regions; *ret_n of them. */
+static bool which_axes(const ImNode *n, bool crop, uint32_t count, Axis *ret, uint32_t *ret_n)
 {
     bool ok = true;
-    uint32_t n_axis = 0, n_scale = 0, n_size = 0, n_roi = 0;
+    uint32_t n_axis = 0, n_roi = 0;
     const ScType *t = im_type(n, 0);
     const int64_t *axis = im_ints(n, "axes", &n_axis, &ok);
-    const double *scale = known_floats(n, first, &n_scale, &ok);
-    const double *roi = first == 2 ? known_floats(n, 1, &n_roi, &ok) : NULL;
-    const ScTerm *const *size = ok && !scale && im_has(n, 3) ? im_content(n, 3, &n_size) : NULL;
+    ScVal roi = crop ? floats(n, 1, &n_roi, &ok) : SC_ABSENT;
     n_axis = axis ? n_axis : t->rank;
-    if (!ok || (!scale && !size))
-        return ok && !im_has(n, 3) && sc_fail(n->im->cx, n->loc, SC_E_ARITY, "no scales, no sizes");
-    if (n_axis > t->rank || (scale ? n_scale : n_size) != n_axis || (roi && n_roi != 2 * n_axis))
-        return sc_fail(n->im->cx, n->loc, SC_E_SHAPE, "%u scales, %u sizes, %u bounds for %u axes",
-                       n_scale, n_size, n_roi, n_axis);
+    if (!ok)
+        return false;
+    if (n_axis > t->rank || count != n_axis || (n_roi && n_roi != 2 * n_axis))
+        return sc_fail(n->im->cx, n->loc, SC_E_SHAPE,
+                       "%u scales or sizes and %u bounds for %u axes", count, n_roi, n_axis);
     for (uint32_t i = 0; i < n_axis; i++) {
         Axis *a = &ret[i];
-        *a = (Axis){.scale = scale ? scale[i] : 0, .end = roi ? roi[n_axis + i] : 1};
-        a->start = roi ? roi[i] : 0;
+        *a = (Axis){.by = SC_ABSENT};
+        a->start = n_roi ? float_at(n, roi, i) : im_scalar(n, SCRT_F64, 0);
+        a->end = n_roi ? float_at(n, roi, n_axis + i) : im_scalar(n, SCRT_F64, 1);
         if (!im_axis(n, axis ? axis[i] : i, t->rank, &a->axis))
             return false;
         a->in = t->dim[a->axis];
-        a->out = scale ? scaled(n, a->in, scale[i]) : size[i];
-        int64_t in, out;
-        if (!a->out)
-            return false;
-        if (!scale && sc_term_const(a->in, &in) && sc_term_const(a->out, &out) && in > 0)
-            a->scale = (double)out / (double)in;
     }
     *ret_n = n_axis;
-    return scale ||
-           keep_ratio(n, im_str(n, "keep_aspect_ratio_policy", "stretch", &ok), n_axis, ret);
+    return true;
+}
+
+/* By scales, operand `first`. Where terms cannot say floor(in scale), the run computes it: -1 where
+ * the scale is not above 0. */
+static bool by_scales(const ImNode *n, uint32_t first, uint32_t n_axis, Axis *a)
+{
+    ScBuild *b = &n->im->b;
+    ScrtTensor t = {0};
+    Axis *late[SCRT_MAX_RANK];
+    ScVal size[SCRT_MAX_RANK], none = im_scalar(n, SCRT_F64, 0);
+    uint32_t n_late = 0;
+    bool known = im_known(n, im_in(n, first), &t), ok = true;
+    for (uint32_t i = 0; i < n_axis && ok; i++) {
+        if (known) {
+            a[i].scale = scrt_load((ScrtDtype)t.dtype, t.data, i);
+            ok = (a[i].scale > 0 && a[i].scale <= INT32_MAX) ||
+                 sc_fail(b->cx, n->loc, SC_E_ATTRIBUTE, "a scale of %g", a[i].scale);
+            a[i].out = ok ? scaled(n, a[i].in, a[i].scale) : NULL;
+            if (a[i].out)
+                continue;
+        }
+        ScVal by = float_at(n, im_in(n, first), i), is_scale = sc_op(b, greater, by, none);
+        a[i].by = known ? SC_ABSENT : by;
+        size[n_late] = sc_op(b, where, is_scale, sc_op(b, mul, extent(n, a[i].in), by),
+                             im_scalar(n, SCRT_F64, -1));
+        late[n_late++] = &a[i];
+    }
+    scrt_free(t.data);
+    return ok && (n_late == 0 || bind_sizes(n, n_late, size, late));
+}
+
+/* Which axes, and to what; *ret_n of them. `first` is the operand with scales. */
+static bool all_axes(const Resize *r, uint32_t first, Axis *ret, uint32_t *ret_n)
+{
+    const ImNode *n = r->n;
+    bool ok = true, crop = first == 2 && is(r->where, "tf_crop_and_resize");
+    uint32_t n_scale = 0, n_size = 0;
+    ScVal scales = floats(n, first, &n_scale, &ok);
+    if (!ok)
+        return false;
+    if (scales != SC_ABSENT)
+        return which_axes(n, crop, n_scale, ret, ret_n) && by_scales(n, first, *ret_n, ret);
+    if (!im_has(n, 3))
+        return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "no scales, no sizes");
+    const ScTerm *const *size = im_content(n, 3, &n_size);
+    if (!size || !which_axes(n, crop, n_size, ret, ret_n))
+        return false;
+    for (uint32_t i = 0; i < *ret_n; i++) {
+        int64_t in, out;
+        ret[i].out = size[i];
+        if (sc_term_const(ret[i].in, &in) && sc_term_const(size[i], &out) && in > 0)
+            ret[i].scale = (double)out / (double)in;
+    }
+    return keep_ratio(n, im_str(n, "keep_aspect_ratio_policy", "stretch", &ok), *ret_n, ret) && ok;
 }
 
 static bool known_words(const Resize *r)
@@ -324,7 +429,7 @@ static bool resized(const Resize *r, uint32_t first, ScVal *ret_out)
 {
     Axis axis[SCRT_MAX_RANK];
     uint32_t n_axis = 0;
-    if (!known_words(r) || !all_axes(r->n, first, axis, &n_axis))
+    if (!known_words(r) || !all_axes(r, first, axis, &n_axis))
         return false;
     const ScType *t = im_type(r->n, 0);
     const ScTerm *dim[SCRT_MAX_RANK];

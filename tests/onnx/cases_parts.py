@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from case_kit import F32, case, ints, node, ramp
+from case_kit import F32, beside, case, ints, node, ramp
 
 
 def ranges():
@@ -98,6 +98,36 @@ def nothing_meets_one():
              dims={"x": ["n", 2], "z": ["m", 2]})
 
 
+def scales():
+    """Scales and regions of a Resize that only the run knows, and what they make of a symbol."""
+    x, dims = {"x": ramp(1, 1, 4, 5, by=0.3)}, {"x": [1, 1, "h", "w"]}
+    none = {"none": np.zeros(0, F32)}
+    for mode in ("nearest", "linear", "cubic"):
+        for i, scale in enumerate(([1, 1, 1.37, 2], [1, 1, 0.6, 0.41], [1, 1, 1, 1])):
+            s = {"s": np.array(scale, F32)}
+            for form in ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"):
+                if mode != "nearest" and form in ("asymmetric", "pytorch_half_pixel"):
+                    continue
+                resize = node("Resize", "x none s", mode=mode, coordinate_transformation_mode=form)
+                want = None if form == "align_corners" else beside  # which takes another width there
+                case(f"resize-{mode}-{form}-{i}-data", resize, {**x, **s}, none, dims=dims, want=want)
+                case(f"resize-{mode}-{form}-{i}", resize, x, {**none, **s}, dims=dims, want=want)
+    case("resize-old-data", node("Upsample", "x s", mode="linear"), {**x, "s": np.array([1, 1, 1.5, 2], F32)}, opset=9, dims=dims, want=beside)
+    crop = node("Resize", "x r none s", mode="linear", coordinate_transformation_mode="tf_crop_and_resize", extrapolation_value=-9.0)
+    region = {"r": np.array([0, 0, 0.1, -0.2, 1, 1, 0.8, 1.3], F32), "s": ints(1, 1, 3, 4)}
+    case("resize-crop-data", crop, {**x, **region}, none, dims=dims, want=beside)
+    case("resize-region-unread", node("Resize", "x r s", mode="nearest"), {**x, "r": np.zeros(8, F32)}, {"s": np.array([1, 1, 2, 2], F32)},
+         want={"y": x["x"].repeat(2, 2).repeat(2, 3)})
+    for policy in ("not_larger", "not_smaller"):
+        keep = node("Resize", "x none none s", mode="linear", keep_aspect_ratio_policy=policy, axes=[2, 3])
+        case(f"resize-{policy}", keep, {**x, "s": ints(7, 6)}, none, dims=dims, opset=18, want=beside)
+    case("resize-scale-0", node("Resize", "x none s"), {**x, "s": np.array([1, 1, 0, 1], F32)}, none, words="an extent times its scale")
+    case("resize-antialias", node("Resize", "x none s", mode="linear", antialias=1), {**x, "s": np.ones(4, F32)}, none, opset=18,
+         dims=dims, words="--dim h=N")
+    shaped = [node("Shape", "x", "n"), node("Cast", "n", "f", to=1), node("Div", "t f", "s"), node("Resize", "x none s", mode="nearest")]
+    case("resize-shape", shaped, x, {"t": np.array([1, 1, 8, 8], F32), **none}, dims=dims, want=beside)
+
+
 def unknown():
     """What import must know and a symbol hides: told by an attribute, by ranks, by nothing but --dim."""
     image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
@@ -114,16 +144,9 @@ def unknown():
     square = {"x": ramp(3, 3)}
     case("einsum-diagonal", node("Einsum", "x", equation="ii->i"), square, dims={"x": ["n", 3]}, want={"y": square["x"].diagonal()})
     case("einsum-diagonal-unknown", node("Einsum", "x", equation="ii->i"), square, dims={"x": ["n", "m"]}, words="--dim m=N")
-    plane = {"x": ramp(1, 1, 4, 4)}
-    for name, scale, words in (("known", [1, 1, 1.37, 2], "--dim h=N"), ("data", None, "operand 2 must be constant")):
-        case(f"resize-{name}", node("Resize", "x none s", mode="nearest"), {**plane, **({} if scale else {"s": np.ones(4, F32)})},
-             {"none": np.zeros(0, F32), **({"s": np.array(scale, F32)} if scale else {})}, dims={"x": [1, 1, "h", "w"]}, words=words)
-    shaped = [node("Shape", "x", "n"), node("Cast", "n", "f", to=1), node("Div", "t f", "s"), node("Resize", "x none s", mode="nearest")]
-    case("resize-shape", shaped, plane, {"t": np.array([1, 1, 8, 8], F32), "none": np.zeros(0, F32)}, dims={"x": [1, 1, "h", "w"]},
-         words="h, w; --dim h=N")
     rng = np.random.default_rng(3)
     heads = {k: rng.standard_normal((1, 2, 3, 4)).astype(F32) for k in "qkv"}
     case("attention-width", node("Attention", "q k v"), heads, opset=23, dims={k: [1, 2, 3, "d"] for k in "qkv"})
 
 
-ALL = (ranges, splits, pads, outside, nothing_meets_one, unknown)
+ALL = (ranges, splits, pads, outside, nothing_meets_one, scales, unknown)
