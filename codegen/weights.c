@@ -3,7 +3,9 @@
 #include "codegen/weights.h"
 
 #include "codegen/module.h"
+#include "runtime/strings.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -30,6 +32,45 @@ static const ScBlob *blob_of(const CgEntry *e)
 static ScrtDtype dtype_of(const CgEntry *e)
 {
     return e->g->value[e->node->first].type->dtype;
+}
+
+/* --- Strings: handles, then what they stand for ------------------------------------------------
+ */
+
+/* Handles of equal strings are equal, of which neighbours share one. */
+static const ScrtString *string_at(const ScBlob *b, size_t i, bool *ret_again)
+{
+    const ScrtString *const *p = b->data;
+    *ret_again = i > 0 && p[i - 1] == p[i];
+    return p[i];
+}
+
+static bool strings_size(const ScBlob *b, size_t *ret)
+{
+    bool again;
+    if (!scrt_bytes(SCRT_STRING, b->count, ret))
+        return false;
+    for (size_t i = 0; i < b->count; i++) {
+        const ScrtString *s = string_at(b, i, &again);
+        if (s && !again && __builtin_add_overflow(*ret, scrt_string_room(s->n), ret))
+            return false;
+    }
+    return true;
+}
+
+static void write_strings(const CgEntry *e, unsigned char *at)
+{
+    const ScBlob *b = blob_of(e);
+    uint64_t *handle = (uint64_t *)(void *)at, to = b->count * sizeof *handle;
+    for (size_t i = 0; i < b->count; i++) {
+        bool again;
+        const ScrtString *s = string_at(b, i, &again);
+        handle[i] = again ? handle[i - 1] : s ? 2 * (e->offset + to) + 1 : 0;
+        if (!s || again)
+            continue;
+        memcpy(at + to, s, sizeof *s + s->n);
+        to += scrt_string_room(s->n);
+    }
 }
 
 /* --- Planning -------------------------------------------------------------------------------- */
@@ -83,7 +124,8 @@ bool cg_weights_enter(CgModule *m, const ScGraph *g, const ScNode *n, const CgPa
         return false;
     if (e.pack.fn)
         e.bytes = e.pack.bytes;
-    else if (!scrt_bytes(dtype_of(&e), blob_of(&e)->count, &e.bytes))
+    else if (dtype_of(&e) == SCRT_STRING ? !strings_size(blob_of(&e), &e.bytes)
+                                         : !scrt_bytes(dtype_of(&e), blob_of(&e)->count, &e.bytes))
         return sc_fail(m->cx, n->loc, SC_E_LIMIT, "a constant that is too large");
     if (2 * (w->n_entry + 1) > w->cap_table)
         grow_table(w);
@@ -138,7 +180,10 @@ static bool write_entry(CgModule *m, const CgEntry *e, unsigned char *at)
     ScrtTensor x = {.dtype = t->dtype, .rank = t->rank, .data = (void *)(uintptr_t)b->data};
     if (e->bytes == 0 || !scrt_bytes(b->dtype, b->count, &n))
         return true;
-    if (!e->pack.fn && as_stored) {
+    if (t->dtype == SCRT_STRING) {
+        assert(!e->pack.fn); /* no kernel multiplies strings */
+        write_strings(e, at);
+    } else if (!e->pack.fn && as_stored) {
         memcpy(at, b->data, e->bytes);
     } else if (!e->pack.fn) {
         sc_blob_store(b, t->dtype, e->exp, at);

@@ -12,7 +12,7 @@ static const ImAdapter *const family[] = {
     im_transposed_adapters, im_recurrent_adapters, im_fused_adapters,   im_fourier_adapters,
     im_unpool_adapters,     im_heads_adapters,     im_select_adapters,  im_sequence_adapters,
     im_random_adapters,     im_grouped_adapters,   im_bits_adapters,    im_linear_adapters,
-    im_deform_adapters,     im_legacy_adapters,
+    im_deform_adapters,     im_string_adapters,    im_legacy_adapters,
 };
 
 const ImAdapter *im_adapter(const char *domain, const char *type, int opset)

@@ -2,6 +2,8 @@
 /* The words that ONNX is written with: names, nodes, attributes, initializers. */
 #include "frontend/export_priv.h"
 
+#include "runtime/strings.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -178,9 +180,19 @@ static const char *initializer(Export *x, const char *name, ScrtDtype t, uint32_
     p->data_type = t;
     p->n_dims = rank;
     p->dims = sc_memdup(x->a, dims, rank * sizeof *dims);
-    p->has_raw_data = true;
-    p->raw_data.len = bytes;
-    p->raw_data.data = (uint8_t *)(uintptr_t)data;
+    if (t == SCRT_STRING) {
+        const ScrtTensor strings = {.dtype = t, .data = (void *)(uintptr_t)data};
+        p->n_string_data = bytes / sizeof(ScrtString *);
+        p->string_data = sc_array(x->a, ProtobufCBinaryData, p->n_string_data + 1);
+        for (size_t i = 0; i < p->n_string_data; i++) {
+            ScrtChars c = scrt_chars(NULL, &strings, (int64_t)i);
+            p->string_data[i] = (ProtobufCBinaryData){c.n, (uint8_t *)(uintptr_t)c.at};
+        }
+    } else {
+        p->has_raw_data = true;
+        p->raw_data.len = bytes;
+        p->raw_data.data = (uint8_t *)(uintptr_t)data;
+    }
     ex_need(x, t);
     sc_buf_push(x->tensor, x->n_tensor, x->cap_tensor, p);
     return name;

@@ -98,6 +98,7 @@ static const Spelling table[] = {
     {ROW(topk), .since = 11, .word = {{INPUT, 0, "k", NULL}}},
     {ROW(bind), .since = 1, .write = ex_bind},
     {ROW(term), .since = 1, .write = ex_term_row},
+    {ROW(string_equal), "Equal", 19},
     {ROW(iota), .since = 11, .write = ex_iota},
     {ROW(nonzero), .since = 13, .write = ex_nonzero},
     {ROW(unique), .write = ex_unique},

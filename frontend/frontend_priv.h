@@ -176,6 +176,7 @@ extern const ImAdapter im_grouped_adapters[];
 extern const ImAdapter im_bits_adapters[];
 extern const ImAdapter im_linear_adapters[];
 extern const ImAdapter im_deform_adapters[];
+extern const ImAdapter im_string_adapters[];
 extern const ImAdapter im_legacy_adapters[];
 /* A node whose ONNX operands and attributes are the row's. */
 bool im_row(const ImNode *n, const ScOp *op, ScVal *ret_out);

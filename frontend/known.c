@@ -21,7 +21,7 @@ typedef struct Known {
 static bool small(const ScType *t, int64_t most)
 {
     int64_t dim[SCRT_MAX_RANK], count = 1;
-    if (t->kind != SC_TYPE_TENSOR || t->dtype == SCRT_STRING || !sc_type_const_dims(t, dim))
+    if (t->kind != SC_TYPE_TENSOR || !sc_type_const_dims(t, dim))
         return false;
     for (uint32_t d = 0; d < t->rank; d++)
         if (dim[d] > most || (count *= dim[d]) > most)

@@ -149,9 +149,8 @@ static const ScType *input_type(Import *im, const Onnxpb__ValueInfo *v, bool *re
     const Onnxpb__Dim length = ONNXPB__DIM__INIT;
     const size_t before = *ret_seq;
     const ScTerm *dim[SCRT_MAX_RANK];
-    if (!t || t->elem_type == SCRT_STRING) {
-        sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "input \"%s\" is no tensor of numbers",
-                im_text(v->name));
+    if (!t) {
+        sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "input \"%s\" is no tensor", im_text(v->name));
         return sc_type_poison(im->cx);
     }
     if (!t->shape || scrt_dtype_bits((ScrtDtype)t->elem_type) == 0) {
@@ -201,9 +200,7 @@ static ScVal fixed_input(Import *im, const char *name, const ScType *t)
                 name);
         return SC_POISON;
     }
-    const ScBlob *blob = sc_blob(im->cx, name, t->dtype, x->rank, x->dims,
-                                 sc_memdup(sc_ctx_arena(im->cx), x->data, bytes));
-    return sc_const(&im->b, blob, t->dtype, NULL);
+    return sc_const(&im->b, sc_blob_of(im->cx, name, x), t->dtype, NULL);
 }
 
 /* --- First values of states ----------------------------------------------------------------- */

@@ -277,6 +277,20 @@ static const void *from_raw(const Source *s, const Onnxpb__Tensor *t, size_t byt
                          : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
 }
 
+/* Handles of strings that the session keeps. */
+static const void *from_strings(const Source *s, const Onnxpb__Tensor *t, size_t count)
+{
+    if (t->n_string_data != count || t->has_raw_data || t->has_raw_at) {
+        sc_fail(s->cx, s->loc, SC_E_ONNX, "tensor \"%s\" has %zu strings for a shape of %zu",
+                s->name, t->n_string_data, count);
+        return NULL;
+    }
+    const ScrtString **p = sc_array(sc_ctx_arena(s->cx), const ScrtString *, count + 1);
+    for (size_t i = 0; i < count; i++)
+        p[i] = sc_string(s->cx, (const char *)t->string_data[i].data, t->string_data[i].len);
+    return p;
+}
+
 const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char *name,
                         const Onnxpb__Tensor *t)
 {
@@ -301,9 +315,14 @@ const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char
         sc_fail(cx, loc, SC_E_LIMIT, "tensor \"%s\" has a negative or too large shape", s.name);
         return NULL;
     }
+    if (dtype == SCRT_STRING && t->has_data_location && t->data_location == 1) {
+        sc_fail(cx, loc, SC_E_EXTERNAL, "tensor \"%s\" has strings in another file", s.name);
+        return NULL;
+    }
     bool fp6 = dtype == SCRT_F6E2M3 || dtype == SCRT_F6E3M2;
     const void *data = t->has_data_location && t->data_location == 1 ? external(&s, dirs, t, bytes)
-                       : t->has_raw_data || t->has_raw_at            ? from_raw(&s, t, bytes)
+                       : dtype == SCRT_STRING             ? from_strings(&s, t, (size_t)count)
+                       : t->has_raw_data || t->has_raw_at ? from_raw(&s, t, bytes)
                        : fp6 ? fp6_from_field(&s, t, dtype, (size_t)count, bytes)
                              : from_field(&s, t, dtype, bytes);
     return data ? sc_blob(cx, name, dtype, shape.rank, shape.dims, data) : NULL;

@@ -2,6 +2,8 @@
 /* Constants' data: shared, never copied, found again by its bytes. */
 #include "ir/ir.h"
 
+#include "runtime/strings.h"
+
 #include <assert.h>
 #include <inttypes.h>
 #include <string.h>
@@ -19,6 +21,17 @@ static uint64_t hash_data(uint64_t h, const void *data, size_t bytes)
     if (bytes)
         memcpy(&w, p, bytes);
     return sc_hash_word(h, w);
+}
+
+/* Of what strings hold: their handles are addresses. */
+static uint64_t hash_strings(uint64_t h, const void *data, size_t n)
+{
+    const ScrtTensor t = {.dtype = SCRT_STRING, .data = (void *)(uintptr_t)data};
+    for (size_t i = 0; i < n; i++) {
+        ScrtChars c = scrt_chars(NULL, &t, (int64_t)i);
+        h = hash_data(sc_hash_word(h, c.n), c.at, c.n);
+    }
+    return h;
 }
 
 /* What blobs have in common that are equal but for accidents of hashing. */
@@ -71,7 +84,8 @@ static const ScBlob *keep(ScCtx *cx, const ScBlob *b, const char *name)
     key.hash = sc_hash(SC_HASH, &(uint32_t[]){dtype, rank}, 2 * sizeof(uint32_t));
     key.hash = hash_data(key.hash, dims, rank * sizeof *dims);
     if (data)
-        key.hash = hash_data(key.hash, data, bytes);
+        key.hash = dtype == SCRT_STRING ? hash_strings(key.hash, data, count)
+                                        : hash_data(key.hash, data, bytes);
     else if (name)
         key.hash = sc_hash(key.hash, name, strlen(name));
 
@@ -106,6 +120,35 @@ const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t ran
                       const int64_t *dims, const void *data)
 {
     return keep(cx, &(ScBlob){.dtype = dtype, .rank = rank, .dims = dims, .data = data}, name);
+}
+
+const ScrtString *sc_string(ScCtx *cx, const char *p, size_t n)
+{
+    if (n == 0)
+        return NULL;
+    ScArena *a = sc_arena_new();
+    ScrtString *s = sc_alloc(a, sizeof *s + n);
+    s->n = n;
+    memcpy(s->bytes, p, n);
+    const ScrtString *kept = sc_intern_bytes(cx, s, sizeof *s + n);
+    sc_arena_free(a);
+    return kept;
+}
+
+const ScBlob *sc_blob_of(ScCtx *cx, const char *name, const ScrtTensor *t)
+{
+    size_t bytes;
+    bool fits = scrt_tensor_bytes(t, &bytes);
+    assert(fits);
+    (void)fits;
+    void *data = sc_alloc(sc_ctx_arena(cx), bytes ? bytes : 1);
+    if (bytes)
+        memcpy(data, t->data, bytes);
+    for (int64_t i = 0, n = scrt_count(t); t->dtype == SCRT_STRING && i < n; i++) {
+        ScrtChars c = scrt_chars(NULL, t, i);
+        ((const ScrtString **)data)[i] = sc_string(cx, c.at, c.n);
+    }
+    return sc_blob(cx, name, (ScrtDtype)t->dtype, t->rank, t->dims, data);
 }
 
 const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x)

@@ -186,6 +186,11 @@ ScVal sc_state(ScBuild *b, const char *name, const ScType *type, const ScTerm *e
                const ScBlob *init)
 {
     ScBuildPriv *p = b->priv;
+    if (type->kind == SC_TYPE_TENSOR && type->dtype == SCRT_STRING) { /* they last for one run */
+        p->failed = true;
+        sc_fail(b->cx, b->at, SC_E_TYPE, "state @%s: strings are not kept from run to run", name);
+        return SC_POISON;
+    }
     ScVal v = source(b, &sc_op_state, defaults(b->cx, &sc_op_state), NULL, type, exp);
     if (v == SC_POISON)
         return v;
@@ -298,6 +303,12 @@ ScVal sc_const_shaped(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, uint32_t 
     if (!sc_term_is(sc_type_count(b->cx, type), count)) {
         sc_fail(b->cx, b->at, SC_E_SHAPE, "a constant of %lld elements has another shape",
                 (long long)count);
+        b->priv->failed = true;
+        return SC_POISON;
+    }
+    if ((blob->dtype == SCRT_STRING) != (dtype == SCRT_STRING)) {
+        sc_fail(b->cx, b->at, SC_E_TYPE, "a constant of %s cannot be one of %s",
+                scrt_dtype_name(blob->dtype), scrt_dtype_name(dtype));
         b->priv->failed = true;
         return SC_POISON;
     }

@@ -5,6 +5,8 @@
  * are borrowed. */
 #include "ir/eval_priv.h"
 
+#include "runtime/strings.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -613,6 +615,23 @@ bool sc_eval_graph(ScRun *run, const ScGraph *g, const ScrtTensor *const *in, Sc
     return ok;
 }
 
+/* Outputs outlive the inputs that they may have their strings from. */
+static bool own_strings(const ScGraph *g, ScrtTensor *out)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < g->n_out && ok; i++) {
+        void *handles = out[i].data;
+        if (out[i].dtype != SCRT_STRING)
+            continue;
+        ok = scrt_strings_own(NULL, &out[i]) == SCRT_OK;
+        if (ok)
+            scrt_free(handles);
+    }
+    for (uint32_t i = 0; i < g->n_out && !ok; i++)
+        scrt_free(out[i].data);
+    return ok || sc_fail(g->cx, NULL, SC_E_RUN, "no memory for an output");
+}
+
 bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const ScEvalOptions *opt)
 {
     SC_STAGE(g->cx, "evaluate");
@@ -627,7 +646,7 @@ bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const 
         const ScrtTensor **p = sc_array(a, const ScrtTensor *, g->n_in + 1u);
         for (uint32_t i = 0; i < g->n_in; i++)
             p[i] = &in[i];
-        ok = sc_eval_graph(&run, g, p, ret_out, 0, false);
+        ok = sc_eval_graph(&run, g, p, ret_out, 0, false) && own_strings(g, ret_out);
         sc_buf_free(run.env);
     }
     sc_arena_free(a);

@@ -64,7 +64,9 @@ static const char *const class_names[] = {[SC_IS_ANY] = "a tensor",
                                           [SC_IS_INT] = "an integer tensor",
                                           [SC_IS_BOOL] = "a bool tensor",
                                           [SC_IS_NUM] = "a tensor of numbers",
-                                          [SC_IS_SHAPE] = "an i64 tensor"};
+                                          [SC_IS_SHAPE] = "an i64 tensor",
+                                          [SC_IS_PLAIN] = "a tensor that is not of strings",
+                                          [SC_IS_STRING] = "a tensor of strings"};
 
 static bool is_class(ScOperandClass cls, ScrtDtype t)
 {
@@ -83,6 +85,10 @@ static bool is_class(ScOperandClass cls, ScrtDtype t)
         return integer || scrt_dtype_is_float(t);
     case SC_IS_SHAPE:
         return t == SCRT_I64;
+    case SC_IS_PLAIN:
+        return t != SCRT_STRING;
+    case SC_IS_STRING:
+        return t == SCRT_STRING;
     }
     return false;
 }

@@ -59,9 +59,13 @@ typedef struct ScBlob {
     size_t n_unit, inner;
 } ScBlob;
 /* The data is not copied and must live as long as the session, e.g. in sc_ctx_arena. Blobs of equal
- * name, type and data are one pointer. */
+ * name, type and data are one pointer. Of strings the handles are sc_string's. */
 const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
                       const int64_t *dims, const void *data);
+/* The handle of a string, the same for equal ones: NULL or an ScrtString of the session. */
+const ScrtString *sc_string(ScCtx *cx, const char *p, size_t n);
+/* A constant of t's elements, which are copied: strings of whoever made t become the session's. */
+const ScBlob *sc_blob_of(ScCtx *cx, const char *name, const ScrtTensor *t);
 /* b was read whole: where its elements lie in a mapped file, their pages may go until they are read
  * again. */
 void sc_blob_forget(ScCtx *cx, const ScBlob *b);

@@ -106,11 +106,10 @@ static int hex_digit(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The string after its opening quote. A NUL cannot be written: names are C strings. */
-static const char *unquote(ScLex *l)
+/* The string after its opening quote, added to ret. */
+static bool read_quoted(ScLex *l, bool may_be_nul, ScStr *ret)
 {
-    ScStr s = {0};
-    const char *p = l->p + 1, *name = NULL;
+    const char *p = l->p + 1;
     for (; *p && *p != '"' && *p != '\n'; p++) {
         char c = *p;
         if (c == '\\' && (p[1] == '"' || p[1] == '\\')) {
@@ -118,22 +117,31 @@ static const char *unquote(ScLex *l)
         } else if (c == '\\') {
             int high = p[1] == 'x' ? hex_digit(p[2]) : -1;
             int low = high >= 0 ? hex_digit(p[3]) : -1;
-            if (low < 0 || high + low == 0)
+            if (low < 0 || (high + low == 0 && !may_be_nul))
                 break;
             c = (char)(high * 16 + low);
             p += 3;
         }
-        sc_str_addn(&s, &c, 1);
+        sc_str_addn(ret, &c, 1);
     }
-    if (*p == '"') {
-        l->p = p + 1;
-        name = sc_intern(l->cx, sc_str_get(&s));
-    } else {
-        l->p = p;
-        sc_lex_expected(l, *p == '\\' ? "\\\", \\\\ or \\x and two hexadecimal digits" : "'\"'");
-    }
+    l->p = p + (*p == '"');
+    return *p == '"' ||
+           sc_lex_expected(l, *p == '\\' ? "\\\", \\\\ or \\x and two hexadecimal digits" : "'\"'");
+}
+
+/* A NUL cannot be written: names are C strings. */
+static const char *unquote(ScLex *l)
+{
+    ScStr s = {0};
+    const char *name = read_quoted(l, false, &s) ? sc_intern(l->cx, sc_str_get(&s)) : NULL;
     sc_str_free(&s);
     return name;
+}
+
+bool sc_lex_string(ScLex *l, ScStr *ret)
+{
+    return sc_lex_next_is(l, '"') ? read_quoted(l, true, ret)
+                                  : sc_lex_expected(l, "a quoted string");
 }
 
 const char *sc_lex_quoted(ScLex *l, const char *what)

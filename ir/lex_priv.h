@@ -37,5 +37,7 @@ bool sc_lex_end_of_line(ScLex *l);
  * NULL) tells them apart. */
 const char *sc_lex_name(ScLex *l, const char *what, bool *ret_quoted);
 const char *sc_lex_quoted(ScLex *l, const char *what);
+/* A quoted string of any bytes, added to ret. */
+bool sc_lex_string(ScLex *l, ScStr *ret);
 
 #endif

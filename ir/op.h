@@ -316,7 +316,8 @@ struct ScOp {
         int since, until; /* opsets whose meaning this is; until 0: to the newest known */
     } onnx;
     /* Operands and results: "x: float, axes?: int, xs...: any". Classes: float, int, bool, any, num
-     * (float or int), shape (i64). `?` optional, `...` repeats (last only). Results likewise. */
+     * (float or int), shape (i64), plain (no string), string. `?` optional, `...` repeats (last
+     * only). Results likewise. */
     const char *in, *out;
     ScAttrDef attr[SC_MAX_ATTR];
     uint32_t n_attr, n_sub;
@@ -450,6 +451,8 @@ typedef enum ScOperandClass {
     SC_IS_BOOL,
     SC_IS_NUM,
     SC_IS_SHAPE,
+    SC_IS_PLAIN,
+    SC_IS_STRING,
 } ScOperandClass;
 
 typedef struct ScOperand {

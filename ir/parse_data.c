@@ -37,6 +37,16 @@ bool sc_parse_exp(ScParse *p, const ScTerm **ret)
 
 /* --- Constants ------------------------------------------------------------------------------- */
 
+/* Past a quoted string that begins at p, or past one byte; not past the end of a line. */
+static const char *past(const char *p)
+{
+    if (*p++ != '"')
+        return p;
+    while (*p && *p != '\n' && *p != '"')
+        p += p[0] == '\\' && p[1] && p[1] != '\n' ? 2 : 1;
+    return p + (*p == '"');
+}
+
 bool sc_parse_literal(ScParse *p, ScLiteral *ret)
 {
     *ret = (ScLiteral){0};
@@ -44,10 +54,12 @@ bool sc_parse_literal(ScParse *p, ScLiteral *ret)
         return (ret->name = sc_lex_name(&p->l, "a constant's name", NULL)) != NULL;
     sc_lex_blanks(&p->l);
     ret->at = p->l;
-    size_t n = strcspn(p->l.p, *p->l.p == '[' ? "]\n" : " \t\r\n,:;)}");
-    if (n == 0 || (*p->l.p == '[' && p->l.p[n] != ']'))
+    const char *end = p->l.p, *stop = *end == '[' ? "]\n" : " \t\r\n,:;)}";
+    while (*end && !strchr(stop, *end))
+        end = past(end);
+    if (end == p->l.p || (*p->l.p == '[' && *end != ']'))
         return sc_lex_expected(&p->l, "a constant such as 0.5, [1,2] or @name");
-    p->l.p += n + (*p->l.p == '[');
+    p->l.p = end + (*p->l.p == '[');
     if (!sc_lex_accept(&p->l, "as"))
         return !p->l.failed;
     return (ret->as = sc_parse_type(p)) != NULL;
@@ -61,9 +73,21 @@ static size_t written(ScLex l)
     l.p++;
     sc_lex_blanks(&l);
     size_t n = *l.p != ']';
-    for (; *l.p && *l.p != ']'; l.p++)
+    for (; *l.p && *l.p != ']'; l.p = past(l.p))
         n += *l.p == ',';
     return n;
+}
+
+static bool read_element(ScParse *p, ScLex *l, ScrtDtype t, size_t i, void *data)
+{
+    ScStr s = {0};
+    if (t != SCRT_STRING)
+        return sc_text_read_element(&l->p, t, data, i);
+    bool ok = sc_lex_string(l, &s);
+    if (ok)
+        ((const ScrtString **)data)[i] = sc_string(p->cx, sc_str_get(&s), s.n);
+    sc_str_free(&s);
+    return ok;
 }
 
 static bool read_elements(ScParse *p, const ScLiteral *lit, ScrtDtype t, size_t n, void *data)
@@ -74,7 +98,7 @@ static bool read_elements(ScParse *p, const ScLiteral *lit, ScrtDtype t, size_t 
         if (i > 0 && !sc_lex_need(&l, ","))
             break;
         sc_lex_blanks(&l);
-        if (!sc_text_read_element(&l.p, t, data, i)) {
+        if (!read_element(p, &l, t, i, data)) {
             char what[48];
             snprintf(what, sizeof what, "an element of type %s", scrt_dtype_name(t));
             sc_lex_expected(&l, what);
@@ -129,9 +153,7 @@ const ScBlob *sc_parse_blob(ScParse *p, const ScLiteral *lit, const ScType *t)
         return NULL;
     }
     if (!lit->name)
-        return scrt_dtype_kind(t->dtype) == SCRT_KIND_STRING
-                   ? (sc_lex_expected(&p->l, "a constant that is not of strings"), NULL)
-                   : inline_blob(p, lit, t, dims, count);
+        return inline_blob(p, lit, t, dims, count);
     if (p->src)
         b = p->src->find(p->src->self, lit->name, count);
     if (!b)

@@ -60,8 +60,9 @@ static const char *take_word(Reader *r)
 static bool read_class(Reader *r, ScOperandClass *ret)
 {
     static const char *const names[] = {
-        [SC_IS_ANY] = "any",   [SC_IS_FLOAT] = "float", [SC_IS_INT] = "int",
-        [SC_IS_BOOL] = "bool", [SC_IS_NUM] = "num",     [SC_IS_SHAPE] = "shape"};
+        [SC_IS_ANY] = "any",     [SC_IS_FLOAT] = "float",  [SC_IS_INT] = "int",
+        [SC_IS_BOOL] = "bool",   [SC_IS_NUM] = "num",      [SC_IS_SHAPE] = "shape",
+        [SC_IS_PLAIN] = "plain", [SC_IS_STRING] = "string"};
     const char *word = take_word(r);
     for (size_t i = 0; word && i < sizeof names / sizeof *names; i++)
         if (strcmp(word, names[i]) == 0) {

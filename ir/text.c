@@ -3,6 +3,8 @@
  * to the same bits. */
 #include "ir/text_priv.h"
 
+#include "runtime/strings.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <float.h>
@@ -100,10 +102,10 @@ const char *sc_text_origin(const ScLoc *l, uint32_t i)
     return name;
 }
 
-void sc_text_quoted(ScStr *out, const char *s)
+static void quoted(ScStr *out, const char *s, size_t n)
 {
     sc_str_add(out, "\"");
-    for (; *s; s++) {
+    for (; n > 0; s++, n--) {
         unsigned char c = (unsigned char)*s;
         if (c == '"' || c == '\\')
             sc_str_addf(out, "\\%c", c);
@@ -113,6 +115,11 @@ void sc_text_quoted(ScStr *out, const char *s)
             sc_str_addn(out, s, 1);
     }
     sc_str_add(out, "\"");
+}
+
+void sc_text_quoted(ScStr *out, const char *s)
+{
+    quoted(out, s, strlen(s));
 }
 
 void sc_text_name(ScStr *out, const char *s)
@@ -261,9 +268,14 @@ void sc_text_element(ScStr *out, ScrtDtype t, const void *data, size_t i)
         bits_element(out, t, data, i);
         break;
     case SCRT_KIND_COMPLEX:
-    case SCRT_KIND_STRING:
         bits_element(out, t, data, i);
         break;
+    case SCRT_KIND_STRING: {
+        const ScrtTensor strings = {.dtype = t, .data = (void *)(uintptr_t)data};
+        ScrtChars c = scrt_chars(NULL, &strings, (int64_t)i);
+        quoted(out, c.at, c.n);
+        break;
+    }
     }
 }
 

@@ -198,6 +198,10 @@ static bool in_class(ScOperandClass cls, ScrtDtype t)
         return k == SCRT_KIND_FLOAT || is_int;
     case SC_IS_SHAPE:
         return t == SCRT_I64;
+    case SC_IS_PLAIN:
+        return t != SCRT_STRING;
+    case SC_IS_STRING:
+        return t == SCRT_STRING;
     }
     return false;
 }

@@ -26,12 +26,11 @@ typedef struct Fold {
     size_t budget;      /* bytes that results may still take */
 } Fold;
 
-static const ScBlob *new_blob(ScCtx *cx, const ScrtTensor *t, size_t bytes)
+static const ScBlob *new_blob(ScCtx *cx, const ScrtTensor *t)
 {
-    const void *data = sc_memdup(sc_ctx_arena(cx), t->data, bytes);
-    if (scrt_count(t) <= INLINE_COUNT)
-        return sc_blob(cx, NULL, (ScrtDtype)t->dtype, t->rank, t->dims, data);
-    return sc_blob_folded(cx, (ScrtDtype)t->dtype, t->rank, t->dims, data);
+    const ScBlob *b = sc_blob_of(cx, NULL, t);
+    return scrt_count(t) <= INLINE_COUNT ? b
+                                         : sc_blob_folded(cx, b->dtype, b->rank, b->dims, b->data);
 }
 
 static bool bytes_of(const ScType *t, size_t *ret)
@@ -168,11 +167,8 @@ static bool compute(ScBuild *b, const ScNode *n, const ScVal *in, ScVal *ret_out
     ScrtTensor t[SC_MAX_OUT] = {{0}};
     ScGraph *g = alone(b, n, in);
     bool ok = g && sc_eval(g, NULL, t, NULL);
-    for (uint32_t i = 0; ok && i < n->n_out; i++) {
-        size_t bytes;
-        scrt_tensor_bytes(&t[i], &bytes);
-        ret_out[i] = sc_const(b, new_blob(b->cx, &t[i], bytes), (ScrtDtype)t[i].dtype, NULL);
-    }
+    for (uint32_t i = 0; ok && i < n->n_out; i++)
+        ret_out[i] = sc_const(b, new_blob(b->cx, &t[i]), (ScrtDtype)t[i].dtype, NULL);
     for (uint32_t i = 0; i < n->n_out; i++)
         scrt_free(t[i].data);
     for (uint32_t i = 0; i < n->n_in; i++)
@@ -219,7 +215,7 @@ static ScVal known_content(ScBuild *b, ScVal v)
             return v;
         scrt_store_int(value.type->dtype, t.data, i, x);
     }
-    return sc_const(b, new_blob(b->cx, &t, bytes), value.type->dtype, NULL);
+    return sc_const(b, new_blob(b->cx, &t), value.type->dtype, NULL);
 }
 
 /* --- Nested graphs --------------------------------------------------------------------------- */

@@ -200,11 +200,13 @@ static void need(Fuse *f, ScVal v)
 
 /* --- Groups ---------------------------------------------------------------------------------- */
 
+/* One that code can say: a string is in the weights. */
 static bool small_const(const ScGraph *g, ScVal v)
 {
     int64_t dim[SCRT_MAX_RANK];
     const ScType *t = sc_type_of(g, v);
-    if (!(sc_def(g, v)->op->flags & SC_CONST_OP) || !sc_type_const_dims(t, dim))
+    if (!(sc_def(g, v)->op->flags & SC_CONST_OP) || t->dtype == SCRT_STRING ||
+        !sc_type_const_dims(t, dim))
         return false;
     for (uint32_t d = 0; d < t->rank; d++)
         if (dim[d] != 1)

@@ -9,7 +9,7 @@
 
 static bool is_packed(const ScType *t)
 {
-    return t->kind == SC_TYPE_TENSOR && t->dtype != SCRT_STRING && scrt_dtype_bits(t->dtype) < 8;
+    return t->kind == SC_TYPE_TENSOR && scrt_dtype_bits(t->dtype) < 8;
 }
 
 /* The type of a byte that holds every number of t. */

@@ -456,9 +456,9 @@ static void print_outputs(const Cli *c)
         const char *name = c->entry->out[i].name;
         if (c->labels)
             scrtio_check_labels(c, name, &c->out[i]);
-        if (c->top)
+        if (c->top && c->out[i].dtype != SCRT_STRING)
             scrtio_print_top(c, name, &c->out[i], c->top);
-        else if (!c->output && !c->made_up)
+        else if (c->top || (!c->output && !c->made_up))
             scrtio_print_tensor(name, &c->out[i]);
     }
 }

@@ -2,6 +2,7 @@
 /* --data: runs the sets of an ONNX test_data_set and compares the outputs with the expected ones,
  * so that whoever holds an executable can prove it without the compiler. */
 #include "runtime/main_priv.h"
+#include "runtime/strings.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -41,6 +42,17 @@ static double distance(ScrtDtype t, int64_t a, int64_t b)
 {
     bool above = scrt_dtype_kind(t) == SCRT_KIND_INT ? a > b : (uint64_t)a > (uint64_t)b;
     return (double)(above ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a);
+}
+
+static Difference compare_strings(const ScrtTensor *got, const ScrtTensor *want)
+{
+    Difference d = {.count = scrt_count(want)};
+    for (int64_t i = d.count; i-- > 0;)
+        if (!scrt_chars_equal(scrt_chars(NULL, got, i), scrt_chars(NULL, want, i))) {
+            d.bad++;
+            d.worst_at = i;
+        }
+    return d;
 }
 
 /* What is relative is rounding, which integers have none of: they are held to atol alone. */
@@ -98,7 +110,7 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
                scrt_dtype_name((ScrtDtype)want->dtype), should);
         return;
     }
-    Difference d = compare(c, got, want);
+    Difference d = want->dtype == SCRT_STRING ? compare_strings(got, want) : compare(c, got, want);
     if (!d.bad)
         return;
     t->differ++;

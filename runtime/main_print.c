@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a compiled executable prints of tensors and of its kernels. */
 #include "runtime/main_priv.h"
+#include "runtime/strings.h"
 
 #include <math.h>
 #include <stdarg.h>
@@ -26,19 +27,26 @@ int scrtio_fail(const Cli *c, int status, const char *fmt, ...)
     return status;
 }
 
-void scrtio_print_json_string(FILE *f, const char *text)
+/* What is no UTF-8 becomes U+FFFD. */
+static void print_json_chars(FILE *f, ScrtChars text)
 {
     fputc('"', f);
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
+    for (const char *at = text.at, *end = at + text.n; at < end;) {
+        const char *begin = at;
+        int32_t c = scrt_utf8_read(&at, end);
         if (c == '"' || c == '\\')
-            fprintf(f, "\\%c", c);
+            fprintf(f, "\\%c", (int)c);
         else if (c < 0x20)
-            fprintf(f, "\\u%04x", c);
+            fprintf(f, "\\u%04x", c < 0 ? 0xfffdu : (unsigned)c);
         else
-            fputc(c, f);
+            fwrite(begin, 1, (size_t)(at - begin), f);
     }
     fputc('"', f);
+}
+
+void scrtio_print_json_string(FILE *f, const char *text)
+{
+    print_json_chars(f, (ScrtChars){text, strlen(text)});
 }
 
 void scrtio_print_dims(FILE *f, const ScrtTensor *t)
@@ -85,6 +93,28 @@ static void show_complex(char buf[ELEMENT], const ScrtTensor *t, size_t i, int d
     snprintf(buf, ELEMENT, "%s%s%sj", re, im[0] == '-' ? "" : "+", im);
 }
 
+/* In quotes, its end cut off where it is long; what a terminal might take for a command, and what
+ * is no UTF-8, is '?'. */
+static void show_string(char buf[ELEMENT], ScrtChars c)
+{
+    static const char cut[] = "...'";
+    size_t n = 0;
+    buf[n++] = '\'';
+    for (const char *at = c.at, *end = at + c.n; at < end;) {
+        const char *begin = at;
+        int32_t x = scrt_utf8_read(&at, end);
+        size_t k = x < 0x20 || (x >= 0x7f && x < 0xa0) ? 1 : (size_t)(at - begin);
+        if (n + k + sizeof cut > ELEMENT) {
+            memcpy(buf + n, cut, sizeof cut);
+            return;
+        }
+        memcpy(buf + n, k == 1 && (x < 0x20 || x >= 0x7f) ? "?" : begin, k);
+        n += k;
+    }
+    buf[n++] = '\'';
+    buf[n] = '\0';
+}
+
 static void show_element(char buf[ELEMENT], const ScrtTensor *t, size_t i)
 {
     ScrtDtype d = (ScrtDtype)t->dtype;
@@ -100,6 +130,9 @@ static void show_element(char buf[ELEMENT], const ScrtTensor *t, size_t i)
         break;
     case SCRT_KIND_COMPLEX:
         show_complex(buf, t, i, 6);
+        break;
+    case SCRT_KIND_STRING:
+        show_string(buf, scrt_chars(NULL, t, (int64_t)i));
         break;
     default:
         show_float(buf, ELEMENT, scrt_load(d, t->data, i), d == SCRT_F64 ? 9 : 7);
@@ -214,9 +247,13 @@ void scrtio_print_json_tensor(const char *name, const ScrtTensor *t)
     fputs(", \"data\": [", stdout);
     for (int64_t i = 0, n = scrt_count(t); i < n; i++) {
         char text[ELEMENT];
+        fputs(i ? ", " : "", stdout);
+        if (t->dtype == SCRT_STRING) {
+            print_json_chars(stdout, scrt_chars(NULL, t, i));
+            continue;
+        }
         scrtio_show_exact(text, t, (size_t)i);
         bool none = strstr(text, "nan") || strstr(text, "inf");
-        fputs(i ? ", " : "", stdout);
         if (scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_BOOL)
             fputs(text[0] == 'T' ? "true" : "false", stdout);
         else

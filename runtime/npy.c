@@ -119,7 +119,24 @@ typedef struct Type {
     uint32_t dtype;
     uint32_t bytes; /* of an element in the file */
     uint32_t swap;  /* bytes of what is turned round; 0: nothing */
+    bool points;    /* of strings: code points, not bytes */
 } Type;
+
+/* "U5", "S12". */
+static bool find_text(const char *descr, Type *ret)
+{
+    uint64_t n = 0;
+    const char *p = descr + 2;
+    for (; *p >= '0' && *p <= '9' && n <= UINT32_MAX / 4; p++)
+        n = 10 * n + (uint64_t)(*p - '0');
+    if (p == descr + 2 || *p || n > UINT32_MAX / 4 || (descr[1] != 'U' && descr[1] != 'S'))
+        return false;
+    ret->points = descr[1] == 'U';
+    ret->bytes = (uint32_t)(ret->points ? 4 * n : n);
+    ret->swap = descr[0] == '>';
+    ret->dtype = SCRT_STRING;
+    return true;
+}
 
 static bool find_type(const char *descr, Type *ret)
 {
@@ -127,6 +144,8 @@ static bool find_type(const char *descr, Type *ret)
         return false;
     const char *kind = descr + 1;
     *ret = (Type){0};
+    if (find_text(descr, ret))
+        return true;
     if (strcmp(kind, "V1") == 0) /* how NumPy saves the types of ml_dtypes */
         ret->dtype = SCRT_U8;
     else if (strcmp(kind, "V2") == 0)
@@ -180,10 +199,21 @@ static void swap_bytes(unsigned char *p, size_t total, size_t bytes)
         }
 }
 
+/* src is in C order. */
+static ScrtStatus read_text(const char *what, const Type *t, const unsigned char *src,
+                            ScrtTensor *tensor, ScrtIoError *err)
+{
+    ScrtNpyText f = {t->bytes, t->points, t->swap != 0};
+    return scrt_npy_text_read(what, &f, src, tensor, err);
+}
+
 static ScrtStatus read_elements(const char *what, const Header *h, const Type *t,
                                 const unsigned char *src, size_t bytes, ScrtTensor *tensor,
                                 ScrtIoError *err)
 {
+    bool text = t->dtype == SCRT_STRING;
+    if (text && !h->fortran)
+        return read_text(what, t, src, tensor, err);
     unsigned char *p = scrt_alloc(bytes);
     if (!p)
         return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", what);
@@ -191,6 +221,11 @@ static ScrtStatus read_elements(const char *what, const Header *h, const Type *t
         from_fortran(h, bytes / t->bytes, t->bytes, p, src);
     else if (bytes)
         memcpy(p, src, bytes);
+    if (text) {
+        ScrtStatus s = read_text(what, t, p, tensor, err);
+        scrt_free(p);
+        return s;
+    }
     if (t->swap)
         swap_bytes(p, bytes, t->swap);
     tensor->data = p;
@@ -271,7 +306,10 @@ static ScrtStatus read_start(const char *what, const unsigned char *data, size_t
     memcpy(ret_head->dims, ret->header.dims, sizeof ret_head->dims);
     ret->elements = at + length;
     uint64_t have = total - ret->elements;
-    if (!scrt_tensor_bytes(ret_head, &bytes))
+    int64_t count = scrt_count(ret_head);
+    if (!scrt_tensor_bytes(ret_head, &bytes) ||
+        __builtin_mul_overflow((size_t)count, ret->type.bytes, &bytes) ||
+        (ret->type.bytes == 0 && count > 0)) /* which would take memory that no file fills */
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its shape is too large", what);
     if (bytes > have)
         return scrt_io_fail(err, SCRT_E_FILE,
@@ -346,10 +384,23 @@ ScrtStatus scrt_npy_header(const ScrtTensor *t, char ret_header[SCRT_NPY_HEADER]
                            const void **ret_data, size_t *ret_bytes, void **ret_spread)
 {
     uint32_t bits = scrt_dtype_bits((ScrtDtype)t->dtype);
+    const char *type = type_text(t->dtype);
+    char width[24];
     *ret_spread = NULL;
     *ret_data = t->data;
     if (!scrt_tensor_bytes(t, ret_bytes))
         return SCRT_E_ARGUMENT;
+    if (t->dtype == SCRT_STRING) {
+        ScrtNpyText f;
+        unsigned char *p;
+        ScrtStatus s = scrt_npy_text_write(t, &f, &p, ret_bytes);
+        if (s != SCRT_OK)
+            return s;
+        *ret_spread = p;
+        *ret_data = p;
+        snprintf(width, sizeof width, f.points ? "U%zu" : "S%zu", f.width / (f.points ? 4 : 1));
+        type = width;
+    }
     if (bits < 8) {
         size_t n = (size_t)scrt_count(t);
         unsigned char *p = scrt_alloc(n);
@@ -364,10 +415,10 @@ ScrtStatus scrt_npy_header(const ScrtTensor *t, char ret_header[SCRT_NPY_HEADER]
         *ret_bytes = n;
     }
     char *text = ret_header + 10;
-    const char *type = type_text(t->dtype);
     int room = SCRT_NPY_HEADER - 10;
     int n = snprintf(text, (size_t)room, "{'descr': '%s%s', 'fortran_order': False, 'shape': (",
-                     type[1] == '1' && !type[2] ? "|" : "<", type);
+                     type[0] == 'S' || (type[1] == '1' && !type[2] && type[0] != 'U') ? "|" : "<",
+                     type);
     for (uint32_t k = 0; k < t->rank; k++)
         n += snprintf(text + n, (size_t)(room - n), "%s%lld", k ? ", " : "", (long long)t->dims[k]);
     n += snprintf(text + n, (size_t)(room - n), "%s), }", t->rank == 1 ? "," : "");

@@ -5,6 +5,7 @@
  *
  * Source: onnx.proto (TensorProto); the protocol buffers' encoding. */
 #include "runtime/scrtio_priv.h"
+#include "runtime/strings.h"
 
 enum { /* fields of TensorProto */
        DIMS = 1,
@@ -39,6 +40,7 @@ typedef struct Proto { /* what the first pass finds */
     bool has_raw;
     uint32_t typed;  /* the field that holds elements, 0: none */
     uint64_t values; /* in that field */
+    size_t room;     /* that strings take in memory; no more than 16 times the file */
 } Proto;
 
 static bool take_varint(Bytes *b, uint64_t *ret)
@@ -116,6 +118,8 @@ static uint32_t field_of(uint32_t dtype)
     case SCRT_U32:
     case SCRT_U64:
         return UINT64_DATA;
+    case SCRT_STRING:
+        return STRING_DATA;
     default:
         return scrt_dtype_bits((ScrtDtype)dtype) ? INT32_DATA : 0;
     }
@@ -182,7 +186,12 @@ static const char *scan_field(Proto *p, const Field *f)
         p->typed = f->number;
         return each_value(f, wire_of(f->number), each_count, p) ? NULL : damaged;
     case STRING_DATA:
-        return "holds strings, which are not supported";
+        if (p->typed && p->typed != f->number)
+            return "holds elements of two types";
+        p->typed = f->number;
+        p->values++;
+        p->room += scrt_string_room((size_t)(f->bytes.end - f->bytes.at));
+        return f->wire == BYTES ? NULL : damaged;
     case SEGMENT:
         return "is one of several segments, which is not supported";
     case EXTERNAL_DATA:
@@ -241,6 +250,21 @@ static bool is_loose(uint32_t dtype)
     return dtype == SCRT_F6E2M3 || dtype == SCRT_F6E3M2;
 }
 
+/* NULL, or what is wrong. */
+static const char *fill_strings(Bytes b, const Proto *p, ScrtLaying *l)
+{
+    Field f = {0};
+    if (p->values != (uint64_t)scrt_count(&p->tensor))
+        return p->values < (uint64_t)scrt_count(&p->tensor) ? "has fewer elements than its shape"
+                                                            : "has more elements than its shape";
+    for (int64_t i = 0; b.at < b.end && take_field(&b, &f);)
+        if (f.number == STRING_DATA) {
+            size_t n = (size_t)(f.bytes.end - f.bytes.at);
+            memcpy(scrt_strings_lay(l, i++, n), f.bytes.at, n);
+        }
+    return NULL;
+}
+
 static const char *fill(Bytes b, const Proto *p, unsigned char *data, size_t bytes)
 {
     bool loose = !p->has_raw && is_loose(p->tensor.dtype);
@@ -275,6 +299,8 @@ static const char *scan_all(Bytes file, Proto *p)
         return wrong;
     if (!field_of(p->tensor.dtype))
         return "has elements of a type that is not supported";
+    if (p->has_raw && p->tensor.dtype == SCRT_STRING)
+        return "has strings as raw data";
     if (p->has_raw && p->values)
         return "has its elements twice";
     if (!p->has_raw && p->values && p->typed != field_of(p->tensor.dtype))
@@ -310,11 +336,15 @@ static ScrtStatus read_tensor(const ScrtTensorFile *f, uint32_t i, ScrtTensor *r
     size_t bytes = 0;
     const char *wrong = scan_all(all_of(&f->file), &p);
     ScrtTensor t = p.tensor;
+    ScrtLaying l;
+    bool text = t.dtype == SCRT_STRING;
     (void)i;
-    if (!wrong && !(scrt_tensor_bytes(&t, &bytes) && (t.data = scrt_alloc(bytes))))
+    if (!wrong && !(text ? scrt_strings_alloc(&t, p.room, &l) == SCRT_OK
+                         : scrt_tensor_bytes(&t, &bytes) && (t.data = scrt_alloc(bytes))))
         return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", f->what);
     if (!wrong)
-        wrong = fill(all_of(&f->file), &p, t.data, bytes);
+        wrong = text ? fill_strings(all_of(&f->file), &p, &l)
+                     : fill(all_of(&f->file), &p, t.data, bytes);
     if (wrong) {
         scrt_free(t.data);
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: %s", f->what, wrong);

@@ -44,13 +44,22 @@ const char *scrt_status_text(ScrtStatus s); /* a sentence without a full stop */
 /* A dense row-major tensor in host memory. The data is aligned to 64 bytes where the runtime made
  * it, and to its element otherwise. Elements of fewer than 8 bits are packed, the first in the
  * lowest bits of the first byte; six bits go on across bytes. What the last byte has besides is 0.
- */
+ * Elements of type string are handles of 8 bytes, see ScrtString. */
 typedef struct ScrtTensor {
     uint32_t dtype; /* ScrtDtype, the ONNX code */
     uint32_t rank;
     int64_t dims[SCRT_MAX_RANK];
     void *data;
 } ScrtTensor;
+
+/* What a handle is: a pointer to this, aligned to 8; NULL is the empty string. Bytes are never
+ * looked at but where an operator is about characters: those are UTF-8. Whoever makes a tensor of
+ * strings owns them, and nobody changes one. A tensor that a file or a run gave has them in the
+ * memory of its handles, so that scrt_free(data) frees all. */
+typedef struct ScrtString {
+    uint64_t n; /* bytes */
+    char bytes[];
+} ScrtString;
 
 /* --- What the emitted object holds ----------------------------------------------------------- */
 
@@ -105,6 +114,8 @@ typedef struct ScrtCall { /* what every kernel is given, beside its operands */
     /* Where a kernel met an index outside its axis: one of them, and the axis' extent; extent 0:
      * there was none. The run then ends with SCRT_E_DATA. */
     int64_t index, extent;
+    const unsigned char *weights; /* what an odd handle is an offset into: see scrt_chars */
+    struct ScrtMade *made;        /* strings that this run has made */
 } ScrtCall;
 
 /* A kernel: args are the call, its parameters (int64_t: extents, strides, exponents), scratch,
@@ -307,7 +318,8 @@ ScrtStatus scrt_shapes(ScrtSession *s, const ScrtTensor *in, ScrtTensor *ret_out
  * there are no elements. out: [n_out], dtypes and dims are filled in; where out[i].data is NULL the
  * runtime allocates it and the caller frees it with scrt_free, else it must hold the bytes that
  * scrt_shapes answers, aligned to 64 or to its element, and overlap no input; where scrt_shapes
- * answers -1 it holds the bytes that out[i].dims say, and SCRT_E_ARGUMENT tells of too few. On
+ * answers -1 it holds the bytes that out[i].dims say, and SCRT_E_ARGUMENT tells of too few. Strings
+ * that lie in the caller's memory are the session's, until its next run or its end. On
  * failure no state moves, out is untouched and nothing stays allocated. The caller's floating-point
  * environment does not matter and is the same afterwards. */
 ScrtStatus scrt_run(ScrtSession *s, const ScrtTensor *in, ScrtTensor *out);

@@ -85,8 +85,21 @@ ScrtStatus scrt_npy_head(const char *what, const unsigned char *data, size_t n, 
 /* The .npy in n bytes of memory. */
 ScrtStatus scrt_npy_parse(const char *what, const unsigned char *data, size_t n, ScrtTensor *ret,
                           ScrtIoError *err);
+/* How strings stand in a .npy: elements of width bytes. */
+typedef struct ScrtNpyText {
+    size_t width;
+    bool points; /* code points of 4 bytes: U; else bytes: S */
+    bool swap;   /* whose bytes are turned round */
+} ScrtNpyText;
+/* t's elements, from src in C order; the dims are there. */
+ScrtStatus scrt_npy_text_read(const char *what, const ScrtNpyText *f, const unsigned char *src,
+                              ScrtTensor *t, ScrtIoError *err);
+/* t's elements as U, or as S where one is no UTF-8; the caller frees *ret_data. */
+ScrtStatus scrt_npy_text_write(const ScrtTensor *t, ScrtNpyText *ret, unsigned char **ret_data,
+                               size_t *ret_bytes);
 /* The header of t as a version 1 .npy, and the bytes that follow it. Elements of less than a byte
- * are spread out, one a byte, into memory that the caller frees: *ret_spread, else NULL. */
+ * are spread out, one a byte, and strings to one width, into memory that the caller frees:
+ * *ret_spread, else NULL. */
 enum { SCRT_NPY_HEADER = 512 };
 ScrtStatus scrt_npy_header(const ScrtTensor *t, char ret_header[SCRT_NPY_HEADER], size_t *ret_n,
                            const void **ret_data, size_t *ret_bytes, void **ret_spread);

@@ -5,6 +5,7 @@
  * outputs the caller leaves to it. */
 #include "runtime/num/num.h"
 #include "runtime/session_priv.h"
+#include "runtime/strings.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -167,7 +168,8 @@ static ScrtStatus make_pool(ScrtSession *s, uint32_t n_thread)
     ScrtStatus st = scrt_pool_new(n_thread, &s->pool);
     if (st != SCRT_OK)
         return st;
-    s->call = (ScrtCall){.fns = &fns, .pool = s->pool, .n_thread = scrt_pool_size(s->pool)};
+    s->call = (ScrtCall){
+        .fns = &fns, .pool = s->pool, .n_thread = scrt_pool_size(s->pool), .weights = s->buffer[0]};
     s->arg[SCRT_ARG_CALL] = &s->call;
     s->value[1] = scrt_pool_size(s->pool);
     return SCRT_OK;
@@ -223,6 +225,7 @@ void scrt_close(ScrtSession *s)
     scrt_states_close(s->states);
     if (s->mapping)
         munmap(s->mapping, s->model->weights_size);
+    scrt_made_free(&s->call.made);
     scrt_free(s->profile);
     scrt_free(s);
 }
@@ -331,20 +334,46 @@ static ScrtStatus find_inputs(ScrtSession *s, const ScrtTensor *in)
     return SCRT_OK;
 }
 
+/* Handles leave the run as pointers: in memory of the output's own where the runtime made it. */
+static ScrtStatus give_strings(ScrtSession *s, uint32_t i)
+{
+    void **data = &s->buffer[s->first_out + i];
+    ScrtTensor t;
+    output_tensor(s, i, true, &t);
+    uintptr_t *handle = t.data = *data;
+    if (s->made[i]) {
+        if (scrt_strings_own(s->call.weights, &t) != SCRT_OK)
+            return scrt_fail(s, SCRT_E_MEMORY, "no memory for the strings of output '%.100s'",
+                             s->entry->out[i].name);
+        scrt_free(*data);
+        *data = t.data;
+        return SCRT_OK;
+    }
+    for (int64_t k = 0, n = scrt_count(&t); k < n; k++)
+        if (handle[k] & 1)
+            handle[k] = (uintptr_t)(s->call.weights + handle[k] / 2);
+    return SCRT_OK;
+}
+
 static ScrtStatus walk_run(ScrtSession *s, const ScrtTensor *out)
 {
     s->out = out;
     s->made_bytes = 0;
+    scrt_made_free(&s->call.made);
     scrt_states_begin(s);
     for (uint32_t i = 0; i < s->entry->n_out; i++)
         s->made[i] = false;
     ScrtFpEnv was = scrt_fp_enter();
     ScrtStatus st = scrt_walk(s, s->entry->run);
     scrt_fp_leave(was);
+    for (uint32_t i = 0; i < s->entry->n_out && st == SCRT_OK; i++)
+        if (s->entry->out[i].dtype == SCRT_STRING)
+            st = give_strings(s, i);
     for (uint32_t i = 0; i < s->entry->n_out && st != SCRT_OK; i++)
         if (s->made[i])
             scrt_free(s->buffer[s->first_out + i]);
-    size_t bytes = s->work_bytes + scrt_states_bytes(s->states) + s->made_bytes;
+    size_t bytes = s->work_bytes + scrt_states_bytes(s->states) + s->made_bytes +
+                   scrt_made_bytes(s->call.made);
     if (st == SCRT_OK && bytes > s->peak)
         s->peak = bytes;
     return st;

@@ -174,6 +174,8 @@ static ScrtStatus make_of_bytes(const ScrtTensorFile *f, const ScrtWish *w, Scrt
             open = k;
             n_open++;
         }
+    if (w->dtype == SCRT_STRING)
+        return scrt_io_fail(err, SCRT_E_DTYPE, "%.300s: bytes alone are no strings", f->what);
     if (n_open > 1)
         return scrt_io_fail(err, SCRT_E_SHAPE,
                             "%.300s: bytes alone: %u sizes are open, --shape says them", f->what,
@@ -202,6 +204,10 @@ ScrtStatus scrt_bytes_write(const char *path, const ScrtTensor *t, ScrtIoError *
     size_t bytes;
     if (err)
         err->text[0] = '\0';
+    if (t->dtype == SCRT_STRING)
+        return scrt_io_fail(err, SCRT_E_ARGUMENT,
+                            "%.300s: strings are written as .npy and .npz, not as bytes alone",
+                            path);
     if (!scrt_tensor_bytes(t, &bytes))
         return scrt_io_fail(err, SCRT_E_ARGUMENT, "%.300s: %s", path,
                             scrt_status_text(SCRT_E_ARGUMENT));

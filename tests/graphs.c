@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/graphs.h"
 
+#include "runtime/strings.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,11 +53,38 @@ ScGraph *sct_graph(ScCtx *cx, const char *text)
     return g;
 }
 
+/* Handles of strings that are always there. */
+static void fill_strings(ScrtTensor *t, uint64_t *r)
+{
+    static const struct {
+        uint64_t n;
+        char bytes[16];
+    } word[] = {{1, "a"},
+                {1, "b"},
+                {5, "a.b.c"},
+                {3, "a b"},
+                {7, "\xc3\x9cml aut"},
+                {6, "x..y.b"},
+                {6, "Monday"},
+                {6, " a  b "},
+                {4, "1e-3"},
+                {2, "12"},
+                {6, "\xce\x91\xce\x92\xce\x93"},
+                {3, "a\0b"}};
+    const int64_t n = sizeof word / sizeof *word;
+    for (int64_t i = 0; i < scrt_count(t); i++) {
+        int64_t k = sct_between(r, 0, n);
+        ((const void **)t->data)[i] = k < n ? (const void *)&word[k] : NULL;
+    }
+}
+
 void sct_fill(ScrtTensor *t, uint64_t *r, double lo, double hi)
 {
     ScrtDtype dtype = (ScrtDtype)t->dtype;
     ck_assert_int_eq(scrt_tensor_alloc(t), SCRT_OK);
-    for (int64_t i = 0; i < scrt_count(t); i++) {
+    if (dtype == SCRT_STRING)
+        fill_strings(t, r);
+    for (int64_t i = 0; i < scrt_count(t) && dtype != SCRT_STRING; i++) {
         if (scrt_dtype_is_float(dtype))
             scrt_store(dtype, t->data, (size_t)i, sct_uniform(r, lo, hi), true);
         else if (scrt_dtype_kind(dtype) == SCRT_KIND_BOOL)
@@ -96,6 +125,11 @@ bool sct_same_bits(const ScrtTensor *a, const ScrtTensor *b)
         return false;
     ScrtDtype t = (ScrtDtype)a->dtype;
     size_t bytes, n = (size_t)scrt_count(a);
+    for (size_t i = 0; i < n && t == SCRT_STRING; i++)
+        if (!scrt_chars_equal(scrt_chars(NULL, a, (int64_t)i), scrt_chars(NULL, b, (int64_t)i)))
+            return false;
+    if (t == SCRT_STRING)
+        return true;
     if (!scrt_bytes(t, n, &bytes) || memcmp(a->data, b->data, bytes) == 0)
         return bytes == 0 || memcmp(a->data, b->data, bytes) == 0;
     for (size_t i = 0; i < n && scrt_dtype_is_float(t); i++) {

@@ -136,7 +136,7 @@ typedef struct CgVal {
 
 LLVMTypeRef cg_compute_type(CgModule *m, ScrtDtype t); /* of one element in registers */
 LLVMTypeRef cg_storage_type(CgModule *m, ScrtDtype t); /* of one element in memory */
-/* False with SC_E_LOWER for types that kernels do not load or store (strings, complex, packed
+/* False with SC_E_LOWER for types that kernels do not load or store (complex, packed
  * types of fewer than 8 bits). */
 bool cg_type_ok(CgModule *m, const ScLoc *loc, ScrtDtype t);
 

@@ -13,7 +13,7 @@
 bool cg_type_ok(CgModule *m, const ScLoc *loc, ScrtDtype t)
 {
     ScrtKind k = scrt_dtype_kind(t);
-    if (scrt_dtype_bits(t) >= 8 && k != SCRT_KIND_COMPLEX && k != SCRT_KIND_STRING)
+    if (scrt_dtype_bits(t) >= 8 && k != SCRT_KIND_COMPLEX)
         return true;
     const char *name = scrt_dtype_name(t);
     return sc_fail(m->cx, loc, SC_E_LOWER, "element type %s", name ? name : "?");

@@ -72,7 +72,7 @@ static bool check_types(CgModule *m, const CgFunc *f)
         if (sc_def(g, v)->op->flags & SC_BARRIER)
             continue;
         ScrtDtype t = sc_type_of(g, v)->dtype;
-        bool is_packed = scrt_dtype_bits(t) < 8 && t != SCRT_STRING;
+        bool is_packed = scrt_dtype_bits(t) < 8;
         if (is_packed && class_of(f->node) == &cg_call)
             continue; /* the runtime's functions know all numbers */
         if (!cg_type_ok(m, f->node->loc, t))

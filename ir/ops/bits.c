@@ -144,7 +144,7 @@ static bool infer_bit_cast(ScInfer *in)
 {
     ScrtDtype from = in->in[0]->dtype, to = in->attr[TO].dtype;
     bool wide = scrt_dtype_bits(from) >= 32;
-    if (scrt_dtype_bits(from) != scrt_dtype_bits(to))
+    if (scrt_dtype_bits(from) != scrt_dtype_bits(to) || to == SCRT_STRING)
         return sc_infer_fail(in, SC_E_TYPE, "%s has not as many bits as %s", scrt_dtype_name(from),
                              scrt_dtype_name(to));
     if (from != to && !wide && (scrt_dtype_is_float(from) || scrt_dtype_is_float(to)))
@@ -194,8 +194,8 @@ const ScOp sc_op_bit_cast = {
     .name = "bit_cast",
     .doc = "the bits of x as another type of as many bits",
     .onnx = {"", "BitCast", 26},
-    .in = "input: any",
-    .out = "output: any",
+    .in = "input: plain",
+    .out = "output: plain",
     .attr = {{.name = "to",
               .kind = SC_A_DTYPE,
               .required = true,

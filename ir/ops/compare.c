@@ -78,7 +78,7 @@ const ScOp sc_op_equal = {
     .name = "equal",
     .doc = "whether a = b",
     .onnx = {"", "Equal", 7},
-    .in = "A: any, B: any",
+    .in = "A: plain, B: plain",
     .out = "C: bool",
     .flags = SC_COMMUTES,
     .infer = infer_equal,
@@ -248,21 +248,18 @@ static bool infer_where(ScInfer *in)
            sc_ops_result(in, both->dtype, rank, dim) && sc_ops_content(in, where_term);
 }
 
-static double where_float(const ScEval *e, const double *x)
-{
-    (void)e;
-    return x[0] != 0 ? x[1] : x[2];
-}
-
-static int64_t where_int(const ScEval *e, const int64_t *x)
-{
-    (void)e;
-    return x[0] ? x[1] : x[2];
-}
-
 static bool eval_where(ScEval *e)
 {
-    return sc_ops_map(e, where_float, where_int);
+    ScrtTensor *y = &e->out[0];
+    int64_t stride[3][SCRT_MAX_RANK], idx[SCRT_MAX_RANK] = {0}, n = scrt_count(y);
+    for (uint32_t i = 0; i < 3; i++)
+        sc_ops_strides(e->in[i], y->rank, stride[i]);
+    for (int64_t i = 0; i < n; i++, sc_ops_next(y->rank, y->dims, idx)) {
+        int64_t at = sc_ops_at(y->rank, idx, stride[0]);
+        uint32_t from = scrt_load_int(SCRT_BOOL, e->in[0]->data, (size_t)at) ? 1 : 2;
+        sc_ops_move(y, i, e->in[from], sc_ops_at(y->rank, idx, stride[from]));
+    }
+    return true;
 }
 
 static void body_where(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)

@@ -22,8 +22,8 @@ static const ScTerm *same_term(ScCtx *cx, const ScTerm *const *x)
 
 static bool infer_cast(ScInfer *in)
 {
-    if (in->attr[TO].dtype == SCRT_STRING || in->in[0]->dtype == SCRT_STRING)
-        return sc_infer_fail(in, SC_E_TYPE, "strings cannot be cast");
+    if (in->attr[TO].dtype == SCRT_STRING)
+        return sc_infer_fail(in, SC_E_TYPE, "numbers become strings by `format`");
     if (in->attr[ROUND_MODE].i < SCRT_NEAREST || in->attr[ROUND_MODE].i > SCRT_DOWN)
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "round_mode %lld is not 0, 1 or 2",
                              (long long)in->attr[ROUND_MODE].i);
@@ -144,8 +144,8 @@ const ScOp sc_op_cast = {
     .name = "cast",
     .doc = "x in another element type; integers truncate, out of range as scrt_store says",
     .onnx = {"", "Cast", 6},
-    .in = "input: any",
-    .out = "output: any",
+    .in = "input: plain",
+    .out = "output: plain",
     .attr = {CAST_ATTRS},
     .n_attr = 3,
     .flags = SC_ANY_THROUGH | SC_PASSES_CONVEX | SC_CONVERTS,
@@ -181,8 +181,8 @@ static uint32_t make_convert(ScBuild *b, uint64_t *r, ScVal *ret_out)
 const ScOp sc_op_convert = {
     .name = "convert",
     .doc = "cast by a function, which packs and unpacks elements of fewer than 8 bits",
-    .in = "input: any",
-    .out = "output: any",
+    .in = "input: plain",
+    .out = "output: plain",
     .attr = {CAST_ATTRS},
     .n_attr = 3,
     .flags = SC_ANY_THROUGH | SC_PASSES_CONVEX,

@@ -47,11 +47,13 @@ static int64_t axis_of(const ScOp *op, const ScAttr *attr)
 
 static bool check_updates(const ScInfer *in)
 {
-    ScrtCombine how;
+    ScrtCombine how = SCRT_COMBINE_MUL;
     if (!is_product(in->op) && !find_rule(&in->attr[REDUCTION], &how))
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "reduction \"%s\"", in->attr[REDUCTION].s);
     if (in->in[UPDATES]->dtype != in->in[DATA]->dtype)
         return sc_infer_fail(in, SC_E_TYPE, "the updates must have the type of the data");
+    if (in->in[DATA]->dtype == SCRT_STRING && how != SCRT_COMBINE_NONE)
+        return sc_infer_fail(in, SC_E_TYPE, "strings are replaced, not combined");
     return true;
 }
 

@@ -60,7 +60,7 @@ const ScOp sc_op_nonzero = {
     .name = "nonzero",
     .doc = "the positions of the elements that are not zero, a column each, in row-major order",
     .onnx = {"", "NonZero", 9},
-    .in = "X: any",
+    .in = "X: plain",
     .out = "Y: int",
     .attr = {{.name = "count",
               .kind = SC_A_TERMS,

@@ -32,7 +32,7 @@ typedef enum ScrtDtype {
 /* Facts of a type; any value outside the enum answers NULL, 0 or false. */
 const char *scrt_dtype_name(ScrtDtype t);                   /* "f8e4m3fn" */
 ScrtDtype scrt_dtype_find(const char *name, size_t length); /* SCRT_DTYPE_NONE if there is none */
-uint32_t scrt_dtype_bits(ScrtDtype t);                      /* bits of an element; 0 for string */
+uint32_t scrt_dtype_bits(ScrtDtype t); /* bits of an element; of a string its handle's */
 ScrtKind scrt_dtype_kind(ScrtDtype t);
 bool scrt_dtype_is_float(ScrtDtype t);
 bool scrt_dtype_is_integer(ScrtDtype t); /* bool is none */
@@ -81,7 +81,7 @@ double scrt_value(ScrtDtype t, uint64_t bits);
  * 0; narrower ones keep their low bits, infinities and NaN give 0: what NumPy does, and so what
  * ONNX Cast, which leaves it open, is tested for. A bool is whether x is not 0. Types under 8 bits
  * are packed, element 0 in the low bits. Of a complex number the real part is loaded; the imaginary
- * part is stored as 0. Strings: 0, nothing. */
+ * part is stored as 0. Strings, which are handles (scrt.h): 0, nothing. */
 double scrt_load(ScrtDtype t, const void *data, size_t i);
 void scrt_store(ScrtDtype t, void *data, size_t i, double x, bool saturate);
 /* The same for integer types and bool, exactly: u64 beyond INT64_MAX wraps, and so does what is
@@ -93,7 +93,7 @@ void scrt_store_int(ScrtDtype t, void *data, size_t i, int64_t x);
 uint64_t scrt_load_bits(ScrtDtype t, const void *data, size_t i);
 void scrt_store_bits(ScrtDtype t, void *data, size_t i, uint64_t x);
 
-/* Bytes of n elements, or false on overflow of size_t and for string. */
+/* Bytes of n elements, or false on overflow of size_t. */
 bool scrt_bytes(ScrtDtype t, size_t n, size_t *ret_bytes);
 
 /* Converts n elements between any two numeric types, with scrt_load and scrt_store's meaning, but

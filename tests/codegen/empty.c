@@ -22,6 +22,7 @@ static ScGraph *draw(ScCtx *cx, const ScOp *op, uint32_t zero)
         ScOperandClass k = s->in[i].cls;
         ScrtDtype t = k == SC_IS_BOOL                      ? SCRT_BOOL
                       : k == SC_IS_INT || k == SC_IS_SHAPE ? SCRT_I64
+                      : k == SC_IS_STRING                  ? SCRT_STRING
                                                            : SCRT_F32;
         in[i] = sc_input(&b, sc_intern(cx, name[i]), sc_type_c(cx, t, RANK, dims), NULL);
     }

@@ -18,6 +18,7 @@ static uint32_t make_default(ScBuild *b, const ScOp *op, uint64_t *r, ScVal *ret
         const ScOperand *o = &s->in[i < s->n_in ? i : s->n_in - 1];
         ScrtDtype t = o->cls == SC_IS_BOOL                           ? SCRT_BOOL
                       : o->cls == SC_IS_INT || o->cls == SC_IS_SHAPE ? SCRT_I64
+                      : o->cls == SC_IS_STRING                       ? SCRT_STRING
                                                                      : SCRT_F32;
         char name[16];
         snprintf(name, sizeof name, "x%u", i);

@@ -242,9 +242,6 @@ static const struct {
     {"graph () -> (%y) { %y = const [1,2] : f32[1000000,1000000,1000000,1000000] }",
      "t:1: error[E0109]: text does not parse: expected constant dimensions for a constant, found "
      "'}'"},
-    {"graph () -> (%y) { %y = const \"a\" : string[] }",
-     "t:1: error[E0109]: text does not parse: expected a constant that is not of strings, found "
-     "'}'"},
     {"graph @\"a\\q\" () -> () {}",
      "t:1: error[E0109]: text does not parse: expected \\\", \\\\ or \\x and two hexadecimal "
      "digits, found '\\q\"'"},

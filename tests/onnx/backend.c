@@ -12,6 +12,7 @@
  * onnx-backend --cases DIR runs folders of the same form that cases.py made: nothing is fixed or
  * refused there, compiled code is tried for each target that runs here, and where a file EXPECT
  * holds words, import must fail with them. */
+#include "runtime/strings.h"
 #include "tests/guarded.h"
 #include "tests/harness.h"
 #include "tools/libscalec/scalec.h"
@@ -135,6 +136,15 @@ static bool compare(Test *t, const char *who, const ScrtTensor *got, const ScGra
             return false;
         }
         for (int64_t e = 0; e < scrt_count(want); e++) {
+            if (want->dtype == SCRT_STRING) {
+                ScrtChars x = scrt_chars(NULL, &got[i], e), y = scrt_chars(NULL, want, e);
+                if (scrt_chars_equal(x, y))
+                    continue;
+                snprintf(t->why, sizeof t->why,
+                         "%s: output %u, element %lld: '%.*s', expected '%.*s'", who, i,
+                         (long long)e, (int)x.n, x.at, (int)y.n, y.at);
+                return false;
+            }
             double x = scrt_load((ScrtDtype)got[i].dtype, got[i].data, (size_t)e);
             double y = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)e);
             double rtol = got[i].dtype == SCRT_F16 || got[i].dtype == SCRT_BF16 ? 1e-2 : 1e-3;

@@ -2,6 +2,7 @@
 /* TensorProtos in files: every way elements are written, and hostile ones. */
 #include "runtime/num/num.h"
 #include "runtime/scrtio.h"
+#include "runtime/strings.h"
 #include "tests/harness.h"
 #include "tests/runtime/failing.h"
 #include "tests/runtime/scratch.h"
@@ -113,6 +114,46 @@ START_TEST(raw_data)
 }
 END_TEST
 
+START_TEST(strings)
+{
+    scratch_make();
+    begin(SCRT_STRING, 3);
+    bytes(6, "a\0b", 3);
+    bytes(6, "", 0);
+    bytes(8, "name", 4);
+    bytes(6, "longer than eight bytes", 23);
+    ScrtNamed t;
+    ScrtIoError err;
+    ck_assert_int_eq(read_made(&t, &err), SCRT_OK);
+    ScrtChars c = scrt_chars(NULL, &t.tensor, 0);
+    ck_assert(c.n == 3 && memcmp(c.at, "a\0b", 3) == 0);
+    ck_assert_uint_eq(scrt_chars(NULL, &t.tensor, 1).n, 0);
+    c = scrt_chars(NULL, &t.tensor, 2);
+    ck_assert(c.n == 23 && memcmp(c.at, "longer than eight bytes", 23) == 0);
+    scrt_free(t.name);
+    scrt_free(t.tensor.data);
+    begin(SCRT_STRING, 2);
+    bytes(6, "a", 1);
+    refuse("has fewer elements than its shape");
+    begin(SCRT_STRING, 0);
+    bytes(6, "a", 1);
+    refuse("has more elements than its shape");
+    begin(SCRT_STRING, 1);
+    bytes(9, "12345678", 8);
+    refuse("has strings as raw data");
+    begin(SCRT_STRING, (int64_t)1 << 40);
+    refuse("has fewer elements than its shape");
+    begin(SCRT_STRING, 1);
+    bytes(6, "a", 1);
+    number(7, 1);
+    refuse("holds elements of two types");
+    begin(SCRT_STRING, 1);
+    number(6, 1);
+    refuse("is damaged");
+    scratch_remove();
+}
+END_TEST
+
 START_TEST(typed_fields)
 {
     scratch_make();
@@ -191,11 +232,9 @@ START_TEST(refuses_in_words)
     begin(SCRT_F32, 1);
     number(7, 1);
     refuse("has elements of another type than it says");
-    begin(SCRT_STRING, 1);
-    refuse("has elements of a type that is not supported");
     begin(SCRT_F32, 1);
     bytes(6, "x", 1);
-    refuse("holds strings, which are not supported");
+    refuse("has elements of another type than it says");
     begin(99, 1);
     refuse("has elements of a type that is not supported");
     begin(SCRT_F32, 1);
@@ -287,6 +326,7 @@ int main(void)
     Suite *s = suite_create("runtime-pb");
     TCase *c = tcase_create("pb");
     tcase_add_test(c, raw_data);
+    tcase_add_test(c, strings);
     tcase_add_test(c, typed_fields);
     tcase_add_test(c, refuses_in_words);
     tcase_add_test(c, damaged_files_end_in_an_error_or_a_tensor);

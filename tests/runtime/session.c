@@ -381,7 +381,7 @@ START_TEST(counts_elements)
     ck_assert(!scrt_tensor_bytes(&t, &bytes));
     t = (ScrtTensor){.dtype = SCRT_F32, .rank = SCRT_MAX_RANK + 1};
     ck_assert_int_eq(scrt_count(&t), -1);
-    t = (ScrtTensor){.dtype = SCRT_STRING};
+    t = (ScrtTensor){.dtype = SCRT_DTYPE_NONE};
     ck_assert_int_eq(scrt_tensor_alloc(&t), SCRT_E_DTYPE);
 }
 END_TEST

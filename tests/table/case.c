@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/table/table.h"
 
+#include "runtime/strings.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -28,6 +30,8 @@ static ScrtDtype dtype_for(ScOperandClass cls)
         return SCRT_I64;
     case SC_IS_BOOL:
         return SCRT_BOOL;
+    case SC_IS_STRING:
+        return SCRT_STRING;
     default:
         return SCRT_F32;
     }
@@ -244,6 +248,14 @@ const char *compare(const Case *c, uint32_t k, const ScrtTensor *got, double max
         return say("%s: %s gives another type or shape", c->op->name, what);
     double at_least = whole && scrt_dtype_is_float(t) ? largest(want) : 0;
     for (int64_t i = 0; i < scrt_count(want); i++) {
+        if (t == SCRT_STRING) {
+            ScrtChars a = scrt_chars(NULL, want, i), b = scrt_chars(NULL, got, i);
+            if (!scrt_chars_equal(a, b))
+                return say("%s: %s gives \"%.*s\" at element %lld of result %u, the evaluation "
+                           "\"%.*s\"",
+                           c->op->name, what, (int)b.n, b.at, (long long)i, k, (int)a.n, a.at);
+            continue;
+        }
         if (!scrt_dtype_is_float(t)) {
             long long a = scrt_load_int(t, want->data, (size_t)i);
             long long b = scrt_load_int(t, got->data, (size_t)i);

@@ -11,7 +11,7 @@
 
 static bool may_be_float(ScOperandClass cls)
 {
-    return cls == SC_IS_FLOAT || cls == SC_IS_NUM || cls == SC_IS_ANY;
+    return cls == SC_IS_FLOAT || cls == SC_IS_NUM || cls == SC_IS_ANY || cls == SC_IS_PLAIN;
 }
 
 static const char *check_parts(const ScOp *op, const ScSchema *s)

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What looks at the bytes of strings. Those of results are the run's. */
+#include "runtime/call.h"
+#include "runtime/strings.h"
+
+static const char no_memory[] = "no memory for strings";
+
+static ScrtChars chars(const ScrtArgs *a, uint32_t operand, int64_t i)
+{
+    return scrt_chars(a->call->weights, &a->t[operand], i);
+}
+
+/* Room for the n bytes of element i of result 0; NULL without memory. */
+static char *make(ScrtArgs *a, int64_t i, size_t n)
+{
+    char *p;
+    return scrt_made_string(a->call, n, (uintptr_t *)a->out->data + i, &p) ? p : NULL;
+}
+
+static ScrtStatus fail(const char **ret_why)
+{
+    *ret_why = no_memory;
+    return SCRT_E_MEMORY;
+}
+
+/* What operand x has at element i of y, into which it broadcasts. */
+static int64_t place(const ScrtTensor *x, const ScrtTensor *y, int64_t i)
+{
+    int64_t at = 0, stride = 1;
+    for (uint32_t d = 1; d <= x->rank; d++) {
+        int64_t extent = x->dims[x->rank - d], all = y->dims[y->rank - d];
+        at += extent == 1 ? 0 : i % all * stride;
+        stride *= extent;
+        i /= all;
+    }
+    return at;
+}
+
+ScrtStatus scrt_call_string_equal(ScrtArgs *a, const char **ret_why)
+{
+    (void)ret_why;
+    for (int64_t i = 0, n = scrt_count(a->out); i < n; i++)
+        ((uint8_t *)a->out->data)[i] = scrt_chars_equal(chars(a, 0, place(&a->t[0], a->out, i)),
+                                                        chars(a, 1, place(&a->t[1], a->out, i)));
+    return SCRT_OK;
+}
+
+ScrtStatus scrt_call_string_concat(ScrtArgs *a, const char **ret_why)
+{
+    for (int64_t i = 0, n = scrt_count(a->out); i < n; i++) {
+        ScrtChars x = chars(a, 0, place(&a->t[0], a->out, i));
+        ScrtChars y = chars(a, 1, place(&a->t[1], a->out, i));
+        char *p = make(a, i, x.n + y.n);
+        if (!p)
+            return fail(ret_why);
+        memcpy(p, x.at, x.n);
+        memcpy(p + x.n, y.at, y.n);
+    }
+    return SCRT_OK;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strings as elements. A handle is a pointer to an ScrtString, or NULL for the empty string. In the
+ * weights, which lie anywhere and are written by nobody, it is 2 * OFFSET + 1, of the ScrtString's
+ * offset into them: such handles travel through a run, and never leave it. Strings that a run makes
+ * live until the next one. */
+#ifndef SCRT_STRINGS_H
+#define SCRT_STRINGS_H
+
+#include "runtime/scrt.h"
+
+#include <string.h>
+
+typedef struct ScrtChars { /* the bytes of a string */
+    const char *at;
+    size_t n;
+} ScrtChars;
+
+/* Element i of a tensor of strings. weights: what odd handles are offsets into. */
+static inline ScrtChars scrt_chars(const unsigned char *weights, const ScrtTensor *t, int64_t i)
+{
+    uintptr_t handle = ((const uintptr_t *)t->data)[i];
+    const ScrtString *s = handle & 1 ? (const ScrtString *)(const void *)(weights + handle / 2)
+                                     : (const ScrtString *)handle;
+    return s ? (ScrtChars){s->bytes, (size_t)s->n} : (ScrtChars){"", 0};
+}
+
+/* -1, 0, 1: by bytes, a prefix first. */
+static inline int scrt_chars_compare(ScrtChars a, ScrtChars b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n ? memcmp(a.at, b.at, n) : 0;
+    return c ? (c > 0) - (c < 0) : (a.n > b.n) - (a.n < b.n);
+}
+
+static inline bool scrt_chars_equal(ScrtChars a, ScrtChars b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0);
+}
+
+/* The code point at *at, which moves behind it; -1, and one byte on, where the bytes are no UTF-8.
+ * at < end. */
+int32_t scrt_utf8_read(const char **at, const char *end);
+/* Writes a code point, at most 4 bytes; answers how many. */
+size_t scrt_utf8_write(int32_t c, char *ret);
+
+/* Bytes that a string of n bytes takes in memory, n at most PTRDIFF_MAX. */
+static inline size_t scrt_string_room(size_t n)
+{
+    return n ? (sizeof(ScrtString) + n + 7) / 8 * 8 : 0;
+}
+
+/* Strings being laid one after the other, each with its handle. */
+typedef struct ScrtLaying {
+    ScrtTensor *t;
+    unsigned char *at;
+} ScrtLaying;
+
+/* Allocates t->data for t's dims: handles, all empty, and behind them room bytes, the sum of
+ * scrt_string_room. The caller frees it with scrt_free. */
+ScrtStatus scrt_strings_alloc(ScrtTensor *t, size_t room, ScrtLaying *ret);
+/* Element i gets n bytes, which the caller writes where the answer points. */
+char *scrt_strings_lay(ScrtLaying *l, int64_t i, size_t n);
+
+/* t->data becomes memory of its own, as scrt_strings_alloc makes it; what it was stays as it is. */
+ScrtStatus scrt_strings_own(const unsigned char *weights, ScrtTensor *t);
+
+/* --- Strings that a run makes ---------------------------------------------------------------- */
+
+/* A string of n bytes, which the caller writes to *ret; its handle goes to *ret_handle. False
+ * without memory. */
+bool scrt_made_string(ScrtCall *call, size_t n, uintptr_t *ret_handle, char **ret);
+void scrt_made_free(struct ScrtMade **made); /* all of them */
+size_t scrt_made_bytes(const struct ScrtMade *made);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strings through every stage: read from text, evaluated, compiled and run; who owns them. */
+#include "runtime/strings.h"
+#include "tests/codegen/compiled.h"
+#include "tests/runtime/failing.h"
+
+#define WORDS(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / 8
+
+/* A tensor of words, each up to its NUL. */
+static ScrtTensor strings(const char *const *word, size_t n)
+{
+    ScrtTensor t = {.dtype = SCRT_STRING, .rank = 1, .dims = {(int64_t)n}};
+    ScrtLaying l;
+    size_t room = 0;
+    for (size_t i = 0; i < n; i++)
+        room += scrt_string_room(strlen(word[i]));
+    ck_assert_int_eq(scrt_strings_alloc(&t, room, &l), SCRT_OK);
+    for (size_t i = 0; i < n; i++)
+        memcpy(scrt_strings_lay(&l, (int64_t)i, strlen(word[i])), word[i], strlen(word[i]));
+    return t;
+}
+
+static void expect(const char *who, const ScrtTensor *t, const char *const *word, size_t n)
+{
+    ck_assert_int_eq(t->dtype, SCRT_STRING);
+    ck_assert_msg(scrt_count(t) == (int64_t)n, "%s: %lld elements of %zu", who,
+                  (long long)scrt_count(t), n);
+    for (size_t i = 0; i < n; i++) {
+        ScrtChars c = scrt_chars(NULL, t, (int64_t)i);
+        ck_assert_msg(c.n == strlen(word[i]) && memcmp(c.at, word[i], c.n) == 0,
+                      "%s: element %zu is '%.*s', expected '%s'", who, i, (int)c.n, c.at, word[i]);
+    }
+}
+
+/* The one output of a graph on x, evaluated and compiled, and of its text read back. */
+static void gives(const char *text, ScrtTensor x, const char *const *word, size_t n)
+{
+    SctModel m = sct_compile(text, "native", NULL);
+    ScrtTensor y;
+    ck_assert_msg(sc_eval(m.g, &x, &y, NULL), "%s", sct_messages(m.cx));
+    ScrtTensor *got = sct_run(&m, 2, &x);
+    scrt_free(x.data); /* outputs do not need it */
+    expect("evaluated", &y, word, n);
+    expect("compiled", got, word, n);
+    scrt_free(y.data);
+    sct_free(got, 1);
+    ScStr s = {0}, again = {0};
+    sc_print(m.kernels, 0, &s);
+    ScArena *a = sc_arena_new();
+    ScBlobSource source = sc_graph_blobs(m.kernels, a);
+    ScGraph *g = sc_parse(m.cx, "again", sc_str_get(&s), &source, NULL);
+    ck_assert_msg(g, "%s in\n%s", sct_messages(m.cx), sc_str_get(&s));
+    sc_print(g, 0, &again);
+    ck_assert_str_eq(sc_str_get(&s), sc_str_get(&again));
+    sc_str_free(&s);
+    sc_str_free(&again);
+    sc_arena_free(a);
+    sc_graph_free(g);
+    sct_close(&m);
+}
+
+/* What moves numbers moves strings; constants of one element, of many, equal ones and empty ones.
+ */
+START_TEST(moved)
+{
+    gives("graph @g(%x: string[4]) -> (%y) {\n"
+          "  %c = const [\"b\",\"b\",\"\",\"long enough to lie in two words\"] : string[4]\n"
+          "  %one = const \"none\" : string[]\n"
+          "  %e = string_equal %x, %c : bool[4]\n"
+          "  %w = where %e, %one, %x : string[4]\n"
+          "  %z = concat %w, %c {axis = 0} : string[8]\n"
+          "  %i = const [-1,0,1,2,-2,6] : i64[6]\n"
+          "  %g = gather %z, %i : string[6]\n"
+          "  %r = reshape %g : string[2,3]\n"
+          "  %t = transpose %r {perm = [1,0]} : string[3,2]\n"
+          "  %y = slice %t {starts = [1], ends = [3], axes = [0]} : string[2,2]\n"
+          "}\n",
+          strings(WORDS("a", "b", "", "d")), WORDS("a", "", "none", ""));
+}
+END_TEST
+
+START_TEST(bytes_compared_and_joined)
+{
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %r = reshape %x : string[n,1]\n"
+          "  %c = const [\"\",\"\\x01\\\"],[@;\"] : string[2]\n"
+          "  %z = string_concat %r, %c : string[n,2]\n"
+          "  %e = string_equal %z, %r : bool[n,2]\n"
+          "  %y = where %e, %r, %z : string[n,2]\n"
+          "}\n",
+          strings(WORDS("", "Ü")), WORDS("", "\1\"],[@;", "Ü", "Ü\1\"],[@;"));
+}
+END_TEST
+
+/* A loop carries them: what an earlier turn made lasts. */
+START_TEST(carried)
+{
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %trips = const 5 : i64[]\n"
+          "  %on = const true : bool[]\n"
+          "  %y = loop %trips, %on, %x {carried = 1} : string[n]\n"
+          "    graph @body(%i: i64[], %s: string[n]) -> (%go, %t) {\n"
+          "      %go = const true : bool[]\n"
+          "      %c = const \"-\" : string[]\n"
+          "      %t = string_concat %s, %c : string[n]\n"
+          "    }\n"
+          "}\n",
+          strings(WORDS("a", "")), WORDS("a-----", "-----"));
+}
+END_TEST
+
+static const char concat_text[] = "graph @g(%x: string[2]) -> (%y, %z) {\n"
+                                  "  %c = const [\"!\",\"constant\"] : string[2]\n"
+                                  "  %y = string_concat %x, %c : string[2] from \"join\"\n"
+                                  "  %z = identity %c : string[2]\n"
+                                  "}\n";
+
+/* Into the caller's memory: handles, never offsets; they last until the next run. */
+START_TEST(into_memory_of_the_caller)
+{
+    SctModel m = sct_compile(concat_text, "native", NULL);
+    ScrtSession *s;
+    ck_assert_int_eq(
+        scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.weights = m.o->weights}, &s), SCRT_OK);
+    uintptr_t handle[2][2] = {{0}};
+    ScrtTensor x = strings(WORDS("a", "b")), out[2] = {{.data = handle[0]}, {.data = handle[1]}};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(scrt_run(s, &x, out), SCRT_OK);
+        expect("made", &out[0], WORDS("a!", "bconstant"));
+        expect("of the weights", &out[1], WORDS("!", "constant"));
+    }
+    scrt_free(x.data);
+    scrt_close(s);
+    sct_close(&m);
+}
+END_TEST
+
+static const ScrtModel *failing_model;
+static const unsigned char *failing_weights;
+
+static ScrtStatus run_failing(void)
+{
+    uintptr_t handle[2] = {0};
+    ScrtTensor x = {.dtype = SCRT_STRING, .rank = 1, .dims = {2}, .data = handle}, out[2] = {{0}};
+    ScrtSession *s = NULL;
+    ScrtStatus st =
+        scrt_open(failing_model, &(ScrtOptions){.n_thread = 1, .weights = failing_weights}, &s);
+    if (st == SCRT_OK) {
+        st = scrt_run(s, &x, out);
+        ck_assert(st == SCRT_OK || (!out[0].data && !out[1].data));
+    }
+    scrt_free(out[0].data);
+    scrt_free(out[1].data);
+    scrt_close(s);
+    return st;
+}
+
+START_TEST(without_memory)
+{
+    SctModel m = sct_compile(concat_text, "native", NULL);
+    failing_model = sc_loaded_model(m.loaded);
+    failing_weights = m.o->weights;
+    ck_assert_uint_ge(fail_each_allocation(run_failing), 5);
+    sct_close(&m);
+}
+END_TEST
+
+/* Texts that must not be read, and words of the message. */
+START_TEST(refused)
+{
+    static const struct {
+        const char *text, *says;
+    } t[] = {
+        {"%y = const [\"a,b : string[1]", "expected a constant"},
+        {"%y = const [\"a\",b] : string[2]", "expected a quoted string, found 'b'"},
+        {"%y = const [\"a\"] : string[2]", "expected 2 elements for string[2], found 1"},
+        {"%y = const [\"\\q\"] : string[1]", "two hexadecimal digits"},
+        {"%y = const [\"a\"] as string[1] : f32[1]", "a constant of string cannot be one of f32"},
+        {"%y = const [1] as f32[1] : string[1]", "a constant of f32 cannot be one of string"},
+        {"%y = equal %x, %x : bool[2]", "operand A must be a tensor that is not of strings"},
+        {"%y = nonzero %x {count = [1]} : i64[1,1]", "must be a tensor that is not of strings"},
+        {"%y = cast %x : f32[2]", "must be a tensor that is not of strings"},
+        {"%y = bit_cast %x {to = i64} : i64[2]", "must be a tensor that is not of strings"},
+        {"%y = add %x, %x : string[2]", "must be a tensor of numbers"},
+        {"%i = const [0,1] : i64[2]\n  %y = scatter_elements %x, %i, %x {reduction = \"max\"} : "
+         "string[2]",
+         "strings are replaced, not combined"},
+        {"state @s (%p: string[2] -> %x)\n  %y = identity %p : string[2]",
+         "strings are not kept from run to run"},
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        ScCtx *cx = sc_ctx_new();
+        char text[512];
+        snprintf(text, sizeof text, "graph @g(%%x: string[2]) -> (%%y) {\n  %s\n}\n", t[i].text);
+        ScGraph *g = sc_parse(cx, "t", text, NULL, NULL);
+        ck_assert_msg(!g, "accepted: %s", t[i].text);
+        ck_assert_msg(strstr(sct_messages(cx), t[i].says), "%s\nsays %s", t[i].text,
+                      sct_messages(cx));
+        sc_ctx_free(cx);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("codegen-strings");
+    TCase *t = tcase_create("strings");
+    tcase_set_timeout(t, 60);
+    tcase_add_test(t, moved);
+    tcase_add_test(t, bytes_compared_and_joined);
+    tcase_add_test(t, carried);
+    tcase_add_test(t, into_memory_of_the_caller);
+    tcase_add_test(t, without_memory);
+    tcase_add_test(t, refused);
+    suite_add_tcase(s, t);
+    return sct_main("codegen-strings", s);
+}
