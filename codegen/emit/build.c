@@ -446,6 +446,22 @@ static bool ignores_tail(const CgModule *m)
 #endif
 }
 
+/* Fewer than w lanes. */
+static void some_lanes(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes body,
+                       void *arg)
+{
+    if (cg->m->target.avx512) {
+        LLVMValueRef n = LLVMBuildSub(cg->b, to, from, "");
+        CgIf some = cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSGT, n, cg_int(cg, 0), ""));
+        body(cg, arg, from, w, cg_mask(cg, n, w));
+        cg_endif(cg, &some);
+        return;
+    }
+    CgLoop one = cg_for(cg, from, to, cg_int(cg, 1));
+    body(cg, arg, one.i, 1, NULL);
+    cg_next(cg, &one);
+}
+
 void cg_lanes(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes body, void *arg)
 {
     if (w == 1) {
@@ -460,18 +476,20 @@ void cg_lanes(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes bo
     CgLoop l = cg_for(cg, from, stop, cg_int(cg, w));
     body(cg, arg, l.i, w, NULL);
     cg_next(cg, &l);
-    if (ignores_tail(cg->m))
-        return;
-    if (cg->m->target.avx512) {
-        LLVMValueRef rest = LLVMBuildSub(cg->b, to, stop, "");
-        CgIf some = cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSGT, rest, cg_int(cg, 0), ""));
-        body(cg, arg, stop, w, cg_mask(cg, rest, w));
-        cg_endif(cg, &some);
-        return;
-    }
-    CgLoop tail = cg_for(cg, stop, to, cg_int(cg, 1));
-    body(cg, arg, tail.i, 1, NULL);
-    cg_next(cg, &tail);
+    if (!ignores_tail(cg->m))
+        some_lanes(cg, stop, to, w, body, arg);
+}
+
+void cg_lanes_aligned(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, LLVMValueRef ptr,
+                      uint32_t size, CgLanes body, void *arg)
+{
+    LLVMValueRef at = LLVMBuildPtrToInt(cg->b, ptr, cg->m->i64, "");
+    LLVMValueRef ahead =
+        LLVMBuildAnd(cg->b, LLVMBuildNeg(cg->b, at, ""), cg_int(cg, (int64_t)w * size - 1), "");
+    ahead = LLVMBuildUDiv(cg->b, ahead, cg_int(cg, size), "");
+    LLVMValueRef first = cg_min_int(cg, cg_add_int(cg, from, ahead), to);
+    some_lanes(cg, from, first, w, body, arg);
+    cg_lanes(cg, first, to, w, body, arg);
 }
 
 /* Blocks of 1, 2, 4 ... lanes change places between pairs of vectors. */

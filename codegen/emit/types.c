@@ -334,19 +334,52 @@ CgVal cg_load_at(Cg *cg, ScrtDtype dtype, LLVMValueRef base, LLVMValueRef index,
     return from_storage(cg, dtype, cg_intrinsic(cg, "llvm.masked.gather", 2, types, 4, args));
 }
 
-void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w, LLVMValueRef mask)
+/* x as it lies in memory. */
+static LLVMValueRef to_storage(Cg *cg, CgVal x, uint32_t w)
 {
-    CgModule *m = cg->m;
-    LLVMTypeRef e = cg_storage_type(m, x.t), t = cg_vec(e, w);
-    LLVMValueRef v = x.code ? x.code : x.v, p = cg_gep(cg, e, base, index);
+    LLVMTypeRef t = cg_vec(cg_storage_type(cg->m, x.t), w);
+    LLVMValueRef v = x.code ? x.code : x.v;
     if (x.t == SCRT_BOOL)
         v = LLVMBuildZExt(cg->b, v, t, "");
     assert(LLVMTypeOf(v) == t);
+    return v;
+}
+
+void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w, LLVMValueRef mask)
+{
+    CgModule *m = cg->m;
+    LLVMValueRef v = to_storage(cg, x, w), p = cg_gep(cg, cg_storage_type(m, x.t), base, index);
     if (mask) {
-        LLVMTypeRef types[] = {t, m->t_ptr};
+        LLVMTypeRef types[] = {LLVMTypeOf(v), m->t_ptr};
         LLVMValueRef args[] = {v, p, LLVMConstInt(m->i32, bytes_of(x.t), 0), mask};
         cg_intrinsic(cg, "llvm.masked.store", 2, types, 4, args);
         return;
     }
     LLVMSetAlignment(LLVMBuildStore(cg->b, v, p), bytes_of(x.t));
+}
+
+void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w)
+{
+    CgModule *m = cg->m;
+    LLVMContextRef c = LLVMGetTypeContext(m->i32);
+    LLVMValueRef p = cg_gep(cg, cg_storage_type(m, x.t), base, index);
+    LLVMValueRef s = LLVMBuildStore(cg->b, to_storage(cg, x, w), p);
+    LLVMMetadataRef one = LLVMValueAsMetadata(LLVMConstInt(m->i32, 1, 0));
+    static const char kind[] = "nontemporal";
+    LLVMSetAlignment(s, w * bytes_of(x.t));
+    LLVMSetMetadata(s, LLVMGetMDKindIDInContext(c, kind, sizeof kind - 1),
+                    LLVMMetadataAsValue(c, LLVMMDNodeInContext2(c, &one, 1)));
+}
+
+void cg_store_fence(Cg *cg)
+{
+    cg_intrinsic(cg, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
+}
+
+/* Extents of which one is known at run time only are taken to be small. */
+bool cg_is_past_caches(CgModule *m, const ScType *t)
+{
+    enum { CACHES = 32 << 20 };
+    int64_t n;
+    return sc_term_const(sc_type_count(m->cx, t), &n) && n >= CACHES / (int64_t)bytes_of(t->dtype);
 }

@@ -9,6 +9,7 @@ typedef struct Map {
     ScVal *value;     /* [n_access] of the nested graph: what is loaded */
     CgAccess *access; /* [n_access], then of each result */
     CgSpace space;    /* outer: rows; inner: one dim or none */
+    bool past;        /* the result, of which there is one, is stored past the caches */
     uint32_t n_copy;
     CgTranspose *copy; /* [n_copy] operands that are copied first */
     /* While a row is emitted: */
@@ -57,6 +58,7 @@ static bool prepare(CgModule *m, Map *k)
         k->space.inner = k->space.dim[--k->space.n_outer];
         k->space.outer = cg_product(m, 0, k->space.n_outer, k->space.dim);
     }
+    k->past = g->n_out == 1 && cg_is_past_caches(m, space);
     k->at = sc_array(m->arena, LLVMValueRef, k->n_access + g->n_out);
     k->fixed = sc_array(m->arena, CgVal, k->n_access);
     return true;
@@ -97,10 +99,27 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
         if (g->node[j].op->lower.cls == SC_MAP)
             cg_node_of(cg, g, &g->node[j], x, w);
     }
-    for (uint32_t j = 0; j < g->n_out; j++)
-        cg_store(cg, x[g->out[j]], cg_result(cg, j), cg_add_int(cg, k->at[k->n_access + j], i), w,
-                 mask);
+    for (uint32_t j = 0; j < g->n_out; j++) {
+        LLVMValueRef at = cg_add_int(cg, k->at[k->n_access + j], i);
+        if (k->past && w > 1 && !mask)
+            cg_store_past(cg, x[g->out[j]], cg_result(cg, j), at, w);
+        else
+            cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
+    }
     sc_arena_free(scratch);
+}
+
+static void row(Cg *cg, Map *k, LLVMValueRef from, LLVMValueRef to)
+{
+    uint32_t w = cg->m->target.w;
+    if (!k->past) {
+        cg_lanes(cg, from, to, w, elements, k);
+        return;
+    }
+    ScrtDtype t = sc_type_of(k->f->sub, k->f->sub->out[0])->dtype;
+    LLVMValueRef at = cg_add_int(cg, k->at[k->n_access], from);
+    cg_lanes_aligned(cg, from, to, w, cg_gep(cg, cg_storage_type(cg->m, t), cg_result(cg, 0), at),
+                     scrt_dtype_bits(t) / 8, elements, k);
 }
 
 static void emit_body(CgModule *m, Map *k, LLVMValueRef *ret_body)
@@ -108,18 +127,18 @@ static void emit_body(CgModule *m, Map *k, LLVMValueRef *ret_body)
     Cg cg;
     LLVMValueRef idx[SCRT_MAX_RANK];
     *ret_body = cg_begin_body(&cg, m, k->f, "body");
-    LLVMValueRef zero = cg_int(&cg, 0), inner = cg_term(&cg, k->space.inner);
     if (k->space.n_outer == 0) {
         begin_row(&cg, k, NULL);
-        cg_lanes(&cg, cg.begin, cg.end, m->target.w, elements, k);
-        cg_end_fn(&cg);
-        return;
+        row(&cg, k, cg.begin, cg.end);
+    } else {
+        CgLoop r = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
+        cg_unflatten(&cg, r.i, k->space.n_outer, k->space.dim, idx);
+        begin_row(&cg, k, idx);
+        row(&cg, k, cg_int(&cg, 0), cg_term(&cg, k->space.inner));
+        cg_next(&cg, &r);
     }
-    CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
-    cg_unflatten(&cg, row.i, k->space.n_outer, k->space.dim, idx);
-    begin_row(&cg, k, idx);
-    cg_lanes(&cg, zero, inner, m->target.w, elements, k);
-    cg_next(&cg, &row);
+    if (k->past)
+        cg_store_fence(&cg);
     cg_end_fn(&cg);
 }
 

@@ -215,6 +215,8 @@ static bool prepare(CgModule *m, Red *k)
         k->access[k->n_access + i] = result_access(m, k, i);
     cg_space_init(m, &k->space, k->type->rank, k->type->dim, k->n_outer, k->n_access + g->n_out,
                   k->access);
+    k->past =
+        g->n_out == 1 && k->info[g->out[0]].full && cg_is_past_caches(m, sc_type_of(g, g->out[0]));
     k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
     k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     return plan_phases(m, k);

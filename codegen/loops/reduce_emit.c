@@ -113,6 +113,29 @@ static void full_values(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMVa
     }
 }
 
+/* Whether this phase does no more than store the result, past the caches. */
+static bool is_past(const Row *r)
+{
+    return r->k->past && r->phase + 1 == r->k->n_phase && r->n_acc == 0;
+}
+
+/* While the second phase computes, memory brings the row after this one. */
+static void next_row(Cg *cg, const Row *r, LLVMValueRef i)
+{
+    const Red *k = r->k;
+    for (ScVal v = SC_FIRST; v < k->f->sub->n_value; v++) {
+        const RedInfo *info = &k->info[v];
+        const CgAccess *a = info->access[0] ? &k->access[info->access[0] - 1] : NULL;
+        if (!a || !info->full || a->operand < 0 || a->scratch || k->space.rank == 0 ||
+            k->space.n_outer != 1 || k->space.rank != 2 || !sc_term_is(a->stride[1], 1))
+            continue;
+        LLVMTypeRef e = cg_storage_type(cg->m, sc_type_of(k->f->sub, a->root)->dtype);
+        LLVMValueRef at = cg_add_int(cg, r->at[info->access[0] - 1], cg_term(cg, a->stride[0]));
+        cg_prefetch(cg, cg_gep(cg, e, cg_operand(cg, (uint32_t)a->operand), cg_add_int(cg, at, i)),
+                    2);
+    }
+}
+
 static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
 {
     Row *r = arg;
@@ -120,6 +143,8 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
     ScArena *scratch = sc_arena_new();
     CgVal *x = sc_array(scratch, CgVal, g->n_value);
     full_values(cg, r, i, w, mask, x);
+    if (r->k->past && r->phase == 1)
+        next_row(cg, r, i);
     for (uint32_t j = 0; j < r->n_acc; j++) {
         const Acc *a = &r->acc[j];
         CgVal y = cg_reduce_part(cg, g, a->node, false, x[a->node->in[0]], w);
@@ -133,7 +158,10 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
         if (!o->full || o->level != r->phase)
             continue;
         LLVMValueRef at = cg_add_int(cg, r->at[r->k->n_access + j], cg_add_int(cg, r->base, i));
-        cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
+        if (is_past(r) && w > 1 && !mask)
+            cg_store_past(cg, x[g->out[j]], cg_result(cg, j), at, w);
+        else
+            cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
     }
     sc_arena_free(scratch);
 }
@@ -153,7 +181,14 @@ static void last_dim(Cg *cg, Row *r, LLVMValueRef n)
         from = whole;
     }
     r->part = 0;
-    cg_lanes(cg, from, n, w, elements, r);
+    if (!is_past(r)) {
+        cg_lanes(cg, from, n, w, elements, r);
+        return;
+    }
+    ScrtDtype t = sc_type_of(r->k->f->sub, r->k->f->sub->out[0])->dtype;
+    LLVMValueRef at = cg_add_int(cg, r->at[r->k->n_access], r->base);
+    cg_lanes_aligned(cg, from, n, w, cg_gep(cg, cg_storage_type(cg->m, t), cg_result(cg, 0), at),
+                     scrt_dtype_bits(t) / 8, elements, r);
 }
 
 static void inner_dims(Cg *cg, Row *r)
@@ -265,6 +300,8 @@ LLVMValueRef cg_red_body(CgModule *m, const Red *k)
         r.at[i] = cg_address(&cg, &k->access[i], k->space.n_outer, idx);
     emit_row(&cg, &r);
     cg_next(&cg, &row);
+    if (k->past)
+        cg_store_fence(&cg);
     cg_end_fn(&cg);
     return body;
 }

@@ -24,6 +24,7 @@ typedef struct Red {
     uint32_t n_access, n_phase;
     CgAccess *access; /* [n_access] what is loaded, then the results */
     CgSpace space;
+    bool past; /* the result, of which there is one, is stored past the caches */
     uint32_t n_copy;
     CgTranspose *copy;       /* [n_copy] operands that are copied first */
     const ScTerm *row_bytes; /* scratch for each thread */

@@ -332,6 +332,21 @@ START_TEST(shapes)
 }
 END_TEST
 
+/* What is larger than the caches is stored past them: vectors begin at multiples of their size,
+ * wherever the result and its rows begin. */
+START_TEST(past_the_caches)
+{
+    sct_everywhere("graph @g(%x: f64[4195001]) -> (%y) {\n"
+                   "  %y = neg %x : f64[4195001]\n"
+                   "}\n",
+                   -2, 2, exact, SIZES(1));
+    sct_everywhere("graph @g(%x: f16[4099,4099], %a: f16[4099]) -> (%y) {\n"
+                   "  %y = add %x, %a : f16[4099,4099]\n"
+                   "}\n",
+                   -2, 2, exact, SIZES(1));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("codegen-map");
@@ -353,6 +368,7 @@ int main(void)
     tcase_add_test(t, rebalances);
     tcase_add_test(t, states);
     tcase_add_test(t, shapes);
+    tcase_add_test(t, past_the_caches);
     suite_add_tcase(s, t);
     return sct_main("codegen-map", s);
 }

@@ -137,6 +137,18 @@ START_TEST(not_a_number)
 }
 END_TEST
 
+/* What is larger than the caches is stored past them, from rows that begin anywhere. */
+START_TEST(past_the_caches)
+{
+    static const int64_t one = 1;
+    sct_everywhere("graph @g(%x: f64[1025,4099]) -> (%y) {\n"
+                   "  %1 = reduce_max %x {axes = [1]} : f64[1025,1]\n"
+                   "  %y = sub %x, %1 : f64[1025,4099]\n"
+                   "}\n",
+                   -2, 2, exact, 1, &one);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("codegen-reduce");
@@ -149,6 +161,7 @@ int main(void)
     tcase_add_test(t, layernorm);
     tcase_add_test(t, chains);
     tcase_add_test(t, not_a_number);
+    tcase_add_test(t, past_the_caches);
     suite_add_tcase(s, t);
     return sct_main("codegen-reduce", s);
 }
