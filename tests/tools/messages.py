@@ -107,6 +107,15 @@ def unsupported_operators(tmp):
     onnx.save(model(nodes, [("x", [2, 2])], [("y", None)]), path)
     table = {r["onnx"]: r["types"] for r in json.loads(scalec("ops", path, "--json"))}
     assert table["Sqrt"] == table["Exp"] == ["f32"] and "bool" in table["If"], table
+    for op, covered in (("Transpose", False), ("Identity", True)):
+        ports = [helper.make_tensor_value_info(k, onnx.TensorProto.COMPLEX64, [2, 2]) for k in "xy"]
+        g = helper.make_graph([helper.make_node(op, ["x"], ["y"])], "g", ports[:1], ports[1:])
+        onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+        p = subprocess.run([SCALEC, "ops", path], capture_output=True, text=True)
+        assert (p.returncode == 0) == covered and ("the model can be compiled" in p.stdout) == covered and p.stderr == "", p
+        compiled = subprocess.run([SCALEC, "compile", path, "-o", os.path.join(tmp, "complex")], capture_output=True, text=True)
+        assert (compiled.returncode == 0) == covered, compiled
+        assert covered or "no: element type complex64" in p.stdout, p
     name = "A" * 100000 + "Z" * 100000
     onnx.save(model([helper.make_node(name, ["x"], ["y"], name=name)], [("x", [2])], [("y", [2])]), path)
     err = failing("dump", path)

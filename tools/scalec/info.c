@@ -131,17 +131,44 @@ static void find_types(const ScGraph *g, const ScModelOp *op, uint32_t n, Cover 
     }
 }
 
-/* Types from the graph, which exists where all was imported; errors where it was not. */
-static void find_cover(Cli *cli, const ScGraph *g, const ScModelOp *op, uint32_t n, Cover *ret)
+/* Whether a run computes values of types that not every kernel takes: complex numbers, strings,
+ * elements of less than a byte. */
+static bool has_rare_types(const ScGraph *g)
 {
-    if (g)
-        find_types(g, op, n, ret);
-    for (uint32_t i = 0; !g && i < sc_n_diags(cli->cx); i++) {
+    bool rare = false;
+    for (ScVal v = SC_FIRST; v < g->n_value && !rare; v++) {
+        ScrtDtype t = sc_type_of(g, v)->dtype;
+        ScrtKind kind = scrt_dtype_kind(t);
+        rare = (kind == SCRT_KIND_COMPLEX || kind == SCRT_KIND_STRING || scrt_dtype_bits(t) < 8) &&
+               !(sc_def(g, v)->op->flags & SC_CONST_OP);
+    }
+    for (uint32_t i = 0; i < g->n_node && !rare; i++)
+        for (uint32_t j = 0; j < g->node[i].op->n_sub && !rare; j++)
+            rare = has_rare_types(g->node[i].sub[j]);
+    return rare;
+}
+
+/* Types from the graph, which exists where all was imported; errors where it was not, or where it
+ * cannot be compiled: of values of rare types only compiling tells. Takes the model's graph; false
+ * after errors. */
+static bool find_cover(Cli *cli, ScalecModel *model, const ScModelOp *op, uint32_t n, Cover *ret)
+{
+    bool ok = model->graph != NULL;
+    if (ok)
+        find_types(model->graph, op, n, ret);
+    if (ok && has_rare_types(model->graph)) {
+        ScObject *o = scalec_compile(cli->cx, model, &(ScalecOptions){0}, SC_EMIT_LLVM);
+        ok = o != NULL;
+        sc_object_free(o);
+    }
+    sc_graph_free(model->graph);
+    for (uint32_t i = 0; !ok && i < sc_n_diags(cli->cx); i++) {
         const ScDiag *d = sc_diag(cli->cx, i);
         for (uint32_t m = 0; m < n && !d->warning && d->loc && d->loc->n; m++)
             if (d->loc->origin[0].op && !strcmp(d->loc->origin[0].op, op[m].type) && !ret[m].why)
                 ret[m].why = *d->detail ? d->detail : sc_diag_title(d->id);
     }
+    return ok;
 }
 
 static void type_names(uint64_t types, ScStr *s)
@@ -191,9 +218,8 @@ static int model_ops(Cli *cli)
         return cli_failed(cli);
     Cover *cover = sc_array(sc_ctx_arena(cli->cx), Cover, n);
     ScalecModel m = {0};
-    bool whole = scalec_load(cli->cx, path, NULL, &m);
-    find_cover(cli, m.graph, op, n, cover);
-    sc_graph_free(m.graph);
+    scalec_load(cli->cx, path, NULL, &m);
+    bool whole = find_cover(cli, &m, op, n, cover);
     json_t *list = json_array();
     if (!cli->json)
         printf("%-28s %6s %7s  %-16s %s\n", "operator", "opset", "nodes", "types", "covered");
