@@ -50,7 +50,7 @@ static bool gather_nd(const ImNode *n, ScVal *ret_out)
                        (long long)batch, x->rank, t->rank);
     /* How many positions an index has may follow from the only axis there is, or from the rank that
      * is declared; else the rank of the result depends on it. */
-    int declared = x->rank - batch == 1 ? (int)t->rank - 1 + (int)batch : im_declared_rank(n, 0);
+    int declared = x->rank - batch == 1 ? (int)t->rank - 1 : im_declared_rank(n, 0);
     const ScTerm *last = t->dim[t->rank - 1];
     if (last->kind != SC_T_CONST && declared >= 0) {
         const ScTerm *so = sc_term(cx, (int64_t)t->rank - 1 + x->rank - batch - declared);
@@ -118,6 +118,21 @@ static bool gather_elements(const ImNode *n, ScVal *ret_out)
     return im_answer(im_gather(n, flat, 0, at), ret_out);
 }
 
+/* Of the last axis; what has no other gets one before it. */
+static bool array_feature_extractor(const ImNode *n, ScVal *ret_out)
+{
+    ScCtx *cx = n->im->cx;
+    if (!im_arity(n, 2, 2) || !IM_ONLY(n))
+        return false;
+    const ScType *x = im_type(n, 0);
+    const ScTerm *count = sc_type_count(cx, im_type(n, 1)), *row[] = {sc_term(cx, 1), count};
+    if (x->rank == 0)
+        return sc_fail(cx, n->loc, SC_E_RANK, "rank 0, at least 1 is needed");
+    ScVal at = im_reshape(n, im_in(n, 1), 1, &count);
+    ScVal y = im_gather(n, im_in(n, 0), x->rank - 1, at);
+    return im_answer(x->rank == 1 ? im_reshape(n, y, 2, row) : y, ret_out);
+}
+
 /* --- ArgMax, ArgMin --------------------------------------------------------------------------- */
 
 /* The first position, or the last, of what equals the extreme; a NaN is one. */
@@ -154,7 +169,10 @@ static bool arg_min(const ImNode *n, ScVal *ret_out)
 }
 
 const ImAdapter im_pick_adapters[] = {
-    {"", "GatherND", 11, 0, gather_nd, 1}, {"", "GatherElements", 11, 0, gather_elements, 1},
-    {"", "ArgMax", 1, 0, arg_max, 1},      {"", "ArgMin", 1, 0, arg_min, 1},
+    {"", "GatherND", 11, 0, gather_nd, 1},
+    {"", "GatherElements", 11, 0, gather_elements, 1},
+    {"ai.onnx.ml", "ArrayFeatureExtractor", 1, 0, array_feature_extractor, 1},
+    {"", "ArgMax", 1, 0, arg_max, 1},
+    {"", "ArgMin", 1, 0, arg_min, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

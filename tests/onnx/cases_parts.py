@@ -2,6 +2,7 @@
 """Cases of cases.py: ranges, parts and pads whose sizes are data."""
 
 import numpy as np
+from onnx import helper
 
 from case_kit import F32, beside, case, ints, node, ramp
 
@@ -141,6 +142,12 @@ def unknown():
         case(f"scatternd-by-ranks{name}", node("ScatterND", "x i u"), {"x": x, "i": at, "u": ramp(2, 3)}, dims=dims, words=words)
         case(f"gathernd-declared{name}", node("GatherND", "x i"), {"x": x, "i": at}, dims=dims, words=words, declare=(1, ["p", "q"]))
     case("gathernd-unknown", node("GatherND", "x i"), {"x": x, "i": ints(0, 2).reshape(2, 1)}, dims=dims, words="--dim k=N")
+    for name, batch, y in (("", 0, ramp(4)), ("-batch", 1, ramp(2, 4))):
+        at = {"x": y, "i": ints(0, 2).reshape(2, 1)}
+        case(f"gathernd-one-axis{name}", node("GatherND", "x i", batch_dims=batch), at, dims=dims)
+    for name, y in (("row", ramp(5)), ("rows", ramp(2, 3, 5))):
+        case(f"features-{name}", node("ArrayFeatureExtractor", "x i", domain="ai.onnx.ml"), {"x": y, "i": ints(4, 0, 4)},
+             dims={"i": ["k"]}, domains=[helper.make_opsetid("ai.onnx.ml", 3)], want={"y": y[..., [4, 0, 4]].reshape(*(y.shape[:-1] or (1,)), 3)})
     square = {"x": ramp(3, 3)}
     case("einsum-diagonal", node("Einsum", "x", equation="ii->i"), square, dims={"x": ["n", 3]}, want={"y": square["x"].diagonal()})
     case("einsum-diagonal-unknown", node("Einsum", "x", equation="ii->i"), square, dims={"x": ["n", "m"]}, words="--dim m=N")
