@@ -153,8 +153,10 @@ static int take_option(Cli *c, int option)
         c->data = optarg;
         return DONE;
     case RTOL:
+        c->tolerance_given = true;
         return real_option(c, "rtol", &c->rtol);
     case ATOL:
+        c->tolerance_given = true;
         return real_option(c, "atol", &c->atol);
     case LABELS:
         c->labels = optarg;

@@ -19,7 +19,8 @@ typedef struct Cli { /* the command line, and what it was turned into */
     const char *output, *weights, *state_load, *state_save, *data, *labels;
     char sidecar[4096]; /* weights beside the executable, which weights is where none are named */
     double rtol, atol;
-    ScrtImage image; /* of --image */
+    bool tolerance_given; /* one of them: else also what the model rounds is granted */
+    ScrtImage image;      /* of --image */
     bool has_image, used_image;
     ScrtFile label;               /* of --labels */
     int64_t threads, top, repeat; /* 0: not given */
@@ -67,6 +68,8 @@ void scrtio_print_version(const Cli *c);
 bool scrtio_input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi);
 int scrtio_print_info(const Cli *c); /* its peak memory is that of c->session, where there is one */
 
+/* The type below f32 that the compiler noted the model to round to; SCRT_DTYPE_NONE: none. */
+ScrtDtype scrtio_rounding(const ScrtModel *m);
 /* Every input from the files of -i. */
 int scrtio_load_inputs(Cli *c);
 /* Gives input i tensor k of the file: its head is checked before its elements are read. */

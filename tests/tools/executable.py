@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import DIGIT, MNIST, model, run_all, write  # noqa: E402
-from scalec import scalec  # noqa: E402
+from scalec import SCALEC, scalec  # noqa: E402
 
 
 def tool(tmp):
@@ -50,6 +50,51 @@ def proves_itself(tmp):
     save("output_0.pb", y[0], "Plus214_Output_0")
     assert "is f32[1,10], expected f32[10]" in run("--data", folder, status=3)
     assert "holds no set" in run("--data", tmp, status=1)
+
+
+def grants_what_the_model_rounds(tmp):
+    """--data: noise as of the model's own rounding is no difference; more, or one wrong element, is. f32 is granted none,
+    nor is a model whose weights alone are narrow."""
+    rng = np.random.default_rng(5)
+    x, w = (rng.standard_normal((32, 32)).astype(np.float32) for _ in range(2))
+    noise, folder = rng.standard_normal((32, 32)), os.path.join(tmp, "set")
+    os.mkdir(folder)
+    path, exe, out = (os.path.join(tmp, n) for n in ("m.onnx", "m", "y.npy"))
+
+    def save(name, a, label):
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(numpy_helper.from_array(a, label).SerializeToString())
+
+    def cast(src, dst, to):
+        return helper.make_node("Cast", [src], [dst], to=to)
+
+    def qdq(src, dst):
+        return [helper.make_node("QuantizeLinear", [src, "s", "z"], [dst + "q"]), helper.make_node("DequantizeLinear", [dst + "q", "s", "z"], [dst])]
+    half, brain = TensorProto.FLOAT16, TensorProto.BFLOAT16
+    product, zero = helper.make_node("MatMul", ["a", "b"], ["y"]), [("s", np.float32(1 / 64)), ("z", np.uint8(128))]
+    low = lambda t: [cast("x", "h", t), cast("w", "v", t), helper.make_node("MatMul", ["h", "v"], ["p"]), cast("p", "y", 1)]  # noqa: E731
+    for name, nodes, rounds, least in (
+            ("f32", [helper.make_node("MatMul", ["x", "w"], ["y"])], None, None), ("f16", low(half), "f16", 9), ("bf16", low(brain), "bf16", 6),
+            ("u8", [*qdq("x", "a"), helper.make_node("Identity", ["w"], ["b"]), product], "u8", 6),
+            ("f16 weights", [helper.make_node("Identity", ["x"], ["a"]), cast("w16", "b", 1), product], None, None)):
+        onnx.save(model(nodes, [("x", [32, 32])], [("y", [32, 32])], [("w", w), ("w16", w.astype(np.float16)), *zero]), path)
+        scalec("compile", path, "-o", exe)
+        info = json.loads(subprocess.run([exe, "--info", "--json"], capture_output=True, check=True).stdout)["info"]
+        assert info.get("rounds") == rounds, (name, info)
+        save("input_0.pb", x, "x")
+        np.save(os.path.join(tmp, "x.npy"), x)
+        scalec("run", path, "-i", os.path.join(tmp, "x.npy"), "-o", out)
+        y = np.load(out).astype(np.float64)
+        rms, mean = np.sqrt((y ** 2).mean()), 2.0 ** -(least or 10)
+        spike = np.zeros_like(y)
+        spike[3, 5] = 4 * mean * 3 * (rms + abs(y[3, 5]))
+        for wrong, args, agrees in ((noise * rms * mean / 2, (), rounds is not None), (noise * rms * mean / 2, ("--rtol", "1e-3"), False),
+                                    (noise * rms * mean * 2, (), False), (spike, (), False)):
+            save("output_0.pb", (y + wrong).astype(np.float32), "y")
+            for start in ([exe], [SCALEC, "run", path], [SCALEC, "run", path, "--evaluate"]):
+                p = subprocess.run([*start, "--data", folder, *args], capture_output=True, text=True)
+                assert p.returncode == (0 if agrees else 3), (name, start, p)
+                assert (f"the model's own rounding to {rounds}: SQNR" in p.stdout) == agrees and "SQNR" in p.stdout, (name, start, p)
 
 
 def measures_without_inputs(tmp):
@@ -133,7 +178,7 @@ def draws_ids_of_the_table(tmp):
         return subprocess.run([exe, *args], capture_output=True, text=True, check=True).stdout
     assert json.loads(run("--info", "--json"))["info"]["ranges"] == {"ids": [0, 1000], "kind": [0, 2]}
     assert "ranges.ids: [0,1000]" in run("--info")
-    assert "random" in run("--bench")
+    assert "random" in run("--bench", "--dim", "n=2000")  # an id beyond the table would end it
     # GatherElements counts rows, though its parts index all elements
     rows = helper.make_graph([helper.make_node("GatherElements", ["few", "at"], ["y"], axis=0)], "g",
                              [helper.make_tensor_value_info("at", TensorProto.INT64, ["n", 4])],
@@ -162,4 +207,4 @@ def draws_ids_of_the_table(tmp):
     assert p.returncode == 2 and "--state-save" in p.stderr, p
 
 
-run_all("tools-executable", (draws_ids_of_the_table, proves_itself, measures_without_inputs, sizes_of_made_up_inputs, sizes_that_are_sums, prints_for_programs_and_people))
+run_all("tools-executable", (draws_ids_of_the_table, proves_itself, grants_what_the_model_rounds, measures_without_inputs, sizes_of_made_up_inputs, sizes_that_are_sums, prints_for_programs_and_people))

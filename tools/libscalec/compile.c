@@ -124,6 +124,9 @@ static char *info_json(ScCtx *cx, uint32_t n, const ScalecEntry *e, const Scalec
                   file_name(m->path), "source_fnv1a64", hash, "recipe",
                   opt->recipe ? opt->recipe : "f32", "scales", scales_text(cx, opt), "cpu",
                   opt->cpu ? opt->cpu : "native", "target", opt->target ? opt->target : "native");
+    ScrtDtype rounds = scalec_rounding(m->graph);
+    if (rounds != SCRT_DTYPE_NONE)
+        json_object_set_new(o, "rounds", json_string(scrt_dtype_name(rounds)));
     json_t *ranges = json_object(), *sources = json_object();
     for (uint32_t i = 0; i < n; i++) {
         add_ranges(ranges, e[i].model.graph);

@@ -240,6 +240,9 @@ typedef struct ScalecSummary {
     uint32_t n_low;
 } ScalecSummary;
 void scalec_summary(const ScGraph *g, ScalecSummary *ret);
+/* The type below f32 that a model rounds values to as it runs, which is why no two runtimes agree
+ * on more digits: of several one that is coarser than f16. SCRT_DTYPE_NONE: there is none. */
+ScrtDtype scalec_rounding(const ScGraph *g);
 
 /* For a program's main: SIGINT, SIGTERM and SIGHUP end cc where it runs and remove what is
  * temporary before they end the process. */

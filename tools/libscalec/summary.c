@@ -95,3 +95,44 @@ void scalec_summary(const ScGraph *g, ScalecSummary *ret)
     }
     sc_buf_free(b.item);
 }
+
+/* --- What a model rounds ---------------------------------------------------------------------- */
+
+/* The type that n, which is no constant, rounds its result r to; SCRT_DTYPE_NONE: to none below
+ * f32. Integers round where they were made of floats and become floats again. */
+static ScrtDtype rounds_to(const ScGraph *g, const ScNode *n, uint32_t r)
+{
+    const ScType *t = sc_type_of(g, n->first + r);
+    if (!sc_type_is_float(t))
+        return SCRT_DTYPE_NONE;
+    if (scrt_dtype_bits(t->dtype) < 32)
+        return t->dtype;
+    if (!(n->op->flags & SC_CONVERTS) || n->in[0] < SC_FIRST)
+        return SCRT_DTYPE_NONE;
+    ScrtDtype d = sc_type_of(g, n->in[0])->dtype;
+    const ScNode *from = sc_def(g, n->in[0]);
+    bool codes = from && !(from->op->flags & SC_CONST_OP) && scrt_dtype_is_integer(d) &&
+                 scrt_dtype_bits(d) <= 8 && was_rounded(g, from);
+    return codes ? d : SCRT_DTYPE_NONE;
+}
+
+static void find_rounding(const ScGraph *g, ScrtDtype *ret)
+{
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        for (uint32_t r = 0; r < n->n_out && !(n->op->flags & SC_CONST_OP); r++) {
+            ScrtDtype d = rounds_to(g, n, r);
+            if (d != SCRT_DTYPE_NONE && (*ret == SCRT_DTYPE_NONE || *ret == SCRT_F16))
+                *ret = d;
+        }
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            find_rounding(n->sub[k], ret);
+    }
+}
+
+ScrtDtype scalec_rounding(const ScGraph *g)
+{
+    ScrtDtype ret = SCRT_DTYPE_NONE;
+    find_rounding(g, &ret);
+    return ret;
+}

@@ -29,7 +29,8 @@ typedef struct Cli {
     bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given,
         suggest_given;
     bool internal, all, print_link, verbose;
-    bool usage; /* the command line is at fault, as only the model shows */
+    bool tolerance_given; /* --rtol or --atol */
+    bool usage;           /* the command line is at fault, as only the model shows */
     uint32_t threads, top, repeat;
     double suggest;            /* dB that check is to find a recipe for */
     double rtol, atol, budget; /* budget: seconds for what check measures */

@@ -459,9 +459,9 @@ static bool set(Cli *cli, OptId id, const char *arg)
     else if (id == O_SHAPE)
         sc_buf_push(cli->shape.item, cli->shape.n, cli->shape.cap, arg);
     else if (id == O_RTOL)
-        return real_arg(cli, name, arg, &cli->rtol);
+        return (cli->tolerance_given = real_arg(cli, name, arg, &cli->rtol));
     else if (id == O_ATOL)
-        return real_arg(cli, name, arg, &cli->atol);
+        return (cli->tolerance_given = real_arg(cli, name, arg, &cli->atol));
     else if (id == O_SUGGEST)
         return (cli->suggest_given = real_arg(cli, name, arg, &cli->suggest));
     else if (id == O_BUDGET)

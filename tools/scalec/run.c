@@ -17,6 +17,7 @@ typedef struct Runner {
     ScrtSession *session;
     uint32_t n_in, n_out;
     ScrtPort *in, *out;
+    ScrtDtype rounds; /* what the model does */
 } Runner;
 
 static void graph_ports(Runner *r)
@@ -136,7 +137,7 @@ static int run_main(Runner *r)
             argv[n++] = text[i].name;
             argv[n++] = text[i].value;
         }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 2 && cli->tolerance_given; i++) {
         snprintf(number[3 + i], sizeof number[0], "%.17g", limit[i]);
         argv[n++] = tolerance[i];
         argv[n++] = number[3 + i];
@@ -157,6 +158,10 @@ static int run_main(Runner *r)
     opt.self = r;
     ScrtEntry ports = {.in = r->in, .out = r->out, .n_in = r->n_in, .n_out = r->n_out};
     ScrtModel model = {.abi = SCRT_ABI, .name = r->g->name, .n_entry = 1, .entry = &ports};
+    char info[64] = "{}"; /* all that is asked of it here */
+    if (r->rounds != SCRT_DTYPE_NONE)
+        snprintf(info, sizeof info, "{\"rounds\":\"%s\"}", scrt_dtype_name(r->rounds));
+    model.info = info;
     return scrt_main_with(&model, n, (char **)argv, &opt);
 }
 
@@ -181,6 +186,7 @@ int cmd_run(Cli *cli)
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     cli->opt.embed_limit = UINT64_MAX;
+    r.rounds = scalec_rounding(m.graph);
     bool ok = outputs_are_free(cli) && cli_statistics(cli, &m) && outputs_are_free(cli) &&
               hooks_begin(cli, &m, &samples);
     if (ok && cli->evaluate)
