@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether `scalec check` finds the sites that cost most: `tests/bench/run sites DIR`.
+"""Whether `scalec check` finds the sites that cost most: `tests/bench/run sites DIR [SECONDS]`.
 
-DIR holds NAME.onnx, and beside it samples in NAME.judge/*.npz. Of each model, recipe fp8 with the scales it takes by
-default: how many sites there are and how many check measured in its time, dB of the outputs, and what they gain where
-some are kept in f32: the three that check ranks first; the best three of the twelve that gain most alone, of all their
-triples; the best three by steps, where each is the best of all sites beside those kept already. The last column is the
-first of these against the better one of the others, in percent: exit status 1 where it is below 80."""
+DIR holds NAME.onnx, and beside it samples in NAME.judge/*.npz. SECONDS is what check may spend (60, as by default). Of
+each model, recipe fp8 with the scales it takes by default: how many sites there are and how many check measured in its
+time, dB of the outputs, and what they gain where some are kept in f32: the three that check ranks first; the best three
+of the twelve that gain most alone, of all their triples; the best three by steps, where each is the best of all sites
+beside those kept already. The last column is the first of these against the better one of the others, in percent: exit
+status 1 where it is below 80."""
 import glob
 import os
 import subprocess
 import sys
 
 BENCH = os.path.join(os.environ["SCT_BUILD"], "tests", "bench-sites")
-SECONDS = "60"  # what check takes by default
 
 
 def main():
-    failed = False
+    failed, seconds = False, sys.argv[2] if len(sys.argv) > 2 else "60"
     print("| model | sites | measured | SQNR | first of check | best of triples | best by steps | % |\n|---" + "|---" * 7 + "|")
     for path in sorted(glob.glob(os.path.join(sys.argv[1], "*.onnx"))):
         name = os.path.basename(path)[:-5]
-        p = subprocess.run([BENCH, path, path[:-5] + ".judge", "fp8", SECONDS], capture_output=True, text=True)
+        p = subprocess.run([BENCH, path, path[:-5] + ".judge", "fp8", seconds], capture_output=True, text=True)
         if p.returncode:
             print(f"| {name} | {p.stderr.strip()} |", flush=True)
             failed = True

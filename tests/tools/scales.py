@@ -199,6 +199,49 @@ def check_finds_the_sites(tmp):
     assert sites == measured == 6 and check > 0.8 * max(best) > 6, p
 
 
+def layered(exponents):
+    """Two convolutions, a depthwise one between them, and two matrices; the weights of each times a power of two, and
+    each bias times all that stands before it."""
+    rng = np.random.default_rng(21)
+    shapes = [(8, 1, 3, 3), (8, 1, 3, 3), (12, 8, 3, 3), (12 * 64, 40), (40, 10)]
+    nodes, init, x, before = [], [], "x", 0
+    for i, (shape, e) in enumerate(zip(shapes, exponents)):
+        w, b = (rng.standard_normal(n) for n in (shape, shape[0] if len(shape) > 2 else shape[1]))
+        fan = np.prod(shape[1:]) if len(shape) > 2 else shape[0]
+        before += e
+        init += [(f"w{i}", np.ldexp(w * np.sqrt(2 / fan), e).astype(np.float32)),
+                 (f"b{i}", np.ldexp(b * 0.1, before).astype(np.float32))]
+        if i == 3:
+            nodes.append(helper.make_node("Flatten", [x], ["flat"], "flat"))
+            x = "flat"
+        kind = dict(pads=[1] * 4, group=8 if i == 1 else 1) if i < 3 else {}
+        nodes.append(helper.make_node("Conv" if i < 3 else "Gemm", [x, f"w{i}", f"b{i}"], [f"h{i}"], f"layer{i}", **kind))
+        x = "y" if i == 4 else f"r{i}"
+        nodes.append(helper.make_node("LeakyRelu" if i == 4 else "Relu", [f"h{i}"], [x], f"act{i}"))
+    return model(nodes, [("x", [4, 1, 8, 8])], [("y", [4, 10])], init)
+
+
+def weights_of_any_size(tmp):
+    """Weights times 2^-12 and 2^10, layer by layer: every bit of the result is as before, but for that power of two."""
+    path, npz, out, recipe = (os.path.join(tmp, f) for f in ("m.onnx", "x.npz", "y.npz", "tensor.recipe"))
+    np.savez(npz, x=normal(4, 1, 8, 8))
+    write(recipe, "activation = f8e4m3fn\nweight = f8e4m3fn\n")
+
+    def run(exponents, *options):
+        onnx.save(layered(exponents), path)
+        scalec("run", path, "-i", npz, "-o", out, *options)
+        with np.load(out) as z:
+            return np.ldexp(z["y"], -sum(exponents))
+    for options in (["fp8", "--scales", "propagate"], ["fp8", "--scales", "probe"], ["fp8", "--calibrate", npz],
+                    ["fp8", "--scales", "dynamic"], ["fp8", "--scales", "dynamic-rows"], ["fp8-weights"], ["mxfp8"],
+                    ["mxfp6"], ["mxfp4-weights"], [recipe, "--scales", "propagate"], [recipe, "--calibrate", npz]):
+        before = run([0] * 5, "--recipe", *options)
+        assert np.isfinite(before).all() and before.any()
+        for exponents in ([-12, 10, -12, 10, -12], [10, -12, -12, 10, 10]):
+            after = run(exponents, "--recipe", *options)
+            assert (before == after).all(), (options, exponents, np.abs(before - after).max(), np.abs(before).max())
+
+
 def channels_have_exponents_of_their_own(tmp):
     """Compiled: a depthwise convolution and a matmul whose channels differ by 2^20."""
     rng = np.random.default_rng(12)
@@ -370,7 +413,8 @@ def a_session_remembers(tmp):
 
 run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own,
                          outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost,
-                         channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, check_finds_the_sites, low_recipes_probe,
+                         channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, check_finds_the_sites,
+                         weights_of_any_size, low_recipes_probe,
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers])
