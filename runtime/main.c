@@ -231,6 +231,8 @@ static int check_options(const Cli *c)
         return scrtio_fail(c, USAGE,
                            "--data compares with expected outputs, and goes with none of -i, "
                            "-o, --top, --bench, --profile, --repeat, --info and states");
+    if (c->tolerance_given && !c->data)
+        return scrtio_fail(c, USAGE, "--rtol and --atol go with --data");
     if (c->labels && !c->top)
         return scrtio_fail(c, USAGE, "--labels goes with --top");
     if ((c->n_shape || c->has_image) && !c->n_input)

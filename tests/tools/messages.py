@@ -48,6 +48,11 @@ def faults_of_the_command(tmp):
             (("diff", MNIST, MNIST, "--recipe", "fp8"), "of later stages than import"),
             (("diff", MNIST, MNIST, "--stage", "import", "--disable", "fold"), "of later stages than import"),
             (("diff", MNIST, MNIST, "--stage", "settle", "--save-stats", out), "--save-stats is an option of compile"),
+            (("run", MNIST, "-i", DIGIT, "--atol", "1"), "with --data"), (("diff", MNIST, MNIST, "--rtol", "1"), "with --data"),
+            (("compile", MNIST, "-o", out, "--rtol", "1"), "with --data"), (("dump", MNIST, "--rtol", "1", "--data", DIGIT), "with --data"),
+            (("dump", MNIST, "--state-capacity", "9"), "with --state"), (("ops", MNIST, "--internal"), "without a MODEL"),
+            (("ops", MNIST, "--dtype", "f32"), "without a MODEL"), (("explain", "--all", "E0203"), "no number"),
+            (("check", MNIST, "--data", DIGIT, "--recipe", "fp8,mxfp8", "--top", "3"), "of one recipe"),
             (("run", MNIST, "--data", DIGIT, "-o", out), "goes with none of")):
         err = failing(*args, status=2)
         assert words in err and MNIST + ":" not in err.replace("error", "", 1) or "batch_size" in words, (args, err)

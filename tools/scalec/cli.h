@@ -62,6 +62,8 @@ void cli_bash_completion(void);
 void cli_zsh_completion(void);
 void cli_fish_completion(void);
 void cli_free(Cli *cli);
+/* Whether the options that were given go together. False after a message. */
+bool cli_goes_together(Cli *cli);
 /* Whether all files that the command line would write are apart. False after a message. */
 bool cli_files_apart(Cli *cli);
 /* Notes the files that it names as inputs as read, before anything is written: one that is read

@@ -483,58 +483,6 @@ static bool set(Cli *cli, OptId id, const char *arg)
     return true;
 }
 
-/* --- What goes together ----------------------------------------------------------------------- */
-
-static bool misuse(const Cli *cli, bool wrong, const char *why)
-{
-    return wrong && cli_misuse(cli, "%s", why) != 0;
-}
-
-/* The options that go together, and those that do not: whatever would be ignored is refused, its
- * giver believes in it. False after a message. */
-static bool check(Cli *cli)
-{
-    bool run = !strcmp(cli->command, "run"), compile = !strcmp(cli->command, "compile");
-    bool imported = !strcmp(cli->command, "diff") && (!cli->stage || !strcmp(cli->stage, "import"));
-    bool other = cli->scales_given && cli->opt.scales != SC_SCALES_CALIBRATE;
-    bool files = cli->data || cli->calibrate || cli->input.n;
-    ScrtImage image = {0};
-    ScrtIoError err = {""};
-    if (cli->image && scrt_image_parse(cli->image, &image, &err) != SCRT_OK)
-        return cli_misuse(cli, "--image: %s", err.text) == 0;
-    bool given = cli->input.n || cli->output || cli->top || cli->bench || cli->profile ||
-                 cli->repeat || cli->state_load || cli->state_save;
-    if (!cli_files_apart(cli))
-        return false;
-    return !(misuse(cli, cli->calibrate && other,
-                    "--calibrate measures scales, which only --scales calibrate uses") ||
-             misuse(cli, cli->save_stats && cli->calibrate && cli_is_stats(cli->calibrate),
-                    "--save-stats: nothing is measured, --calibrate gives statistics already") ||
-             misuse(cli, cli->why && (cli->format || cli->json || (cli->data && !cli->eval_each)),
-                    "--why prints a derivation as text: no --format, --json or --data") ||
-             misuse(cli, cli->lines && !strcmp(cli->lines, "-"),
-                    "--lines: a file, which the debug lines name") ||
-             misuse(cli, cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate,
-                    "--scales calibrate needs --calibrate FILE") ||
-             misuse(cli,
-                    cli->print_link &&
-                        (!cli->emit || (strcmp(cli->emit, "so") && strcmp(cli->emit, "obj"))),
-                    "--print-link is for what programs are linked with: --emit so or obj") ||
-             misuse(cli, (cli->image || cli->shape.n) && !files,
-                    "--image and --shape say what files of -i, --data and --calibrate are") ||
-             misuse(cli,
-                    imported &&
-                        (cli->opt.recipe || cli->calibrate || cli->scales_given || cli->disable.n),
-                    "--recipe, --scales, --calibrate and --disable are of later stages than "
-                    "import: --stage STAGE") ||
-             misuse(cli, cli->eval_each && !cli->data, "--eval-each needs inputs: --data PATH") ||
-             misuse(cli, compile && cli->data && !cli->eval_each,
-                    "--data is for --eval-each here; --calibrate FILE measures scales") ||
-             misuse(cli, run && cli->data && given,
-                    "--data compares with expected outputs, and goes with none of -i, -o, --top, "
-                    "--bench, --profile, --repeat and states"));
-}
-
 /* --- Parsing ---------------------------------------------------------------------------------- */
 
 static const char *option_name(uint32_t i)
@@ -643,7 +591,6 @@ bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
     Words w = {argv + 1, argv + argc};
     bool help = false, ok = true, options = true;
     *ret_status = EXIT_USAGE;
-    cli->state_capacity = 2048;
     cli->rtol = 1e-3;
     cli->atol = 1e-5;
     while (ok && !help && w.at < w.end) {
@@ -667,10 +614,13 @@ bool cli_parse(Cli *cli, int argc, char **argv, int *ret_status)
                    cli->args.n > c->max_args ? "taken:" : "needed:", c->args);
         return false;
     }
+    if (!cli_goes_together(cli))
+        return false;
+    cli->state_capacity = cli->state_capacity ? cli->state_capacity : 2048;
     cli->opt.disable = cli->disable.item;
     cli->opt.n_disable = cli->disable.n;
     cli->sample = (ScalecSampleOptions){cli->image, cli->shape.item, cli->shape.n};
-    return check(cli);
+    return true;
 }
 
 void cli_free(Cli *cli)
