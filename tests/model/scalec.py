@@ -84,20 +84,21 @@ class Model:
             self.lib.scrt_free(t.data)
         return ret
 
-    def caller(self, x):
-        """A function that runs the model on x again and again with nothing of Python's but the call."""
-        out = self.run(x)
-        x = np.ascontiguousarray(x)
-        ins, outs = (Tensor * 1)(), (Tensor * self.entry.n_out)()
-        ins[0].dtype, ins[0].rank, ins[0].data = CODES[x.dtype], x.ndim, x.ctypes.data
-        for i, d in enumerate(x.shape):
-            ins[0].dims[i] = d
+    def caller(self, *arrays):
+        """A function that runs the model on them again and again with nothing of Python's but the call."""
+        out = self.run(*arrays)
+        arrays = [np.ascontiguousarray(a) for a in arrays]
+        ins, outs = (Tensor * max(1, len(arrays)))(), (Tensor * self.entry.n_out)()
+        for t, a in zip(ins, arrays):
+            t.dtype, t.rank, t.data = CODES[a.dtype], a.ndim, a.ctypes.data
+            for i, d in enumerate(a.shape):
+                t.dims[i] = d
         keep = [np.zeros(o.size + 16, o.dtype) for o in out]
         for t, a in zip(outs, keep):
             t.data = a.ctypes.data
         run, session = self.lib.scrt_run, self.session
 
-        def call(_keep=(x, keep)):
+        def call(_keep=(arrays, keep)):
             if run(session, ins, outs) != OK:
                 raise RuntimeError(self.lib.scrt_error(session).decode())
         return call

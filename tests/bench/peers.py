@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled models beside other runtimes on two threads: `tests/bench/run peers [--dim NAME=N]... [DIR|MODEL...]`.
+
+DIR is searched for *.onnx. Beside NAME.onnx, NAME.judge/*.npz are its samples, inputs by name, of which the first is
+run; without any it is made up, with the extents that --dim gives to symbols. Each round times all of them, one after the
+other; a cell is the median of the rounds' ratios, ONNX Runtime's f32 time over the column's: above 1 is faster than it.
+
+  f32, fp8, fp8-w   scalec's recipes; -: does not compile
+  int8              ONNX Runtime with weights that its quantize_dynamic made
+  ov f32, ov        OpenVINO told to compute in f32, and as it is
+
+Last come three operators on 64 MiB: of what memory allows, a copy past the caches by limits.c in the same round, the
+part that they reach."""
+import argparse
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import openvino
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
+from rewritten import made_up  # noqa: E402
+from scalec import BUILD, Model, scalec  # noqa: E402
+
+RECIPES = {"f32": "f32", "fp8": "fp8", "fp8-w": "fp8-weights"}
+COLUMNS = [*RECIPES, "int8", "ov f32", "ov"]
+THREADS = 2
+ROUNDS = 7
+SLICE = 0.1   # seconds a side and round
+SIDE = 4096   # of the square of floats that the operators on memory get
+
+
+def per_call(fn):
+    n, start = 0, time.perf_counter()
+    while True:
+        fn()
+        n += 1
+        spent = time.perf_counter() - start
+        if spent > SLICE:
+            return spent / n
+
+
+# --- The sides: each a function that runs the model once -----------------------------------------
+
+def onnxruntime(path, feeds):
+    opt = ort.SessionOptions()
+    opt.intra_op_num_threads, opt.log_severity_level = THREADS, 4
+    opt.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    s = ort.InferenceSession(path, opt, providers=["CPUExecutionProvider"])
+    return lambda: s.run(None, feeds)
+
+
+def int8(path, feeds, tmp):
+    out = os.path.join(tmp, "int8.onnx")
+    quantize_dynamic(path, out)
+    return onnxruntime(out, feeds)
+
+
+def compiled(path, feeds, recipe, tmp):
+    so = os.path.join(tmp, f"{recipe}.so")
+    scalec("compile", path, "--emit", "so", "--symbol", "model", "--recipe", recipe, "--embed-limit", 1 << 40, "-o", so)
+    m = Model(so, threads=THREADS)
+    return m.caller(*feeds.values())
+
+
+def vino(path, feeds, hint):
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.reshape({k: list(x.shape) for k, x in feeds.items()})
+    config = {"INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY", **hint}
+    request = core.compile_model(model, "CPU", config).create_infer_request()
+    return lambda: request.infer(feeds, share_inputs=True, share_outputs=True)
+
+
+def sides(path, feeds, tmp):
+    """Column -> function, or None where this side does not take the model."""
+    make = {c: lambda r=r: compiled(path, feeds, r, tmp) for c, r in RECIPES.items()}
+    make["int8"] = lambda: int8(path, feeds, tmp)
+    make["ov f32"] = lambda: vino(path, feeds, {"INFERENCE_PRECISION_HINT": "f32"})
+    make["ov"] = lambda: vino(path, feeds, {})
+    ret = {}
+    for c in COLUMNS:
+        try:
+            ret[c] = make[c]()
+            ret[c]()
+        except Exception as e:  # whatever another runtime throws, the others still have their cells
+            print(f"{os.path.basename(path)}: {c}: {str(e).strip().splitlines()[0][:160]}", file=sys.stderr)
+            ret[c] = None
+    return ret
+
+
+# --- Rows ----------------------------------------------------------------------------------------
+
+def sample(path, dims):
+    """Of the inputs of the model, in their order."""
+    names = [i.name for i in ort.InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()]
+    files = sorted(glob.glob(path[:-5] + ".judge/*.npz"))
+    if not files:
+        return {k: x for k, x in made_up(path, sizes=dims).items() if k in names}
+    with np.load(files[0], allow_pickle=False) as z:
+        return {k: z[k] for k in names}
+
+
+def row(path, dims):
+    feeds = sample(path, dims)
+    with tempfile.TemporaryDirectory() as tmp:
+        base, side = onnxruntime(path, feeds), sides(path, feeds, tmp)
+        base()
+        times = {c: [] for c in COLUMNS}
+        ms = []
+        for _ in range(ROUNDS):
+            ms.append(per_call(base))
+            for c, fn in side.items():
+                if fn:
+                    times[c].append(ms[-1] / per_call(fn))
+    cells = [f"{np.median(times[c]):7.2f}" if side[c] else "      -" for c in COLUMNS]
+    print(f"{os.path.basename(path)[:-5]:<26} {1e3 * np.median(ms):>9.3f} {' '.join(cells)}", flush=True)
+
+
+def on_memory(tmp):
+    """Name -> path of a model of one operator, or of a chain of eight."""
+    chain = ["Mul", "Add", "Relu", "Mul", "Sub", "Abs", "Max", "Neg"]
+    nodes = [helper.make_node(op, [f"x{i}" if i else "x"] + (["a"] if op in ("Mul", "Add", "Sub", "Max") else []),
+                              [f"x{i + 1}" if i + 1 < len(chain) else "y"]) for i, op in enumerate(chain)]
+    models = {"chain of 8": nodes, "softmax": [helper.make_node("Softmax", ["x"], ["y"], axis=-1)],
+              "layernorm": [helper.make_node("LayerNormalization", ["x", "g"], ["y"], axis=-1)]}
+    init = [numpy_helper.from_array(np.array(1.25, np.float32), "a"),
+            numpy_helper.from_array(np.random.default_rng(1).standard_normal(SIDE).astype(np.float32), "g")]
+    port = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [SIDE, SIDE]) for n in "xy"]
+    for name, nodes in models.items():
+        used = {i for n in nodes for i in n.input}
+        g = helper.make_graph(nodes, "g", port[:1], port[1:], [t for t in init if t.name in used])
+        path = os.path.join(tmp, name + ".onnx")
+        onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+        yield name, path
+
+
+def memory_rows():
+    x = {"x": np.random.default_rng(2).standard_normal((SIDE, SIDE)).astype(np.float32)}
+    limits = subprocess.Popen([os.path.join(BUILD, "tests", "bench-limits")], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, text=True)
+    with tempfile.TemporaryDirectory() as tmp:
+        for name, path in on_memory(tmp):
+            call, part = compiled(path, x, "f32", tmp), []
+            for _ in range(ROUNDS):
+                limits.stdin.write("\n")
+                limits.stdin.flush()
+                read, copy = map(float, limits.stdout.readline().split())
+                part.append((2e-9 * x["x"].nbytes / per_call(call) / copy, read, copy))
+            q = np.median(part, axis=0)
+            print(f"{name:<26} {100 * q[0]:5.0f} % of a copy ({q[2]:.0f} GB/s; read {q[1]:.0f} GB/s)", flush=True)
+    limits.communicate()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--dim", action="append", default=[], metavar="NAME=N")
+    p.add_argument("models", nargs="*", metavar="DIR|MODEL")
+    arg = p.parse_args()
+    dims = {k: int(v) for k, v in (d.split("=") for d in arg.dim)}
+    with open("/proc/cpuinfo") as f:
+        flags = next(line for line in f if line.startswith("flags")).split()
+    have = [f for f in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if f in flags]
+    print(f"{THREADS} threads; {' '.join(have)}; ONNX Runtime {ort.__version__}, OpenVINO {openvino.__version__}")
+    print(f"{'model':<26} {'ORT ms':>9} {' '.join(f'{c:>7}' for c in COLUMNS)}")
+    for m in arg.models:
+        for path in [m] if m.endswith(".onnx") else sorted(glob.glob(os.path.join(m, "**", "*.onnx"), recursive=True)):
+            row(path, dims)
+    memory_rows()
+
+
+if __name__ == "__main__":
+    main()
