@@ -34,48 +34,27 @@ struct ScCalibrator {
     const ScGraph *g;
     ScArena *arena;
     Level *level; /* [n_level] g first */
-    uint32_t n_level, cap_level;
+    uint32_t n_level;
     uint32_t last; /* the level of the value seen last */
     uint32_t n_sample;
 };
-
-const char *sc_nested_prefix(const char *prefix, uint32_t k, ScArena *a)
-{
-    return sc_printf(a, "%s%u/", prefix, k + 1);
-}
-
-const char *const *sc_stat_labels(const ScGraph *g, const char *prefix, ScArena *a)
-{
-    const char *const *label = sc_labels(g, a);
-    if (!*prefix)
-        return label;
-    const char **ret = sc_array(a, const char *, g->n_value + 1u);
-    for (ScVal v = 0; v < g->n_value; v++)
-        ret[v] = sc_printf(a, "%s%s", prefix, label[v]);
-    return ret;
-}
-
-static void add_level(ScCalibrator *c, const ScGraph *g, const char *prefix)
-{
-    ScArena *a = c->arena;
-    Level l = {.g = g,
-               .label = sc_stat_labels(g, prefix, a),
-               .sum = sc_array(a, double, g->n_value),
-               .amax = sc_array(a, double, g->n_value),
-               .finite = sc_array(a, uint64_t, g->n_value),
-               .power = sc_array(a, float, (size_t)g->n_value *SC_MANTISSAS)};
-    sc_buf_push(c->level, c->n_level, c->cap_level, l);
-    for (uint32_t i = 0, k = 0; i < g->n_node; i++)
-        for (uint32_t j = 0; g->node[i].op->control && j < g->node[i].op->n_sub; j++)
-            add_level(c, g->node[i].sub[j], sc_nested_prefix(prefix, k++, a));
-}
 
 ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g)
 {
     ScArena *a = sc_arena_new();
     ScCalibrator *c = sc_new(a, ScCalibrator);
     *c = (ScCalibrator){.cx = cx, .g = g, .arena = a};
-    add_level(c, g, "");
+    const ScLevel *l = sc_levels(g, a, &c->n_level);
+    c->level = sc_array(a, Level, c->n_level);
+    for (uint32_t i = 0; i < c->n_level; i++) {
+        uint32_t n = l[i].g->n_value;
+        c->level[i] = (Level){.g = l[i].g,
+                              .label = sc_stat_labels(l[i].g, l[i].prefix, a),
+                              .sum = sc_array(a, double, n),
+                              .amax = sc_array(a, double, n),
+                              .finite = sc_array(a, uint64_t, n),
+                              .power = sc_array(a, float, (size_t)n *SC_MANTISSAS)};
+    }
     return c;
 }
 
@@ -189,7 +168,6 @@ const ScStats *sc_calibrate_end(ScCalibrator *c)
     for (uint32_t i = 0; i < c->n_level; i++)
         level_stats(&c->level[i], c->cx, f, stat, &n);
     const ScStats *s = sc_stats_of(c->cx, c->g, stat, n);
-    sc_buf_free(c->level);
     sc_arena_free(c->arena);
     return s;
 }

@@ -4,6 +4,10 @@
  * through the graph. Values are matched by name, outputs by place; a cast or rebalance without a
  * name is the stored form of its operand and is compared with what that is compared with.
  *
+ * Graphs that are nested in it have parts of their own, beside those of the reference that the same
+ * node has. What a part of the reference saw is kept turn by turn, and turns are compared in their
+ * order: where the two take other ways, the numbers say so.
+ *
  * Two numbers tell a stored value's own rounding from what came before: it is compared with its own
  * operand as well. */
 #include "passes/scale_priv.h"
@@ -17,20 +21,36 @@ typedef struct Sum { /* over all samples, of one value */
     double sq, amax, signal, noise;
     double source, rounding; /* powers of the operand and of what rounding it made */
     uint64_t *octave;        /* [octaves(f)] of what is stored: see ScReport; NULL: not stored */
+    uint32_t turn;           /* of the present sample */
 } Sum;
 
-struct ScDamage {
-    ScCtx *cx;
-    const ScGraph *g, *ref;
-    ScArena *arena;
+/* A value of the reference in the present sample: of a nested graph, in each of its turns. */
+typedef struct Turns {
+    double **x; /* [n], from malloc */
+    int64_t *count;
+    uint32_t n, n_count, cap_x, cap_count;
+} Turns;
+
+typedef struct Part {       /* the graph or one nested in it, and what the reference has for it */
+    const ScGraph *g, *ref; /* ref: NULL where there is none */
+    const ScLevel *level;
     ScVal *twin;    /* [g->n_value] value of ref, or SC_ABSENT */
     ScVal *stored;  /* [g->n_value] the value whose stored form this is; itself otherwise */
     bool *ref_kept; /* [ref->n_value] */
     bool *rounds;   /* [g->n_value] a cast to fewer bits */
     bool *kept;     /* [g->n_value] operands of conversions into storage */
-    double **ref_x; /* [ref->n_value] the present sample, from malloc */
-    double **x;     /* [g->n_value] */
+    Turns *ref_x;   /* [ref->n_value] */
+    double **x;     /* [g->n_value] the last turn's */
     Sum *sum;       /* [g->n_value] */
+} Part;
+
+struct ScDamage {
+    ScCtx *cx;
+    const ScGraph *g, *ref;
+    ScArena *arena;
+    Part *part; /* [n_part] g first */
+    uint32_t n_part, last;
+    int64_t room; /* elements of nested graphs that may still be kept of this sample */
 };
 
 enum { ROOM = 4 }; /* octaves that are counted beyond a format's range, at either end */
@@ -52,6 +72,9 @@ static void count_octave(Sum *s, const ScrtFormat *f, double x)
     if (x != 0 && isfinite(x))
         s->octave[at < 0 ? 0 : at > last ? last : at]++;
 }
+
+/* Elements of all turns of nested graphs, 256 MB: turns behind them are not compared. */
+#define NESTED_ROOM ((int64_t)1 << 25)
 
 static bool is_float(const ScGraph *g, ScVal v)
 {
@@ -79,71 +102,98 @@ static bool is_stored_form(const ScNode *n)
     return n->op->flags & (SC_REBALANCES | SC_CONVERTS);
 }
 
-static void match(ScDamage *d)
+static void match(ScArena *a, Part *p)
 {
-    Named *table = sc_array(d->arena, Named, d->ref->n_value);
+    Named *table = sc_array(a, Named, p->ref->n_value);
     uint32_t n = 0;
-    for (ScVal v = SC_FIRST; v < d->ref->n_value; v++)
-        if (is_float(d->ref, v) && d->ref->value[v].name)
-            table[n++] = (Named){d->ref->value[v].name, v};
+    for (ScVal v = SC_FIRST; v < p->ref->n_value; v++)
+        if (is_float(p->ref, v) && p->ref->value[v].name)
+            table[n++] = (Named){p->ref->value[v].name, v};
     qsort(table, n, sizeof *table, by_name);
-    for (ScVal v = SC_FIRST; v < d->g->n_value; v++) {
-        const ScNode *def = sc_def(d->g, v);
-        Named key = {.name = d->g->value[v].name};
-        if (!is_float(d->g, v))
+    for (ScVal v = SC_FIRST; v < p->g->n_value; v++) {
+        const ScNode *def = sc_def(p->g, v);
+        Named key = {.name = p->g->value[v].name};
+        if (!is_float(p->g, v))
             continue;
         const Named *hit = key.name && n ? bsearch(&key, table, n, sizeof *table, by_name) : NULL;
         if (hit)
-            d->twin[v] = hit->v;
-        else if (is_stored_form(def) && is_float(d->g, def->in[0]))
-            d->twin[v] = d->twin[def->in[0]];
+            p->twin[v] = hit->v;
+        else if (is_stored_form(def) && is_float(p->g, def->in[0]))
+            p->twin[v] = p->twin[def->in[0]];
     }
-    for (uint32_t i = 0; i < d->g->n_out && i < d->ref->n_out; i++)
-        if (is_float(d->g, d->g->out[i]) && is_float(d->ref, d->ref->out[i]))
-            d->twin[d->g->out[i]] = d->ref->out[i];
-    for (ScVal v = SC_FIRST; v < d->g->n_value; v++)
-        if (d->twin[v] != SC_ABSENT)
-            d->ref_kept[d->twin[v]] = true;
+    for (uint32_t i = 0; i < p->g->n_out && i < p->ref->n_out; i++)
+        if (is_float(p->g, p->g->out[i]) && is_float(p->ref, p->ref->out[i]))
+            p->twin[p->g->out[i]] = p->ref->out[i];
+    for (ScVal v = SC_FIRST; v < p->g->n_value; v++)
+        if (p->twin[v] != SC_ABSENT)
+            p->ref_kept[p->twin[v]] = true;
+}
+
+/* The nested graph of ref, or NULL, that is number `sub` of the node that is there what node n is
+ * in g: of the same row and location, counted among those. */
+static const ScGraph *same_nested(const ScGraph *g, const ScGraph *ref, uint32_t n, uint32_t sub)
+{
+    const ScNode *x = &g->node[n];
+    uint32_t before = 0;
+    for (uint32_t i = 0; i < n; i++)
+        before += g->node[i].op == x->op && g->node[i].loc == x->loc;
+    for (uint32_t i = 0; ref && i < ref->n_node; i++) {
+        const ScNode *y = &ref->node[i];
+        if (y->op == x->op && y->loc == x->loc && before-- == 0)
+            return sub < y->op->n_sub ? y->sub[sub] : NULL;
+    }
+    return NULL;
 }
 
 /* The session's: the report has it. */
-static uint64_t *of_octaves(const ScDamage *d, ScVal v)
+static uint64_t *of_octaves(const ScGraph *g, ScVal v)
 {
-    const ScrtFormat *f = scrt_format(sc_type_of(d->g, v)->dtype);
-    return f ? sc_array(sc_ctx_arena(d->cx), uint64_t, octaves(f)) : NULL;
+    const ScrtFormat *f = scrt_format(sc_type_of(g, v)->dtype);
+    return f ? sc_array(sc_ctx_arena(g->cx), uint64_t, octaves(f)) : NULL;
+}
+
+static void begin_part(ScArena *a, const ScLevel *level, const ScGraph *ref, Part *p)
+{
+    const ScGraph *g = level->g;
+    *p = (Part){.g = g,
+                .ref = ref,
+                .level = level,
+                .twin = sc_array(a, ScVal, g->n_value),
+                .stored = sc_array(a, ScVal, g->n_value),
+                .rounds = sc_array(a, bool, g->n_value),
+                .kept = sc_array(a, bool, g->n_value),
+                .x = sc_array(a, double *, g->n_value),
+                .sum = sc_array(a, Sum, g->n_value)};
+    for (ScVal v = 0; v < g->n_value; v++) {
+        p->twin[v] = SC_ABSENT;
+        p->stored[v] = v;
+        const ScNode *def = v >= SC_FIRST ? sc_def(g, v) : NULL;
+        if (def && is_stored_form(def) && is_float(g, v) && is_float(g, def->in[0])) {
+            p->stored[v] = p->stored[def->in[0]];
+            p->kept[def->in[0]] = true;
+            p->rounds[v] = scrt_dtype_bits(sc_type_of(g, v)->dtype) <
+                           scrt_dtype_bits(sc_type_of(g, def->in[0])->dtype);
+            p->sum[v].octave = p->rounds[v] ? of_octaves(g, v) : NULL;
+        }
+    }
+    if (ref) {
+        p->ref_kept = sc_array(a, bool, ref->n_value);
+        p->ref_x = sc_array(a, Turns, ref->n_value);
+        match(a, p);
+    }
 }
 
 ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref)
 {
     ScArena *a = sc_arena_new();
     ScDamage *d = sc_new(a, ScDamage);
-    *d = (ScDamage){.cx = cx,
-                    .g = g,
-                    .ref = ref,
-                    .arena = a,
-                    .twin = sc_array(a, ScVal, g->n_value),
-                    .stored = sc_array(a, ScVal, g->n_value),
-                    .rounds = sc_array(a, bool, g->n_value),
-                    .kept = sc_array(a, bool, g->n_value),
-                    .x = sc_array(a, double *, g->n_value),
-                    .sum = sc_array(a, Sum, g->n_value)};
-    for (ScVal v = 0; v < g->n_value; v++) {
-        d->twin[v] = SC_ABSENT;
-        d->stored[v] = v;
-        const ScNode *def = v >= SC_FIRST ? sc_def(g, v) : NULL;
-        if (def && is_stored_form(def) && is_float(g, v) && is_float(g, def->in[0])) {
-            d->stored[v] = d->stored[def->in[0]];
-            d->kept[def->in[0]] = true;
-            d->rounds[v] = scrt_dtype_bits(sc_type_of(g, v)->dtype) <
-                           scrt_dtype_bits(sc_type_of(g, def->in[0])->dtype);
-            if (d->rounds[v])
-                d->sum[v].octave = of_octaves(d, v);
-        }
-    }
-    if (ref) {
-        d->ref_kept = sc_array(a, bool, ref->n_value);
-        d->ref_x = sc_array(a, double *, ref->n_value);
-        match(d);
+    *d = (ScDamage){.cx = cx, .g = g, .ref = ref, .arena = a};
+    const ScLevel *l = sc_levels(g, a, &d->n_part);
+    d->part = sc_array(a, Part, d->n_part);
+    for (uint32_t i = 0; i < d->n_part; i++) {
+        const Part *outer = i ? &d->part[l[i].outer] : NULL;
+        begin_part(a, &l[i], i ? same_nested(outer->g, outer->ref, l[i].node, l[i].sub) : ref,
+                   &d->part[i]);
     }
     return d;
 }
@@ -166,13 +216,31 @@ static double *numbers(const ScrtTensor *t, int e)
     return x;
 }
 
+/* The part of g, or of the reference's g; NULL where it is of none, as an expansion is. */
+static Part *part_of(ScDamage *d, const ScGraph *g, bool ref)
+{
+    for (uint32_t i = 0; i < d->n_part; i++) {
+        Part *p = &d->part[(d->last + i) % d->n_part];
+        if ((ref ? p->ref : p->g) == g) {
+            d->last = (uint32_t)(p - d->part);
+            return p;
+        }
+    }
+    return NULL;
+}
+
 static void see_ref(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
                     uint32_t depth)
 {
     ScDamage *d = arg;
-    (void)g;
-    if (depth == 0 && d->ref_kept[v])
-        d->ref_x[v] = numbers(t, within(exp));
+    Part *p = part_of(d, g, true);
+    int64_t n = scrt_count(t);
+    if (!p || !p->ref_kept[v] || (depth > 0 && n > d->room))
+        return;
+    d->room -= depth > 0 ? n : 0;
+    Turns *r = &p->ref_x[v];
+    sc_buf_push(r->count, r->n_count, r->cap_count, n);
+    sc_buf_push(r->x, r->n, r->cap_x, numbers(t, within(exp)));
 }
 
 /* Compares one element, x as stored, with the number it should stand for. */
@@ -201,32 +269,44 @@ static void measure(Sum *s, const ScrtFormat *f, double x, double source)
     s->saturated += low && fabs(x) == f->max && fabs(source) > f->max;
 }
 
+/* What the reference has for value v in this turn, or NULL. */
+static const double *wanted(Part *p, ScVal v, int64_t n)
+{
+    Turns *r = p->twin[v] == SC_ABSENT ? NULL : &p->ref_x[p->twin[v]];
+    uint32_t at = p->sum[v].turn++;
+    return r && at < r->n && r->count[at] == n ? r->x[at] : NULL;
+}
+
 static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
                 uint32_t depth)
 {
-    ScDamage *d = arg;
-    if (depth > 0 || !is_float(g, v) || is_const(g, v))
+    Part *p = part_of(arg, g, false);
+    (void)depth;
+    if (!p || !is_float(g, v) || is_const(g, v))
         return;
     int e = within(exp);
     int64_t n = scrt_count(t);
     const ScNode *def = sc_def(g, v);
-    const double *source = d->stored[v] == v ? NULL : d->x[def->in[0]];
-    const double *want = d->twin[v] == SC_ABSENT ? NULL : d->ref_x[d->twin[v]];
+    Sum *s = &p->sum[v];
+    const double *source = p->stored[v] == v ? NULL : p->x[def->in[0]];
+    const double *want = wanted(p, v, n);
     const ScrtFormat *f = scrt_format((ScrtDtype)t->dtype);
     for (int64_t i = 0; i < n; i++) {
         double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i);
-        measure(&d->sum[v], f, x, source ? ldexp(source[i], -e) : x);
-        if (source && isfinite(source[i]) && d->rounds[v]) {
+        measure(s, f, x, source ? ldexp(source[i], -e) : x);
+        if (source && isfinite(source[i]) && p->rounds[v]) {
             double off = ldexp(x, e) - source[i];
-            d->sum[v].source += source[i] * source[i];
-            d->sum[v].rounding += off * off;
-            count_octave(&d->sum[v], f, ldexp(source[i], -e));
+            s->source += source[i] * source[i];
+            s->rounding += off * off;
+            count_octave(s, f, ldexp(source[i], -e));
         }
         if (want)
-            compare(&d->sum[v], x, e, want[i]);
+            compare(s, x, e, want[i]);
     }
-    if (d->kept[v])
-        d->x[v] = numbers(t, e);
+    if (p->kept[v]) {
+        sc_buf_free(p->x[v]);
+        p->x[v] = numbers(t, e);
+    }
 }
 
 static bool run(const ScGraph *g, const ScrtTensor *in, const ScEvalOptions *opt)
@@ -240,11 +320,23 @@ static bool run(const ScGraph *g, const ScrtTensor *in, const ScEvalOptions *opt
     return ok;
 }
 
-static void forget(double **x, uint32_t n)
+static void forget(ScDamage *d)
 {
-    for (uint32_t i = 0; x && i < n; i++) {
-        sc_buf_free(x[i]);
-        x[i] = NULL;
+    for (uint32_t i = 0; i < d->n_part; i++) {
+        Part *p = &d->part[i];
+        for (ScVal v = 0; v < p->g->n_value; v++) {
+            sc_buf_free(p->x[v]);
+            p->x[v] = NULL;
+            p->sum[v].turn = 0;
+        }
+        for (ScVal v = 0; p->ref && v < p->ref->n_value; v++) {
+            Turns *r = &p->ref_x[v];
+            for (uint32_t k = 0; k < r->n; k++)
+                sc_buf_free(r->x[k]);
+            sc_buf_free(r->x);
+            sc_buf_free(r->count);
+            *r = (Turns){0};
+        }
     }
 }
 
@@ -255,41 +347,40 @@ bool sc_damage_add(ScDamage *d, const ScrtTensor *in)
         return false;
     SC_STAGE(d->cx, "sample");
     sc_stage_share(d->cx, 0, d->ref ? 2 : 1);
+    d->room = NESTED_ROOM;
     bool ok = !d->ref || run(d->ref, in, &ref);
     if (d->ref)
         sc_stage_share(d->cx, 1, 2);
     ok = ok && run(d->g, in, &own);
-    if (d->ref)
-        forget(d->ref_x, d->ref->n_value);
-    forget(d->x, d->g->n_value);
+    forget(d);
     return ok;
 }
 
 /* A constant in low precision is compared with its blob. */
-static void measure_constant(ScDamage *d, ScVal v)
+static void measure_constant(Part *p, ScVal v)
 {
-    const ScBlob *b = sc_def(d->g, v)->attr[0].blob;
-    const ScType *t = sc_type_of(d->g, v);
+    const ScBlob *b = sc_def(p->g, v)->attr[0].blob;
+    const ScType *t = sc_type_of(p->g, v);
     const ScrtFormat *f = scrt_format(t->dtype);
     int64_t exp = 0;
-    if (d->g->value[v].exp)
-        sc_term_const(d->g->value[v].exp, &exp);
+    if (p->g->value[v].exp)
+        sc_term_const(p->g->value[v].exp, &exp);
     int e = within(exp);
     ScrtTensor data;
     if (!f || f->bits > 16 || (t->dtype == b->dtype && !b->from) || !sc_blob_tensor(b, t, e, &data))
         return;
     const ScBlob *from = b->from ? b->from : b;
-    d->sum[v].octave = of_octaves(d, v);
+    p->sum[v].octave = of_octaves(p->g, v);
     for (size_t i = 0; i < b->count; i++) {
         double x = scrt_load(t->dtype, data.data, i), want = scrt_load(from->dtype, from->data, i);
         want /= b->unit ? (double)b->unit[i / b->inner % b->n_unit] : 1;
-        measure(&d->sum[v], f, x, ldexp(want, -e));
-        compare(&d->sum[v], x, e, want);
-        count_octave(&d->sum[v], f, ldexp(want, -e));
+        measure(&p->sum[v], f, x, ldexp(want, -e));
+        compare(&p->sum[v], x, e, want);
+        count_octave(&p->sum[v], f, ldexp(want, -e));
     }
-    d->rounds[v] = true;
-    d->sum[v].source = d->sum[v].signal;
-    d->sum[v].rounding = d->sum[v].noise;
+    p->rounds[v] = true;
+    p->sum[v].source = p->sum[v].signal;
+    p->sum[v].rounding = p->sum[v].noise;
     scrt_free(data.data);
 }
 
@@ -298,28 +389,31 @@ static double decibels(double signal, double noise)
     return noise == 0 ? (double)INFINITY : 10 * log10(signal / noise);
 }
 
-static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
+static ScReport report(const ScDamage *d, const Part *p, const char *const *label, ScVal v)
 {
-    const Sum *s = &d->sum[v];
-    const ScValue *val = &d->g->value[v];
-    const ScNode *def = sc_def(d->g, v);
-    ScVal origin = d->stored[v];
-    const char *name = val->name ? val->name : d->g->value[origin].name;
+    const Sum *s = &p->sum[v];
+    const ScValue *val = &p->g->value[v];
+    const ScNode *def = sc_def(p->g, v);
+    ScVal origin = p->stored[v];
+    const char *name = val->name ? val->name : p->g->value[origin].name;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
     const ScrtFormat *f = scrt_format(val->type->dtype);
     bool narrow = f && f->exp_bits < 8;
     return (ScReport){
-        .v = v,
-        .name = sc_intern(d->cx, name ? name : label[v]),
+        .v = p->level->first + v,
+        .name =
+            sc_intern(d->cx, sc_printf(d->arena, "%s%s", p->level->prefix, name ? name : label[v])),
         .loc = def->loc,
         .type = val->type,
         .exp = val->exp,
+        .g = val->g,
+        .constant = is_const(p->g, v),
         .rms = rms,
         .amax = s->amax,
         .underflow = s->n ? (double)s->under / (double)s->n : 0,
         .saturated = s->n ? (double)s->saturated / (double)s->n : 0,
         .sqnr = s->compared == 0 ? (double)NAN : decibels(s->signal, s->noise),
-        .rounding = d->rounds[v] ? decibels(s->source, s->rounding) : (double)NAN,
+        .rounding = p->rounds[v] ? decibels(s->source, s->rounding) : (double)NAN,
         .octave = s->octave,
         .n_octave = s->octave ? octaves(f) : 0,
         .octave_first = s->octave ? first_octave(f) : 0,
@@ -329,16 +423,21 @@ static ScReport report(const ScDamage *d, const char *const *label, ScVal v)
 
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n)
 {
-    const char *const *label = sc_labels(d->g, d->arena);
-    ScReport *r = sc_array(sc_ctx_arena(d->cx), ScReport, d->g->n_value);
-    uint32_t n = 0;
-    for (ScVal v = SC_FIRST; v < d->g->n_value; v++) {
-        if (!is_float(d->g, v))
-            continue;
-        if (is_const(d->g, v))
-            measure_constant(d, v);
-        if (d->sum[v].n > 0)
-            r[n++] = report(d, label, v);
+    uint32_t n = 0, most = 1;
+    for (uint32_t i = 0; i < d->n_part; i++)
+        most += d->part[i].g->n_value;
+    ScReport *r = sc_array(sc_ctx_arena(d->cx), ScReport, most);
+    for (uint32_t i = 0; i < d->n_part; i++) {
+        Part *p = &d->part[i];
+        const char *const *label = sc_labels(p->g, d->arena);
+        for (ScVal v = SC_FIRST; v < p->g->n_value; v++) {
+            if (!is_float(p->g, v))
+                continue;
+            if (is_const(p->g, v))
+                measure_constant(p, v);
+            if (p->sum[v].n > 0)
+                r[n++] = report(d, p, label, v);
+        }
     }
     sc_arena_free(d->arena);
     *ret_n = n;

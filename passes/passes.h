@@ -96,23 +96,39 @@ const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text); /*
 
 /* --- What the data looks like ---------------------------------------------------------------- */
 
-/* One float value of a graph, over all samples given. Data is what is stored; the value stands for
- * data * 2^exp. Elements that are not finite are left out of rms and amax,
- * and of sqnr where the reference is not finite. */
+/* A graph, or one that is nested in it; values of them all are numbered through. */
+typedef struct ScLevel {
+    const ScGraph *g;
+    ScVal first;        /* its value v has the number first + v; 0 for the graph itself */
+    const char *prefix; /* of names of its values: "", "1/", "1/3/": see sc_stat_labels */
+    uint32_t outer;     /* the level that it is nested in */
+    uint32_t node, sub; /* there: graph number `sub` of this node */
+} ScLevel;
+/* The graph, then what is nested in it, in the order of nodes and depth first: [*ret_n] in a. */
+const ScLevel *sc_levels(const ScGraph *g, ScArena *a, uint32_t *ret_n);
+uint32_t sc_count_values(const ScGraph *g); /* of all levels */
+/* The level of value number v. */
+const ScLevel *sc_level_of(const ScLevel *l, uint32_t n, ScVal v);
+
+/* One float value of a graph, or of one nested in it over all its turns, over all samples given.
+ * Data is what is stored; the value stands for data * 2^exp. Elements that are not finite are left
+ * out of rms and amax, and of sqnr where the reference is not finite. */
 typedef struct ScReport {
-    ScVal v;
+    ScVal v;          /* numbered through: see ScLevel */
     const char *name; /* the value's own name, or that of the value it is a stored form of; or the
                        * printed one */
     const ScLoc *loc;
     const ScType *type;
     const ScTerm *exp; /* NULL in a graph that is not scaled */
-    double rms, amax;  /* of the data, zeros included */
-    double underflow;  /* share of elements that became 0 though the reference is not 0 */
-    double saturated;  /* share of elements at the largest magnitude of a low precision format */
-    double sqnr;       /* dB against the reference, infinite where equal, minus infinite where a
-                        * number became none; NaN: no reference */
-    double rounding;   /* dB of what is stored in fewer bits against its own operand (a constant
-                        * against its blob): the rounding here alone; NaN: not stored so */
+    int32_t g;         /* what scalify expected, as of the value */
+    bool constant;
+    double rms, amax; /* of the data, zeros included */
+    double underflow; /* share of elements that became 0 though the reference is not 0 */
+    double saturated; /* share of elements at the largest magnitude of a low precision format */
+    double sqnr;      /* dB against the reference, infinite where equal, minus infinite where a
+                       * number became none; NaN: no reference */
+    double rounding;  /* dB of what is stored in fewer bits against its own operand (a constant
+                       * against its blob): the rounding here alone; NaN: not stored so */
     const uint64_t *octave; /* [n_octave] of the numbers that were rounded into storage, how many
                              * have a magnitude of 2^(octave_first + i) to twice that; what is
                              * beyond is counted at the ends, 0 nowhere. NULL: not stored so */
@@ -123,7 +139,8 @@ typedef struct ScReport {
 } ScReport;
 
 /* Measures g on samples, beside the reference graph ref (NULL: none), which must have the same
- * inputs; values are matched by name and count of elements. Both graphs must outlive it. */
+ * inputs; values are matched by name and count of elements, nested graphs by the node that they are
+ * in and turns by their order. Both graphs must outlive it. */
 typedef struct ScDamage ScDamage;
 ScDamage *sc_damage_begin(ScCtx *cx, const ScGraph *g, const ScGraph *ref);
 /* Runs one sample through the evaluator; false with errors in cx. */
@@ -132,13 +149,15 @@ bool sc_damage_add(ScDamage *d, const ScrtTensor *in);
  * graph order; frees d. They live as long as cx. */
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 
-/* The storage sites of g: values rounded to fewer bits that are operands of products. [*ret_n] in
- * a. The same graph with an input more for each, in this order: a bool, true where that site keeps
- * its operand's f32 (exponents and the rest of the arithmetic are those of g). NULL with errors. */
+/* The storage sites of g and of what is nested in it, numbered through: values rounded to fewer
+ * bits that are operands of products. [*ret_n] in a. The same graph with an input more for each, in
+ * this order: a bool, true where that site keeps its operand's f32 (exponents and the rest of the
+ * arithmetic are those of g). NULL with errors. */
 const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
 
-/* Appends to out why a tensor of g (by its printed name, else its ONNX name) has the exponent that
+/* Appends to out why a tensor of g or of a graph nested in it (by its printed name, behind the
+ * level's prefix or without it, else its ONNX name) has the exponent that
  * it has: a line a value, operands that the exponent comes from below it and indented. False with
  * SC_E_PASS where there is no such tensor or it has no exponent. */
 bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out);

@@ -106,7 +106,7 @@ int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic);
  * SC_E_INPUT. */
 bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in);
 
-/* calibrate.c: the names of g's values in statistics: their printed ones, behind `prefix`, which is
+/* levels.c: the names of g's values in statistics: their printed ones, behind `prefix`, which is
  * empty but for a nested graph. [n_value] */
 const char *const *sc_stat_labels(const ScGraph *g, const char *prefix, ScArena *a);
 /* The prefix of nested graph number k, from 0, of the graph that has `prefix`: "1/", "1/3/". They

@@ -1,19 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Why a tensor has the exponent that it has: the signature of the node that makes it and what its
  * variables stand for there, then the same of the operands that these come from, down to inputs and
- * weights. Each value is explained once. */
+ * weights; into nested graphs by what they give, out of them by what they are given. Each value is
+ * explained once. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
 #include <string.h>
 
-typedef struct Why {
-    const ScGraph *g;
-    ScArena *a;
+typedef struct Part { /* the graph or one nested in it */
     const char *const *label;
     bool *told; /* [n_value] */
+} Part;
+
+typedef struct Why {
+    const ScGraph *g; /* of the value that is explained now */
+    ScArena *a;
+    const ScLevel *level; /* [n_level] */
+    Part *part;           /* [n_level] */
+    uint32_t n_level, at; /* g's */
     ScStr *out;
 } Why;
+
+static void go_to(Why *w, uint32_t level)
+{
+    w->at = level;
+    w->g = w->level[level].g;
+}
+
+static void begin(Why *w, const ScGraph *g, ScArena *a)
+{
+    *w = (Why){.a = a};
+    w->level = sc_levels(g, a, &w->n_level);
+    w->part = sc_array(a, Part, w->n_level);
+    for (uint32_t i = 0; i < w->n_level; i++)
+        w->part[i] = (Part){sc_labels(w->level[i].g, a), sc_array(a, bool, w->level[i].g->n_value)};
+    go_to(w, 0);
+}
 
 static void exponent(const Why *w, ScVal v)
 {
@@ -83,17 +106,22 @@ static void line(const Why *w, ScVal v, uint32_t depth)
 {
     const ScValue *x = &w->g->value[v];
     const ScNode *n = sc_def(w->g, v);
-    sc_str_addf(w->out, "%*s%%%s: ", (int)(2 * depth), "", w->label[v]);
+    sc_str_addf(w->out, "%*s%%%s%s: ", (int)(2 * depth), "", w->level[w->at].prefix,
+                w->part[w->at].label[v]);
     sc_type_print(x->type, w->out);
     sc_str_add(w->out, " * ");
     exponent(w, v);
     sc_str_add(w->out, "; ");
-    if (w->told[v]) {
+    if (w->part[w->at].told[v]) {
         sc_str_add(w->out, "as above\n");
         return;
     }
     if (n->op->flags & SC_CONST_OP)
         constant(w, n);
+    else if (n->op->flags & SC_BARRIER && w->at > 0)
+        sc_str_add(w->out, "given from outside");
+    else if (n->op->control)
+        sc_str_addf(w->out, "%s, given by what is nested in it", n->op->name);
     else if (n->op->flags & SC_BARRIER)
         sc_str_addf(w->out, "%s, in the caller's numbers", n->op->name);
     else
@@ -120,41 +148,86 @@ static bool gives(const ScGraph *g, const ScNode *n, const ScSchema *s, ScVal v,
     return shared;
 }
 
-static ScVal find(const ScGraph *g, const char *const *label, const char *tensor)
+/* The value of that name, by label (after the level's prefix or without it) or by its own, in the
+ * first graph that has it, to which w goes. */
+static ScVal find(Why *w, const char *tensor)
 {
-    for (ScVal v = SC_FIRST; v < g->n_value; v++)
-        if (!strcmp(label[v], tensor))
-            return v;
-    for (ScVal v = SC_FIRST; v < g->n_value; v++)
-        if (g->value[v].name && !strcmp(g->value[v].name, tensor))
-            return v;
-    for (uint32_t i = 0; i < g->n_out; i++)
-        if (!strcmp(g->out_name[i], tensor))
-            return g->out[i];
+    for (uint32_t i = 0; i < w->n_level; i++) {
+        go_to(w, i);
+        const ScGraph *g = w->g;
+        size_t prefix = strlen(w->level[i].prefix);
+        bool has = strncmp(tensor, w->level[i].prefix, prefix) == 0;
+        const char *own = has ? tensor + prefix : tensor;
+        for (ScVal v = SC_FIRST; v < g->n_value; v++)
+            if (!strcmp(w->part[i].label[v], own))
+                return v;
+        for (ScVal v = SC_FIRST; v < g->n_value; v++)
+            if (g->value[v].name && !strcmp(g->value[v].name, own))
+                return v;
+        for (uint32_t k = 0; k < g->n_out; k++)
+            if (g->out_name[k] && !strcmp(g->out_name[k], own))
+                return g->out[k];
+    }
     return SC_POISON;
 }
 
 typedef struct Step {
-    ScVal v;
-    uint32_t depth;
+    ScVal v; /* of a level, */
+    uint32_t level, depth;
 } Step;
+
+typedef struct Stack {
+    Step *step;
+    uint32_t n, cap;
+} Stack;
+
+static void push(Stack *s, ScVal v, uint32_t level, uint32_t depth)
+{
+    sc_buf_push(s->step, s->n, s->cap, ((Step){v, level, depth}));
+}
+
+/* What nested graph number `level` is given for its input v: operands and inputs end together. */
+static void push_given(const Why *w, Stack *s, ScVal v, uint32_t depth)
+{
+    const ScLevel *l = &w->level[w->at];
+    const ScNode *n = &w->level[l->outer].g->node[l->node];
+    for (uint32_t i = 0; i < l->g->n_in; i++)
+        if (l->g->in[i] == v && i + n->n_in >= l->g->n_in)
+            push(s, n->in[i + n->n_in - l->g->n_in], l->outer, depth);
+}
+
+/* What the nested graphs of n give for its result number i: results and outputs end together. */
+static void push_nested(const Why *w, Stack *s, const ScNode *n, uint32_t i, uint32_t depth)
+{
+    for (uint32_t k = w->n_level; k-- > 0;) {
+        const ScLevel *l = &w->level[k];
+        if (k > 0 && l->outer == w->at && &w->g->node[l->node] == n && i + l->g->n_out >= n->n_out)
+            push(s, l->g->out[i + l->g->n_out - n->n_out], k, depth);
+    }
+}
 
 static void tell(Why *w, ScVal v)
 {
-    Step *stack = NULL;
-    uint32_t n_stack = 0, cap = 0;
-    sc_buf_push(stack, n_stack, cap, ((Step){v, 0}));
-    while (n_stack > 0) {
-        Step at = stack[--n_stack];
+    Stack s = {0};
+    push(&s, v, w->at, 0);
+    while (s.n > 0) {
+        Step at = s.step[--s.n];
+        go_to(w, at.level);
         const ScNode *n = sc_def(w->g, at.v);
-        bool told = w->told[at.v];
+        bool *told = &w->part[w->at].told[at.v], again = *told;
         line(w, at.v, at.depth);
-        w->told[at.v] = true;
-        for (uint32_t i = n->n_in; !told && i-- > 0;)
+        *told = true;
+        if (again)
+            continue;
+        if (n->op->control)
+            push_nested(w, &s, n, at.v - n->first, at.depth + 1);
+        else if (n->op->flags & SC_BARRIER && w->at > 0)
+            push_given(w, &s, at.v, at.depth + 1);
+        for (uint32_t i = n->n_in; !n->op->control && i-- > 0;)
             if (gives(w->g, n, sc_schema(w->g->cx, n->op), at.v, i))
-                sc_buf_push(stack, n_stack, cap, ((Step){n->in[i], at.depth + 1}));
+                push(&s, n->in[i], w->at, at.depth + 1);
     }
-    sc_buf_free(stack);
+    sc_buf_free(s.step);
 }
 
 struct ScWhySteps {
@@ -167,7 +240,7 @@ ScWhySteps *sc_why_begin(const ScGraph *g)
 {
     ScArena *a = sc_arena_new();
     ScWhySteps *w = sc_new(a, ScWhySteps);
-    w->why = (Why){.g = g, .a = a, .label = sc_labels(g, a), .told = sc_array(a, bool, g->n_value)};
+    begin(&w->why, g, a);
     return w;
 }
 
@@ -196,9 +269,13 @@ static bool no_tensor(ScCtx *cx, const Why *w, const char *tensor)
 {
     ScStr near = {0};
     uint32_t n = 0;
-    for (ScVal v = SC_FIRST; v < w->g->n_value && n < 5; v++)
-        if (*tensor && sc_type_is_float(sc_type_of(w->g, v)) && strstr(w->label[v], tensor))
-            sc_str_addf(&near, "%s\"%s\"", n++ ? ", " : "it has ", w->label[v]);
+    for (uint32_t i = 0; i < w->n_level && *tensor; i++) {
+        const ScGraph *g = w->level[i].g;
+        const char *const *label = sc_stat_labels(g, w->level[i].prefix, w->a);
+        for (ScVal v = SC_FIRST; v < g->n_value && n < 5; v++)
+            if (sc_type_is_float(sc_type_of(g, v)) && strstr(label[v], tensor))
+                sc_str_addf(&near, "%s\"%s\"", n++ ? ", " : "it has ", label[v]);
+    }
     sc_fail_file(cx, NULL, SC_E_PASS, "this stage has no tensor \"%s\"", tensor);
     sc_note(cx, "%s", n ? near.s : "scalec dump --stage settle prints those that it has");
     sc_str_free(&near);
@@ -208,14 +285,12 @@ static bool no_tensor(ScCtx *cx, const Why *w, const char *tensor)
 bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out)
 {
     ScArena *a = sc_arena_new();
-    Why w = {.g = g,
-             .a = a,
-             .label = sc_labels(g, a),
-             .told = sc_array(a, bool, g->n_value),
-             .out = out};
-    ScVal v = find(g, w.label, tensor);
+    Why w;
+    begin(&w, g, a);
+    w.out = out;
+    ScVal v = find(&w, tensor);
     bool ok = v != SC_POISON || no_tensor(cx, &w, tensor);
-    if (ok && !sc_type_is_float(sc_type_of(g, v)))
+    if (ok && !sc_type_is_float(sc_type_of(w.g, v)))
         ok = sc_fail_file(cx, NULL, SC_E_PASS, "\"%s\" is no float: it has no exponent", tensor);
     if (ok)
         tell(&w, v);

@@ -33,13 +33,54 @@ static ScGraph *net(void)
     return sc_build_end(&b);
 }
 
+static void add_weight(ScStr *out, uint64_t *r, const char *name, int rows, int columns)
+{
+    sc_str_addf(out, "%%%s = const [", name);
+    for (int i = 0; i < rows * columns; i++)
+        sc_str_addf(out, "%s%.9g", i ? "," : "", st_normal(r));
+    sc_str_addf(out, "] : f32[%d,%d]\n", rows, columns);
+}
+
+/* Three turns of a layer and of one of two others: all but the last layer's sites are nested. */
+static ScGraph *turns(void)
+{
+    uint64_t r = 12;
+    ScStr t = {0};
+    sc_str_add(&t, "graph @turns(%x: f32[4,8], %low: bool[]) -> (%y) {\n"
+                   "  %t = const 3 : i64[]\n"
+                   "  %c = const true : bool[]\n  ");
+    add_weight(&t, &r, "w", 8, 8);
+    sc_str_add(&t, "  %l = loop %t, %c, %x, %low {carried = 1} : f32[4,8]\n"
+                   "    graph @body(%i: i64[], %v: f32[4,8], %lower: bool[]) -> (%on, %next) {\n"
+                   "      %on = const true : bool[]\n      ");
+    add_weight(&t, &r, "u", 8, 8);
+    sc_str_add(&t, "      %a = matmul %v, %u : f32[4,8]\n"
+                   "      %b = tanh %a : f32[4,8]\n"
+                   "      %next = if %lower, %b, %v : f32[4,8]\n"
+                   "        graph @then(%p: f32[4,8], %q: f32[4,8]) -> (%s) {\n          ");
+    add_weight(&t, &r, "m", 8, 8);
+    sc_str_add(&t, "          %s = matmul %p, %m : f32[4,8]\n"
+                   "        }\n"
+                   "        graph @else(%p: f32[4,8], %q: f32[4,8]) -> (%s) {\n          ");
+    add_weight(&t, &r, "n", 8, 8);
+    sc_str_add(&t, "          %s = matmul %q, %n : f32[4,8]\n"
+                   "        }\n"
+                   "    }\n"
+                   "  %y = matmul %l, %w : f32[4,8]\n"
+                   "}\n");
+    ScGraph *g = sc_parse(cx, "turns", sc_str_get(&t), NULL, NULL);
+    ck_assert_msg(g, "%s", st_words(cx));
+    sc_str_free(&t);
+    return g;
+}
+
 /* Noise to signal of switched's output against want, with the switches in bits on. */
 static double noise(const ScGraph *s, ScrtTensor *in, uint32_t n_site, uint32_t bits,
                     const ScrtTensor *want)
 {
     double sum = 0, all = 0;
     for (uint32_t i = 0; i < n_site; i++)
-        *(bool *)in[1 + i].data = bits >> i & 1;
+        *(bool *)in[s->n_in - n_site + i].data = bits >> i & 1;
     ScrtTensor *out = st_eval(s, in, NULL);
     for (int64_t i = 0; i < scrt_count(want); i++) {
         double x = scrt_load(SCRT_F32, want->data, (size_t)i);
@@ -51,40 +92,51 @@ static double noise(const ScGraph *s, ScrtTensor *in, uint32_t n_site, uint32_t 
     return sum / all;
 }
 
+/* g in the recipe has n sites, and their switches do what they say. */
+static void check(ScGraph *g, const char *recipe, uint32_t want_n)
+{
+    uint64_t r = 6;
+    uint32_t n, n_level;
+    ScArena *a = sc_arena_new();
+    ScPassEnv env = {.recipe = sc_recipe(cx, recipe)};
+    ScGraph *s = st_pass(sc_pass_scalify, g, &env, "scalify");
+    ScGraph *q = st_pass(sc_pass_quantize, s, &env, "quantize");
+    ScGraph *low = st_pass(sc_pass_settle, q, &env, "settle");
+    ScGraph *sw = sc_switched_graph(cx, low);
+    ck_assert_msg(sw && sc_verify(sw, "switched"), "%s", st_words(cx));
+    const ScLevel *level = sc_levels(low, a, &n_level);
+    const ScVal *site = sc_storage_sites(low, a, &n);
+    ck_assert_uint_eq(n, want_n);
+    ck_assert_uint_eq(sw->n_in, g->n_in + n);
+    for (uint32_t i = 0; i < n; i++) {
+        const ScLevel *l = sc_level_of(level, n_level, site[i]);
+        ck_assert_uint_lt(scrt_dtype_bits(sc_type_of(l->g, site[i] - l->first)->dtype), 32);
+    }
+    ScrtTensor *in = st_inputs(sw, &r), *plain = st_eval(g, in, NULL);
+    ScrtTensor *stored = st_eval(low, in, NULL);
+    double none = noise(sw, in, n, 0, plain), least = none;
+    ck_assert(noise(sw, in, n, 0, stored) < 1e-12);
+    ck_assert(noise(sw, in, n, (1u << n) - 1, plain) < 1e-12);
+    for (uint32_t i = 0; i < n; i++)
+        least = fmin(least, noise(sw, in, n, 1u << i, plain));
+    ck_assert(least < none);
+    st_free(in, sw->n_in);
+    st_free(plain, 1);
+    st_free(stored, 1);
+    ScGraph *all[] = {g, s, q, low, sw};
+    for (int i = 0; i < 5; i++)
+        sc_graph_free(all[i]);
+    sc_arena_free(a);
+}
+
 START_TEST(switches)
 {
-    static const char *const recipe[] = {"fp8", "fp8-weights", "f16"};
-    for (int k = 0; k < 3; k++) {
-        uint64_t r = 6;
-        uint32_t n;
-        ScArena *a = sc_arena_new();
-        ScPassEnv env = {.recipe = sc_recipe(cx, recipe[k])};
-        ScGraph *g = net(), *s = st_pass(sc_pass_scalify, g, &env, "scalify");
-        ScGraph *q = st_pass(sc_pass_quantize, s, &env, "quantize");
-        ScGraph *low = st_pass(sc_pass_settle, q, &env, "settle");
-        ScGraph *sw = sc_switched_graph(cx, low);
-        ck_assert_msg(sw && sc_verify(sw, "switched"), "%s", st_words(cx));
-        const ScVal *site = sc_storage_sites(low, a, &n);
-        ck_assert_uint_eq(n, k == 1 ? 2 : 4);
-        ck_assert_uint_eq(sw->n_in, 1 + n);
-        for (uint32_t i = 0; i < n; i++)
-            ck_assert_uint_lt(scrt_dtype_bits(sc_type_of(low, site[i])->dtype), 32);
-        ScrtTensor *in = st_inputs(sw, &r), *plain = st_eval(g, in, NULL);
-        ScrtTensor *stored = st_eval(low, in, NULL);
-        double none = noise(sw, in, n, 0, plain), least = none;
-        ck_assert(noise(sw, in, n, 0, stored) < 1e-12);
-        ck_assert(noise(sw, in, n, (1u << n) - 1, plain) < 1e-12);
-        for (uint32_t i = 0; i < n; i++)
-            least = fmin(least, noise(sw, in, n, 1u << i, plain));
-        ck_assert(least < none);
-        st_free(in, sw->n_in);
-        st_free(plain, 1);
-        st_free(stored, 1);
-        ScGraph *all[] = {g, s, q, low, sw};
-        for (int i = 0; i < 5; i++)
-            sc_graph_free(all[i]);
-        sc_arena_free(a);
-    }
+    check(net(), "fp8", 4);
+    check(net(), "fp8-weights", 2);
+    check(net(), "f16", 4);
+    check(turns(), "fp8", 8);
+    check(turns(), "fp8-weights", 4);
+    check(turns(), "f16", 8);
 }
 END_TEST
 

@@ -411,10 +411,50 @@ def a_session_remembers(tmp):
     assert 10 * np.log10((want ** 2).sum() / ((small - want) ** 2).sum()) > 20
 
 
+def what_is_nested_is_ranked_too(tmp):
+    """A loop's body, and a branch in it."""
+    def branch(name, node):
+        return helper.make_graph([node], name, [], [helper.make_tensor_value_info(name, 1, [4, 8])])
+    body = helper.make_graph(
+        [helper.make_node("MatMul", ["v", "w1"], ["/turn/a"], "/turn/first"), helper.make_node("Tanh", ["/turn/a"], ["b"]),
+         helper.make_node("If", ["low"], ["next"], "which", then_branch=branch(
+             "t", helper.make_node("MatMul", ["b", "w2"], ["t"], "then")),
+             else_branch=branch("e", helper.make_node("Identity", ["v"], ["e"], "else"))),
+         helper.make_node("Identity", ["on"], ["still"])],
+        "body", [helper.make_tensor_value_info("i", 7, []), helper.make_tensor_value_info("on", 9, []),
+                 helper.make_tensor_value_info("v", 1, [4, 8])],
+        [helper.make_tensor_value_info("still", 9, []), helper.make_tensor_value_info("next", 1, [4, 8])])
+    nodes = [helper.make_node("Greater", ["s", "zero"], ["low"]), helper.make_node("Cast", ["s"], ["n"], to=7),
+             helper.make_node("Loop", ["n", "go", "x"], ["l"], "loop", body=body),
+             helper.make_node("MatMul", ["l", "w3"], ["y"], "last")]
+    m = model(nodes, [("x", [4, 8]), ("s", [])], [("y", [4, 8])],
+              [("w1", normal(8, 8)), ("w2", normal(8, 8)), ("w3", normal(8, 8)), ("go", np.bool_(True)),
+               ("zero", np.float32(0))])
+    path, npz = os.path.join(tmp, "loop.onnx"), os.path.join(tmp, "in.npz")
+    onnx.save(m, path)
+    np.savez(npz, x=normal(4, 8), s=np.float32(3))
+    table = json.loads(scalec("check", path, "--data", npz, "--recipe", "fp8-weights", "--json"))["tensors"]
+    sites = [t for t in table if t["site"]]
+    assert {t["name"] for t in sites} == {"w3", "1/w1", "1/1/w2"}, sites
+    assert [t["gain_db"] for t in sites] == sorted((t["gain_db"] for t in sites), reverse=True), sites
+    assert all(t["gain_measured"] and t["rounding_db"] > 10 for t in sites), sites
+    assert sum(t["gain_db"] > 0.5 for t in sites) >= 2, sites
+    inside = [t for t in table if t["name"] in ("1//turn/a", "1/b")]
+    assert inside and all(5 < t["sqnr_db"] < 80 for t in inside), inside
+    kept = os.path.join(tmp, "kept.recipe")
+    scalec("check", path, "--data", npz, "--recipe", "fp8-weights", "--suggest", "200", "-o", kept)
+    text = open(kept).read()
+    assert "layer" in text and "/turn/first" in text and "then" in text, text
+    why = scalec("dump", path, "--recipe", "fp8", "--why", "/turn/a")
+    assert '1/"/turn/a"' in why.splitlines()[0] and "given from outside" in why and "%x: " in why, why
+    why = scalec("dump", path, "--recipe", "fp8", "--why", "l")
+    assert "given by what is nested in it" in why and "%1/1/t" in why, why
+
+
 run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own,
                          outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost,
                          channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, check_finds_the_sites,
                          weights_of_any_size, low_recipes_probe,
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
-                         a_session_remembers])
+                         a_session_remembers, what_is_nested_is_ranked_too])

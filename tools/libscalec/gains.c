@@ -187,7 +187,7 @@ const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
     const ScVal *site = sc_storage_sites(low, a, &n);
     ScalecGain *gain = sc_array(sc_ctx_arena(cx), ScalecGain, n + 1);
     const ScReport **of = sc_array(a, const ScReport *, n + 1);
-    uint32_t *number = sc_array(a, uint32_t, low->n_value);
+    uint32_t *number = sc_array(a, uint32_t, sc_count_values(low));
     for (uint32_t i = 0; i < n; i++) {
         gain[i] = (ScalecGain){.v = site[i], .together = (double)NAN};
         number[site[i]] = i;

@@ -44,7 +44,7 @@ static const ScReport *measure(Cli *cli, Check *c, ScalecSamples *s, uint32_t *r
 
 static void rank(Cli *cli, Check *c, const ScReport *r, const ScalecGain *gain)
 {
-    bool *site = sc_array(sc_ctx_arena(cli->cx), bool, c->low->n_value);
+    bool *site = sc_array(sc_ctx_arena(cli->cx), bool, sc_count_values(c->low));
     uint32_t at = 0;
     c->line = sc_array(sc_ctx_arena(cli->cx), Line, c->n + 1);
     for (uint32_t i = 0; i < c->n_site; i++) {
@@ -81,15 +81,15 @@ static const char *decibels(double x, char text[32])
     return text;
 }
 
-static void print_line(const Check *c, const Line *l)
+static void print_line(const Line *l)
 {
     ScStr e = {0};
     char rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-", together[32];
     const ScReport *r = l->r;
     if (l->gain)
         snprintf(gain, sizeof gain, "%s%.2f", l->gain->measured ? "" : "~", l->gain->gain);
-    if (c->low->value[r->v].g != SC_NO_G)
-        snprintf(expected, sizeof expected, "%.2f", c->low->value[r->v].g / 256.0);
+    if (r->g != SC_NO_G)
+        snprintf(expected, sizeof expected, "%.2f", r->g / 256.0);
     decibels(l->gain ? l->gain->together : (double)NAN, together);
     printf("%-32s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s %8s%s\n", r->name,
            scrt_dtype_name(r->type->dtype), exponent_text(r, &e), expected, log2(r->rms), r->amax,
@@ -112,7 +112,7 @@ static void print_table(const Cli *cli, const Check *c)
            "expected", "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB",
            "together");
     for (uint32_t i = 0; i < shown; i++)
-        print_line(c, &c->line[i]);
+        print_line(&c->line[i]);
     putchar('\n');
     for (uint32_t i = 0; i < c->n; i++)
         if (is_output(c->low, c->line[i].r->v))
@@ -125,17 +125,31 @@ json_t *cli_json_real(double x)
     return isfinite(x) ? json_real(x) : json_null();
 }
 
+/* Of a level's values, from those of the level around it: what is nested begins as deep as what its
+ * node reads. */
+static void level_depths(const ScLevel *all, const ScLevel *l, uint32_t *depth)
+{
+    const ScNode *around = &all[l->outer].g->node[l->node];
+    uint32_t *own = depth + l->first;
+    uint32_t given = l == all ? 0 : depth[all[l->outer].first + around->first] - 1;
+    for (uint32_t i = 0; i < l->g->n_node; i++) {
+        const ScNode *n = &l->g->node[i];
+        uint32_t most = n->op->flags & SC_BARRIER ? given : 0;
+        for (uint32_t k = 0; k < n->n_in; k++)
+            most = n->in[k] >= SC_FIRST && own[n->in[k]] > most ? own[n->in[k]] : most;
+        for (uint32_t k = 0; k < n->n_out && !(n->op->flags & SC_CONST_OP); k++)
+            own[n->first + k] = most + 1;
+    }
+}
+
+/* [sc_count_values] */
 static uint32_t *depths(Cli *cli, const ScGraph *g)
 {
-    uint32_t *depth = sc_array(sc_ctx_arena(cli->cx), uint32_t, g->n_value);
-    for (uint32_t i = 0; i < g->n_node; i++) {
-        const ScNode *n = &g->node[i];
-        uint32_t most = 0;
-        for (uint32_t k = 0; k < n->n_in; k++)
-            most = n->in[k] >= SC_FIRST && depth[n->in[k]] > most ? depth[n->in[k]] : most;
-        for (uint32_t k = 0; k < n->n_out && !(n->op->flags & SC_CONST_OP); k++)
-            depth[n->first + k] = most + 1;
-    }
+    ScArena *a = sc_ctx_arena(cli->cx);
+    uint32_t n, *depth = sc_array(a, uint32_t, sc_count_values(g));
+    const ScLevel *l = sc_levels(g, a, &n);
+    for (uint32_t i = 0; i < n; i++)
+        level_depths(l, &l[i], depth);
     return depth;
 }
 
@@ -167,13 +181,10 @@ static json_t *line_json(const Check *c, const Line *l)
                           r->outside, "output", is_output(c->low, r->v), "site", l->gain != NULL);
     if (o)
         json_object_set_new(o, "log2_rms_expected",
-                            c->low->value[r->v].g == SC_NO_G
-                                ? json_null()
-                                : json_real(c->low->value[r->v].g / 256.0));
+                            r->g == SC_NO_G ? json_null() : json_real(r->g / 256.0));
     if (o) {
         json_object_set_new(o, "depth", json_integer(c->depth[r->v]));
-        json_object_set_new(o, "constant",
-                            json_boolean(sc_def(c->low, r->v)->op->flags & SC_CONST_OP));
+        json_object_set_new(o, "constant", json_boolean(r->constant));
     }
     if (o && r->octave)
         json_object_set_new(o, "octaves", octaves_json(r));
@@ -200,11 +211,15 @@ static void add_pattern(ScStr *out, const char *name)
 static void suggested(Cli *cli, const Check *c, ScStr *out)
 {
     ScRecipe r = *sc_recipe(cli->cx, cli->opt.recipe);
-    const ScGraph *g = c->low;
-    r.name = sc_printf(sc_ctx_arena(cli->cx), "%s-suggested", r.name);
+    ScArena *a = sc_ctx_arena(cli->cx);
+    uint32_t n_level;
+    const ScLevel *level = sc_levels(c->low, a, &n_level);
+    r.name = sc_printf(a, "%s-suggested", r.name);
     sc_recipe_print(&r, out);
     for (uint32_t i = 0; i < c->suggest.keep; i++) {
-        ScVal v = c->line[i].gain->v;
+        const ScLevel *l = sc_level_of(level, n_level, c->line[i].gain->v);
+        const ScGraph *g = l->g;
+        ScVal v = c->line[i].gain->v - l->first;
         const char *kind = sc_def(g, v)->op->flags & SC_CONST_OP ? "weight" : "activation";
         for (uint32_t k = 0; k < g->n_node; k++) {
             const ScNode *n = &g->node[k];
