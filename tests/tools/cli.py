@@ -326,7 +326,8 @@ def names_of_models(tmp):
             assert subprocess.run([os.path.join(tmp, "ran")], capture_output=True, text=True).stdout == "CNTKGraph\n", (name, kind)
     scalec("compile", MNIST, "--emit", "obj", "--embed-limit", 100, "-o", out)
     with open(os.path.join(folder, "resnet-18.v1.h")) as f:
-        assert "ScrtOptions.weights_file" in f.read()
+        said = f.read()
+    assert "ScrtOptions.weights_file" in said and "-lscrt -lm -pthread" in said, said
 
 
 def deep(tmp):

@@ -148,6 +148,11 @@ def no_regular_file(tmp):
         assert path in bounded("run", MNIST, "-i", path)
         assert path in bounded("run", MNIST, "--data", path)
     assert "of at most 67108864" in bounded("run", MNIST, "-i", DIGIT, "--top", "1", "--labels", hole)
+    for path, word in ((fifo, "nothing writes"), ("/dev/zero", "device"), (tmp, "folder")):
+        assert word in bounded("run", MNIST, "-i", DIGIT, "--state-load", path)
+        assert word in bounded("diff", MNIST, path) and word in bounded("ops", path)
+        assert word in bounded("compile", MNIST, "--entry", "more=" + path, "-o", os.path.join(tmp, "none"))
+        assert path in bounded("dump", MNIST, "--recipe", "fp8", "--calibrate", path)
     assert "nothing writes" in bounded("dump", MNIST, "--recipe", fifo)
     assert "device" in bounded("dump", MNIST, "--recipe", "/dev/zero")
     for start in (b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"P6\n20000 20000\n255\n"):  # as pictures begin
@@ -335,6 +340,10 @@ def full_and_read_only_disks(tmp):
     os.mkdir(disk)
     out = os.path.join(disk, "out")
     scalec("compile", MNIST, "-o", exe)
+    total, own = os.path.join(tmp, "total.sc"), os.path.join(tmp, "own")
+    write(total, "graph @g(%x: f32[1,1,28,28]) -> (%s) {\n  state @a (%p: f32[1,1,28,28] -> %s)\n"
+                 "  %q = mul %x, %x : f32[1,1,28,28]\n  %s = add %p, %q : f32[1,1,28,28]\n}\n")
+    scalec("compile", total, "-o", own)
 
     def on_disk(kind, free, *args):
         return subprocess.run(["unshare", "-rm", "sh", "-c", SMALL_DISK, "sh", disk, kind, free, *map(str, args)],
@@ -348,14 +357,17 @@ def full_and_read_only_disks(tmp):
     tasks = [[SCALEC, "compile", MNIST, "-o", out], [SCALEC, "compile", MNIST, "--emit", "so", "-o", out],
              [SCALEC, "compile", MNIST, "--emit", "obj", "-o", out], [SCALEC, "compile", MNIST, "--emit", "asm", "-o", out],
              [SCALEC, "compile", MNIST, "--embed-limit", "100", "-o", out], [SCALEC, "dump", MNIST, "-o", out],
-             [SCALEC, "dump", MNIST, "--recipe", "fp8", "--calibrate", DIGIT, "--save-stats", out]]
+             [SCALEC, "dump", MNIST, "--recipe", "fp8", "--calibrate", DIGIT, "--save-stats", out], [SCALEC, "rewrite", MNIST, "-o", out],
+             [SCALEC, "compile", MNIST, "-o", exe + "3", "--lines", out],
+             [SCALEC, "check", MNIST, "--recipe", "fp8", "--data", DIGIT, "--suggest", "10", "-o", out],
+             [SCALEC, "run", total, "-i", DIGIT, "--state-save", out], [own, "-i", DIGIT, "--state-save", out]]
     for task in tasks:
         for kind, free in (("rw", "0"), ("rw", "4096"), ("ro", "0")):
-            if free == "4096" and task[1] == "dump":
+            if free == "4096" and (task[1] not in ("compile", "rewrite") or "--lines" in task):
                 continue  # it fits
             p = on_disk(kind, free, *task)
             assert "status 1\nfill\nout\nold\n" in p.stdout, (task, kind, free, p)
-            assert p.stderr.startswith(out) and ("No space" in p.stderr or "Read-only" in p.stderr), (task, kind, free, p.stderr)
+            assert out + ": " in p.stderr and ("No space" in p.stderr or "Read-only" in p.stderr), (task, kind, free, p.stderr)
     for free in ("0", "4096"):
         p = on_disk("rw", free, SCALEC, "compile", MNIST, "-o", exe + "2")
         assert "status 0" in p.stdout, p

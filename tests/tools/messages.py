@@ -196,6 +196,14 @@ def names_join(tmp):
     assert any(name in r["from"] for r in rows), rows
 
 
+def patterns_of_nobody(tmp):
+    """A recipe's pattern that no node answers to is warned of, whatever it is a pattern of."""
+    for line, words in (('layer "zzz*" weight=f16', 'layer "zzz*"'), ('rescale "zz*"', 'rescale "zz*"'), ('layer "*" weight=f16', None)):
+        recipe = write(os.path.join(tmp, "mine.recipe"), f"name = mine\nweight = f8e4m3fn\n{line}\n")
+        p = subprocess.run([SCALEC, "dump", MNIST, "--recipe", recipe, "--stage", "settle"], capture_output=True, text=True)
+        assert p.returncode == 0 and ("warning[E0302]" in p.stderr) == (words is not None) and (words or "") in p.stderr, (line, p.stderr)
+
+
 def warnings_of_a_run(tmp):
     """Whoever only runs a model is told how it was read."""
     nodes = [helper.make_node("Neg", ["a"], ["y"]), helper.make_node("Abs", ["x"], ["a"])]
@@ -208,5 +216,5 @@ def warnings_of_a_run(tmp):
         assert p.returncode == 0 and "-2" in p.stdout and "warning[E0114]" in p.stderr, p
 
 
-run_all("tools-messages", (words_without_end, warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
+run_all("tools-messages", (words_without_end, patterns_of_nobody, warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
                            information))
