@@ -444,6 +444,15 @@ static bool cast_like(const ImNode *n, int64_t to, ScVal *ret_out)
     if (scrt_dtype_bits((ScrtDtype)to) == 0)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"to\" is no element type: %lld",
                        (long long)to);
+    bool text = im_type(n, 0)->dtype == SCRT_STRING;
+    if (text && to == SCRT_STRING)
+        return im_answer(im_in(n, 0), ret_out);
+    if (to == SCRT_STRING)
+        return im_answer(sc_op(&n->im->b, format, im_in(n, 0)), ret_out);
+    if (text)
+        return im_answer(
+            im_build(n, &sc_op_parse, IM_SET({"to", SC_DT((ScrtDtype)to)}), IM_IN(im_in(n, 0))),
+            ret_out);
     int64_t round = to != SCRT_F8E8M0 || !strcmp(mode, "nearest") ? SCRT_NEAREST
                     : !strcmp(mode, "down")                       ? SCRT_DOWN
                                                                   : SCRT_UP;

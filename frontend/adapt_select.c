@@ -18,8 +18,8 @@ static const ScTerm *known_one(const ImNode *n, ScVal v)
     return im_known_int(n, v, &c) ? sc_term(n->im->cx, c) : NULL;
 }
 
-/* The same, or a symbol bound to it. NULL after SC_E_DYNAMIC. */
-static const ScTerm *counted(const ImNode *n, ScVal v)
+/* The same, or a symbol bound to it. */
+const ScTerm *im_counted(const ImNode *n, ScVal v)
 {
     const ScTerm *known = v == SC_POISON ? NULL : known_one(n, v);
     if (known || v == SC_POISON)
@@ -36,7 +36,7 @@ static const ScTerm *counted(const ImNode *n, ScVal v)
 /* --- NonZero, Compress ------------------------------------------------------------------------ */
 
 /* Counted as u64, of which it is known that it is not negative. */
-static ScVal positions(const ImNode *n, ScVal x)
+ScVal im_positions(const ImNode *n, ScVal x)
 {
     const ScType *t = im_type_of(n, x);
     int64_t axes[SCRT_MAX_RANK];
@@ -44,14 +44,14 @@ static ScVal positions(const ImNode *n, ScVal x)
         axes[d] = d;
     ScVal each = im_cast(n, im_cast(n, x, SCRT_BOOL), SCRT_U64);
     ScVal all = t->rank ? im_reduce(n, &sc_op_reduce_sum, each, t->rank, axes, false) : each;
-    const ScTerm *count = counted(n, all);
+    const ScTerm *count = im_counted(n, all);
     return count ? im_build(n, &sc_op_nonzero, IM_SET({"count", SC_TERMS(1, &count)}), IM_IN(x))
                  : SC_POISON;
 }
 
 static bool nonzero(const ImNode *n, ScVal *ret_out)
 {
-    return im_arity(n, 1, 1) && IM_ONLY(n) && im_answer(positions(n, im_in(n, 0)), ret_out);
+    return im_arity(n, 1, 1) && IM_ONLY(n) && im_answer(im_positions(n, im_in(n, 0)), ret_out);
 }
 
 /* The flattened operand where there is no attribute "axis". */
@@ -81,7 +81,7 @@ static bool compress(const ImNode *n, ScVal *ret_out)
     if (!im_require(n, SC_GUARD_AT_MOST, condition->dim[0], im_type_of(n, x)->dim[axis],
                     "conditions, and slices to choose from"))
         return false;
-    ScVal at = positions(n, im_in(n, 1));
+    ScVal at = im_positions(n, im_in(n, 1));
     if (at == SC_POISON)
         return false;
     at = im_reshape(n, at, 1, im_type_of(n, at)->dim + 1);
@@ -101,7 +101,7 @@ static bool unique(const ImNode *n, ScVal *ret_out)
     const ScAttr attr[] = {SC_INT(axis), SC_INT(im_int(n, "sorted", 1, &ok))};
     if (x == SC_POISON || !ok || !sc_node(&n->im->b, &sc_op_unique, attr, NULL, 1, &x, 4, group))
         return false;
-    const ScTerm *count = counted(n, group[3]), *zero = sc_term(n->im->cx, 0);
+    const ScTerm *count = im_counted(n, group[3]), *zero = sc_term(n->im->cx, 0);
     if (!count)
         return false;
     ScVal first = im_slice(n, group[0], 0, zero, count);
@@ -162,7 +162,7 @@ static bool non_max_suppression(const ImNode *n, ScVal *ret_out)
     const ScAttr attr[] = {SC_TERMS(1, &most), SC_INT(center)};
     if (!sc_node(b, &sc_op_non_max_suppression, attr, NULL, n->n_in, n->in, 2, out))
         return false;
-    const ScTerm *count = counted(n, out[1]);
+    const ScTerm *count = im_counted(n, out[1]);
     return count && im_answer(im_slice(n, out[0], 0, sc_term(b->cx, 0), count), ret_out);
 }
 

@@ -34,6 +34,24 @@ void ex_cast_row(Export *x, const ScNode *n)
                                                   : "nearest");
 }
 
+void ex_string_cast(Export *x, const ScNode *n)
+{
+    Onnxpb__Node *c = same(x, "Cast", 13, 1, (const char *[]){operand(x, n, 0)}, n);
+    ex_int(x, c, "to", sc_type_of(x->at->g, n->first)->dtype);
+}
+
+/* The operator takes one row. */
+void ex_string_case(Export *x, const ScNode *n)
+{
+    const int64_t all = -1;
+    const char *in = operand(x, n, 0), *y = NULL, *out = ex_result(x, n->first), *shape = NULL;
+    ex_node(x, "Shape", 15, 1, &in, 1, &shape);
+    const char *row = ex_op(x, "Reshape", 14, in, ex_i64(x, 1, 1, &all));
+    Onnxpb__Node *c = ex_node(x, "StringNormalizer", 10, 1, &row, 1, &y);
+    ex_string(x, c, "case_change_action", n->attr[0].i ? "UPPER" : "LOWER");
+    ex_int(x, ex_node(x, "Reshape", 14, 2, (const char *[]){y, shape}, 1, &out), "allowzero", 1);
+}
+
 /* A product with a matrix that is dequantized first; scales that are constants are written in f32,
  * which every runtime takes. */
 void ex_block_matmul(Export *x, const ScNode *n)

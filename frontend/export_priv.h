@@ -122,6 +122,8 @@ void ex_role(Export *x, const ScNode *n, const ExRole *r);
 void ex_reshape(Export *x, const ScNode *n);
 void ex_clip(Export *x, const ScNode *n);
 void ex_cast_row(Export *x, const ScNode *n);
+void ex_string_cast(Export *x, const ScNode *n);
+void ex_string_case(Export *x, const ScNode *n);
 void ex_block_matmul(Export *x, const ScNode *n);
 void ex_bind(Export *x, const ScNode *n);
 void ex_term_row(Export *x, const ScNode *n);

@@ -46,6 +46,9 @@ typedef struct Spelling {
 static const Spelling table[] = {
     {ROW(cast), .write = ex_cast_row},
     {ROW(convert), .since = 13, .write = ex_cast_row},
+    {ROW(parse), .since = 13, .write = ex_string_cast},
+    {ROW(format), .since = 13, .write = ex_string_cast},
+    {ROW(string_case), .since = 10, .write = ex_string_case},
     {ROW(block_matmul), .since = 21, .write = ex_block_matmul},
     {ROW(add), .since = 14, .as_i64 = true},
     {ROW(sub), .since = 14, .as_i64 = true},

@@ -219,6 +219,11 @@ ScVal im_rotated(const ImNode *n, const ImRotary *r); /* of x's shape; SC_POISON
 ScVal im_epsilon(const ImNode *n, ScrtDtype t, double def, bool *ok);
 /* a [B, heads, m, k] by b [B, kv, k, n]: groups of heads share one of b's. */
 ScVal im_heads_product(const ImNode *n, ScVal a, ScVal b, const ScTerm *heads, const ScTerm *kv);
+/* adapt_select.c. The only element of an integer value as a term, a symbol bound to it where it
+ * depends on data: of u64 it is known that it is not negative. NULL after SC_E_DYNAMIC. */
+const ScTerm *im_counted(const ImNode *n, ScVal v);
+/* [rank, how many]: where x is not zero. SC_POISON after sc_fail. */
+ScVal im_positions(const ImNode *n, ScVal x);
 /* adapt_random.c. Whether a node of g, or of a graph nested in it, may draw random numbers; then
  * the number that makes each run's others, u32, has a name in each scope, which no model gives. */
 bool im_draws(const Onnxpb__Graph *g);

@@ -123,11 +123,10 @@ ScVal im_folded(const ImNode *n, ScVal v)
 {
     ScCtx *cx = n->im->cx;
     ScrtTensor t = {0};
-    size_t bytes;
     ScVal ret = v;
-    if (compute(n, v, MAX_WHOLE, &t) && scrt_tensor_bytes(&t, &bytes)) {
-        const void *data = sc_memdup(sc_ctx_arena(cx), t.data, bytes);
-        const ScBlob *blob = sc_blob_folded(cx, (ScrtDtype)t.dtype, t.rank, t.dims, data);
+    if (compute(n, v, MAX_WHOLE, &t)) {
+        const ScBlob *blob = sc_blob_of(cx, NULL, &t);
+        blob = sc_blob_folded(cx, blob->dtype, blob->rank, blob->dims, blob->data);
         ret = sc_const(&n->im->b, blob, blob->dtype, NULL);
     }
     scrt_free(t.data);

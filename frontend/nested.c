@@ -20,19 +20,13 @@ static const ScBlob *constant_blob(const ImNode *n, ScVal v)
     const ScBuild *b = &n->im->b;
     const ScNode *def = sc_built_def(b, v);
     ScrtTensor t = {0};
-    size_t bytes;
     if (def->op->flags & SC_CONST_OP)
         return sc_attr(def, 0)->blob;
     if ((def->op->flags & SC_BARRIER) || !im_known(n, v, &t))
         return NULL;
-    const ScBlob *blob = NULL;
-    if (scrt_tensor_bytes(&t, &bytes)) {
-        const void *data = sc_memdup(sc_ctx_arena(n->im->cx), t.data, bytes);
-        ScrtDtype dtype = (ScrtDtype)t.dtype;
-        blob = scrt_count(&t) <= INLINE_COUNT
-                   ? sc_blob(n->im->cx, NULL, dtype, t.rank, t.dims, data)
-                   : sc_blob_folded(n->im->cx, dtype, t.rank, t.dims, data);
-    }
+    const ScBlob *blob = sc_blob_of(n->im->cx, NULL, &t);
+    if (blob->count > INLINE_COUNT)
+        blob = sc_blob_folded(n->im->cx, blob->dtype, blob->rank, blob->dims, blob->data);
     scrt_free(t.data);
     return blob;
 }

@@ -4,6 +4,7 @@
 #include "runtime/call.h"
 #include "runtime/num/num.h"
 #include "runtime/scrt_priv.h"
+#include "runtime/strings.h"
 
 #include <string.h>
 
@@ -210,5 +211,37 @@ ScrtStatus scrt_call_unique(ScrtArgs *a, const char **ret_why)
     for (int64_t i = n; i < s.n; i++)
         first[i] = count[i] = 0;
     *(int64_t *)a->out[3].data = n;
+    return SCRT_OK;
+}
+
+/* --- Positions among keys --------------------------------------------------------------------- */
+
+static int compare_key(const ScrtArgs *a, int64_t i, int64_t k)
+{
+    const ScrtTensor *x = &a->t[0], *keys = &a->t[1];
+    ScrtDtype t = (ScrtDtype)x->dtype;
+    if (t == SCRT_STRING)
+        return scrt_chars_compare(scrt_chars(a->call->weights, keys, k),
+                                  scrt_chars(a->call->weights, x, i));
+    uint64_t p = key_of(t, keys->data, k), q = key_of(t, x->data, i);
+    return (p > q) - (p < q);
+}
+
+/* keys ascend. */
+ScrtStatus scrt_call_lookup(ScrtArgs *a, const char **ret_why)
+{
+    int64_t n_key = a->t[1].dims[0];
+    (void)ret_why;
+    for (int64_t i = 0, n = scrt_count(a->out); i < n; i++) {
+        int64_t lo = 0, hi = n_key;
+        while (lo < hi) { /* the first that is not before it */
+            int64_t mid = (lo + hi) / 2;
+            if (compare_key(a, i, mid) < 0)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        ((int64_t *)a->out->data)[i] = lo < n_key && compare_key(a, i, lo) == 0 ? lo : n_key;
+    }
     return SCRT_OK;
 }

@@ -58,3 +58,77 @@ ScrtStatus scrt_call_string_concat(ScrtArgs *a, const char **ret_why)
     }
     return SCRT_OK;
 }
+
+/* param: whether to upper case. */
+ScrtStatus scrt_call_string_case(ScrtArgs *a, const char **ret_why)
+{
+    bool upper = a->param[0] != 0;
+    for (int64_t i = 0, n = scrt_count(a->out); i < n; i++) {
+        ScrtChars x = chars(a, 0, i);
+        char *p = make(a, i, scrt_chars_case(x, upper, NULL));
+        if (!p)
+            return fail(ret_why);
+        scrt_chars_case(x, upper, p);
+    }
+    return SCRT_OK;
+}
+
+/* Operand 1: the delimiter; param: how often at most. */
+static ScrtSplit split(const ScrtArgs *a, int64_t i)
+{
+    return scrt_split(chars(a, 0, i), chars(a, 1, 0), a->param[0]);
+}
+
+ScrtStatus scrt_call_string_parts(ScrtArgs *a, const char **ret_why)
+{
+    (void)ret_why;
+    for (int64_t i = 0, n = scrt_count(a->out); i < n; i++) {
+        ScrtSplit s = split(a, i);
+        ScrtChars c;
+        int64_t *count = (int64_t *)a->out->data + i;
+        for (*count = 0; scrt_split_next(&s, &c);)
+            ++*count;
+    }
+    return SCRT_OK;
+}
+
+/* What is beyond the pieces of a string, up to the last extent of the result, is empty. */
+ScrtStatus scrt_call_string_split(ScrtArgs *a, const char **ret_why)
+{
+    int64_t parts = a->out->dims[a->out->rank - 1];
+    for (int64_t i = 0, n = scrt_count(&a->t[0]); i < n; i++) {
+        ScrtSplit s = split(a, i);
+        for (int64_t k = 0; k < parts; k++) {
+            ScrtChars c = {"", 0};
+            scrt_split_next(&s, &c);
+            char *p = make(a, i * parts + k, c.n);
+            if (!p)
+                return fail(ret_why);
+            memcpy(p, c.at, c.n);
+        }
+    }
+    return SCRT_OK;
+}
+
+ScrtStatus scrt_call_parse(ScrtArgs *a, const char **ret_why)
+{
+    for (int64_t i = 0, n = scrt_count(a->out); i < n; i++)
+        if (!scrt_chars_number(chars(a, 0, i), (ScrtDtype)a->out->dtype, a->out->data, (size_t)i)) {
+            *ret_why = "a string is no number";
+            return SCRT_E_DATA;
+        }
+    return SCRT_OK;
+}
+
+ScrtStatus scrt_call_format(ScrtArgs *a, const char **ret_why)
+{
+    for (int64_t i = 0, n = scrt_count(a->out); i < n; i++) {
+        char text[SCRT_NUMBER_CHARS];
+        size_t length = scrt_number_chars((ScrtDtype)a->t[0].dtype, a->t[0].data, (size_t)i, text);
+        char *p = make(a, i, length);
+        if (!p)
+            return fail(ret_why);
+        memcpy(p, text, length);
+    }
+    return SCRT_OK;
+}

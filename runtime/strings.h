@@ -43,6 +43,36 @@ int32_t scrt_utf8_read(const char **at, const char *end);
 /* Writes a code point, at most 4 bytes; answers how many. */
 size_t scrt_utf8_write(int32_t c, char *ret);
 
+/* --- What is done to one string, for evaluation and runs alike ------------------------------- */
+
+/* c with every letter in the other case where Unicode maps it to one letter (so ß stays), whatever
+ * the locale; bytes that are no UTF-8 stay. Bytes of the result, written to ret where it is not
+ * NULL. */
+size_t scrt_chars_case(ScrtChars c, bool upper, char *ret);
+
+/* A string being split: at each delimiter or, where that is empty, at each run of white space,
+ * which also begins and ends no piece; most times, < 0: as often as can be. What is left after the
+ * last time is the last piece. */
+typedef struct ScrtSplit {
+    ScrtChars rest, delimiter;
+    int64_t most;
+    bool ended;
+} ScrtSplit;
+ScrtSplit scrt_split(ScrtChars c, ScrtChars delimiter, int64_t most);
+bool scrt_split_next(ScrtSplit *s, ScrtChars *ret); /* false: there is no more */
+
+/* The number that a string is, in white space or not: decimal, or inf, infinity and nan in any
+ * case, as an element of t, an integer or a float; a fraction is cut off an integer. False where it
+ * is none. */
+bool scrt_chars_number(ScrtChars c, ScrtDtype t, void *data, size_t i);
+
+/* The reverse of numbers and truth values: eight digits of a float, as ONNX Runtime writes it.
+ * Bytes of the text. */
+enum { SCRT_NUMBER_CHARS = 32 };
+size_t scrt_number_chars(ScrtDtype t, const void *data, size_t i, char ret[SCRT_NUMBER_CHARS]);
+
+/* --- Memory ---------------------------------------------------------------------------------- */
+
 /* Bytes that a string of n bytes takes in memory, n at most PTRDIFF_MAX. */
 static inline size_t scrt_string_room(size_t n)
 {

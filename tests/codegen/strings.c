@@ -109,6 +109,100 @@ START_TEST(carried)
 }
 END_TEST
 
+/* Each as it should be: letters that Unicode maps, pieces, numbers. */
+START_TEST(looked_into)
+{
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %a = string_case %x : string[n]\n"
+          "  %y = string_case %a {upper = 1} : string[n]\n"
+          "}\n",
+          strings(WORDS("aZ[`{", "ßÀéÿŸ", "σς", "ж\xff\xc3z", "ǆǅ𐐨ﬁ")),
+          WORDS("AZ[`{", "ßÀÉŸŸ", "ΣΣ", "Ж\xff\xc3Z", "ǄǄ𐐀ﬁ"));
+    static const char *const delimiter[] = {"", ".", "ab"};
+    static const struct {
+        const char *x, *y[4];
+    } piece[] = {{" \t a  b\u00a0\u3000c ", {"a", "b", "c", ""}},
+                 {"", {"", "", "", ""}},
+                 {".a..", {"", "a", "", ""}},
+                 {"...", {"", "", "", ""}},
+                 {"aababb", {"a", "", "b", ""}},
+                 {"ab", {"", "", "", ""}}};
+    for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "graph @g(%%x: string[1]) -> (%%y) {\n"
+                 "  %%d = const \"%s\" : string[]\n"
+                 "  %%s = string_split %%x, %%d {parts = [4]} : string[1,4]\n"
+                 "  %%y = reshape %%s : string[4]\n"
+                 "}\n",
+                 delimiter[i / 2]);
+        gives(text, strings(&piece[i].x, 1), piece[i].y, 4);
+    }
+    gives("graph @g(%x: string[1]) -> (%y) {\n"
+          "  %d = const \"\" : string[]\n"
+          "  %s = string_split %x, %d {most = 1, parts = [3]} : string[1,3]\n"
+          "  %c = string_parts %x, %d {most = 1} : i64[1]\n"
+          "  %f = format %c : string[1]\n"
+          "  %r = reshape %s : string[3]\n"
+          "  %y = concat %r, %f {axis = 0} : string[4]\n"
+          "}\n",
+          strings(WORDS(" a  b c ")), WORDS("a", "b c ", "", "2"));
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %f = parse %x {to = f32} : f32[n]\n"
+          "  %d = parse %x {to = f64} : f64[n]\n"
+          "  %i = parse %x {to = i64} : i64[n]\n"
+          "  %b = parse %x {to = i8} : i8[n]\n"
+          "  %p = format %f : string[n]\n"
+          "  %q = format %d : string[n]\n"
+          "  %r = format %i : string[n]\n"
+          "  %s = format %b : string[n]\n"
+          "  %y = concat %p, %q, %r, %s {axis = 0} : string[4*n]\n"
+          "}\n",
+          strings(WORDS("1e-5", " 300\n", "-7.9", "9007199254740993")),
+          WORDS("9.9999997e-06", "300", "-7.9000001", "9.0071993e+15", "1e-05", "300", "-7.9",
+                "9.0071993e+15", "0", "300", "-7", "9007199254740993", "0", "44", "-7", "1"));
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %f = parse %x {to = f16} : f16[n]\n"
+          "  %y = format %f : string[n]\n"
+          "}\n",
+          strings(WORDS("nan", "-Infinity", "+INF", "70000", "-0")),
+          WORDS("NaN", "-INF", "INF", "INF", "-0"));
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %k = const [\"\",\"a\",\"a\\x00\",\"b\",\"Ü\"] : string[5]\n"
+          "  %i = lookup %x, %k : i64[n]\n"
+          "  %y = format %i : string[n]\n"
+          "}\n",
+          strings(WORDS("Ü", "", "a", "aa", "b", "c")), WORDS("4", "0", "1", "5", "3", "5"));
+}
+END_TEST
+
+/* What is no number ends the run, evaluated and compiled, with the node's name. */
+START_TEST(no_numbers)
+{
+    static const char *const bad[] = {"",       "abc", "1x", "0x10", "1 2",
+                                      "nan(1)", "--1", "1e", "inf",  "."};
+    SctModel m = sct_compile("graph @g(%x: string[1]) -> (%y) {\n"
+                             "  %y = parse %x {to = i32} : i32[1] from \"numbers\"\n"
+                             "}\n",
+                             "native", NULL);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        ScrtTensor x = strings(&bad[i], 1), y = {0};
+        ScrtSession *s;
+        ck_assert_int_eq(
+            scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.weights = m.o->weights}, &s),
+            SCRT_OK);
+        ck_assert_msg(scrt_run(s, &x, &y) == SCRT_E_DATA, "'%s' is taken", bad[i]);
+        ck_assert_str_eq(scrt_error(s), "\"numbers\": a string is no number");
+        ck_assert_msg(!sc_eval(m.g, &x, &y, NULL), "'%s' is taken", bad[i]);
+        ck_assert_ptr_nonnull(strstr(sct_messages(m.cx), "a string is no number"));
+        sc_clear_diags(m.cx);
+        scrt_free(x.data);
+        scrt_close(s);
+    }
+    sct_close(&m);
+}
+END_TEST
+
 static const char concat_text[] = "graph @g(%x: string[2]) -> (%y, %z) {\n"
                                   "  %c = const [\"!\",\"constant\"] : string[2]\n"
                                   "  %y = string_concat %x, %c : string[2] from \"join\"\n"
@@ -209,6 +303,8 @@ int main(void)
     tcase_add_test(t, moved);
     tcase_add_test(t, bytes_compared_and_joined);
     tcase_add_test(t, carried);
+    tcase_add_test(t, looked_into);
+    tcase_add_test(t, no_numbers);
     tcase_add_test(t, into_memory_of_the_caller);
     tcase_add_test(t, without_memory);
     tcase_add_test(t, refused);

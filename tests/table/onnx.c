@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows that are the program's own (exponents, sizes, keys of random numbers), and those whose
- * results ONNX cuts off where data ends: their users do here. */
+/* Rows that are the program's own (exponents, sizes, keys of random numbers), those whose results
+ * ONNX cuts off where data ends (their users do here), and those that it has as halves of others
+ * and export refuses. */
 static bool is_internal(const ScOp *op)
 {
     return op->flags & (SC_REBALANCES | SC_BINDS) || op == &sc_op_threefry || op == &sc_op_unique ||
-           op == &sc_op_non_max_suppression;
+           op == &sc_op_non_max_suppression || op == &sc_op_string_parts ||
+           op == &sc_op_string_split || op == &sc_op_lookup;
 }
 
 /* What later passes say, and ONNX has no words for: it must be refused. */

@@ -89,7 +89,6 @@ static const ScBlob *find_blob(void *self, const char *name, uint64_t count)
     int64_t k = !found && b->npz ? scrt_tensors_find(b->npz, name) : -1;
     ScrtTensor t;
     ScrtIoError err;
-    size_t bytes;
     if (k < 0)
         return found;
     const ScrtTensor *head = &scrt_tensors_item(b->npz, (uint32_t)k)->tensor;
@@ -98,9 +97,7 @@ static const ScBlob *find_blob(void *self, const char *name, uint64_t count)
                        head->dims, NULL);
     if (scrt_tensors_read(b->npz, (uint32_t)k, SCRT_DTYPE_NONE, &t, &err) != SCRT_OK)
         return found;
-    if (scrt_tensor_bytes(&t, &bytes))
-        found = sc_blob(b->cx, sc_intern(b->cx, name), (ScrtDtype)t.dtype, t.rank, t.dims,
-                        sc_memdup(sc_ctx_arena(b->cx), t.data, bytes));
+    found = sc_blob_of(b->cx, sc_intern(b->cx, name), &t);
     scrt_free(t.data);
     return found;
 }

@@ -9,8 +9,9 @@
 /* --- The operators that there are ------------------------------------------------------------- */
 
 static const char *const type_class[] = {
-    [SC_IS_ANY] = "any type", [SC_IS_FLOAT] = "floats", [SC_IS_INT] = "integers",
-    [SC_IS_BOOL] = "bool",    [SC_IS_NUM] = "numbers",  [SC_IS_SHAPE] = "i64",
+    [SC_IS_ANY] = "any type",     [SC_IS_FLOAT] = "floats",   [SC_IS_INT] = "integers",
+    [SC_IS_BOOL] = "bool",        [SC_IS_NUM] = "numbers",    [SC_IS_SHAPE] = "i64",
+    [SC_IS_PLAIN] = "no strings", [SC_IS_STRING] = "strings",
 };
 
 /* What the first operand may be; a row without operands makes anything. */
