@@ -91,7 +91,8 @@ static int64_t channels(const ScType *t)
 }
 
 /* Results of many channels in each group, or a group for each of many channels; twice as many where
- * x would have to be turned round first. The weights are constant, since they are packed once. */
+ * x would have to be turned round first and is no small part of the result, as pictures are. The
+ * weights are constant, since they are packed once. */
 static bool conv_wants_last(const Layout *x, const ScNode *n)
 {
     ScConv w;
@@ -100,7 +101,8 @@ static bool conv_wants_last(const Layout *x, const ScNode *n)
         return false;
     const ScGraph *g = x->g;
     int64_t out = channels(sc_type_of(g, n->first)), in = channels(sc_type_of(g, n->in[0]));
-    int64_t many = x->last[n->in[0]] != SC_POISON ? MANY : 2 * MANY;
+    bool cheap = x->last[n->in[0]] != SC_POISON || 4 * in <= out;
+    int64_t many = cheap ? MANY : 2 * MANY;
     bool depthwise = in == w.group && out == in;
     return sc_def(g, n->in[1])->op->flags & SC_CONST_OP &&
            (depthwise ? out >= many : out / w.group >= many);
