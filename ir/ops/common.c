@@ -36,9 +36,7 @@ static size_t source_index(const ScType *t, uint32_t rank, const int64_t *dims, 
     return at;
 }
 
-/* What a type holds of a number: an integer modulo its width. Terms are taken to fit 32 bits; of
- * narrower integers they are not known, nor is a number that a float would round. */
-static const ScTerm *held(ScCtx *cx, ScrtDtype dtype, const ScTerm *t)
+const ScTerm *sc_ops_held(ScCtx *cx, ScrtDtype dtype, const ScTerm *t)
 {
     int64_t c, bits = 0;
     bool is_float = scrt_dtype_is_float(dtype);
@@ -71,7 +69,7 @@ bool sc_ops_content(ScInfer *in, ScTermFn *f)
     for (size_t i = 0; i < n; i++) {
         for (uint32_t k = 0; k < in->n_in; k++)
             x[k] = in->content[k][source_index(in->in[k], t->rank, dims, i)];
-        if (!(out[i] = f(in->cx, x)) || !(out[i] = held(in->cx, t->dtype, out[i])))
+        if (!(out[i] = f(in->cx, x)) || !(out[i] = sc_ops_held(in->cx, t->dtype, out[i])))
             return true;
     }
     in->ret_content[0] = out;

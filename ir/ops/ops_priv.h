@@ -51,6 +51,9 @@ bool sc_ops_result(ScInfer *in, ScrtDtype dtype, uint32_t rank, const ScTerm *co
  * answers NULL where it has no term. Nothing where something is unknown or the tensor is large. */
 typedef const ScTerm *ScTermFn(ScCtx *cx, const ScTerm *const *x);
 bool sc_ops_content(ScInfer *in, ScTermFn *f);
+/* What a type holds of a number: an integer modulo its width. Terms are taken to fit 32 bits; of
+ * narrower integers they are not known, nor is a number that a float would round: NULL. */
+const ScTerm *sc_ops_held(ScCtx *cx, ScrtDtype dtype, const ScTerm *t);
 /* Result 0 has the elements of operand 0 in the same order. */
 bool sc_ops_same_content(ScInfer *in);
 #define SC_CONTENT_MAX 1024 /* elements; shapes are far smaller */

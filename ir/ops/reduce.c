@@ -336,9 +336,10 @@ static bool infer_prod(ScInfer *in)
         return true;
     const ScTerm **content = sc_array(in->arena, const ScTerm *, 1);
     content[0] = sc_term(in->cx, 1);
-    for (int64_t i = 0; i < n; i++)
-        content[0] = sc_term_mul(in->cx, content[0], in->content[0][i]);
-    in->ret_content[0] = content;
+    for (int64_t i = 0; i < n && content[0]; i++)
+        content[0] =
+            sc_ops_held(in->cx, x->dtype, sc_term_mul(in->cx, content[0], in->content[0][i]));
+    in->ret_content[0] = content[0] ? content : NULL;
     return true;
 }
 

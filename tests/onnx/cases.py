@@ -500,6 +500,10 @@ def widths():
                                node("Mod", "w m", "n"), node("Expand", "x n")], x,
              {"a": np.array([a], dtype), "b": np.array([b], dtype), "m": ints(100000)},
              want={"y": np.broadcast_to(x["x"], (n,))})
+    for dtype, whole, n in ((np.int32, (70000, 70000, 3), 112), (np.uint8, (20, 20), 144), (np.int8, (2, 64, 1), 872), (np.int16, (300, 219), 164)):
+        case(f"width-prod-{np.dtype(dtype)}", [node("ReduceProd", "a", "s"), node("Cast", "s", "w", to=onnx.TensorProto.INT64),
+                                               node("Mod", "w m", "n"), node("Expand", "x n")], x,
+             {"a": np.array(whole, dtype), "m": ints(1000)}, want={"y": np.broadcast_to(x["x"], (n,))})
     case("width-cast", [node("Cast", "a", "s", to=onnx.TensorProto.UINT8), node("Cast", "s", "n", to=onnx.TensorProto.INT64),
                         node("Expand", "x n")], x, {"a": ints(300)}, want={"y": np.broadcast_to(x["x"], (44,))})
 
