@@ -27,13 +27,17 @@ static bool ones_or(const ImNode *n, const char *name, uint32_t len, int64_t *re
 
 /* So that the result has ceil(extent / stride): the padding needed, the odd element at the end for
  * SAME_UPPER and at the begin for SAME_LOWER. */
-static void pad_same(ScCtx *cx, const ScTerm *extent, const ImWindow *w, uint32_t i, bool upper,
-                     const ScTerm **ret_begin, const ScTerm **ret_end)
+static void pad_same(const ImNode *n, const ScTerm *extent, const ImWindow *w, uint32_t i,
+                     bool upper, const ScTerm **ret_begin, const ScTerm **ret_end)
 {
+    ScCtx *cx = n->im->cx;
+    const ScTerm *kernel = w->kernel[i] ? sc_term(cx, w->kernel[i]) : im_type(n, 1)->dim[2 + i];
     const ScTerm *out = sc_term_cdiv(cx, extent, sc_term(cx, w->stride[i]));
     const ScTerm *span =
-        sc_term_addc(cx, sc_term_scale(cx, sc_term_addc(cx, out, -1), w->stride[i]),
-                     (w->kernel[i] - 1) * w->dilation[i] + 1);
+        sc_term_addc(cx,
+                     sc_term_add(cx, sc_term_scale(cx, sc_term_addc(cx, out, -1), w->stride[i]),
+                                 sc_term_scale(cx, sc_term_addc(cx, kernel, -1), w->dilation[i])),
+                     1);
     const ScTerm *total = sc_term_max(cx, sc_term_sub(cx, span, extent), sc_term(cx, 0));
     const ScTerm *half = sc_term_fdiv(cx, total, sc_term(cx, 2));
     const ScTerm *rest = sc_term_sub(cx, total, half);
@@ -58,7 +62,7 @@ static bool pads(const ImNode *n, const ScType *x, ImWindow *w)
                        got, w->n);
     for (uint32_t i = 0; i < w->n; i++) {
         if (same) {
-            pad_same(cx, x->dim[i + 2], w, i, !strcmp(mode, "SAME_UPPER"), &w->pads[i],
+            pad_same(n, x->dim[i + 2], w, i, !strcmp(mode, "SAME_UPPER"), &w->pads[i],
                      &w->pads[w->n + i]);
             continue;
         }
@@ -114,14 +118,29 @@ ScVal im_weight(const ImNode *n, const ImWindow *w)
     return im_reshape(n, im_in(n, 1), w->n + 2, dim);
 }
 
+/* Whether nothing but the extents of operand 1 says how large the kernel is, and they are symbols.
+ */
+static bool has_late_kernel(const ImNode *n)
+{
+    const ScType *t = im_type(n, 1);
+    bool late = false;
+    for (uint32_t d = 2; d < t->rank; d++)
+        late = late || t->dim[d]->kind != SC_T_CONST;
+    return late && !im_attr(n, "kernel_shape");
+}
+
 bool im_conv(const ImNode *n, ScVal *ret_out)
 {
     bool ok = true;
-    ImWindow w;
+    ImWindow w = {0};
     int64_t group = im_int(n, "group", 1, &ok);
     if (n->n_in < 2 || n->n_in > 3)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
-    if (!ok || !im_window(n, &w) || !im_window_of_weight(n, &w) || !pads(n, im_type(n, 0), &w))
+    if (!ok || !im_window(n, &w))
+        return false;
+    if (has_late_kernel(n) && im_type(n, 1)->rank == w.n + 2)
+        return pads(n, im_type(n, 0), &w) && im_conv_unfolded(n, &w, group, ret_out);
+    if (!im_window_of_weight(n, &w) || !pads(n, im_type(n, 0), &w))
         return false;
     const ScVal in[] = {im_in(n, 0), im_weight(n, &w), im_in(n, 2)};
     ret_out[0] =

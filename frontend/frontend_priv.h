@@ -189,10 +189,13 @@ bool im_conv(const ImNode *n, ScVal *ret_out);
 bool im_gemm(const ImNode *n, ScVal *ret_out);
 /* What slides over the extents behind the second. */
 typedef struct ImWindow {
-    uint32_t n; /* spatial dims */
-    int64_t kernel[SCRT_MAX_RANK], stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
+    uint32_t n;                    /* spatial dims */
+    int64_t kernel[SCRT_MAX_RANK]; /* 0: only the run knows: that of operand 1 */
+    int64_t stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
     const ScTerm *pads[2 * SCRT_MAX_RANK]; /* begins, then ends */
 } ImWindow;
+/* adapt_unfold.c: Conv by a kernel of extents that only the run knows; w has no extents of it. */
+bool im_conv_unfolded(const ImNode *n, const ImWindow *w, int64_t group, ScVal *ret_out);
 /* Strides and dilations, ones where they are absent. */
 bool im_window(const ImNode *n, ImWindow *w);
 /* The kernel's extents are those of operand 1; where the attribute is there too it must say the

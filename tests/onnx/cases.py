@@ -330,8 +330,6 @@ def sizes():
     case("size-count-slice", node("Slice", "x a b z"), {"x": x, "a": ints(1), "b": ints(-1)}, {"z": ints(0)},
          dims={"x": ["n", 6], "a": ["k"], "b": ["l"]})
     case("size-count-unknown", node("Expand", "x t"), {"x": x, "t": ints(4, 6)}, dims={"t": ["k"]}, words="k; --dim k=N")
-    image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
-    case("size-kernel", node("Conv", "x w"), image, dims={"w": [1, 1, "a", "b"]}, words="--dim a=N")
     case("size-fill", node("ConstantOfShape", "s"), {"s": ints(2, 3)})
     case("size-fill-negative", node("ConstantOfShape", "s"), {"s": ints(-1, 3)}, words="must")
     joined = [node("Concat", "b m", "s", axis=0), node("Reshape", "x s", "t"), node("Relu", "t")]

@@ -129,6 +129,21 @@ def scales():
     case("resize-shape", shaped, x, {"t": np.array([1, 1, 8, 8], F32), **none}, dims=dims, want=beside)
 
 
+def kernels():
+    """Convolutions by kernels whose extents only the run knows."""
+    for name, x, w, more in (("1d", (2, 3, 9), (4, 3, 3), {}), ("2d", (1, 2, 6, 7), (3, 2, 2, 3), {"strides": [2, 1], "pads": [1, 0, 0, 2]}),
+                             ("groups", (2, 4, 5, 6), (6, 2, 3, 2), {"group": 2, "dilations": [1, 2]}),
+                             ("same", (1, 1, 5, 6), (2, 1, 3, 2), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+                             ("3d", (1, 2, 3, 4, 5), (2, 2, 2, 1, 3), {"pads": [0, 1, 1, 1, 0, 1]})):
+        both = {"x": ramp(*x, by=0.25), "w": ramp(*w, by=0.5), "b": ramp(w[0])}
+        dims = {"x": ["n", x[1], *"hwd"[: len(x) - 2]], "w": [*w[:2], *"ijk"[: len(w) - 2]]}
+        case(f"kernel-late-{name}", node("Conv", "x w b", **more), both, dims=dims, want=beside)
+        del both["b"]
+        case(f"kernel-late-{name}-bare", node("Conv", "x w", **more), both, dims=dims, want=beside)
+    case("kernel-late-large", node("Conv", "x w"), {"x": ramp(1, 1, 3, 3), "w": ramp(1, 1, 4, 2)}, dims={"x": [1, 1, "h", "w"], "w": [1, 1, "i", "j"]},
+         words="fits into the padded input")
+
+
 def unknown():
     """What import must know and a symbol hides: told by an attribute, by ranks, by nothing but --dim."""
     image = {"x": ramp(1, 1, 4, 4), "w": ramp(1, 1, 2, 2)}
@@ -136,7 +151,7 @@ def unknown():
     for op in ("Conv", "ConvTranspose"):
         case(f"kernel-{op}", node(op, "x w", kernel_shape=[2, 2]), image, dims=kernel)
         case(f"kernel-{op}-other", node(op, "x w", kernel_shape=[2, 3]), image, dims=kernel, words="must")
-        case(f"kernel-{op}-unknown", node(op, "x w"), image, dims=kernel, words="--dim a=N")
+    case("kernel-ConvTranspose-unknown", node("ConvTranspose", "x w"), image, dims=kernel, words="--dim a=N")
     x, dims = ramp(4, 3), {"i": ["c", "k"], "u": ["d", "e"]}
     for name, at, words in (("", ints(0, 2).reshape(2, 1), None), ("-other", ints(0, 2).reshape(1, 2), "must")):
         case(f"scatternd-by-ranks{name}", node("ScatterND", "x i u"), {"x": x, "i": at, "u": ramp(2, 3)}, dims=dims, words=words)
@@ -156,4 +171,4 @@ def unknown():
     case("attention-width", node("Attention", "q k v"), heads, opset=23, dims={k: [1, 2, 3, "d"] for k in "qkv"})
 
 
-ALL = (ranges, splits, pads, outside, nothing_meets_one, scales, unknown)
+ALL = (ranges, splits, pads, outside, nothing_meets_one, scales, kernels, unknown)
