@@ -50,6 +50,7 @@ def proves_itself(tmp):
     save("output_0.pb", y[0], "Plus214_Output_0")
     assert "is f32[1,10], expected f32[10]" in run("--data", folder, status=3)
     assert "holds no set" in run("--data", tmp, status=1)
+    assert "rounding of" in run("--help")
 
 
 def grants_what_the_model_rounds(tmp):
