@@ -6,13 +6,14 @@ import os
 import numpy as np
 import onnx
 import onnxruntime as ort
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 ROOT = os.path.join(os.environ["SCT_BUILD"], "cases")
 F32, I64 = np.float32, np.int64
 CODE = {np.dtype(t): helper.np_dtype_to_tensor_dtype(np.dtype(t)) for t in
         ("f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "bool")}
+CODE[np.dtype(object)] = TensorProto.STRING
 made = set()
 
 

@@ -19,6 +19,7 @@ import cases_contrib
 import cases_legacy
 import cases_random
 import cases_sequences
+import cases_strings
 from case_kit import F32, I64, ROOT, case, ints, node, ramp
 
 # --- Versions ----------------------------------------------------------------------------------------------------
@@ -524,7 +525,7 @@ def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
                  sizes, long_terms, control, counts, widths, near, *cases_composed.ALL,
-                 cases_sequences.all_of_them, cases_bodies.bodies, cases_random.all_of_them, cases_contrib.all_of_them, cases_legacy.legacy):
+                 cases_sequences.all_of_them, cases_strings.all_of_them, cases_bodies.bodies, cases_random.all_of_them, cases_contrib.all_of_them, cases_legacy.legacy):
         make()
     sys.stdout.flush()
     os.execv(sys.argv[1], [sys.argv[1], "--cases", ROOT, *sys.argv[2:]])

@@ -132,6 +132,20 @@ START_TEST(strings)
     ck_assert(c.n == 23 && memcmp(c.at, "longer than eight bytes", 23) == 0);
     scrt_free(t.name);
     scrt_free(t.tensor.data);
+    /* each byte wrong: an error, or strings that were in the file */
+    for (size_t i = 0, n = n_file; i < n; i++)
+        for (unsigned flip = 1; flip < 256; flip *= 2) {
+            file[i] ^= (unsigned char)flip;
+            if (read_made(&t, &err) == SCRT_OK) {
+                size_t all = 0;
+                for (int64_t k = 0; k < scrt_count(&t.tensor) && t.tensor.dtype == SCRT_STRING; k++)
+                    all += scrt_chars(NULL, &t.tensor, k).n;
+                ck_assert_uint_le(all, n);
+                scrt_free(t.name);
+                scrt_free(t.tensor.data);
+            }
+            file[i] ^= (unsigned char)flip;
+        }
     begin(SCRT_STRING, 2);
     bytes(6, "a", 1);
     refuse("has fewer elements than its shape");

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strings in files and on the screen: NumPy's U and S, ONNX's string_data, JSON, text; dumps that are models; ONNX written again."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+from onnx import TensorProto, checker, helper, load, numpy_helper, save
+
+sys.path.insert(0, os.path.dirname(__file__))
+from command import failing, run_all, write  # noqa: E402
+from scalec import SCALEC, scalec  # noqa: E402
+
+WORDS = np.array([["hello", "Ünï"], ["", "日本\n\""]])
+
+
+def make(tmp):
+    """y = x + c; where x is in the list, its number."""
+    def value(name, kind):
+        return helper.make_tensor_value_info(name, kind, ["n", 2])
+    nodes = [helper.make_node("StringConcat", ["x", "c"], ["y"]),
+             helper.make_node("LabelEncoder", ["x"], ["i"], domain="ai.onnx.ml", keys_strings=["hello", ""], values_int64s=[7, 8])]
+    c = helper.make_tensor("c", TensorProto.STRING, [2], ["!", "\\?"])
+    g = helper.make_graph(nodes, "words", [value("x", TensorProto.STRING)], [value("y", TensorProto.STRING), value("i", TensorProto.INT64)], [c])
+    m = helper.make_model(g, opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 4)], ir_version=9)
+    path, exe = os.path.join(tmp, "words.onnx"), os.path.join(tmp, "words")
+    save(m, path)
+    scalec("compile", path, "-o", exe)
+    return path, exe
+
+
+def files(tmp):
+    path, exe = make(tmp)
+    src, dst = os.path.join(tmp, "x.npy"), os.path.join(tmp, "y.npz")
+    want = np.array([["hello!", "Ünï\\?"], ["!", "日本\n\"\\?"]])
+    for x in WORDS, np.asfortranarray(WORDS), WORDS.astype(WORDS.dtype.newbyteorder()), np.char.encode(WORDS, "utf-8"):
+        np.save(src, x)
+        for run in ([exe, "-i", src], [SCALEC, "run", path, "-i", src], [SCALEC, "run", path, "-i", src, "--evaluate"]):
+            subprocess.run([*run, "-o", dst], check=True)
+            got = np.load(dst)
+            assert got["y"].dtype == want.dtype and (got["y"] == want).all(), (run, got["y"])
+            assert got["i"].tolist() == [[7, -1], [8, -1]], got["i"]
+    np.save(src, np.array([[b"\xff", b"a"]]))
+    subprocess.run([exe, "-i", src, "-o", dst], check=True)
+    assert np.load(dst)["y"].tolist() == [[b"\xff!", b"a\\?"]]
+    np.save(src, WORDS.astype(object), allow_pickle=True)
+    assert "elements of type '|O' are not supported" in failing("run", path, "-i", src)
+    raw = write(os.path.join(tmp, "x.bin"), b"12345678" * 2)
+    assert "bytes alone are no strings" in failing("run", path, "-i", raw)
+    np.save(src, WORDS)
+    assert "safetensors have no type string" in failing("run", path, "-i", src, "-o", os.path.join(tmp, "y.safetensors"))
+
+
+def shown(tmp):
+    path, exe = make(tmp)
+    src = os.path.join(tmp, "x.npy")
+    np.save(src, WORDS)
+    out = subprocess.run([exe, "-i", src, "--json"], check=True, capture_output=True).stdout
+    y = json.loads(out)["outputs"][0]
+    assert y["type"] == "string" and y["dims"] == [2, 2] and y["data"] == ["hello!", "Ünï\\?", "!", "日本\n\"\\?"], y
+    np.save(src, np.array([[b"\xff" * 3, b"long " * 40]]))
+    out = subprocess.run([exe, "-i", src], check=True, capture_output=True).stdout.decode()
+    assert "'???!'" in out and "...'" in out and max(map(len, out.splitlines())) < 200, out
+    for more in (["--top", "1"], ["--repeat", "3"]):
+        subprocess.run([exe, "-i", src, *more], check=True, capture_output=True)
+    subprocess.run([exe, "--bench", "--dim", "n=3"], check=True, capture_output=True)
+
+
+def data(tmp):
+    """An ONNX test_data_set, compared exactly."""
+    path, exe = make(tmp)
+    folder = os.path.join(tmp, "test_data_set_0")
+    os.makedirs(folder)
+    for name, array in (("input_0", WORDS), ("output_0", np.array([["hello!", "Ünï\\?"], ["!", "日本\n\"\\?"]]))):
+        write(os.path.join(folder, name + ".pb"), numpy_helper.from_array(array.astype(object), name).SerializeToString())
+    subprocess.run([exe, "--data", folder], check=True, capture_output=True)
+    wrong = numpy_helper.from_array(np.array([["hello!", "Ünï\\?"], ["!", "日本"]], object))
+    write(os.path.join(folder, "output_0.pb"), wrong.SerializeToString())
+    p = subprocess.run([exe, "--data", folder, "--rtol", "9", "--atol", "9"], capture_output=True, text=True)
+    assert p.returncode == 3 and "1 of 4 elements differ; worst at 3" in p.stdout and "expected '日本'" in p.stdout, p.stdout
+
+
+def again(tmp):
+    """Dumps of every stage are models, and so is what is written as ONNX."""
+    path, exe = make(tmp)
+    src, out = os.path.join(tmp, "x.npy"), {}
+    np.save(src, WORDS)
+    want = subprocess.run([exe, "-i", src], check=True, capture_output=True).stdout
+    for stage in "import", "fold", "raise", "scalify", "expand", "fuse":
+        sc = os.path.join(tmp, stage + ".sc")
+        scalec("dump", path, "--stage", stage, "--recipe", "fp8", "--scales", "propagate", "-o", sc)
+        out[stage] = scalec("run", sc, "-i", src).encode() if stage != "fuse" else want
+        assert out[stage] == want, (stage, out[stage])
+    model = load(path)
+    del model.graph.node[1], model.graph.output[1]
+    save(model, path)
+    onnx = os.path.join(tmp, "again.onnx")
+    scalec("dump", path, "--stage", "simplify", "--format", "onnx", "-o", onnx)
+    checker.check_model(onnx)
+    assert scalec("run", onnx, "-i", src) == scalec("run", path, "-i", src)
+
+
+run_all("tools-strings", (files, shown, data, again))
