@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "passes/passes_priv.h"
+#include "runtime/strings.h"
 
 /* --- The table ------------------------------------------------------------------------------- */
 
@@ -268,6 +269,8 @@ static bool differs(const ScrtTensor *a, const ScrtTensor *b, double rtol, size_
         double x = scrt_load(a->dtype, a->data, (size_t)i);
         double y = scrt_load(b->dtype, b->data, (size_t)i);
         *ret = (size_t)i;
+        if (a->dtype == SCRT_STRING && !scrt_strings_equal(a, b, i))
+            return true;
         if (isnan(x) != isnan(y) || (x != y && !isnan(x) && !(fabs(x - y) <= rtol * largest)))
             return true;
     }

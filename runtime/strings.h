@@ -91,6 +91,12 @@ ScrtStatus scrt_strings_alloc(ScrtTensor *t, size_t room, ScrtLaying *ret);
 /* Element i gets n bytes, which the caller writes where the answer points. */
 char *scrt_strings_lay(ScrtLaying *l, int64_t i, size_t n);
 
+/* Whether elements i of two tensors that hold pointers alone are the same string. */
+static inline bool scrt_strings_equal(const ScrtTensor *a, const ScrtTensor *b, int64_t i)
+{
+    return scrt_chars_equal(scrt_chars(NULL, a, i), scrt_chars(NULL, b, i));
+}
+
 /* t->data becomes memory of its own, as scrt_strings_alloc makes it; what it was stays as it is. */
 ScrtStatus scrt_strings_own(const unsigned char *weights, ScrtTensor *t);
 

@@ -126,7 +126,7 @@ bool sct_same_bits(const ScrtTensor *a, const ScrtTensor *b)
     ScrtDtype t = (ScrtDtype)a->dtype;
     size_t bytes, n = (size_t)scrt_count(a);
     for (size_t i = 0; i < n && t == SCRT_STRING; i++)
-        if (!scrt_chars_equal(scrt_chars(NULL, a, (int64_t)i), scrt_chars(NULL, b, (int64_t)i)))
+        if (!scrt_strings_equal(a, b, (int64_t)i))
             return false;
     if (t == SCRT_STRING)
         return true;

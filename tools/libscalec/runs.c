@@ -3,6 +3,7 @@
  */
 #include "tools/libscalec/runs.h"
 
+#include "runtime/strings.h"
 #include "tools/libscalec/trial.h"
 
 #include <math.h>
@@ -32,6 +33,11 @@ ScrtTensor *runs_add(ScalecRuns *r, const ScGraph *g, const ScrtTensor *in)
         ScrtTensor *t = &r->in[r->n * r->n_in + i];
         size_t bytes;
         *t = in[i];
+        if (t->dtype == SCRT_STRING) {
+            if (scrt_strings_own(NULL, t) != SCRT_OK)
+                abort();
+            continue;
+        }
         if (!scrt_tensor_bytes(t, &bytes) || scrt_tensor_alloc(t) != SCRT_OK)
             abort();
         if (bytes > 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scalec diff: two graphs, node by node, and with --data what their outputs are on samples. */
+#include "runtime/strings.h"
 #include "tools/scalec/cli.h"
 
 #include <math.h>
@@ -60,6 +61,8 @@ static void compare(const Cli *cli, const ScrtTensor *a, const ScrtTensor *b, Ou
     for (size_t i = 0; !o->shape && i < (size_t)scrt_count(a); i++) {
         double x = scrt_load(a->dtype, a->data, i), y = scrt_load(b->dtype, b->data, i);
         double d = x == y || (isnan(x) && isnan(y)) ? 0 : fabs(x - y);
+        if (a->dtype == SCRT_STRING && !scrt_strings_equal(a, b, (int64_t)i))
+            d = INFINITY;
         o->beyond += !(d <= cli->atol + cli->rtol * fabs(x));
         o->most = d > o->most || isnan(d) ? d : o->most;
         o->signal += isfinite(x) ? x * x : 0;
