@@ -316,17 +316,30 @@ static ScVal table(const ImNode *n, ScVal v, ScVal at)
     return im_reshape(n, v, 4, dim);
 }
 
-/* Every second element of the last axis, from first on; or one half of them. */
-static ScVal half_of(const ImNode *n, ScVal x, bool interleaved, int64_t first, const ScTerm *half)
+/* v with its last axis as pairs of what is turned together, [.., half, 2]; or as halves. */
+static ScVal paired(const ImNode *n, ScVal v, bool pairs, const ScTerm *half, const ScTerm *two)
 {
-    ScCtx *cx = n->im->cx;
-    if (!interleaved)
-        return im_slice(n, x, 3, first ? half : sc_term(cx, 0), first ? NULL : half);
-    const ScTerm *from = sc_term(cx, first), *to = sc_term(cx, INT64_MAX);
-    const int64_t axis = 3, step = 2;
-    return sc_op_at(
-        &n->im->b, slice,
-        SC_ATTRS(SC_TERMS(1, &from), SC_TERMS(1, &to), SC_INTS(1, &axis), SC_INTS(1, &step)), x);
+    const ScType *t = im_type_of(n, v);
+    const ScTerm *dim[] = {t->dim[0], t->dim[1], t->dim[2], pairs ? half : two, pairs ? two : half};
+    return im_reshape(n, v, 5, dim);
+}
+
+/* What is turned together, exchanged; the first of it with the other sign. */
+static ScVal exchanged(const ImNode *n, ScVal v, bool pairs)
+{
+    static const int64_t dims[] = {2, 1};
+    static const float sign[] = {-1, 1};
+    ScBuild *b = &n->im->b;
+    ScCtx *cx = b->cx;
+    const ScTerm *from = sc_term(cx, -1), *to = sc_term(cx, INT64_MIN + 1);
+    const int64_t axis = pairs ? 4 : 3, step = -1;
+    ScVal back = sc_op_at(
+        b, slice,
+        SC_ATTRS(SC_TERMS(1, &from), SC_TERMS(1, &to), SC_INTS(1, &axis), SC_INTS(1, &step)), v);
+    uint32_t rank = pairs ? 1 : 2;
+    const ScBlob *signs = sc_blob(cx, NULL, SCRT_F32, rank, dims, sign);
+    return sc_op(b, mul, back,
+                 sc_const_shaped(b, signs, im_type_of(n, v)->dtype, rank, dims, NULL));
 }
 
 ScVal im_rotated(const ImNode *n, const ImRotary *r)
@@ -341,23 +354,20 @@ ScVal im_rotated(const ImNode *n, const ImRotary *r)
     if (t->kind != SC_TYPE_TENSOR || (t->rank != 4 && (t->rank != 3 || r->heads < 1)))
         return SC_POISON;
     ScVal x = apart(n, r->x, r->heads), cosine = table(n, r->cosine, r->at),
-          sine = table(n, r->sine, r->at), part[2];
+          sine = table(n, r->sine, r->at);
     if (x == SC_POISON || cosine == SC_POISON || sine == SC_POISON)
         return SC_POISON;
     const ScType *at = sc_built(b, x)->type;
     const ScTerm *width = r->width ? r->width : at->dim[3], *two = sc_term(cx, 2);
     const ScTerm *half = sc_term_fdiv(cx, width, two), *one = sc_term(cx, 1);
     const ScTerm *turned_dim[] = {at->dim[0], at->dim[1], at->dim[2], width};
-    const ScTerm *pair_dim[] = {at->dim[0], at->dim[1], at->dim[2], half, one};
     const bool partly = width != at->dim[3];
     ScVal whole = partly ? im_slice(n, x, 3, sc_term(cx, 0), width) : x;
-    ScVal u = half_of(n, whole, r->pairs, 0, half), v = half_of(n, whole, r->pairs, 1, half);
-    part[0] = sc_op(b, sub, sc_op(b, mul, cosine, u), sc_op(b, mul, sine, v));
-    part[1] = sc_op(b, add, sc_op(b, mul, sine, u), sc_op(b, mul, cosine, v));
-    if (r->pairs)
-        for (uint32_t i = 0; i < 2; i++)
-            part[i] = im_reshape(n, part[i], 5, pair_dim);
-    ScVal y = im_reshape(n, im_concat(n, r->pairs ? 4 : 3, 2, part), 4, turned_dim);
+    ScVal u = paired(n, whole, r->pairs, half, two), v = exchanged(n, u, r->pairs);
+    cosine = paired(n, cosine, r->pairs, im_type_of(n, cosine)->dim[3], one);
+    sine = paired(n, sine, r->pairs, im_type_of(n, sine)->dim[3], one);
+    ScVal y = sc_op(b, add, sc_op(b, mul, cosine, u), sc_op(b, mul, sine, v));
+    y = im_reshape(n, y, 4, turned_dim);
     if (partly)
         y = im_concat(n, 3, 2, (ScVal[]){y, im_slice(n, x, 3, width, NULL)});
     return t->rank == 3 ? im_reshape(n, im_transpose(n, y, 4, heads_last), 3, t->dim) : y;

@@ -124,16 +124,17 @@ static bool keeps_order(const ScNode *n, const CgLay *lay)
     return true;
 }
 
-/* Whoever uses v can read it so, and would lose nothing. */
-static bool all_can_read(const Places *x, ScVal v, const CgLay *lay)
+/* Whoever uses v, but for the maker of value `but`, can read it so, and would lose nothing. */
+static bool all_can_read(const Places *x, ScVal v, const CgLay *lay, ScVal but)
 {
     for (uint32_t i = x->use.first[v]; i < x->use.first[v + 1]; i++) {
         ScUse u = x->use.use[i];
         if (u.node == UINT32_MAX)
             return false;
         const ScNode *n = &x->g->node[u.node];
-        if (lay->pitch && (!cg_can_read(x->m, n, u.operand, lay) || !keeps_order(n, lay) ||
-                           is_plain_view(x->m, n)))
+        if (lay->pitch && n->first != but &&
+            (!cg_can_read(x->m, n, u.operand, lay) || !keeps_order(n, lay) ||
+             is_plain_view(x->m, n)))
             return false;
     }
     return true;
@@ -177,6 +178,28 @@ static bool is_known(const Places *x, uint32_t writer, const ScType *whole)
     return true;
 }
 
+/* A layout of t is one of a view of it, the extents before its pitch being the same. */
+static bool same_before(const ScType *t, const ScType *view, const CgLay *lay)
+{
+    bool same = t->rank >= lay->axis && view->rank >= lay->axis;
+    for (uint32_t d = 0; same && d < lay->axis; d++)
+        same = t->dim[d] == view->dim[d];
+    return same;
+}
+
+/* What is asked of v, and of the views from it down to r, so that r lies inside another. */
+static bool chain_lies(const Places *x, ScVal v, ScVal r, const CgLay *lay)
+{
+    ScVal above = SC_POISON; /* no value: nobody is excused */
+    for (ScVal u = v;; above = u, u = x->within[u].in) {
+        bool same = !lay->pitch || same_before(sc_type_of(x->g, u), sc_type_of(x->g, v), lay);
+        if (!same || !all_can_read(x, u, lay, above))
+            return false;
+        if (u == r)
+            return true;
+    }
+}
+
 /* Operand v of the concatenation whose result is y, `offset` elements into it, along axis. */
 static bool put_inside(Places *x, ScVal v, ScVal y, uint32_t axis, const ScTerm *offset)
 {
@@ -192,16 +215,12 @@ static bool put_inside(Places *x, ScVal v, ScVal y, uint32_t axis, const ScTerm 
     while (x->within[r].in && !x->within[r].offset)
         r = x->within[r].in;
     const ScNode *n = sc_def(x->g, r);
-    if (x->within[r].in || x->lay[r].pitch || (r != v && lay.pitch) || !can_write(m, n, t, &lay) ||
+    if (x->within[r].in || x->lay[r].pitch || !can_write(m, n, sc_type_of(x->g, r), &lay) ||
         sc_type_count(m->cx, sc_type_of(x->g, r)) != sc_type_count(m->cx, t) ||
-        !is_known(x, x->g->value[r].node, whole))
+        !is_known(x, x->g->value[r].node, whole) || !chain_lies(x, v, r, &lay))
         return false;
-    for (ScVal u = v;; u = x->within[u].in) {
-        if (!all_can_read(x, u, &lay))
-            return false;
-        if (u == r)
-            break;
-    }
+    for (ScVal u = v; u != r; u = x->within[u].in)
+        x->lay[u] = lay;
     x->lay[r] = lay;
     x->within[r] = (CgWithin){y, offset};
     return true;
@@ -244,7 +263,7 @@ static void put_view(Places *x, const ScNode *n, bool pitched)
     if (!view_of(m, n, n->sub[0]->out[0], in, &view, &root) || !lay_of(m, &view, &lay))
         return;
     bool whole = !lay.pitch && sc_term_is(view.offset, 0);
-    if (!whole && (!all_can_read(x, n->first, &lay) || (lay.pitch && !pitched)))
+    if (!whole && (!all_can_read(x, n->first, &lay, SC_POISON) || (lay.pitch && !pitched)))
         return;
     x->lay[n->first] = lay;
     x->within[n->first] = (CgWithin){n->in[0], sc_term_is(view.offset, 0) ? NULL : view.offset};
