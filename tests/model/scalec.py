@@ -66,7 +66,7 @@ class Model:
             raise RuntimeError(f"scrt_open: status {st}")
 
     def run(self, *arrays):
-        arrays = [np.ascontiguousarray(a) for a in arrays]
+        arrays = [np.asarray(a, order="C") for a in arrays]
         ins = (Tensor * max(1, len(arrays)))()
         for t, a in zip(ins, arrays):
             t.dtype, t.rank, t.data = CODES[a.dtype], a.ndim, a.ctypes.data
@@ -87,7 +87,7 @@ class Model:
     def caller(self, *arrays):
         """A function that runs the model on them again and again with nothing of Python's but the call."""
         out = self.run(*arrays)
-        arrays = [np.ascontiguousarray(a) for a in arrays]
+        arrays = [np.asarray(a, order="C") for a in arrays]
         ins, outs = (Tensor * max(1, len(arrays)))(), (Tensor * self.entry.n_out)()
         for t, a in zip(ins, arrays):
             t.dtype, t.rank, t.data = CODES[a.dtype], a.ndim, a.ctypes.data
