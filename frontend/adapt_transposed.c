@@ -272,22 +272,21 @@ static bool plan_axis(Transposed *t, const Places *p, uint32_t a)
     return true;
 }
 
-static bool plan(Transposed *t)
+static bool plan(Transposed *t, Places *p)
 {
     const ImNode *n = t->n;
     ScCtx *cx = n->im->cx;
-    bool ok = true;
-    Places p;
+    bool ok = true, late = im_late_kernel(n);
     t->group = im_int(n, "group", 1, &ok);
     if (!ok || !im_arity(n, 2, 3) ||
         !IM_ONLY(n, "auto_pad", "dilations", "group", "kernel_shape", "output_padding",
                  "output_shape", "pads", "strides") ||
-        !im_window(n, &t->w) || !im_window_of_weight(n, &t->w) || !places(t, &p))
+        !im_window(n, &t->w) || (!late && !im_window_of_weight(n, &t->w)) || !places(t, p))
         return false;
     const ScType *x = im_type(n, 0), *w = im_type(n, 1), *bias = im_type(n, 2);
-    if (t->w.n > MAX_SPACE)
-        return sc_fail(cx, n->loc, SC_E_RANK, "x has %u spatial extents, at most %d", t->w.n,
-                       MAX_SPACE);
+    if (t->w.n > MAX_SPACE || w->rank != t->w.n + 2)
+        return sc_fail(cx, n->loc, SC_E_RANK, "x has %u spatial extents, at most %d; w has rank %u",
+                       t->w.n, MAX_SPACE, w->rank);
     if (t->group < 1 || t->group > INT32_MAX)
         return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"group\" is %lld", (long long)t->group);
     t->out_group = w->dim[1];
@@ -301,18 +300,61 @@ static bool plan(Transposed *t)
     if (im_has(n, 2) && !im_require(n, SC_GUARD_EQUAL, sc_term_scale(cx, t->out_group, t->group),
                                     bias->dim[0], "output channels and the bias"))
         return false;
-    for (uint32_t a = 0; a < t->w.n; a++)
-        if (!plan_axis(t, &p, a))
+    for (uint32_t a = 0; a < t->w.n && !late; a++)
+        if (!plan_axis(t, p, a))
             return false;
     return true;
+}
+
+/* By a kernel whose extents only the run knows: x with zeros between its elements, convolved by the
+ * kernel turned around. */
+static bool late(Transposed *t, const Places *p, ScVal *ret_out)
+{
+    const ImNode *n = t->n;
+    ScCtx *cx = n->im->cx;
+    const ScType *f = im_type(n, 1);
+    const ScTerm *one = sc_term(cx, 1), *group = sc_term(cx, t->group);
+    const ScTerm *apart[3 + MAX_SPACE] = {group, sc_term_fdiv(cx, f->dim[0], group), t->out_group};
+    const ScTerm *to[2 + MAX_SPACE] = {sc_term_mul(cx, group, t->out_group), apart[1]};
+    int64_t perm[3 + MAX_SPACE] = {0, 2, 1};
+    ImWindow w = {.n = t->w.n};
+    ScVal in[] = {im_in(n, 0), im_in(n, 1), im_in(n, 2)};
+    for (uint32_t a = 0; a < w.n; a++) {
+        const ScTerm *kernel = f->dim[2 + a], *before, *out;
+        const ScTerm *last = sc_term_addc(cx, kernel, -1);
+        const ScTerm *reach = sc_term_scale(cx, last, t->w.dilation[a]);
+        const ScTerm *all = sc_term_scale(cx, im_type(n, 0)->dim[2 + a], t->w.stride[a]);
+        int64_t more = (p->more ? p->more[a] : 0) + 1 - t->w.stride[a];
+        extent_of(t, p, a, sc_term_addc(cx, sc_term_add(cx, all, reach), more), &before, &out);
+        if (!im_require(n, SC_GUARD_AT_MOST, one, kernel, "an extent of the kernel") ||
+            !im_require(n, SC_GUARD_AT_MOST, one, out, "there is a result"))
+            return false;
+        w.stride[a] = 1;
+        w.dilation[a] = t->w.dilation[a];
+        w.pads[a] = sc_term_sub(cx, reach, before);
+        w.pads[w.n + a] = sc_term_sub(cx, sc_term_add(cx, out, before), all);
+        ScVal back = sc_op(&n->im->b, sub, im_number(n, last), im_iota(n, kernel, 0));
+        in[0] = spread(n, in[0], 2 + a, t->w.stride[a]);
+        in[1] = im_gather(n, in[1], 2 + a, back);
+        apart[3 + a] = to[2 + a] = kernel;
+        perm[3 + a] = 3 + a;
+    }
+    in[1] = im_transpose(n, im_reshape(n, in[1], 3 + w.n, apart), 3 + w.n, perm);
+    in[1] = im_reshape(n, in[1], 2 + w.n, to);
+    ImNode of = *n;
+    of.in = in;
+    return in[0] != SC_POISON && in[1] != SC_POISON && im_conv_unfolded(&of, &w, t->group, ret_out);
 }
 
 static bool conv_transpose(const ImNode *n, ScVal *ret_out)
 {
     ScCtx *cx = n->im->cx;
     Transposed t = {.n = n};
-    if (!plan(&t))
+    Places p;
+    if (!plan(&t, &p))
         return false;
+    if (im_late_kernel(n))
+        return late(&t, &p, ret_out);
     ScVal y = convolved(&t);
     if (y == SC_POISON)
         return false;

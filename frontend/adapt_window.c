@@ -118,9 +118,7 @@ ScVal im_weight(const ImNode *n, const ImWindow *w)
     return im_reshape(n, im_in(n, 1), w->n + 2, dim);
 }
 
-/* Whether nothing but the extents of operand 1 says how large the kernel is, and they are symbols.
- */
-static bool has_late_kernel(const ImNode *n)
+bool im_late_kernel(const ImNode *n)
 {
     const ScType *t = im_type(n, 1);
     bool late = false;
@@ -138,7 +136,7 @@ bool im_conv(const ImNode *n, ScVal *ret_out)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands", n->n_in);
     if (!ok || !im_window(n, &w))
         return false;
-    if (has_late_kernel(n) && im_type(n, 1)->rank == w.n + 2)
+    if (im_late_kernel(n) && im_type(n, 1)->rank == w.n + 2)
         return pads(n, im_type(n, 0), &w) && im_conv_unfolded(n, &w, group, ret_out);
     if (!im_window_of_weight(n, &w) || !pads(n, im_type(n, 0), &w))
         return false;

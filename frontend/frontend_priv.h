@@ -194,6 +194,9 @@ typedef struct ImWindow {
     int64_t stride[SCRT_MAX_RANK], dilation[SCRT_MAX_RANK];
     const ScTerm *pads[2 * SCRT_MAX_RANK]; /* begins, then ends */
 } ImWindow;
+/* Whether nothing but the extents of operand 1 says how large the kernel is, and they are symbols.
+ */
+bool im_late_kernel(const ImNode *n);
 /* adapt_unfold.c: Conv by a kernel of extents that only the run knows; w has no extents of it. */
 bool im_conv_unfolded(const ImNode *n, const ImWindow *w, int64_t group, ScVal *ret_out);
 /* Strides and dilations, ones where they are absent. */

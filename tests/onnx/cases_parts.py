@@ -140,6 +140,13 @@ def kernels():
         case(f"kernel-late-{name}", node("Conv", "x w b", **more), both, dims=dims, want=beside)
         del both["b"]
         case(f"kernel-late-{name}-bare", node("Conv", "x w", **more), both, dims=dims, want=beside)
+    for name, x, w, more in (("1d", (2, 3, 5), (3, 4, 3), {}), ("2d", (1, 2, 4, 3), (2, 3, 2, 3), {"strides": [2, 3], "pads": [1, 0, 0, 2]}),
+                             ("groups", (2, 4, 3, 3), (4, 3, 3, 2), {"group": 2, "dilations": [1, 2], "strides": [3, 1]}),
+                             ("more", (1, 1, 3, 4), (1, 2, 2, 2), {"strides": [3, 2], "output_padding": [2, 1], "pads": [0, 1, 0, 1]}),
+                             ("shape", (1, 1, 3, 4), (1, 2, 3, 3), {"strides": [2, 2], "output_shape": [6, 9]})):
+        both = {"x": ramp(*x, by=0.25), "w": ramp(*w, by=0.5), "b": ramp(w[1] * more.get("group", 1))}
+        dims = {"x": ["n", x[1], *"hwd"[: len(x) - 2]], "w": [*w[:2], *"ijk"[: len(w) - 2]]}
+        case(f"kernel-late-transposed-{name}", node("ConvTranspose", "x w b", **more), both, dims=dims, want=beside)
     case("kernel-late-large", node("Conv", "x w"), {"x": ramp(1, 1, 3, 3), "w": ramp(1, 1, 4, 2)}, dims={"x": [1, 1, "h", "w"], "w": [1, 1, "i", "j"]},
          words="fits into the padded input")
 
@@ -151,7 +158,6 @@ def unknown():
     for op in ("Conv", "ConvTranspose"):
         case(f"kernel-{op}", node(op, "x w", kernel_shape=[2, 2]), image, dims=kernel)
         case(f"kernel-{op}-other", node(op, "x w", kernel_shape=[2, 3]), image, dims=kernel, words="must")
-    case("kernel-ConvTranspose-unknown", node("ConvTranspose", "x w"), image, dims=kernel, words="--dim a=N")
     x, dims = ramp(4, 3), {"i": ["c", "k"], "u": ["d", "e"]}
     for name, at, words in (("", ints(0, 2).reshape(2, 1), None), ("-other", ints(0, 2).reshape(1, 2), "must")):
         case(f"scatternd-by-ranks{name}", node("ScatterND", "x i u"), {"x": x, "i": at, "u": ramp(2, 3)}, dims=dims, words=words)
