@@ -122,14 +122,16 @@ typedef struct Type {
     bool points;    /* of strings: code points, not bytes */
 } Type;
 
+enum { TEXT_MOST = 1 << 24 }; /* characters of an element: in an archive, a width costs nothing */
+
 /* "U5", "S12". */
 static bool find_text(const char *descr, Type *ret)
 {
     uint64_t n = 0;
     const char *p = descr + 2;
-    for (; *p >= '0' && *p <= '9' && n <= UINT32_MAX / 4; p++)
+    for (; *p >= '0' && *p <= '9' && n <= TEXT_MOST; p++)
         n = 10 * n + (uint64_t)(*p - '0');
-    if (p == descr + 2 || *p || n > UINT32_MAX / 4 || (descr[1] != 'U' && descr[1] != 'S'))
+    if (p == descr + 2 || *p || n > TEXT_MOST || (descr[1] != 'U' && descr[1] != 'S'))
         return false;
     ret->points = descr[1] == 'U';
     ret->bytes = (uint32_t)(ret->points ? 4 * n : n);

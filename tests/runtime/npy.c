@@ -92,6 +92,8 @@ START_TEST(strings)
                {"<U2", "a\0\0\0", "ends before its last element", 4},
                {"|S0", "", "its shape is too large", 0},
                {"<U4294967296", "a", "are not supported", 1},
+               {"<U16777217", "a", "are not supported", 1},
+               {"<U16777216", "a", "ends before its last element", 1},
                {"<U", "a", "are not supported", 1},
                {"<S2x", "ab", "are not supported", 2}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
