@@ -112,6 +112,24 @@ START_TEST(parts_of_parts)
 }
 END_TEST
 
+/* A view of what lies inside, whose extents before the pitch are the same: a rotary embedding that
+ * is appended. */
+START_TEST(views_of_parts)
+{
+    check("graph @g(%x: f32[b,n,24], %y: f32[b,2,24]) -> (%z) {\n"
+          "  %0 = reshape %x {shape = [b,n,2,12]} : f32[b,n,2,12]\n"
+          "  %1 = slice %0 {starts = [-1], ends = [-9], axes = [2], steps = [-1]} : f32[b,n,2,12]\n"
+          "  %2 = mul %0, %1 : f32[b,n,2,12]\n"
+          "  %3 = reshape %2 {shape = [b,n,24]} : f32[b,n,24]\n"
+          "  %4 = abs %y : f32[b,2,24]\n"
+          "  %5 = concat %4, %3 {axis = 1} : f32[b,n+2,24] from \"cat\"\n"
+          "  %6 = transpose %5 {perm = [2,1,0]} : f32[24,n+2,b]\n"
+          "  %z = add %6, %6 : f32[24,n+2,b]\n"
+          "}\n",
+          "2 operands, no code", exact);
+}
+END_TEST
+
 /* What leaves, what a pitch would cost more than a copy, and what comes later than the whole. */
 START_TEST(copies)
 {
@@ -260,6 +278,7 @@ int main(void)
     tcase_add_test(t, elementwise_parts);
     tcase_add_test(t, parts_of_every_class);
     tcase_add_test(t, parts_of_parts);
+    tcase_add_test(t, views_of_parts);
     tcase_add_test(t, copies);
     tcase_add_test(t, slices_lie_where_they_are);
     tcase_add_test(t, over_what_dies);
