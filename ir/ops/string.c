@@ -378,6 +378,8 @@ static bool infer_lookup(ScInfer *in)
     const ScType *x = in->in[0], *keys = in->in[1];
     if (x->dtype != keys->dtype)
         return sc_infer_fail(in, SC_E_TYPE, "keys must have the type of what is looked for");
+    if (scrt_dtype_kind(x->dtype) == SCRT_KIND_COMPLEX)
+        return sc_infer_fail(in, SC_E_TYPE, "complex numbers have no order");
     if (keys->rank != 1)
         return sc_infer_fail(in, SC_E_RANK, "keys of rank %u", keys->rank);
     in->ret[0] = sc_type_with(in->cx, x, SCRT_I64);

@@ -279,6 +279,9 @@ START_TEST(refused)
         {"%i = const [0,1] : i64[2]\n  %y = scatter_elements %x, %i, %x {reduction = \"max\"} : "
          "string[2]",
          "strings are replaced, not combined"},
+        {"%k = const [0x0] : complex64[1]\n  %z = lookup %k, %k : i64[1]\n  %y = format %z : "
+         "string[1]",
+         "complex numbers have no order"},
         {"state @s (%p: string[2] -> %x)\n  %y = identity %p : string[2]",
          "strings are not kept from run to run"},
     };
