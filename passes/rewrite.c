@@ -275,6 +275,7 @@ void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
     s->scratch = sc_arena_new();
     s->fact = sc_scale_facts(g, s->scratch);
     s->env = sc_array(s->scratch, ScVal, g->n_value);
+    s->past = sc_array(s->scratch, ScVal, g->n_state + 1);
     s->lean = sc_array(s->scratch, uint8_t, g->n_value);
     bool *is_out = sc_array(s->scratch, bool, g->n_value);
     for (uint32_t i = 0; i < g->n_out; i++)
@@ -294,8 +295,9 @@ void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
         const ScState *st = &g->state[i];
         const ScValue *v = &g->value[st->past];
         s->b.at = sc_def(g, st->past)->loc;
-        s->env[st->past] = sc_state_like(&s->b, st, v->type, exp(s, st->past, arg));
-        sc_set_name(&s->b, s->env[st->past], v->name);
+        s->past[i] = sc_state_like(&s->b, st, v->type, exp(s, st->past, arg));
+        s->env[st->past] = s->past[i];
+        sc_set_name(&s->b, s->past[i], v->name);
     }
     for (uint32_t i = 0; i < g->n_guard; i++)
         sc_build_guard(&s->b, &g->guard[i]);
@@ -320,8 +322,7 @@ ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, uint32
     }
     for (uint32_t i = 0; i < s->g->n_state; i++) {
         const ScState *st = &s->g->state[i];
-        ScVal past = s->env[st->past];
-        sc_state_next(&s->b, past, settle(s, st->next, sc_scale_exp(s, past)));
+        sc_state_next(&s->b, s->past[i], settle(s, st->next, sc_scale_exp(s, s->past[i])));
     }
     sc_build_flags(&s->b, flags);
     sc_arena_free(s->scratch);

@@ -57,6 +57,7 @@ typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
     const ScGraph *g;
     const ScFact *fact; /* of g's values */
     ScVal *env;         /* [n_value] old value -> new value */
+    ScVal *past;        /* [n_state] the new states; env may have what one was moved to */
     /* Constants do not vote under an ellipsis and move unless that over- or underflows: the rule
      * where exponents are recomputed. */
     bool constants_follow;

@@ -186,6 +186,12 @@ def first_contents(tmp):
     run_twice = scalec("run", os.path.join(tmp, "total.onnx"), "--state", "sum=was", "-i",
                        os.path.join(tmp, "x.npy"), "--repeat", "2", "-o", os.path.join(tmp, "y.npy"))
     assert np.array_equal(np.load(os.path.join(tmp, "y.npy")), [11, 22, 33]), run_twice
+    total.initializer[0].CopyFrom(numpy_helper.from_array(np.float32([100, 200, 300]), "was"))  # far from RMS 1
+    save(helper.make_model(total, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), os.path.join(tmp, "far.onnx"))
+    np.savez(os.path.join(tmp, "x.npz"), x=np.float32([10, 20, 30]))
+    scalec("run", os.path.join(tmp, "far.onnx"), "--state", "sum=was", "--recipe", "fp8", "--calibrate", os.path.join(tmp, "x.npz"),
+           "-i", os.path.join(tmp, "x.npz"), "--repeat", "2", "-o", os.path.join(tmp, "y.npy"))
+    assert np.array_equal(np.load(os.path.join(tmp, "y.npy")), [110, 220, 330])
 
 
 def says_what_is_wrong(tmp):
