@@ -214,7 +214,9 @@ typedef struct ScrtWho {
     const char *what;  /* of a guard: what a and b are: "inner dimensions" */
     const char *a, *b; /* of a guard: the terms: "n-1" */
     const char *where; /* of a guard: what its symbols are: "n is dimension 1 of input 'x'"; "" */
-    uint32_t input;    /* where node is NULL: the input that does not have the dims of its type */
+    /* Where node is NULL: the input that does not have the dims of its type. a and where are then
+     * of the extent that is asked for, if it is no number. */
+    uint32_t input;
 } ScrtWho;
 
 #define SCRT_LATE (UINT32_C(1) << 31) /* beside a value that is known in a run only */

@@ -156,12 +156,16 @@ void scrt_guard_text(char *buf, size_t room, uint32_t kind, const char *a, int64
 static ScrtStatus fail_guard(ScrtSession *s, const ScrtStep *p)
 {
     const ScrtWho *w = &s->entry->who[p->who];
-    char text[400], dims[160];
+    char text[400] = "", dims[160];
     if (!w->node) {
         const ScrtPort *in = &s->entry->in[w->input];
-        return scrt_fail(
-            s, SCRT_E_SHAPE, "input '%.100s' has the shape %s, the model takes [%.100s]", in->name,
-            scrt_show_dims(dims, sizeof dims, s->in_dims[w->input], in->rank), in->dims);
+        if (w->a)
+            snprintf(text, sizeof text, ", and %.80s%s is %lld (%.200s%s)", w->a, dots(w->a, 80),
+                     (long long)s->value[p->c], w->where, dots(w->where, 200));
+        return scrt_fail(s, SCRT_E_SHAPE,
+                         "input '%.100s' has the shape %s, the model takes [%.100s]%s", in->name,
+                         scrt_show_dims(dims, sizeof dims, s->in_dims[w->input], in->rank),
+                         in->dims, text);
     }
     scrt_guard_text(text, sizeof text, p->a, w->a, s->value[p->b], w->b, s->value[p->c]);
     return scrt_fail(s, SCRT_E_SHAPE, "%.120s: %s: %s%s%.300s%s%s", w->node, w->what, text,

@@ -63,16 +63,23 @@ static void see_symbol(void *arg, const char *sym)
         }
 }
 
+/* Where the symbols of two terms come from; b may be NULL. */
+static const char *where_text(const CgProgram *p, const ScTerm *a, const ScTerm *b)
+{
+    Where w = {.p = p};
+    sc_term_symbols(a, see_symbol, &w);
+    if (b)
+        sc_term_symbols(b, see_symbol, &w);
+    const char *text = sc_strdup(p->m->arena, sc_str_get(&w.text));
+    sc_str_free(&w.text);
+    return text;
+}
+
 uint32_t cg_who_of_guard(CgProgram *p, const ScGuard *g)
 {
     ScArena *a = p->m->arena;
-    Where w = {.p = p};
-    sc_term_symbols(g->a, see_symbol, &w);
-    sc_term_symbols(g->b, see_symbol, &w);
-    const char *where = sc_strdup(a, sc_str_get(&w.text));
-    sc_str_free(&w.text);
     return add_who(p, (ScrtWho){node_text(a, g->loc), g->what, term_text(a, g->a),
-                                term_text(a, g->b), where, 0});
+                                term_text(a, g->b), where_text(p, g->a, g->b), 0});
 }
 
 /* --- Steps ----------------------------------------------------------------------------------- */
@@ -184,13 +191,20 @@ static void check_inputs(CgWriter *w)
                 next++;
                 continue;
             }
-            uint32_t want = cg_value(p, t->dim[d]);
-            who = who ? who : add_who(p, (ScrtWho){.input = i});
-            uint32_t is = cg_new_value(p);
+            int64_t number;
+            bool is_number = sc_term_const(t->dim[d], &number);
+            uint32_t want = cg_value(p, t->dim[d]), is = cg_new_value(p), blamed = who;
+            if (!is_number)
+                blamed = add_who(p, (ScrtWho){.input = i,
+                                              .a = term_text(w->m->arena, t->dim[d]),
+                                              .where = where_text(p, t->dim[d], NULL)});
+            else if (!who)
+                blamed = who = add_who(p, (ScrtWho){.input = i});
             cg_step(p, CG_BIND, (ScrtStep){.kind = SCRT_BIND_EXTENT, .a = is, .b = i, .c = d});
-            cg_step(p, CG_BIND,
-                    (ScrtStep){
-                        .kind = SCRT_GUARD, .who = who, .a = SCRT_GUARD_EQUAL, .b = is, .c = want});
+            cg_step(
+                p, CG_BIND,
+                (ScrtStep){
+                    .kind = SCRT_GUARD, .who = blamed, .a = SCRT_GUARD_EQUAL, .b = is, .c = want});
         }
     }
 }

@@ -227,7 +227,8 @@ START_TEST(shapes_are_checked)
     ck_assert_str_eq(shapes(&m, DIMS(5, 4), DIMS(7, 5)),
                      "input 'a' has the shape [5,4], the model takes [n,3]");
     ck_assert_str_eq(shapes(&m, DIMS(5, 3), DIMS(7, 6)),
-                     "input 'b' has the shape [7,6], the model takes [m,n]");
+                     "input 'b' has the shape [7,6], the model takes [m,n], and n is 5 (n is "
+                     "dimension 0 of input 'a')");
     sct_close(&m);
     m = sct_compile("graph @g(%a: f32[n], %b: f32[m]) -> (%c) {\n"
                     "  %c = mul %a, %b : f32[bcast(m,n)] from \"times\"\n"
