@@ -34,8 +34,7 @@ static ScrtDtype dtype_of(const CgEntry *e)
     return e->g->value[e->node->first].type->dtype;
 }
 
-/* --- Strings: handles, then what they stand for ------------------------------------------------
- */
+/* --- Strings: handles, then what they stand for ----------------------------------------------- */
 
 /* Handles of equal strings are equal, of which neighbours share one. */
 static const ScrtString *string_at(const ScBlob *b, size_t i, bool *ret_again)

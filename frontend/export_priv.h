@@ -68,8 +68,7 @@ typedef struct Export {
     uint32_t n_tensor, cap_tensor, n_constant, cap_constant;
 } Export;
 
-/* --- Words: export_make.c ----------------------------------------------------------------------
- */
+/* --- Words: export_make.c --------------------------------------------------------------------- */
 
 /* base, or base and a number; the session's. */
 const char *ex_fresh(Export *x, const char *base);
@@ -98,8 +97,7 @@ const char *ex_result(Export *x, ScVal v);
 void ex_alias(Export *x, ScVal v, const char *name);
 Onnxpb__ValueInfo *ex_info(Export *x, const char *name, const ScType *t);
 
-/* --- Sizes: export_terms.c ---------------------------------------------------------------------
- */
+/* --- Sizes: export_terms.c -------------------------------------------------------------------- */
 
 void ex_symbol(Export *x, const char *sym, const char *value, uint32_t at, bool element);
 /* Symbols that the extents of a value bind, where nothing around it does. */
@@ -109,8 +107,7 @@ const char *ex_number(Export *x, const ScTerm *t);
 /* Numbers as an i64 tensor of rank 1: an initializer where all are known. */
 const char *ex_numbers(Export *x, uint32_t n, const ScTerm *const *t);
 
-/* --- Nodes -------------------------------------------------------------------------------------
- */
+/* --- Nodes ------------------------------------------------------------------------------------ */
 
 /* export_rows.c: whether the node can be written; and writes it. */
 bool ex_says(const ScGraph *g, const ScNode *n);

@@ -67,8 +67,7 @@ ScInitializers *sc_initializers(ScCtx *cx, const char *file, const void *bytes, 
                                 ScDataDirs dirs);
 const ScBlob *sc_initializers_find(void *self, const char *name);
 
-/* --- Out ---------------------------------------------------------------------------------------
- */
+/* --- Out -------------------------------------------------------------------------------------- */
 
 typedef struct ScExportOptions {
     bool qdq;          /* QuantizeLinear and DequantizeLinear, not Cast, where 8 bits are stored */

@@ -155,8 +155,7 @@ ScVal im_seq_stacked(const ImNode *n, ScVal seq, const ScType *elem)
     return im_concat(n, 0, s.n, part);
 }
 
-/* --- One of several ----------------------------------------------------------------------------
- */
+/* --- One of several --------------------------------------------------------------------------- */
 
 bool im_alike(const ImNode *n, uint32_t k, const ScVal *v)
 {

@@ -40,8 +40,7 @@ static ScVal swapped(ScMatch *m, ScVal v)
     return sc_op_at(&m->b, transpose, SC_ATTRS(SC_INTS(rank, perm)), v);
 }
 
-/* --- Views as factors --------------------------------------------------------------------------
- */
+/* --- Views as factors ------------------------------------------------------------------------- */
 
 /* The extents of a value as factors of those of a value below it, in order: dim d has factors
  * begin[d] .. begin[d + 1] - 1. */

@@ -42,8 +42,7 @@ static const ScRecipe builtin[] = {
 };
 #define N_BUILTIN (sizeof builtin / sizeof *builtin)
 
-/* Named in the design, not there yet: refused by name, so that nobody believes they were followed.
- */
+/* Recipes that do not exist, by whose names somebody may ask: the reason is said. */
 static const char *const later[][2] = {
     {"fp8-train", "needs gradients and an optimizer, which this version does not have"},
 };

@@ -153,8 +153,7 @@ static void scratch(CgModule *m, CgAttn *a)
     a->f->scratch_thread = a->at[CG_ATTN_N_PART];
 }
 
-/* --- The loops ---------------------------------------------------------------------------------
- */
+/* --- The loops -------------------------------------------------------------------------------- */
 
 static void begin(Cg *cg, const CgAttn *a, bool few, CgAttnAt *at)
 {
@@ -253,8 +252,7 @@ static LLVMValueRef body(CgModule *m, const CgAttn *a, bool few)
     return fn;
 }
 
-/* --- The kernel --------------------------------------------------------------------------------
- */
+/* --- The kernel ------------------------------------------------------------------------------- */
 
 static void run(Cg *cg, const CgAttn *a, LLVMValueRef fn)
 {

@@ -102,8 +102,7 @@ static void weight_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
     cg_attn_put(cg, a, p, ptr);
 }
 
-/* --- A row --------------------------------------------------------------------------------------
- */
+/* --- A row ------------------------------------------------------------------------------------ */
 
 static void start(Cg *cg, Row *r, bool max)
 {
@@ -187,8 +186,7 @@ void cg_attn_weigh(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row
         cg_lanes(cg, n, at->n_key, a->t1.w, clear, &r);
 }
 
-/* --- The result ---------------------------------------------------------------------------------
- */
+/* --- The result ------------------------------------------------------------------------------- */
 
 typedef struct Finish {
     const CgAttn *a;

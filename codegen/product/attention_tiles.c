@@ -33,8 +33,7 @@ static void all_rows(Cg *cg, const CgTile *t, const CgAttnAt *at, LLVMValueRef a
     cg_next(cg, &r);
 }
 
-/* --- Queries -----------------------------------------------------------------------------------
- */
+/* --- Queries ---------------------------------------------------------------------------------- */
 
 /* Zeros in rows that the tiles reach beyond the last. */
 static void pad_rows(Cg *cg, const CgTile *t, const CgAttn *a, const CgAttnAt *at,
@@ -81,8 +80,7 @@ void cg_attn_tiles_queries(Cg *cg, const CgAttn *a, const CgAttnAt *at)
     cg_next(cg, &e);
 }
 
-/* --- Panels ------------------------------------------------------------------------------------
- */
+/* --- Panels ----------------------------------------------------------------------------------- */
 
 /* n_k lines of a panel, of n_column columns, from address on. */
 typedef struct Panel {
@@ -158,8 +156,7 @@ static void by_columns(Cg *cg, const Panel *p)
     cg_next(cg, &column);
 }
 
-/* --- The products -------------------------------------------------------------------------------
- */
+/* --- The products ----------------------------------------------------------------------------- */
 
 void cg_attn_tiles_scores(Cg *cg, const CgAttn *a, const CgAttnAt *at)
 {

@@ -221,7 +221,7 @@ static void expect_text(uint32_t i, const char *want)
     sc_str_free(&s);
 }
 
-START_TEST(test_text_of_the_design)
+START_TEST(test_text_of_all_parts)
 {
     ck_assert(!sc_fail(cx, at("mnist.onnx", "fc1/MatMul", "MatMul", 17), SC_E_INNER, "%s", ""));
     sc_detail(cx, "A", "relu0_out", "f32[8,64]");
@@ -358,7 +358,7 @@ int main(void)
     tcase_add_test(t, test_slots);
     tcase_add_test(t, test_hash);
     tcase_add_test(t, test_locations);
-    tcase_add_test(t, test_text_of_the_design);
+    tcase_add_test(t, test_text_of_all_parts);
     tcase_add_test(t, test_other_texts);
     tcase_add_test(t, test_hostile_names);
     tcase_add_test(t, test_doubles_are_dropped);

@@ -165,7 +165,7 @@ START_TEST(test_poison_is_reported_once)
 }
 END_TEST
 
-START_TEST(test_the_error_of_the_design)
+START_TEST(test_a_whole_error)
 {
     sc_build_drop(&b);
     sc_build_init(&b, cx, "mlp", "mnist.onnx");
@@ -544,7 +544,7 @@ int main(void)
     tcase_add_test(t, test_trailing_absent_operands_are_dropped);
     tcase_add_test(t, test_constants);
     tcase_add_test(t, test_poison_is_reported_once);
-    tcase_add_test(t, test_the_error_of_the_design);
+    tcase_add_test(t, test_a_whole_error);
     tcase_add_test(t, test_schema_mistakes);
     tcase_add_test(t, test_unnamed_operands_in_messages);
     tcase_add_test(t, test_a_double_still_fails_the_graph);

@@ -41,7 +41,7 @@ static void round_trip(const ScGraph *g)
 
 /* Texts in canonical form: they print as they stand. */
 static const char *const canonical[] = {
-    /* The design's two examples, written out. */
+    /* A model, plain and scaled. */
     "graph @mlp(%x: f32[batch,784]) -> (%y) {\n"
     "  %w = const @fc1.weight : f32[784,512]\n"
     "  %4 = matmul %x, %w : f32[batch,512] from \"fc1/MatMul\"\n"
