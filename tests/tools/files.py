@@ -75,6 +75,23 @@ def inputs_stay(tmp):
     assert "E0111" in err and open(digit, "rb").read() == before, err
 
 
+def outputs_are_asked_of_first(tmp):
+    """check refuses where its results cannot go before it measures: nothing is on standard output."""
+    path, stats = small(tmp), os.path.join(tmp, "new.stats")
+    data = os.path.join(tmp, "x.npy")
+    np.save(data, np.ones((1, 4), np.float32))
+    before = open(path, "rb").read()
+    check = [SCALEC, "check", path, "--recipe", "fp8", "--calibrate", data, "--data", data, "--save-stats", stats]
+    for option in (["--html"], ["--suggest", "20", "-o"]):
+        for out, why in ((path, "it is an input"), (os.path.join(tmp, "w.bin"), "it is an input"), (data, "it is an input"),
+                         (tmp, "Is a directory"), (os.path.join(tmp, "none", "a"), "No such file")):
+            p = subprocess.run([*check, *option, out], capture_output=True, text=True)
+            assert p.returncode == 1 and why in p.stderr and not p.stdout and not os.path.exists(stats), (option, out, p)
+    assert open(path, "rb").read() == before
+    scalec(*check[1:], "--html", os.path.join(tmp, "page"))
+    assert os.path.exists(stats)
+
+
 def inputs_that_are_read_late_stay(tmp):
     """What is written early, or by the runtime, is none of what another reader reads later."""
     names = ("x.npy", "x.npz", "x.bin", "names.bin", "names.npz", "mine.recipe", "set/test_data_set_0/input_0.pb",
@@ -379,4 +396,4 @@ def full_and_read_only_disks(tmp):
         assert "status 1\nfill\nout\nold\n" in p.stdout and npy in p.stderr and word in p.stderr, p
 
 
-run_all("tools-files", (full_and_read_only_disks, inputs_stay, inputs_that_are_read_late_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))
+run_all("tools-files", (full_and_read_only_disks, inputs_stay, outputs_are_asked_of_first, inputs_that_are_read_late_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))

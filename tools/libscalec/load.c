@@ -3,6 +3,8 @@
  * written to a temporary name first. */
 #include "tools/libscalec/scalec.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -64,6 +66,23 @@ bool scalec_write_file(ScCtx *cx, const char *path, const void *bytes, size_t n)
     ScrtIoError err;
     return scalec_may_write(cx, path) && (scrt_file_write(path, bytes, n, &err) == SCRT_OK ||
                                           scalec_write_failed(cx, path, &err));
+}
+
+bool scalec_can_write(ScCtx *cx, const char *path)
+{
+    struct stat st;
+    char at[PATH_MAX];
+    const char *why = NULL;
+    if (!scalec_may_write(cx, path))
+        return false;
+    if (!strcmp(path, "-"))
+        return true;
+    bool there = stat(path, &st) == 0;
+    if (there && !S_ISREG(st.st_mode)) /* a pipe is not opened before there is something for it */
+        why = S_ISDIR(st.st_mode) ? strerror(EISDIR) : NULL;
+    else if (access(scalec_folder(cx, there && realpath(path, at) ? at : path), W_OK | X_OK) != 0)
+        why = strerror(errno); /* a new file takes the place of the old one */
+    return !why || sc_fail_file(cx, path, SC_E_WRITE, "%s", why);
 }
 
 const char *scalec_folder(ScCtx *cx, const char *path)

@@ -83,6 +83,8 @@ bool scalec_note_file(ScCtx *cx, const char *path);
 const char *scalec_folder(ScCtx *cx, const char *path);
 /* False with SC_E_WRITE where path is, by device and inode, a file that the session has read. */
 bool scalec_may_write(ScCtx *cx, const char *path);
+/* That, and that a file can be made there: to ask where much is done before it is written. */
+bool scalec_can_write(ScCtx *cx, const char *path);
 /* Records err, of a function that reads or writes path, as SC_E_FILE or SC_E_WRITE. */
 bool scalec_read_failed(ScCtx *cx, const char *path, const ScrtIoError *err);
 bool scalec_write_failed(ScCtx *cx, const char *path, const ScrtIoError *err);

@@ -337,6 +337,13 @@ static bool check(Cli *cli, const ScalecModel *m)
     return ok;
 }
 
+/* Measuring takes long: what is written afterwards is asked of before it. */
+static bool outputs_are_free(Cli *cli)
+{
+    return (!cli->html || scalec_can_write(cli->cx, cli->html)) &&
+           (!cli->output || scalec_can_write(cli->cx, cli->output));
+}
+
 int cmd_check(Cli *cli)
 {
     ScalecModel m;
@@ -355,7 +362,9 @@ int cmd_check(Cli *cli)
         return cli_misuse(cli, "-o is where --suggest writes");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    bool ok = cli->html ? cli_sheet(cli, &m) : several ? cli_columns(cli, &m) : check(cli, &m);
+    bool ok = outputs_are_free(cli) && (cli->html ? cli_sheet(cli, &m)
+                                        : several ? cli_columns(cli, &m)
+                                                  : check(cli, &m));
     sc_graph_free(m.graph);
     return ok ? cli_done(cli) : cli_failed(cli);
 }
