@@ -119,11 +119,10 @@ static bool is_row_near(ScrtDtype t, const ScrtTensor *got, const ScrtTensor *wa
     return true;
 }
 
-/* Whether the model's own rounding accounts for all differences d. */
-static bool is_rounding(const Cli *c, const Difference *d, const ScrtTensor *got,
+/* Whether the model's own rounding to a type accounts for all differences d. */
+static bool is_rounding(ScrtDtype rounds, const Difference *d, const ScrtTensor *got,
                         const ScrtTensor *want)
 {
-    ScrtDtype rounds = c->tolerance_given ? SCRT_DTYPE_NONE : scrtio_rounding(c->model);
     ScrtDtype t = part_type(want->dtype);
     if (rounds == SCRT_DTYPE_NONE || scrt_dtype_kind(t) != SCRT_KIND_FLOAT)
         return false;
@@ -151,7 +150,8 @@ static bool same_shape(const ScrtTensor *a, const ScrtTensor *b)
 
 typedef struct Tally {
     uint32_t differ, compared, rounded;
-    double sqnr; /* the least of those that are rounded */
+    double sqnr;  /* the least of those that are rounded */
+    ScrtDtype to; /* what they are rounded to; of several one that is coarser than f16 */
 } Tally;
 
 /* One expected output; a line for one that differs. */
@@ -174,7 +174,10 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
     Difference d = want->dtype == SCRT_STRING ? compare_strings(got, want) : compare(c, got, want);
     if (!d.bad)
         return;
-    if (is_rounding(c, &d, got, want)) {
+    ScrtDtype rounds =
+        c->tolerance_given ? SCRT_DTYPE_NONE : scrtio_rounding(c->model, c->entry->out[k].name);
+    if (is_rounding(rounds, &d, got, want)) {
+        t->to = t->rounded && t->to != SCRT_F16 ? t->to : rounds;
         t->sqnr = t->rounded++ ? fmin(t->sqnr, sqnr(&d)) : sqnr(&d);
         return;
     }
@@ -340,7 +343,7 @@ int scrtio_run_data(Cli *c)
            c->rtol, c->atol);
     if (t.rounded)
         printf(", or, %u of them, the model's own rounding to %s: SQNR %.1f dB at least", t.rounded,
-               scrt_dtype_name(scrtio_rounding(c->model)), t.sqnr);
+               scrt_dtype_name(t.to), t.sqnr);
     putchar('\n');
     return t.differ ? DIFFER : DONE;
 }

@@ -235,13 +235,13 @@ bool scrtio_input_range(const ScrtModel *m, const char *input, int64_t *lo, int6
     return true;
 }
 
-ScrtDtype scrtio_rounding(const ScrtModel *m)
+ScrtDtype scrtio_rounding(const ScrtModel *m, const char *output)
 {
     Json j = {.at = m->info};
     const char *text;
     size_t n;
-    return find_member(&j, "rounds") && take_string(&j, &text, &n) ? scrt_dtype_find(text, n)
-                                                                   : SCRT_DTYPE_NONE;
+    bool found = find_member(&j, "rounds") && find_member(&j, output) && take_string(&j, &text, &n);
+    return found ? scrt_dtype_find(text, n) : SCRT_DTYPE_NONE;
 }
 
 void scrtio_print_version(const Cli *c)

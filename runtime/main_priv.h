@@ -68,8 +68,9 @@ void scrtio_print_version(const Cli *c);
 bool scrtio_input_range(const ScrtModel *m, const char *input, int64_t *lo, int64_t *hi);
 int scrtio_print_info(const Cli *c); /* its peak memory is that of c->session, where there is one */
 
-/* The type below f32 that the compiler noted the model to round to; SCRT_DTYPE_NONE: none. */
-ScrtDtype scrtio_rounding(const ScrtModel *m);
+/* The type below f32 that the compiler noted the model to round to on the way to an output;
+ * SCRT_DTYPE_NONE: none. */
+ScrtDtype scrtio_rounding(const ScrtModel *m, const char *output);
 /* Every input from the files of -i. */
 int scrtio_load_inputs(Cli *c);
 /* Gives input i tensor k of the file: its head is checked before its elements are read. */

@@ -94,14 +94,13 @@ static const char *scales_text(ScCtx *cx, const ScalecOptions *opt)
     return !low ? "none" : source > SC_STATIC ? found[source] : name[opt->scales];
 }
 
-/* Integer inputs that choose parts of a table, to how many: [from, up to but not]. Long names would
- * make a long path for --info. */
+/* Integer inputs that choose parts of a table, to how many: [from, up to but not]. */
 static void add_ranges(json_t *o, const ScGraph *g)
 {
     for (uint32_t i = 0; i < g->n_in; i++) {
         const char *name = g->value[g->in[i]].name;
         int64_t limit = sc_index_limit(g, i);
-        if (name && strlen(name) < 200 && limit > 0)
+        if (name && strlen(name) < SCALEC_INFO_NAME && limit > 0)
             json_object_set_new(o, name, json_pack("[i, I]", 0, (json_int_t)limit));
     }
 }
@@ -124,14 +123,17 @@ static char *info_json(ScCtx *cx, uint32_t n, const ScalecEntry *e, const Scalec
                   file_name(m->path), "source_fnv1a64", hash, "recipe",
                   opt->recipe ? opt->recipe : "f32", "scales", scales_text(cx, opt), "cpu",
                   opt->cpu ? opt->cpu : "native", "target", opt->target ? opt->target : "native");
-    ScrtDtype rounds = scalec_rounding(m->graph);
-    if (rounds != SCRT_DTYPE_NONE)
-        json_object_set_new(o, "rounds", json_string(scrt_dtype_name(rounds)));
-    json_t *ranges = json_object(), *sources = json_object();
+    json_t *ranges = json_object(), *sources = json_object(), *rounds = json_object();
     for (uint32_t i = 0; i < n; i++) {
+        json_t *own = scalec_rounding(e[i].model.graph);
+        json_object_update_missing(rounds, own);
+        json_decref(own);
         add_ranges(ranges, e[i].model.graph);
         json_object_set_new(sources, e[i].name, json_string(file_name(e[i].model.path)));
     }
+    if (json_object_size(rounds) > 0)
+        json_object_set(o, "rounds", rounds);
+    json_decref(rounds);
     if (n > 1)
         json_object_set(o, "entries", sources);
     json_decref(sources);

@@ -242,9 +242,11 @@ typedef struct ScalecSummary {
     uint32_t n_low;
 } ScalecSummary;
 void scalec_summary(const ScGraph *g, ScalecSummary *ret);
-/* The type below f32 that a model rounds values to as it runs, which is why no two runtimes agree
- * on more digits: of several one that is coarser than f16. SCRT_DTYPE_NONE: there is none. */
-ScrtDtype scalec_rounding(const ScGraph *g);
+/* {output: the type below f32 that the model rounds to on the way to it}, which is why no two
+ * runtimes agree on more digits: of several types one that is coarser than f16. Outputs that
+ * nothing rounds are not there. The caller's, of jansson. */
+struct json_t *scalec_rounding(const ScGraph *g);
+enum { SCALEC_INFO_NAME = 200 }; /* --info has no room for names as long, nor longer ones */
 
 /* For a program's main: SIGINT, SIGTERM and SIGHUP end cc where it runs and remove what is
  * temporary before they end the process. */

@@ -2,7 +2,9 @@
 /* What a graph holds: bytes of constants, and where operands of products are narrow. */
 #include "tools/libscalec/scalec.h"
 
+#include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct Blobs {
     const ScBlob **item;
@@ -116,23 +118,66 @@ static ScrtDtype rounds_to(const ScGraph *g, const ScNode *n, uint32_t r)
     return codes ? d : SCRT_DTYPE_NONE;
 }
 
-static void find_rounding(const ScGraph *g, ScrtDtype *ret)
+/* Of two such types the coarser one counts. */
+static void meet(ScrtDtype *ret, ScrtDtype d)
+{
+    if (d != SCRT_DTYPE_NONE && (*ret == SCRT_DTYPE_NONE || *ret == SCRT_F16))
+        *ret = d;
+}
+
+/* Of all nodes; needed, if given, says whose values count. */
+static void find_rounding(const ScGraph *g, const bool *needed, ScrtDtype *ret)
 {
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        for (uint32_t r = 0; r < n->n_out && !(n->op->flags & SC_CONST_OP); r++) {
-            ScrtDtype d = rounds_to(g, n, r);
-            if (d != SCRT_DTYPE_NONE && (*ret == SCRT_DTYPE_NONE || *ret == SCRT_F16))
-                *ret = d;
-        }
-        for (uint32_t k = 0; k < n->op->n_sub; k++)
-            find_rounding(n->sub[k], ret);
+        bool any = !needed;
+        for (uint32_t r = 0; r < n->n_out && !any; r++)
+            any = needed[n->first + r];
+        for (uint32_t r = 0; r < n->n_out && any && !(n->op->flags & SC_CONST_OP); r++)
+            if (!needed || needed[n->first + r] || n->op->n_sub)
+                meet(ret, rounds_to(g, n, r));
+        for (uint32_t k = 0; k < n->op->n_sub && any; k++)
+            find_rounding(n->sub[k], NULL, ret);
     }
 }
 
-ScrtDtype scalec_rounding(const ScGraph *g)
+/* What v needs, in needed[n_value]. A state's past value comes of the next one of an earlier run,
+ * so that walks back too, until nothing new is found. */
+static void find_needed(const ScGraph *g, ScVal v, bool *needed)
 {
-    ScrtDtype ret = SCRT_DTYPE_NONE;
-    find_rounding(g, &ret);
+    bool more = true;
+    needed[v] = true;
+    while (more) {
+        more = false;
+        for (uint32_t i = g->n_node; i-- > 0;) {
+            const ScNode *n = &g->node[i];
+            bool any = false;
+            for (uint32_t r = 0; r < n->n_out && !any; r++)
+                any = needed[n->first + r];
+            for (uint32_t k = 0; k < n->n_in && any; k++)
+                needed[n->in[k]] = true;
+        }
+        for (uint32_t i = 0; i < g->n_state; i++)
+            if (needed[g->state[i].past] && !needed[g->state[i].next])
+                more = needed[g->state[i].next] = true;
+    }
+}
+
+json_t *scalec_rounding(const ScGraph *g)
+{
+    json_t *ret = json_object();
+    bool *needed = malloc(g->n_value * sizeof *needed);
+    if (!needed)
+        abort();
+    for (uint32_t i = 0; i < g->n_out; i++) {
+        const char *name = g->out_name[i];
+        ScrtDtype d = SCRT_DTYPE_NONE;
+        memset(needed, 0, g->n_value * sizeof *needed);
+        find_needed(g, g->out[i], needed);
+        find_rounding(g, needed, &d);
+        if (d != SCRT_DTYPE_NONE && name && strlen(name) < SCALEC_INFO_NAME)
+            json_object_set_new(ret, name, json_string(scrt_dtype_name(d)));
+    }
+    free(needed);
     return ret;
 }

@@ -17,7 +17,7 @@ typedef struct Runner {
     ScrtSession *session;
     uint32_t n_in, n_out;
     ScrtPort *in, *out;
-    ScrtDtype rounds; /* what the model does */
+    json_t *info; /* what --data asks of the model */
 } Runner;
 
 static void graph_ports(Runner *r)
@@ -81,6 +81,7 @@ static void close_runner(Runner *r)
         sc_unload(r->loaded);
     scalec_object_free(r->object);
     sc_graph_free(r->g);
+    json_decref(r->info);
 }
 
 /* --- Running ---------------------------------------------------------------------------------- */
@@ -158,11 +159,11 @@ static int run_main(Runner *r)
     opt.self = r;
     ScrtEntry ports = {.in = r->in, .out = r->out, .n_in = r->n_in, .n_out = r->n_out};
     ScrtModel model = {.abi = SCRT_ABI, .name = r->g->name, .n_entry = 1, .entry = &ports};
-    char info[64] = "{}"; /* all that is asked of it here */
-    if (r->rounds != SCRT_DTYPE_NONE)
-        snprintf(info, sizeof info, "{\"rounds\":\"%s\"}", scrt_dtype_name(r->rounds));
-    model.info = info;
-    return scrt_main_with(&model, n, (char **)argv, &opt);
+    char *info = json_dumps(r->info, JSON_COMPACT);
+    model.info = info ? info : "{}";
+    int status = scrt_main_with(&model, n, (char **)argv, &opt);
+    free(info);
+    return status;
 }
 
 /* Asked twice: before much is done, and once the recipe has been read. States that are saved where
@@ -186,7 +187,7 @@ int cmd_run(Cli *cli)
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     cli->opt.embed_limit = UINT64_MAX;
-    r.rounds = scalec_rounding(m.graph);
+    r.info = json_pack("{s:o}", "rounds", scalec_rounding(m.graph));
     bool ok = outputs_are_free(cli) && cli_statistics(cli, &m) && outputs_are_free(cli) &&
               hooks_begin(cli, &m, &samples);
     if (ok && cli->evaluate)
