@@ -120,6 +120,10 @@ def closing_line(tmp):
     onnx.save(m, path)
     p = subprocess.run([SCALEC, "compile", path, "-o", out], capture_output=True, text=True)
     assert "none of 1 matmuls" in p.stderr, p.stderr
+    # no clause of products where there is none
+    onnx.save(model([helper.make_node("Relu", ["x"], ["y"])], [("x", [4])], [("y", [4])]), path)
+    p = subprocess.run([SCALEC, "compile", path, "--recipe", "fp8", "-o", out], capture_output=True, text=True)
+    assert ", ;" not in p.stderr and "weights 0 -> 0 bytes, outputs beside f32's on synthetic inputs: the same" in p.stderr, p.stderr
     p = subprocess.run([SCALEC, "compile", MNIST, "--emit", "asm", "--json", "-o", "-"], capture_output=True, text=True)
     assert "kernels" not in p.stdout and ".text" in p.stdout
 

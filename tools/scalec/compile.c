@@ -162,13 +162,15 @@ static Cost cost_of(Cli *cli, ScObject *o)
 
 static void cost_text(const Cost *c, ScStr *out)
 {
+    const char *gap = out->n ? "; " : ""; /* without products there is nothing before it */
     if (!c->known) {
         if (c->failed)
-            sc_str_add(out, "; what that costs is not known, since synthetic inputs do not fit: "
-                            "scalec check --data PATH measures it on real ones");
+            sc_str_addf(out, "%s%s", gap,
+                        "what that costs is not known, since synthetic inputs do not fit: "
+                        "scalec check --data PATH measures it on real ones");
         return;
     }
-    sc_str_addf(out, "; outputs beside f32's on %s: ", c->on);
+    sc_str_addf(out, "%soutputs beside f32's on %s: ", gap, c->on);
     if (isinf(c->cost.sqnr) && c->cost.sqnr > 0)
         sc_str_add(out, "the same");
     else if (isinf(c->cost.sqnr))
