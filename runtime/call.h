@@ -18,8 +18,8 @@ typedef struct ScrtArgs {
     ScrtCall *call;
 } ScrtArgs;
 
-/* Runs f on what arg holds: see ScrtCallee. A failure is told in *ret_why, a constant, or NULL
- * where the call holds an index that is outside its axis, which may be of 0. */
+/* Runs f on what arg holds: see ScrtCallee. A failure is told in *ret_why, until the next run, or
+ * NULL where the call holds an index that is outside its axis, which may be of 0. */
 ScrtStatus scrt_call(ScrtCallee f, ScrtPool *pool, void *const *arg, const char **ret_why);
 
 /* Each: a status, and in *ret_why what is wrong where it is none and not scrt_outside's. */

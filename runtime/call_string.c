@@ -112,9 +112,15 @@ ScrtStatus scrt_call_string_split(ScrtArgs *a, const char **ret_why)
 
 ScrtStatus scrt_call_parse(ScrtArgs *a, const char **ret_why)
 {
+    ScrtDtype t = (ScrtDtype)a->out->dtype;
     for (int64_t i = 0, n = scrt_count(a->out); i < n; i++)
-        if (!scrt_chars_number(chars(a, 0, i), (ScrtDtype)a->out->dtype, a->out->data, (size_t)i)) {
-            *ret_why = "a string is no number";
+        if (!scrt_chars_number(chars(a, 0, i), t, a->out->data, (size_t)i)) {
+            uintptr_t handle;
+            char *why; /* the run's, as the strings that it makes are */
+            if (!scrt_made_string(a->call, SCRT_NO_NUMBER_CHARS, &handle, &why))
+                return fail(ret_why);
+            scrt_no_number(chars(a, 0, i), t, why);
+            *ret_why = why;
             return SCRT_E_DATA;
         }
     return SCRT_OK;

@@ -61,10 +61,13 @@ typedef struct ScrtSplit {
 ScrtSplit scrt_split(ScrtChars c, ScrtChars delimiter, int64_t most);
 bool scrt_split_next(ScrtSplit *s, ScrtChars *ret); /* false: there is no more */
 
-/* The number that a string is, in white space or not: decimal, or inf, infinity and nan in any
- * case, as an element of t, an integer or a float; a fraction is cut off an integer. False where it
- * is none. */
+/* The number that a string is, in white space of ASCII or not: decimal, or inf, infinity and nan in
+ * any case, as an element of t, an integer or a float; a fraction is cut off an integer. False
+ * where it is none, or an integer out of t's range. */
 bool scrt_chars_number(ScrtChars c, ScrtDtype t, void *data, size_t i);
+/* What is to be said then: c is shown in one line, and cut where it is long. */
+enum { SCRT_NO_NUMBER_CHARS = 320 };
+void scrt_no_number(ScrtChars c, ScrtDtype t, char ret[SCRT_NO_NUMBER_CHARS]);
 
 /* The reverse of numbers and truth values: eight digits of a float, as ONNX Runtime writes it.
  * Bytes of the text. */

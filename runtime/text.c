@@ -137,11 +137,47 @@ static bool is_number(const char *p)
     return (*p >= '0' && *p <= '9') || *p == '.';
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || (c >= 9 && c <= 13);
+}
+
+/* The digits that text begins with, up to *end, as an integer of t; false where it is out of t's
+ * range. */
+static bool whole(const char *text, ScrtDtype t, int64_t *ret, char **end)
+{
+    bool has_sign = scrt_dtype_kind(t) == SCRT_KIND_INT;
+    uint32_t spare = 64 - scrt_dtype_bits(t);
+    errno = 0;
+    if (has_sign || text[0] == '-') {
+        long long x = strtoll(text, end, 10);
+        *ret = x;
+        if (has_sign ? x > INT64_MAX >> spare || x < INT64_MIN >> spare : x != 0)
+            return false;
+    } else {
+        unsigned long long u = strtoull(text, end, 10);
+        *ret = (int64_t)u;
+        if (u > UINT64_MAX >> spare)
+            return false;
+    }
+    return errno == 0;
+}
+
+/* Whether x without its fraction is an integer of t. */
+static bool in_range(ScrtDtype t, double x)
+{
+    int bits = (int)scrt_dtype_bits(t);
+    bool has_sign = scrt_dtype_kind(t) == SCRT_KIND_INT;
+    x = trunc(x);
+    return x >= (has_sign ? -ldexp(1, bits - 1) : 0) && x < ldexp(1, bits - has_sign);
+}
+
 bool scrt_chars_number(ScrtChars c, ScrtDtype t, void *data, size_t i)
 {
     char text[LONGEST + 1], *end;
-    skip_space(&c);
-    while (c.n && (c.at[c.n - 1] == ' ' || (c.at[c.n - 1] >= 9 && c.at[c.n - 1] <= 13)))
+    for (; c.n && is_blank(c.at[0]); c.n--)
+        c.at++;
+    while (c.n && is_blank(c.at[c.n - 1]))
         c.n--;
     if (c.n == 0 || c.n > LONGEST || memchr(c.at, 0, c.n))
         return false;
@@ -149,14 +185,13 @@ bool scrt_chars_number(ScrtChars c, ScrtDtype t, void *data, size_t i)
     text[c.n] = '\0';
     if (!is_number(text))
         return false;
-    if (!scrt_dtype_is_float(t)) { /* all digits of what is whole */
-        errno = 0;
-        unsigned long long u = strtoull(text, &end, 10);
-        bool is_signed = text[0] == '-' || scrt_dtype_kind(t) == SCRT_KIND_INT;
-        long long x = is_signed ? strtoll(text, &end, 10) : (long long)u;
-        if (!*end && errno == 0) {
-            scrt_store_int(t, data, i, x);
-            return true;
+    if (!scrt_dtype_is_float(t)) { /* may have more digits than a double */
+        int64_t all;
+        bool fits = whole(text, t, &all, &end);
+        if (!*end) {
+            if (fits)
+                scrt_store_int(t, data, i, all);
+            return fits;
         }
     }
     locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
@@ -164,10 +199,28 @@ bool scrt_chars_number(ScrtChars c, ScrtDtype t, void *data, size_t i)
         return false;
     double x = strtod_l(text, &end, plain);
     freelocale(plain);
-    if (*end || (!scrt_dtype_is_float(t) && !isfinite(x)))
+    if (*end || (!scrt_dtype_is_float(t) && !in_range(t, x)))
         return false;
     scrt_store(t, data, i, x, scrt_dtype_is_low(t));
     return true;
+}
+
+void scrt_no_number(ScrtChars c, ScrtDtype t, char ret[SCRT_NO_NUMBER_CHARS])
+{
+    enum { SHOWN = 60 };
+    int n =
+        snprintf(ret, SCRT_NO_NUMBER_CHARS, "a string is no number of %s: \"", scrt_dtype_name(t));
+    const char *at = c.at, *end = c.at + c.n;
+    while (at < end && at - c.at < SHOWN) {
+        const char *begin = at;
+        int32_t x = scrt_utf8_read(&at, end);
+        if (x < ' ' || x == '"' || x == '\\' || (x >= 0x7f && x < 0xa0))
+            for (; begin < at; begin++)
+                n += snprintf(ret + n, 5, "\\x%02x", (unsigned char)*begin);
+        for (; begin < at; begin++)
+            ret[n++] = *begin;
+    }
+    snprintf(ret + n, 5, "\"%s", at < end ? "..." : "");
 }
 
 size_t scrt_number_chars(ScrtDtype t, const void *data, size_t i, char ret[SCRT_NUMBER_CHARS])

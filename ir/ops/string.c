@@ -298,10 +298,13 @@ static bool infer_parse(ScInfer *in)
 
 static bool eval_parse(ScEval *e)
 {
+    ScrtDtype t = (ScrtDtype)e->out[0].dtype;
+    char why[SCRT_NO_NUMBER_CHARS];
     for (int64_t i = 0; i < scrt_count(e->in[0]); i++)
-        if (!scrt_chars_number(chars(e->in[0], i), (ScrtDtype)e->out[0].dtype, e->out[0].data,
-                               (size_t)i))
-            return sc_fail(e->cx, e->n->loc, SC_E_INPUT, "a string is no number");
+        if (!scrt_chars_number(chars(e->in[0], i), t, e->out[0].data, (size_t)i)) {
+            scrt_no_number(chars(e->in[0], i), t, why);
+            return sc_fail(e->cx, e->n->loc, SC_E_INPUT, "%s", why);
+        }
     return true;
 }
 
@@ -319,7 +322,7 @@ static uint32_t make_parse(ScBuild *b, uint64_t *r, ScVal *ret_out)
 
 const ScOp sc_op_parse = {
     .name = "parse",
-    .doc = "the numbers that strings are; one that is none ends the run",
+    .doc = "the numbers that strings are; one that is none, or out of range, ends the run",
     .in = "input: string",
     .out = "output: num",
     .attr = {{.name = "to",

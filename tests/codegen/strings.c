@@ -158,9 +158,24 @@ START_TEST(looked_into)
           "  %s = format %b : string[n]\n"
           "  %y = concat %p, %q, %r, %s {axis = 0} : string[4*n]\n"
           "}\n",
-          strings(WORDS("1e-5", " 300\n", "-7.9", "9007199254740993")),
-          WORDS("9.9999997e-06", "300", "-7.9000001", "9.0071993e+15", "1e-05", "300", "-7.9",
-                "9.0071993e+15", "0", "300", "-7", "9007199254740993", "0", "44", "-7", "1"));
+          strings(WORDS("1e-5", " 100\n", "-7.9", "-128.5")),
+          WORDS("9.9999997e-06", "100", "-7.9000001", "-128.5", "1e-05", "100", "-7.9", "-128.5",
+                "0", "100", "-7", "-128", "0", "100", "-7", "-128"));
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %i = parse %x {to = i64} : i64[n]\n"
+          "  %u = parse %x {to = u64} : u64[n]\n"
+          "  %p = format %i : string[n]\n"
+          "  %q = format %u : string[n]\n"
+          "  %y = concat %p, %q {axis = 0} : string[2*n]\n"
+          "}\n",
+          strings(WORDS("9007199254740993", "9223372036854775807", "-0", "1e3")),
+          WORDS("9007199254740993", "9223372036854775807", "0", "1000", "9007199254740993",
+                "9223372036854775807", "0", "1000"));
+    gives("graph @g(%x: string[n]) -> (%y) {\n"
+          "  %f = parse %x {to = f64} : f64[n]\n"
+          "  %y = format %f : string[n]\n"
+          "}\n",
+          strings(WORDS("1e400")), WORDS("INF"));
     gives("graph @g(%x: string[n]) -> (%y) {\n"
           "  %f = parse %x {to = f16} : f16[n]\n"
           "  %y = format %f : string[n]\n"
@@ -176,30 +191,54 @@ START_TEST(looked_into)
 }
 END_TEST
 
-/* What is no number ends the run, evaluated and compiled, with the node's name. */
+/* What is no number of a type ends the run, evaluated and compiled, with the node's name. */
 START_TEST(no_numbers)
 {
-    static const char *const bad[] = {"",       "abc", "1x", "0x10", "1 2",
-                                      "nan(1)", "--1", "1e", "inf",  "."};
-    SctModel m = sct_compile("graph @g(%x: string[1]) -> (%y) {\n"
-                             "  %y = parse %x {to = i32} : i32[1] from \"numbers\"\n"
-                             "}\n",
-                             "native", NULL);
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ScrtTensor x = strings(&bad[i], 1), y = {0};
-        ScrtSession *s;
-        ck_assert_int_eq(
-            scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.weights = m.o->weights}, &s),
-            SCRT_OK);
-        ck_assert_msg(scrt_run(s, &x, &y) == SCRT_E_DATA, "'%s' is taken", bad[i]);
-        ck_assert_str_eq(scrt_error(s), "\"numbers\": a string is no number");
-        ck_assert_msg(!sc_eval(m.g, &x, &y, NULL), "'%s' is taken", bad[i]);
-        ck_assert_ptr_nonnull(strstr(sct_messages(m.cx), "a string is no number"));
-        sc_clear_diags(m.cx);
-        scrt_free(x.data);
-        scrt_close(s);
+    static const struct {
+        const char *type, *bad[14], *shown;
+    } t[] = {
+        {"i32",
+         {"2147483648", "-2147483649", "1e10", "", "1x", "0x10", "1 2", "nan(1)", "--1", "1e",
+          "inf", ".", "abc"},
+         "abc\""},
+        {"u8", {"99999999999999999999", "-1", "256", "256.0", "-1.5", "1\"\n"}, "1\\x22\\x0a\""},
+        {"i8", {"128", "-129"}, "-129\""},
+        {"i64", {"9223372036854775808", "-9223372036854775809", "1e19"}, "1e19\""},
+        {"u64", {"18446744073709551616", "-5", "1e300"}, "1e300\""},
+        {"f32",
+         {"\u00a01", "1\u00a0", "123456789 123456789 123456789 123456789 123456789 12345678Ü Ü"},
+         "123456789 123456789 123456789 123456789 123456789 12345678Ü\"..."},
+    };
+    for (size_t k = 0; k < sizeof t / sizeof *t; k++) {
+        char text[160], says[160];
+        snprintf(text, sizeof text,
+                 "graph @g(%%x: string[1]) -> (%%y) {\n"
+                 "  %%y = parse %%x {to = %s} : %s[1] from \"numbers\"\n"
+                 "}\n",
+                 t[k].type, t[k].type);
+        SctModel m = sct_compile(text, "native", NULL);
+        for (size_t i = 0; t[k].bad[i]; i++) {
+            bool last = !t[k].bad[i + 1];
+            snprintf(says, sizeof says, "\"numbers\": a string is no number of %s: \"%s", t[k].type,
+                     last ? t[k].shown : "");
+            ScrtTensor x = strings(&t[k].bad[i], 1), y = {0};
+            ScrtSession *s;
+            ck_assert_int_eq(
+                scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.weights = m.o->weights}, &s),
+                SCRT_OK);
+            ck_assert_msg(scrt_run(s, &x, &y) == SCRT_E_DATA, "'%s' is taken", t[k].bad[i]);
+            if (last)
+                ck_assert_str_eq(scrt_error(s), says);
+            ck_assert_ptr_nonnull(strstr(scrt_error(s), says));
+            ck_assert_msg(!sc_eval(m.g, &x, &y, NULL), "'%s' is taken", t[k].bad[i]);
+            ck_assert_msg(strstr(sct_messages(m.cx), strchr(says, ':') + 2), "%s",
+                          sct_messages(m.cx));
+            sc_clear_diags(m.cx);
+            scrt_free(x.data);
+            scrt_close(s);
+        }
+        sct_close(&m);
     }
-    sct_close(&m);
 }
 END_TEST
 
