@@ -320,6 +320,8 @@ static uint32_t make_parse(ScBuild *b, uint64_t *r, ScVal *ret_out)
     return 1;
 }
 
+/* A number written with a point or an exponent is read whole, then its fraction is cut off: "1e3"
+ * as an integer is 1000, of which ONNX Runtime reads the 1 alone. */
 const ScOp sc_op_parse = {
     .name = "parse",
     .doc = "the numbers that strings are; one that is none, or out of range, ends the run",

@@ -88,8 +88,8 @@ def encoded():
 def cast():
     numbers = {"x": text("1.5", " -2 ", "1e3", "NaN")}
     case("strings-cast", node("Cast", "x", to=TensorProto.FLOAT), numbers, want={"y": np.array([1.5, -2, 1000, np.nan], F32)})
-    case("strings-cast-int", node("Cast", "x", to=TensorProto.INT64), {"x": text("100.5", "9223372036854775807")},
-         want={"y": np.array([100, 2**63 - 1], I64)})
+    case("strings-cast-int", node("Cast", "x", to=TensorProto.INT64), {"x": text("100.5", "9223372036854775807", "1e3")},
+         want={"y": np.array([100, 2**63 - 1, 1000], I64)})
     case("strings-cast-bad", node("Cast", "x", to=TensorProto.INT64, name="wrong"), {"x": text("1", "one")}, words="a string is no number")
     case("strings-cast-back", node("Cast", "x", to=TensorProto.STRING), {"x": np.array([1.5, 1e10, np.inf, 1e-5], F32)},
          want={"y": text("1.5", "1e+10", "INF", "9.9999997e-06")})
