@@ -97,6 +97,8 @@ static bool unique(const ImNode *n, ScVal *ret_out)
     ScVal group[4];
     if (!im_arity(n, 1, 1) || !IM_ONLY(n, "axis", "sorted"))
         return false;
+    if (im_type(n, 0)->dtype == SCRT_STRING)
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "Unique of strings");
     ScVal x = along(n, &axis);
     const ScAttr attr[] = {SC_INT(axis), SC_INT(im_int(n, "sorted", 1, &ok))};
     if (x == SC_POISON || !ok || !sc_node(&n->im->b, &sc_op_unique, attr, NULL, 1, &x, 4, group))

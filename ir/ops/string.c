@@ -288,9 +288,10 @@ const ScOp sc_op_string_split = {
 static bool infer_parse(ScInfer *in)
 {
     ScrtDtype to = in->attr[0].dtype;
-    if (!scrt_dtype_is_float(to) && !scrt_dtype_is_integer(to))
+    bool is_number = scrt_dtype_is_float(to) || scrt_dtype_is_integer(to);
+    if (!is_number && to != SCRT_BOOL)
         return sc_infer_fail(in, SC_E_TYPE, "strings as %s", scrt_dtype_name(to));
-    if (scrt_dtype_bits(to) < 8)
+    if (!is_number || scrt_dtype_bits(to) < 8) /* ONNX has them */
         return sc_infer_fail(in, SC_E_UNSUPPORTED, "strings as %s", scrt_dtype_name(to));
     in->ret[0] = sc_type_with(in->cx, in->in[0], to);
     return true;

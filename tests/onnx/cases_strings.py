@@ -96,6 +96,10 @@ def cast():
     case("strings-cast-bool", node("Cast", "x", to=TensorProto.STRING), {"x": np.array([True, False])}, want={"y": text("1", "0")})
     case("strings-cast-same", [node("Cast", "x", "z", to=TensorProto.STRING), node("CastLike", "z x")], {"x": WORDS}, want={"y": WORDS},
          opset=21)
+    case("strings-cast-to-bool", node("Cast", "x", to=TensorProto.BOOL, name="truth"), {"x": text("1")},
+         words='error[E0104] in Cast "truth" (node 0): operator is not supported: strings as bool')
+    case("strings-unique", node("Unique", "x", name="words"), {"x": WORDS},
+         words='error[E0104] in Unique "words" (node 0): operator is not supported: Unique of strings')
     case("strings-regex", node("RegexFullMatch", "x", pattern="a*"), {"x": WORDS}, words="RegexFullMatch", opset=20)
 
 
