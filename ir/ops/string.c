@@ -253,6 +253,8 @@ static uint32_t make_string_split(ScBuild *b, uint64_t *r, ScVal *ret_out)
     return 1;
 }
 
+/* An empty string at a delimiter that is given is deliberately one empty piece, as ONNX's reference
+ * evaluator has it (and Python); ONNX Runtime counts none. */
 const ScOp sc_op_string_parts = {
     .name = "string_parts",
     .doc = "into how many pieces delimiters split each string; an empty delimiter: white space",
