@@ -138,15 +138,19 @@ static bool normalizer(const ImNode *n, ScVal *ret_out)
     int64_t sensitive = im_int(n, "is_case_sensitive", 0, &ok);
     ScrtTensor stop;
     ScVal x = im_in(n, 0);
-    bool upper = strcmp(action, "UPPER") == 0;
+    const char *locale = im_str(n, "locale", "", &ok);
+    bool upper = strcmp(action, "UPPER") == 0, keeps = strcmp(action, "NONE") == 0;
     if (!im_arity(n, 1, 1) || !ok ||
         !IM_ONLY(n, "case_change_action", "is_case_sensitive", "locale", "stopwords"))
         return false;
     const ScType *t = im_type(n, 0);
     if (t->dtype != SCRT_STRING || t->rank < 1 || t->rank > 2)
         return sc_fail(n->im->cx, n->loc, SC_E_RANK, "strings of one or two dimensions are needed");
-    if (!upper && strcmp(action, "LOWER") != 0 && strcmp(action, "NONE") != 0)
+    if (!upper && !keeps && strcmp(action, "LOWER") != 0)
         return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"case_change_action\" %s", action);
+    if (!keeps && locale[0] && strcmp(locale, "C") != 0 && strcmp(locale, "en_US") != 0)
+        sc_warn(n->im->cx, n->loc, SC_E_IGNORED,
+                "\"locale\" %s is not asked: letters change as in Unicode", locale);
     const ScTerm *one = sc_term(n->im->cx, 1);
     if (t->rank == 2 && !im_require(n, SC_GUARD_EQUAL, t->dim[0], one, "rows of strings"))
         return false;
@@ -161,7 +165,7 @@ static bool normalizer(const ImNode *n, ScVal *ret_out)
         const ScTerm *dim[] = {one, im_type_of(n, x)->dim[0]};
         x = im_reshape(n, x, t->rank, t->rank == 2 ? dim : dim + 1);
     }
-    return im_answer(strcmp(action, "NONE") == 0 ? x : cased(n, x, upper), ret_out);
+    return im_answer(keeps ? x : cased(n, x, upper), ret_out);
 }
 
 /* --- StringSplit ------------------------------------------------------------------------------ */

@@ -129,4 +129,18 @@ def beside_numbers(tmp):
     assert "strings are not kept from run to run" in failing("compile", one, "--state", "y=x", "-o", exe)
 
 
-run_all("tools-strings", (files, shown, data, again, beside_numbers))
+def locale(tmp):
+    """What StringNormalizer's locale would change is not done, which is said where letters change."""
+    path, exe = os.path.join(tmp, "case.onnx"), os.path.join(tmp, "case")
+    for attributes, warns in (({"locale": "tr_TR", "case_change_action": "UPPER"}, True), ({"locale": "tr_TR"}, False),
+                              ({"locale": "en_US", "case_change_action": "UPPER"}, False), ({"case_change_action": "LOWER"}, False)):
+        x, y = (helper.make_tensor_value_info(name, TensorProto.STRING, ["n"]) for name in "xy")
+        g = helper.make_graph([helper.make_node("StringNormalizer", ["x"], ["y"], name="case", **attributes)], "g", [x], [y])
+        save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), path)
+        p = subprocess.run([SCALEC, "compile", path, "-o", exe], capture_output=True, text=True)
+        assert p.returncode == 0, p.stderr
+        said = 'warning[E0118] in StringNormalizer "case" (node 0): attribute is not heeded: "locale" tr_TR is not asked'
+        assert (p.stderr.count(said), p.stderr.count("warning")) == (warns, warns), p.stderr
+
+
+run_all("tools-strings", (files, shown, data, again, beside_numbers, locale))
