@@ -238,8 +238,8 @@ void sc_state_grows(ScBuild *b, ScVal past, const char *sym, int64_t capacity)
     if (axis == p->value[past].type->rank || capacity < 1)
         sc_build_mistake(b, SC_E_TYPE, "no dim that could grow has state", s->name);
     else if (!sc_state_first(b->cx, s, p->value[past].type))
-        sc_build_mistake(b, SC_E_TYPE, "an initial value of no shape that it has is that of state",
-                         s->name);
+        sc_build_mistake(b, SC_E_TYPE,
+                         "contents that do not fit its shape, or its capacity, has state", s->name);
 }
 
 ScVal sc_state_like(ScBuild *b, const ScState *s, const ScType *type, const ScTerm *exp)

@@ -278,8 +278,8 @@ static bool check_guard(ScFrame *f, const ScGuard *g)
 {
     int64_t x, y;
     const ScRun *run = f->run;
-    bool known = sc_term_eval(g->a, run->n_env, run->env, &x) &&
-                 sc_term_eval(g->b, run->n_env, run->env, &y);
+    bool first = sc_term_eval(g->a, run->n_env, run->env, &x);
+    bool known = first && sc_term_eval(g->b, run->n_env, run->env, &y);
     if (known && sc_guard_holds(g->kind, x, y))
         return true;
     char text[400];
@@ -291,8 +291,8 @@ static bool check_guard(ScFrame *f, const ScGuard *g)
     sc_term_symbols(g->b, see_origin, &w);
     if (known)
         scrt_guard_text(text, sizeof text, g->kind, sc_str_get(&a), x, sc_str_get(&b), y);
-    else
-        snprintf(text, sizeof text, "the numbers are too large");
+    else /* beyond 64 bits, or of extents that do not fit */
+        snprintf(text, sizeof text, "%.300s has no value", sc_str_get(first ? &b : &a));
     sc_fail(run->cx, g->loc, SC_E_INPUT, "%s: %s%s%s", g->what, text, sc_str_get(&w.text),
             w.text.n ? ")" : "");
     sc_str_free(&a);

@@ -258,9 +258,15 @@ static int load_argument(Cli *c, const char *argument)
     if (i < 0 && equals && access(argument, F_OK) != 0) {
         char names[400];
         list_inputs(c->entry, names, sizeof names);
-        return scrtio_fail(c, USAGE, "-i %.300s: the model has no input '%.*s'; it has: %s",
-                           argument, equals - argument < 100 ? (int)(equals - argument) : 100,
-                           argument, names);
+        size_t n = (size_t)(equals - argument);
+        bool is_state = false;
+        for (uint32_t k = 0; k < c->model->n_state; k++) {
+            const char *name = c->model->state[k].name;
+            is_state = is_state || (strlen(name) == n && memcmp(name, argument, n) == 0);
+        }
+        return scrtio_fail(c, USAGE, "-i %.300s: the model has no input '%.*s'%s; it has: %s",
+                           argument, n < 100 ? (int)n : 100, argument,
+                           is_state ? ", but a state (--state-load)" : "", names);
     }
     if (scrt_tensors_open(path, &f, &err) != SCRT_OK)
         return i < 0 ? scrtio_fail(c, FAULT, "%s", err.text)

@@ -174,7 +174,7 @@ def first_contents(tmp):
     text = scalec("dump", full, "--state", RULE, "--stage", "import")
     assert "up to p = 2048 from 3" in text, text
     said = failing("compile", full, "--state", RULE, "--state-capacity", "2", "-o", exe, status=1)
-    assert 'state' in said and "past.0.key" in said, said
+    assert "contents that do not fit its shape, or its capacity, has state past.0.key" in said, said
     total = helper.make_graph(
         [helper.make_node("Add", ["was", "x"], ["sum"]), helper.make_node("Relu", ["was"], ["y"])],
         "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, [3]) for n in ("x", "was")],
@@ -186,6 +186,8 @@ def first_contents(tmp):
     run_twice = scalec("run", os.path.join(tmp, "total.onnx"), "--state", "sum=was", "-i",
                        os.path.join(tmp, "x.npy"), "--repeat", "2", "-o", os.path.join(tmp, "y.npy"))
     assert np.array_equal(np.load(os.path.join(tmp, "y.npy")), [11, 22, 33]), run_twice
+    said = failing("run", os.path.join(tmp, "total.onnx"), "--state", "sum=was", "-i", "was=" + os.path.join(tmp, "x.npy"), status=2)
+    assert "no input 'was', but a state (--state-load); it has: x" in said, said
     total.initializer[0].CopyFrom(numpy_helper.from_array(np.float32([100, 200, 300]), "was"))  # far from RMS 1
     save(helper.make_model(total, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), os.path.join(tmp, "far.onnx"))
     np.savez(os.path.join(tmp, "x.npz"), x=np.float32([10, 20, 30]))
