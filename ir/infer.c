@@ -68,31 +68,6 @@ static const char *const class_names[] = {[SC_IS_ANY] = "a tensor",
                                           [SC_IS_PLAIN] = "a tensor that is not of strings",
                                           [SC_IS_STRING] = "a tensor of strings"};
 
-static bool is_class(ScOperandClass cls, ScrtDtype t)
-{
-    ScrtKind k = scrt_dtype_kind(t);
-    bool integer = scrt_dtype_is_integer(t);
-    switch (cls) {
-    case SC_IS_ANY:
-        return true;
-    case SC_IS_FLOAT:
-        return scrt_dtype_is_float(t);
-    case SC_IS_INT:
-        return integer;
-    case SC_IS_BOOL:
-        return k == SCRT_KIND_BOOL;
-    case SC_IS_NUM:
-        return integer || scrt_dtype_is_float(t);
-    case SC_IS_SHAPE:
-        return t == SCRT_I64;
-    case SC_IS_PLAIN:
-        return t != SCRT_STRING;
-    case SC_IS_STRING:
-        return t == SCRT_STRING;
-    }
-    return false;
-}
-
 static bool check_arity(const ScInfer *in, const ScSchema *s)
 {
     if (in->n_in < s->min_in || (in->n_in > s->n_in && !s->in_repeats)) {
@@ -117,7 +92,7 @@ static bool check_operands(const ScInfer *in, const ScSchema *s)
         if (in->in[i]->kind == SC_TYPE_ABSENT) {
             if (!o->optional)
                 return sc_infer_fail(in, SC_E_ARITY, "operand %s is missing", o->name);
-        } else if (!is_class(o->cls, in->in[i]->dtype)) {
+        } else if (!sc_class_takes(o->cls, in->in[i]->dtype)) {
             return sc_infer_fail(in, SC_E_TYPE, "operand %s must be %s", o->name,
                                  class_names[o->cls]);
         }

@@ -454,6 +454,8 @@ typedef enum ScOperandClass {
     SC_IS_PLAIN,
     SC_IS_STRING,
 } ScOperandClass;
+/* Whether what is of this class may have this element type. */
+bool sc_class_takes(ScOperandClass cls, ScrtDtype t);
 
 typedef struct ScOperand {
     const char *name; /* interned */

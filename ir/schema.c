@@ -72,6 +72,31 @@ static bool read_class(Reader *r, ScOperandClass *ret)
     return fail(r, "an operand's class is not known");
 }
 
+bool sc_class_takes(ScOperandClass cls, ScrtDtype t)
+{
+    ScrtKind k = scrt_dtype_kind(t);
+    bool integer = scrt_dtype_is_integer(t);
+    switch (cls) {
+    case SC_IS_ANY:
+        return true;
+    case SC_IS_FLOAT:
+        return scrt_dtype_is_float(t);
+    case SC_IS_INT:
+        return integer;
+    case SC_IS_BOOL:
+        return k == SCRT_KIND_BOOL;
+    case SC_IS_NUM:
+        return integer || scrt_dtype_is_float(t);
+    case SC_IS_SHAPE:
+        return t == SCRT_I64;
+    case SC_IS_PLAIN:
+        return t != SCRT_STRING;
+    case SC_IS_STRING:
+        return t == SCRT_STRING;
+    }
+    return false;
+}
+
 /* "x: float, axes?: int, xs...: any" */
 static bool read_operands(Reader *r, uint32_t max, ScOperand *o, uint32_t *ret_n, uint32_t *ret_min,
                           bool *ret_repeats)

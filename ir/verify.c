@@ -181,31 +181,6 @@ static bool check_states(Check *c)
 
 /* --- One node -------------------------------------------------------------------------------- */
 
-static bool in_class(ScOperandClass cls, ScrtDtype t)
-{
-    ScrtKind k = scrt_dtype_kind(t);
-    bool is_int = scrt_dtype_is_integer(t);
-    switch (cls) {
-    case SC_IS_ANY:
-        return true;
-    case SC_IS_FLOAT:
-        return k == SCRT_KIND_FLOAT;
-    case SC_IS_INT:
-        return is_int;
-    case SC_IS_BOOL:
-        return k == SCRT_KIND_BOOL;
-    case SC_IS_NUM:
-        return k == SCRT_KIND_FLOAT || is_int;
-    case SC_IS_SHAPE:
-        return t == SCRT_I64;
-    case SC_IS_PLAIN:
-        return t != SCRT_STRING;
-    case SC_IS_STRING:
-        return t == SCRT_STRING;
-    }
-    return false;
-}
-
 static bool check_operands(Check *c, const ScNode *n, const ScSchema *s)
 {
     if (n->n_in < s->min_in || (n->n_in > s->n_in && !s->in_repeats))
@@ -219,14 +194,14 @@ static bool check_operands(Check *c, const ScNode *n, const ScSchema *s)
         const ScType *t = sc_type_of(c->g, n->in[i]);
         if (t->kind == SC_TYPE_ABSENT && !o->optional)
             return fault(c, n, SC_E_VERIFY, "operand %u (%s) is absent", i, o->name);
-        if (t->kind == SC_TYPE_TENSOR && !in_class(o->cls, t->dtype))
+        if (t->kind == SC_TYPE_TENSOR && !sc_class_takes(o->cls, t->dtype))
             return fault(c, n, SC_E_VERIFY, "operand %u (%s) may not be of type %s", i, o->name,
                          type_text(c, t));
     }
     for (uint32_t i = 0; i < n->n_out; i++) {
         const ScOperand *o = &s->out[i < s->n_out ? i : s->n_out - 1];
         const ScType *t = sc_type_of(c->g, n->first + i);
-        if (!in_class(o->cls, t->dtype))
+        if (!sc_class_takes(o->cls, t->dtype))
             return fault(c, n, SC_E_VERIFY, "result %u (%s) may not be of type %s", i, o->name,
                          type_text(c, t));
     }
