@@ -79,6 +79,13 @@ bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, uint32_t out, ScrtDt
     {.name = "out",                                                                                \
      .kind = SC_A_DTYPE,                                                                           \
      .doc = "f32: the sum of narrower operands as it was added up"}
+/* Attribute `to`, for rows whose result has the element type that is asked for. */
+#define SC_OPS_TO                                                                                  \
+    {.name = "to",                                                                                 \
+     .kind = SC_A_DTYPE,                                                                           \
+     .required = true,                                                                             \
+     .doc = "the element type",                                                                    \
+     .text = SC_TEXT_DTYPE}
 
 /* --- Growth ---------------------------------------------------------------------------------- */
 

@@ -132,8 +132,7 @@ static uint32_t make_cast(ScBuild *b, uint64_t *r, ScVal *ret_out)
 
 /* clang-format off */
 #define CAST_ATTRS                                                                                 \
-    {.name = "to", .kind = SC_A_DTYPE, .required = true, .doc = "the element type",                \
-     .text = SC_TEXT_DTYPE},                                                                       \
+    SC_OPS_TO,                                                                                     \
     {.name = "saturate", .kind = SC_A_INT, .def = SC_INT(1),                                       \
      .doc = "to 8 bits or fewer: the largest number where it would be beyond"},                    \
     {.name = "round_mode", .kind = SC_A_INT, .def = SC_INT(SCRT_NEAREST),                          \

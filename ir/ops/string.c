@@ -40,6 +40,7 @@ static bool each_pair(ScEval *e, void (*each)(ScEval *e, int64_t i, const int64_
         (void)g, (void)n;                                                                          \
         ret->callee = SCRT_CALLEE_##CALLEE;                                                        \
     }
+
 /* --- string_equal ----------------------------------------------------------------------------- */
 
 static void equal(ScEval *e, int64_t i, const int64_t *place)
@@ -330,11 +331,7 @@ const ScOp sc_op_parse = {
     .doc = "the numbers that strings are; one that is none, or out of range, ends the run",
     .in = "input: string",
     .out = "output: num",
-    .attr = {{.name = "to",
-              .kind = SC_A_DTYPE,
-              .required = true,
-              .doc = "the element type",
-              .text = SC_TEXT_DTYPE}},
+    .attr = {SC_OPS_TO},
     .n_attr = 1,
     .infer = infer_parse,
     .scale = "_ -> 0",
