@@ -200,8 +200,8 @@ typedef struct ScContract {
 } ScContract;
 enum {
     SC_LONGEST_BLOCK = 1 << 16, /* elements, of rows quantize and dequantize */
-    SC_MEASURE_LIMIT =
-        64, /* exponent, either way, of row measure: data times 2^e stays within f32 */
+    SC_MEASURE_LIMIT = 64,      /* exponent of row measure, either way: no product of data and 2^e
+                                 * leaves the range of f32 */
 };
 /* The sizes of blocks that a product reads: powers of two. */
 static inline bool sc_block_fits(int64_t block)

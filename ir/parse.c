@@ -5,9 +5,8 @@
  *   graph  := "graph" ["@" NAME] ["[" [flag {"," flag}] "]"] "(" [input {"," input}] ")"
  *             "->" "(" [output {"," output}] ")" "{" {state | guard | node} "}"
  *   input  := value ":" type                       output := value ["as" (NAME | "_")]
- *   state  := "state" "@" NAME "(" value ":" type ["up" "to" term "=" INT ["from" INT]] "->" value
- * ")"
- *             ["=" literal]
+ *   state  := "state" "@" NAME "(" value ":" type ["up" "to" term "=" INT ["from" INT]]
+ *             "->" value ")" ["=" literal]
  *   guard  := "guard" term ("=" | "!=" | "<=" | "divides" | "meets" | "fits") term ":" STRING
  *             ["from" STRING {"," STRING}] ["(" phase ")"]
  *   node   := value {"," value} "=" OP [operand {"," operand}] ["{" NAME "=" attr {"," ...} "}"]

@@ -39,8 +39,8 @@ void sc_text_double(ScStr *out, double x);
 /* Element i of an array: a number that reads back to the same bits, else the bits as 0x...; a
  * string in quotes. */
 void sc_text_element(ScStr *out, ScrtDtype t, const void *data, size_t i);
-/* Reads one such number into data; moves *p past it. False with *p unchanged where there is none.
- */
+/* Reads one such number into data and moves *p past it; false with *p unchanged where there is
+ * none. */
 bool sc_text_read_element(const char **p, ScrtDtype t, void *data, size_t i);
 /* Reads what sc_text_double writes. */
 bool sc_text_read_double(const char **p, double *ret);
