@@ -110,11 +110,11 @@ static void measure(Measure *m, ScVal x)
 static uint32_t n_measured(const ScGraph *g)
 {
     ScArena *a = sc_arena_new();
-    uint32_t n = 2 * sites(g, a).n;
+    uint32_t n_level, n = 0;
+    const ScLevel *l = sc_levels(g, a, &n_level);
+    for (uint32_t i = 0; i < n_level; i++)
+        n += 2 * sites(l[i].g, a).n;
     sc_arena_free(a);
-    for (uint32_t i = 0; i < g->n_node; i++)
-        for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub; k++)
-            n += n_measured(g->node[i].sub[k]);
     return n;
 }
 
@@ -459,12 +459,11 @@ typedef struct Reading {
     uint32_t n, cap;
 } Reading;
 
-static void read_sites(Reading *r, ScCtx *cx, const ScGraph *g, const char *prefix)
+static void read_sites(Reading *r, ScCtx *cx, const ScLevel *l, ScArena *a)
 {
-    ScArena *a = sc_arena_new();
-    Sites s = sites(g, a);
-    const char *const *label = sc_stat_labels(g, prefix, a);
-    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+    Sites s = sites(l->g, a);
+    const char *const *label = sc_stat_labels(l->g, l->prefix, a);
+    for (ScVal v = SC_FIRST; v < l->g->n_value; v++) {
         uint32_t k = s.of[v];
         if (k == 0)
             continue;
@@ -476,16 +475,17 @@ static void read_sites(Reading *r, ScCtx *cx, const ScGraph *g, const char *pref
             sc_buf_push(r->stat, r->n, r->cap, stat);
     }
     r->out += 2 * s.n;
-    for (uint32_t i = 0, k = 0; i < g->n_node; i++)
-        for (uint32_t j = 0; g->node[i].op->control && j < g->node[i].op->n_sub; j++)
-            read_sites(r, cx, g->node[i].sub[j], sc_nested_prefix(prefix, k++, a));
-    sc_arena_free(a);
 }
 
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out)
 {
     Reading r = {.out = out};
-    read_sites(&r, cx, g, "");
+    ScArena *a = sc_arena_new();
+    uint32_t n_level;
+    const ScLevel *l = sc_levels(g, a, &n_level);
+    for (uint32_t i = 0; i < n_level; i++)
+        read_sites(&r, cx, &l[i], a);
+    sc_arena_free(a);
     ScStat *kept = sc_array(sc_ctx_arena(cx), ScStat, r.n + 1);
     if (r.n)
         memcpy(kept, r.stat, r.n * sizeof *kept);
