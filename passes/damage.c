@@ -24,11 +24,15 @@ typedef struct Sum { /* over all samples, of one value */
     uint32_t turn;           /* of the present sample */
 } Sum;
 
+typedef struct Turn {
+    double *x; /* [n], from malloc */
+    int64_t n;
+} Turn;
+
 /* A value of the reference in the present sample: of a nested graph, in each of its turns. */
 typedef struct Turns {
-    double **x; /* [n], from malloc */
-    int64_t *count;
-    uint32_t n, n_count, cap_x, cap_count;
+    Turn *turn;
+    uint32_t n, cap;
 } Turns;
 
 typedef struct Part {       /* the graph or one nested in it, and what the reference has for it */
@@ -239,8 +243,7 @@ static void see_ref(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, i
         return;
     d->room -= depth > 0 ? n : 0;
     Turns *r = &p->ref_x[v];
-    sc_buf_push(r->count, r->n_count, r->cap_count, n);
-    sc_buf_push(r->x, r->n, r->cap_x, numbers(t, within(exp)));
+    sc_buf_push(r->turn, r->n, r->cap, ((Turn){numbers(t, within(exp)), n}));
 }
 
 /* Compares one element, x as stored, with the number it should stand for. */
@@ -274,7 +277,7 @@ static const double *wanted(Part *p, ScVal v, int64_t n)
 {
     Turns *r = p->twin[v] == SC_ABSENT ? NULL : &p->ref_x[p->twin[v]];
     uint32_t at = p->sum[v].turn++;
-    return r && at < r->n && r->count[at] == n ? r->x[at] : NULL;
+    return r && at < r->n && r->turn[at].n == n ? r->turn[at].x : NULL;
 }
 
 static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
@@ -332,9 +335,8 @@ static void forget(ScDamage *d)
         for (ScVal v = 0; p->ref && v < p->ref->n_value; v++) {
             Turns *r = &p->ref_x[v];
             for (uint32_t k = 0; k < r->n; k++)
-                sc_buf_free(r->x[k]);
-            sc_buf_free(r->x);
-            sc_buf_free(r->count);
+                sc_buf_free(r->turn[k].x);
+            sc_buf_free(r->turn);
             *r = (Turns){0};
         }
     }
@@ -423,10 +425,8 @@ static ScReport report(const ScDamage *d, const Part *p, const char *const *labe
 
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n)
 {
-    uint32_t n = 0, most = 1;
-    for (uint32_t i = 0; i < d->n_part; i++)
-        most += d->part[i].g->n_value;
-    ScReport *r = sc_array(sc_ctx_arena(d->cx), ScReport, most);
+    uint32_t n = 0;
+    ScReport *r = sc_array(sc_ctx_arena(d->cx), ScReport, sc_count_values(d->g));
     for (uint32_t i = 0; i < d->n_part; i++) {
         Part *p = &d->part[i];
         const char *const *label = sc_labels(p->g, d->arena);
