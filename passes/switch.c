@@ -45,16 +45,26 @@ static void add_sites(const ScLevel *l, ScArena *a, ScVal *site, uint32_t *n)
         }
 }
 
+/* All sites, by level: those of level i are begin[i] .. begin[i + 1] - 1. Both in a. */
+static const ScVal *sites(const ScLevel *l, uint32_t n_level, ScArena *a, uint32_t **ret_begin)
+{
+    const ScLevel *last = &l[n_level - 1];
+    ScVal *site = sc_array(a, ScVal, last->first + last->g->n_value);
+    uint32_t *begin = sc_array(a, uint32_t, n_level + 1), n = 0;
+    for (uint32_t i = 0; i < n_level; i++) {
+        add_sites(&l[i], a, site, &n);
+        begin[i + 1] = n;
+    }
+    *ret_begin = begin;
+    return site;
+}
+
 const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n)
 {
-    uint32_t n, most = 1;
-    const ScLevel *l = sc_levels(g, a, &n);
-    for (uint32_t i = 0; i < n; i++)
-        most += l[i].g->n_value;
-    ScVal *site = sc_array(a, ScVal, most);
-    *ret_n = 0;
-    for (uint32_t i = 0; i < n; i++)
-        add_sites(&l[i], a, site, ret_n);
+    uint32_t n_level, *begin;
+    const ScLevel *l = sc_levels(g, a, &n_level);
+    const ScVal *site = sites(l, n_level, a, &begin);
+    *ret_n = begin[n_level];
     return site;
 }
 
@@ -124,52 +134,35 @@ static void all_wide(ScBuild *b, const ScNode *n, ScVal *in)
 typedef struct Switch {
     ScCtx *cx;
     const ScLevel *level; /* [n_level] */
-    const ScVal *site;    /* [n_site], by level */
-    uint32_t n_level, n_site;
+    uint32_t n_level;
+    const ScVal *site; /* those of level i: begin[i] .. begin[i + 1] - 1 */
+    uint32_t *begin;   /* [n_level + 1] */
 } Switch;
 
-/* The sites of a level and of what is nested in it are neighbours: *ret_first and how many. */
-static uint32_t sites_of(const Switch *x, uint32_t level, uint32_t *ret_first)
+/* The level behind this one and all that is nested in it. */
+static uint32_t behind(const Switch *x, uint32_t level)
 {
-    uint32_t end = level + 1, n = 0;
+    uint32_t end = level + 1;
     while (end < x->n_level && x->level[end].outer >= level)
         end++;
-    for (uint32_t i = x->n_site; i-- > 0;) {
-        uint32_t at = (uint32_t)(sc_level_of(x->level, x->n_level, x->site[i]) - x->level);
-        if (at >= level && at < end) {
-            *ret_first = i;
-            n++;
-        }
-    }
-    return n;
-}
-
-static uint32_t level_of(const Switch *x, uint32_t outer, uint32_t node, uint32_t sub)
-{
-    uint32_t i = outer + 1;
-    while (x->level[i].outer != outer || x->level[i].node != node || x->level[i].sub != sub)
-        i++;
-    return i;
+    return end;
 }
 
 static ScGraph *switched_level(const Switch *x, uint32_t level, uint32_t first, uint32_t n);
 
-/* A node with nested graphs, which it hands the switches of all of them. */
-static void copy_control(const Switch *x, ScBuild *b, uint32_t level, uint32_t i, const ScVal *keep,
-                         const ScVal *in, ScVal *ret)
+/* A node of g with nested graphs, the first of which is level *nested; it becomes the level behind
+ * them. It hands each the switches of all of them. */
+static void copy_control(const Switch *x, ScBuild *b, const ScGraph *g, const ScNode *n,
+                         uint32_t *nested, const ScVal *keep, const ScVal *in, ScVal *ret)
 {
     ScArena *a = sc_arena_new();
-    const ScGraph *g = x->level[level].g;
-    const ScNode *n = &g->node[i];
-    uint32_t first = 0, count = 0, all = 0, from = 0;
-    for (uint32_t k = 0; k < n->op->n_sub; k++) {
-        count = sites_of(x, level_of(x, level, i, k), &first);
-        from = all == 0 ? first : from;
-        all += count;
-    }
-    ScGraph **sub = sc_array(a, ScGraph *, n->op->n_sub);
+    uint32_t level = *nested, from = x->begin[level];
     for (uint32_t k = 0; k < n->op->n_sub; k++)
-        sub[k] = switched_level(x, level_of(x, level, i, k), from, all);
+        *nested = behind(x, *nested);
+    uint32_t all = x->begin[*nested] - from;
+    ScGraph **sub = sc_array(a, ScGraph *, n->op->n_sub);
+    for (uint32_t k = 0; k < n->op->n_sub; k++, level = behind(x, level))
+        sub[k] = switched_level(x, level, from, all);
     ScVal *operand = sc_array(a, ScVal, n->n_in + all);
     memcpy(operand, in, n->n_in * sizeof *in);
     for (uint32_t k = 0; k < all; k++)
@@ -190,13 +183,13 @@ static ScGraph *switched_level(const Switch *x, uint32_t level, uint32_t first, 
     SC_PASS(x->cx, g, b, env);
     ScArena *a = sc_pass_scratch(env);
     ScVal *other = sc_array(a, ScVal, g->n_value); /* what users of a site that may be low take */
-    ScVal *keep = sc_array(a, ScVal, x->n_site + 1), *of = sc_array(a, ScVal, g->n_value);
-    for (uint32_t i = first; i < first + n; i++) {
+    ScVal *keep = sc_array(a, ScVal, first + n), *of = sc_array(a, ScVal, g->n_value);
+    uint32_t nested = level + 1;
+    for (uint32_t i = first; i < first + n; i++)
         keep[i] = sc_input(&b, sc_printf(sc_ctx_arena(x->cx), "keep.%u", i),
                            sc_type_c(x->cx, SCRT_BOOL, 0, NULL), NULL);
-        if (x->site[i] >= l->first && x->site[i] - l->first < g->n_value)
-            of[x->site[i] - l->first] = keep[i];
-    }
+    for (uint32_t i = x->begin[level]; i < x->begin[level + 1]; i++)
+        of[x->site[i] - l->first] = keep[i];
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *node = &g->node[i];
         if (node->op->flags & SC_BARRIER)
@@ -208,7 +201,7 @@ static ScGraph *switched_level(const Switch *x, uint32_t level, uint32_t first, 
                 in[k] = other[node->in[k]];
         all_wide(&b, node, in);
         if (node->op->control)
-            copy_control(x, &b, level, i, keep, in, &env[node->first]);
+            copy_control(x, &b, g, node, &nested, keep, in, &env[node->first]);
         else
             sc_copy_node(&b, g, node, in, &env[node->first]);
         if (of[node->first])
@@ -222,8 +215,8 @@ ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g)
     ScArena *a = sc_arena_new();
     Switch x = {.cx = cx};
     x.level = sc_levels(g, a, &x.n_level);
-    x.site = sc_storage_sites(g, a, &x.n_site);
-    ScGraph *ret = switched_level(&x, 0, 0, x.n_site);
+    x.site = sites(x.level, x.n_level, a, &x.begin);
+    ScGraph *ret = switched_level(&x, 0, 0, x.begin[x.n_level]);
     sc_arena_free(a);
     return ret;
 }
