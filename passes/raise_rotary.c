@@ -24,8 +24,7 @@ static bool is_half(ScMatch *m, ScVal v, Half *ret)
     ret->negative = match_is(m, v, &sc_op_neg, &n);
     if (!match_is(m, ret->negative ? n.in[0] : v, &sc_op_slice, &n))
         return false;
-    const ScType *x = match_type(m, n.in[0]),
-                 *t = match_type(m, ret->negative ? sc_built_def(&m->b, v)->in[0] : v);
+    const ScType *x = match_type(m, n.in[0]), *t = match_type(m, v);
     const ScAttr *starts = sc_attr_named(&n, "starts"), *steps = sc_attr_named(&n, "steps");
     const ScAttr *axes = sc_attr_named(&n, "axes");
     if (starts->n != 1 || !sc_term_const(starts->ts[0], &start) ||
