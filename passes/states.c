@@ -62,25 +62,6 @@ static bool find_growth(States *x, uint32_t in, const ScType *past, const ScType
     return sc_state_takes(&s, past, next);
 }
 
-/* Output `out` is the next value of a state that was made for it when the model was read. */
-static bool add_next(States *x, uint32_t out, uint32_t state)
-{
-    const ScGraph *g = x->g;
-    const ScState *s = &g->state[state];
-    const ScType *past = sc_type_of(g, s->past), *next = sc_type_of(g, g->out[out]);
-    if (x->follows[state])
-        return sc_fail(x->cx, NULL, SC_E_STATE,
-                       "input \"%s\" has two next values, \"%s\" and \"%s\"", s->name,
-                       g->out_name[x->follows[state] - 1], g->out_name[out]);
-    if (!sc_state_takes(s, past, next))
-        return sc_fail(x->cx, sc_def(g, g->out[out])->loc, SC_E_STATE,
-                       "output \"%s\", %s, is no next value of input \"%s\", %s", g->out_name[out],
-                       type_text(x->a, next), s->name, type_text(x->a, past));
-    x->follows[state] = out + 1;
-    x->is_next[out] = true;
-    return true;
-}
-
 /* The state of this name that is its own next value; n_state where there is none. */
 static uint32_t kept_state(const ScGraph *g, const char *name)
 {
@@ -90,43 +71,54 @@ static uint32_t kept_state(const ScGraph *g, const char *name)
     return g->n_state;
 }
 
-static bool add_pair(States *x, uint32_t out, uint32_t in)
+/* Output `out` is the next value, *next, of the input of this name and type; takes: it may be. */
+static bool add_next(States *x, uint32_t out, const char *name, const ScType *past, bool takes,
+                     uint32_t *next)
 {
     const ScGraph *g = x->g;
-    const ScType *past = sc_type_of(g, g->in[in]), *next = sc_type_of(g, g->out[out]);
-    const char *name = g->value[g->in[in]].name;
-    if (x->next[in])
+    ScVal v = g->out[out];
+    if (*next)
         return sc_fail(x->cx, NULL, SC_E_STATE,
                        "input \"%s\" has two next values, \"%s\" and \"%s\"", name,
-                       g->out_name[x->next[in] - 1], g->out_name[out]);
-    if (!find_growth(x, in, past, next))
-        return sc_fail(x->cx, sc_def(g, g->out[out])->loc, SC_E_STATE,
+                       g->out_name[*next - 1], g->out_name[out]);
+    if (!takes)
+        return sc_fail(x->cx, sc_def(g, v)->loc, SC_E_STATE,
                        "output \"%s\", %s, is no next value of input \"%s\", %s", g->out_name[out],
-                       type_text(x->a, next), name, type_text(x->a, past));
-    x->next[in] = out + 1;
+                       type_text(x->a, sc_type_of(g, v)), name, type_text(x->a, past));
+    *next = out + 1;
     x->is_next[out] = true;
     return true;
+}
+
+/* Output `out` is the next value of what has this name: an input, or the state that an input became
+ * when the model was read. */
+static bool add_pair(States *x, uint32_t out, const char *name)
+{
+    const ScGraph *g = x->g;
+    const ScType *next = sc_type_of(g, g->out[out]), *past;
+    uint32_t state = kept_state(g, name), in;
+    if (state < g->n_state) {
+        const ScState *s = &g->state[state];
+        past = sc_type_of(g, s->past);
+        return add_next(x, out, name, past, sc_state_takes(s, past, next), &x->follows[state]);
+    }
+    if (!sc_symbols_find(&x->inputs, name, &in))
+        return sc_fail(x->cx, NULL, SC_E_STATE, "there is no input \"%s\" for output \"%s\"", name,
+                       g->out_name[out]);
+    past = sc_type_of(g, g->in[in]);
+    return add_next(x, out, name, past, find_growth(x, in, past, next), &x->next[in]);
 }
 
 static bool apply(States *x, const ScStateRule *r)
 {
     const ScGraph *g = x->g;
-    uint32_t found = 0, in;
+    uint32_t found = 0;
     for (uint32_t i = 0; i < g->n_out; i++) {
         const char *text = g->out_name[i] ? star(x->a, r->out, g->out_name[i]) : NULL;
         if (!text)
             continue;
         found++;
-        const char *want = filled(x->cx, x->a, r->in, text);
-        uint32_t state = kept_state(g, want);
-        if (state < g->n_state && add_next(x, i, state))
-            continue;
-        if (state < g->n_state)
-            return false;
-        if (!sc_symbols_find(&x->inputs, want, &in))
-            return sc_fail(x->cx, NULL, SC_E_STATE, "there is no input \"%s\" for output \"%s\"",
-                           want, g->out_name[i]);
-        if (!add_pair(x, i, in))
+        if (!add_pair(x, i, filled(x->cx, x->a, r->in, text)))
             return false;
     }
     return found || sc_fail(x->cx, NULL, SC_E_STATE, "there is no output \"%s\"", r->out);
