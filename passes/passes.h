@@ -157,9 +157,9 @@ const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
 
 /* Appends to out why a tensor of g or of a graph nested in it (by its printed name, behind the
- * level's prefix or without it, else its ONNX name) has the exponent that
- * it has: a line a value, operands that the exponent comes from below it and indented. False with
- * SC_E_PASS where there is no such tensor or it has no exponent. */
+ * level's prefix or without it, else its ONNX name) has the exponent that it has: a line a value,
+ * operands that the exponent comes from below it and indented. False with SC_E_PASS where there is
+ * no such tensor or it has no exponent. */
 bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out);
 
 /* The same a step at a time: the line of value v of g, and the operands that its exponent comes
