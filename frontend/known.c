@@ -125,8 +125,7 @@ ScVal im_folded(const ImNode *n, ScVal v)
     ScrtTensor t = {0};
     ScVal ret = v;
     if (compute(n, v, MAX_WHOLE, &t)) {
-        const ScBlob *blob = sc_blob_of(cx, NULL, &t);
-        blob = sc_blob_folded(cx, blob->dtype, blob->rank, blob->dims, blob->data);
+        const ScBlob *blob = sc_blob_rounded(cx, sc_blob_of(cx, NULL, &t));
         ret = sc_const(&n->im->b, blob, blob->dtype, NULL);
     }
     scrt_free(t.data);

@@ -4,8 +4,6 @@
  * operand of the node and an input of the graph, and what is known of its elements comes along. */
 #include "frontend/sequence.h"
 
-#define INLINE_COUNT 16 /* elements of a constant that stands in the text, without a name */
-
 /* --- Captures -------------------------------------------------------------------------------- */
 
 typedef struct Seek {
@@ -24,9 +22,7 @@ static const ScBlob *constant_blob(const ImNode *n, ScVal v)
         return sc_attr(def, 0)->blob;
     if ((def->op->flags & SC_BARRIER) || !im_known(n, v, &t))
         return NULL;
-    const ScBlob *blob = sc_blob_of(n->im->cx, NULL, &t);
-    if (blob->count > INLINE_COUNT)
-        blob = sc_blob_folded(n->im->cx, blob->dtype, blob->rank, blob->dims, blob->data);
+    const ScBlob *blob = sc_blob_computed(n->im->cx, &t);
     scrt_free(t.data);
     return blob;
 }

@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define INLINE_COUNT 16 /* up to this many elements stand in the text, without a name */
+
 /* Eight bytes at a time: weights may be gigabytes. The last word is filled with zeros. */
 static uint64_t hash_data(uint64_t h, const void *data, size_t bytes)
 {
@@ -185,4 +187,10 @@ const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b)
         if (!first || first == named)
             return named;
     }
+}
+
+const ScBlob *sc_blob_computed(ScCtx *cx, const ScrtTensor *t)
+{
+    const ScBlob *b = sc_blob_of(cx, NULL, t);
+    return b->count <= INLINE_COUNT ? b : sc_blob_rounded(cx, b);
 }

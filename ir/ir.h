@@ -77,6 +77,9 @@ const ScBlob *sc_blob_folded(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const in
                              const void *data);
 /* The same of what `from` was rounded to: b says all but the name, the count and the hash. */
 const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b);
+/* A constant that was computed: t's elements, copied as sc_blob_of does; folded, but for few
+ * elements, which stand in the text and need no name. */
+const ScBlob *sc_blob_computed(ScCtx *cx, const ScrtTensor *t);
 
 typedef enum ScAttrKind {
     SC_A_NONE, /* not given, and there is no default */

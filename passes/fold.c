@@ -16,7 +16,6 @@
 #define ALWAYS_BYTES (64 * 1024)
 #define MIN_BUDGET   ((size_t)64 << 20)
 #define RATIO_BUDGET 8
-#define INLINE_COUNT 16 /* up to this many elements stand in the text, without a name */
 
 typedef struct Fold {
     ScBuild b;
@@ -25,13 +24,6 @@ typedef struct Fold {
     const bool *filter; /* [g->n_value] the value becomes a convolution's filter */
     size_t budget;      /* bytes that results may still take */
 } Fold;
-
-static const ScBlob *new_blob(ScCtx *cx, const ScrtTensor *t)
-{
-    const ScBlob *b = sc_blob_of(cx, NULL, t);
-    return scrt_count(t) <= INLINE_COUNT ? b
-                                         : sc_blob_folded(cx, b->dtype, b->rank, b->dims, b->data);
-}
 
 static bool bytes_of(const ScType *t, size_t *ret)
 {
@@ -115,7 +107,7 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
 {
     const ScBuild *b = &f->b;
     size_t from = 0, to = 0, bytes;
-    uint32_t constants = 0;
+    bool any = false;
     if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0 ||
         widens(f, n) || sc_is_read_as_codes(f->g, &f->use, n) || !sc_attrs_known(n))
         return false;
@@ -126,7 +118,7 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
         if (!blob || !blob->data || !bytes_of(sc_built(b, in[i])->type, &bytes))
             return false;
         from += bytes;
-        constants++;
+        any = true;
     }
     for (uint32_t i = 0; i < n->n_out; i++) {
         if (!bytes_of(f->g->value[n->first + i].type, &bytes) ||
@@ -134,7 +126,7 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
             return false;
     }
     bool grows = to > ALWAYS_BYTES && to > from;
-    if (constants == 0 || to > f->budget || (grows && !f->filter[n->first]))
+    if (!any || to > f->budget || (grows && !f->filter[n->first]))
         return false;
     f->budget -= to;
     give_back(f, n);
@@ -168,7 +160,7 @@ static bool compute(ScBuild *b, const ScNode *n, const ScVal *in, ScVal *ret_out
     ScGraph *g = alone(b, n, in);
     bool ok = g && sc_eval(g, NULL, t, NULL);
     for (uint32_t i = 0; ok && i < n->n_out; i++)
-        ret_out[i] = sc_const(b, new_blob(b->cx, &t[i]), (ScrtDtype)t[i].dtype, NULL);
+        ret_out[i] = sc_const(b, sc_blob_computed(b->cx, &t[i]), (ScrtDtype)t[i].dtype, NULL);
     for (uint32_t i = 0; i < n->n_out; i++)
         scrt_free(t[i].data);
     for (uint32_t i = 0; i < n->n_in; i++)
@@ -215,7 +207,7 @@ static ScVal known_content(ScBuild *b, ScVal v)
             return v;
         scrt_store_int(value.type->dtype, t.data, i, x);
     }
-    return sc_const(b, new_blob(b->cx, &t), value.type->dtype, NULL);
+    return sc_const(b, sc_blob_computed(b->cx, &t), value.type->dtype, NULL);
 }
 
 /* --- Nested graphs --------------------------------------------------------------------------- */
