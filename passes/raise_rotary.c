@@ -8,51 +8,37 @@
  * so all of it is elementwise over views, one kernel, and no bit changes. */
 #include "passes/match.h"
 
-enum { FIRST, SECOND };
-
-/* v is half of x's last axis, or that with the other sign. */
-typedef struct Half {
-    ScVal x;
-    int which;
-    bool negative;
-} Half;
-
-static bool is_half(ScMatch *m, ScVal v, Half *ret)
+/* v is the first half of x's last axis, or the second, or that with the other sign. */
+static bool is_half(ScMatch *m, ScVal v, ScVal x, bool second, float *ret_sign)
 {
     ScNode n;
     int64_t whole, half, start;
-    ret->negative = match_is(m, v, &sc_op_neg, &n);
-    if (!match_is(m, ret->negative ? n.in[0] : v, &sc_op_slice, &n))
+    const ScType *t = match_type(m, v), *of = match_type(m, x);
+    bool negative = match_is(m, v, &sc_op_neg, &n);
+    if (!match_is(m, negative ? n.in[0] : v, &sc_op_slice, &n) || n.in[0] != x)
         return false;
-    const ScType *x = match_type(m, n.in[0]), *t = match_type(m, v);
     const ScAttr *starts = sc_attr_named(&n, "starts"), *steps = sc_attr_named(&n, "steps");
     const ScAttr *axes = sc_attr_named(&n, "axes");
+    const uint32_t last = of->rank - 1;
     if (starts->n != 1 || !sc_term_const(starts->ts[0], &start) ||
         (steps->kind != SC_A_NONE && steps->is[0] != 1) ||
-        match_axes(axes, x->rank) != 1u << (x->rank - 1) ||
-        !sc_term_const(x->dim[x->rank - 1], &whole) || !sc_term_const(t->dim[x->rank - 1], &half) ||
-        whole != 2 * half)
+        match_axes(axes, of->rank) != 1u << last || !sc_term_const(of->dim[last], &whole) ||
+        !sc_term_const(t->dim[last], &half) || half == 0 || whole != 2 * half)
         return false;
-    start = start < 0 ? start + whole : start;
-    ret->x = n.in[0];
-    ret->which = start == half ? SECOND : FIRST;
-    return start == half || start == 0;
+    *ret_sign = negative ? -1 : 1;
+    return (start < 0 ? start + whole : start) == (second ? half : 0);
 }
 
 /* v is x rotated; sign: of what comes first and second. */
 static bool is_rotated(ScMatch *m, ScVal v, ScVal x, float sign[2])
 {
     ScNode n;
-    Half first, second;
-    if (!match_is(m, v, &sc_op_concat, &n) || n.n_in != 2 || !is_half(m, n.in[0], &first) ||
-        !is_half(m, n.in[1], &second) || first.x != x || second.x != x || first.which != SECOND ||
-        second.which != FIRST)
+    if (!match_is(m, v, &sc_op_concat, &n) || n.n_in != 2 ||
+        !is_half(m, n.in[0], x, true, &sign[0]) || !is_half(m, n.in[1], x, false, &sign[1]))
         return false;
     int64_t axis = sc_attr_named(&n, "axis")->i;
     uint32_t rank = match_type(m, x)->rank;
-    sign[0] = first.negative ? -1 : 1;
-    sign[1] = second.negative ? -1 : 1;
-    return (first.negative || second.negative) && (axis < 0 ? axis + rank : axis) == rank - 1;
+    return (sign[0] < 0 || sign[1] < 0) && (axis < 0 ? axis + rank : axis) == rank - 1;
 }
 
 /* v with its last axis as two halves; one of an extent of 1 has no halves. */
