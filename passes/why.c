@@ -219,11 +219,13 @@ static void tell(Why *w, ScVal v)
         *told = true;
         if (again)
             continue;
-        if (n->op->control)
+        if (n->op->control) {
             push_nested(w, &s, n, at.v - n->first, at.depth + 1);
-        else if (n->op->flags & SC_BARRIER && w->at > 0)
+            continue;
+        }
+        if (n->op->flags & SC_BARRIER && w->at > 0)
             push_given(w, &s, at.v, at.depth + 1);
-        for (uint32_t i = n->n_in; !n->op->control && i-- > 0;)
+        for (uint32_t i = n->n_in; i-- > 0;)
             if (gives(w->g, n, sc_schema(w->g->cx, n->op), at.v, i))
                 push(&s, n->in[i], w->at, at.depth + 1);
     }
