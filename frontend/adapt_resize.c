@@ -28,9 +28,9 @@ typedef struct Axis {
 #define F64(x)           im_scalar(r->n, SCRT_F64, (x))
 #define OP(op, lhs, rhs) sc_op(&r->n->im->b, op, (lhs), (rhs))
 
-static ScVal number(const Resize *r, const ScTerm *t)
+static ScVal number(const ImNode *n, const ScTerm *t)
 {
-    return im_cast(r->n, im_number(r->n, t), SCRT_F64);
+    return im_cast(n, im_number(n, t), SCRT_F64);
 }
 
 static bool is(const char *a, const char *b)
@@ -44,15 +44,15 @@ static ScVal scale_of(const Resize *r, const Axis *a)
 {
     if (a->by != SC_ABSENT)
         return a->by;
-    return a->scale ? F64(a->scale) : OP(div, number(r, a->out), number(r, a->in));
+    return a->scale ? F64(a->scale) : OP(div, number(r->n, a->out), number(r->n, a->in));
 }
 
 /* start (in - 1) + y (end - start) (in - 1) / (width - 1), of the axis' own width; where that is 1,
  * `single` in place of the second part. */
 static ScVal spread(const Resize *r, const Axis *a, ScVal y, ScVal start, ScVal end, ScVal single)
 {
-    ScVal last = OP(sub, number(r, a->in), F64(1));
-    ScVal width = OP(mul, scale_of(r, a), number(r, a->in));
+    ScVal last = OP(sub, number(r->n, a->in), F64(1));
+    ScVal width = OP(mul, scale_of(r, a), number(r->n, a->in));
     ScVal way = OP(mul, last, OP(sub, end, start));
     ScVal step = OP(div, OP(mul, y, way), OP(sub, width, F64(1)));
     ScVal one = OP(mul, last, single);
@@ -71,12 +71,12 @@ static ScVal positions(const Resize *r, const Axis *a)
     if (is(r->where, "tf_crop_and_resize"))
         return spread(r, a, y, a->start, a->end, OP(mul, OP(sub, a->end, a->start), F64(0.5)));
     ScVal x = OP(sub, OP(div, OP(add, y, F64(0.5)), scale_of(r, a)), F64(0.5));
-    ScVal width = OP(mul, scale_of(r, a), number(r, a->in));
+    ScVal width = OP(mul, scale_of(r, a), number(r->n, a->in));
     if (is(r->where, "pytorch_half_pixel"))
         return sc_op(&r->n->im->b, where, OP(less_or_equal, width, F64(1)), F64(0), x);
     if (is(r->where, "half_pixel_symmetric")) {
-        ScVal rest = OP(sub, F64(1), OP(div, number(r, a->out), width));
-        return OP(add, OP(mul, OP(mul, number(r, a->in), F64(0.5)), rest), x);
+        ScVal rest = OP(sub, F64(1), OP(div, number(r->n, a->out), width));
+        return OP(add, OP(mul, OP(mul, number(r->n, a->in), F64(0.5)), rest), x);
     }
     return x;
 }
@@ -84,7 +84,7 @@ static ScVal positions(const Resize *r, const Axis *a)
 /* f64 positions as indices of x, at most at its ends. */
 static ScVal picked(const Resize *r, const Axis *a, ScVal x, ScVal at)
 {
-    ScVal top = OP(sub, number(r, a->in), F64(1));
+    ScVal top = OP(sub, number(r->n, a->in), F64(1));
     at = sc_op(&r->n->im->b, clip, at, F64(0), top);
     return im_gather(r->n, x, a->axis, im_cast(r->n, at, SCRT_I64));
 }
@@ -158,7 +158,7 @@ static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType 
         return SC_POISON;
     ScrtDtype in = im_at_least_f32(t->dtype);
     ScVal w[MAX_TAPS], index[MAX_TAPS], below = sc_op(b, floor, at), total = SC_ABSENT;
-    ScVal ratio = OP(sub, at, below), top = OP(sub, number(r, a->in), F64(1));
+    ScVal ratio = OP(sub, at, below), top = OP(sub, number(r->n, a->in), F64(1));
     for (int k = 0; k < taps; k++) {
         ScVal d = sc_op(b, abs, OP(mul, OP(sub, F64(first + k), ratio), F64(squeeze)));
         w[k] = reach == 2 ? cubic(r, d) : linear(r, d);
@@ -197,7 +197,7 @@ static ScVal resize_axis(const Resize *r, const Axis *a, ScVal x, const ScType *
     const ScTerm *dim[SCRT_MAX_RANK] = {a->out};
     for (uint32_t d = a->axis + 1; d < t->rank; d++)
         dim[d - a->axis] = sc_term(b->cx, 1);
-    ScVal top = OP(sub, number(r, a->in), F64(1));
+    ScVal top = OP(sub, number(r->n, a->in), F64(1));
     ScVal beyond = OP(or, OP(less, at, F64(0)), OP(greater, at, top));
     beyond = im_reshape(r->n, beyond, t->rank - a->axis, dim);
     return sc_op(b, where, beyond, im_scalar(r->n, t->dtype, r->outside), y);
@@ -251,11 +251,6 @@ static ScVal float_at(const ImNode *n, ScVal v, uint32_t i)
     return im_cast(n, im_reshape(n, one, 0, NULL), SCRT_F64);
 }
 
-static ScVal extent(const ImNode *n, const ScTerm *t)
-{
-    return im_cast(n, im_number(n, t), SCRT_F64);
-}
-
 /* As keep_ratio, of extents that only the run knows. */
 static bool keep_ratio_late(const ImNode *n, bool larger, uint32_t n_axis, Axis *a)
 {
@@ -263,14 +258,14 @@ static bool keep_ratio_late(const ImNode *n, bool larger, uint32_t n_axis, Axis 
     Axis *each[SCRT_MAX_RANK];
     ScVal size[SCRT_MAX_RANK], by = SC_ABSENT;
     for (uint32_t i = 0; i < n_axis; i++) {
-        ScVal one = sc_op(b, div, extent(n, a[i].out), extent(n, a[i].in));
+        ScVal one = sc_op(b, div, number(n, a[i].out), number(n, a[i].in));
         by = i == 0 ? one : larger ? sc_op(b, max, by, one) : sc_op(b, min, by, one);
     }
     for (uint32_t i = 0; i < n_axis; i++) {
         each[i] = &a[i];
         a[i].scale = 0;
         a[i].by = by;
-        ScVal product = sc_op(b, mul, extent(n, a[i].in), by);
+        ScVal product = sc_op(b, mul, number(n, a[i].in), by);
         size[i] = sc_op(b, add, product, im_scalar(n, SCRT_F64, 0.5));
     }
     return bind_sizes(n, n_axis, size, each);
@@ -362,7 +357,7 @@ static bool by_scales(const ImNode *n, uint32_t first, uint32_t n_axis, Axis *a)
         }
         ScVal by = float_at(n, im_in(n, first), i), is_scale = sc_op(b, greater, by, none);
         a[i].by = known ? SC_ABSENT : by;
-        size[n_late] = sc_op(b, where, is_scale, sc_op(b, mul, extent(n, a[i].in), by),
+        size[n_late] = sc_op(b, where, is_scale, sc_op(b, mul, number(n, a[i].in), by),
                              im_scalar(n, SCRT_F64, -1));
         late[n_late++] = &a[i];
     }
