@@ -13,21 +13,15 @@
 /* The last two axes exchanged. */
 static ScVal turned(const ImNode *n, ScVal x)
 {
-    int64_t perm[SCRT_MAX_RANK];
     uint32_t rank = im_type_of(n, x)->rank;
-    for (uint32_t d = 0; d < rank; d++)
-        perm[d] = d + 2 < rank ? d : (int64_t)(2 * rank - 3 - d);
-    return rank < 2 ? x : im_transpose(n, x, rank, perm);
+    return rank < 2 ? x : im_moved(n, x, rank - 2, rank - 1);
 }
 
 /* The first axis moved behind the others but the last. */
 static ScVal batch_turned(const ImNode *n, ScVal x)
 {
-    int64_t perm[SCRT_MAX_RANK];
     uint32_t rank = im_type_of(n, x)->rank;
-    for (uint32_t d = 0; d < rank; d++)
-        perm[d] = d + 2 < rank ? d + 1 : d + 2 == rank ? 0 : d;
-    return rank < 3 ? x : im_transpose(n, x, rank, perm);
+    return rank < 3 ? x : im_moved(n, x, 0, rank - 2);
 }
 
 static bool matmul(const ImNode *n, ScVal *ret_out)

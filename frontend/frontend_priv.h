@@ -402,6 +402,8 @@ ScVal im_cast(const ImNode *n, ScVal x, ScrtDtype to);
 ScVal im_reshape(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim);
 ScVal im_expand(const ImNode *n, ScVal x, uint32_t rank, const ScTerm *const *dim);
 ScVal im_transpose(const ImNode *n, ScVal x, uint32_t rank, const int64_t *perm);
+/* Axis `from` of x at place `to`, the others in their order. */
+ScVal im_moved(const ImNode *n, ScVal x, uint32_t from, uint32_t to);
 /* Indices [start, end) of an axis of x; end NULL: to the last. */
 ScVal im_slice(const ImNode *n, ScVal x, uint32_t axis, const ScTerm *start, const ScTerm *end);
 ScVal im_gather(const ImNode *n, ScVal x, uint32_t axis, ScVal index);

@@ -417,7 +417,6 @@ bool im_loop_end(const ImNode *n, ImLoop *l, ScVal *ret_out)
 static bool formed(const ImNode *n, ScVal x, const ImScanForm *f, ScVal *ret)
 {
     const ScType *t = im_type_of(n, x);
-    int64_t perm[SCRT_MAX_RANK];
     uint32_t axis;
     if (!im_axis(n, f->given, t->rank, &axis))
         return false;
@@ -425,9 +424,7 @@ static bool formed(const ImNode *n, ScVal x, const ImScanForm *f, ScVal *ret)
         ScVal last = im_number(n, sc_term_addc(n->im->cx, t->dim[0], -1));
         x = im_gather(n, x, 0, sc_op(&n->im->b, sub, last, im_iota(n, t->dim[0], 0)));
     }
-    for (uint32_t d = 0; d < t->rank; d++)
-        perm[d] = d < axis ? d + 1 : d == axis ? 0 : d;
-    *ret = im_transpose(n, x, t->rank, perm);
+    *ret = im_moved(n, x, 0, axis);
     return true;
 }
 

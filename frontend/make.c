@@ -69,6 +69,18 @@ ScVal im_transpose(const ImNode *n, ScVal x, uint32_t rank, const int64_t *perm)
     return moves ? sc_op_at(&n->im->b, transpose, SC_ATTRS(SC_INTS(rank, perm)), x) : x;
 }
 
+ScVal im_moved(const ImNode *n, ScVal x, uint32_t from, uint32_t to)
+{
+    const uint32_t rank = im_type_of(n, x)->rank; /* of SC_POISON 0 */
+    int64_t perm[SCRT_MAX_RANK];
+    uint32_t at = 0;
+    for (uint32_t d = 0; d < rank; d++) {
+        at += at == from;
+        perm[d] = d == to ? from : at++;
+    }
+    return im_transpose(n, x, rank, perm);
+}
+
 ScVal im_slice(const ImNode *n, ScVal x, uint32_t axis, const ScTerm *start, const ScTerm *end)
 {
     const ScTerm *last = sc_term(n->im->cx, INT64_MAX);

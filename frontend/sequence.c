@@ -88,18 +88,6 @@ static ScVal nothing(const ImNode *n, const ScType *elem)
     return im_expand(n, sc_const(&n->im->b, blob, elem->dtype, NULL), elem->rank + 1, dim);
 }
 
-ScVal im_moved(const ImNode *n, ScVal x, uint32_t from, uint32_t to)
-{
-    const ScType *t = im_type_of(n, x);
-    int64_t perm[SCRT_MAX_RANK];
-    uint32_t at = 0;
-    for (uint32_t d = 0; d < t->rank; d++) {
-        at += at == from;
-        perm[d] = d == to ? from : at++;
-    }
-    return t->kind == SC_TYPE_TENSOR ? im_transpose(n, x, t->rank, perm) : x;
-}
-
 /* Pieces, none of which is shorter than the others. */
 static ScVal stacked_pieces(const ImNode *n, const ImSeq *s)
 {

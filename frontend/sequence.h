@@ -47,8 +47,6 @@ ScVal im_seq_appended(Import *im, const ImSeq *s, ScVal x);
 /* All elements along a new first axis: of shapes that are alike, which is guarded. elem: their
  * type, for a sequence without any, or NULL. SC_POISON after sc_fail. */
 ScVal im_seq_stacked(const ImNode *n, ScVal seq, const ScType *elem);
-/* Axis `from` of x moved to `to`; SC_POISON is answered with itself. */
-ScVal im_moved(const ImNode *n, ScVal x, uint32_t from, uint32_t to);
 /* Whether the k values have one type, extents and all. */
 bool im_alike(const ImNode *n, uint32_t k, const ScVal *v);
 /* v[pick] of k values, pick being in [0, k): of one element type and rank, but of any shapes.
