@@ -18,9 +18,6 @@ typedef struct ImCondition {
 } ImCondition;
 ImCondition im_condition(const ImNode *n, ScVal v);
 
-/* False after SC_E_DYNAMIC, with the --dim that decides what `by` depends on (NULL: nothing does).
- */
-bool im_undecided(const ImNode *n, const char *what, const ScTerm *by);
 bool im_undecided_rank(const ImNode *n, const ScTerm *by);
 /* An If that the run decides, as row `if`: branch.c. */
 bool im_both_branches(const ImNode *n, const Onnxpb__Graph *const branch[2], const ScTerm *by,

@@ -326,6 +326,9 @@ void im_advise(const ImNode *n, uint32_t i);
 bool im_unknown(const ImNode *n, uint32_t i);
 /* The number that t is; false after SC_E_DYNAMIC, with the --dim that would make it one. */
 bool im_number_of(const ImNode *n, const ScTerm *t, const char *what, int64_t *ret);
+/* False after SC_E_DYNAMIC, with the --dim that decides what `by` depends on (NULL: nothing does).
+ */
+bool im_undecided(const ImNode *n, const char *what, const ScTerm *by);
 /* False where the model or the import calls a symbol so; else it is taken from now on. */
 bool im_name_symbol(Import *im, const char *name);
 /* Whether the extents of t mean something outside of what a loop's turn computes: they are numbers,

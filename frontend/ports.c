@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inputs and outputs of the model, the names of their dimensions, and what --dim and constants that
  * the caller gives make of them. */
-#include "frontend/control_priv.h"
 #include "frontend/sequence.h"
 
 #include <string.h>

@@ -2,8 +2,6 @@
 /* Handles of sequences, and their elements as one value. */
 #include "frontend/sequence.h"
 
-#include "frontend/control_priv.h"
-
 /* Elements of several sequences, each of which begins with those of the one before. */
 struct ImRoom {
     uint32_t n, cap;
