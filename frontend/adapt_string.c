@@ -16,15 +16,22 @@ static bool equal(const ImNode *n, ScVal *ret_out)
     return im_answer(im_build(n, op, 0, NULL, 2, n->in), ret_out);
 }
 
-/* One string as a constant scalar. */
-static ScVal one_string(const ImNode *n, const char *p, size_t length)
+/* --- Attributes ------------------------------------------------------------------------------- */
+
+static ScVal constant(const ImNode *n, const ScrtTensor *t)
 {
-    const ScrtString *handle = sc_string(n->im->cx, p, length);
-    const ScrtTensor t = {.dtype = SCRT_STRING, .data = &handle};
-    return sc_const(&n->im->b, sc_blob_of(n->im->cx, NULL, &t), SCRT_STRING, NULL);
+    return sc_const(&n->im->b, sc_blob_of(n->im->cx, NULL, t), (ScrtDtype)t->dtype, NULL);
 }
 
-/* --- Lists in attributes ---------------------------------------------------------------------- */
+/* A string as a constant scalar; def where it is absent. */
+static ScVal string(const ImNode *n, const char *name, const char *def)
+{
+    const Onnxpb__Attribute *a = im_attr(n, name);
+    const ScrtString *handle = a && a->has_s
+                                   ? sc_string(n->im->cx, (const char *)a->s.data, a->s.len)
+                                   : sc_string(n->im->cx, def, strlen(def));
+    return constant(n, &(ScrtTensor){.dtype = SCRT_STRING, .data = &handle});
+}
 
 /* A list of one type as a tensor of rank 1 in the session's memory; false where the attribute is
  * absent or, after SC_E_ATTRIBUTE, of another type. */
@@ -40,16 +47,10 @@ static bool list(const ImNode *n, const char *name, ScrtDtype t, ScrtTensor *ret
         return false;
     }
     *ret = (ScrtTensor){.dtype = t, .rank = 1, .dims = {(int64_t)count}};
-    const ScrtString **p = sc_array(sc_ctx_arena(n->im->cx), const ScrtString *, count + 1);
-    for (size_t i = 0; i < count && t == SCRT_STRING; i++)
-        p[i] = sc_string(n->im->cx, (const char *)a->strings[i].data, a->strings[i].len);
-    ret->data = t == SCRT_STRING ? (void *)p : t == SCRT_I64 ? (void *)a->ints : (void *)a->floats;
+    ret->data = t == SCRT_STRING ? (void *)im_strings(n->im->cx, count, a->strings)
+                : t == SCRT_I64  ? (void *)a->ints
+                                 : (void *)a->floats;
     return true;
-}
-
-static ScVal constant(const ImNode *n, const ScrtTensor *t)
-{
-    return sc_const(&n->im->b, sc_blob_of(n->im->cx, NULL, t), (ScrtDtype)t->dtype, NULL);
 }
 
 /* --- Keys ------------------------------------------------------------------------------------- */
@@ -76,10 +77,10 @@ static int by_key(const void *p, const void *q, void *arg)
     return c ? c : (i > j) - (i < j);
 }
 
-/* Elements of t at these places. */
-static ScVal picked(const ImNode *n, const ScrtTensor *t, int64_t count, const int64_t *place)
+/* The elements of t in the order of their places. */
+static ScVal ordered(const ImNode *n, const ScrtTensor *t, const int64_t *place)
 {
-    ScVal at = sc_const_i64(&n->im->b, (uint32_t)count, place);
+    ScVal at = sc_const_i64(&n->im->b, (uint32_t)t->dims[0], place);
     return im_folded(n, im_gather(n, constant(n, t), 0, at));
 }
 
@@ -91,7 +92,7 @@ static ScVal looked_up(const ImNode *n, ScVal x, const ScrtTensor *keys, int64_t
     for (int64_t i = 0; i < count; i++)
         ret_place[i] = i;
     qsort_r(ret_place, (size_t)count, sizeof *ret_place, by_key, (void *)(uintptr_t)keys);
-    return sc_op(&n->im->b, lookup, x, picked(n, keys, count, ret_place));
+    return sc_op(&n->im->b, lookup, x, ordered(n, keys, ret_place));
 }
 
 /* --- StringNormalizer ------------------------------------------------------------------------- */
@@ -127,7 +128,9 @@ static ScVal without(const ImNode *n, ScVal x, ScrtTensor *stop, bool sensitive)
     ScVal beyond = im_reshape(n, im_number(n, all), 1, &one);
     kept = im_concat(n, 0, 2, (ScVal[]){im_reshape(n, kept, 1, &left), beyond});
     kept = im_slice(n, kept, 0, zero, sc_term_max(cx, left, one));
-    ScVal empty = im_reshape(n, one_string(n, "", 0), 1, &one);
+    const ScrtString *none = NULL;
+    ScVal empty =
+        constant(n, &(ScrtTensor){.dtype = SCRT_STRING, .rank = 1, .dims = {1}, .data = &none});
     return im_gather(n, im_concat(n, 0, 2, (ScVal[]){x, empty}), 0, kept);
 }
 
@@ -174,13 +177,11 @@ static bool split(const ImNode *n, ScVal *ret_out)
 {
     ScBuild *b = &n->im->b;
     bool ok = true;
-    const Onnxpb__Attribute *a = im_attr(n, "delimiter");
     int64_t most = im_int(n, "maxsplit", -1, &ok);
     ScVal x = im_in(n, 0);
     if (!im_arity(n, 1, 1) || !ok || !IM_ONLY(n, "delimiter", "maxsplit"))
         return false;
-    ScVal delimiter =
-        one_string(n, a && a->has_s ? (const char *)a->s.data : "", a && a->has_s ? a->s.len : 0);
+    ScVal delimiter = string(n, "delimiter", "");
     ScVal count =
         im_build(n, &sc_op_string_parts, IM_SET({"most", SC_INT(most)}), IM_IN(x, delimiter));
     if (count == SC_POISON)
@@ -231,7 +232,6 @@ static ScVal otherwise(const ImNode *n, ScrtDtype t, bool *ok)
 {
     ScBuild *b = &n->im->b;
     const ScTerm *one = sc_term(b->cx, 1);
-    const Onnxpb__Attribute *a = im_attr(n, "default_string");
     ScrtTensor given;
     if (tensor(n, "default_tensor", &given, ok)) {
         if (given.dtype != (uint32_t)t || given.dims[0] != 1)
@@ -239,10 +239,7 @@ static ScVal otherwise(const ImNode *n, ScrtDtype t, bool *ok)
         return constant(n, &given);
     }
     if (t == SCRT_STRING)
-        return im_reshape(n,
-                          a && a->has_s ? one_string(n, (const char *)a->s.data, a->s.len)
-                                        : one_string(n, "_Unused", strlen("_Unused")),
-                          1, &one);
+        return im_reshape(n, string(n, "default_string", "_Unused"), 1, &one);
     double x = scrt_dtype_is_integer(t) ? (double)im_int(n, "default_int64", -1, ok)
                                         : im_float(n, "default_float", -0.0, ok);
     if (t == SCRT_I64) {
@@ -276,7 +273,7 @@ static bool label_encoder(const ImNode *n, ScVal *ret_out)
     ScVal def = otherwise(n, (ScrtDtype)values.dtype, &ok);
     if (!ok || at == SC_POISON)
         return false;
-    ScVal value[] = {picked(n, &values, values.dims[0], place), def};
+    ScVal value[] = {ordered(n, &values, place), def};
     return im_answer(im_gather(n, im_folded(n, im_concat(n, 0, 2, value)), 0, at), ret_out);
 }
 

@@ -46,6 +46,8 @@ const Onnxpb__Model *im_inline(ScCtx *cx, const Onnxpb__Model *m);
  */
 const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char *name,
                         const Onnxpb__Tensor *t);
+/* Handles of n strings, [n], in the session's memory. */
+const ScrtString **im_strings(ScCtx *cx, size_t n, const ProtobufCBinaryData *x);
 
 /* Interned names and a number for each: open addressing, at most half full. {0} is empty. */
 typedef struct ImNames {

@@ -277,7 +277,14 @@ static const void *from_raw(const Source *s, const Onnxpb__Tensor *t, size_t byt
                          : sc_memdup(sc_ctx_arena(s->cx), t->raw_data.data, bytes);
 }
 
-/* Handles of strings that the session keeps. */
+const ScrtString **im_strings(ScCtx *cx, size_t n, const ProtobufCBinaryData *x)
+{
+    const ScrtString **p = sc_array(sc_ctx_arena(cx), const ScrtString *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        p[i] = sc_string(cx, (const char *)x[i].data, x[i].len);
+    return p;
+}
+
 static const void *from_strings(const Source *s, const Onnxpb__Tensor *t, size_t count)
 {
     if (t->n_string_data != count || t->has_raw_data || t->has_raw_at) {
@@ -285,10 +292,7 @@ static const void *from_strings(const Source *s, const Onnxpb__Tensor *t, size_t
                 s->name, t->n_string_data, count);
         return NULL;
     }
-    const ScrtString **p = sc_array(sc_ctx_arena(s->cx), const ScrtString *, count + 1);
-    for (size_t i = 0; i < count; i++)
-        p[i] = sc_string(s->cx, (const char *)t->string_data[i].data, t->string_data[i].len);
-    return p;
+    return im_strings(s->cx, count, t->string_data);
 }
 
 const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char *name,
