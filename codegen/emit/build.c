@@ -480,9 +480,11 @@ void cg_lanes(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes bo
         some_lanes(cg, stop, to, w, body, arg);
 }
 
-void cg_lanes_aligned(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, LLVMValueRef ptr,
-                      uint32_t size, CgLanes body, void *arg)
+void cg_lanes_past(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, ScrtDtype t,
+                   LLVMValueRef base, LLVMValueRef index, CgLanes body, void *arg)
 {
+    const uint32_t size = scrt_dtype_bits(t) / 8;
+    LLVMValueRef ptr = cg_gep(cg, cg_storage_type(cg->m, t), base, index);
     LLVMValueRef at = LLVMBuildPtrToInt(cg->b, ptr, cg->m->i64, "");
     LLVMValueRef ahead =
         LLVMBuildAnd(cg->b, LLVMBuildNeg(cg->b, at, ""), cg_int(cg, (int64_t)w * size - 1), "");

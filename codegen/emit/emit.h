@@ -118,10 +118,6 @@ void cg_endif(Cg *cg, CgIf *i);
  * planted fault is on there is no tail. */
 typedef void (*CgLanes)(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask);
 void cg_lanes(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, CgLanes body, void *arg);
-/* The same, but vectors begin where `ptr`, the address that belongs to `begin`, plus what their
- * lanes occupy, `size` bytes each, is a multiple of a vector: before the first stands a tail. */
-void cg_lanes_aligned(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, LLVMValueRef ptr,
-                      uint32_t size, CgLanes body, void *arg);
 /* Lanes 0 .. n - 1 of w, as <w x i1>; n is i64. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef n, uint32_t w);
 
@@ -155,11 +151,17 @@ CgVal cg_load_strided(Cg *cg, ScrtDtype t, LLVMValueRef base, LLVMValueRef index
 CgVal cg_load_at(Cg *cg, ScrtDtype t, LLVMValueRef base, LLVMValueRef index, uint32_t w);
 void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w,
               LLVMValueRef mask);
-/* Whole vectors at a multiple of their size, past the caches. A function that does so ends in
- * cg_store_fence. For what is larger than the caches: memory need not be read to be written. */
-void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w);
+/* The same past the caches, but for tails: for what is larger than they are, memory need not be
+ * read to be written. Vectors lie at multiples of their size, for which cg_lanes_past cares; a
+ * function that stores so ends in cg_store_fence. */
+void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w,
+                   LLVMValueRef mask);
 void cg_store_fence(Cg *cg);
 bool cg_is_past_caches(CgModule *m, const ScType *t);
+/* As cg_lanes, with a tail before the first vector, so that vectors of t lie at multiples of their
+ * size; index: of the element of base that belongs to `begin`. */
+void cg_lanes_past(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, ScrtDtype t,
+                   LLVMValueRef base, LLVMValueRef index, CgLanes body, void *arg);
 /* Compute vector x (f32, f64) rounded to the float type t, as scrt_round: x.code and x.v are set.
  * Nothing to do for f32 from f32. */
 CgVal cg_round(Cg *cg, ScrtDtype t, LLVMValueRef x, bool saturate, ScrtRound mode);

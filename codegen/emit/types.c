@@ -358,9 +358,14 @@ void cg_store(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w
     LLVMSetAlignment(LLVMBuildStore(cg->b, v, p), bytes_of(x.t));
 }
 
-void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w)
+void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint32_t w,
+                   LLVMValueRef mask)
 {
     CgModule *m = cg->m;
+    if (w == 1 || mask) {
+        cg_store(cg, x, base, index, w, mask);
+        return;
+    }
     LLVMContextRef c = LLVMGetTypeContext(m->i32);
     LLVMValueRef p = cg_gep(cg, cg_storage_type(m, x.t), base, index);
     LLVMValueRef s = LLVMBuildStore(cg->b, to_storage(cg, x, w), p);
@@ -379,7 +384,7 @@ void cg_store_fence(Cg *cg)
 /* Extents of which one is known at run time only are taken to be small. */
 bool cg_is_past_caches(CgModule *m, const ScType *t)
 {
-    enum { CACHES = 32 << 20 };
+    enum { CACHES = 32 << 20 }; /* bytes */
     int64_t n;
     return sc_term_const(sc_type_count(m->cx, t), &n) && n >= CACHES / (int64_t)bytes_of(t->dtype);
 }

@@ -101,25 +101,20 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
     }
     for (uint32_t j = 0; j < g->n_out; j++) {
         LLVMValueRef at = cg_add_int(cg, k->at[k->n_access + j], i);
-        if (k->past && w > 1 && !mask)
-            cg_store_past(cg, x[g->out[j]], cg_result(cg, j), at, w);
-        else
-            cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
+        (k->past ? cg_store_past : cg_store)(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
     }
     sc_arena_free(scratch);
 }
 
 static void row(Cg *cg, Map *k, LLVMValueRef from, LLVMValueRef to)
 {
+    const ScGraph *g = k->f->sub;
     uint32_t w = cg->m->target.w;
-    if (!k->past) {
+    if (k->past)
+        cg_lanes_past(cg, from, to, w, sc_type_of(g, g->out[0])->dtype, cg_result(cg, 0),
+                      cg_add_int(cg, k->at[k->n_access], from), elements, k);
+    else
         cg_lanes(cg, from, to, w, elements, k);
-        return;
-    }
-    ScrtDtype t = sc_type_of(k->f->sub, k->f->sub->out[0])->dtype;
-    LLVMValueRef at = cg_add_int(cg, k->at[k->n_access], from);
-    cg_lanes_aligned(cg, from, to, w, cg_gep(cg, cg_storage_type(cg->m, t), cg_result(cg, 0), at),
-                     scrt_dtype_bits(t) / 8, elements, k);
 }
 
 static void emit_body(CgModule *m, Map *k, LLVMValueRef *ret_body)

@@ -123,11 +123,11 @@ static bool is_past(const Row *r)
 static void next_row(Cg *cg, const Row *r, LLVMValueRef i)
 {
     const Red *k = r->k;
-    for (ScVal v = SC_FIRST; v < k->f->sub->n_value; v++) {
+    bool is_matrix = k->space.n_outer == 1 && k->space.rank == 2;
+    for (ScVal v = SC_FIRST; is_matrix && v < k->f->sub->n_value; v++) {
         const RedInfo *info = &k->info[v];
         const CgAccess *a = info->access[0] ? &k->access[info->access[0] - 1] : NULL;
-        if (!a || !info->full || a->operand < 0 || a->scratch || k->space.rank == 0 ||
-            k->space.n_outer != 1 || k->space.rank != 2 || !sc_term_is(a->stride[1], 1))
+        if (!a || !info->full || a->operand < 0 || a->scratch || !sc_term_is(a->stride[1], 1))
             continue;
         LLVMTypeRef e = cg_storage_type(cg->m, sc_type_of(k->f->sub, a->root)->dtype);
         LLVMValueRef at = cg_add_int(cg, r->at[info->access[0] - 1], cg_term(cg, a->stride[0]));
@@ -158,10 +158,7 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
         if (!o->full || o->level != r->phase)
             continue;
         LLVMValueRef at = cg_add_int(cg, r->at[r->k->n_access + j], cg_add_int(cg, r->base, i));
-        if (is_past(r) && w > 1 && !mask)
-            cg_store_past(cg, x[g->out[j]], cg_result(cg, j), at, w);
-        else
-            cg_store(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
+        (is_past(r) ? cg_store_past : cg_store)(cg, x[g->out[j]], cg_result(cg, j), at, w, mask);
     }
     sc_arena_free(scratch);
 }
@@ -181,14 +178,12 @@ static void last_dim(Cg *cg, Row *r, LLVMValueRef n)
         from = whole;
     }
     r->part = 0;
-    if (!is_past(r)) {
+    const ScGraph *g = r->k->f->sub;
+    if (is_past(r))
+        cg_lanes_past(cg, from, n, w, sc_type_of(g, g->out[0])->dtype, cg_result(cg, 0),
+                      cg_add_int(cg, r->at[r->k->n_access], r->base), elements, r);
+    else
         cg_lanes(cg, from, n, w, elements, r);
-        return;
-    }
-    ScrtDtype t = sc_type_of(r->k->f->sub, r->k->f->sub->out[0])->dtype;
-    LLVMValueRef at = cg_add_int(cg, r->at[r->k->n_access], r->base);
-    cg_lanes_aligned(cg, from, n, w, cg_gep(cg, cg_storage_type(cg->m, t), cg_result(cg, 0), at),
-                     scrt_dtype_bits(t) / 8, elements, r);
 }
 
 static void inner_dims(Cg *cg, Row *r)
