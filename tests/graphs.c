@@ -53,6 +53,39 @@ ScGraph *sct_graph(ScCtx *cx, const char *text)
     return g;
 }
 
+void sct_round_trip(const ScGraph *g)
+{
+    ScStr first = {0}, why = {0};
+    ScArena *a = sc_arena_new();
+    ScBlobSource src = sc_graph_blobs(g, a);
+    sc_print(g, 0, &first);
+    ck_assert_msg(sc_verify(g, NULL), "%s\n%s", sct_messages(g->cx), sc_str_get(&first));
+    ScGraph *back = sc_parse(g->cx, "back", sc_str_get(&first), &src, NULL);
+    ck_assert_msg(back != NULL, "%s\n%s", sct_messages(g->cx), sc_str_get(&first));
+    ck_assert_msg(sc_graph_equal(g, back, &why), "%s\n%s", sc_str_get(&why), sc_str_get(&first));
+    ck_assert_str_eq(sct_print(back), sc_str_get(&first));
+    ck_assert_uint_eq(sc_graph_hash(g), sc_graph_hash(back));
+    sc_graph_free(back);
+    sc_arena_free(a);
+    sc_str_free(&first);
+    sc_str_free(&why);
+}
+
+ScrtDtype sct_dtype_for(ScOperandClass cls)
+{
+    switch (cls) {
+    case SC_IS_INT:
+    case SC_IS_SHAPE:
+        return SCRT_I64;
+    case SC_IS_BOOL:
+        return SCRT_BOOL;
+    case SC_IS_STRING:
+        return SCRT_STRING;
+    default:
+        return SCRT_F32;
+    }
+}
+
 /* Handles of strings that are always there. */
 static void fill_strings(ScrtTensor *t, uint64_t *r)
 {

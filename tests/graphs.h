@@ -17,6 +17,12 @@ const char *sct_messages(ScCtx *cx);
 /* The canonical text; valid until the next call. */
 const char *sct_print(const ScGraph *g);
 
+/* Fails unless g is well formed, reads back from its text as the equal graph and prints the same
+ * again. */
+void sct_round_trip(const ScGraph *g);
+
+/* The element type that tests draw an operand of. */
+ScrtDtype sct_dtype_for(ScOperandClass cls);
 /* Makes t's data: floats in [lo, hi] rounded to the type, integers in [-8, 8] or [0, 8], bools. */
 void sct_fill(ScrtTensor *t, uint64_t *r, double lo, double hi);
 /* Tensors for a graph's inputs, filled; symbols of their dims take the values in env. */

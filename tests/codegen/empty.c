@@ -19,11 +19,7 @@ static ScGraph *draw(ScCtx *cx, const ScOp *op, uint32_t zero)
     for (uint32_t d = 0; d < RANK; d++)
         dims[d] = d == zero ? 0 : 3;
     for (uint32_t i = 0; i < s->n_in && i < 8; i++) {
-        ScOperandClass k = s->in[i].cls;
-        ScrtDtype t = k == SC_IS_BOOL                      ? SCRT_BOOL
-                      : k == SC_IS_INT || k == SC_IS_SHAPE ? SCRT_I64
-                      : k == SC_IS_STRING                  ? SCRT_STRING
-                                                           : SCRT_F32;
+        ScrtDtype t = sct_dtype_for(s->in[i].cls);
         in[i] = sc_input(&b, sc_intern(cx, name[i]), sc_type_c(cx, t, RANK, dims), NULL);
     }
     bool ok = s->n_in <= 8 && sc_node(&b, op, NULL, NULL, s->n_in, in, 1, out);

@@ -44,18 +44,7 @@ static void gives(const char *text, ScrtTensor x, const char *const *word, size_
     expect("compiled", got, word, n);
     scrt_free(y.data);
     sct_free(got, 1);
-    ScStr s = {0}, again = {0};
-    sc_print(m.kernels, 0, &s);
-    ScArena *a = sc_arena_new();
-    ScBlobSource source = sc_graph_blobs(m.kernels, a);
-    ScGraph *g = sc_parse(m.cx, "again", sc_str_get(&s), &source, NULL);
-    ck_assert_msg(g, "%s in\n%s", sct_messages(m.cx), sc_str_get(&s));
-    sc_print(g, 0, &again);
-    ck_assert_str_eq(sc_str_get(&s), sc_str_get(&again));
-    sc_str_free(&s);
-    sc_str_free(&again);
-    sc_arena_free(a);
-    sc_graph_free(g);
+    sct_round_trip(m.kernels);
     sct_close(&m);
 }
 

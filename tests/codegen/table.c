@@ -16,10 +16,7 @@ static uint32_t make_default(ScBuild *b, const ScOp *op, uint64_t *r, ScVal *ret
     uint32_t n = s->in_repeats ? s->n_in + 1 : s->n_in, rank = (uint32_t)sct_between(r, 1, 3);
     for (uint32_t i = 0; i < n; i++) {
         const ScOperand *o = &s->in[i < s->n_in ? i : s->n_in - 1];
-        ScrtDtype t = o->cls == SC_IS_BOOL                           ? SCRT_BOOL
-                      : o->cls == SC_IS_INT || o->cls == SC_IS_SHAPE ? SCRT_I64
-                      : o->cls == SC_IS_STRING                       ? SCRT_STRING
-                                                                     : SCRT_F32;
+        ScrtDtype t = sct_dtype_for(o->cls);
         char name[16];
         snprintf(name, sizeof name, "x%u", i);
         in[i] = sc_input(b, sc_intern(b->cx, name), sc_type_c(b->cx, t, rank, dims), NULL);

@@ -20,25 +20,6 @@ static void end(void)
     sc_ctx_free(cx);
 }
 
-/* Fails unless g prints, reads back as the equal graph and prints the same again. */
-static void round_trip(const ScGraph *g)
-{
-    ScStr first = {0}, why = {0};
-    ScArena *a = sc_arena_new();
-    ScBlobSource src = sc_graph_blobs(g, a);
-    sc_print(g, 0, &first);
-    ck_assert_msg(sc_verify(g, NULL), "%s\n%s", sct_messages(cx), sc_str_get(&first));
-    ScGraph *back = sc_parse(cx, "back", sc_str_get(&first), &src, NULL);
-    ck_assert_msg(back != NULL, "%s\n%s", sct_messages(cx), sc_str_get(&first));
-    ck_assert_msg(sc_graph_equal(g, back, &why), "%s\n%s", sc_str_get(&why), sc_str_get(&first));
-    ck_assert_str_eq(sct_print(back), sc_str_get(&first));
-    ck_assert_uint_eq(sc_graph_hash(g), sc_graph_hash(back));
-    sc_graph_free(back);
-    sc_arena_free(a);
-    sc_str_free(&first);
-    sc_str_free(&why);
-}
-
 /* Texts in canonical form: they print as they stand. */
 static const char *const canonical[] = {
     /* A model, plain and scaled. */
@@ -146,7 +127,7 @@ START_TEST(canonical_texts)
     begin();
     ScGraph *g = sct_graph(cx, canonical[_i]);
     ck_assert_str_eq(sct_print(g), canonical[_i]);
-    round_trip(g);
+    sct_round_trip(g);
     sc_graph_free(g);
     end();
 }
@@ -164,7 +145,7 @@ START_TEST(readme_example)
     ScGraph *g = sct_graph(cx, block);
     ck_assert_uint_eq(g->n_state, 2);
     ck_assert_str_eq(g->out_name[0], "out");
-    round_trip(g);
+    sct_round_trip(g);
     sc_graph_free(g);
     end();
     free(text);
@@ -369,7 +350,7 @@ START_TEST(mutations)
         ScGraph *g = sc_parse(cx, "t", s, NULL, NULL);
         ck_assert_msg((g == NULL) == (sc_n_errors(cx) > 0), "%s", s);
         if (g && sc_verify(g, NULL))
-            round_trip(g);
+            sct_round_trip(g);
         sc_graph_free(g);
         end();
         free(s);
@@ -476,7 +457,7 @@ START_TEST(elements_keep_their_bits)
     sc_output(&b, "y", sc_const(&b, sc_blob(cx, NULL, t, 1, &n, data), t, NULL));
     ScGraph *g = sc_build_end(&b);
     ck_assert_ptr_nonnull(g);
-    round_trip(g);
+    sct_round_trip(g);
     sc_graph_free(g);
     end();
     free(data);

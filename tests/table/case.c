@@ -22,21 +22,6 @@ const char *say(const char *fmt, ...)
 
 /* --- Drawing --------------------------------------------------------------------------------- */
 
-static ScrtDtype dtype_for(ScOperandClass cls)
-{
-    switch (cls) {
-    case SC_IS_INT:
-    case SC_IS_SHAPE:
-        return SCRT_I64;
-    case SC_IS_BOOL:
-        return SCRT_BOOL;
-    case SC_IS_STRING:
-        return SCRT_STRING;
-    default:
-        return SCRT_F32;
-    }
-}
-
 /* For rows without a domain of their own: inputs of one small shape, some of them broadcast where
  * the row is elementwise; defaults for attributes, an exponent where the row asks for one. */
 static uint32_t draw_plain(ScBuild *b, const ScOp *op, bool broadcasts, uint64_t *r, ScVal *ret_out)
@@ -58,7 +43,7 @@ static uint32_t draw_plain(ScBuild *b, const ScOp *op, bool broadcasts, uint64_t
         for (uint32_t d = 0; d < rank; d++)
             dims[d] = broadcasts && n_in > 1 && sct_between(r, 0, 4) == 0 ? 1 : shape[d];
         const ScTerm *e = op->flags & SC_REBALANCES ? sc_term(b->cx, sct_between(r, -5, 5)) : NULL;
-        in[i] = sc_input(b, o->name, sc_type_c(b->cx, dtype_for(o->cls), rank, dims), e);
+        in[i] = sc_input(b, o->name, sc_type_c(b->cx, sct_dtype_for(o->cls), rank, dims), e);
     }
     for (uint32_t i = 0; i < op->n_attr; i++)
         if (op->attr[i].text == SC_TEXT_OPERAND)
