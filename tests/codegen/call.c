@@ -65,8 +65,7 @@ END_TEST
 static ScrtStatus run_with(const SctModel *m, const ScrtTensor *in, ScrtTensor *out, char *error)
 {
     ScrtSession *s;
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded),
-                               &(ScrtOptions){.weights = m->o->weights, .profile = true}, &s),
+    ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded), &(ScrtOptions){.profile = true}, &s),
                      SCRT_OK);
     ScrtStatus st = scrt_run(s, in, out);
     snprintf(error, 512, "%s", scrt_error(s));
@@ -130,8 +129,7 @@ static uint64_t workspace(const char *text, int64_t n)
     sct_compare(&m, 3, -9, 9, 1, &env, exact);
     uint64_t r = 1, peak;
     ScrtTensor *in = sct_inputs(m.g, &r, -9, 9, 1, &env), out = {0};
-    ScrtSession *s;
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), NULL, &s), SCRT_OK);
+    ScrtSession *s = sct_open(&m, 0);
     ck_assert_int_eq(scrt_run(s, in, &out), SCRT_OK);
     peak = scrt_peak_bytes(s);
     scrt_close(s);

@@ -33,12 +33,17 @@ void sct_close(SctModel *m)
     sc_ctx_free(m->cx);
 }
 
-ScrtTensor *sct_run(const SctModel *m, uint32_t n_thread, const ScrtTensor *in)
+ScrtSession *sct_open(const SctModel *m, uint32_t n_thread)
 {
     ScrtSession *s;
     ScrtOptions opt = {.n_thread = n_thread};
-    const ScrtModel *model = sc_loaded_model(m->loaded);
-    ck_assert_int_eq(scrt_open(model, &opt, &s), SCRT_OK);
+    ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded), &opt, &s), SCRT_OK);
+    return s;
+}
+
+ScrtTensor *sct_run(const SctModel *m, uint32_t n_thread, const ScrtTensor *in)
+{
+    ScrtSession *s = sct_open(m, n_thread);
     ScrtTensor *out = calloc(m->g->n_out + 1, sizeof *out);
     ScrtStatus status = scrt_run(s, in, out);
     ck_assert_msg(status == SCRT_OK, "%s: %s", scrt_status_text(status), scrt_error(s));

@@ -22,6 +22,8 @@ typedef struct SctModel {
 SctModel sct_compile(const char *text, const char *cpu, const ScCodegenOptions *opt);
 void sct_close(SctModel *m);
 
+/* A session of the compiled model, for scrt_close; n_thread as in ScrtOptions. */
+ScrtSession *sct_open(const SctModel *m, uint32_t n_thread);
 /* Runs the compiled model on n_thread threads; results are freed with sct_free. */
 ScrtTensor *sct_run(const SctModel *m, uint32_t n_thread, const ScrtTensor *in);
 

@@ -256,13 +256,11 @@ START_TEST(endless)
     scrt_set_allocator(&(ScrtAllocator){alloc, release, NULL});
     limit = 40 << 20;
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
-        ScrtSession *s;
         int64_t trips = t[i].trips, stop = t[i].stop;
         ScrtTensor in[] = {{.dtype = SCRT_I64, .data = &trips}, {.dtype = SCRT_I64, .data = &stop}};
         ScrtTensor got = {0};
         most = 0;
-        ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.n_thread = 1}, &s),
-                         SCRT_OK);
+        ScrtSession *s = sct_open(&m, 1);
         ck_assert_int_eq(scrt_run(s, in, &got), t[i].status);
         ck_assert(t[i].status != SCRT_OK || got.dims[0] == t[i].turns);
         ck_assert(t[i].status != SCRT_OK || most < 400000);
@@ -292,11 +290,10 @@ START_TEST(unlike_turns)
                     "native", NULL);
     float x[] = {1, 2};
     for (int64_t n = 0; n < 3; n++) {
-        ScrtSession *s;
         ScrtTensor in[] = {{.dtype = SCRT_I64, .data = &n},
                            {.dtype = SCRT_F32, .rank = 1, .dims = {2}, .data = x}};
         ScrtTensor got[2] = {0};
-        ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), NULL, &s), SCRT_OK);
+        ScrtSession *s = sct_open(&m, 0);
         ck_assert_int_eq(scrt_run(s, in, got), n < 2 ? SCRT_OK : SCRT_E_SHAPE);
         ck_assert(n < 2 || strstr(scrt_error(s), "\"grows\""));
         ck_assert(n != 1 || (got[0].dims[0] == 4 && got[1].dims[0] == 1 && got[1].dims[1] == 4));

@@ -118,14 +118,12 @@ static const char *says(const SctModel *m, ScrtDtype type, int64_t value)
     static char text[512];
     float x[5] = {10, 11, 12, 13, 14};
     int64_t index[9] = {0};
-    ScrtSession *s;
     for (size_t k = 0; k < 9; k++) /* among others, which are inside */
         scrt_store_int(type, index, k, k == 7 ? value : 2);
     ScrtTensor in[] = {{.dtype = SCRT_F32, .rank = 1, .dims = {5}, .data = x},
                        {.dtype = type, .rank = 1, .dims = {9}, .data = index}};
     ScrtTensor out = {0}, want = {0};
-    ScrtOptions two = {.n_thread = 2, .weights = m->o->weights};
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded), &two, &s), SCRT_OK);
+    ScrtSession *s = sct_open(m, 2);
     ScrtStatus st = scrt_run(s, in, &out);
     ck_assert(st == SCRT_OK || st == SCRT_E_DATA);
     ck_assert_int_eq(sc_eval(m->g, in, &want, NULL), st == SCRT_OK);
@@ -231,14 +229,12 @@ START_TEST(an_empty_axis_is_refused)
                              "  %y = gather %x, %i : f32[m,3]\n"
                              "}\n",
                              "native", NULL);
-    ScrtSession *s;
     int64_t index[2] = {0, 1};
     float none[1] = {0};
     ScrtTensor in[2] = {{.dtype = SCRT_F32, .rank = 2, .dims = {0, 3}, .data = none},
                         {.dtype = SCRT_I64, .rank = 1, .dims = {2}, .data = index}};
     ScrtTensor out = {0};
-    ck_assert_int_eq(
-        scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.weights = m.o->weights}, &s), SCRT_OK);
+    ScrtSession *s = sct_open(&m, 0);
     ck_assert_int_ne(scrt_run(s, in, &out), SCRT_OK);
     ck_assert_msg(strstr(scrt_error(s), "x") != NULL, "%s", scrt_error(s));
     ck_assert(!sc_eval(m.g, in, &out, NULL));

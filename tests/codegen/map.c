@@ -194,8 +194,7 @@ START_TEST(first_rows)
         "  %y = slice %1 {starts = [0], ends = [2], axes = [0], steps = [1]} : f32[2]\n"
         "}\n";
     SctModel m = sct_compile(text, "native", NULL);
-    ScrtSession *s;
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), NULL, &s), SCRT_OK);
+    ScrtSession *s = sct_open(&m, 0);
     float x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, y[9] = {0};
     ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {9}, .data = x};
     ScrtTensor out = {.data = y};
@@ -295,8 +294,7 @@ START_TEST(states)
                                "  %total = add %past, %x : f32[5]\n"
                                "}\n";
     SctModel m = sct_compile(text, "native", NULL);
-    ScrtSession *s;
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), NULL, &s), SCRT_OK);
+    ScrtSession *s = sct_open(&m, 0);
     static const float init[] = {0.5f, 0, 0, 1, 2};
     float x[5], total[5], was[5];
     for (int step = 0; step < 3; step++) {

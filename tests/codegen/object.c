@@ -116,18 +116,10 @@ START_TEST(equal_kernels_share_code)
 }
 END_TEST
 
-static ScrtSession *open_session(const SctModel *m)
-{
-    ScrtSession *s = NULL;
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded), &(ScrtOptions){.n_thread = 2}, &s),
-                     SCRT_OK);
-    return s;
-}
-
 /* Bytes that a run takes beside its input x: f32[n] and its output. */
 static uint64_t workspace(const SctModel *m, int64_t n)
 {
-    ScrtSession *s = open_session(m);
+    ScrtSession *s = sct_open(m, 2);
     ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {n}}, out = {0};
     size_t bytes = 0;
     ck_assert_int_eq(scrt_tensor_alloc(&in), SCRT_OK);
@@ -156,7 +148,7 @@ START_TEST(buffers_are_shared)
                              "}\n",
                              "native", NULL);
     ck_assert_uint_le(workspace(&m, 1024), 6 * 4096 + 4 * 64);
-    ScrtSession *s = open_session(&m);
+    ScrtSession *s = sct_open(&m, 2);
     ScrtTensor in = {.dtype = SCRT_F32, .rank = 1, .dims = {INT64_C(1) << 60}}, out;
     ck_assert_int_eq(scrt_shapes(s, &in, &out), SCRT_E_MEMORY);
     ck_assert_msg(strstr(scrt_error(s), "the sizes for these inputs would be too large"), "%s",
@@ -198,7 +190,7 @@ END_TEST
 static const char *shapes(const SctModel *m, const int64_t *a, const int64_t *b)
 {
     static char text[512];
-    ScrtSession *s = open_session(m);
+    ScrtSession *s = sct_open(m, 2);
     const ScrtEntry *e = scrt_entry(s);
     ScrtTensor in[2] = {0}, out[3];
     const int64_t *dims[] = {a, b};

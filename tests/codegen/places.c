@@ -200,10 +200,8 @@ START_TEST(over_what_dies)
     ScBinding env[] = {{sc_intern(m.cx, "n"), N}};
     uint64_t seed = 1;
     ScrtTensor *in = sct_inputs(m.g, &seed, -2, 2, 1, env), out = {0};
-    ScrtSession *s = NULL;
     sct_compare_on(&m, in, (SctBound){.rel = 1e-5, .abs = 1e-5});
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.n_thread = 1}, &s),
-                     SCRT_OK);
+    ScrtSession *s = sct_open(&m, 1);
     ck_assert_int_eq(scrt_run(s, in, &out), SCRT_OK);
     ck_assert_uint_lt(scrt_peak_bytes(s), (2 * 64 + 2) * 4 * N + (1 << 20));
     scrt_free(out.data);

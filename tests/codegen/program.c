@@ -87,9 +87,7 @@ START_TEST(failures_half_way_name_the_node)
 {
     SctModel m = sct_compile(reshaped, "native", NULL);
     float x[60] = {0};
-    ScrtSession *s = NULL;
-    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.n_thread = 1}, &s),
-                     SCRT_OK);
+    ScrtSession *s = sct_open(&m, 1);
     static const struct {
         int64_t shape[2];
         ScrtStatus status;

@@ -211,10 +211,7 @@ START_TEST(no_numbers)
             snprintf(says, sizeof says, "\"numbers\": a string is no number of %s: \"%s", t[k].type,
                      last ? t[k].shown : "");
             ScrtTensor x = strings(&t[k].bad[i], 1), y = {0};
-            ScrtSession *s;
-            ck_assert_int_eq(
-                scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.weights = m.o->weights}, &s),
-                SCRT_OK);
+            ScrtSession *s = sct_open(&m, 0);
             ck_assert_msg(scrt_run(s, &x, &y) == SCRT_E_DATA, "'%s' is taken", t[k].bad[i]);
             if (last)
                 ck_assert_str_eq(scrt_error(s), says);
@@ -241,9 +238,7 @@ static const char concat_text[] = "graph @g(%x: string[2]) -> (%y, %z) {\n"
 START_TEST(into_memory_of_the_caller)
 {
     SctModel m = sct_compile(concat_text, "native", NULL);
-    ScrtSession *s;
-    ck_assert_int_eq(
-        scrt_open(sc_loaded_model(m.loaded), &(ScrtOptions){.weights = m.o->weights}, &s), SCRT_OK);
+    ScrtSession *s = sct_open(&m, 0);
     uintptr_t handle[2][2] = {{0}};
     ScrtTensor x = strings(WORDS("a", "b")), out[2] = {{.data = handle[0]}, {.data = handle[1]}};
     for (int i = 0; i < 3; i++) {
@@ -258,15 +253,13 @@ START_TEST(into_memory_of_the_caller)
 END_TEST
 
 static const ScrtModel *failing_model;
-static const unsigned char *failing_weights;
 
 static ScrtStatus run_failing(void)
 {
     uintptr_t handle[2] = {0};
     ScrtTensor x = {.dtype = SCRT_STRING, .rank = 1, .dims = {2}, .data = handle}, out[2] = {{0}};
     ScrtSession *s = NULL;
-    ScrtStatus st =
-        scrt_open(failing_model, &(ScrtOptions){.n_thread = 1, .weights = failing_weights}, &s);
+    ScrtStatus st = scrt_open(failing_model, &(ScrtOptions){.n_thread = 1}, &s);
     if (st == SCRT_OK) {
         st = scrt_run(s, &x, out);
         ck_assert(st == SCRT_OK || (!out[0].data && !out[1].data));
@@ -281,7 +274,6 @@ START_TEST(without_memory)
 {
     SctModel m = sct_compile(concat_text, "native", NULL);
     failing_model = sc_loaded_model(m.loaded);
-    failing_weights = m.o->weights;
     ck_assert_uint_ge(fail_each_allocation(run_failing), 5);
     sct_close(&m);
 }

@@ -88,7 +88,6 @@ static void at_sizes(const SctModel *m, const ScOp *op, const SctSymbols *s, uin
     ScrtTensor *in =
         sct_inputs(m->g, r, lo_hi ? op->domain.lo : -4, lo_hi ? op->domain.hi : 4, s->n, s->env);
     ScrtTensor *out = calloc(m->g->n_out + 1u, sizeof *out);
-    ScrtSession *session;
     ck_assert_ptr_nonnull(out);
     bool right = sc_eval(m->g, in, out, NULL);
     sct_free(out, right ? m->g->n_out : 0);
@@ -96,9 +95,7 @@ static void at_sizes(const SctModel *m, const ScOp *op, const SctSymbols *s, uin
         sct_compare_on(m, in, bound);
     } else {
         out = calloc(m->g->n_out + 1u, sizeof *out);
-        ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded),
-                                   &(ScrtOptions){.weights = m->o->weights}, &session),
-                         SCRT_OK);
+        ScrtSession *session = sct_open(m, 0);
         ck_assert_msg(scrt_run(session, in, out) != SCRT_OK, "%s runs where it should not: %s",
                       op->name, sct_messages(m->cx));
         scrt_close(session);
