@@ -230,7 +230,8 @@ static bool sequence_erase(const ImNode *n, ScVal *ret_out)
 
 /* --- Reading --------------------------------------------------------------------------------- */
 
-/* Of unlike shapes, as those of the elements may be. */
+/* Element `at` of pieces or of a list: its shape, too, may depend on the position. at: NULL after
+ * sc_fail. */
 static ScVal element_at(const ImNode *n, const ImSeq *s, const ScTerm *at)
 {
     ScCtx *cx = n->im->cx;

@@ -25,6 +25,7 @@ typedef struct Transposed {
     Axis axis[MAX_SPACE];
     int64_t group, phases;   /* of all axes together */
     bool spread;             /* zeros lie between elements of the result */
+    bool late;               /* only the run knows the kernel's extents */
     const ScTerm *out_group; /* output channels of a group */
 } Transposed;
 
@@ -272,16 +273,18 @@ static bool plan_axis(Transposed *t, const Places *p, uint32_t a)
     return true;
 }
 
+/* All but the axes. */
 static bool plan(Transposed *t, Places *p)
 {
     const ImNode *n = t->n;
     ScCtx *cx = n->im->cx;
-    bool ok = true, late = im_late_kernel(n);
+    bool ok = true;
+    t->late = im_late_kernel(n);
     t->group = im_int(n, "group", 1, &ok);
     if (!ok || !im_arity(n, 2, 3) ||
         !IM_ONLY(n, "auto_pad", "dilations", "group", "kernel_shape", "output_padding",
                  "output_shape", "pads", "strides") ||
-        !im_window(n, &t->w) || (!late && !im_window_of_weight(n, &t->w)) || !places(t, p))
+        !im_window(n, &t->w) || (!t->late && !im_window_of_weight(n, &t->w)) || !places(t, p))
         return false;
     const ScType *x = im_type(n, 0), *w = im_type(n, 1), *bias = im_type(n, 2);
     if (t->w.n > MAX_SPACE || w->rank != t->w.n + 2)
@@ -297,18 +300,13 @@ static bool plan(Transposed *t, Places *p)
         return false;
     if (im_has(n, 2) && bias->rank != 1)
         return sc_fail(cx, n->loc, SC_E_RANK, "the bias has rank %u", bias->rank);
-    if (im_has(n, 2) && !im_require(n, SC_GUARD_EQUAL, sc_term_scale(cx, t->out_group, t->group),
-                                    bias->dim[0], "output channels and the bias"))
-        return false;
-    for (uint32_t a = 0; a < t->w.n && !late; a++)
-        if (!plan_axis(t, p, a))
-            return false;
-    return true;
+    return !im_has(n, 2) || im_require(n, SC_GUARD_EQUAL, sc_term_scale(cx, t->out_group, t->group),
+                                       bias->dim[0], "output channels and the bias");
 }
 
 /* By a kernel whose extents only the run knows: x with zeros between its elements, convolved by the
  * kernel turned around. */
-static bool late(Transposed *t, const Places *p, ScVal *ret_out)
+static bool late(const Transposed *t, const Places *p, ScVal *ret_out)
 {
     const ImNode *n = t->n;
     ScCtx *cx = n->im->cx;
@@ -316,7 +314,6 @@ static bool late(Transposed *t, const Places *p, ScVal *ret_out)
     const ScTerm *one = sc_term(cx, 1), *group = sc_term(cx, t->group);
     const ScTerm *apart[3 + MAX_SPACE] = {group, sc_term_fdiv(cx, f->dim[0], group), t->out_group};
     const ScTerm *to[2 + MAX_SPACE] = {sc_term_mul(cx, group, t->out_group), apart[1]};
-    int64_t perm[3 + MAX_SPACE] = {0, 2, 1};
     ImWindow w = {.n = t->w.n};
     ScVal in[] = {im_in(n, 0), im_in(n, 1), im_in(n, 2)};
     for (uint32_t a = 0; a < w.n; a++) {
@@ -337,9 +334,8 @@ static bool late(Transposed *t, const Places *p, ScVal *ret_out)
         in[0] = spread(n, in[0], 2 + a, t->w.stride[a]);
         in[1] = im_gather(n, in[1], 2 + a, back);
         apart[3 + a] = to[2 + a] = kernel;
-        perm[3 + a] = 3 + a;
     }
-    in[1] = im_transpose(n, im_reshape(n, in[1], 3 + w.n, apart), 3 + w.n, perm);
+    in[1] = im_moved(n, im_reshape(n, in[1], 3 + w.n, apart), 1, 2);
     in[1] = im_reshape(n, in[1], 2 + w.n, to);
     ImNode of = *n;
     of.in = in;
@@ -353,8 +349,11 @@ static bool conv_transpose(const ImNode *n, ScVal *ret_out)
     Places p;
     if (!plan(&t, &p))
         return false;
-    if (im_late_kernel(n))
+    if (t.late)
         return late(&t, &p, ret_out);
+    for (uint32_t a = 0; a < t.w.n; a++)
+        if (!plan_axis(&t, &p, a))
+            return false;
     ScVal y = convolved(&t);
     if (y == SC_POISON)
         return false;
