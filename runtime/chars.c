@@ -29,7 +29,8 @@ static int32_t other_case(int32_t c, bool upper)
     if (c < 0x80)
         return c >= (upper ? 'a' : 'A') && c <= (upper ? 'z' : 'Z') ? c ^ 0x20 : c;
     const Letters *l = upper ? upper_of : lower_of;
-    size_t lo = 0, hi = upper ? sizeof upper_of / sizeof *l : sizeof lower_of / sizeof *l;
+    const size_t n = (upper ? sizeof upper_of : sizeof lower_of) / sizeof *l;
+    size_t lo = 0, hi = n;
     while (lo < hi) { /* the first that does not end before c */
         size_t mid = (lo + hi) / 2;
         if (l[mid].last < c)
@@ -37,8 +38,7 @@ static int32_t other_case(int32_t c, bool upper)
         else
             hi = mid;
     }
-    bool there = lo < (upper ? sizeof upper_of : sizeof lower_of) / sizeof *l && c >= l[lo].first &&
-                 (c - l[lo].first) % l[lo].step == 0;
+    bool there = lo < n && c >= l[lo].first && (c - l[lo].first) % l[lo].step == 0;
     return there ? c + l[lo].difference : c;
 }
 
