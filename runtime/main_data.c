@@ -48,7 +48,7 @@ static Difference compare_strings(const ScrtTensor *got, const ScrtTensor *want)
 {
     Difference d = {.count = scrt_count(want)};
     for (int64_t i = d.count; i-- > 0;)
-        if (!scrt_chars_equal(scrt_chars(NULL, got, i), scrt_chars(NULL, want, i))) {
+        if (!scrt_strings_equal(got, want, i)) {
             d.bad++;
             d.worst_at = i;
         }

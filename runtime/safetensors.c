@@ -4,6 +4,7 @@
  *
  * Source: the format's description in the README of huggingface/safetensors. */
 #include "runtime/scrtio_priv.h"
+#include "runtime/strings.h"
 #include "runtime/text.h"
 
 #include <stdio.h>
@@ -53,17 +54,6 @@ static bool take_hex(ScrtText *t, unsigned *ret)
     return end == digits + 4 && digits[0] != '-' && digits[0] != '+' && digits[0] != ' ';
 }
 
-static size_t put_utf8(char *p, unsigned c)
-{
-    if (c < 0x80)
-        return p[0] = (char)c, 1;
-    unsigned n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (unsigned i = n; i-- > 1; c >>= 6)
-        p[i] = (char)(0x80 | (c & 0x3f));
-    p[0] = (char)((0xf00u >> n & 0xf0) | c);
-    return n;
-}
-
 static bool take_escape(ScrtText *t, char **out)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -86,7 +76,7 @@ static bool take_escape(ScrtText *t, char **out)
             return false;
         c = 0x10000 + ((c & 0x3ff) << 10 | (low & 0x3ff));
     }
-    *out += put_utf8(*out, c);
+    *out += scrt_utf8_write((int32_t)c, *out);
     return true;
 }
 

@@ -3,6 +3,8 @@
  * character of theirs reaches a terminal, and JSON gets nothing that is not UTF-8. */
 #include "ir/base/base_priv.h"
 
+#include "runtime/strings.h"
+
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,24 +169,6 @@ bool sc_read_name(const char **p, ScStr *out)
     return true;
 }
 
-/* Bytes of the UTF-8 character at p, or 0 where there is none: overlong forms, surrogates and what
- * lies beyond U+10FFFF are none. */
-static size_t utf8_length(const unsigned char *p)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    if (p[0] < 0xc2 || p[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 void sc_str_short(ScStr *s, const char *text, size_t n)
 {
     enum { MOST = 200, END = 80 };
@@ -205,19 +189,19 @@ void sc_str_short(ScStr *s, const char *text, size_t n)
 void sc_str_json(ScStr *s, const char *text)
 {
     sc_str_add(s, "\"");
-    for (const char *p = text; *p;) {
-        size_t n = utf8_length((const unsigned char *)p);
-        if (n == 0)
+    for (const char *at = text, *end = text + strlen(text); at < end;) {
+        const char *begin = at;
+        int32_t c = scrt_utf8_read(&at, end);
+        if (c < 0)
             sc_str_add(s, "\\ufffd");
-        else if (*p == '"' || *p == '\\')
-            sc_str_addf(s, "\\%c", *p);
-        else if (*p == '\n')
+        else if (c == '"' || c == '\\')
+            sc_str_addf(s, "\\%c", (int)c);
+        else if (c == '\n')
             sc_str_add(s, "\\n");
-        else if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            sc_str_addf(s, "\\u%04x", (unsigned)*p);
+        else if (c < 0x20 || c == 0x7f)
+            sc_str_addf(s, "\\u%04x", (unsigned)c);
         else
-            sc_str_addn(s, p, n);
-        p += n ? n : 1;
+            sc_str_addn(s, begin, (size_t)(at - begin));
     }
     sc_str_add(s, "\"");
 }
