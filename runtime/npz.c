@@ -146,9 +146,8 @@ ScrtStatus scrt_state_save(ScrtSession *s, const char *path, ScrtIoError *err)
     return st;
 }
 
-/* State i by its head. *ret_at: where the file has it. */
-static ScrtStatus check_state(ScrtSession *s, uint32_t i, const ScrtTensorFile *f, uint32_t *ret_at,
-                              ScrtIoError *err)
+/* State i by its head. */
+static ScrtStatus check_state(ScrtSession *s, uint32_t i, const ScrtTensorFile *f, ScrtIoError *err)
 {
     const char *name = scrt_model(s)->state[i].name;
     uint32_t own = scrt_model(s)->state[i].dtype;
@@ -156,7 +155,6 @@ static ScrtStatus check_state(ScrtSession *s, uint32_t i, const ScrtTensorFile *
     if (k < 0)
         return scrt_io_fail(err, SCRT_E_STATE, "%.200s: has no state '%.100s'", f->what, name);
     ScrtTensor head = f->item[k].tensor;
-    *ret_at = (uint32_t)k;
     if (head.dtype == SCRT_DTYPE_NONE) /* why, reading it says */
         return SCRT_OK;
     if (!scrt_dtype_adopts(head.dtype, own))
@@ -187,17 +185,14 @@ static ScrtStatus read_states(ScrtSession *s, const ScrtTensorFile *f, ScrtTenso
                               ScrtIoError *err)
 {
     const ScrtModel *m = scrt_model(s);
-    uint32_t at = 0;
     ScrtStatus st = SCRT_OK;
     for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++)
-        st = check_state(s, i, f, &at, err);
+        st = check_state(s, i, f, err);
     if (st == SCRT_OK)
         st = check_unknown(m, f, err);
-    for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++) {
-        st = check_state(s, i, f, &at, err);
-        if (st == SCRT_OK)
-            st = scrt_tensors_read(f, at, m->state[i].dtype, &ret[i], err);
-    }
+    for (uint32_t i = 0; i < m->n_state && st == SCRT_OK; i++)
+        st = scrt_tensors_read(f, (uint32_t)scrt_tensors_find(f, m->state[i].name),
+                               m->state[i].dtype, &ret[i], err);
     return st;
 }
 
