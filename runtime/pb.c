@@ -92,10 +92,15 @@ static bool take_field(Bytes *b, Field *f)
     }
 }
 
-/* How the values of a typed field are written: as varints or in 4 or 8 bytes. */
+/* How the values of a typed field are written: as varints, in 4 or 8 bytes, or each with its
+ * length.
+ */
 static uint32_t wire_of(uint32_t field)
 {
-    return field == FLOAT_DATA ? FIXED32 : field == DOUBLE_DATA ? FIXED64 : VARINT;
+    return field == FLOAT_DATA    ? FIXED32
+           : field == DOUBLE_DATA ? FIXED64
+           : field == STRING_DATA ? BYTES
+                                  : VARINT;
 }
 
 static bool take_value(Bytes *b, uint32_t wire, uint64_t *ret)
@@ -181,17 +186,13 @@ static const char *scan_field(Proto *p, const Field *f)
     case INT64_DATA:
     case DOUBLE_DATA:
     case UINT64_DATA:
-        if (p->typed && p->typed != f->number)
-            return "holds elements of two types";
-        p->typed = f->number;
-        return each_value(f, wire_of(f->number), each_count, p) ? NULL : damaged;
     case STRING_DATA:
         if (p->typed && p->typed != f->number)
             return "holds elements of two types";
         p->typed = f->number;
-        p->values++;
-        p->room += scrt_string_room((size_t)(f->bytes.end - f->bytes.at));
-        return f->wire == BYTES ? NULL : damaged;
+        if (f->number == STRING_DATA)
+            p->room += scrt_string_room((size_t)(f->bytes.end - f->bytes.at));
+        return each_value(f, wire_of(f->number), each_count, p) ? NULL : damaged;
     case SEGMENT:
         return "is one of several segments, which is not supported";
     case EXTERNAL_DATA:
@@ -251,18 +252,24 @@ static bool is_loose(uint32_t dtype)
 }
 
 /* NULL, or what is wrong. */
+static const char *compare_counts(uint64_t have, uint64_t want)
+{
+    return have < want   ? "has fewer elements than its shape"
+           : have > want ? "has more elements than its shape"
+                         : NULL;
+}
+
+/* NULL, or what is wrong. */
 static const char *fill_strings(Bytes b, const Proto *p, ScrtLaying *l)
 {
     Field f = {0};
-    if (p->values != (uint64_t)scrt_count(&p->tensor))
-        return p->values < (uint64_t)scrt_count(&p->tensor) ? "has fewer elements than its shape"
-                                                            : "has more elements than its shape";
-    for (int64_t i = 0; b.at < b.end && take_field(&b, &f);)
+    const char *wrong = compare_counts(p->values, (uint64_t)scrt_count(&p->tensor));
+    for (int64_t i = 0; !wrong && b.at < b.end && take_field(&b, &f);)
         if (f.number == STRING_DATA) {
             size_t n = (size_t)(f.bytes.end - f.bytes.at);
             memcpy(scrt_strings_lay(l, i++, n), f.bytes.at, n);
         }
-    return NULL;
+    return wrong;
 }
 
 static const char *fill(Bytes b, const Proto *p, unsigned char *data, size_t bytes)
@@ -273,9 +280,9 @@ static const char *fill(Bytes b, const Proto *p, unsigned char *data, size_t byt
     if (!p->has_raw && !loose &&
         __builtin_mul_overflow(p->values, width_of(p->tensor.dtype), &have))
         return "has more elements than its shape";
-    if (have != want)
-        return have < want ? "has fewer elements than its shape"
-                           : "has more elements than its shape";
+    const char *wrong = compare_counts(have, want);
+    if (wrong)
+        return wrong;
     if (p->has_raw && bytes)
         memcpy(data, p->raw.at, bytes);
     Sink sink = {.at = data, .width = width_of(p->tensor.dtype)};
