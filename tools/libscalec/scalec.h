@@ -170,11 +170,10 @@ typedef struct ScalecCost {
 bool scalec_cost(ScCtx *cx, ScObject *o, const ScalecRuns *r, ScalecCost *ret);
 /* What the outputs gain where one storage site of low alone keeps its f32. */
 typedef struct ScalecGain {
-    ScVal v;       /* of low */
-    double gain;   /* dB of the outputs' mean SQNR */
-    bool measured; /* by runs of a compiled program; else a first-order estimate from roundings */
-    double
-        together; /* dB that they gain with the sites before it kept too, of the first few; NaN */
+    ScVal v;         /* of low */
+    double gain;     /* dB of the outputs' mean SQNR */
+    bool measured;   /* by runs of a compiled program; else a first-order estimate from roundings */
+    double together; /* dB with the sites before it kept too, of the first few; else NaN */
 } ScalecGain;
 /* Which sites stay high so that the outputs have a wanted SQNR: the fewest of the first ones by
  * gain, by bisection. */

@@ -125,14 +125,20 @@ static void meet(ScrtDtype *ret, ScrtDtype d)
         *ret = d;
 }
 
+static bool makes_needed(const ScNode *n, const bool *needed)
+{
+    bool any = false;
+    for (uint32_t r = 0; r < n->n_out && !any; r++)
+        any = needed[n->first + r];
+    return any;
+}
+
 /* Of all nodes; needed, if given, says whose values count. */
 static void find_rounding(const ScGraph *g, const bool *needed, ScrtDtype *ret)
 {
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        bool any = !needed;
-        for (uint32_t r = 0; r < n->n_out && !any; r++)
-            any = needed[n->first + r];
+        bool any = !needed || makes_needed(n, needed);
         for (uint32_t r = 0; r < n->n_out && any && !(n->op->flags & SC_CONST_OP); r++)
             if (!needed || needed[n->first + r] || n->op->n_sub)
                 meet(ret, rounds_to(g, n, r));
@@ -151,9 +157,7 @@ static void find_needed(const ScGraph *g, ScVal v, bool *needed)
         more = false;
         for (uint32_t i = g->n_node; i-- > 0;) {
             const ScNode *n = &g->node[i];
-            bool any = false;
-            for (uint32_t r = 0; r < n->n_out && !any; r++)
-                any = needed[n->first + r];
+            bool any = makes_needed(n, needed);
             for (uint32_t k = 0; k < n->n_in && any; k++)
                 needed[n->in[k]] = true;
         }

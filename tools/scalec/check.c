@@ -102,10 +102,10 @@ static void print_line(const Line *l)
 static void print_table(const Cli *cli, const Check *c)
 {
     uint32_t shown = cli->top && cli->top < c->n ? cli->top : c->n;
-    printf("%s, recipe %s, %u sample%s\n%u storage sites first, by what the outputs gain where one "
-           "alone stays in f32: %u measured%s\nthe first of them by what they gain together with "
-           "those "
-           "above\n\n",
+    printf("%s, recipe %s, %u sample%s\n"
+           "%u storage sites first, by what the outputs gain where one alone stays in f32: %u "
+           "measured%s\n"
+           "the first of them by what they gain together with those above\n\n",
            cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_sample == 1 ? "" : "s", c->n_site,
            c->n_measured, c->n_measured < c->n_site ? ", the rest (~) estimated" : "");
     printf("%-32s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s %8s\n", "tensor", "type", "exp",
@@ -351,7 +351,7 @@ int cmd_check(Cli *cli)
         return cli_misuse(cli, "on what? --data PATH");
     if (!cli->opt.recipe || !strcmp(cli->opt.recipe, "f32"))
         return cli_misuse(cli, "what beside f32? --recipe R, one that stores something low");
-    bool several = strchr(cli->opt.recipe, ',') != NULL;
+    bool several = cli_is_several(cli);
     if (cli->suggest_given && (cli->metric || several))
         return cli_misuse(cli, "--suggest is for one recipe, without --metric");
     if (cli->metric && !several)

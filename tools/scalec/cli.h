@@ -84,7 +84,8 @@ bool cli_statistics(Cli *cli, const ScalecModel *m);
 /* That model as entry "main", and those of --entry with their dims, states and statistics: *ret_n
  * entries, which the caller frees the graphs of even where it fails. */
 bool cli_load_entries(Cli *cli, ScalecEntry **ret, uint32_t *ret_n);
-/* check with several recipes, in a list with commas: prints their columns. */
+bool cli_is_several(const Cli *cli); /* whether --recipe is a list, with commas */
+/* check with several recipes: prints their columns. */
 bool cli_columns(Cli *cli, const ScalecModel *m);
 /* The numbers of several recipes, or of one, printed too if so asked; NULL with errors. */
 json_t *cli_columns_json(Cli *cli, const ScalecModel *m, bool print);

@@ -58,6 +58,11 @@ static json_t *columns_json(const Cli *cli, uint32_t n, const char *const *recip
                      "recipes", list);
 }
 
+bool cli_is_several(const Cli *cli)
+{
+    return cli->opt.recipe && strchr(cli->opt.recipe, ',') != NULL;
+}
+
 json_t *cli_columns_json(Cli *cli, const ScalecModel *m, bool print)
 {
     const char *recipe[MOST];

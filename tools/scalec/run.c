@@ -17,7 +17,7 @@ typedef struct Runner {
     ScrtSession *session;
     uint32_t n_in, n_out;
     ScrtPort *in, *out;
-    json_t *info; /* what --data asks of the model */
+    json_t *info; /* what --data asks of a model that is not compiled */
 } Runner;
 
 static void graph_ports(Runner *r)
@@ -187,7 +187,8 @@ int cmd_run(Cli *cli)
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     cli->opt.embed_limit = UINT64_MAX;
-    r.info = json_pack("{s:o}", "rounds", scalec_rounding(m.graph));
+    if (cli->evaluate)
+        r.info = json_pack("{s:o}", "rounds", scalec_rounding(m.graph));
     bool ok = outputs_are_free(cli) && cli_statistics(cli, &m) && outputs_are_free(cli) &&
               hooks_begin(cli, &m, &samples);
     if (ok && cli->evaluate)

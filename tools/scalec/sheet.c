@@ -3,7 +3,6 @@
 #include "tools/scalec/cli.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 static bool write(Cli *cli, json_t *all)
 {
@@ -17,7 +16,8 @@ static bool write(Cli *cli, json_t *all)
 
 bool cli_sheet(Cli *cli, const ScalecModel *m)
 {
-    bool several = strchr(cli->opt.recipe, ',') != NULL;
+    const char *recipes = cli->opt.recipe;
+    bool several = cli_is_several(cli);
     ScScales scales = cli->opt.scales;
     json_t *all = cli_columns_json(cli, m, several), *column, *tensors;
     size_t i;
@@ -34,6 +34,7 @@ bool cli_sheet(Cli *cli, const ScalecModel *m)
     }
     ok = ok && json_object_set_new(all, "title", json_string(cli->args.item[0])) == 0 &&
          write(cli, all);
+    cli->opt.recipe = recipes; /* the string of a column ends with all */
     json_decref(all);
     return ok;
 }

@@ -14,12 +14,13 @@ static bool misuse(const Cli *cli, bool wrong, const char *why)
 static bool is_idle(const Cli *cli)
 {
     bool compares = cli->data && (!strcmp(cli->command, "run") || !strcmp(cli->command, "diff"));
-    bool columns = cli->opt.recipe && strchr(cli->opt.recipe, ',') != NULL;
     return misuse(cli, cli->tolerance_given && !compares && !cli->eval_each,
                   "--rtol and --atol say how near outputs are to be: with --data PATH") ||
            misuse(cli, cli->state_capacity && !cli->n_state,
                   "--state-capacity says how long states grow: with --state OUT=IN") ||
-           misuse(cli, !strcmp(cli->command, "check") && columns && (cli->top || cli->budget_given),
+           misuse(cli,
+                  !strcmp(cli->command, "check") && cli_is_several(cli) &&
+                      (cli->top || cli->budget_given),
                   "--top and --budget are of the tensors of one recipe") ||
            misuse(cli, cli->args.n && (cli->internal || cli->dtype),
                   "--internal and --dtype list what there is, without a MODEL") ||
