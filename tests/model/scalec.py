@@ -49,6 +49,17 @@ class ModelHead(ctypes.Structure):
         ("weights_size", ctypes.c_uint64)]
 
 
+def tensors(arrays):
+    """The arrays in C order, which are to be kept, and tensors of their memory."""
+    arrays = [np.asarray(a, order="C") for a in arrays]
+    ret = (Tensor * max(1, len(arrays)))()
+    for t, a in zip(ret, arrays):
+        t.dtype, t.rank, t.data = CODES[a.dtype], a.ndim, a.ctypes.data
+        for i, d in enumerate(a.shape):
+            t.dims[i] = d
+    return arrays, ret
+
+
 class Model:
     """A compiled .so: run(x, ...) -> [outputs]."""
 
@@ -66,12 +77,7 @@ class Model:
             raise RuntimeError(f"scrt_open: status {st}")
 
     def run(self, *arrays):
-        arrays = [np.asarray(a, order="C") for a in arrays]
-        ins = (Tensor * max(1, len(arrays)))()
-        for t, a in zip(ins, arrays):
-            t.dtype, t.rank, t.data = CODES[a.dtype], a.ndim, a.ctypes.data
-            for i, d in enumerate(a.shape):
-                t.dims[i] = d
+        arrays, ins = tensors(arrays)
         outs = (Tensor * self.entry.n_out)()
         st = self.lib.scrt_run(self.session, ins, outs)
         if st != OK:
@@ -87,12 +93,8 @@ class Model:
     def caller(self, *arrays):
         """A function that runs the model on them again and again with nothing of Python's but the call."""
         out = self.run(*arrays)
-        arrays = [np.asarray(a, order="C") for a in arrays]
-        ins, outs = (Tensor * max(1, len(arrays)))(), (Tensor * self.entry.n_out)()
-        for t, a in zip(ins, arrays):
-            t.dtype, t.rank, t.data = CODES[a.dtype], a.ndim, a.ctypes.data
-            for i, d in enumerate(a.shape):
-                t.dims[i] = d
+        arrays, ins = tensors(arrays)
+        outs = (Tensor * self.entry.n_out)()
         keep = [np.zeros(o.size + 16, o.dtype) for o in out]
         for t, a in zip(outs, keep):
             t.data = a.ctypes.data
