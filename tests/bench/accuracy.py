@@ -197,15 +197,22 @@ def number(x):
     return "same" if x == np.inf else f"{x:.1f}"
 
 
-def measure(path, tmp):
-    """A row of the table, and why a cell is empty."""
-    calibrate_path, judge_path = path[:-5] + ".calibrate", path[:-5] + ".judge"
-    calibrate, judge = samples(calibrate_path), samples(judge_path)
+def judged(path):
+    """The inputs that judge, the names of the outputs, and what ONNX Runtime makes of the model as it is."""
     peer = session(path, plain=True)
     used, names = [i.name for i in peer.get_inputs()], [o.name for o in peer.get_outputs()]
-    judge = [{k: x[k] for k in used} for x in judge]
-    worst = Worst([peer.run(None, x) for x in judge])
-    del peer
+    judge = [{k: x[k] for k in used} for x in samples(path[:-5] + ".judge")]
+    return judge, names, Worst([peer.run(None, x) for x in judge])
+
+
+def why(e):
+    return (str(e).strip() or type(e).__name__).splitlines()[0][:160]
+
+
+def measure(path, tmp):
+    """A row of the table, and why a cell is empty."""
+    calibrate_path = path[:-5] + ".calibrate"
+    calibrate, (judge, names, worst) = samples(calibrate_path), judged(path)
     row, notes, top1 = [], [], "-"
     for name, job in jobs(path, calibrate, judge, calibrate_path, names, tmp).items():
         try:
@@ -215,7 +222,7 @@ def measure(path, tmp):
                 top1 = number(worst.top1(got))
         except Exception as e:  # a column that fails must not hide the others
             row.append("-")
-            notes.append(f"{name}: {(str(e).strip() or type(e).__name__).splitlines()[0][:160]}")
+            notes.append(f"{name}: {why(e)}")
     return row + [top1], notes
 
 
@@ -244,9 +251,9 @@ def main():
         notes = []
         for path in sorted(glob.glob(os.path.join(folder, "*.onnx"))):
             name = os.path.basename(path)[:-5]
-            row, why = measure(path, tmp)
+            row, empty = measure(path, tmp)
             print(f"| {name} | " + " | ".join(row) + " |", flush=True)
-            notes += [f"{name}, {w}" for w in why]
+            notes += [f"{name}, {n}" for n in empty]
         for n in notes:
             print(n)
 

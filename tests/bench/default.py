@@ -20,9 +20,8 @@ import tempfile
 import numpy as np
 import onnx
 
-from accuracy import TENSOR, Worst, number, ours, own_models, samples
-from rewritten import session  # in a folder that accuracy adds
-from nets import NETS, inputs
+from accuracy import TENSOR, judged, number, ours, own_models, why
+from nets import NETS, inputs  # in a folder that accuracy adds
 
 COLUMNS = ("tensor", "probe", "calibrate", "mxfp8")
 LUCK = 0.3  # dB
@@ -47,11 +46,7 @@ def is_depthwise(path):
 
 def measure(path, tmp):
     """dB of each column."""
-    peer = session(path, plain=True)
-    used, names = [i.name for i in peer.get_inputs()], [o.name for o in peer.get_outputs()]
-    judge = [{k: x[k] for k in used} for x in samples(path[:-5] + ".judge")]
-    worst = Worst([peer.run(None, x) for x in judge])
-    del peer
+    judge, names, worst = judged(path)
     recipe = os.path.join(tmp, "tensor.recipe")
     with open(recipe, "w") as f:
         f.write(TENSOR)
@@ -86,7 +81,7 @@ def main():
                 gain = f"{x['calibrate'] - x['tensor']:.1f}" if np.isfinite(x["calibrate"] - x["tensor"]) else "-"
                 row.append(gain + (", depthwise" if is_depthwise(path) else ""))
             except Exception as e:  # a model that fails must not hide the others
-                wrong, row = [(str(e).strip() or type(e).__name__).splitlines()[0][:160]], ["-"] * (len(COLUMNS) + 1)
+                wrong, row = [why(e)], ["-"] * (len(COLUMNS) + 1)
             failed = failed or bool(wrong)
             print(f"| {name} | " + " | ".join(row) + f" | {'; '.join(wrong)} |", flush=True)
     return failed

@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 import onnx
@@ -26,9 +25,9 @@ import openvino
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
-from rewritten import made_up  # noqa: E402
-from scalec import BUILD, Model, scalec  # noqa: E402
+from bench import onnxruntime, per_call
+from rewritten import made_up  # in a folder that bench adds
+from scalec import BUILD, Model, scalec
 
 RECIPES = {"f32": "f32", "fp8": "fp8", "fp8-w": "fp8-weights"}
 COLUMNS = [*RECIPES, "int8", "ov f32", "ov"]
@@ -38,30 +37,17 @@ SLICE = 0.1   # seconds a side and round
 SIDE = 4096   # of the square of floats that the operators on memory get
 
 
-def per_call(fn):
-    n, start = 0, time.perf_counter()
-    while True:
-        fn()
-        n += 1
-        spent = time.perf_counter() - start
-        if spent > SLICE:
-            return spent / n
-
-
 # --- The sides: each a function that runs the model once -----------------------------------------
 
-def onnxruntime(path, feeds):
-    opt = ort.SessionOptions()
-    opt.intra_op_num_threads, opt.log_severity_level = THREADS, 4
-    opt.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    s = ort.InferenceSession(path, opt, providers=["CPUExecutionProvider"])
+def peer(path, feeds):
+    s = onnxruntime(path, THREADS)
     return lambda: s.run(None, feeds)
 
 
 def int8(path, feeds, tmp):
     out = os.path.join(tmp, "int8.onnx")
     quantize_dynamic(path, out)
-    return onnxruntime(out, feeds)
+    return peer(out, feeds)
 
 
 def compiled(path, feeds, recipe, tmp):
@@ -112,15 +98,15 @@ def sample(path, dims):
 def row(path, dims):
     feeds = sample(path, dims)
     with tempfile.TemporaryDirectory() as tmp:
-        base, side = onnxruntime(path, feeds), sides(path, feeds, tmp)
+        base, side = peer(path, feeds), sides(path, feeds, tmp)
         base()
         times = {c: [] for c in COLUMNS}
         ms = []
         for _ in range(ROUNDS):
-            ms.append(per_call(base))
+            ms.append(per_call(base, SLICE))
             for c, fn in side.items():
                 if fn:
-                    times[c].append(ms[-1] / per_call(fn))
+                    times[c].append(ms[-1] / per_call(fn, SLICE))
     cells = [f"{np.median(times[c]):7.2f}" if side[c] else "      -" for c in COLUMNS]
     print(f"{os.path.basename(path)[:-5]:<26} {1e3 * np.median(ms):>9.3f} {' '.join(cells)}", flush=True)
 
@@ -154,7 +140,7 @@ def memory_rows():
                 limits.stdin.write("\n")
                 limits.stdin.flush()
                 read, copy = map(float, limits.stdout.readline().split())
-                part.append((2e-9 * x["x"].nbytes / per_call(call) / copy, read, copy))
+                part.append((2e-9 * x["x"].nbytes / per_call(call, SLICE) / copy, read, copy))
             q = np.median(part, axis=0)
             print(f"{name:<26} {100 * q[0]:5.0f} % of a copy ({q[2]:.0f} GB/s; read {q[1]:.0f} GB/s)", flush=True)
     limits.communicate()
