@@ -7,10 +7,10 @@ import sys
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
-from command import ATTENTION, DIGIT, LEAKY, MNIST, failing, model, run_all, write  # noqa: E402
+from command import ATTENTION, DIGIT, LEAKY, MNIST, failing, model, run_all, write, write_tensor  # noqa: E402
 from scalec import SCALEC, SOURCE, Model, scalec  # noqa: E402
 
 STAGES = ["import", "fold", "simplify", "raise", "scalify", "quantize", "settle", "expand", "layout", "fuse"]
@@ -165,8 +165,7 @@ def data_sets(tmp):
     scalec("run", MNIST, "-i", DIGIT, "-o", y_path)
     y = np.load(y_path)
     def save(name, a, label):
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(numpy_helper.from_array(a, label).SerializeToString())
+        write_tensor(os.path.join(folder, name), a, label)
     save("input_0.pb", x, "Input3")
     save("output_0.pb", y, "Plus214_Output_0")
     assert "1 of 1" in scalec("run", MNIST, "--data", os.path.dirname(folder))

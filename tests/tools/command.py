@@ -23,6 +23,11 @@ def write(path, data):
     return path
 
 
+def write_tensor(path, array, name):
+    """A file of a test_data_set."""
+    return write(path, numpy_helper.from_array(array, name).SerializeToString())
+
+
 def failing(*args, status=1, cwd=None):
     """Standard error of a command that must fail with this status."""
     p = subprocess.run([SCALEC, *args], capture_output=True, text=True, cwd=cwd)

@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, os.path.dirname(__file__))
-from command import DIGIT, MNIST, model, run_all, write  # noqa: E402
+from command import DIGIT, MNIST, model, run_all, write, write_tensor  # noqa: E402
 from scalec import SCALEC, scalec  # noqa: E402
 
 
@@ -34,8 +34,7 @@ def proves_itself(tmp):
     y = np.load(want)
 
     def save(name, a, label):
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(numpy_helper.from_array(a, label).SerializeToString())
+        write_tensor(os.path.join(folder, name), a, label)
     save("input_0.pb", np.load(DIGIT), "Input3")
     assert "no expected outputs" in run("--data", folder, status=1)
     save("output_0.pb", y, "Plus214_Output_0")
@@ -53,80 +52,103 @@ def proves_itself(tmp):
     assert "rounding of" in run("--help")
 
 
+HALF, BRAIN = TensorProto.FLOAT16, TensorProto.BFLOAT16
+
+
+def cast(src, dst, to):
+    return helper.make_node("Cast", [src], [dst], to=to)
+
+
+def narrow_product(t):
+    """y = x w, computed in t."""
+    return [cast("x", "h", t), cast("w", "v", t), helper.make_node("MatMul", ["h", "v"], ["p"]), cast("p", "y", 1)]
+
+
+class Rounded:
+    """A model of x [32, 32] and a test_data_set, and what --data says of it, compiled or not."""
+
+    def __init__(self, tmp):
+        rng = np.random.default_rng(5)
+        self.x, self.w = (rng.standard_normal((32, 32)).astype(np.float32) for _ in range(2))
+        self.noise = rng.standard_normal((32, 32))
+        self.path, self.exe, self.npy, self.folder = (os.path.join(tmp, n) for n in ("m.onnx", "m", "x.npy", "set"))
+        os.mkdir(self.folder)
+        np.save(self.npy, self.x)
+        self.save("input_0.pb", self.x, "x")
+
+    def save(self, name, a, label):
+        write_tensor(os.path.join(self.folder, name), a, label)
+
+    def compile(self, m):
+        """Which outputs it rounds, to what."""
+        onnx.save(m, self.path)
+        scalec("compile", self.path, "-o", self.exe)
+        return json.loads(subprocess.run([self.exe, "--info", "--json"], capture_output=True, check=True).stdout)["info"].get("rounds")
+
+    def compared(self, *args):
+        for start in ([self.exe], [SCALEC, "run", self.path], [SCALEC, "run", self.path, "--evaluate"]):
+            yield subprocess.run([*start, "--data", self.folder, *args], capture_output=True, text=True)
+
+
 def grants_what_the_model_rounds(tmp):
     """--data: noise as of the model's own rounding is no difference; more, or one wrong element, is. f32 is granted none,
     nor is a model whose weights alone are narrow."""
-    rng = np.random.default_rng(5)
-    x, w = (rng.standard_normal((32, 32)).astype(np.float32) for _ in range(2))
-    noise, folder = rng.standard_normal((32, 32)), os.path.join(tmp, "set")
-    os.mkdir(folder)
-    path, exe, out = (os.path.join(tmp, n) for n in ("m.onnx", "m", "y.npy"))
-
-    def save(name, a, label):
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(numpy_helper.from_array(a, label).SerializeToString())
-
-    def cast(src, dst, to):
-        return helper.make_node("Cast", [src], [dst], to=to)
+    r, out = Rounded(tmp), os.path.join(tmp, "y.npy")
 
     def qdq(src, dst):
         return [helper.make_node("QuantizeLinear", [src, "s", "z"], [dst + "q"]), helper.make_node("DequantizeLinear", [dst + "q", "s", "z"], [dst])]
-    half, brain = TensorProto.FLOAT16, TensorProto.BFLOAT16
     product, zero = helper.make_node("MatMul", ["a", "b"], ["y"]), [("s", np.float32(1 / 64)), ("z", np.uint8(128))]
-    low = lambda t: [cast("x", "h", t), cast("w", "v", t), helper.make_node("MatMul", ["h", "v"], ["p"]), cast("p", "y", 1)]  # noqa: E731
     for name, nodes, rounds, least in (
-            ("f32", [helper.make_node("MatMul", ["x", "w"], ["y"])], None, None), ("f16", low(half), "f16", 9), ("bf16", low(brain), "bf16", 6),
+            ("f32", [helper.make_node("MatMul", ["x", "w"], ["y"])], None, None),
+            ("f16", narrow_product(HALF), "f16", 9), ("bf16", narrow_product(BRAIN), "bf16", 6),
             ("u8", [*qdq("x", "a"), helper.make_node("Identity", ["w"], ["b"]), product], "u8", 6),
             ("f16 weights", [helper.make_node("Identity", ["x"], ["a"]), cast("w16", "b", 1), product], None, None)):
-        onnx.save(model(nodes, [("x", [32, 32])], [("y", [32, 32])], [("w", w), ("w16", w.astype(np.float16)), *zero]), path)
-        scalec("compile", path, "-o", exe)
-        info = json.loads(subprocess.run([exe, "--info", "--json"], capture_output=True, check=True).stdout)["info"]
-        assert info.get("rounds") == (rounds and {"y": rounds}), (name, info)
-        save("input_0.pb", x, "x")
-        np.save(os.path.join(tmp, "x.npy"), x)
-        scalec("run", path, "-i", os.path.join(tmp, "x.npy"), "-o", out)
+        said = r.compile(model(nodes, [("x", [32, 32])], [("y", [32, 32])], [("w", r.w), ("w16", r.w.astype(np.float16)), *zero]))
+        assert said == (rounds and {"y": rounds}), (name, said)
+        scalec("run", r.path, "-i", r.npy, "-o", out)
         y = np.load(out).astype(np.float64)
         rms, mean = np.sqrt((y ** 2).mean()), 2.0 ** -(least or 10)
         spike = np.zeros_like(y)
         spike[3, 5] = 4 * mean * 3 * (rms + abs(y[3, 5]))
-        for wrong, args, agrees in ((noise * rms * mean / 2, (), rounds is not None), (noise * rms * mean / 2, ("--rtol", "1e-3"), False),
-                                    (noise * rms * mean * 2, (), False), (spike, (), False)):
-            save("output_0.pb", (y + wrong).astype(np.float32), "y")
-            for start in ([exe], [SCALEC, "run", path], [SCALEC, "run", path, "--evaluate"]):
-                p = subprocess.run([*start, "--data", folder, *args], capture_output=True, text=True)
-                assert p.returncode == (0 if agrees else 3), (name, start, p)
-                assert (f"the model's own rounding to {rounds}: SQNR" in p.stdout) == agrees and "SQNR" in p.stdout, (name, start, p)
-    # what is rounded beside an output, or behind it, grants that output nothing; what a body rounds, all outputs of its node
+        for wrong, args, agrees in ((r.noise * rms * mean / 2, (), rounds is not None), (r.noise * rms * mean / 2, ("--rtol", "1e-3"), False),
+                                    (r.noise * rms * mean * 2, (), False), (spike, (), False)):
+            r.save("output_0.pb", (y + wrong).astype(np.float32), "y")
+            for p in r.compared(*args):
+                assert p.returncode == (0 if agrees else 3), (name, p)
+                assert (f"the model's own rounding to {rounds}: SQNR" in p.stdout) == agrees and "SQNR" in p.stdout, (name, p)
+
+
+def grants_outputs_what_is_rounded_before_them(tmp):
+    """What is rounded beside an output, or behind it, grants that output nothing; what a body rounds, all outputs of its
+    node."""
+    r, npz = Rounded(tmp), os.path.join(tmp, "yz.npz")
+
     def body(name, *nodes):
         outputs = [helper.make_tensor_value_info(name + str(i), 1, [32, 32]) for i in range(2)]
         return helper.make_graph(list(nodes), name, [], outputs)
-    then = body("t", cast("x", "h", half), cast("h", "t0", 1), helper.make_node("Neg", ["x"], ["t1"]))
+    then = body("t", cast("x", "h", HALF), cast("h", "t0", 1), helper.make_node("Neg", ["x"], ["t1"]))
     other = body("e", helper.make_node("Neg", ["x"], ["e0"]), helper.make_node("Abs", ["x"], ["e1"]))
     for name, nodes, rounded in (
-            ("beside", [*low(half), helper.make_node("MatMul", ["x", "w"], ["z"])], {"y": "f16"}),
-            ("behind", [helper.make_node("MatMul", ["x", "w"], ["z"]), cast("z", "h", half), cast("h", "y", 1)], {"y": "f16"}),
-            ("before", [cast("x", "h", half), cast("h", "y", 1), helper.make_node("MatMul", ["y", "w"], ["z"])], {"y": "f16", "z": "f16"}),
+            ("beside", [*narrow_product(HALF), helper.make_node("MatMul", ["x", "w"], ["z"])], {"y": "f16"}),
+            ("behind", [helper.make_node("MatMul", ["x", "w"], ["z"]), cast("z", "h", HALF), cast("h", "y", 1)], {"y": "f16"}),
+            ("before", [cast("x", "h", HALF), cast("h", "y", 1), helper.make_node("MatMul", ["y", "w"], ["z"])], {"y": "f16", "z": "f16"}),
             ("body", [helper.make_node("If", ["c"], ["y", "z"], then_branch=then, else_branch=other)], {"y": "f16", "z": "f16"})):
-        m = model(nodes, [("x", [32, 32])], [("y", [32, 32]), ("z", [32, 32])], [("w", w)])
+        m = model(nodes, [("x", [32, 32])], [("y", [32, 32]), ("z", [32, 32])], [("w", r.w)])
         if name == "body":
             m.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
-        onnx.save(m, path)
-        scalec("compile", path, "-o", exe)
-        info = json.loads(subprocess.run([exe, "--info", "--json"], capture_output=True, check=True).stdout)["info"]
-        assert info["rounds"] == rounded, (name, info)
+        said = r.compile(m)
+        assert said == rounded, (name, said)
         if name == "body":
             continue
-        npz = os.path.join(tmp, "yz.npz")
-        scalec("run", path, "-i", os.path.join(tmp, "x.npy"), "-o", npz)
+        scalec("run", r.path, "-i", r.npy, "-o", npz)
         for wrong in "yz":
             for i, label in enumerate("yz"):
                 a = np.load(npz)[label].astype(np.float64)
-                a += noise * np.sqrt((a ** 2).mean()) * 2.0 ** -10 * (label == wrong)
-                save(f"output_{i}.pb", a.astype(np.float32), label)
-            for start in ([exe], [SCALEC, "run", path], [SCALEC, "run", path, "--evaluate"]):
-                p = subprocess.run([*start, "--data", folder], capture_output=True, text=True)
-                assert p.returncode == (0 if wrong in rounded else 3), (name, wrong, start, p)
-    assert subprocess.run([exe, "--info"], capture_output=True, text=True).stdout.count("\nrounds.") == 2
+                a += r.noise * np.sqrt((a ** 2).mean()) * 2.0 ** -10 * (label == wrong)
+                r.save(f"output_{i}.pb", a.astype(np.float32), label)
+            for p in r.compared():
+                assert p.returncode == (0 if wrong in rounded else 3), (name, wrong, p)
+    assert subprocess.run([r.exe, "--info"], capture_output=True, text=True).stdout.count("\nrounds.") == 2
 
 
 def measures_without_inputs(tmp):
@@ -239,4 +261,5 @@ def draws_ids_of_the_table(tmp):
     assert p.returncode == 2 and "--state-save" in p.stderr, p
 
 
-run_all("tools-executable", (draws_ids_of_the_table, proves_itself, grants_what_the_model_rounds, measures_without_inputs, sizes_of_made_up_inputs, sizes_that_are_sums, prints_for_programs_and_people))
+run_all("tools-executable", (draws_ids_of_the_table, proves_itself, grants_what_the_model_rounds, grants_outputs_what_is_rounded_before_them,
+                          measures_without_inputs, sizes_of_made_up_inputs, sizes_that_are_sums, prints_for_programs_and_people))

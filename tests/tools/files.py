@@ -11,10 +11,10 @@ import time
 import ml_dtypes
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 sys.path.insert(0, os.path.dirname(__file__))
-from command import DIGIT, MNIST, failing, measured, model, run_all, sanitized, write  # noqa: E402
+from command import DIGIT, MNIST, failing, measured, model, run_all, sanitized, write, write_tensor  # noqa: E402
 from scalec import SCALEC, Skip, scalec  # noqa: E402
 
 
@@ -106,7 +106,7 @@ def inputs_that_are_read_late_stay(tmp):
         write(f, "\n".join(map(str, range(10))))
     write(recipe, "name = mine\nweight = f8e4m3fn\n")
     for f, a, name in ((pb, x, "Input3"), (want, np.zeros((1, 10), np.float32), "Plus214_Output_0")):
-        write(f, numpy_helper.from_array(a, name).SerializeToString())
+        write_tensor(f, a, name)
     folder, save, fp8 = os.path.join(tmp, "set"), "--save-stats", ("--recipe", "fp8", "--calibrate", npy)
     top = ("--top", "1", "--labels")
     tasks = [((c, MNIST, *fp8, "--data", data, *more, save), out)

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, checker, helper, load, numpy_helper, save
 
 sys.path.insert(0, os.path.dirname(__file__))
-from command import failing, run_all, write  # noqa: E402
+from command import failing, run_all, write, write_tensor  # noqa: E402
 from scalec import SCALEC, scalec  # noqa: E402
 
 WORDS = np.array([["hello", "Ünï"], ["", "日本\n\""]])
@@ -73,10 +73,9 @@ def data(tmp):
     folder = os.path.join(tmp, "test_data_set_0")
     os.makedirs(folder)
     for name, array in (("input_0", WORDS), ("output_0", np.array([["hello!", "Ünï\\?"], ["!", "日本\n\"\\?"]]))):
-        write(os.path.join(folder, name + ".pb"), numpy_helper.from_array(array.astype(object), name).SerializeToString())
+        write_tensor(os.path.join(folder, name + ".pb"), array.astype(object), name)
     subprocess.run([exe, "--data", folder], check=True, capture_output=True)
-    wrong = numpy_helper.from_array(np.array([["hello!", "Ünï\\?"], ["!", "日本"]], object))
-    write(os.path.join(folder, "output_0.pb"), wrong.SerializeToString())
+    write_tensor(os.path.join(folder, "output_0.pb"), np.array([["hello!", "Ünï\\?"], ["!", "日本"]], object), "output_0")
     p = subprocess.run([exe, "--data", folder, "--rtol", "9", "--atol", "9"], capture_output=True, text=True)
     assert p.returncode == 3 and "1 of 4 elements differ; worst at 3" in p.stdout and "expected '日本'" in p.stdout, p.stdout
 
