@@ -214,7 +214,7 @@ void scrt_no_number(ScrtChars c, ScrtDtype t, char ret[SCRT_NO_NUMBER_CHARS])
     while (at < end && at - c.at < SHOWN) {
         const char *begin = at;
         int32_t x = scrt_utf8_read(&at, end);
-        if (x < ' ' || x == '"' || x == '\\' || (x >= 0x7f && x < 0xa0))
+        if (scrt_is_control(x) || x == '"' || x == '\\')
             for (; begin < at; begin++)
                 n += snprintf(ret + n, 5, "\\x%02x", (unsigned char)*begin);
         for (; begin < at; begin++)

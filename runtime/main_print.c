@@ -103,12 +103,13 @@ static void show_string(char buf[ELEMENT], ScrtChars c)
     for (const char *at = c.at, *end = at + c.n; at < end;) {
         const char *begin = at;
         int32_t x = scrt_utf8_read(&at, end);
-        size_t k = x < 0x20 || (x >= 0x7f && x < 0xa0) ? 1 : (size_t)(at - begin);
+        bool hidden = scrt_is_control(x);
+        size_t k = hidden ? 1 : (size_t)(at - begin);
         if (n + k + sizeof cut > ELEMENT) {
             memcpy(buf + n, cut, sizeof cut);
             return;
         }
-        memcpy(buf + n, k == 1 && (x < 0x20 || x >= 0x7f) ? "?" : begin, k);
+        memcpy(buf + n, hidden ? "?" : begin, k);
         n += k;
     }
     buf[n++] = '\'';

@@ -37,11 +37,22 @@ static inline bool scrt_chars_equal(ScrtChars a, ScrtChars b)
     return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n) == 0);
 }
 
+/* Whether elements i of two tensors that hold pointers alone are the same string. */
+static inline bool scrt_strings_equal(const ScrtTensor *a, const ScrtTensor *b, int64_t i)
+{
+    return scrt_chars_equal(scrt_chars(NULL, a, i), scrt_chars(NULL, b, i));
+}
+
 /* The code point at *at, which moves behind it; -1, and one byte on, where the bytes are no UTF-8.
  * at < end. */
 int32_t scrt_utf8_read(const char **at, const char *end);
 /* Writes a code point, at most 4 bytes; answers how many. */
 size_t scrt_utf8_write(int32_t c, char *ret);
+/* Whether a terminal might take what scrt_utf8_read answers for a command, or it is no UTF-8. */
+static inline bool scrt_is_control(int32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0);
+}
 
 /* --- What is done to one string, for evaluation and runs alike ------------------------------- */
 
@@ -93,12 +104,6 @@ typedef struct ScrtLaying {
 ScrtStatus scrt_strings_alloc(ScrtTensor *t, size_t room, ScrtLaying *ret);
 /* Element i gets n bytes, which the caller writes where the answer points. */
 char *scrt_strings_lay(ScrtLaying *l, int64_t i, size_t n);
-
-/* Whether elements i of two tensors that hold pointers alone are the same string. */
-static inline bool scrt_strings_equal(const ScrtTensor *a, const ScrtTensor *b, int64_t i)
-{
-    return scrt_chars_equal(scrt_chars(NULL, a, i), scrt_chars(NULL, b, i));
-}
 
 /* t->data becomes memory of its own, as scrt_strings_alloc makes it; what it was stays as it is. */
 ScrtStatus scrt_strings_own(const unsigned char *weights, ScrtTensor *t);
