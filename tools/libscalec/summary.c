@@ -125,63 +125,63 @@ static void meet(ScrtDtype *ret, ScrtDtype d)
         *ret = d;
 }
 
-static bool makes_needed(const ScNode *n, const bool *needed)
+static ScrtDtype rounds_anywhere(const ScGraph *g)
 {
-    bool any = false;
-    for (uint32_t r = 0; r < n->n_out && !any; r++)
-        any = needed[n->first + r];
-    return any;
-}
-
-/* Of all nodes; needed, if given, says whose values count. */
-static void find_rounding(const ScGraph *g, const bool *needed, ScrtDtype *ret)
-{
+    ScrtDtype ret = SCRT_DTYPE_NONE;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        bool any = !needed || makes_needed(n, needed);
-        for (uint32_t r = 0; r < n->n_out && any && !(n->op->flags & SC_CONST_OP); r++)
-            if (!needed || needed[n->first + r] || n->op->n_sub)
-                meet(ret, rounds_to(g, n, r));
-        for (uint32_t k = 0; k < n->op->n_sub && any; k++)
-            find_rounding(n->sub[k], NULL, ret);
+        for (uint32_t r = 0; r < n->n_out && !(n->op->flags & SC_CONST_OP); r++)
+            meet(&ret, rounds_to(g, n, r));
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            meet(&ret, rounds_anywhere(n->sub[k]));
     }
+    return ret;
 }
 
-/* What v needs, in needed[n_value]. A state's past value comes of the next one of an earlier run,
- * so that walks back too, until nothing new is found. */
-static void find_needed(const ScGraph *g, ScVal v, bool *needed)
+/* What each value of g is rounded to, or one that it is made of: of[n_value]. A node with nested
+ * graphs rounds as they do. A state's past value comes of the next one of an earlier run: true
+ * where that says more of one. */
+static bool find_rounding(const ScGraph *g, ScrtDtype *of)
 {
-    bool more = true;
-    needed[v] = true;
-    while (more) {
-        more = false;
-        for (uint32_t i = g->n_node; i-- > 0;) {
-            const ScNode *n = &g->node[i];
-            bool any = makes_needed(n, needed);
-            for (uint32_t k = 0; k < n->n_in && any; k++)
-                needed[n->in[k]] = true;
+    bool more = false;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (n->op->flags & SC_CONST_OP)
+            continue;
+        ScrtDtype d = SCRT_DTYPE_NONE;
+        for (uint32_t k = 0; k < n->n_in; k++)
+            meet(&d, of[n->in[k]]);
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            meet(&d, rounds_anywhere(n->sub[k]));
+        for (uint32_t r = 0; r < n->n_out && n->op->n_sub; r++)
+            meet(&d, rounds_to(g, n, r));
+        for (uint32_t r = 0; r < n->n_out; r++) {
+            meet(&of[n->first + r], d);
+            meet(&of[n->first + r], rounds_to(g, n, r));
         }
-        for (uint32_t i = 0; i < g->n_state; i++)
-            if (needed[g->state[i].past] && !needed[g->state[i].next])
-                more = needed[g->state[i].next] = true;
     }
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        ScrtDtype *past = &of[g->state[i].past], before = *past;
+        meet(past, of[g->state[i].next]);
+        more = more || *past != before;
+    }
+    return more;
 }
 
 json_t *scalec_rounding(const ScGraph *g)
 {
     json_t *ret = json_object();
-    bool *needed = malloc(g->n_value * sizeof *needed);
-    if (!needed)
+    ScrtDtype *of = calloc(g->n_value, sizeof *of);
+    if (!of)
         abort();
+    while (find_rounding(g, of))
+        ;
     for (uint32_t i = 0; i < g->n_out; i++) {
         const char *name = g->out_name[i];
-        ScrtDtype d = SCRT_DTYPE_NONE;
-        memset(needed, 0, g->n_value * sizeof *needed);
-        find_needed(g, g->out[i], needed);
-        find_rounding(g, needed, &d);
+        ScrtDtype d = of[g->out[i]];
         if (d != SCRT_DTYPE_NONE && name && strlen(name) < SCALEC_INFO_NAME)
             json_object_set_new(ret, name, json_string(scrt_dtype_name(d)));
     }
-    free(needed);
+    free(of);
     return ret;
 }
