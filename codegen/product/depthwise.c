@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolutions in which each channel is a group of its own, channels last: vectors of channels, the
- * weights packed as panels of one vector, the sum of a position in a register. */
+ * weights packed as panels of one vector, the sums of positions in registers. Where whole windows
+ * lie in x, neighbours of a row are computed together: they share the weights, which stay in
+ * registers, and what their windows have in common of x, which is loaded once. */
 #include "codegen/product/filter.h"
 #include "codegen/product/slide.h"
 
@@ -8,6 +10,7 @@ typedef struct Depthwise {
     CgSlide s;
     CgTile tile; /* el, size, w, nv, nr: of one vector */
     const CgFilter *filter;
+    const ScTerm *panels;
 } Depthwise;
 
 /* --- One row of the result ------------------------------------------------------------------- */
@@ -17,26 +20,120 @@ typedef struct Row {
     LLVMValueRef row, first, weights; /* first: the vector's first channel */
 } Row;
 
-typedef struct Sum { /* of one position, for a vector of channels */
+typedef struct Lanes { /* a vector of channels */
     const Row *r;
-    LLVMValueRef acc, i, mask;
+    LLVMValueRef i, mask, acc; /* first channel; the sum of one position */
     uint32_t w;
-} Sum;
+} Lanes;
+
+static LLVMValueRef load_x(Cg *cg, const Lanes *l, LLVMValueRef address)
+{
+    const CgAccess *x = &l->r->d->s.x;
+    const ScTerm *stride = x->stride[x->rank - 1];
+    LLVMValueRef at = cg_add_int(cg, address, cg_mul_int(cg, l->i, cg_term(cg, stride)));
+    return cg_access_load(cg, x, at, stride, l->w, l->mask).v;
+}
+
+static LLVMValueRef load_weights(Cg *cg, const Lanes *l, LLVMValueRef tap)
+{
+    const CgTile *t = &l->r->d->tile;
+    LLVMValueRef lane = LLVMBuildSub(cg->b, l->i, l->r->first, "");
+    lane = cg_add_int(cg, cg_mul_int(cg, tap, cg_int(cg, t->nr)), lane);
+    LLVMValueRef w =
+        LLVMBuildLoad2(cg->b, cg_vec(t->el, l->w), cg_gep(cg, t->el, l->r->weights, lane), "");
+    LLVMSetAlignment(w, t->size);
+    return w;
+}
+
+static void finish(Cg *cg, const Lanes *l, const CgSpot *at, LLVMValueRef x)
+{
+    const CgSlide *s = &l->r->d->s;
+    CgEpiRow epi = cg_epi_row(cg, s->epi, at->idx, 1 + s->desc.n_spatial);
+    x = cg_epi_add_bias(cg, s->epi, &epi, l->i, x, l->w, l->mask);
+    cg_epi_store(cg, s->epi, &epi, l->i, x, l->w, l->mask);
+}
+
+/* --- Neighbours together --- */
+
+enum { NEIGHBOURS = 4 };
+
+typedef struct Together {
+    LLVMValueRef first;                   /* address in x of the first one's window */
+    LLVMValueRef weight[CG_SLIDE_UNROLL]; /* of each tap */
+    LLVMValueRef acc[NEIGHBOURS];
+} Together;
+
+/* What a line of the window, along the last dim, adds: taps from `tap` on; address: where the first
+ * one's line begins. */
+static void add_line(Cg *cg, const Lanes *l, Together *g, uint32_t tap, LLVMValueRef address)
+{
+    const Depthwise *d = l->r->d;
+    const ScWindow *w = &d->s.desc;
+    uint32_t last = w->n_spatial - 1;
+    LLVMValueRef x[NEIGHBOURS][CG_SLIDE_UNROLL];
+    for (uint32_t c = 0; c < NEIGHBOURS; c++)
+        for (uint32_t k = 0; k < (uint32_t)w->kernel[last]; k++) {
+            int64_t at = c * w->stride[last] + k * w->dilation[last];
+            x[c][k] = NULL;
+            for (uint32_t i = 0; i < c && !x[c][k]; i++) { /* whose was it before? */
+                int64_t before = at - i * w->stride[last];
+                if (before % w->dilation[last] == 0 && before / w->dilation[last] < w->kernel[last])
+                    x[c][k] = x[i][before / w->dilation[last]];
+            }
+            LLVMValueRef step = cg_term(cg, d->s.x.stride[1 + last]);
+            if (!x[c][k])
+                x[c][k] =
+                    load_x(cg, l, cg_add_int(cg, address, cg_mul_int(cg, cg_int(cg, at), step)));
+            g->acc[c] = cg_tile_mac(cg, &d->tile, x[c][k], g->weight[tap + k], g->acc[c]);
+        }
+}
+
+/* NEIGHBOURS sums from spot `from` on. */
+static void add_together(Cg *cg, const Lanes *l, const CgSpot *row, LLVMValueRef from, Together *g)
+{
+    const CgSlide *s = &l->r->d->s;
+    const ScWindow *w = &s->desc;
+    uint32_t last = w->n_spatial - 1;
+    LLVMValueRef first = cg_mul_int(cg, from, cg_int(cg, w->stride[last]));
+    first = LLVMBuildSub(cg->b, first, cg_term(cg, w->pad_begin[last]), "");
+    first = cg_mul_int(cg, first, cg_term(cg, s->x.stride[1 + last]));
+    first = cg_add_int(cg, row->first, first);
+    for (uint32_t c = 0; c < NEIGHBOURS; c++)
+        g->acc[c] = LLVMConstNull(cg_vec(l->r->d->tile.el, l->w));
+    for (uint32_t tap = 0; tap < s->n_kernel; tap += (uint32_t)w->kernel[last])
+        add_line(cg, l, g, tap, cg_slide_address(cg, s, first, tap));
+}
+
+/* The spots of a row that are computed together; returns them. */
+static CgSpan row_together(Cg *cg, const Lanes *l, const CgSpot *row)
+{
+    const CgSlide *s = &l->r->d->s;
+    CgSpan span = cg_slide_whole(cg, s, row);
+    LLVMValueRef n = LLVMBuildSub(cg->b, span.to, span.from, ""), by = cg_int(cg, NEIGHBOURS);
+    span.to = LLVMBuildSub(cg->b, span.to, LLVMBuildURem(cg->b, n, by, ""), "");
+    Together g;
+    for (uint32_t tap = 0; tap < s->n_kernel; tap++)
+        g.weight[tap] = load_weights(cg, l, cg_int(cg, tap));
+    CgLoop i = cg_for(cg, span.from, span.to, by);
+    add_together(cg, l, row, i.i, &g);
+    for (uint32_t c = 0; c < NEIGHBOURS; c++) {
+        CgSpot at = *row;
+        at.idx[s->desc.n_spatial] = cg_add_int(cg, i.i, cg_int(cg, c));
+        finish(cg, l, &at, g.acc[c]);
+    }
+    cg_next(cg, &i);
+    return span;
+}
+
+/* --- One by one --- */
 
 static void add_product(Cg *cg, void *arg, LLVMValueRef address, LLVMValueRef tap)
 {
-    const Sum *s = arg;
-    const Depthwise *d = s->r->d;
-    const CgTile *t = &d->tile;
-    const ScTerm *stride = d->s.x.stride[d->s.x.rank - 1];
-    LLVMTypeRef vec = cg_vec(t->el, s->w);
-    LLVMValueRef at = cg_add_int(cg, address, cg_mul_int(cg, s->i, cg_term(cg, stride)));
-    CgVal x = cg_access_load(cg, &d->s.x, at, stride, s->w, s->mask);
-    LLVMValueRef lane = LLVMBuildSub(cg->b, s->i, s->r->first, "");
-    lane = cg_add_int(cg, cg_mul_int(cg, tap, cg_int(cg, t->nr)), lane);
-    LLVMValueRef w = LLVMBuildLoad2(cg->b, vec, cg_gep(cg, t->el, s->r->weights, lane), "");
-    LLVMSetAlignment(w, t->size);
-    cg_set(cg, s->acc, cg_tile_mac(cg, t, x.v, w, cg_get(cg, vec, s->acc)));
+    const Lanes *l = arg;
+    const CgTile *t = &l->r->d->tile;
+    LLVMValueRef x = load_x(cg, l, address), w = load_weights(cg, l, tap);
+    LLVMValueRef sum = cg_get(cg, cg_vec(t->el, l->w), l->acc);
+    cg_set(cg, l->acc, cg_tile_mac(cg, t, x, w, sum));
 }
 
 static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
@@ -44,32 +141,35 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
     const Row *r = arg;
     const CgSlide *s = &r->d->s;
     LLVMTypeRef vec = cg_vec(r->d->tile.el, w);
-    Sum sum = {r, cg_var(cg, vec, NULL), i, mask, w};
-    CgSpots spots = cg_spots(cg, s, r->row);
-    cg_set(cg, sum.acc, LLVMConstNull(vec));
-    cg_slide_window(cg, s, &spots.at, add_product, &sum);
-    CgEpiRow epi = cg_epi_row(cg, s->epi, spots.at.idx, 1 + s->desc.n_spatial);
-    LLVMValueRef x = cg_get(cg, vec, sum.acc);
-    x = cg_epi_add_bias(cg, s->epi, &epi, i, x, w, mask);
-    cg_epi_store(cg, s->epi, &epi, i, x, w, mask);
+    Lanes l = {r, i, mask, cg_var(cg, vec, NULL), w};
+    CgSpot row = cg_slide_row(cg, s, r->row);
+    bool together = s->n_kernel <= CG_SLIDE_UNROLL;
+    CgSpan done;
+    if (together)
+        done = row_together(cg, &l, &row);
+    CgSpots spots = cg_spots(cg, s, &row, together ? &done : NULL);
+    cg_set(cg, l.acc, LLVMConstNull(vec));
+    cg_slide_window(cg, s, &spots.at, add_product, &l);
+    finish(cg, &l, &spots.at, cg_get(cg, vec, l.acc));
     cg_spots_end(cg, &spots);
 }
 
 /* --- The kernel ------------------------------------------------------------------------------ */
 
-/* Items are rows of the result, all of them for one vector of channels after another. */
+/* Items are vectors of channels of a row, row by row: a thread works on rows that lie together, as
+ * the kernels before and after it do. */
 static LLVMValueRef emit_body(CgModule *m, const Depthwise *d)
 {
     Cg cg;
     LLVMValueRef fn = cg_begin_body(&cg, m, d->s.f, "rows");
-    LLVMValueRef rows = cg_term(&cg, d->s.rows), nr = cg_int(&cg, d->tile.nr);
+    LLVMValueRef panels = cg_term(&cg, d->panels), nr = cg_int(&cg, d->tile.nr);
     CgLoop item = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
-    CgAt at = {.panel = LLVMBuildUDiv(cg.b, item.i, rows, "")};
+    CgAt at = {.panel = LLVMBuildURem(cg.b, item.i, panels, "")};
     at.col0 = cg_mul_int(&cg, at.panel, nr);
     at.col1 = cg_min_int(&cg, cg_add_int(&cg, at.col0, nr), cg_term(&cg, d->s.channels));
     at.k0 = cg_int(&cg, 0);
     at.n_k = cg_int(&cg, d->s.n_kernel);
-    Row r = {.d = d, .row = LLVMBuildURem(cg.b, item.i, rows, ""), .first = at.col0};
+    Row r = {.d = d, .row = LLVMBuildUDiv(cg.b, item.i, panels, ""), .first = at.col0};
     r.weights = cg_filter_panel(&cg, d->filter, &at, at.k0, cg_scratch_thread(&cg));
     cg_lanes(&cg, at.col0, at.col1, d->tile.w, row_lanes, &r);
     cg_next(&cg, &item);
@@ -89,15 +189,15 @@ bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *
     t->w = t->nr = m->target.w * 4 / t->size;
     t->nv = 1;
     d->filter = filter;
+    d->panels = sc_term_cdiv(m->cx, d->s.channels, sc_term(m->cx, t->nr));
     cg_filter_pack(m, f, t, filter);
     f->scratch_thread = sc_term(m->cx, ((int64_t)d->s.n_kernel + 3) / 4 * 4 * t->nr * t->size);
     LLVMValueRef body = emit_body(m, d);
     Cg cg;
     cg_begin_entry(&cg, m, f);
-    const ScTerm *vectors = sc_term_cdiv(m->cx, d->s.channels, sc_term(m->cx, t->nr));
     LLVMValueRef work = cg_term(&cg, d->s.out[desc->n_spatial - 1]);
     work = cg_mul_int(&cg, work, cg_int(&cg, 2 * (int64_t)d->s.n_kernel + 8));
-    cg_parallel(&cg, body, cg_term(&cg, sc_term_mul(m->cx, vectors, d->s.rows)),
+    cg_parallel(&cg, body, cg_term(&cg, sc_term_mul(m->cx, d->panels, d->s.rows)),
                 cg_grain(&cg, work));
     cg_end_fn(&cg);
     f->what = sc_printf(m->arena, "conv %s x %s%s: depthwise, vectors of %u channels",

@@ -72,7 +72,8 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
     LLVMTypeRef el = cg_compute_type(cg->m, t);
     Part p = {r->pool, s, cg_vec(el, w), NULL, i, mask, w};
     p.acc = cg_var(cg, p.vec, NULL);
-    CgSpots spots = cg_spots(cg, s, r->row);
+    CgSpot row = cg_slide_row(cg, s, r->row);
+    CgSpots spots = cg_spots(cg, s, &row, NULL);
     LLVMValueRef none =
         cg_pool_neutral(el, r->pool->desc.monoid, scrt_dtype_kind(t) == SCRT_KIND_INT);
     cg_set(cg, p.acc, cg_splat(cg, none, w));

@@ -2,8 +2,6 @@
 /* Walking a window over [batch, spatial.., channel]. */
 #include "codegen/product/slide.h"
 
-enum { UNROLL = 25 }; /* positions of a window that are emitted one by one */
-
 bool cg_slide_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc, CgSlide *ret)
 {
     const ScType *x = sc_type_of(f->sub, n->in[0]), *y = sc_type_of(f->sub, n->first);
@@ -43,19 +41,60 @@ static void clip(Cg *cg, const CgSlide *s, uint32_t d, CgSpot *at)
     at->first = cg_add_int(cg, at->first, step);
 }
 
-CgSpots cg_spots(Cg *cg, const CgSlide *s, LLVMValueRef row)
+CgSpot cg_slide_row(Cg *cg, const CgSlide *s, LLVMValueRef row)
 {
     uint32_t ns = s->desc.n_spatial;
     const ScTerm *dim[SCRT_MAX_RANK] = {s->batch};
-    CgSpots r = {0};
+    CgSpot r = {0};
     for (uint32_t i = 0; i + 1 < ns; i++)
         dim[1 + i] = s->out[i];
-    cg_unflatten(cg, row, ns, dim, r.at.idx);
-    r.at.first = cg_address(cg, &s->x, 1, r.at.idx);
+    cg_unflatten(cg, row, ns, dim, r.idx);
+    r.first = cg_address(cg, &s->x, 1, r.idx);
     for (uint32_t d = 0; d + 1 < ns; d++)
-        clip(cg, s, d, &r.at);
-    r.loop = cg_for(cg, cg_int(cg, 0), cg_term(cg, s->out[ns - 1]), cg_int(cg, 1));
-    r.at.idx[ns] = r.loop.i;
+        clip(cg, s, d, &r);
+    return r;
+}
+
+/* Whether all positions along dim d lie in x. */
+static LLVMValueRef is_whole(Cg *cg, const CgSlide *s, const CgSpot *at, uint32_t d)
+{
+    LLVMValueRef n = LLVMBuildSub(cg->b, at->hi[d], at->lo[d], "");
+    return LLVMBuildICmp(cg->b, LLVMIntEQ, n, cg_int(cg, s->desc.kernel[d]), "");
+}
+
+CgSpan cg_slide_whole(Cg *cg, const CgSlide *s, const CgSpot *row)
+{
+    const ScWindow *w = &s->desc;
+    uint32_t d = w->n_spatial - 1;
+    LLVMValueRef zero = cg_int(cg, 0), stride = cg_int(cg, w->stride[d]);
+    LLVMValueRef out = cg_term(cg, s->out[d]), pad = cg_term(cg, w->pad_begin[d]);
+    LLVMValueRef from = cg_cdiv_int(cg, cg_max_int(cg, pad, zero), stride);
+    /* The last begins where as much is left of x as a window covers. */
+    LLVMValueRef left = cg_add_int(cg, cg_term(cg, s->in[d]), pad);
+    left = LLVMBuildSub(cg->b, left, cg_int(cg, (w->kernel[d] - 1) * w->dilation[d] + 1), "");
+    left = cg_max_int(cg, cg_add_int(cg, left, stride), zero);
+    LLVMValueRef to = cg_min_int(cg, LLVMBuildUDiv(cg->b, left, stride, ""), out);
+    for (uint32_t i = 0; i < d; i++)
+        to = LLVMBuildSelect(cg->b, is_whole(cg, s, row, i), to, zero, "");
+    from = cg_min_int(cg, from, out);
+    return (CgSpan){from, cg_max_int(cg, from, to)};
+}
+
+CgSpots cg_spots(Cg *cg, const CgSlide *s, const CgSpot *row, const CgSpan *without)
+{
+    uint32_t ns = s->desc.n_spatial;
+    LLVMValueRef n = cg_term(cg, s->out[ns - 1]), skip = NULL;
+    if (without) {
+        skip = LLVMBuildSub(cg->b, without->to, without->from, "");
+        n = LLVMBuildSub(cg->b, n, skip, "");
+    }
+    CgSpots r = {*row, cg_for(cg, cg_int(cg, 0), n, cg_int(cg, 1))};
+    LLVMValueRef at = r.loop.i;
+    if (without) {
+        LLVMValueRef before = LLVMBuildICmp(cg->b, LLVMIntSLT, at, without->from, "");
+        at = LLVMBuildSelect(cg->b, before, at, LLVMBuildAdd(cg->b, at, skip, ""), "");
+    }
+    r.at.idx[ns] = at;
     clip(cg, s, ns - 1, &r.at);
     return r;
 }
@@ -72,16 +111,18 @@ static LLVMValueRef step(Cg *cg, const CgSlide *s, uint32_t d, LLVMValueRef k)
     return cg_mul_int(cg, k, by);
 }
 
+LLVMValueRef cg_slide_address(Cg *cg, const CgSlide *s, LLVMValueRef first, uint32_t tap)
+{
+    int64_t left = tap;
+    for (uint32_t d = s->desc.n_spatial; d-- > 0; left /= s->desc.kernel[d])
+        first = cg_add_int(cg, first, step(cg, s, d, cg_int(cg, left % s->desc.kernel[d])));
+    return first;
+}
+
 static void all_positions(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
 {
-    uint32_t ns = s->desc.n_spatial;
-    for (uint32_t tap = 0; tap < s->n_kernel; tap++) {
-        LLVMValueRef address = at->first;
-        int64_t left = tap;
-        for (uint32_t d = ns; d-- > 0; left /= s->desc.kernel[d])
-            address = cg_add_int(cg, address, step(cg, s, d, cg_int(cg, left % s->desc.kernel[d])));
-        see(cg, arg, address, cg_int(cg, tap));
-    }
+    for (uint32_t tap = 0; tap < s->n_kernel; tap++)
+        see(cg, arg, cg_slide_address(cg, s, at->first, tap), cg_int(cg, tap));
 }
 
 static void some_positions(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
@@ -101,16 +142,13 @@ static void some_positions(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see
 
 void cg_slide_window(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
 {
-    if (s->n_kernel > UNROLL) {
+    if (s->n_kernel > CG_SLIDE_UNROLL) {
         some_positions(cg, s, at, see, arg);
         return;
     }
     LLVMValueRef inside = LLVMConstInt(cg->m->i1, 1, 0);
-    for (uint32_t d = 0; d < s->desc.n_spatial; d++) {
-        LLVMValueRef size = cg_int(cg, s->desc.kernel[d]);
-        LLVMValueRef n = LLVMBuildSub(cg->b, at->hi[d], at->lo[d], "");
-        inside = LLVMBuildAnd(cg->b, inside, LLVMBuildICmp(cg->b, LLVMIntEQ, n, size, ""), "");
-    }
+    for (uint32_t d = 0; d < s->desc.n_spatial; d++)
+        inside = LLVMBuildAnd(cg->b, inside, is_whole(cg, s, at, d), "");
     CgIf all = cg_if(cg, inside);
     all_positions(cg, s, at, see, arg);
     cg_else(cg, &all);

@@ -27,16 +27,27 @@ typedef struct CgSpot {
     LLVMValueRef lo[SCRT_MAX_RANK], hi[SCRT_MAX_RANK]; /* positions of the window inside x */
     LLVMValueRef first; /* address in x of the window's first position, which may be outside */
 } CgSpot;
-/* The spots of a row: between cg_spots and cg_spots_end the builder is inside their loop. row
- * counts (batch, spatial.. but the last). */
+/* Row `row`, which counts (batch, spatial.. but the last): a spot as far as they tell. */
+CgSpot cg_slide_row(Cg *cg, const CgSlide *s, LLVMValueRef row);
+/* Spots of the row, from .. to - 1 along the last spatial dim. */
+typedef struct CgSpan {
+    LLVMValueRef from, to; /* from <= to */
+} CgSpan;
+/* Those whose whole window lies in x. */
+CgSpan cg_slide_whole(Cg *cg, const CgSlide *s, const CgSpot *row);
+/* The spots of a row but for those of `without`, NULL: none. Between cg_spots and cg_spots_end the
+ * builder is inside their loop. */
 typedef struct CgSpots {
     CgSpot at;
     CgLoop loop;
 } CgSpots;
-CgSpots cg_spots(Cg *cg, const CgSlide *s, LLVMValueRef row);
+CgSpots cg_spots(Cg *cg, const CgSlide *s, const CgSpot *row, const CgSpan *without);
 void cg_spots_end(Cg *cg, const CgSpots *s);
+/* Address of a position of the window that begins at `first`. */
+LLVMValueRef cg_slide_address(Cg *cg, const CgSlide *s, LLVMValueRef first, uint32_t tap);
 /* Emits `see` for each position of the window that lies in x: unrolled where all do, else in loops.
  * address: of the element in x at channel 0; tap: the position's number, i64. */
+enum { CG_SLIDE_UNROLL = 25 }; /* positions of a window that are emitted one by one */
 typedef void (*CgSee)(Cg *cg, void *arg, LLVMValueRef address, LLVMValueRef tap);
 void cg_slide_window(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg);
 
