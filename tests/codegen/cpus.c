@@ -3,6 +3,7 @@
 
 #include "codegen/target.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *const sct_cpus[] = {"x86-64-v2", "native", "x86-64-v3", "x86-64-v4"};
@@ -12,7 +13,8 @@ bool sct_runs(const char *cpu)
     ScCtx *cx = sc_ctx_new();
     ScArena *a = sc_arena_new();
     CgTarget t;
-    ck_assert_msg(cg_target_init(cx, a, &(ScCodegenOptions){.cpu = cpu}, &t), "%s", cpu);
+    if (!cg_target_init(cx, a, &(ScCodegenOptions){.cpu = cpu}, &t))
+        abort(); /* no ck_assert: who asks need not be a test of Check's */
     bool runs = strcmp(cpu, "native") == 0 || (t.bits & ~scrt_cpu_features()) == 0;
     sc_arena_free(a);
     sc_ctx_free(cx);
