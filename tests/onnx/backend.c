@@ -10,7 +10,7 @@
  * values of the test.
  *
  * onnx-backend --cases DIR runs folders of the same form that cases.py made: nothing is fixed or
- * refused there, compiled code is tried for each target that runs here, and where a file EXPECT
+ * refused there, compiled code is tried for an older target too, and where a file EXPECT
  * holds words, import must fail with them. */
 #include "runtime/strings.h"
 #include "tests/codegen/cpus.h"
