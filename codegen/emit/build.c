@@ -480,6 +480,21 @@ void cg_lanes(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes bo
         some_lanes(cg, stop, to, w, body, arg);
 }
 
+void cg_lanes_unrolled(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, uint32_t most,
+                       bool whole, CgLanes body, void *arg)
+{
+    if (!whole && (!cg->m->target.avx512 || ignores_tail(cg->m))) {
+        cg_lanes(cg, from, to, w, body, arg);
+        return;
+    }
+    for (uint32_t i = 0; i < most; i++) {
+        LLVMValueRef at = cg_add_int(cg, from, cg_int(cg, (int64_t)i * w));
+        LLVMValueRef left = LLVMBuildSub(cg->b, to, at, "");
+        LLVMValueRef mask = whole ? NULL : cg_mask(cg, cg_max_int(cg, left, cg_int(cg, 0)), w);
+        body(cg, arg, at, w, mask);
+    }
+}
+
 void cg_lanes_past(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, ScrtDtype t,
                    LLVMValueRef base, LLVMValueRef index, CgLanes body, void *arg)
 {

@@ -118,6 +118,10 @@ void cg_endif(Cg *cg, CgIf *i);
  * planted fault is on there is no tail. */
 typedef void (*CgLanes)(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask);
 void cg_lanes(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, CgLanes body, void *arg);
+/* As cg_lanes, for at most `most` vectors, without a loop where the target masks or they are known
+ * to be whole, all of them. */
+void cg_lanes_unrolled(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, uint32_t most,
+                       bool whole, CgLanes body, void *arg);
 /* Lanes 0 .. n - 1 of w, as <w x i1>; n is i64. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef n, uint32_t w);
 

@@ -18,17 +18,20 @@ static void all_rows(Cg *cg, const CgTile *t, const CgAttnAt *at, LLVMValueRef a
                      LLVMValueRef c, LLVMValueRef k, LLVMValueRef first)
 {
     CgLoop r = cg_for(cg, cg_int(cg, 0), at->n_row, cg_int(cg, t->mr));
-    LLVMValueRef ar = cg_gep(cg, t->el, a, cg_mul_int(cg, r.i, cg_int(cg, t->ks)));
-    LLVMValueRef cr = cg_gep(cg, t->el, c, cg_mul_int(cg, r.i, cg_int(cg, t->nr)));
+    const CgTileArgs arg = {.a = cg_gep(cg, t->el, a, cg_mul_int(cg, r.i, cg_int(cg, t->ks))),
+                            .b = b,
+                            .c = cg_gep(cg, t->el, c, cg_mul_int(cg, r.i, cg_int(cg, t->nr))),
+                            .k = k,
+                            .first = first};
     if (t->low) {
         LLVMValueRef left = LLVMBuildSub(cg->b, at->n_row, r.i, "");
         CgIf tail = cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSLE, left, cg_int(cg, t->low), ""));
-        cg_tile_call(cg, t, t->low, ar, b, cr, k, first, NULL, NULL);
+        cg_tile_call(cg, t, t->low, &arg);
         cg_else(cg, &tail);
-        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first, NULL, NULL);
+        cg_tile_call(cg, t, t->mr, &arg);
         cg_endif(cg, &tail);
     } else {
-        cg_tile_call(cg, t, t->mr, ar, b, cr, k, first, NULL, NULL);
+        cg_tile_call(cg, t, t->mr, &arg);
     }
     cg_next(cg, &r);
 }

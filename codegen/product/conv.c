@@ -161,14 +161,13 @@ static void finish_row(Cg *cg, const Conv *c, const CgAt *at, LLVMValueRef const
 {
     const CgWindow *w = &c->w;
     LLVMBuilderRef b = cg->b;
-    LLVMValueRef zero = cg_int(cg, 0);
     LLVMValueRef from = LLVMBuildSub(b, cg_max_int(cg, at->col0, begin), begin, "");
     LLVMValueRef end = LLVMBuildSub(b, at->col1, begin, "");
     end = cg_min_int(cg, end, cg_term(cg, length));
     CgIf some = cg_if(cg, LLVMBuildICmp(b, LLVMIntSLT, from, end, ""));
     CgEpiRow row = cg_epi_row(cg, w->epi, idx, n_idx);
     acc = cg_gep(cg, w->tile.el, acc, LLVMBuildSub(b, begin, at->col0, ""));
-    cg_finish_row(cg, &w->tile, w->epi, &row, acc, zero, from, end, zero);
+    cg_finish_row(cg, &w->tile, w->epi, &row, acc, from, end);
     cg_endif(cg, &some);
 }
 

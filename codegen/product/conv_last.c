@@ -168,23 +168,41 @@ static void copy_runs(Cg *cg, const Walk *w)
     cg_next(cg, &r);
 }
 
+/* Distance of the group's first channel from x's. */
+static LLVMValueRef group_offset(Cg *cg, const Conv *c, const CgAt *at)
+{
+    LLVMValueRef group = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.in));
+    return cg_mul_int(cg, group, cg_term(cg, c->x.stride[c->desc.n_spatial + 1]));
+}
+
+/* Address of a row of A that is one of x. */
+static LLVMValueRef flat_row(Cg *cg, const Conv *c, const CgAt *at, LLVMValueRef row)
+{
+    LLVMValueRef from = cg_add_int(cg, cg_term(cg, c->x.offset), group_offset(cg, c, at));
+    return cg_add_int(cg, from, cg_mul_int(cg, row, cg_term(cg, c->pitch)));
+}
+
+static LLVMValueRef conv_a_at(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row)
+{
+    const Conv *c = j->self;
+    LLVMValueRef x = cg_operand(cg, (uint32_t)c->x.operand);
+    return cg_gep(cg, c->tile.el, x, flat_row(cg, c, at, row));
+}
+
 static void conv_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst)
 {
     const Conv *c = j->self;
     uint32_t ns = c->desc.n_spatial;
     const ScTerm *stride = c->x.stride[ns + 1];
-    LLVMValueRef group = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.in));
-    group = cg_mul_int(cg, group, cg_term(cg, stride));
     if (c->rows_flat) {
-        LLVMValueRef from = cg_add_int(cg, cg_term(cg, c->x.offset), group);
-        from = cg_add_int(cg, from, cg_mul_int(cg, row, cg_term(cg, c->pitch)));
+        LLVMValueRef from = flat_row(cg, c, at, row);
         from = cg_add_int(cg, from, cg_mul_int(cg, at->k0, cg_term(cg, stride)));
         cg_row_copy(cg, &c->tile, &c->x, from, stride, at->n_k, dst);
         return;
     }
     Walk w = {.c = c, .at = at, .dst = dst};
     cg_unflatten(cg, row, 1 + ns, c->dim, w.idx);
-    w.base = cg_add_int(cg, cg_address(cg, &c->x, 1, w.idx), group);
+    w.base = cg_add_int(cg, cg_address(cg, &c->x, 1, w.idx), group_offset(cg, c, at));
     if (c->few) {
         LLVMValueRef first, whole = is_whole(cg, &w, &first);
         CgIf all = cg_if(cg, whole);
@@ -218,7 +236,7 @@ static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     const Conv *c = j->self;
     LLVMValueRef first = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.out));
     CgEpiRow r = cg_epi_flat_row(cg, c->epi, row, 1 + c->desc.n_spatial);
-    cg_finish_row(cg, &c->tile, c->epi, &r, acc, at->col0, at->col0, at->col1, first);
+    cg_finish_panel(cg, &c->tile, c->epi, &r, acc, at->col0, at->col1, j->cols, first);
 }
 
 /* --- The kernel ------------------------------------------------------------------------------ */
@@ -253,6 +271,17 @@ static void plan_few(Conv *c)
         c->few = run;
 }
 
+/* Rows of A that are rows of x need no copy where they hold what is computed with. */
+static bool reads_in_place(CgModule *m, Conv *c)
+{
+    ScrtDtype t = sc_type_of(c->f->sub, c->node->in[0])->dtype;
+    int64_t pitch;
+    return c->rows_flat && c->x.operand >= 0 && !c->x.scratch &&
+           cg_storage_type(m, t) == c->tile.el &&
+           sc_term_is(c->x.stride[c->desc.n_spatial + 1], 1) && sc_term_const(c->pitch, &pitch) &&
+           cg_tile_direct(&c->tile, pitch);
+}
+
 static void plan_job(CgModule *m, Conv *c)
 {
     ScCtx *cx = m->cx;
@@ -273,6 +302,8 @@ static void plan_job(CgModule *m, Conv *c)
     };
     ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
     cg_tile_init(m, result, rows, c->job.cols, c->job.depth, true, &c->tile);
+    if (reads_in_place(m, c))
+        c->job.a_at = conv_a_at;
     c->job.tile = c->tile;
     plan_few(c);
     c->job.b_bytes = sc_term(cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);

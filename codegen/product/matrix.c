@@ -55,11 +55,24 @@ void cg_contract_a_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row,
     cg_row_copy(cg, &c->tile, &c->a, address, sk, at->n_k, dst);
 }
 
+static CgEpiRow epilogue_row(Cg *cg, const CgContract *c, const CgAt *at, LLVMValueRef row)
+{
+    LLVMValueRef idx[SCRT_MAX_RANK + 1];
+    row_index(cg, c, at->outer, row, idx);
+    return cg_epi_row(cg, c->epi, idx, c->nb + c->has_m);
+}
+
 void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
 {
     const CgContract *c = j->self;
-    LLVMValueRef idx[SCRT_MAX_RANK + 1];
-    row_index(cg, c, at->outer, row, idx);
-    CgEpiRow r = cg_epi_row(cg, c->epi, idx, c->nb + c->has_m);
-    cg_finish_row(cg, &c->tile, c->epi, &r, acc, at->col0, at->col0, at->col1, cg_int(cg, 0));
+    CgEpiRow r = epilogue_row(cg, c, at, row);
+    cg_finish_panel(cg, &c->tile, c->epi, &r, acc, at->col0, at->col1, j->cols, cg_int(cg, 0));
+}
+
+void cg_contract_finish_group(Cg *cg, const CgContract *c, const CgAt *at, LLVMValueRef row,
+                              LLVMValueRef acc)
+{
+    CgEpiRow r = epilogue_row(cg, c, at, row);
+    acc = cg_gep(cg, c->tile.el, acc, LLVMBuildNeg(cg->b, at->col0, ""));
+    cg_finish_row(cg, &c->tile, c->epi, &r, acc, at->col0, at->col1);
 }

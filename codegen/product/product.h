@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The products, CONTRACT, CONV and ATTENTION, their neighbour POOL, and what they share: packed FP8
  * units, weight panels, the register tile and the loop over tiles. Read decode.c, pack.c, tile.c,
- * then contract.c and window.c. */
+ * job.c, then contract.c and window.c. */
 #ifndef SC_CODEGEN_PRODUCT_H
 #define SC_CODEGEN_PRODUCT_H
 
@@ -112,7 +112,7 @@ struct CgTile {
     uint32_t low;   /* rows of the lower tile for what is left: 0: none is; < mr */
     bool exact;     /* what is left is always `low` rows; else up to mr, zeros below */
     uint32_t kc;    /* columns of a chunk, a multiple of 4 */
-    uint32_t ks;    /* distance of A's rows in elements */
+    uint32_t ks;    /* distance of A's rows in elements, as they are read */
     uint32_t rows;  /* of a block at most: a multiple of mr */
 };
 
@@ -121,15 +121,20 @@ struct CgTile {
 void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, bool nv_pow2, CgTile *ret);
 void cg_tile_chunk(CgTile *t, uint32_t whole); /* makes kc a multiple of it, a power of two */
+/* Lets tiles read rows of A that lie `pitch` elements apart, of the tile's type, without a copy;
+ * false where too many of a tile's would meet in one set of the cache. */
+bool cg_tile_direct(CgTile *t, int64_t pitch);
 /* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off, ptr next, i64 step): rows of b lie nr apart,
  * or, with offsets, at off[k] (i64 elements) from b. first: C is written, else added to. next + k *
  * step, in bytes, is prefetched into L2 at step k. */
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);
-/* Calls the tile of mr rows, which the caller has made before; first: i1. next: NULL where nothing
- * is to be prefetched. */
-void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef a, LLVMValueRef b,
-                  LLVMValueRef c, LLVMValueRef k, LLVMValueRef first, LLVMValueRef next,
-                  LLVMValueRef step);
+typedef struct CgTileArgs {
+    LLVMValueRef a, b, c, k, first; /* first: i1 */
+    LLVMValueRef off;               /* NULL: none */
+    LLVMValueRef next, step;        /* next NULL: nothing is to be prefetched */
+} CgTileArgs;
+/* Calls the tile of mr rows, which the caller has made before. */
+void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, const CgTileArgs *x);
 /* What the tiles of a chunk ask memory for while they multiply: each its share of every row of what
  * begins at next, for n_row rows of A by n_k rows of B; `row`: bytes of a row. */
 typedef struct CgAhead {
@@ -141,6 +146,9 @@ CgAhead cg_ahead(Cg *cg, const CgTile *t, LLVMValueRef n_row, LLVMValueRef n_k, 
 LLVMValueRef cg_ahead_at(Cg *cg, const CgTile *t, const CgAhead *a, LLVMValueRef i);
 /* acc + a * b in the tile's type. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
+
+/* --- The loop over tiles (job.c) ---------------------------------------------------------------
+ */
 
 /* A problem cut into tiles. A depends on outer and the row, B on outer, inner and the column:
  * matmul: outer is the batch, inner 1; conv: outer is the group, inner the image. */
@@ -162,6 +170,8 @@ struct CgJob {
     void *self;
     /* Writes row `row` (of the whole) to dst for one chunk: n_k elements, then zeros up to 4. */
     void (*a_row)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst);
+    /* Where row `row` lies, and those of its tile tile.ks elements apart; NULL: rows are copied. */
+    LLVMValueRef (*a_at)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row);
     void (*once)(Cg *cg, const CgJob *j, const CgAt *at);  /* before the first item; may be NULL */
     void (*image)(Cg *cg, const CgJob *j, const CgAt *at); /* new outer or inner; may be NULL */
     /* Makes the panel and answers where it is; ret_off where offsets. */
@@ -180,10 +190,14 @@ void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body);
 /* One row of A into scratch: n elements at address of a, `stride` apart, then zeros. */
 void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef address,
                  const ScTerm *stride, LLVMValueRef n, LLVMValueRef dst);
-/* Sums from .. to - 1 of a row, which lie at acc[i - begin], plus the bias, through the epilogue
- * into columns first + i of row `row`. */
+/* Sums acc[from] .. acc[to - 1] plus the bias, through the epilogue into those columns of a row. */
 void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
-                   LLVMValueRef begin, LLVMValueRef from, LLVMValueRef to, LLVMValueRef first);
+                   LLVMValueRef from, LLVMValueRef to);
+/* The same for columns col0 .. col1 - 1, a panel of `cols` columns, whose sums begin at acc; they
+ * are columns first + col0 and up of the row. */
+void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row,
+                     LLVMValueRef acc, LLVMValueRef col0, LLVMValueRef col1, const ScTerm *cols,
+                     LLVMValueRef first);
 static inline uint32_t cg_round_up(uint32_t x, uint32_t to) /* to a multiple of it */
 {
     return (x + to - 1) / to * to;

@@ -260,7 +260,7 @@ static void stream_item(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef grou
     cg_next(cg, &chunk);
     CgLoop row = cg_for(cg, zero, at->n_row, one);
     LLVMValueRef line = cg_mul_int(cg, row.i, cg_int(cg, (int64_t)GROUP * t->nr));
-    cg_contract_finish(cg, &c->job, at, row.i, cg_gep(cg, t->el, at->c, line));
+    cg_contract_finish_group(cg, c, at, row.i, cg_gep(cg, t->el, at->c, line));
     cg_next(cg, &row);
 }
 

@@ -31,6 +31,7 @@ typedef struct Winograd {
     CgTile tile;
     CgEpi *epi;
     int64_t in, chunks;
+    const ScTerm *out;            /* channels of the result */
     uint32_t rows;                /* squares of a block */
     const ScTerm *have[2];        /* extents of x, */
     const ScTerm *want[2];        /* of the result, */
@@ -266,9 +267,16 @@ static void products(Cg *cg, const Winograd *k, const At *at)
     next = LLVMBuildSelect(cg->b, last, beyond, next, "");
     const CgAhead ahead = cg_ahead(cg, t, at->n_row, n_k, next, row);
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
-    cg_tile_call(cg, t, t->mr, v_at(cg, k, at, point.i, chunk.i, r.i), b,
-                 m_at(cg, k, at, point.i, r.i), n_k, first, cg_ahead_at(cg, t, &ahead, r.i),
-                 ahead.step);
+    const CgTileArgs arg = {
+        .a = v_at(cg, k, at, point.i, chunk.i, r.i),
+        .b = b,
+        .c = m_at(cg, k, at, point.i, r.i),
+        .k = n_k,
+        .first = first,
+        .next = cg_ahead_at(cg, t, &ahead, r.i),
+        .step = ahead.step,
+    };
+    cg_tile_call(cg, t, t->mr, &arg);
     cg_next(cg, &r);
     cg_next(cg, &chunk);
     cg_next(cg, &point);
@@ -332,8 +340,8 @@ static void finish(Cg *cg, const Winograd *k, const At *at)
     LLVMValueRef from = cg_add_int(cg, cg_mul_int(cg, i.i, side), j.i);
     from = cg_mul_int(cg, from, cg_int(cg, t->nr));
     CgEpiRow row = cg_epi_row(cg, k->epi, to, 3);
-    cg_finish_row(cg, t, k->epi, &row, cg_gep(cg, t->el, place(cg, k, at, AT_SQUARE), from),
-                  at->col0, at->col0, at->col1, zero);
+    cg_finish_panel(cg, t, k->epi, &row, cg_gep(cg, t->el, place(cg, k, at, AT_SQUARE), from),
+                    at->col0, at->col1, k->out, zero);
     cg_next(cg, &j);
     cg_next(cg, &i);
     cg_next(cg, &r);
@@ -430,6 +438,7 @@ static bool plan(CgModule *m, Winograd *k, const ScNode *n, const CgFilter *filt
         k->count = sc_term_mul(cx, k->count, k->dim[1 + d]);
     }
     sc_term_const(filter->in, &k->in);
+    k->out = filter->out;
     cg_tile_init(m, SCRT_F32, k->count, filter->out, filter->in, true, &k->tile);
     k->chunks = (k->in + k->tile.kc - 1) / k->tile.kc;
     k->rows = block_rows(m, k);

@@ -217,6 +217,34 @@ START_TEST(conv_symbolic)
 }
 END_TEST
 
+/* One position a window: rows of x that are read where they lie, whole tiles and what is left of
+ * them, several panels and chunks of k, groups; with 512 channels they are copied. */
+static int64_t make_rows(Rig *r, const ScOp *op)
+{
+    (void)op;
+    long long in = (int64_t[]){1, 7, 24, 300, 512}[rig_draw(r, 0, 4)], out = rig_draw(r, 1, 70);
+    long long group = rig_draw(r, 1, 2), all = group * in, x = rig_draw(r, 1, 18);
+    bool known = rig_draw(r, 0, 1);
+    char size[32] = "s,s";
+    if (known)
+        snprintf(size, sizeof size, "%lld,%lld", x, x);
+    rig_blob(r, "w", 4, (int64_t[]){group * out, in, 1, 1});
+    rig_parse(r,
+              "graph @g(%%x: f32[1,%s,%lld]) -> (%%y) {\n"
+              "  %%w = const @w : f32[%lld,%lld,1,1]\n"
+              "  %%c = conv %%x, %%w {group = %lld, channels_last = 1} : f32[1,%s,%lld]\n"
+              "  %%y = relu %%c : f32[1,%s,%lld]\n}\n",
+              size, all, group * out, in, group, size, group * out, size, group * out);
+    rig_inputs(r, known ? NULL : "s", x);
+    return in;
+}
+
+START_TEST(conv_rows)
+{
+    on_each_cpu(20, &sc_op_conv, make_rows, false);
+}
+END_TEST
+
 /* Windows of 3 x 3 over many channels: in fewer multiplications, with pads, squares that the result
  * cuts, several blocks and chunks, and what stands in the epilogue. */
 static int64_t make_squares(Rig *r, const ScOp *op)
@@ -393,6 +421,7 @@ int main(void)
     tcase_add_test(t, conv_big);
     tcase_add_test(t, conv_symbolic);
     tcase_add_test(t, conv_squares);
+    tcase_add_test(t, conv_rows);
     tcase_add_test(t, report_squares);
     tcase_add_test(t, maxpool_formats);
     tcase_add_test(t, maxpool_nan);
