@@ -41,15 +41,15 @@ static const ScTerm *position(const ImNode *n, uint32_t i, const ScTerm *length,
 {
     ScCtx *cx = n->im->cx;
     const ScTerm *at = im_content1(n, i), *last = sc_term_addc(cx, length, -less);
-    if (!at)
+    if (!at || !im_require(n, SC_GUARD_AT_MOST, at, last, "positions in a sequence"))
         return NULL;
-    const ScTerm *is_negative = /* 0, or -1 */
+    if (sc_term_range(cx, at).lo >= 0)
+        return at;
+    const ScTerm *front = sc_term_mul(cx, length, sc_term(cx, -1)); /* counted from the end */
+    const ScTerm *is_negative =                                     /* 0, or -1 */
         sc_term_min(cx, sc_term_max(cx, at, sc_term(cx, -1)), sc_term(cx, 0));
-    if (sc_term_range(cx, at).lo < 0)
-        at = sc_term_sub(cx, at, sc_term_mul(cx, length, is_negative));
-    return im_require(n, SC_GUARD_AT_MOST, sc_term(cx, 0), at, "positions in a sequence") &&
-                   im_require(n, SC_GUARD_AT_MOST, at, last, "positions in a sequence")
-               ? at
+    return im_require(n, SC_GUARD_AT_MOST, front, at, "positions in a sequence")
+               ? sc_term_sub(cx, at, sc_term_mul(cx, length, is_negative))
                : NULL;
 }
 

@@ -92,7 +92,8 @@ def unlike():
         after.insert(i % 3 if i < 0 else i, x["d"])
         case(f"sequence-unlike-insert-{i}", [make, node("SequenceInsert", "s d i", "t"), *lengths], at, places, dims=dims,
              outputs="l y0 y1 y2 y3", want={"l": np.array(4), **{f"y{k}": v for k, v in enumerate(after)}})
-    case("sequence-unlike-outside", [make, node("SequenceAt", "s i")], {**x, "i": np.array(3)}, words="positions in a sequence")
+    case("sequence-unlike-outside", [make, node("SequenceAt", "s i")], {**x, "i": np.array(3)}, words="i.0 is 3 and must be at most 2")
+    case("sequence-unlike-before", [make, node("SequenceAt", "s i")], {**x, "i": np.array(-4)}, words="i.0 is -4 and must be at least -3")
     case("sequence-unlike-ranks", [node("Squeeze", "a z", "e"), node("SequenceConstruct", "a e", "s"), node("SequenceAt", "s i")],
          {"a": ramp(1, 3), "i": np.array(1)}, {"z": ints(0)}, words="of unlike ranks")
     chain = [make, node("SequenceErase", "s i", "t"), node("SequenceInsert", "t d i", "u"), node("SequenceAt", "u i")]
