@@ -274,6 +274,8 @@ static double on_floats(const Machine *m, ScXOp op, double x, double y)
         return x < y || x != x ? x : y;
     case SC_X_MAX:
         return x > y || x != x ? x : y;
+    case SC_X_SCALE:
+        return rounded(m, y == y ? ldexp(x, (int)y) : y);
     case SC_X_SQRT:
         return rounded(m, sqrt(x));
     case SC_X_ROUND:

@@ -42,12 +42,6 @@ static ScX with_sign_of(ScBody *b, ScX magnitude, ScX x)
     return X1(FLOAT, X2(OR, X1(BITS, magnitude), sign));
 }
 
-/* 2^n for a normal power. */
-static ScX power(ScBody *b, ScX n)
-{
-    return X1(FLOAT, X2(SHL, X2(ADD, n, INT(127)), INT(23)));
-}
-
 /* e^x = p * 2^n, |x| < 2^7: n = round(x / ln 2), by adding a number so large that its last bit is
  * worth 1, and p = e^r for the rest r, |r| <= ln 2 / 2. ln 2 is subtracted in two parts, the first
  * of 9 bits, so that n times it is exact. (e^r - 1 - r) / r^2 by a polynomial: 2^-28.1. above1 is
@@ -61,7 +55,7 @@ static ScX exp_parts(ScBody *b, ScX x, ScX *ret_n, ScX *ret_above1, ScX *ret_low
     ScX whole = X2(SUB, t, CONST(large));
     ScX r = X2(SUB, x, X2(MUL, whole, CONST(0x1.63p-1)));
     r = X2(SUB, r, X2(MUL, whole, CONST(-0x1.bd0106p-13f)));
-    *ret_n = X2(SUB, X1(BITS, t), X1(BITS, CONST(large)));
+    *ret_n = whole;
     ScX above1 = X2(ADD, r, X2(MUL, X2(MUL, r, r), POLY(r, q)));
     if (ret_above1)
         *ret_above1 = above1;
@@ -75,16 +69,14 @@ static ScX exp_parts(ScBody *b, ScX x, ScX *ret_n, ScX *ret_above1, ScX *ret_low
 static ScX exp_inside(ScBody *b, ScX x)
 {
     ScX n, p = exp_parts(b, x, &n, NULL, NULL);
-    return X2(MUL, p, power(b, n));
+    return X2(SCALE, p, n);
 }
 
-/* Any x: beyond the bounds the result is 0 or infinite already; two factors round a subnormal one
- * once. */
+/* Any x: beyond the bounds the result is 0 or infinite already. */
 static ScX exp_any(ScBody *b, ScX x, ScX *ret_low)
 {
-    ScX n, p = exp_parts(b, X2(MIN, X2(MAX, x, CONST(-104)), CONST(89)), &n, NULL, ret_low);
-    ScX half = X2(SAR, n, INT(1));
-    return X2(MUL, X2(MUL, p, power(b, half)), power(b, X2(SUB, n, half)));
+    ScX n, p = exp_parts(b, X2(MIN, CONST(89), X2(MAX, CONST(-104), x)), &n, NULL, ret_low);
+    return X2(SCALE, p, n);
 }
 
 ScX sc_x_exp(ScBody *b, ScX x)
@@ -99,8 +91,8 @@ ScX sc_x_expm1(ScBody *b, ScX x)
     if (b->compute == SCRT_F64)
         return sc_x_libm1(b, SCRT_LIBM1_EXPM1, x);
     ScX n, above1;
-    exp_parts(b, X2(MIN, X2(MAX, x, CONST(-30)), CONST(89)), &n, &above1, NULL);
-    ScX half = power(b, X2(SUB, n, INT(1)));
+    exp_parts(b, X2(MIN, CONST(89), X2(MAX, CONST(-30), x)), &n, &above1, NULL);
+    ScX half = X2(SCALE, CONST(0.5), n);
     ScX y = X2(ADD, X2(SUB, half, CONST(0.5)), X2(MUL, half, above1));
     return SELECT(X2(LT, X1(ABS, x), CONST(0x1p-25)), x, X2(ADD, y, y)); /* -0 for -0 */
 }

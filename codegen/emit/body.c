@@ -176,6 +176,73 @@ LLVMValueRef cg_across(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef v, uin
     return v;
 }
 
+/* Lanes from .. from + n - 1 of x, those beyond its last undefined. */
+static LLVMValueRef some_of(Cg *cg, LLVMValueRef x, uint32_t from, uint32_t n)
+{
+    LLVMValueRef at[16];
+    uint32_t w = LLVMGetVectorSize(LLVMTypeOf(x));
+    for (uint32_t i = 0; i < n; i++)
+        at[i] = from + i < w ? LLVMConstInt(cg->m->i32, from + i, 0) : LLVMGetUndef(cg->m->i32);
+    return LLVMBuildShuffleVector(cg->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(at, n),
+                                  "");
+}
+
+/* AVX-512 scales in one instruction, of 4, 8 or 16 lanes. */
+static LLVMValueRef scale_lanes(Cg *cg, LLVMValueRef x, LLVMValueRef n, uint32_t w)
+{
+    CgModule *m = cg->m;
+    char name[64];
+    LLVMValueRef mask = LLVMConstAllOnes(w == 16 ? m->i16 : m->i8);
+    LLVMValueRef arg[5] = {x, n, LLVMConstNull(LLVMTypeOf(x)), mask, LLVMConstInt(m->i32, 4, 0)};
+    snprintf(name, sizeof name, "llvm.x86.avx512.mask.scalef.ps.%u", 32 * w);
+    return cg_intrinsic(cg, name, 0, NULL, w == 16 ? 5 : 4, arg);
+}
+
+static LLVMValueRef scale_avx512(Cg *cg, LLVMValueRef x, LLVMValueRef n, uint32_t w)
+{
+    uint32_t most = cg->m->target.w, part = w > most ? most : w < 4 ? 4 : w;
+    LLVMTypeRef t = cg_vec(cg->m->f32, part);
+    LLVMValueRef ret = LLVMGetPoison(LLVMTypeOf(x)), first = LLVMConstInt(cg->m->i32, 0, 0);
+    if (w == part)
+        return scale_lanes(cg, x, n, w);
+    if (w == 1) {
+        x = LLVMBuildInsertElement(cg->b, LLVMGetPoison(t), x, first, "");
+        n = LLVMBuildInsertElement(cg->b, LLVMGetPoison(t), n, first, "");
+        return LLVMBuildExtractElement(cg->b, scale_lanes(cg, x, n, part), first, "");
+    }
+    for (uint32_t i = 0; i < w; i += part) {
+        LLVMValueRef y = scale_lanes(cg, some_of(cg, x, i, part), some_of(cg, n, i, part), part);
+        for (uint32_t j = 0; j < part && i + j < w; j++) {
+            LLVMValueRef from = LLVMConstInt(cg->m->i32, j, 0);
+            LLVMValueRef lane = LLVMBuildExtractElement(cg->b, y, from, "");
+            ret = LLVMBuildInsertElement(cg->b, ret, lane, LLVMConstInt(cg->m->i32, i + j, 0), "");
+        }
+    }
+    return ret;
+}
+
+/* x 2^n: n as the last bits of a sum with a number whose last bit is worth 1; two factors, of which
+ * the first leaves x normal, round once. */
+static LLVMValueRef scale(const Emit *e, LLVMValueRef x, LLVMValueRef n)
+{
+    Cg *cg = e->cg;
+    assert(e->flt == SCRT_F32);
+    if (cg->m->target.avx512)
+        return scale_avx512(cg, x, n, e->w);
+    LLVMTypeRef ti = type_of(e, SCRT_I32), tf = LLVMTypeOf(x);
+    LLVMValueRef large = cg_fconst(tf, 0x1.8p23), bias = cg_iconst(ti, 127);
+    LLVMValueRef bits = LLVMBuildBitCast(cg->b, LLVMBuildFAdd(cg->b, n, large, ""), ti, "");
+    LLVMValueRef part[2];
+    bits = LLVMBuildSub(cg->b, bits, LLVMBuildBitCast(cg->b, large, ti, ""), "");
+    part[0] = LLVMBuildAShr(cg->b, bits, cg_iconst(ti, 1), "");
+    part[1] = LLVMBuildSub(cg->b, bits, part[0], "");
+    for (int i = 0; i < 2; i++) {
+        LLVMValueRef power = cg_shl(cg, LLVMBuildAdd(cg->b, part[i], bias, ""), 23);
+        x = LLVMBuildFMul(cg->b, x, LLVMBuildBitCast(cg->b, power, tf, ""), "");
+    }
+    return x;
+}
+
 static LLVMValueRef arithmetic(const Emit *e, uint8_t op, CgVal a, CgVal b)
 {
     LLVMBuilderRef bl = e->cg->b;
@@ -191,6 +258,8 @@ static LLVMValueRef arithmetic(const Emit *e, uint8_t op, CgVal a, CgVal b)
         return f                ? LLVMBuildFDiv(bl, a.v, b.v, "")
                : is_signed(a.t) ? LLVMBuildSDiv(bl, a.v, b.v, "")
                                 : LLVMBuildUDiv(bl, a.v, b.v, "");
+    case SC_X_SCALE:
+        return scale(e, a.v, b.v);
     case SC_X_AND:
         return LLVMBuildAnd(bl, a.v, b.v, "");
     case SC_X_OR:

@@ -6,7 +6,11 @@
 
 #include <assert.h>
 
-enum { PARTIAL = 4 }; /* vectors of partial sums: hides the latency of an addition */
+enum {
+    PARTIAL = 4, /* vectors of partial sums: hides the latency of an addition */
+    SHORT = 16,  /* instructions of a body that does no more than add */
+    HELD = 8,    /* registers that a longer one takes: as many as fit are computed side by side */
+};
 
 typedef struct Acc { /* a reduction under way */
     const ScNode *node;
@@ -20,6 +24,7 @@ typedef struct Row {
     LLVMValueRef *at; /* [n_access] addresses of the row's first element; those in the results */
     CgVal *one[2];    /* [n_value] values of the row; accesses by alignment */
     uint32_t phase, n_acc, n_part, part;
+    bool wide;                               /* n_part vectors are computed as one */
     Acc *acc;                                /* [n_acc] of this phase */
     LLVMValueRef inner[SCRT_MAX_RANK], base; /* indices of the inner dims but the last; elements */
 } Row;
@@ -119,8 +124,8 @@ static bool is_past(const Row *r)
     return r->k->past && r->phase + 1 == r->k->n_phase && r->n_acc == 0;
 }
 
-/* While the second phase computes, memory brings the row after this one. */
-static void next_row(Cg *cg, const Row *r, LLVMValueRef i)
+/* While the second phase computes, memory brings the row after this one: w elements, from i on. */
+static void next_row(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w)
 {
     const Red *k = r->k;
     bool is_matrix = k->space.n_outer == 1 && k->space.rank == 2;
@@ -131,8 +136,36 @@ static void next_row(Cg *cg, const Row *r, LLVMValueRef i)
             continue;
         LLVMTypeRef e = cg_storage_type(cg->m, sc_type_of(k->f->sub, a->root)->dtype);
         LLVMValueRef at = cg_add_int(cg, r->at[info->access[0] - 1], cg_term(cg, a->stride[0]));
-        cg_prefetch(cg, cg_gep(cg, e, cg_operand(cg, (uint32_t)a->operand), cg_add_int(cg, at, i)),
-                    2);
+        LLVMValueRef p = cg_gep(cg, e, cg_operand(cg, (uint32_t)a->operand), cg_add_int(cg, at, i));
+        for (uint32_t j = 0; j < w; j += cg->m->target.w)
+            cg_prefetch(cg, cg_gep(cg, e, p, cg_int(cg, j)), 2);
+    }
+}
+
+/* Adds one to a variable. */
+static void add_to(Cg *cg, const Acc *a, LLVMValueRef var, LLVMValueRef x, LLVMValueRef mask)
+{
+    LLVMValueRef old = cg_get(cg, LLVMTypeOf(x), var),
+                 sum = cg_combine(cg, a->monoid, a->t, old, x);
+    cg_set(cg, var, mask ? LLVMBuildSelect(cg->b, mask, sum, old, "") : sum);
+}
+
+/* w elements: one, a vector or, wide, a vector for each partial sum. */
+static void combine(Cg *cg, const Row *r, const Acc *a, LLVMValueRef x, uint32_t w,
+                    LLVMValueRef mask)
+{
+    const uint32_t lanes = cg->m->target.w;
+    LLVMValueRef at[64];
+    if (w <= lanes) {
+        add_to(cg, a, w == lanes ? a->part[r->part] : a->tail, x, mask);
+        return;
+    }
+    for (uint32_t p = 0; p < w / lanes; p++) {
+        for (uint32_t i = 0; i < lanes; i++)
+            at[i] = LLVMConstInt(cg->m->i32, p * lanes + i, 0);
+        LLVMValueRef part = LLVMBuildShuffleVector(cg->b, x, LLVMGetUndef(LLVMTypeOf(x)),
+                                                   LLVMConstVector(at, lanes), "");
+        add_to(cg, a, a->part[p], part, NULL);
     }
 }
 
@@ -144,14 +177,11 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
     CgVal *x = sc_array(scratch, CgVal, g->n_value);
     full_values(cg, r, i, w, mask, x);
     if (r->k->past && r->phase == 1)
-        next_row(cg, r, i);
+        next_row(cg, r, i, w);
     for (uint32_t j = 0; j < r->n_acc; j++) {
         const Acc *a = &r->acc[j];
         CgVal y = cg_reduce_part(cg, g, a->node, false, x[a->node->in[0]], w);
-        LLVMTypeRef t = LLVMTypeOf(y.v);
-        LLVMValueRef var = w == cg->m->target.w ? a->part[r->part] : a->tail;
-        LLVMValueRef old = cg_get(cg, t, var), sum = cg_combine(cg, a->monoid, a->t, old, y.v);
-        cg_set(cg, var, mask ? LLVMBuildSelect(cg->b, mask, sum, old, "") : sum);
+        combine(cg, r, a, y.v, w, mask);
     }
     for (uint32_t j = 0; j < g->n_out; j++) {
         const RedInfo *o = &r->k->info[g->out[j]];
@@ -172,7 +202,9 @@ static void last_dim(Cg *cg, Row *r, LLVMValueRef n)
         LLVMValueRef group = cg_int(cg, (int64_t)w * r->n_part);
         LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, group, ""), "");
         CgLoop l = cg_for(cg, from, whole, group);
-        for (r->part = 0; r->part < r->n_part; r->part++)
+        if (r->wide)
+            elements(cg, r, l.i, w * r->n_part, NULL);
+        for (r->part = 0; !r->wide && r->part < r->n_part; r->part++)
             elements(cg, r, cg_add_int(cg, l.i, cg_int(cg, r->part * w)), w, NULL);
         cg_next(cg, &l);
         from = whole;
@@ -214,6 +246,21 @@ static ScrtDtype combined_type(const ScGraph *g, const ScNode *n)
     return scrt_dtype_is_float(t) ? (t == SCRT_F64 ? SCRT_F64 : SCRT_F32) : t;
 }
 
+/* Whether all that this phase computes along the row is f32. */
+static bool is_f32(const Row *r)
+{
+    const ScGraph *g = r->k->f->sub;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        const RedInfo *i = &r->k->info[v];
+        if (i->full && i->need >> r->phase & 1 && sc_type_of(g, v)->dtype != SCRT_F32)
+            return false;
+    }
+    return true;
+}
+
+/* A sum needs several partial ones, so that additions do not wait for one another, and a long body
+ * is computed for several vectors at once, instruction by instruction: a processor that looks ahead
+ * by a hundred of them or so would else wait for each. */
 static void begin_reductions(Cg *cg, Row *r, ScArena *scratch)
 {
     const ScGraph *g = r->k->f->sub;
@@ -231,7 +278,8 @@ static void begin_reductions(Cg *cg, Row *r, ScArena *scratch)
             r->acc[r->n_acc++] = (Acc){n, d.monoid, combined_type(g, n), {0}, NULL};
         }
     }
-    r->n_part = cost <= 16 && r->n_acc ? PARTIAL : 1; /* a long body hides the latency itself */
+    r->wide = is_f32(r);
+    r->n_part = !r->n_acc ? 1 : cost <= SHORT ? PARTIAL : r->wide ? cg->m->target.n_reg / HELD : 1;
     for (uint32_t i = 0; i < r->n_acc; i++) {
         Acc *a = &r->acc[i];
         LLVMTypeRef e = cg_compute_type(cg->m, a->t), v = cg_vec(e, cg->m->target.w);

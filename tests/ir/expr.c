@@ -100,6 +100,9 @@ START_TEST(bounds_follow_nan_and_take_the_second_of_equals)
     ck_assert(isnan(run2(SCRT_F32, SC_XF, SC_X_MIN, NAN, 1)));
     ck_assert(isnan(run2(SCRT_F32, SC_XF, SC_X_MIN, 1, NAN)));
     ck_assert(same_float(run2(SCRT_F32, SC_XF, SC_X_MAX, 0.0, -0.0), -0.0));
+    ck_assert(run2(SCRT_F32, SC_XF, SC_X_SCALE, 0x1.fffffep0, -150) == 0x1p-149);
+    ck_assert(run2(SCRT_F32, SC_XF, SC_X_SCALE, -1, 128) == -INFINITY);
+    ck_assert(isnan(run2(SCRT_F32, SC_XF, SC_X_SCALE, 1, NAN)));
     ck_assert(same_float(run2(SCRT_F32, SC_XF, SC_X_MIN, -0.0, 0.0), 0.0));
 }
 END_TEST
