@@ -37,25 +37,37 @@ static void write_node(Export *x, const ScGraph *g, uint32_t i)
         ex_role(x, n, r);
 }
 
+/* Outputs, and behind them what states become. */
+static uint32_t n_results(const ScGraph *g)
+{
+    return g->n_out + g->n_state;
+}
+
+static ScVal graph_result(const ScGraph *g, uint32_t i)
+{
+    return i < g->n_out ? g->out[i] : g->state[i - g->n_out].next;
+}
+
 /* The first output of a value that a node makes is its name; other outputs are copies. */
 static void reserve_outputs(Export *x, const ScGraph *g, const char *const *name)
 {
-    for (uint32_t i = 0; i < g->n_out; i++) {
-        const ScNode *def = sc_def(g, g->out[i]);
-        if (!x->at->name[g->out[i]] && !(def->op->flags & (SC_BARRIER | SC_CONST_OP)))
-            x->at->name[g->out[i]] = name[i];
+    for (uint32_t i = 0; i < n_results(g); i++) {
+        ScVal v = graph_result(g, i);
+        if (!x->at->name[v] && !(sc_def(g, v)->op->flags & (SC_BARRIER | SC_CONST_OP)))
+            x->at->name[v] = name[i];
     }
 }
 
 static void write_outputs(Export *x, const ScGraph *g, const char *const *name)
 {
-    for (uint32_t i = 0; i < g->n_out; i++) {
-        const char *is = ex_value(x, g->out[i]), *out = name[i];
-        x->loc = sc_def(g, g->out[i])->loc;
+    for (uint32_t i = 0; i < n_results(g); i++) {
+        ScVal v = graph_result(g, i);
+        const char *is = ex_value(x, v), *out = name[i];
+        x->loc = sc_def(g, v)->loc;
         if (strcmp(is, out) != 0)
             ex_node(x, "Identity", 1, 1, &is, 1, &out);
         sc_buf_push(x->at->output, x->at->n_output, x->at->cap_output,
-                    ex_info(x, out, sc_type_of(g, g->out[i])));
+                    ex_info(x, out, sc_type_of(g, v)));
     }
 }
 
@@ -186,8 +198,6 @@ void ex_loop(Export *x, const ScNode *n)
 static bool check(ScCtx *cx, const ScGraph *g)
 {
     bool ok = true;
-    for (uint32_t i = 0; i < g->n_state; i++)
-        ok = sc_fail(cx, NULL, SC_E_EXPORT, "state \"%s\"", g->state[i].name);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         if (!ex_says(g, n))
@@ -244,7 +254,7 @@ static bool move_data(Export *x, ScExported *ret)
 static bool pack(Export *x, Onnxpb__Graph *g, ScExported *ret)
 {
     Onnxpb__Model m = ONNXPB__MODEL__INIT;
-    Onnxpb__OperatorSetId set = ONNXPB__OPERATOR_SET_ID__INIT, *sets[] = {&set};
+    Onnxpb__OperatorSetId set = ONNXPB__OPERATOR_SET_ID__INIT, ml = set, *sets[] = {&set, &ml};
     size_t bytes = 0;
     for (uint32_t i = 0; i < x->n_tensor; i++)
         bytes += x->tensor[i]->raw_data.len;
@@ -255,11 +265,14 @@ static bool pack(Export *x, Onnxpb__Graph *g, ScExported *ret)
     set.domain = (char[]){""};
     set.has_version = true;
     set.version = x->opset;
+    ml.domain = (char[]){"ai.onnx.ml"};
+    ml.has_version = true;
+    ml.version = x->opset_ml;
     m.has_ir_version = true;
     m.ir_version = format_of(x->opset);
     m.producer_name = (char[]){"scalec"};
     m.graph = g;
-    m.n_opset_import = 1;
+    m.n_opset_import = x->opset_ml ? 2 : 1;
     m.opset_import = sets;
     ret->n_model = onnxpb__model__get_packed_size(&m);
     ret->model = malloc(ret->n_model);
@@ -269,17 +282,34 @@ static bool pack(Export *x, Onnxpb__Graph *g, ScExported *ret)
     return true;
 }
 
+/* ONNX has no states: one is an input that begins as its initializer, and an output NAME.next,
+ * which the next run is to be given. */
+static void state(Export *x, const ScState *s)
+{
+    const ScType *t = sc_state_first(x->cx, s, sc_type_of(x->at->g, s->past));
+    const char *name = ex_fresh(x, s->name);
+    if (t)
+        ex_default(x, name, s->init, t);
+    else
+        sc_fail(x->cx, NULL, SC_E_EXPORT, "state \"%s\": extents that only a run knows", s->name);
+    input(x, s->past, name);
+}
+
 static Onnxpb__Graph *write_graph(Export *x, const ScGraph *g)
 {
     ExScope s;
-    const char **out = sc_array(x->a, const char *, g->n_out + 1u);
+    const char **out = sc_array(x->a, const char *, n_results(g) + 1u);
     begin(x, &s, g);
     for (uint32_t i = 0; i < g->n_in; i++) {
         const char *name = g->value[g->in[i]].name;
         input(x, g->in[i], ex_fresh(x, name ? name : "input"));
     }
+    for (uint32_t i = 0; i < g->n_state; i++)
+        state(x, &g->state[i]);
     for (uint32_t i = 0; i < g->n_out; i++)
         out[i] = ex_fresh(x, g->out_name[i] ? g->out_name[i] : "output");
+    for (uint32_t i = 0; i < g->n_state; i++)
+        out[g->n_out + i] = ex_fresh(x, sc_printf(x->a, "%s.next", g->state[i].name));
     return finish(x, out);
 }
 

@@ -3,18 +3,6 @@
  * results have as many elements as data says. */
 #include "frontend/export_priv.h"
 
-static const char *operand(Export *x, const ScNode *n, uint32_t i)
-{
-    return i < n->n_in ? ex_value(x, n->in[i]) : "";
-}
-
-static Onnxpb__Node *same(Export *x, const char *type, int since, uint32_t n_in,
-                          const char *const *in, const ScNode *n)
-{
-    const char *out = ex_result(x, n->first);
-    return ex_node(x, type, since, n_in, in, 1, &out);
-}
-
 /* --- Elements --------------------------------------------------------------------------------- */
 
 void ex_cast_row(Export *x, const ScNode *n)
@@ -23,7 +11,7 @@ void ex_cast_row(Export *x, const ScNode *n)
     ScrtDtype to = n->attr[TO].dtype;
     bool e8m0 = to == SCRT_F8E8M0, fp8 = scrt_dtype_is_low(to) && scrt_dtype_bits(to) == 8 && !e8m0;
     int since = e8m0 ? EX_OPSET_E8M0 : fp8 ? 19 : 13;
-    Onnxpb__Node *c = same(x, "Cast", since, 1, (const char *[]){operand(x, n, 0)}, n);
+    Onnxpb__Node *c = ex_same(x, "Cast", since, 1, (const char *[]){ex_operand(x, n, 0)}, n);
     ex_int(x, c, "to", to);
     if (fp8 && !n->attr[SATURATE].i)
         ex_int(x, c, "saturate", 0);
@@ -32,24 +20,6 @@ void ex_cast_row(Export *x, const ScNode *n)
                   n->attr[ROUND].i == SCRT_UP     ? "up"
                   : n->attr[ROUND].i == SCRT_DOWN ? "down"
                                                   : "nearest");
-}
-
-void ex_string_cast(Export *x, const ScNode *n)
-{
-    Onnxpb__Node *c = same(x, "Cast", 13, 1, (const char *[]){operand(x, n, 0)}, n);
-    ex_int(x, c, "to", sc_type_of(x->at->g, n->first)->dtype);
-}
-
-/* The operator takes one row. */
-void ex_string_case(Export *x, const ScNode *n)
-{
-    const int64_t all = -1;
-    const char *in = operand(x, n, 0), *y = NULL, *out = ex_result(x, n->first), *shape = NULL;
-    ex_node(x, "Shape", 15, 1, &in, 1, &shape);
-    const char *row = ex_op(x, "Reshape", 14, in, ex_i64(x, 1, 1, &all));
-    Onnxpb__Node *c = ex_node(x, "StringNormalizer", 10, 1, &row, 1, &y);
-    ex_string(x, c, "case_change_action", n->attr[0].i ? "UPPER" : "LOWER");
-    ex_int(x, ex_node(x, "Reshape", 14, 2, (const char *[]){y, shape}, 1, &out), "allowzero", 1);
 }
 
 /* A product with a matrix that is dequantized first; scales that are constants are written in f32,
@@ -62,8 +32,8 @@ void ex_block_matmul(Export *x, const ScNode *n)
     const ScType *t = sc_type_with(x->cx, sc_type_of(g, n->in[SCALES]), SCRT_F32);
     bool known = def->op->flags & SC_CONST_OP, turned = n->attr[TRANS].i;
     const char *scales = known ? ex_constant(x, g->value[n->in[SCALES]].name, def->attr[0].blob, t)
-                               : ex_cast(x, operand(x, n, SCALES), SCRT_F32);
-    const char *in[] = {operand(x, n, B), scales ? scales : ""}, *w = NULL, *out = NULL;
+                               : ex_cast(x, ex_operand(x, n, SCALES), SCRT_F32);
+    const char *in[] = {ex_operand(x, n, B), scales ? scales : ""}, *w = NULL, *out = NULL;
     Onnxpb__Node *dq = ex_node(x, "DequantizeLinear", 21, 2, in, 1, &w);
     ex_int(x, dq, "axis", turned ? 1 : 0);
     ex_int(x, dq, "block_size", n->attr[BLOCK].i);
@@ -71,25 +41,25 @@ void ex_block_matmul(Export *x, const ScNode *n)
     w = to == SCRT_F32 ? w : ex_cast(x, w, to);
     if (turned)
         ex_ints(x, ex_node(x, "Transpose", 13, 1, &w, 1, &out), "perm", 2, (int64_t[]){1, 0});
-    same(x, "MatMul", 13, 2, (const char *[]){operand(x, n, A), turned ? out : w}, n);
+    ex_same(x, "MatMul", 13, 2, (const char *[]){ex_operand(x, n, A), turned ? out : w}, n);
 }
 
 /* ONNX's bounds are scalars; others bound as Max and Min do. */
 void ex_clip(Export *x, const ScNode *n)
 {
-    const char *in[] = {operand(x, n, 0), operand(x, n, 1), operand(x, n, 2)};
+    const char *in[] = {ex_operand(x, n, 0), ex_operand(x, n, 1), ex_operand(x, n, 2)};
     bool scalars = true;
     for (uint32_t i = 1; i < n->n_in; i++)
         scalars = scalars && (n->in[i] == SC_ABSENT || sc_type_of(x->at->g, n->in[i])->rank == 0);
     if (scalars) {
-        same(x, "Clip", 13, 3, in, n);
+        ex_same(x, "Clip", 13, 3, in, n);
         return;
     }
     const char *y = *in[1] ? ex_op(x, "Max", 13, in[0], in[1]) : in[0];
     if (*in[2])
-        same(x, "Min", 13, 2, (const char *[]){y, in[2]}, n);
+        ex_same(x, "Min", 13, 2, (const char *[]){y, in[2]}, n);
     else
-        same(x, "Identity", 1, 1, &y, n);
+        ex_same(x, "Identity", 1, 1, &y, n);
 }
 
 /* --- Shapes ----------------------------------------------------------------------------------- */
@@ -119,7 +89,7 @@ void ex_reshape(Export *x, const ScNode *n)
     int64_t dims[SCRT_MAX_RANK];
     bool is_short = short_shape(x, from, to, dims);
     const char *shape = is_short ? ex_i64(x, 1, to->rank, dims) : ex_numbers(x, to->rank, to->dim);
-    Onnxpb__Node *r = same(x, "Reshape", 14, 2, (const char *[]){operand(x, n, 0), shape}, n);
+    Onnxpb__Node *r = ex_same(x, "Reshape", 14, 2, (const char *[]){ex_operand(x, n, 0), shape}, n);
     if (!is_short)
         ex_int(x, r, "allowzero", 1);
 }
@@ -132,7 +102,7 @@ void ex_term_row(Export *x, const ScNode *n)
 /* Its elements have names from here on. */
 void ex_bind(Export *x, const ScNode *n)
 {
-    const char *value = operand(x, n, 0);
+    const char *value = ex_operand(x, n, 0);
     for (uint32_t i = 0; i < n->attr[0].n; i++)
         ex_symbol(x, n->attr[0].ts[i]->sym, value, i, true);
     ex_alias(x, n->first, value);
@@ -144,14 +114,14 @@ void ex_iota(Export *x, const ScNode *n)
     const char *end =
         ex_op(x, "Reshape", 5, ex_number(x, n->attr[0].ts[0]), ex_i64(x, 1, 0, &first));
     const char *in[] = {ex_i64(x, 0, 1, &first), end, ex_i64(x, 0, 1, &step)};
-    same(x, "Range", 11, 3, in, n);
+    ex_same(x, "Range", 11, 3, in, n);
 }
 
 /* --- As many as data says --------------------------------------------------------------------- */
 
 void ex_nonzero(Export *x, const ScNode *n)
 {
-    same(x, "NonZero", 13, 1, (const char *[]){operand(x, n, 0)}, n);
+    ex_same(x, "NonZero", 13, 1, (const char *[]){ex_operand(x, n, 0)}, n);
 }
 
 /* Value v is the first extent of `of`, as one number. */
@@ -170,7 +140,7 @@ static void count(Export *x, ScVal v, const char *of)
 void ex_unique(Export *x, const ScNode *n)
 {
     enum { AXIS, SORTED, FIRST = 0, INVERSE, COUNTS, COUNT };
-    const char *in = operand(x, n, 0), *out[4] = {NULL};
+    const char *in = ex_operand(x, n, 0), *out[4] = {NULL};
     for (uint32_t i = FIRST; i <= COUNTS; i++)
         out[1 + i] = i < n->n_out ? ex_result(x, n->first + i) : NULL;
     Onnxpb__Node *u = ex_node(x, "Unique", 11, 1, &in, 4, out);
@@ -185,11 +155,11 @@ void ex_select_boxes(Export *x, const ScNode *n)
     const char *in[5];
     const int64_t one = 1;
     for (uint32_t i = 0; i < 5; i++) {
-        in[i] = operand(x, n, i);
+        in[i] = ex_operand(x, n, i);
         if (i > 1 && *in[i]) /* one number, of whatever rank */
             in[i] = ex_op(x, "Reshape", 5, in[i], ex_i64(x, 1, 1, &one));
     }
-    Onnxpb__Node *s = same(x, "NonMaxSuppression", 11, 5, in, n);
+    Onnxpb__Node *s = ex_same(x, "NonMaxSuppression", 11, 5, in, n);
     ex_int(x, s, "center_point_box", n->attr[1].i);
     if (n->n_out > 1)
         count(x, n->first + 1, ex_result(x, n->first));
@@ -198,8 +168,8 @@ void ex_select_boxes(Export *x, const ScNode *n)
 void ex_roi_align(Export *x, const ScNode *n)
 {
     enum { HEIGHT, WIDTH, RATIO, SCALE, MODE, HALF };
-    const char *in[] = {operand(x, n, 0), operand(x, n, 1), operand(x, n, 2)};
-    Onnxpb__Node *r = same(x, "RoiAlign", 16, 3, in, n);
+    const char *in[] = {ex_operand(x, n, 0), ex_operand(x, n, 1), ex_operand(x, n, 2)};
+    Onnxpb__Node *r = ex_same(x, "RoiAlign", 16, 3, in, n);
     ex_int(x, r, "output_height", n->attr[HEIGHT].i);
     ex_int(x, r, "output_width", n->attr[WIDTH].i);
     ex_int(x, r, "sampling_ratio", n->attr[RATIO].i);

@@ -7,7 +7,14 @@
 #include <math.h>
 #include <string.h>
 
-enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_GRAPH = 5, TYPE_INTS = 7 };
+enum {
+    TYPE_FLOAT = 1,
+    TYPE_INT = 2,
+    TYPE_STRING = 3,
+    TYPE_TENSOR = 4,
+    TYPE_GRAPH = 5,
+    TYPE_INTS = 7
+};
 
 /* A copy of a message that init fills, in the arena. */
 #define EX_NEW(x, T, INIT) ((T *)sc_memdup((x)->a, &(T)INIT, sizeof(T)))
@@ -93,6 +100,26 @@ Onnxpb__Node *ex_node(Export *x, const char *type, int since, uint32_t n_in, con
     return n;
 }
 
+Onnxpb__Node *ex_node_ml(Export *x, const char *type, int since, const char *in, const char *out)
+{
+    Onnxpb__Node *n = ex_node(x, type, EX_OPSET_BASE, 1, &in, 1, &out);
+    n->domain = text("ai.onnx.ml");
+    x->opset_ml = since > x->opset_ml ? since : x->opset_ml;
+    return n;
+}
+
+const char *ex_operand(Export *x, const ScNode *n, uint32_t i)
+{
+    return i < n->n_in ? ex_value(x, n->in[i]) : "";
+}
+
+Onnxpb__Node *ex_same(Export *x, const char *type, int since, uint32_t n_in, const char *const *in,
+                      const ScNode *n)
+{
+    const char *out = ex_result(x, n->first);
+    return ex_node(x, type, since, n_in, in, 1, &out);
+}
+
 const char *ex_op(Export *x, const char *type, int since, const char *a, const char *b)
 {
     const char *in[] = {a, b ? b : ""}, *out = NULL;
@@ -105,6 +132,47 @@ const char *ex_cast(Export *x, const char *value, ScrtDtype to)
     const char *out = NULL;
     ex_int(x, ex_node(x, "Cast", 6, 1, &value, 1, &out), "to", to);
     return out;
+}
+
+/* --- Tensors -----------------------------------------------------------------------------------
+ */
+
+void ex_need(Export *x, ScrtDtype t)
+{
+    static const struct {
+        ScrtDtype type;
+        int since;
+    } newer[] = {{SCRT_I4, 21}, {SCRT_U4, 21}, {SCRT_F4E2M1, 23}, {SCRT_F8E8M0, EX_OPSET_E8M0},
+                 {SCRT_I2, 25}, {SCRT_U2, 25}, {SCRT_F6E2M3, 28}, {SCRT_F6E3M2, 28}};
+    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++)
+        if (newer[i].type == t && newer[i].since > x->opset)
+            x->opset = newer[i].since;
+}
+
+static Onnxpb__Tensor *tensor(Export *x, const char *name, ScrtDtype t, uint32_t rank,
+                              const int64_t *dims, const void *data, size_t bytes)
+{
+    Onnxpb__Tensor *p = EX_NEW(x, Onnxpb__Tensor, ONNXPB__TENSOR__INIT);
+    p->name = text(name);
+    p->has_data_type = true;
+    p->data_type = t;
+    p->n_dims = rank;
+    p->dims = sc_memdup(x->a, dims, rank * sizeof *dims);
+    if (t == SCRT_STRING) {
+        const ScrtTensor strings = {.dtype = t, .data = (void *)(uintptr_t)data};
+        p->n_string_data = bytes / sizeof(ScrtString *);
+        p->string_data = sc_array(x->a, ProtobufCBinaryData, p->n_string_data + 1);
+        for (size_t i = 0; i < p->n_string_data; i++) {
+            ScrtChars c = scrt_chars(NULL, &strings, (int64_t)i);
+            p->string_data[i] = (ProtobufCBinaryData){c.n, (uint8_t *)(uintptr_t)c.at};
+        }
+    } else {
+        p->has_raw_data = true;
+        p->raw_data.len = bytes;
+        p->raw_data.data = (uint8_t *)(uintptr_t)data;
+    }
+    ex_need(x, t);
+    return p;
 }
 
 /* --- Attributes ------------------------------------------------------------------------------- */
@@ -144,12 +212,17 @@ void ex_float(Export *x, Onnxpb__Node *n, const char *name, double v)
     a->f = (float)v;
 }
 
-void ex_string(Export *x, Onnxpb__Node *n, const char *name, const char *v)
+void ex_chars(Export *x, Onnxpb__Node *n, const char *name, ScrtChars v)
 {
     Onnxpb__Attribute *a = attribute(x, n, name, TYPE_STRING);
     a->has_s = true;
-    a->s.len = strlen(v);
-    a->s.data = (uint8_t *)text(v);
+    a->s.len = v.n;
+    a->s.data = (uint8_t *)text(v.at);
+}
+
+void ex_string(Export *x, Onnxpb__Node *n, const char *name, const char *v)
+{
+    ex_chars(x, n, name, (ScrtChars){v, strlen(v)});
 }
 
 void ex_graph(Export *x, Onnxpb__Node *n, const char *name, Onnxpb__Graph *g)
@@ -157,46 +230,15 @@ void ex_graph(Export *x, Onnxpb__Node *n, const char *name, Onnxpb__Graph *g)
     attribute(x, n, name, TYPE_GRAPH)->g = g;
 }
 
-void ex_need(Export *x, ScrtDtype t)
+void ex_tensor(Export *x, Onnxpb__Node *n, const char *name, const ScrtTensor *t)
 {
-    static const struct {
-        ScrtDtype type;
-        int since;
-    } newer[] = {{SCRT_I4, 21}, {SCRT_U4, 21}, {SCRT_F4E2M1, 23}, {SCRT_F8E8M0, EX_OPSET_E8M0},
-                 {SCRT_I2, 25}, {SCRT_U2, 25}, {SCRT_F6E2M3, 28}, {SCRT_F6E3M2, 28}};
-    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++)
-        if (newer[i].type == t && newer[i].since > x->opset)
-            x->opset = newer[i].since;
+    size_t bytes = 0;
+    scrt_tensor_bytes(t, &bytes);
+    attribute(x, n, name, TYPE_TENSOR)->t =
+        tensor(x, name, (ScrtDtype)t->dtype, t->rank, t->dims, t->data, bytes);
 }
 
 /* --- Initializers ----------------------------------------------------------------------------- */
-
-static const char *initializer(Export *x, const char *name, ScrtDtype t, uint32_t rank,
-                               const int64_t *dims, const void *data, size_t bytes)
-{
-    Onnxpb__Tensor *p = EX_NEW(x, Onnxpb__Tensor, ONNXPB__TENSOR__INIT);
-    p->name = text(name);
-    p->has_data_type = true;
-    p->data_type = t;
-    p->n_dims = rank;
-    p->dims = sc_memdup(x->a, dims, rank * sizeof *dims);
-    if (t == SCRT_STRING) {
-        const ScrtTensor strings = {.dtype = t, .data = (void *)(uintptr_t)data};
-        p->n_string_data = bytes / sizeof(ScrtString *);
-        p->string_data = sc_array(x->a, ProtobufCBinaryData, p->n_string_data + 1);
-        for (size_t i = 0; i < p->n_string_data; i++) {
-            ScrtChars c = scrt_chars(NULL, &strings, (int64_t)i);
-            p->string_data[i] = (ProtobufCBinaryData){c.n, (uint8_t *)(uintptr_t)c.at};
-        }
-    } else {
-        p->has_raw_data = true;
-        p->raw_data.len = bytes;
-        p->raw_data.data = (uint8_t *)(uintptr_t)data;
-    }
-    ex_need(x, t);
-    sc_buf_push(x->tensor, x->n_tensor, x->cap_tensor, p);
-    return name;
-}
 
 const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScType *t)
 {
@@ -219,9 +261,30 @@ const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScTy
         data = converted;
     }
     ExConst c = {b, t, ex_fresh(x, name ? name : b->name ? b->name : "constant")};
-    initializer(x, c.name, t->dtype, t->rank, dims, data, bytes);
+    sc_buf_push(x->tensor, x->n_tensor, x->cap_tensor,
+                tensor(x, c.name, t->dtype, t->rank, dims, data, bytes));
     sc_buf_push(x->constant, x->n_constant, x->cap_constant, c);
     return c.name;
+}
+
+void ex_default(Export *x, const char *name, const ScBlob *b, const ScType *t)
+{
+    int64_t dims[SCRT_MAX_RANK], count = 1;
+    size_t bytes = 0;
+    bool ok = sc_type_const_dims(t, dims);
+    for (uint32_t i = 0; ok && i < t->rank; i++)
+        ok = !__builtin_mul_overflow(count, dims[i], &count);
+    if (!ok || !scrt_bytes(t->dtype, (size_t)count, &bytes) || (b && !b->data)) {
+        sc_fail(x->cx, NULL, SC_E_EXPORT, "the initial value of \"%s\"", name);
+        return;
+    }
+    void *data = sc_alloc(x->a, bytes + 1);
+    if (b)
+        sc_blob_store(b, t->dtype, 0, data);
+    else
+        memset(data, 0, bytes);
+    sc_buf_push(x->tensor, x->n_tensor, x->cap_tensor,
+                tensor(x, name, t->dtype, t->rank, dims, data, bytes));
 }
 
 const char *ex_i64(Export *x, uint32_t rank, uint32_t count, const int64_t *v)

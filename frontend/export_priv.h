@@ -5,6 +5,7 @@
 #define SC_EXPORT_PRIV_H
 
 #include "frontend/frontend_priv.h"
+#include "runtime/strings.h"
 
 /* Nodes whose operator came later than this are written by their row's expansion, where there is
  * one: few runtimes have the newest operators. */
@@ -59,7 +60,7 @@ typedef struct Export {
     ScCtx *cx;
     ScArena *a;
     const ScExportOptions *opt;
-    int opset;               /* the newest that was needed */
+    int opset, opset_ml;     /* the newest that was needed; of ai.onnx.ml, 0: none was */
     ImNames taken;           /* names of values and nodes */
     ExScope *at;             /* the graph that is being written */
     const ScLoc *loc;        /* of the node that is */
@@ -75,12 +76,19 @@ const char *ex_fresh(Export *x, const char *base);
 /* A node of ai.onnx's operator `type`, which is as in opset `since`; results of NULL are named. */
 Onnxpb__Node *ex_node(Export *x, const char *type, int since, uint32_t n_in, const char *const *in,
                       uint32_t n_out, const char **io_out);
+/* The same of ai.onnx.ml, with one operand and one result. */
+Onnxpb__Node *ex_node_ml(Export *x, const char *type, int since, const char *in, const char *out);
+/* One with the result of n, whose name it has. */
+Onnxpb__Node *ex_same(Export *x, const char *type, int since, uint32_t n_in, const char *const *in,
+                      const ScNode *n);
 /* The same with up to two operands and one result: its name. */
 const char *ex_op(Export *x, const char *type, int since, const char *a, const char *b);
 void ex_int(Export *x, Onnxpb__Node *n, const char *name, int64_t v);
 void ex_ints(Export *x, Onnxpb__Node *n, const char *name, uint32_t count, const int64_t *v);
 void ex_float(Export *x, Onnxpb__Node *n, const char *name, double v);
 void ex_string(Export *x, Onnxpb__Node *n, const char *name, const char *v);
+void ex_chars(Export *x, Onnxpb__Node *n, const char *name, ScrtChars v);
+void ex_tensor(Export *x, Onnxpb__Node *n, const char *name, const ScrtTensor *t);
 void ex_graph(Export *x, Onnxpb__Node *n, const char *name, Onnxpb__Graph *g);
 const char *ex_cast(Export *x, const char *value, ScrtDtype to);
 /* Initializers. An i64 of rank 0 (count 1) or 1; one number of any type. */
@@ -88,10 +96,14 @@ const char *ex_i64(Export *x, uint32_t rank, uint32_t count, const int64_t *v);
 const char *ex_scalar(Export *x, ScrtDtype t, double v);
 /* Called `name`, or as the blob is (NULL). NULL after sc_fail. */
 const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScType *t);
+/* An input's default. b: NULL is zeros. */
+void ex_default(Export *x, const char *name, const ScBlob *b, const ScType *t);
 /* The model needs an operator set that knows the type. */
 void ex_need(Export *x, ScrtDtype t);
 /* The name of value v of the graph at hand, "" where it is absent. */
 const char *ex_value(Export *x, ScVal v);
+/* That of operand i of n. */
+const char *ex_operand(Export *x, const ScNode *n, uint32_t i);
 /* The name that value v is to have, made now. */
 const char *ex_result(Export *x, ScVal v);
 void ex_alias(Export *x, ScVal v, const char *name);
@@ -119,8 +131,6 @@ void ex_role(Export *x, const ScNode *n, const ExRole *r);
 void ex_reshape(Export *x, const ScNode *n);
 void ex_clip(Export *x, const ScNode *n);
 void ex_cast_row(Export *x, const ScNode *n);
-void ex_string_cast(Export *x, const ScNode *n);
-void ex_string_case(Export *x, const ScNode *n);
 void ex_block_matmul(Export *x, const ScNode *n);
 void ex_bind(Export *x, const ScNode *n);
 void ex_term_row(Export *x, const ScNode *n);
@@ -129,6 +139,12 @@ void ex_nonzero(Export *x, const ScNode *n);
 void ex_unique(Export *x, const ScNode *n);
 void ex_select_boxes(Export *x, const ScNode *n);
 void ex_roi_align(Export *x, const ScNode *n);
+/* export_string.c */
+void ex_string_cast(Export *x, const ScNode *n);
+void ex_string_case(Export *x, const ScNode *n);
+void ex_string_parts(Export *x, const ScNode *n);
+void ex_string_split(Export *x, const ScNode *n);
+void ex_lookup(Export *x, const ScNode *n);
 /* export.c */
 void ex_if(Export *x, const ScNode *n);
 void ex_loop(Export *x, const ScNode *n);

@@ -32,6 +32,7 @@ typedef struct Spelling {
     const ScOp *op;
     const char *type; /* NULL: as the row says */
     int since;        /* of what is written; 0: as the row says */
+    uint8_t constant; /* the operand that must be a constant with elements; 0: none */
     bool as_i64;      /* integers of other types are computed so: runtimes lack kernels for them */
     void (*write)(Export *x, const ScNode *n);
     Word word[MAX_WORDS];
@@ -49,6 +50,9 @@ static const Spelling table[] = {
     {ROW(parse), .since = 13, .write = ex_string_cast},
     {ROW(format), .since = 13, .write = ex_string_cast},
     {ROW(string_case), .since = 10, .write = ex_string_case},
+    {ROW(string_parts), .since = 20, .constant = 1, .write = ex_string_parts},
+    {ROW(string_split), .since = 20, .constant = 1, .write = ex_string_split},
+    {ROW(lookup), .since = 19, .constant = 1, .write = ex_lookup},
     {ROW(block_matmul), .since = 21, .write = ex_block_matmul},
     {ROW(add), .since = 14, .as_i64 = true},
     {ROW(sub), .since = 14, .as_i64 = true},
@@ -66,8 +70,8 @@ static const Spelling table[] = {
     REDUCE(reduce_sum_square),
     REDUCE(reduce_log_sum),
     REDUCE(reduce_log_sum_exp),
-    {ROW(cumsum), "CumSum", 14, true, .word = {{INPUT, 0, "axis", NULL}}},
-    {ROW(cumprod), "CumProd", 26, true, .word = {{INPUT, 0, "axis", NULL}}},
+    {ROW(cumsum), "CumSum", 14, .as_i64 = true, .word = {{INPUT, 0, "axis", NULL}}},
+    {ROW(cumprod), "CumProd", 26, .as_i64 = true, .word = {{INPUT, 0, "axis", NULL}}},
     {ROW(softmax), .word = {{TIMES, 1, NULL, NULL}}},
     {ROW(log_softmax), .word = {{TIMES, 1, NULL, NULL}}},
     {ROW(gelu), .word = {{ONE, 1, NULL, NULL}}},
@@ -131,6 +135,13 @@ static bool known_number(const ScGraph *g, ScVal v, double *ret)
     return true;
 }
 
+static bool is_filled_constant(const ScGraph *g, ScVal v)
+{
+    const ScNode *def = v >= SC_FIRST ? sc_def(g, v) : NULL;
+    const ScBlob *b = def && (def->op->flags & SC_CONST_OP) ? def->attr[0].blob : NULL;
+    return b && b->count > 0 && b->data;
+}
+
 static bool is_default(const ScNode *n, const char *name)
 {
     int i = sc_attr_index(n->op, name);
@@ -181,6 +192,8 @@ bool ex_says(const ScGraph *g, const ScNode *n)
     if (n->op->flags & (SC_BARRIER | SC_CONST_OP))
         return true;
     if (!ok || (n->op->expand && since > EX_OPSET_WIDESPREAD))
+        return false;
+    if (s && s->constant && !is_filled_constant(g, n->in[s->constant]))
         return false;
     if (s && s->write)
         return true;

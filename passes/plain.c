@@ -296,16 +296,44 @@ static void node(Plain *p, const ScNode *n)
     }
 }
 
+/* --- Graphs ---------------------------------------------------------------------------------- */
+
+/* A state is kept from run to run as numbers, as its initial value is; a narrow one as data, which
+ * is the same where its exponent is 0. */
+static const ScTerm *exp_of_state(Plain *p, const ScState *s)
+{
+    const ScType *t = sc_type_of(p->g, s->past);
+    const ScTerm *e = exp_of(p, s->past);
+    int64_t k;
+    if (e && !is_low(t) && !is_half(t))
+        return sc_term(p->b.cx, 0);
+    if (e && s->init && !(sc_term_const(e, &k) && k == 0))
+        sc_fail(p->b.cx, p->b.at, SC_E_EXPORT, "state \"%s\": its initial value has an exponent",
+                s->name);
+    return e;
+}
+
+static void end_state(Plain *p, const ScState *s)
+{
+    p->b.at = sc_def(p->g, s->next)->loc;
+    const ScTerm *e = exp_of_state(p, s);
+    bool low = is_low(sc_type_of(p->g, s->next));
+    p->env[s->next] = e && !low ? wanted(p, s->next, e) : stored(p, s->next);
+    p->at[s->next] = e;
+}
+
 static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
 {
     Plain p = {.g = g, .numbers = *(const bool *)arg};
     p.env = sc_pass_begin(&p.b, cx, g);
     p.at = sc_array(sc_pass_scratch(p.env), const ScTerm *, g->n_value);
     sc_build_flags(&p.b, g->flags & ~(uint32_t)(SC_G_SCALED | SC_G_QUANTIZED));
+    for (uint32_t i = 0; i < g->n_state; i++)
+        p.at[g->state[i].past] = exp_of_state(&p, &g->state[i]);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         p.b.at = n->loc;
-        for (uint32_t k = 0; k < n->n_out; k++)
+        for (uint32_t k = 0; k < n->n_out && n->op != &sc_op_state; k++)
             p.at[n->first + k] = exp_of(&p, n->first + k);
         if (n->op->flags & SC_BARRIER)
             sc_set_exp(&p.b, p.env[n->first], NULL);
@@ -325,6 +353,8 @@ static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
         p.env[g->out[i]] = stored(&p, g->out[i]);
         p.at[g->out[i]] = exp_of(&p, g->out[i]);
     }
+    for (uint32_t i = 0; i < g->n_state; i++)
+        end_state(&p, &g->state[i]);
     return sc_pass_nested(cx, sc_pass_end(&p.b, p.env), plain, arg);
 }
 

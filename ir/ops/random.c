@@ -55,6 +55,43 @@ static void body_threefry(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_ou
     ret_out[0] = x;
 }
 
+/* As rows that every runtime has: words are i64, whose low half is kept. */
+static ScVal low(ScBuild *b, ScVal x)
+{
+    return sc_op(b, bitwise_and, x, sc_const_scalar(b, SCRT_I64, UINT32_MAX));
+}
+
+static ScVal turned(ScBuild *b, ScVal x, uint32_t by)
+{
+    ScVal high = sc_op(b, mul, x, sc_const_scalar(b, SCRT_I64, (double)(1u << by)));
+    ScVal rest = sc_op(b, div, x, sc_const_scalar(b, SCRT_I64, (double)(1u << (32 - by))));
+    return low(b, sc_op(b, add, high, rest));
+}
+
+static void expand_threefry(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in,
+                            ScVal *ret_out)
+{
+    ScVal word[4];
+    (void)g;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        word[i] = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_I64)), in[i]);
+    const ScVal both = sc_op(b, bitwise_xor, word[2], word[3]);
+    const ScVal key[] = {word[2], word[3],
+                         sc_op(b, bitwise_xor, both, sc_const_scalar(b, SCRT_I64, PARITY))};
+    ScVal x = low(b, sc_op(b, add, word[0], key[0])), y = low(b, sc_op(b, add, word[1], key[1]));
+    for (uint32_t i = 0; i < N_ROUND; i++) {
+        x = low(b, sc_op(b, add, x, y));
+        y = sc_op(b, bitwise_xor, turned(b, y, turn[i % 8]), x);
+        if ((i + 1) % ROUNDS_A_KEY)
+            continue;
+        const uint32_t k = (i + 1) / ROUNDS_A_KEY;
+        x = low(b, sc_op(b, add, x, key[k % 3]));
+        y = sc_op(b, add, y, sc_const_scalar(b, SCRT_I64, k));
+        y = low(b, sc_op(b, add, y, key[(k + 1) % 3]));
+    }
+    ret_out[0] = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_U32)), x);
+}
+
 static bool infer_threefry(ScInfer *in)
 {
     for (uint32_t i = 0; i < in->n_in; i++)
@@ -83,6 +120,7 @@ const ScOp sc_op_threefry = {
     .out = "bits: int",
     .infer = infer_threefry,
     .lower = {SC_MAP, body_threefry},
+    .expand = expand_threefry,
     .eval = eval_threefry,
     .domain = {.make = make_threefry},
 };

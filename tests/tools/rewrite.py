@@ -298,6 +298,65 @@ def exponents_of_a_run(tmp):
     assert difference(ours(MNIST, feeds, tmp, *rows), ours(back, feeds, tmp))[0] == 0
 
 
+def in_turns(path, tmp, feeds, *args):
+    """Three runs of one session: ONNX Runtime gets each NAME.next as NAME, and at first nothing."""
+    out = rewrite(path, os.path.join(tmp, "states.onnx"), *args)
+    s, kept, file = session(out), {}, os.path.join(tmp, "states.bin")
+    names = [o.name for o in s.get_outputs()]
+    for turn in range(3):
+        got = dict(zip(names, s.run(None, {**feeds, **kept})))
+        kept = {n.removesuffix(".next"): got.pop(n) for n in names if n.endswith(".next")}
+        assert kept
+        want = ours(path, feeds, tmp, "--state-save", file, *args, *(["--state-load", file] if turn else []))
+        assert difference(want, got)[0] == 0, (path, turn)
+
+
+def states_are_pairs(tmp):
+    x = np.arange(4, dtype=np.float32)
+    f = TensorProto.FLOAT
+    kept = save(tmp, "kept", [node("Add", ["a", "x"], "b"), node("Neg", ["b"], "y")],
+                [("a", f, [4]), ("x", f, [4])], [("y", f, [4]), ("b", f, [4])], [("a", np.float32([1, 2, 3, 4]))])
+    in_turns(kept, tmp, {"x": x}, "--state", "b=a")
+    in_turns(os.path.join(SOURCE, "tests", "tools", "decode.sc"), tmp, {"token": x[None]})
+    in_turns(MNIST, tmp, made_up(MNIST), "--recipe", "fp8", "--scales", "delayed")
+    random = save(tmp, "random", [node("RandomNormalLike", ["x"], "r", seed=3.0), node("Add", ["x", "r"], "y"),
+                                  node("RandomUniform", [], "u", shape=[5])], [("x", f, ["m"])],
+                  [("y", f, ["m"]), ("u", f, [5])])
+    in_turns(random, tmp, {"x": x})
+
+
+def strings(tmp):
+    x = np.array([["a b  c", "", "x,y"], [" q ", "Monday", "a"]], object)
+    s, i, f, d = TensorProto.STRING, TensorProto.INT64, TensorProto.FLOAT, TensorProto.DOUBLE
+
+    def written(nodes, of, to, x):
+        g = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", of, "mn"[:x.ndim])],
+                              [helper.make_tensor_value_info(n, t, None) for n, t in to])
+        path = os.path.join(tmp, "strings.onnx")
+        sets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.onnx.ml", 4)]
+        onnx.save(helper.make_model(g, opset_imports=sets, ir_version=9), path)
+        out = rewrite(path, os.path.join(tmp, "out.onnx"))
+        want, got, back = (run(path, {"x": x}), run(out, {"x": x}), ours(out, {"x": x}, tmp) if of != s else {})
+        for n, w in want.items():
+            assert w.shape == got[n].shape and (w == got[n]).all(), (n, w, got[n])
+            assert n not in back or (w.astype("U") == back[n].astype("U")).all(), (n, w, back[n])
+        return ops(onnx.load(out).graph)
+    for kind in ({}, {"delimiter": ",", "maxsplit": 1}):
+        nodes = [helper.make_node("StringSplit", ["x"], ["y", "z"], **kind)]
+        assert "StringSplit" in written(nodes, s, [("y", s), ("z", i)], x)
+    for of, to, x, attr in (
+            (s, i, x, {"keys_strings": ["Monday", "a", "q"], "values_int64s": [3, 5, 7], "default_int64": -4}),
+            (f, s, np.array([0, 1, 1.5, np.nan, -0.0], np.float32),
+             {"keys_floats": [1.5, np.nan, 0.0], "values_strings": ["u", "v", "w"], "default_string": "none"}),
+            (i, f, np.array([0, 4, -3, 1 << 40]),
+             {"keys_int64s": [4, 1 << 40, -3], "values_floats": [1.0, 2.0, 3.0], "default_float": 9.0}),
+            (d, i, np.array([0, 1.5, 2.25]), {"keys_tensor": numpy_helper.from_array(np.array([1.5, 2.25])),
+                                              "values_tensor": numpy_helper.from_array(np.array([7, 8])),
+                                              "default_tensor": numpy_helper.from_array(np.array([0]))})):
+        encoder_node = helper.make_node("LabelEncoder", ["x"], ["y"], domain="ai.onnx.ml", **attr)
+        assert written([encoder_node], of, [("y", to)], x) == ["LabelEncoder", "Gather"]
+
+
 def differences(tmp):
     first, other = (os.path.join(tmp, n + ".sc") for n in "ab")
     for path, stage in ((first, "scalify"), (other, "settle")):
@@ -321,13 +380,14 @@ def what_is_refused(tmp):
     assert "E0111" in failing("rewrite", copy, "-o", copy) and open(copy, "rb").read() == open(MNIST, "rb").read()
     assert "-o OUT" in failing("rewrite", MNIST, status=2)
     assert "qdq or cast" in failing("rewrite", MNIST, "-o", "x.onnx", "--profile", "x", status=2)
-    text = write(os.path.join(tmp, "s.sc"), "graph @g(%x: f32[4]) -> (%y) {\n  state @kept (%a: f32[4] -> %y)\n"
-                 "  %y = add %a, %x : f32[4]\n}\n")
+    text = write(os.path.join(tmp, "s.sc"), "graph @g(%x: i64[4], %k: i64[3]) -> (%y) {\n"
+                 "  %y = lookup %x, %k : i64[4] from \"far\"\n}\n")
     said = failing("rewrite", text, "-o", os.path.join(tmp, "y.onnx"))
-    assert "E0117" in said and "kept" in said and not os.path.exists(os.path.join(tmp, "y.onnx"))
+    assert "E0117" in said and "far" in said and not os.path.exists(os.path.join(tmp, "y.onnx"))
 
 
 run_all("tools-rewrite", [models_agree, fp8_is_stored, names_stay, every_fp8_type, symbols_stay, sizes_that_data_says,
                           control_flow, half_models, newer_types_need_newer_opsets,
                           outputs_that_are_stored_too, data_beside, stages_are_models, read_back,
-                          qdq_by_others, blocks_are_read_as_blocks, exponents_of_a_run, differences, what_is_refused])
+                          qdq_by_others, blocks_are_read_as_blocks, exponents_of_a_run, states_are_pairs, strings,
+                          differences, what_is_refused])
