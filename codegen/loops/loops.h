@@ -7,7 +7,8 @@
 
 extern const CgClass cg_map, cg_reduce, cg_view, cg_concat, cg_gather, cg_scan;
 
-/* An access that is contiguous along dim p of a space but walked along its last dim, q. */
+/* An access that is contiguous along dim p of a space but walked along its last dim, q, of `least`
+ * and more where that is known. */
 typedef struct CgTranspose {
     CgAccess from;
     ScrtDtype t;
@@ -17,7 +18,9 @@ typedef struct CgTranspose {
     const ScTerm *count, *scratch;       /* elements; bytes into scratch, NULL: result 0 */
 } CgTranspose;
 bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
-                   CgTranspose *ret);
+                   int64_t least, CgTranspose *ret);
+/* Columns of a copy whose last dim is that short and dense, 2 or 3 of them; else 0. */
+uint32_t cg_transpose_few(const CgTranspose *t);
 /* The copy: its body function (or those of n copies), and in an entry its run on the pool. */
 LLVMValueRef cg_transpose_body(CgModule *m, CgFunc *f, const CgTranspose *t, const char *suffix);
 LLVMValueRef *cg_transpose_bodies(CgModule *m, CgFunc *f, uint32_t n, const CgTranspose *t);

@@ -5,15 +5,15 @@
  * kernel's last dim. (Lane by lane it takes 5 to 10 times as long: each load misses.) */
 #include "codegen/loops/loops.h"
 
-enum { LEAST = 4 }; /* extents of the last dim below this are not worth it */
+enum { LEAST = 4 }; /* extents of the last dim below this are not worth a copy in scratch */
 
 bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
-                   CgTranspose *ret)
+                   int64_t least, CgTranspose *ret)
 {
     const ScTerm *last = a->rank ? a->stride[a->rank - 1] : NULL;
     int64_t extent;
     if (a->operand < 0 || !last || sc_term_is(last, 0) || sc_term_is(last, 1) ||
-        (sc_term_const(dim[a->rank - 1], &extent) && extent < LEAST))
+        (sc_term_const(dim[a->rank - 1], &extent) && extent < least))
         return false;
     *ret = (CgTranspose){.from = *a, .p = UINT32_MAX, .q = a->rank - 1};
     ret->t = sc_type_of(f->sub, a->root)->dtype;
@@ -62,6 +62,37 @@ static void whole_tile(Cg *cg, const Tile *x, LLVMValueRef q)
     }
 }
 
+/* The planes of a picture become its pixels: 2 or 3 columns, which the copy has side by side in
+ * dense rows, so that w rows are as many vectors. */
+uint32_t cg_transpose_few(const CgTranspose *t)
+{
+    int64_t n;
+    bool few = sc_term_const(t->dim[t->q], &n) && (n == 2 || n == 3);
+    return few && sc_term_is(t->stride[t->q], 1) && sc_term_is(t->stride[t->p], n) ? (uint32_t)n
+                                                                                   : 0;
+}
+
+static void few_rows(Cg *cg, const Tile *x, uint32_t n)
+{
+    LLVMTypeRef e = cg_storage_type(cg->m, x->t->t);
+    uint32_t w = cg->m->target.w, align = scrt_dtype_bits(x->t->t) / 8;
+    LLVMValueRef v[3], lane[3 * 64], zero = cg_int(cg, 0);
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMValueRef at = place(cg, x->from, cg_int(cg, i), x->q_stride, zero);
+        v[i] = LLVMBuildLoad2(cg->b, cg_vec(e, w), cg_gep(cg, e, x->src, at), "");
+        LLVMSetAlignment(v[i], align);
+    }
+    for (uint32_t i = 0; i < 2 * w; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, i, 0);
+    LLVMValueRef none = LLVMGetPoison(cg_vec(e, w)), both = LLVMConstVector(lane, 2 * w);
+    LLVMValueRef lo = LLVMBuildShuffleVector(cg->b, v[0], v[1], both, "");
+    LLVMValueRef hi = LLVMBuildShuffleVector(cg->b, n == 3 ? v[2] : none, none, both, "");
+    for (uint32_t i = 0; i < n * w; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, i % n * w + i / n, 0);
+    LLVMValueRef all = LLVMBuildShuffleVector(cg->b, lo, hi, LLVMConstVector(lane, n * w), "");
+    LLVMSetAlignment(LLVMBuildStore(cg->b, all, cg_gep(cg, e, x->dst, x->to)), align);
+}
+
 /* Rows 0 .. rows - 1, from column q on, element by element. */
 static void rest_of_tile(Cg *cg, const Tile *x, LLVMValueRef rows, LLVMValueRef q, LLVMValueRef n)
 {
@@ -75,6 +106,17 @@ static void rest_of_tile(Cg *cg, const Tile *x, LLVMValueRef rows, LLVMValueRef 
     LLVMBuildStore(cg->b, v, cg_gep(cg, e, x->dst, to));
     cg_next(cg, &row);
     cg_next(cg, &col);
+}
+
+static void whole_tiles(Cg *cg, const Tile *x, LLVMValueRef full, LLVMValueRef rows, LLVMValueRef n)
+{
+    LLVMValueRef w = cg_int(cg, cg->m->target.w), zero = cg_int(cg, 0);
+    LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, w, ""), "");
+    whole = LLVMBuildSelect(cg->b, full, whole, zero, "");
+    CgLoop q = cg_for(cg, zero, whole, w);
+    whole_tile(cg, x, q.i);
+    cg_next(cg, &q);
+    rest_of_tile(cg, x, rows, whole, n);
 }
 
 /* --- The copy -------------------------------------------------------------------------------- */
@@ -117,12 +159,16 @@ LLVMValueRef cg_transpose_body(CgModule *m, CgFunc *f, const CgTranspose *t, con
     CgLoop item = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     LLVMValueRef rows = begin_block(&cg, &x, item.i);
     LLVMValueRef full = LLVMBuildICmp(cg.b, LLVMIntEQ, rows, w, "");
-    LLVMValueRef whole = LLVMBuildSub(cg.b, n, LLVMBuildURem(cg.b, n, w, ""), "");
-    whole = LLVMBuildSelect(cg.b, full, whole, zero, "");
-    CgLoop q = cg_for(&cg, zero, whole, w);
-    whole_tile(&cg, &x, q.i);
-    cg_next(&cg, &q);
-    rest_of_tile(&cg, &x, rows, whole, n);
+    uint32_t few = cg_transpose_few(t);
+    if (few) {
+        CgIf all = cg_if(&cg, full);
+        few_rows(&cg, &x, few);
+        cg_else(&cg, &all);
+        rest_of_tile(&cg, &x, rows, zero, n);
+        cg_endif(&cg, &all);
+    } else {
+        whole_tiles(&cg, &x, full, rows, n);
+    }
     cg_next(&cg, &item);
     cg_end_fn(&cg);
     return body;
@@ -157,7 +203,7 @@ uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
     const ScTerm *bytes = f->scratch ? f->scratch : sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n; i++) {
         CgTranspose *t = &ret[k];
-        if (!cg_transposed(m, f, &a[i], dim, t))
+        if (!cg_transposed(m, f, &a[i], dim, LEAST, t))
             continue;
         t->scratch = a[i].scratch = bytes;
         const ScTerm *size = sc_term_scale(m->cx, t->count, scrt_dtype_bits(t->t) / 8);

@@ -14,10 +14,13 @@ static bool emit_transpose(CgModule *m, CgFunc *f)
         return false;
     a[1] = cg_result_access(m, f, 0);
     cg_space_init(m, &s, t->rank, t->dim, t->rank, 2, a);
-    if (!cg_transposed(m, f, &a[0], s.dim, &copy) || copy.count != s.outer)
+    if (!cg_transposed(m, f, &a[0], s.dim, 2, &copy) || copy.count != s.outer)
         return false;
     for (uint32_t d = 0; d < s.rank; d++)
         copy.stride[d] = a[1].stride[d];
+    int64_t n;
+    if (sc_term_const(s.dim[copy.q], &n) && n < 4 && !cg_transpose_few(&copy))
+        return false;
     LLVMValueRef body = cg_transpose_body(m, f, &copy, "turn");
     Cg cg;
     cg_begin_entry(&cg, m, f);

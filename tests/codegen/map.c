@@ -137,17 +137,21 @@ START_TEST(transposes)
 {
     static const char *const type[] = {"i8", "f16", "f32", "f64", "bool"};
     for (int i = 0; i < 5; i++) {
-        char text[512];
+        char text[1024];
         const char *t = type[i];
-        snprintf(text, sizeof text,
-                 "graph @g(%%x: %s[n,19], %%b: %s[2,n,3,5], %%c: %s[n]) -> (%%1, %%2, %%3, %%5) {\n"
-                 "  %%1 = transpose %%x : %s[19,n]\n"
-                 "  %%2 = transpose %%b {perm = [3,0,2,1]} : %s[5,2,3,n]\n"
-                 "  %%3 = transpose %%b {perm = [2,1,3,0]} : %s[3,n,5,2]\n"
-                 "  %%4 = transpose %%x : %s[19,n]\n"
-                 "  %%5 = equal %%4, %%c : bool[19,n]\n"
-                 "}\n",
-                 t, t, t, t, t, t, t);
+        snprintf(
+            text, sizeof text,
+            "graph @g(%%x: %s[n,19], %%b: %s[2,n,3,5], %%c: %s[n], %%p: %s[2,3,n], %%q: %s[2,n])"
+            " -> (%%1, %%2, %%3, %%5, %%6, %%7) {\n"
+            "  %%1 = transpose %%x : %s[19,n]\n"
+            "  %%2 = transpose %%b {perm = [3,0,2,1]} : %s[5,2,3,n]\n"
+            "  %%3 = transpose %%b {perm = [2,1,3,0]} : %s[3,n,5,2]\n"
+            "  %%4 = transpose %%x : %s[19,n]\n"
+            "  %%5 = equal %%4, %%c : bool[19,n]\n"
+            "  %%6 = transpose %%p {perm = [0,2,1]} : %s[2,n,3]\n"
+            "  %%7 = transpose %%q : %s[n,2]\n"
+            "}\n",
+            t, t, t, t, t, t, t, t, t, t, t);
         sct_everywhere(text, -4, 4, exact, SIZES(0, 1, 2, 15, 16, 17, 31, 32, 40, 67));
     }
 }
