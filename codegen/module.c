@@ -32,6 +32,7 @@ static void make_types(CgModule *m)
     m->i32 = LLVMInt32TypeInContext(m->ctx);
     m->i64 = LLVMInt64TypeInContext(m->ctx);
     m->f16 = LLVMHalfTypeInContext(m->ctx);
+    m->bf16 = LLVMBFloatTypeInContext(m->ctx);
     m->f32 = LLVMFloatTypeInContext(m->ctx);
     m->f64 = LLVMDoubleTypeInContext(m->ctx);
     m->t_body =

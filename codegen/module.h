@@ -73,7 +73,7 @@ struct CgModule {
     LLVMContextRef ctx;
     LLVMModuleRef mod;
     LLVMTargetMachineRef tm;
-    LLVMTypeRef t_void, t_ptr, i1, i8, i16, i32, i64, f16, f32, f64;
+    LLVMTypeRef t_void, t_ptr, i1, i8, i16, i32, i64, f16, bf16, f32, f64;
     LLVMTypeRef t_body;  /* void (ptr args, i64 begin, i64 end, i32 thread): ScrtBody */
     LLVMTypeRef t_entry; /* void (ptr args) */
 

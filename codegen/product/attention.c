@@ -106,11 +106,12 @@ static uint32_t cut(const ScTerm *all, uint32_t most, uint32_t unit)
 static void tiles(CgModule *m, CgAttn *a)
 {
     ScrtDtype t = sc_type_of(a->f->sub, a->node->first)->dtype;
-    cg_tile_init(m, t, a->rows, a->keys, a->width, false, &a->t1);
+    CgTypes types = cg_types_of(t);
+    cg_tile_init(m, &types, a->rows, a->keys, a->width, &a->t1);
     /* no more than a chunk of the second tile, so that a row of weights lies whole */
     uint32_t keys = CG_ATTN_KEYS < m->target.kc ? CG_ATTN_KEYS : m->target.kc;
     a->n_key = cut(a->keys, keys, a->t1.nr);
-    cg_tile_init(m, t, a->rows, a->out_width, sc_term(m->cx, a->n_key), false, &a->t2);
+    cg_tile_init(m, &types, a->rows, a->out_width, sc_term(m->cx, a->n_key), &a->t2);
     a->compute = a->t1.size > 4 ? SCRT_F64 : SCRT_F32;
     a->block = cut(a->rows, CG_TILE_ROWS, a->t1.mr);
     a->room = a->block + (a->t1.mr > a->t2.mr ? a->t1.mr : a->t2.mr);

@@ -82,12 +82,12 @@ static bool may_pack(const CgContract *c)
     if (cg_uses(c->f->sub, b->root) != 1 || cg_uses(c->f->sub, c->node->in[1]) != 1)
         return false;
     for (uint32_t i = 0; i < c->nb + 2; i++)
-        if (!sc_term_const(b->stride[i], &x))
+        if (!sc_term_const(b->stride[i], &x) || (i < c->nb && x && !sc_term_const(c->batch[i], &x)))
             return false;
     return sc_term_const(b->offset, &x) && sc_term_const(c->k, &x) && sc_term_const(c->n, &x);
 }
 
-static bool describe_panels(CgModule *m, CgContract *c, ScrtDtype dtype)
+static void describe_panels(CgModule *m, CgContract *c, ScrtDtype dtype)
 {
     CgPanels *p = &c->panels;
     cg_panels_init(m, dtype, c->f->trait, &c->tile, p);
@@ -97,16 +97,13 @@ static bool describe_panels(CgModule *m, CgContract *c, ScrtDtype dtype)
     sc_term_const(c->b.stride[c->nb], &p->k_stride);
     sc_term_const(c->b.stride[c->nb + 1], &p->n_stride);
     for (uint32_t i = 0; i < c->nb; i++) {
-        int64_t stride, dim;
+        int64_t stride;
         sc_term_const(c->b.stride[i], &stride);
         if (!stride)
             continue;
-        if (!sc_term_const(c->batch[i], &dim))
-            return false;
-        p->batch[p->n_batch] = dim;
+        sc_term_const(c->batch[i], &p->batch[p->n_batch]);
         p->batch_stride[p->n_batch++] = stride;
     }
-    return true;
 }
 
 /* The scales of B's blocks, [k / block, n] or that transposed, in panels beside B's. */
@@ -173,8 +170,8 @@ static void put(Cg *cg, const Gather *g, LLVMValueRef x, LLVMValueRef k, LLVMVal
 {
     const CgTile *t = &g->c->tile;
     LLVMValueRef at = cg_add_int(cg, cg_mul_int(cg, k, cg_int(cg, t->nr)), n);
-    LLVMValueRef s = LLVMBuildStore(cg->b, x, cg_gep(cg, t->el, g->at->b, at));
-    LLVMSetAlignment(s, t->size);
+    LLVMValueRef s = LLVMBuildStore(cg->b, x, cg_gep(cg, t->b.type, g->at->b, at));
+    LLVMSetAlignment(s, t->b.size);
 }
 
 static void gather_row(Cg *cg, void *arg, LLVMValueRef n, uint32_t w, LLVMValueRef mask)
@@ -255,16 +252,20 @@ static bool plan_b(CgModule *m, CgContract *c)
     const ScType *t = sc_type_of(c->f->sub, c->node->in[1]);
     ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
     c->packed = may_pack(c);
-    cg_tile_init(m, result, j->rows, j->cols, j->depth, c->packed, &c->tile);
+    CgTypes types = {sc_type_of(c->f->sub, c->node->in[0])->dtype, t->dtype, result, c->packed};
+    if (c->desc.block)
+        types.b = result; /* times its scale */
+    cg_tile_init(m, &types, j->rows, j->cols, j->depth, &c->tile);
     if (c->desc.block)
         cg_tile_chunk(&c->tile, (uint32_t)c->desc.block);
-    c->packed = c->packed && describe_panels(m, c, t->dtype);
+    if (c->packed)
+        describe_panels(m, c, t->dtype);
     if (c->desc.block && !(c->packed && describe_scales(m, c)))
         return sc_fail(m->cx, c->node->loc, SC_E_LOWER, "blocks of what is no constant");
     j->tile = c->tile;
     j->panel = c->packed ? packed_panel : gathered_panel;
     j->ahead = c->packed ? packed_ahead : NULL;
-    j->b_bytes = sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
+    j->b_bytes = sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);
     if (c->packed)
         c->f->pack[c->b.operand] = cg_panels_pack(m, &c->panels);
     return true;
@@ -284,7 +285,8 @@ static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
                     cg_stream_panels(m, c, rows > 1 ? (uint32_t)rows : 1), c->tile.nr,
                     tiles ? "; else " : "");
     if (tiles)
-        sc_str_addf(&s, "tile %ux%u, kc %u", c->tile.mr, c->tile.nr, c->tile.kc);
+        sc_str_addf(&s, "tile %ux%u%s, kc %u", c->tile.mr, c->tile.nr, c->tile.micro->text,
+                    c->tile.kc);
     if (c->packed && c->panels.unit.way != CG_UNIT_PLAIN)
         sc_str_addf(&s, "; decode by %s", cg_unit_name(&c->panels.unit));
     c->f->what = sc_strdup(m->arena, sc_str_get(&s));

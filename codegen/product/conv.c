@@ -262,7 +262,8 @@ static void plan_job(CgModule *m, Conv *c)
         .panel = c->direct ? direct_panel : gathered_panel,
         .finish = conv_finish,
     };
-    cg_tile_init(m, result, c->rows, c->job.cols, c->job.depth, false, &w->tile);
+    CgTypes types = cg_types_of(result);
+    cg_tile_init(m, &types, c->rows, c->job.cols, c->job.depth, &w->tile);
     c->job.tile = w->tile;
     w->slack = sc_term(cx, 2 * w->tile.nr);
     if (!c->direct)

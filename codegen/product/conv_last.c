@@ -60,9 +60,7 @@ static void zeros(Cg *cg, const Conv *c, LLVMValueRef dst, LLVMValueRef from, LL
 {
     const CgTile *t = &c->tile;
     CgLoop i = cg_for(cg, from, to, cg_int(cg, t->w)); /* what lies behind is written later */
-    LLVMValueRef s =
-        LLVMBuildStore(cg->b, LLVMConstNull(cg_vec(t->el, t->w)), cg_gep(cg, t->el, dst, i.i));
-    LLVMSetAlignment(s, t->size);
+    cg_tile_zeros(cg, t, cg_gep(cg, t->a.type, dst, i.i));
     cg_next(cg, &i);
 }
 
@@ -100,12 +98,13 @@ static void copy_run(Cg *cg, const Walk *w, LLVMValueRef r)
     lo = clamp(cg, lo, s, e);
     hi = clamp(cg, hi, lo, e);
     hi = LLVMBuildSelect(cg->b, inside, hi, lo, "");
-    LLVMValueRef dst = cg_gep(cg, c->tile.el, w->dst, LLVMBuildSub(cg->b, begin, w->at->k0, ""));
+    LLVMValueRef dst =
+        cg_gep(cg, c->tile.a.type, w->dst, LLVMBuildSub(cg->b, begin, w->at->k0, ""));
     const ScTerm *stride = c->x.stride[ns + 1];
     zeros(cg, c, dst, s, lo);
     cg_row_copy(cg, &c->tile, &c->x,
                 cg_add_int(cg, address, cg_mul_int(cg, lo, cg_term(cg, stride))), stride,
-                LLVMBuildSub(cg->b, hi, lo, ""), cg_gep(cg, c->tile.el, dst, lo));
+                LLVMBuildSub(cg->b, hi, lo, ""), cg_gep(cg, c->tile.a.type, dst, lo));
     zeros(cg, c, dst, hi, e);
 }
 
@@ -130,7 +129,7 @@ static void copy_vector(Cg *cg, const Conv *c, LLVMValueRef from, LLVMValueRef d
     const ScTerm *stride = c->x.stride[c->desc.n_spatial + 1];
     LLVMValueRef mask = n < t->w ? cg_mask(cg, cg_int(cg, n), t->w) : NULL;
     CgVal x = cg_access_load(cg, &c->x, from, stride, t->w, mask);
-    LLVMSetAlignment(LLVMBuildStore(cg->b, x.v, dst), t->size);
+    cg_tile_put(cg, t, x.v, dst);
 }
 
 /* The few runs of a window that lies in x, one by one. What a short vector writes too much, the
@@ -153,7 +152,7 @@ static void copy_few(Cg *cg, const Walk *w, LLVMValueRef first)
         }
         for (int64_t i = 0; i < c->few; i += lanes) {
             int64_t at = i + lanes > c->few && i ? c->few - lanes : i;
-            LLVMValueRef to = cg_gep(cg, c->tile.el, w->dst, cg_int(cg, r * c->few + at));
+            LLVMValueRef to = cg_gep(cg, c->tile.a.type, w->dst, cg_int(cg, r * c->few + at));
             copy_vector(cg, c, cg_add_int(cg, from, cg_int(cg, at)), to, c->few - at);
         }
     }
@@ -186,7 +185,7 @@ static LLVMValueRef conv_a_at(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueR
 {
     const Conv *c = j->self;
     LLVMValueRef x = cg_operand(cg, (uint32_t)c->x.operand);
-    return cg_gep(cg, c->tile.el, x, flat_row(cg, c, at, row));
+    return cg_gep(cg, c->tile.a.type, x, flat_row(cg, c, at, row));
 }
 
 static void conv_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst)
@@ -276,8 +275,8 @@ static bool reads_in_place(CgModule *m, Conv *c)
 {
     ScrtDtype t = sc_type_of(c->f->sub, c->node->in[0])->dtype;
     int64_t pitch;
-    return c->rows_flat && c->x.operand >= 0 && !c->x.scratch &&
-           cg_storage_type(m, t) == c->tile.el &&
+    return c->rows_flat && c->x.operand >= 0 && !c->x.scratch && c->tile.ku == 1 &&
+           cg_storage_type(m, t) == c->tile.a.type &&
            sc_term_is(c->x.stride[c->desc.n_spatial + 1], 1) && sc_term_const(c->pitch, &pitch) &&
            cg_tile_direct(&c->tile, pitch);
 }
@@ -300,13 +299,15 @@ static void plan_job(CgModule *m, Conv *c)
         .panel = conv_panel,
         .finish = conv_finish,
     };
-    ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
-    cg_tile_init(m, result, rows, c->job.cols, c->job.depth, true, &c->tile);
+    const ScGraph *sub = c->f->sub;
+    CgTypes types = {sc_type_of(sub, c->node->in[0])->dtype, c->filter.dtype,
+                     sc_type_of(sub, c->node->first)->dtype, cg_filter_may_pack(c->f, &c->filter)};
+    cg_tile_init(m, &types, rows, c->job.cols, c->job.depth, &c->tile);
     if (reads_in_place(m, c))
         c->job.a_at = conv_a_at;
     c->job.tile = c->tile;
     plan_few(c);
-    c->job.b_bytes = sc_term(cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.size);
+    c->job.b_bytes = sc_term(cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);
 }
 
 static bool plan(CgModule *m, Conv *c)
@@ -351,9 +352,9 @@ bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *de
     cg_job_run(&cg, &c->job, body);
     cg_end_fn(&cg);
     const CgTile *t = &c->tile;
-    f->what = sc_printf(m->arena, "conv %s x %s%s: channels last, tile %ux%u, kc %u",
+    f->what = sc_printf(m->arena, "conv %s x %s%s: channels last, tile %ux%u%s, kc %u",
                         scrt_dtype_name(sc_type_of(f->sub, n->in[0])->dtype),
                         scrt_dtype_name(c->filter.dtype), c->filter.packed ? " packed" : "", t->mr,
-                        t->nr, t->kc);
+                        t->nr, t->micro->text, t->kc);
     return true;
 }

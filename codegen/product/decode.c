@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Packed FP8 codes to f32 vectors in registers, in the way that is fast on the target.
+/* Packed FP8 codes to f32 or bf16 vectors in registers, in the way that is fast on the target.
  *
  * What every way must keep: the decoded number is the code's own, exactly, subnormals included, and
  * NaN where the codes may hold it. What every way wants: no instruction that moves lanes, hence the
@@ -12,6 +12,8 @@
  *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
  *          shifted by one, times 2^8. f16 subnormals convert at full speed.
  *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
+ *   pairs  the same lookups; the 16 bits stay what they are, a bf16 number, beside that of the next
+ *          row.
  *   shift  pmaddubsw shifts two codes of each dword into the place of exponent and mantissa of an
  *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32. */
 #include "codegen/product/product.h"
@@ -64,6 +66,7 @@ const char *cg_unit_name(const CgUnit *u)
     static const char *const name[] = {
         [CG_UNIT_PLAIN] = "plain", [CG_UNIT_BITS] = "bits",   [CG_UNIT_F16] = "f16",
         [CG_UNIT_TABLE] = "table", [CG_UNIT_SHIFT] = "shift", [CG_UNIT_PERM] = "perm",
+        [CG_UNIT_PAIRS] = "pairs",
     };
     return name[u->way];
 }
@@ -76,6 +79,10 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i)
         return 2 * (lane + (vec & 1) * u->w) + vec / 2;
     case CG_UNIT_TABLE: /* bytes unpack to words within 128 bits, words to dwords in place */
         return lane / 4 * 16 + vec / 2 * 8 + lane % 4 * 2 + vec % 2;
+    case CG_UNIT_PAIRS: { /* word w of vector v is byte w of every 8 that unpack to it */
+        uint32_t word = 2 * lane + vec / u->nv % 2;
+        return word / 8 * 16 + (vec / (2 * u->nv) * u->nv + vec % u->nv) * 8 + word % 8;
+    }
     case CG_UNIT_PLAIN:
         return i;
     default: /* byte `vec` of dword `lane` */
@@ -214,10 +221,10 @@ static LLVMValueRef unpack(Cg *cg, LLVMValueRef lo, LLVMValueRef hi, uint32_t ha
     return LLVMBuildShuffleVector(cg->b, lo, hi, LLVMConstVector(lane, 64), "");
 }
 
-static void decode_table(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+/* Words that are the upper halves of the f32: of 32 codes each. */
+static void look_up(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[2])
 {
     static const char name[] = "llvm.x86.avx512.vpermi2var.qi.512";
-    LLVMTypeRef ti = cg_vec(cg->m->i32, 16), tf = cg_vec(cg->m->f32, 16);
     LLVMValueRef t[2], byte[2];
     for (int j = 0; j < 2; j++) {
         cg_f8_table(cg, (ScrtDtype)u->dtype, 16 + 8 * j, t);
@@ -225,8 +232,18 @@ static void decode_table(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
         byte[j] = cg_intrinsic(cg, name, 0, NULL, 3, arg);
     }
     byte[1] = LLVMBuildOr(cg->b, byte[1], cg_and(cg, x, -128), "");
+    for (uint32_t j = 0; j < 2; j++)
+        ret[j] =
+            LLVMBuildBitCast(cg->b, unpack(cg, byte[0], byte[1], j), cg_vec(cg->m->i16, 32), "");
+}
+
+static void decode_table(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+{
+    LLVMTypeRef ti = cg_vec(cg->m->i32, 16), tf = cg_vec(cg->m->f32, 16);
+    LLVMValueRef half[2];
+    look_up(cg, u, x, half);
     for (uint32_t j = 0; j < 4; j++) {
-        LLVMValueRef w = LLVMBuildBitCast(cg->b, unpack(cg, byte[0], byte[1], j / 2), ti, "");
+        LLVMValueRef w = LLVMBuildBitCast(cg->b, half[j / 2], ti, "");
         w = j % 2 ? cg_and(cg, w, (int32_t)0xffff0000) : cg_shl(cg, w, 16);
         ret[j] = LLVMBuildBitCast(cg->b, w, tf, "");
     }
@@ -268,6 +285,8 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
         decode_f16(cg, u, x, ret);
     else if (u->way == CG_UNIT_TABLE)
         decode_table(cg, u, x, ret);
+    else if (u->way == CG_UNIT_PAIRS)
+        look_up(cg, u, x, ret);
     else if (u->way == CG_UNIT_SHIFT)
         decode_shift(cg, u, x, ret);
     else

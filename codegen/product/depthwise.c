@@ -184,9 +184,9 @@ bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *
     if (!cg_slide_init(m, f, n, desc, &d->s))
         return false;
     CgTile *t = &d->tile;
-    t->el = cg_compute_type(m, sc_type_of(f->sub, n->first)->dtype);
-    t->size = LLVMGetTypeKind(t->el) == LLVMDoubleTypeKind ? 8 : 4;
-    t->w = t->nr = m->target.w * 4 / t->size;
+    CgTypes types = cg_types_of(sc_type_of(f->sub, n->first)->dtype);
+    cg_tile_types(m, &types, t);
+    t->nr = t->w;
     t->nv = 1;
     d->filter = filter;
     d->panels = sc_term_cdiv(m->cx, d->s.channels, sc_term(m->cx, t->nr));

@@ -79,8 +79,8 @@ static void gather_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
     const ScTerm *stride = g->w->access.stride[0];
     LLVMValueRef at = cg_add_int(cg, g->at, cg_mul_int(cg, i, cg_term(cg, stride)));
     CgVal x = cg_access_load(cg, &g->w->access, at, stride, w, mask);
-    LLVMValueRef to = cg_gep(cg, t->el, g->dst, LLVMBuildSub(cg->b, i, g->col0, ""));
-    LLVMSetAlignment(LLVMBuildStore(cg->b, x.v, to), t->size);
+    LLVMValueRef to = cg_gep(cg, t->b.type, g->dst, LLVMBuildSub(cg->b, i, g->col0, ""));
+    LLVMSetAlignment(LLVMBuildStore(cg->b, x.v, to), t->b.size);
 }
 
 /* Lanes beyond the last column are zeros: a panel has room for whole vectors. */
@@ -116,7 +116,8 @@ LLVMValueRef cg_filter_panel(Cg *cg, const CgFilter *w, const CgAt *at, LLVMValu
                                dst);
     CgLoop k = cg_for(cg, cg_int(cg, 0), at->n_k, cg_int(cg, 1));
     LLVMValueRef row = cg_mul_int(cg, k.i, cg_int(cg, w->tile.nr));
-    gather_row(cg, w, at, matrix, cg_add_int(cg, at->k0, k.i), cg_gep(cg, w->tile.el, dst, row));
+    gather_row(cg, w, at, matrix, cg_add_int(cg, at->k0, k.i),
+               cg_gep(cg, w->tile.b.type, dst, row));
     cg_next(cg, &k);
     return dst;
 }

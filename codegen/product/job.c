@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loop over tiles.
  *
- * A thread holds a block of rows of A as compute numbers in its scratch, or reads them where they
- * lie, and visits the panels of B: each panel is made (decoded, gathered) once a block, kc rows at
- * a time, small enough for L1, and multiplied by tiles of mr rows. Between chunks the sums rest in
- * C, from which the epilogue then reads. The sum over k runs upward in one chain for each element,
- * however the tiles are cut, so results depend neither on the threads nor on the place. */
+ * A thread holds a block of rows of A in its scratch, as they are multiplied, or reads them where
+ * they lie, and visits the panels of B: each panel is made (decoded, gathered) once a block, kc
+ * rows at a time, small enough for L1, and multiplied by tiles of mr rows. Between chunks the sums
+ * rest in C, from which the epilogue then reads. The sum over k runs upward in one chain for each
+ * element, however the tiles are cut, so results depend neither on the threads nor on the place. */
 #include "codegen/product/product.h"
-
-static void store(Cg *cg, LLVMValueRef x, LLVMValueRef ptr, uint32_t align)
-{
-    LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), align);
-}
 
 /* --- Rows of A, rows of the result ------------------------------------------------------------ */
 
@@ -28,7 +23,7 @@ static void copy_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueR
     LLVMValueRef at = cg_add_int(cg, c->address, cg_mul_int(cg, i, cg_term(cg, c->stride)));
     CgVal x = cg_access_load(cg, c->a, at, c->stride, w, mask);
     /* Lanes outside the mask are zeros, and there is room for them. */
-    store(cg, x.v, cg_gep(cg, c->t->el, c->dst, i), c->t->size);
+    cg_tile_put(cg, c->t, x.v, cg_gep(cg, c->t->a.type, c->dst, i));
 }
 
 void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef address,
@@ -36,7 +31,7 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
 {
     LLVMValueRef w = cg_int(cg, t->w);
     LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, w, ""), "");
-    store(cg, LLVMConstNull(cg_vec(t->el, t->w)), cg_gep(cg, t->el, dst, whole), t->size);
+    cg_tile_zeros(cg, t, cg_gep(cg, t->a.type, dst, whole));
     Copy c = {t, a, address, dst, stride};
     cg_lanes(cg, cg_int(cg, 0), n, t->w, copy_lanes, &c);
 }
@@ -182,7 +177,7 @@ static const ScTerm *scratch_at(CgModule *m, const CgJob *j, int part)
     ScCtx *cx = m->cx;
     const ScTerm *at = sc_term(cx, 0);
     if (part > 0)
-        at = cg_round64(m, sc_term_scale(cx, a_elements(m, j), j->tile.size));
+        at = cg_round64(m, sc_term_scale(cx, a_elements(m, j), j->tile.a.size));
     if (part > 1)
         at = sc_term_add(
             cx, at,
@@ -208,9 +203,9 @@ static void fill_below(Cg *cg, const CgJob *j, LLVMValueRef base, LLVMValueRef f
 {
     const CgTile *t = &j->tile;
     CgLoop pad = cg_for(cg, from, to, cg_int(cg, 1));
-    LLVMValueRef dst = cg_gep(cg, t->el, base, cg_mul_int(cg, pad.i, cg_int(cg, t->ks)));
+    LLVMValueRef dst = cg_gep(cg, t->a.type, base, cg_mul_int(cg, pad.i, cg_int(cg, t->ks)));
     CgLoop k = cg_for(cg, cg_int(cg, 0), n_k, cg_int(cg, t->w));
-    store(cg, LLVMConstNull(cg_vec(t->el, t->w)), cg_gep(cg, t->el, dst, k.i), t->size);
+    cg_tile_zeros(cg, t, cg_gep(cg, t->a.type, dst, k.i));
     cg_next(cg, &k);
     cg_next(cg, &pad);
 }
@@ -221,7 +216,7 @@ static void fill_rows(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef base,
 {
     const CgTile *t = &j->tile;
     CgLoop row = cg_for(cg, cg_int(cg, 0), n, cg_int(cg, 1));
-    LLVMValueRef dst = cg_gep(cg, t->el, base, cg_mul_int(cg, row.i, cg_int(cg, t->ks)));
+    LLVMValueRef dst = cg_gep(cg, t->a.type, base, cg_mul_int(cg, row.i, cg_int(cg, t->ks)));
     j->a_row(cg, j, at, cg_add_int(cg, cg_add_int(cg, at->row0, first), row.i), dst);
     cg_next(cg, &row);
 }
@@ -258,7 +253,7 @@ static void fill_a(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
     at->k0 = cg_mul_int(cg, chunk.i, kc);
     at->n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, c->depth, at->k0, ""));
     LLVMValueRef base = cg_mul_int(cg, chunk.i, cg_term(cg, chunk_stride(cg->m, j)));
-    base = cg_gep(cg, t->el, at->a, base);
+    base = cg_gep(cg, t->a.type, at->a, base);
     fill_rows(cg, j, at, base, zero, at->n_row);
     if (!t->exact)
         fill_below(cg, j, base, at->n_row, cg_mul_int(cg, cg_cdiv_int(cg, at->n_row, mr), mr),
@@ -274,14 +269,14 @@ static LLVMValueRef tile_a(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef 
     if (!j->a_at) {
         LLVMValueRef base = cg_mul_int(cg, chunk, cg_term(cg, chunk_stride(cg->m, j)));
         base = cg_add_int(cg, base, cg_mul_int(cg, r, cg_int(cg, t->ks)));
-        return cg_gep(cg, t->el, at->a, base);
+        return cg_gep(cg, t->a.type, at->a, base);
     }
     LLVMValueRef a = j->a_at(cg, j, at, cg_add_int(cg, at->row0, r));
     if (!t->exact) {
         LLVMValueRef left = LLVMBuildSub(cg->b, at->n_row, r, "");
         a = LLVMBuildSelect(cg->b, is_short(cg, t, left), at->a, a, "");
     }
-    return cg_gep(cg, t->el, a, at->k0);
+    return cg_gep(cg, t->a.type, a, at->k0);
 }
 
 /* Rows from .. to - 1 of the block, whose sums lie in C. */

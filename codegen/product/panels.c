@@ -7,6 +7,10 @@
 void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *t, CgPanels *ret)
 {
     *ret = (CgPanels){.unit = cg_unit(&m->target, dtype, facts), .nr = t->nr};
+    if (t->micro->way != CG_UNIT_PLAIN) {
+        ret->unit.way = t->micro->way;
+        ret->unit.nv = t->nv;
+    }
     if (ret->unit.way == CG_UNIT_PLAIN)
         ret->unit.w = t->w;
     ret->ku = ret->unit.way == CG_UNIT_PLAIN ? 1 : 4 * ret->unit.w / t->nr;
@@ -47,7 +51,7 @@ LLVMValueRef cg_panel_end(Cg *cg, const CgPanels *p, LLVMValueRef begin, LLVMVal
     return cg_gep(cg, cg->m->i8, begin, cg_mul_int(cg, units, cg_int(cg, unit)));
 }
 
-/* --- A chunk of a panel as compute numbers --------------------------------------------------- */
+/* --- A chunk of a panel as elements of B --------------------------------------------------- */
 
 /* void (ptr packed, ptr panel, i64 units, ptr scales) */
 static LLVMTypeRef unpack_type(CgModule *m)
@@ -82,7 +86,7 @@ static const char *unpack_name(CgModule *m, const CgPanels *p)
 
 static bool as_stored(CgModule *m, const CgPanels *p, const CgTile *t)
 {
-    return cg_storage_type(m, (ScrtDtype)p->unit.dtype) == t->el;
+    return cg_storage_type(m, (ScrtDtype)p->unit.dtype) == t->b.type;
 }
 
 void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
@@ -92,7 +96,7 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
         return;
     Cg cg;
     LLVMValueRef fn = cg_begin_fn(&cg, m, NULL, name, unpack_type(m));
-    uint32_t n = p->ku * t->nv;
+    uint32_t n = p->ku / t->ku * t->nv;
     CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
     LLVMValueRef x[4], scale[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
     cg_unit_load(&cg, p, LLVMGetParam(fn, 0), i.i, x);
@@ -104,9 +108,9 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
     for (uint32_t j = 0; p->block && j < n; j++)
         x[j] = LLVMBuildFMul(cg.b, x[j], scale[j % t->nv], "");
     for (uint32_t j = 0; j < n; j++) {
-        LLVMValueRef at = cg_gep(&cg, cg_vec(t->el, t->w), LLVMGetParam(fn, 1),
+        LLVMValueRef at = cg_gep(&cg, cg_vec(t->b.type, t->w * t->ku), LLVMGetParam(fn, 1),
                                  cg_add_int(&cg, first, cg_int(&cg, j)));
-        LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], at), t->size * t->w);
+        LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], at), t->b.size * t->w * t->ku);
     }
     cg_next(&cg, &i);
     cg_end_fn(&cg);

@@ -254,7 +254,8 @@ bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc)
     if (!cg_window_init(m, f, n, &desc->window, apart, w))
         return false;
     ScrtDtype in = sc_type_of(f->sub, n->in[0])->dtype;
-    cg_tile_init(m, in, NULL, NULL, NULL, false, &w->tile);
+    CgTypes types = cg_types_of(in);
+    cg_tile_init(m, &types, NULL, NULL, NULL, &w->tile);
     int64_t stride = w->desc.stride[w->ns - 1];
     w->slack = sc_term(m->cx, (stride + 1) * w->tile.w);
     p->counted = desc->mean && (desc->count_pad ? apart : padded(m, w));

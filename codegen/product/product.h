@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The products, CONTRACT, CONV and ATTENTION, their neighbour POOL, and what they share: packed FP8
- * units, weight panels, the register tile and the loop over tiles. Read decode.c, pack.c, tile.c,
- * job.c, then contract.c and window.c. */
+ * units, weight panels, the register tile and the loop over tiles. Read decode.c, pack.c, micro.c,
+ * tile.c, job.c, then contract.c and window.c. */
 #ifndef SC_CODEGEN_PRODUCT_H
 #define SC_CODEGEN_PRODUCT_H
 
@@ -11,9 +11,10 @@ extern const CgClass cg_attention, cg_contract, cg_conv, cg_pool;
 
 /* --- Units: packed FP8 codes that one step decodes (decode.c) --------------------------------- */
 
-/* A unit is 4 w codes, which become 4 vectors of w lanes. Codes of 4 and 6 bits: lane i of vector j
- * lies in bits j * bits and up of word i, whose bytes lie w bytes apart. Else: where in the unit
- * the code of a lane lies depends on the way, so that no way needs to move lanes. */
+/* A unit is 4 w codes, which become 4 vectors of w lanes (2 of w pairs). Codes of 4 and 6 bits:
+ * lane i of vector j lies in bits j * bits and up of word i, whose bytes lie w bytes apart. Else:
+ * where in the unit the code of a lane lies depends on the way, so that no way needs to move lanes.
+ */
 
 typedef enum CgUnitWay {
     CG_UNIT_PLAIN, /* not packed FP8: a unit is one row of the panel, elements in order */
@@ -22,6 +23,7 @@ typedef enum CgUnitWay {
     CG_UNIT_TABLE, /* byte tables of the upper half of the f32 (VBMI) */
     CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only */
     CG_UNIT_PERM,  /* lookup of the f32 by vpermps: codes of 4 bits */
+    CG_UNIT_PAIRS, /* byte tables of both halves of a bf16; two rows become one of pairs */
 } CgUnitWay;
 
 enum {                           /* what is known of all codes of a tensor */
@@ -34,6 +36,7 @@ typedef struct CgUnit { /* plain data, compared as bytes */
     uint32_t way;       /* CgUnitWay */
     uint32_t dtype;     /* of the stored elements */
     uint32_t w;         /* lanes of a decoded vector */
+    uint32_t nv;        /* pairs: vectors of a row, 1 or 2 */
     uint32_t facts;     /* CG_CODES_ */
 } CgUnit;
 /* The way that the target takes for codes of which facts are known; w is the target's. Plain for
@@ -46,7 +49,8 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
  * allow it to be. Not for plain units. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);
 
-/* The vectors of a unit of a panel, ku * nv of them, as compute numbers, before any scales. */
+/* The vectors of a unit of a panel, one for each step of a tile and each of its nv, as the tile's
+ * elements of B, before any scales. */
 typedef struct CgPanels CgPanels;
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
                   LLVMValueRef ret[4]);
@@ -82,9 +86,9 @@ LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueR
 /* Where it ends, n_k rows (rounded up to ku) behind `begin`; *ret_row: bytes of a row, i64. */
 LLVMValueRef cg_panel_end(Cg *cg, const CgPanels *p, LLVMValueRef begin, LLVMValueRef n_k,
                           LLVMValueRef *ret_row);
-/* n_k rows of a packed panel as compute numbers: the panel itself, or decoded to dst. scales: the
- * panel of scales, from the block of the first row on; NULL where there are none. The function
- * that decodes is made beforehand, since functions end before the next begins. */
+/* n_k rows of a packed panel as the tile's elements of B: the panel itself, or decoded to dst.
+ * scales: the panel of scales, from the block of the first row on; NULL where there are none. The
+ * function that decodes is made beforehand, since functions end before the next begins. */
 void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t);
 LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMValueRef src,
                              LLVMValueRef scales, LLVMValueRef n_k, LLVMValueRef dst);
@@ -97,36 +101,69 @@ uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v);
 
 /* --- The register tile (tile.c) --------------------------------------------------------------- */
 
-/* C[mr][nr] (+)= A[mr][k] * B[k][nr], all in the compute type, in scratch: A in chunks of kc
- * columns, [chunk][row][ks]; C rows of nr. One function for each shape, shared by all kernels. */
+/* C[mr][nr] (+)= A[mr][k] * B[k][nr], in scratch: A in chunks of kc columns, [chunk][row][ks]; B
+ * [k / ku][nr][ku]; C rows of nr. One function for each shape, shared by all kernels. */
+
+typedef struct CgTypes { /* of a product */
+    ScrtDtype a, b;      /* as stored, where they are multiplied as they are; else the result's */
+    ScrtDtype result;
+    bool packed; /* B is in packed panels: so nv must divide 4, and a step may take several k */
+} CgTypes;
+
+/* What multiplies: a row of the table in micro.c. A step multiplies ku neighbours in k of a row of
+ * A by as many of a column of B and adds the products to a sum. */
+typedef struct CgMicro {
+    const char *name, *text; /* of functions; in reports, behind "tile" */
+    uint64_t needs, unless;  /* features of the target, as 1 << SCRT_CPU_ */
+    bool (*fits)(const CgTypes *t);
+    ScrtDtype a, b, sum; /* of the elements in scratch and the sums; none: the result computes */
+    uint32_t ku;
+    uint32_t way; /* CgUnitWay in which FP8 codes of B are decoded; plain: as the target would */
+    /* acc + a * b: vectors of w sums and of w * ku elements. */
+    LLVMValueRef (*mac)(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
+} CgMicro;
+
+typedef struct CgElement {
+    LLVMTypeRef type;
+    uint32_t size; /* bytes */
+} CgElement;
 
 enum { CG_TILE_ROWS = 128 }; /* rows of A that a thread holds at a time: at most, about */
 
 struct CgTile {
-    LLVMTypeRef el; /* f32, f64 or an integer */
+    const CgMicro *micro;
+    CgElement a, b; /* as they are multiplied */
+    LLVMTypeRef el; /* of the sums: f32, f64 or an integer */
     uint32_t size;  /* its bytes */
-    uint32_t w, nv; /* lanes; vectors of a row */
+    uint32_t ku;    /* the micro's */
+    uint32_t w, nv; /* sums of a vector; vectors of a row */
     uint32_t nr;    /* w * nv */
     uint32_t last;  /* lanes of the row's last vector that are computed, <= w */
     uint32_t mr;    /* rows */
     uint32_t low;   /* rows of the lower tile for what is left: 0: none is; < mr */
     bool exact;     /* what is left is always `low` rows; else up to mr, zeros below */
     uint32_t kc;    /* columns of a chunk, a multiple of 4 */
-    uint32_t ks;    /* distance of A's rows in elements, as they are read */
+    uint32_t ks;    /* distance of A's rows in elements of A, as they are read */
     uint32_t rows;  /* of a block at most: a multiple of mr */
 };
 
-/* Chooses a tile for a result of rows x cols summed over depth; extents are terms, NULL cols:
- * as many as wanted. nv_pow2: panels are packed, so nv must divide 4. */
-void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
-                  const ScTerm *depth, bool nv_pow2, CgTile *ret);
+/* What multiplies, its types and lanes; the rest of *ret is 0. */
+void cg_tile_types(CgModule *m, const CgTypes *types, CgTile *ret);
+/* That, and a tile for a result of rows x cols summed over depth; extents are terms, NULL cols: as
+ * many as wanted. */
+void cg_tile_init(CgModule *m, const CgTypes *types, const ScTerm *rows, const ScTerm *cols,
+                  const ScTerm *depth, CgTile *ret);
+static inline CgTypes cg_types_of(ScrtDtype result) /* multiplied in the result's compute type */
+{
+    return (CgTypes){result, result, result, false};
+}
 void cg_tile_chunk(CgTile *t, uint32_t whole); /* makes kc a multiple of it, a power of two */
-/* Lets tiles read rows of A that lie `pitch` elements apart, of the tile's type, without a copy;
- * false where too many of a tile's would meet in one set of the cache. */
+/* Lets tiles read rows of A that lie `pitch` elements apart, as they are multiplied, without a
+ * copy; false where too many of a tile's would meet in one set of the cache. */
 bool cg_tile_direct(CgTile *t, int64_t pitch);
-/* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off, ptr next, i64 step): rows of b lie nr apart,
- * or, with offsets, at off[k] (i64 elements) from b. first: C is written, else added to. next + k *
- * step, in bytes, is prefetched into L2 at step k. */
+/* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off, ptr next, i64 step): rows of b lie nr
+ * elements apart, or, with offsets, at off[k] (i64 elements) from b. first: C is written, else
+ * added to. next + k * step, in bytes, is prefetched into L2 at step k. */
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets);
 typedef struct CgTileArgs {
     LLVMValueRef a, b, c, k, first; /* first: i1 */
@@ -144,7 +181,13 @@ CgAhead cg_ahead(Cg *cg, const CgTile *t, LLVMValueRef n_row, LLVMValueRef n_k, 
                  LLVMValueRef row);
 /* Where the share of the tile begins whose first row is i. */
 LLVMValueRef cg_ahead_at(Cg *cg, const CgTile *t, const CgAhead *a, LLVMValueRef i);
-/* acc + a * b in the tile's type. */
+/* ku elements of a row of A at ptr, as often as a vector has w sums. */
+LLVMValueRef cg_tile_group(Cg *cg, const CgTile *t, LLVMValueRef ptr, uint32_t w);
+/* Stores compute numbers, one or a vector, as elements of a row of A. */
+void cg_tile_put(Cg *cg, const CgTile *t, LLVMValueRef x, LLVMValueRef ptr);
+/* A vector of w zeros at ptr in a row of A. */
+void cg_tile_zeros(Cg *cg, const CgTile *t, LLVMValueRef ptr);
+/* acc + a * b: see CgMicro. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
 
 /* --- The loop over tiles (job.c) ---------------------------------------------------------------

@@ -32,7 +32,7 @@ static const ScTerm *a_bytes(CgModule *m, const CgContract *c)
     ScCtx *cx = m->cx;
     const ScTerm *k = sc_term_max(cx, c->k, sc_term(cx, 1));
     const ScTerm *chunks = sc_term_cdiv(cx, k, sc_term(cx, c->tile.kc));
-    return sc_term_scale(cx, chunks, (int64_t)CG_STREAM_ROWS * c->tile.ks * c->tile.size);
+    return sc_term_scale(cx, chunks, (int64_t)CG_STREAM_ROWS * c->tile.ks * c->tile.a.size);
 }
 
 const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
@@ -82,12 +82,12 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
         cg_unit_load(cg, q, panel, unit, x);
         for (uint32_t i = 0; q->block && i < q->ku * t->nv; i++)
             x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * t->nv + i % t->nv], "");
-        for (uint32_t i = 0; i < q->ku * s->rows; i++) {
+        for (uint32_t i = 0; i < q->ku / t->ku * s->rows; i++) {
             uint32_t r = i % s->rows, kk = i / s->rows;
-            LLVMValueRef col = cg_add_int(cg, k, cg_int(cg, (int64_t)r * t->ks + kk));
-            LLVMValueRef a =
-                LLVMBuildLoad2(cg->b, t->el, cg_gep(cg, t->el, LLVMGetParam(cg->fn, S_A), col), "");
-            a = cg_splat(cg, a, t->w);
+            LLVMValueRef col =
+                cg_add_int(cg, k, cg_int(cg, (int64_t)r * t->ks + (int64_t)kk * t->ku));
+            LLVMValueRef from = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, S_A), col);
+            LLVMValueRef a = cg_tile_group(cg, t, from, t->w);
             for (uint32_t j = 0; j < t->nv; j++) {
                 LLVMValueRef acc = s->acc[(r * s->panels + p) * t->nv + j];
                 LLVMValueRef sum = cg_get(cg, vec, acc);
@@ -189,7 +189,7 @@ static LLVMValueRef stream_panels(Cg *cg, const Chunk *k, uint32_t rows, uint32_
     }
     LLVMValueRef row = cg_mul_int(cg, k->index, cg_int(cg, (int64_t)CG_STREAM_ROWS * t->ks));
     CgLoop p = cg_for(cg, begin, whole, cg_int(cg, n));
-    arg[S_A] = cg_gep(cg, t->el, k->at->a, row);
+    arg[S_A] = cg_gep(cg, t->a.type, k->at->a, row);
     LLVMValueRef panel = cg_add_int(cg, k->panel, p.i);
     LLVMValueRef scales = cg_panel_scales(cg, c, panel, k->at->k0);
     arg[S_W] = cg_packed_panel(cg, c, k->at->outer, panel, k->at->k0);
@@ -224,7 +224,7 @@ static void fill_rows(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks
     CgLoop row = cg_for(cg, zero, at->n_row, one);
     LLVMValueRef line = cg_mul_int(cg, chunk.i, cg_int(cg, CG_STREAM_ROWS));
     line = cg_mul_int(cg, cg_add_int(cg, line, row.i), cg_int(cg, t->ks));
-    cg_contract_a_row(cg, &c->job, at, row.i, cg_gep(cg, t->el, at->a, line));
+    cg_contract_a_row(cg, &c->job, at, row.i, cg_gep(cg, t->a.type, at->a, line));
     cg_next(cg, &row);
     cg_next(cg, &chunk);
 }

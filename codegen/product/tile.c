@@ -70,10 +70,10 @@ static Cost tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int64_
     return (Cost){(step > latency ? step : latency) * tiles * panels, loads * tiles * panels};
 }
 
-static void choose(const CgTarget *t, int64_t rows, int64_t cols, bool nv_pow2, CgTile *ret)
+static void choose(const CgTarget *t, int64_t rows, int64_t cols, bool packed, CgTile *ret)
 {
     Cost best = {0};
-    for (uint32_t nv = 1; nv <= (nv_pow2 ? t->tile_nv : 3); nv++) {
+    for (uint32_t nv = 1; nv <= (packed ? t->tile_nv : 3); nv++) {
         uint32_t mr = tile_rows(t, nv, rows);
         Cost c = tile_cost(nv, mr, ret->w, rows, cols);
         bool same = c.clocks == best.clocks;
@@ -101,7 +101,7 @@ static uint32_t last_lanes(const CgTarget *target, const CgTile *t, int64_t cols
  * a tile do not fall into one set of the cache. */
 void cg_tile_chunk(CgTile *t, uint32_t whole)
 {
-    uint32_t line = 64 / t->size;
+    uint32_t line = 64 / t->a.size;
     t->kc = cg_round_up(t->kc, whole);
     t->ks = (((t->kc + line - 1) / line + 1) | 1) * line;
 }
@@ -109,27 +109,22 @@ void cg_tile_chunk(CgTile *t, uint32_t whole)
 bool cg_tile_direct(CgTile *t, int64_t pitch)
 {
     enum { PAGE = 4096, SAME = 4 }; /* bytes after which sets repeat; rows that may share a set */
-    int64_t bytes = pitch * t->size, sets = PAGE / (bytes & -bytes);
-    if (pitch < 1 || pitch > UINT32_MAX / t->size || (sets ? sets : 1) * SAME < t->mr)
+    int64_t bytes = pitch * t->a.size, sets = PAGE / (bytes & -bytes);
+    if (pitch < 1 || pitch > UINT32_MAX / t->a.size || (sets ? sets : 1) * SAME < t->mr)
         return false;
     t->ks = (uint32_t)pitch;
     return true;
 }
 
-void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTerm *cols,
-                  const ScTerm *depth, bool nv_pow2, CgTile *ret)
+void cg_tile_init(CgModule *m, const CgTypes *types, const ScTerm *rows, const ScTerm *cols,
+                  const ScTerm *depth, CgTile *ret)
 {
     const CgTarget *t = &m->target;
-    memset(ret, 0, sizeof *ret);
-    ret->el = cg_compute_type(m, result);
-    uint32_t bits = scrt_dtype_bits(result);
-    ret->size = scrt_dtype_is_float(result) && bits < 32 ? 4 : bits / 8;
-    ret->w = ret->size > 4 ? t->w / 2 : t->w;
-
+    cg_tile_types(m, types, ret);
     int64_t n_row = const_or(rows, -1), n_k = const_or(depth, -1);
     int64_t usual = usual_rows(rows);
     bool many = n_row >= 0 || usual > t->n_reg; /* else a tile for them would be too low for more */
-    choose(t, many ? usual : -1, const_or(cols, -1), nv_pow2, ret);
+    choose(t, many ? usual : -1, const_or(cols, -1), types->packed, ret);
     ret->nr = ret->nv * ret->w;
     ret->last = last_lanes(t, ret, const_or(cols, INT64_MAX));
     ret->exact = n_row >= 0;
@@ -149,19 +144,12 @@ void cg_tile_init(CgModule *m, ScrtDtype result, const ScTerm *rows, const ScTer
     if (n_row >= 0 && n_row < block)
         block = cg_round_up((uint32_t)n_row, ret->mr);
     while (block > ret->mr && n_k > 0 &&
-           (double)block * (double)n_k * ret->size > 2.0 * t->cache_l2)
+           (double)block * (double)n_k * ret->a.size > 2.0 * t->cache_l2)
         block -= ret->mr;
     ret->rows = block > ret->mr ? block : ret->mr;
 }
 
 /* --- The tile -------------------------------------------------------------------------------- */
-
-LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)
-{
-    if (LLVMGetTypeKind(t->el) != LLVMIntegerTypeKind)
-        return cg_fma(cg, a, b, acc);
-    return LLVMBuildAdd(cg->b, acc, LLVMBuildMul(cg->b, a, b, ""), "");
-}
 
 static LLVMValueRef load(Cg *cg, LLVMTypeRef t, LLVMValueRef ptr, uint32_t align)
 {
@@ -190,28 +178,28 @@ static uint32_t lanes(const CgTile *t, uint32_t j)
     return j + 1 == t->nv ? t->last : t->w;
 }
 
-/* One step of k: acc[mr][nv] += a[.][k] * b[k][.] */
+/* One step: acc[mr][nv] += a[.][k ..] * b[k ..][.] */
 static void tile_step(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, LLVMValueRef k,
                       LLVMValueRef *acc)
 {
     LLVMValueRef at = cg_mul_int(cg, k, cg_int(cg, t->nr)), b[4];
     if (offsets)
         at = load(cg, cg->m->i64, cg_gep(cg, cg->m->i64, LLVMGetParam(cg->fn, P_OFF), k), 8);
-    LLVMValueRef row = cg_gep(cg, t->el, LLVMGetParam(cg->fn, P_B), at);
-    for (uint32_t j = 0; j < t->nv; j++)
-        b[j] = load(cg, cg_vec(t->el, lanes(t, j)), cg_gep(cg, t->el, row, cg_int(cg, j * t->w)),
-                    offsets ? t->size : t->size * lanes(t, j));
+    LLVMValueRef row = cg_gep(cg, t->b.type, LLVMGetParam(cg->fn, P_B), at);
+    for (uint32_t j = 0; j < t->nv; j++) {
+        uint32_t n = t->ku * lanes(t, j);
+        LLVMValueRef ptr = cg_gep(cg, t->b.type, row, cg_int(cg, (int64_t)j * t->w * t->ku));
+        b[j] = load(cg, cg_vec(t->b.type, n), ptr, offsets ? t->b.size : t->b.size * n);
+    }
     LLVMValueRef ahead = LLVMBuildMul(cg->b, k, LLVMGetParam(cg->fn, P_STEP), "");
     cg_prefetch(cg, cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, P_NEXT), ahead), 2);
-    LLVMValueRef col = cg_gep(cg, t->el, LLVMGetParam(cg->fn, P_A), k);
+    LLVMValueRef col = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, P_A), k);
     for (uint32_t r = 0; r < mr; r++) {
-        LLVMValueRef a =
-            load(cg, t->el, cg_gep(cg, t->el, col, cg_int(cg, (int64_t)r * t->ks)), t->size);
+        LLVMValueRef from = cg_gep(cg, t->a.type, col, cg_int(cg, (int64_t)r * t->ks));
         for (uint32_t j = 0; j < t->nv; j++) {
-            LLVMValueRef *x = &acc[r * t->nv + j];
+            LLVMValueRef *x = &acc[r * t->nv + j], a = cg_tile_group(cg, t, from, lanes(t, j));
             LLVMTypeRef vec = cg_vec(t->el, lanes(t, j));
-            LLVMValueRef splat = cg_splat(cg, a, lanes(t, j));
-            cg_set(cg, *x, cg_tile_mac(cg, t, splat, b[j], cg_get(cg, vec, *x)));
+            cg_set(cg, *x, cg_tile_mac(cg, t, a, b[j], cg_get(cg, vec, *x)));
         }
     }
 }
@@ -232,8 +220,8 @@ static void move_sum(Cg *cg, const CgTile *t, uint32_t i, LLVMValueRef var, bool
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 {
     char *el = LLVMPrintTypeToString(t->el);
-    const char *name = sc_printf(m->arena, "tile_%s_%ux%u_%u_%u%s", el, mr, t->nr, t->last, t->ks,
-                                 offsets ? "_offsets" : "");
+    const char *name = sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u%s", t->micro->name, el, mr,
+                                 t->nr, t->last, t->ks, offsets ? "_offsets" : "");
     LLVMDisposeMessage(el);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
@@ -251,7 +239,7 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
     for (uint32_t i = 0; i < n; i++)
         move_sum(&cg, t, i, acc[i], false);
     cg_endif(&cg, &more);
-    CgLoop k = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, P_K), cg_int(&cg, 1));
+    CgLoop k = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, P_K), cg_int(&cg, t->ku));
     tile_step(&cg, t, mr, offsets, k.i, acc);
     cg_next(&cg, &k);
     for (uint32_t i = 0; i < n; i++)

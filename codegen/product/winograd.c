@@ -439,7 +439,8 @@ static bool plan(CgModule *m, Winograd *k, const ScNode *n, const CgFilter *filt
     }
     sc_term_const(filter->in, &k->in);
     k->out = filter->out;
-    cg_tile_init(m, SCRT_F32, k->count, filter->out, filter->in, true, &k->tile);
+    CgTypes types = {SCRT_F32, SCRT_F32, SCRT_F32, true};
+    cg_tile_init(m, &types, k->count, filter->out, filter->in, &k->tile);
     k->chunks = (k->in + k->tile.kc - 1) / k->tile.kc;
     k->rows = block_rows(m, k);
     k->weights = (uint32_t)filter->access.operand;

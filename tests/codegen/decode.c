@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every way to decode packed FP8 codes, over all codes it may meet, for every target that this
- * machine runs: the numbers of runtime/num, bit for bit (of NaN: that it is one). */
+ * machine runs: the numbers of runtime/num, bit for bit (of NaN: that it is one). A way that makes
+ * bf16 numbers of them makes the same numbers. */
 #include "codegen/product/product.h"
 #include "tests/codegen/cpus.h"
 
@@ -12,7 +13,20 @@
 
 typedef void (*Decode)(const uint8_t *packed, float *out, int64_t units);
 
-/* void (packed, out, units): decodes one unit after the other. */
+/* Two vectors of w pairs of bf16 to the four vectors of f32 of which they were made. */
+static void apart(Cg *cg, const CgUnit *u, LLVMValueRef x[4])
+{
+    LLVMTypeRef bits = cg_vec(cg->m->i32, u->w), f32 = cg_vec(cg->m->f32, u->w);
+    LLVMValueRef pair[2] = {LLVMBuildBitCast(cg->b, x[0], bits, ""),
+                            LLVMBuildBitCast(cg->b, x[1], bits, "")};
+    for (uint32_t j = 0; j < 4; j++) {
+        LLVMValueRef from = pair[j / (2 * u->nv) * u->nv + j % u->nv];
+        from = j / u->nv % 2 ? cg_and(cg, from, (int32_t)0xffff0000) : cg_shl(cg, from, 16);
+        x[j] = LLVMBuildBitCast(cg->b, from, f32, "");
+    }
+}
+
+/* void (packed, out, units): decodes one unit after the other, into the same order of lanes. */
 static void build(CgModule *m, const CgUnit *u)
 {
     LLVMTypeRef p[3] = {m->t_ptr, m->t_ptr, m->i64};
@@ -25,6 +39,8 @@ static void build(CgModule *m, const CgUnit *u)
     uint32_t bytes = u->w * scrt_dtype_bits((ScrtDtype)u->dtype) / 2;
     LLVMValueRef at_byte = cg_mul_int(&cg, i.i, cg_int(&cg, bytes));
     cg_unit_decode(&cg, u, cg_gep(&cg, m->i8, LLVMGetParam(fn, 0), at_byte), x);
+    if (u->way == CG_UNIT_PAIRS)
+        apart(&cg, u, x);
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef at = cg_add_int(&cg, first, cg_int(&cg, j * u->w));
         LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], cg_gep(&cg, m->f32, LLVMGetParam(fn, 1), at)),
@@ -93,7 +109,7 @@ static void compare(const CgUnit *u, Decode decode, const char *target)
 }
 
 /* False where this machine or the target lacks the way. */
-static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t facts)
+static bool try_unit(const char *target, uint32_t way, ScrtDtype dtype, uint32_t facts, uint32_t nv)
 {
     ScCtx *cx = sc_ctx_new();
     ScCodegenOptions opt = {.cpu = target};
@@ -102,9 +118,10 @@ static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t 
     const CgTarget *t = &m.target;
     bool has = (t->bits & ~scrt_cpu_features()) == 0;
     has = has && (way != CG_UNIT_PERM || (t->w == 16 ? t->avx512 : t->w == 8 && t->avx2));
-    has = has && (way != CG_UNIT_F16 || t->f16c) && (way != CG_UNIT_TABLE || t->vbmi);
+    has = has && (way != CG_UNIT_F16 || t->f16c) &&
+          (t->vbmi || (way != CG_UNIT_TABLE && way != CG_UNIT_PAIRS));
     if (has) {
-        CgUnit u = {.way = way, .dtype = dtype, .w = t->w, .facts = facts};
+        CgUnit u = {.way = way, .dtype = dtype, .w = t->w, .nv = nv, .facts = facts};
         build(&m, &u);
         LLVMOrcLLJITRef jit = NULL;
         Decode decode = load(&m, &jit);
@@ -115,6 +132,11 @@ static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t 
     cg_module_done(&m);
     sc_ctx_free(cx);
     return has;
+}
+
+static bool try_way(const char *target, uint32_t way, ScrtDtype dtype, uint32_t facts)
+{
+    return try_unit(target, way, dtype, facts, 0);
 }
 
 static void all_targets(uint32_t way, uint32_t facts_e4m3, uint32_t facts_e5m2)
@@ -158,6 +180,19 @@ START_TEST(table)
 }
 END_TEST
 
+START_TEST(pairs)
+{
+    bool ran = false;
+    for (int i = 0; i < SCT_N_CPU; i++)
+        for (uint32_t nv = 1; nv <= 2; nv++) {
+            ran |= try_unit(sct_cpus[i], CG_UNIT_PAIRS, SCRT_F8E4M3FN, 0, nv);
+            ran |= try_unit(sct_cpus[i], CG_UNIT_PAIRS, SCRT_F8E5M2, 0, nv);
+        }
+    if (!ran)
+        sct_skip("no target that this machine runs has the way");
+}
+END_TEST
+
 START_TEST(shift)
 {
     uint32_t facts = CG_CODES_FINITE | CG_CODES_NORMAL;
@@ -168,9 +203,13 @@ END_TEST
 /* The place of a lane is a permutation of the unit, for every way and width. */
 START_TEST(places)
 {
-    for (uint32_t way = CG_UNIT_PLAIN; way <= CG_UNIT_SHIFT; way++) {
-        for (uint32_t w = way == CG_UNIT_TABLE ? 16 : 4; w <= 16; w *= 2) {
-            CgUnit u = {.way = way, .dtype = SCRT_F8E4M3FN, .w = w};
+    static const uint32_t ways[] = {CG_UNIT_PLAIN, CG_UNIT_BITS,  CG_UNIT_F16,  CG_UNIT_TABLE,
+                                    CG_UNIT_SHIFT, CG_UNIT_PAIRS, CG_UNIT_PAIRS};
+    for (uint32_t k = 0; k < sizeof ways / sizeof *ways; k++) {
+        uint32_t way = ways[k];
+        bool wide = way == CG_UNIT_TABLE || way == CG_UNIT_PAIRS;
+        for (uint32_t w = wide ? 16 : 4; w <= 16; w *= 2) {
+            CgUnit u = {.way = way, .dtype = SCRT_F8E4M3FN, .w = w, .nv = 1 + k % 2};
             bool seen[64] = {false};
             for (uint32_t i = 0; i < 4 * w; i++) {
                 uint32_t at = cg_unit_place(&u, i);
@@ -225,6 +264,7 @@ int main(void)
     tcase_add_test(t, few_bits);
     tcase_add_test(t, f16);
     tcase_add_test(t, table);
+    tcase_add_test(t, pairs);
     tcase_add_test(t, shift);
     tcase_add_test(t, places);
     tcase_add_test(t, facts);
