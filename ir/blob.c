@@ -176,6 +176,18 @@ const ScBlob *sc_blob_folded(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const in
     return sc_blob_rounded(cx, &(ScBlob){.dtype = dtype, .rank = rank, .dims = dims, .data = data});
 }
 
+double sc_blob_unit(const ScBlob *b, size_t i)
+{
+    size_t at = b->unit ? i / b->inner : 0, blocks;
+    if (!b->unit)
+        return 1;
+    if (b->block == 0)
+        return (double)b->unit[at % b->n_unit];
+    blocks = (b->extent + b->block - 1) / b->block;
+    at = at / b->extent * blocks + at % b->extent / b->block;
+    return (double)b->unit[at * b->inner + i % b->inner];
+}
+
 const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b)
 {
     for (uint64_t h = keep(cx, b, NULL)->hash;;

@@ -53,10 +53,12 @@ typedef struct ScBlob {
     const void *data;    /* NULL: named by a text graph whose source was not given */
     uint64_t hash;       /* of dtype, dims and data (of the name where there is no data) */
     /* What was rounded to these elements, where that is known, else NULL; reports ask. Element i
-     * came from its element i divided by unit[i / inner % n_unit], f32; unit NULL: by 1. */
+     * came from its element i divided by sc_blob_unit, f32. Of the axis with `inner` elements
+     * behind each position, each position has a unit, or, where block is not 0, each block of so
+     * many of its `extent` positions, for every one of the elements behind. unit NULL: 1. */
     const struct ScBlob *from;
     const float *unit;
-    size_t n_unit, inner;
+    size_t n_unit, inner, extent, block;
 } ScBlob;
 /* The data is not copied and must live as long as the session, e.g. in sc_ctx_arena. Blobs of equal
  * name, type and data are one pointer. Of strings the handles are sc_string's. */
@@ -467,6 +469,8 @@ bool sc_eval(const ScGraph *g, const ScrtTensor *in, ScrtTensor *ret_out, const 
  * SC_E_INPUT in cx where the inputs do not fit. */
 bool sc_bind_dims(const ScGraph *g, const ScrtTensor *in, const ScrtTensor *state, ScArena *a,
                   ScBinding **ret, uint32_t *ret_n);
+/* What element i was divided by before it was rounded: see ScBlob. */
+double sc_blob_unit(const ScBlob *b, size_t i);
 /* A constant's data: round_dtype(blob * 2^-exp), into room for as many elements of dtype. Finite
  * data stays finite. */
 void sc_blob_store(const ScBlob *b, ScrtDtype dtype, int64_t exp, void *dst);

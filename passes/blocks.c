@@ -77,6 +77,7 @@ static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScVal ret[2]
     int64_t few[2] = {w->trans ? w->n : w->blocks, w->trans ? w->blocks : w->n};
     if (!scrt_bytes(t, w->b->count, &bytes))
         return false;
+    float *unit = sc_array(sc_ctx_arena(cx), float, (size_t)(w->blocks * w->n));
     void *codes = sc_alloc(sc_ctx_arena(cx), bytes + 1);
     uint8_t *scales = sc_array(sc_ctx_arena(cx), uint8_t, (size_t)(w->blocks * w->n));
     for (int64_t j = 0; j < w->n; j++)
@@ -90,11 +91,23 @@ static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScVal ret[2]
             int e = best_block(t, x, n, code);
             for (int64_t i = 0; i < n; i++)
                 scrt_store_bits(t, codes, (size_t)(first + i * w->k_stride), code[i]);
-            scales[w->trans ? j * w->blocks + b : b * w->n + j] = (uint8_t)(e + 127);
+            int64_t place = w->trans ? j * w->blocks + b : b * w->n + j;
+            scales[place] = (uint8_t)(e + 127);
+            unit[place] = ldexpf(1, e);
         }
     sc_blob_forget(cx, w->b);
     const ScTerm *zero = sc_term(cx, 0);
-    ret[0] = sc_const_shaped(&s->b, sc_blob_folded(cx, t, 2, dims, codes), t, 2, dims, zero);
+    const ScBlob *code = sc_blob_rounded(cx, &(ScBlob){.dtype = t,
+                                                       .rank = 2,
+                                                       .dims = dims,
+                                                       .data = codes,
+                                                       .from = w->b,
+                                                       .unit = unit,
+                                                       .n_unit = (size_t)(w->blocks * w->n),
+                                                       .inner = w->trans ? 1 : (size_t)w->n,
+                                                       .extent = (size_t)w->k,
+                                                       .block = BLOCK});
+    ret[0] = sc_const_shaped(&s->b, code, t, 2, dims, zero);
     ret[1] = sc_const_shaped(&s->b, sc_blob_folded(cx, SCRT_F8E8M0, 2, few, scales), SCRT_F8E8M0, 2,
                              few, zero);
     return true;

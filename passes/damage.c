@@ -100,10 +100,14 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const Named *)a)->name, ((const Named *)b)->name);
 }
 
-/* The same numbers as operand 0, at another exponent or in another type. */
-static bool is_stored_form(const ScNode *n)
+/* The value that v is the stored form of, the same numbers at another exponent or in another type,
+ * or rounded in blocks; else SC_ABSENT. */
+static ScVal source_of(const ScGraph *g, ScVal v)
 {
-    return n->op->flags & (SC_REBALANCES | SC_CONVERTS);
+    const ScNode *n = sc_def(g, v);
+    ScVal blocks = sc_rounded_in_blocks(g, v);
+    ScVal ret = n->op->flags & (SC_REBALANCES | SC_CONVERTS) ? n->in[0] : blocks;
+    return is_float(g, v) && is_float(g, ret) ? ret : SC_ABSENT;
 }
 
 static void match(ScArena *a, Part *p)
@@ -115,15 +119,15 @@ static void match(ScArena *a, Part *p)
             table[n++] = (Named){p->ref->value[v].name, v};
     qsort(table, n, sizeof *table, by_name);
     for (ScVal v = SC_FIRST; v < p->g->n_value; v++) {
-        const ScNode *def = sc_def(p->g, v);
+        ScVal source = source_of(p->g, v);
         Named key = {.name = p->g->value[v].name};
         if (!is_float(p->g, v))
             continue;
         const Named *hit = key.name && n ? bsearch(&key, table, n, sizeof *table, by_name) : NULL;
         if (hit)
             p->twin[v] = hit->v;
-        else if (is_stored_form(def) && is_float(p->g, def->in[0]))
-            p->twin[v] = p->twin[def->in[0]];
+        else if (source != SC_ABSENT)
+            p->twin[v] = p->twin[source];
     }
     for (uint32_t i = 0; i < p->g->n_out && i < p->ref->n_out; i++)
         if (is_float(p->g, p->g->out[i]) && is_float(p->ref, p->ref->out[i]))
@@ -171,13 +175,14 @@ static void begin_part(ScArena *a, const ScLevel *level, const ScGraph *ref, Par
     for (ScVal v = 0; v < g->n_value; v++) {
         p->twin[v] = SC_ABSENT;
         p->stored[v] = v;
-        const ScNode *def = v >= SC_FIRST ? sc_def(g, v) : NULL;
-        if (def && is_stored_form(def) && is_float(g, v) && is_float(g, def->in[0])) {
-            p->stored[v] = p->stored[def->in[0]];
-            p->kept[def->in[0]] = true;
-            p->rounds[v] = scrt_dtype_bits(sc_type_of(g, v)->dtype) <
-                           scrt_dtype_bits(sc_type_of(g, def->in[0])->dtype);
-            p->sum[v].octave = p->rounds[v] ? of_octaves(g, v) : NULL;
+        ScVal source = v >= SC_FIRST ? source_of(g, v) : SC_ABSENT;
+        if (source != SC_ABSENT) {
+            bool blocks = sc_rounded_in_blocks(g, v) != SC_ABSENT;
+            p->stored[v] = p->stored[source];
+            p->kept[source] = true;
+            p->rounds[v] = blocks || scrt_dtype_bits(sc_type_of(g, v)->dtype) <
+                                         scrt_dtype_bits(sc_type_of(g, source)->dtype);
+            p->sum[v].octave = p->rounds[v] && !blocks ? of_octaves(g, v) : NULL;
         }
     }
     if (ref) {
@@ -289,9 +294,8 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
         return;
     int e = within(exp);
     int64_t n = scrt_count(t);
-    const ScNode *def = sc_def(g, v);
     Sum *s = &p->sum[v];
-    const double *source = p->stored[v] == v ? NULL : p->x[def->in[0]];
+    const double *source = p->stored[v] == v ? NULL : p->x[source_of(g, v)];
     const double *want = wanted(p, v, n);
     const ScrtFormat *f = scrt_format((ScrtDtype)t->dtype);
     for (int64_t i = 0; i < n; i++) {
@@ -301,7 +305,8 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
             double off = ldexp(x, e) - source[i];
             s->source += source[i] * source[i];
             s->rounding += off * off;
-            count_octave(s, f, ldexp(source[i], -e));
+            if (s->octave)
+                count_octave(s, f, ldexp(source[i], -e));
         }
         if (want)
             compare(s, x, e, want[i]);
@@ -375,7 +380,7 @@ static void measure_constant(Part *p, ScVal v)
     p->sum[v].octave = of_octaves(p->g, v);
     for (size_t i = 0; i < b->count; i++) {
         double x = scrt_load(t->dtype, data.data, i), want = scrt_load(from->dtype, from->data, i);
-        want /= b->unit ? (double)b->unit[i / b->inner % b->n_unit] : 1;
+        want /= sc_blob_unit(b, i);
         measure(&p->sum[v], f, x, ldexp(want, -e));
         compare(&p->sum[v], x, e, want);
         count_octave(&p->sum[v], f, ldexp(want, -e));
@@ -400,13 +405,13 @@ static ScReport report(const ScDamage *d, const Part *p, const char *const *labe
     const char *name = val->name ? val->name : p->g->value[origin].name;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
     const ScrtFormat *f = scrt_format(val->type->dtype);
-    bool narrow = f && f->exp_bits < 8;
+    bool narrow = f && f->exp_bits < 8, blocks = sc_rounded_in_blocks(p->g, v) != SC_ABSENT;
     return (ScReport){
         .v = p->level->first + v,
         .name =
             sc_intern(d->cx, sc_printf(d->arena, "%s%s", p->level->prefix, name ? name : label[v])),
         .loc = def->loc,
-        .type = val->type,
+        .type = blocks ? sc_type_of(p->g, def->in[0]) : val->type,
         .exp = val->exp,
         .g = val->g,
         .constant = is_const(p->g, v),

@@ -150,11 +150,14 @@ bool sc_damage_add(ScDamage *d, const ScrtTensor *in);
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 
 /* The storage sites of g and of what is nested in it, numbered through: values rounded to fewer
- * bits that are operands of products. [*ret_n] in a. The same graph with an input more for each, in
+ * bits that are operands of products, codes of weights in blocks and what blocks were
+ * made of among them. [*ret_n] in a. The same graph with an input more for each, in
  * this order: a bool, true where that site keeps its operand's f32 (exponents and the rest of the
  * arithmetic are those of g). NULL with errors. */
 const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
+/* Whether operand k of n reads a storage site where it is one. */
+bool sc_reads_site(const ScGraph *g, const ScNode *n, uint32_t k);
 
 /* Appends to out why a tensor of g or of a graph nested in it (by its printed name, behind the
  * level's prefix or without it, else its ONNX name) has the exponent that it has: a line a value,

@@ -204,4 +204,8 @@ int64_t sc_growth_bits(int32_t g);
  * NULL where the row adds nothing up. */
 const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n);
 
+/* What value v is where it was rounded to codes in blocks and made of them again; else SC_ABSENT.
+ * switch.c. */
+ScVal sc_rounded_in_blocks(const ScGraph *g, ScVal v);
+
 #endif

@@ -7,8 +7,19 @@
 
 #include <string.h>
 
-/* Whether v is the rounded form of something at hand: a cast to fewer bits or a constant that is
- * stored in fewer than its blob, taken by an operand that may be low. */
+ScVal sc_rounded_in_blocks(const ScGraph *g, ScVal v)
+{
+    const ScNode *n = sc_def(g, v), *codes;
+    if (n->op != &sc_op_dequantize)
+        return SC_ABSENT;
+    codes = sc_def(g, n->in[0]);
+    return codes->op == &sc_op_quantize && n->in[0] == codes->first && n->in[1] == codes->first + 1
+               ? codes->in[0]
+               : SC_ABSENT;
+}
+
+/* Whether v is the rounded form of something at hand: a cast to fewer bits, blocks, or a constant
+ * that is stored in fewer bits than its blob, taken by an operand that may be low. */
 static bool is_rounded(const ScGraph *g, ScVal v)
 {
     const ScNode *n = sc_def(g, v);
@@ -19,15 +30,28 @@ static bool is_rounded(const ScGraph *g, ScVal v)
         return n->attr[0].blob->data &&
                (n->attr[0].blob->from ||
                 scrt_dtype_bits(n->attr[0].blob->dtype) > scrt_dtype_bits(t->dtype));
+    if (sc_rounded_in_blocks(g, v) != SC_ABSENT)
+        return true;
     if (!(n->op->flags & SC_CONVERTS))
         return false;
     from = sc_type_of(g, n->in[0]);
     return sc_type_is_float(from) && scrt_dtype_bits(from->dtype) > scrt_dtype_bits(t->dtype);
 }
 
-static bool may_be_low(const ScNode *n, uint32_t k)
+/* A product with a matrix of codes in blocks of so many rows; else 0. */
+static int64_t block_of(const ScGraph *g, const ScNode *n, ScContract *c)
 {
-    return (n->op->quantizable | n->op->storable) >> k & 1;
+    *c = (ScContract){0};
+    if (n->op->contract)
+        n->op->contract(g, n, c);
+    return c->block;
+}
+
+bool sc_reads_site(const ScGraph *g, const ScNode *n, uint32_t k)
+{
+    ScContract c;
+    return k < 32 &&
+           ((n->op->quantizable | n->op->storable) >> k & 1 || (k < 2 && block_of(g, n, &c) != 0));
 }
 
 /* Appends those of one level. */
@@ -36,9 +60,9 @@ static void add_sites(const ScLevel *l, ScArena *a, ScVal *site, uint32_t *n)
     const ScGraph *g = l->g;
     bool *seen = sc_array(a, bool, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++)
-        for (uint32_t k = 0; k < g->node[i].n_in && k < 32; k++) {
+        for (uint32_t k = 0; k < g->node[i].n_in; k++) {
             ScVal v = g->node[i].in[k];
-            if (!may_be_low(&g->node[i], k) || v < SC_FIRST || seen[v] || !is_rounded(g, v))
+            if (!sc_reads_site(g, &g->node[i], k) || v < SC_FIRST || seen[v] || !is_rounded(g, v))
                 continue;
             seen[v] = true;
             site[(*n)++] = l->first + v;
@@ -66,6 +90,12 @@ const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n)
     const ScVal *site = sites(l, n_level, a, &begin);
     *ret_n = begin[n_level];
     return site;
+}
+
+/* A constant that is codes: products that read it have another form where it is kept. */
+static bool is_in_blocks(const ScNode *n)
+{
+    return (n->op->flags & SC_CONST_OP) && n->attr[0].blob->block != 0;
 }
 
 static ScVal wide(ScBuild *b, ScVal x, const ScTerm *exp)
@@ -109,11 +139,35 @@ static ScVal switched(ScBuild *b, const ScGraph *g, ScVal v, const ScVal *env, S
         if (blob->unit)
             before = per_unit(b, before, blob, old);
     } else {
-        before = wide(b, env[n->in[0]], old->exp);
+        ScVal blocks = sc_rounded_in_blocks(g, v);
+        before = wide(b, env[blocks == SC_ABSENT ? n->in[0] : blocks], old->exp);
     }
     ScVal now = sc_op(b, where, keep, before, wide(b, env[v], old->exp));
     sc_set_exp(b, now, old->exp);
     return now;
+}
+
+/* A product with a matrix in blocks, of which `keep` says whether it is as it was. in: operands. */
+static ScVal unblocked(ScBuild *b, const ScGraph *g, const ScNode *n, const ScContract *c,
+                       const ScVal *in, ScVal keep)
+{
+    int64_t dim[2];
+    const ScValue *codes = &g->value[n->in[1]], *y = &g->value[n->first];
+    const ScBlob *from = sc_def(g, n->in[1])->attr[0].blob->from;
+    sc_type_const_dims(codes->type, dim);
+    ScVal before = sc_const_shaped(b, from, SCRT_F32, 2, dim, codes->exp);
+    ScVal now = sc_node1(b, &sc_op_dequantize, SC_ATTRS(SC_INT(c->trans_b), SC_INT(c->block)), 2,
+                         (ScVal[]){in[1], in[c->scales]});
+    sc_set_exp(b, now, codes->exp);
+    ScVal w = sc_op(b, where, keep, before, now);
+    sc_set_exp(b, w, codes->exp);
+    if (c->trans_b)
+        w = sc_op_at(b, transpose, SC_ATTRS(SC_INTS(2, ((const int64_t[]){1, 0}))), w);
+    sc_set_exp(b, w, codes->exp);
+    w = sc_op(b, matmul, in[0], w);
+    sc_set_exp(b, w, y->exp);
+    sc_set_name(b, w, y->name);
+    return w;
 }
 
 /* n with operands of f32 where all that may be low were 16 bits wide: the others follow. */
@@ -196,15 +250,18 @@ static ScGraph *switched_level(const Switch *x, uint32_t level, uint32_t first, 
             continue;
         b.at = node->loc;
         ScVal *in = sc_memdup(a, sc_map(env, node), node->n_in * sizeof *in);
-        for (uint32_t k = 0; k < node->n_in && k < 32; k++)
-            if (may_be_low(node, k) && other[node->in[k]])
+        for (uint32_t k = 0; k < node->n_in; k++)
+            if (sc_reads_site(g, node, k) && other[node->in[k]])
                 in[k] = other[node->in[k]];
         all_wide(&b, node, in);
-        if (node->op->control)
+        ScContract c;
+        if (block_of(g, node, &c) != 0 && of[node->in[1]])
+            env[node->first] = unblocked(&b, g, node, &c, in, of[node->in[1]]);
+        else if (node->op->control)
             copy_control(x, &b, g, node, &nested, keep, in, &env[node->first]);
         else
             sc_copy_node(&b, g, node, in, &env[node->first]);
-        if (of[node->first])
+        if (of[node->first] && !is_in_blocks(node))
             other[node->first] = switched(&b, g, node->first, env, of[node->first]);
     }
     return sc_pass_end(&b, env);

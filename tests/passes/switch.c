@@ -74,6 +74,23 @@ static ScGraph *turns(void)
     return g;
 }
 
+/* A weight as [n, k], whose last block is a part of one, and one as [k, n]. */
+static ScGraph *both_ways(void)
+{
+    uint64_t r = 13;
+    ScStr t = {0};
+    sc_str_add(&t, "graph @g(%x: f32[4,40]) -> (%y) {\n  ");
+    add_weight(&t, &r, "w", 36, 40);
+    sc_str_add(&t, "  ");
+    add_weight(&t, &r, "u", 36, 5);
+    sc_str_add(&t, "  %a = gemm %x, %w {trans_b = 1} : f32[4,36]\n"
+                   "  %y = matmul %a, %u : f32[4,5]\n}\n");
+    ScGraph *g = sc_parse(cx, "both", sc_str_get(&t), NULL, NULL);
+    ck_assert_msg(g, "%s", st_words(cx));
+    sc_str_free(&t);
+    return g;
+}
+
 /* Noise to signal of switched's output against want, with the switches in bits on. */
 static double noise(const ScGraph *s, ScrtTensor *in, uint32_t n_site, uint32_t bits,
                     const ScrtTensor *want)
@@ -110,7 +127,9 @@ static void check(ScGraph *g, const char *recipe, uint32_t want_n)
     ck_assert_uint_eq(sw->n_in, g->n_in + n);
     for (uint32_t i = 0; i < n; i++) {
         const ScLevel *l = sc_level_of(level, n_level, site[i]);
-        ck_assert_uint_lt(scrt_dtype_bits(sc_type_of(l->g, site[i] - l->first)->dtype), 32);
+        ScVal v = site[i] - l->first;
+        ck_assert(scrt_dtype_bits(sc_type_of(l->g, v)->dtype) < 32 ||
+                  sc_def(l->g, v)->op == &sc_op_dequantize);
     }
     ScrtTensor *in = st_inputs(sw, &r), *plain = st_eval(g, in, NULL);
     ScrtTensor *stored = st_eval(low, in, NULL);
@@ -134,6 +153,11 @@ START_TEST(switches)
     check(net(), "fp8", 4);
     check(net(), "fp8-weights", 2);
     check(net(), "f16", 4);
+    check(net(), "mxfp8", 4);
+    check(net(), "mxfp4-weights", 2);
+    check(both_ways(), "mxfp8", 4);
+    check(both_ways(), "mxfp4-weights", 2);
+    check(turns(), "mxfp6", 8);
     check(turns(), "fp8", 8);
     check(turns(), "fp8-weights", 4);
     check(turns(), "f16", 8);

@@ -189,6 +189,13 @@ def check_ranks_by_what_is_gained(tmp):
     for other in ("f16", "fp8-weights"):
         t, _ = table(other)
         assert all(x["gain_measured"] for x in t if x["site"]), other
+    for blocks, count, least in (("mxfp8", 6, 29), ("mxfp6", 6, 29), ("mxfp4-weights", 3, 15)):
+        t, low = table(blocks)
+        sites = [x for x in t if x["site"]]
+        assert len(sites) == count and all(x["gain_measured"] for x in sites), (blocks, sites)
+        assert all(x["rounding_db"] is None or x["rounding_db"] > least for x in sites), (blocks, sites)
+    said = scalec(*args[:4], "--recipe", "mxfp4-weights", "--suggest", "60")
+    assert said.count("weight=f32") == 2, said  # FP4 holds the exact one too
 
 
 def check_finds_the_sites(tmp):

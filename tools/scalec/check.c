@@ -224,8 +224,8 @@ static void suggested(Cli *cli, const Check *c, ScStr *out)
         for (uint32_t k = 0; k < g->n_node; k++) {
             const ScNode *n = &g->node[k];
             bool reads = false;
-            for (uint32_t j = 0; j < n->n_in && j < 32; j++)
-                reads = reads || (n->in[j] == v && (n->op->quantizable | n->op->storable) >> j & 1);
+            for (uint32_t j = 0; j < n->n_in; j++)
+                reads = reads || (n->in[j] == v && sc_reads_site(g, n, j));
             if (!reads || n->loc->n == 0 || !n->loc->origin[0].name)
                 continue;
             sc_str_add(out, "layer ");
