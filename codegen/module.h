@@ -34,6 +34,15 @@ struct CgFunc {
     const CgLay *lay_in, *lay_out; /* [n_in], [n_out] pitches are formal symbols */
     const bool *placed; /* of a concatenation: which operands are in their place; or NULL */
     uint64_t trait;     /* what the class's trait function said */
+    void *loop;         /* what its plan function made: in the module's arena */
+    CgFunc *next;       /* of those whose hash has the same place: program/kernels.c */
+
+    /* share.c: the function that serves in place of this and others like it, maybe this, whose
+     * symbols q0, q1 ... stand for own [n_own], in formal symbols of this one; NULL: none does. */
+    CgFunc *general;
+    const char *const *own_name; /* [n_own] the symbols */
+    const ScTerm **own;
+    uint32_t n_own;
 
     bool alias;                   /* the result lies in operand 0: no entry */
     bool idle;                    /* out: all is in its place: no entry */
@@ -48,10 +57,21 @@ struct CgFunc {
     const char *what; /* out: class, variants, tile, in words; in the module's arena */
 };
 
+/* A function but for its numbers: two whose words are equal differ in these terms alone. Where
+ * there are many of them one serves all, and finds what differs among its parameters
+ * (program/share.c). */
+typedef struct CgShape {
+    uint64_t *word;       /* [n_word] none: it is shared with nobody */
+    const ScTerm ***term; /* [n_term] where each stands in what emit reads */
+    uint32_t n_word, n_term, cap_word, cap_term;
+} CgShape;
+
 typedef struct CgClass {
     /* Facts of constant operands' data that the code depends on; NULL: none. */
     uint64_t (*trait)(CgModule *m, const CgFunc *f);
     bool (*emit)(CgModule *m, CgFunc *f); /* false after sc_fail */
+    /* Makes f->loop, which emit reads, and its shape; false after sc_fail. NULL: emit does all. */
+    bool (*plan)(CgModule *m, CgFunc *f, CgShape *ret);
 } CgClass;
 
 typedef struct CgState { /* of the model: what entries share */

@@ -3,6 +3,7 @@
 #include "codegen/emit/emit.h"
 
 #include <assert.h>
+#include <string.h>
 
 void cg_strides(CgModule *m, const ScType *t, CgLay lay, const ScTerm **ret_stride)
 {
@@ -53,6 +54,31 @@ bool cg_access(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank, const ScTer
            cg_access_packed(m, f, v, rank, dim, ret);
 }
 
+/* The bits of a constant of one element as kernels compute with it, one compute type wide. */
+static bool number_of(CgModule *m, const ScGraph *g, ScVal v, const ScTerm **ret)
+{
+    ScrtDtype t = sc_type_of(g, v)->dtype;
+    int64_t bits = 0;
+    ScrtTensor x;
+    if (!sc_term_is(sc_type_count(m->cx, sc_type_of(g, v)), 1))
+        return sc_fail(m->cx, sc_def(g, v)->loc, SC_E_LOWER,
+                       "a constant of more than one element inside a kernel");
+    if (!cg_const_tensor(m, g, sc_def(g, v), &x))
+        return false;
+    if (t == SCRT_F64) {
+        double d = scrt_load(t, x.data, 0);
+        memcpy(&bits, &d, sizeof d);
+    } else if (scrt_dtype_is_float(t)) {
+        float s = (float)scrt_load(t, x.data, 0);
+        memcpy(&bits, &s, sizeof s);
+    } else {
+        bits = scrt_load_int(t, x.data, 0);
+    }
+    scrt_free(x.data);
+    *ret = sc_term(m->cx, bits);
+    return true;
+}
+
 bool cg_access_packed(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank,
                       const ScTerm *const *dim, CgAccess *ret)
 {
@@ -65,9 +91,8 @@ bool cg_access_packed(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank,
     const ScTerm *zero = sc_term(m->cx, 0);
     ret->index = sc_def(f->sub, root)->op->flags & SC_INDEX;
     bool one = cg_is_constant(ret);
-    if (one && !sc_term_is(sc_type_count(m->cx, sc_type_of(f->sub, root)), 1))
-        return sc_fail(m->cx, f->node->loc, SC_E_LOWER,
-                       "a constant of more than one element inside a kernel");
+    if (one && !number_of(m, f->sub, root, &ret->number))
+        return false;
     assert(view.rank <= rank);
     for (uint32_t d = 0; d < rank; d++) {
         uint32_t lead = rank - view.rank;
@@ -96,21 +121,18 @@ LLVMValueRef cg_address(Cg *cg, const CgAccess *a, uint32_t n, LLVMValueRef cons
     return at;
 }
 
-/* The one element of a constant of the nested graph. */
-static CgVal constant(Cg *cg, ScVal v, uint32_t w)
+/* The one element of a constant of the nested graph, which may be a parameter. */
+static CgVal constant(Cg *cg, const CgAccess *a, uint32_t w)
 {
     CgModule *m = cg->m;
-    const ScGraph *g = cg->f->sub;
-    ScrtDtype t = sc_type_of(g, v)->dtype;
-    LLVMTypeRef type = cg_vec(cg_compute_type(m, t), w);
-    ScrtTensor x;
-    if (!cg_const_tensor(m, g, sc_def(g, v), &x)) /* reported; the module is not emitted */
-        return (CgVal){LLVMConstNull(type), t, NULL};
-    CgVal c = {scrt_dtype_is_float(t) ? cg_fconst(type, scrt_load(t, x.data, 0))
-                                      : cg_iconst(type, scrt_load_int(t, x.data, 0)),
-               t, NULL};
-    scrt_free(x.data);
-    return c;
+    ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
+    LLVMTypeRef type = cg_compute_type(m, t);
+    LLVMValueRef x = cg_term(cg, a->number);
+    if (type == m->f32)
+        x = LLVMBuildTrunc(cg->b, x, m->i32, "");
+    x = scrt_dtype_is_float(t) ? LLVMBuildBitCast(cg->b, x, type, "")
+                               : LLVMBuildTruncOrBitCast(cg->b, x, type, "");
+    return (CgVal){cg_splat(cg, x, w), t, NULL};
 }
 
 /* Elements of row iota: their addresses. */
@@ -138,7 +160,7 @@ CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTe
     if (a->index)
         return indices(cg, address, stride, w);
     if (a->operand < 0)
-        return constant(cg, a->root, w);
+        return constant(cg, a, w);
     ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
     return cg_load_strided(cg, t, base_of(cg, a), address, cg_term(cg, stride), w, mask);
 }
@@ -148,7 +170,7 @@ CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_
     if (a->index)
         return (CgVal){address, SCRT_I64, NULL};
     if (a->operand < 0)
-        return constant(cg, a->root, w);
+        return constant(cg, a, w);
     return cg_load_at(cg, sc_type_of(cg->f->sub, a->root)->dtype, base_of(cg, a), address, w);
 }
 

@@ -215,6 +215,7 @@ typedef struct CgAccess {
     const ScTerm *offset;
     const ScTerm *scratch; /* where a copy of the operand lies in the kernel's scratch, in bytes;
                             * NULL: read the operand itself */
+    const ScTerm *number;  /* of a constant: the bits of its element in a register */
 } CgAccess;
 static inline bool cg_is_constant(const CgAccess *a)
 {
@@ -234,6 +235,14 @@ CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTe
                      uint32_t w, LLVMValueRef mask);
 /* The same at w addresses, <w x i64>, all of which exist. */
 CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_t w);
+/* The parts of a shape. A term: an extent or a stride, of which 0 and 1 are words, since code asks
+ * for them; any: its number is never asked for, or it may be NULL. */
+void cg_shape_word(CgShape *s, uint64_t word);
+void cg_shape_term(CgShape *s, const ScTerm **term);
+void cg_shape_any(CgShape *s, const ScTerm **term);
+void cg_shape_access(const CgFunc *f, CgShape *s, CgAccess *a);
+void cg_shape_nodes(const CgFunc *f, CgShape *s); /* the MAP nodes, and what is a result */
+
 /* Whether dims from .. to - 1 of a space may be walked as one: in each access every stride is the
  * next one times its extent. Then the stride of that walk. */
 bool cg_merge(CgModule *m, uint32_t n, const CgAccess *a, uint32_t from, uint32_t to,
@@ -281,6 +290,9 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor); /* NULL after s
 /* True where the dims from n_idx on may be one column: no operand is broadcast over some of them
  * only, and the results are dense there. True whenever it is one dim or none. */
 bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx);
+/* Of what cg_epi_row and cg_epi_store_val read: extents of the result but for those that are 1 are
+ * not among it. */
+void cg_epi_shape(CgEpi *e, CgShape *s);
 typedef struct CgEpiRow {
     uint32_t n_idx;
     LLVMValueRef at[SC_EPILOGUE_MAX + 1]; /* i64 element addresses of operands, then results */

@@ -99,6 +99,18 @@ bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx)
     return cg_merge(e->m, n_port(e), e->access, n_idx, e->type->rank, e->type->dim);
 }
 
+void cg_epi_shape(CgEpi *e, CgShape *s)
+{
+    for (uint32_t d = 0; d < e->type->rank; d++)
+        cg_shape_word(s, sc_term_is(e->type->dim[d], 1));
+    cg_shape_word(s, e->n_access);
+    cg_shape_word(s, (uint64_t)e->bias + 1);
+    for (uint32_t i = 0; i < n_port(e); i++)
+        cg_shape_access(e->f, s, &e->access[i]);
+    for (uint32_t i = 0; i < e->n_access; i++)
+        cg_shape_word(s, e->value[i]);
+}
+
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx)
 {
     CgEpiRow r = {.n_idx = n_idx};

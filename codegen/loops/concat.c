@@ -13,7 +13,8 @@ enum { MORE_MEMORY, MORE_OFFSET, N_MORE }; /* of the operand that a shared body 
 typedef struct Part { /* one operand */
     const CgEpi *epi;
     CgAccess access;
-    const ScType *type;
+    uint32_t rank;
+    const ScTerm *dim[SCRT_MAX_RANK];
     uint32_t axis, n_idx; /* indices before the column */
     const ScTerm *offset; /* of the operand along the axis */
     const ScTerm *inner;  /* elements of its column */
@@ -24,10 +25,16 @@ typedef struct Part { /* one operand */
     LLVMValueRef at, along, skip; /* along: offset; skip: where its column begins in the result's */
 } Part;
 
+typedef struct Concat {
+    uint32_t n, n_placed;
+    CgEpi *epi;
+    Part *part; /* [n] */
+} Concat;
+
 static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
 {
     const Part *p = arg;
-    const ScTerm *s = cg_merged_stride(cg->m, &p->access, p->n_idx, p->type->rank, p->type->dim);
+    const ScTerm *s = cg_merged_stride(cg->m, &p->access, p->n_idx, p->rank, p->dim);
     LLVMValueRef at = cg_add_int(cg, p->at, cg_mul_int(cg, i, cg_term(cg, s)));
     CgVal x = p->shared ? cg_load_strided(cg, sc_type_of(cg->f->sub, p->access.root)->dtype,
                                           cg_more(cg, MORE_MEMORY, cg->m->t_ptr), at,
@@ -38,33 +45,36 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
 
 static bool prepare(CgModule *m, CgFunc *f, Part *p, ScVal v)
 {
-    p->type = sc_type_of(f->sub, v);
-    if (!cg_access(m, f, v, p->type->rank, p->type->dim, &p->access))
+    const ScType *t = sc_type_of(f->sub, v);
+    p->rank = t->rank;
+    for (uint32_t d = 0; d < t->rank; d++)
+        p->dim[d] = t->dim[d];
+    if (!cg_access(m, f, v, p->rank, p->dim, &p->access))
         return false;
     p->n_idx = p->axis;
-    while (p->n_idx + 1 < p->type->rank &&
-           !(cg_epi_mergeable(p->epi, p->n_idx) &&
-             cg_merge(m, 1, &p->access, p->n_idx, p->type->rank, p->type->dim)))
+    while (p->n_idx + 1 < p->rank && !(cg_epi_mergeable(p->epi, p->n_idx) &&
+                                       cg_merge(m, 1, &p->access, p->n_idx, p->rank, p->dim)))
         p->n_idx++;
-    p->inner = cg_product(m, p->n_idx, p->type->rank, p->type->dim);
+    p->inner = cg_product(m, p->n_idx, p->rank, p->dim);
     return true;
 }
 
 /* One body can copy both. */
-static bool same_code(const Part *a, const Part *b)
+static bool same_code(const CgFunc *f, const Part *a, const Part *b)
 {
     const CgAccess *x = &a->access, *y = &b->access;
-    return x->operand >= 0 && y->operand >= 0 && !x->index && !y->index && a->type == b->type &&
-           a->n_idx == b->n_idx && x->offset == y->offset &&
-           memcmp(x->stride, y->stride, a->type->rank * sizeof *x->stride) == 0;
+    return x->operand >= 0 && y->operand >= 0 && !x->index && !y->index &&
+           sc_type_of(f->sub, x->root)->dtype == sc_type_of(f->sub, y->root)->dtype &&
+           memcmp(a->dim, b->dim, a->rank * sizeof *a->dim) == 0 && a->n_idx == b->n_idx &&
+           x->offset == y->offset && memcmp(x->stride, y->stride, a->rank * sizeof *x->stride) == 0;
 }
 
 /* Quadratic at worst, in the few dozen operands that one kernel has. */
-static void find_like(Part *part, uint32_t i)
+static void find_like(const CgFunc *f, Part *part, uint32_t i)
 {
     for (part[i].like = 0; part[i].like < i; part[i].like++) {
         Part *p = &part[part[i].like];
-        if (p->like == part[i].like && !p->placed && same_code(p, &part[i])) {
+        if (p->like == part[i].like && !p->placed && same_code(f, p, &part[i])) {
             p->shared = true;
             return;
         }
@@ -74,7 +84,7 @@ static void find_like(Part *part, uint32_t i)
 /* Where the operand's columns begin. */
 static void find_offset(Cg *cg, Part *p)
 {
-    LLVMValueRef rest = cg_term(cg, cg_product(cg->m, p->axis + 1, p->type->rank, p->type->dim));
+    LLVMValueRef rest = cg_term(cg, cg_product(cg->m, p->axis + 1, p->rank, p->dim));
     p->along = p->shared ? cg_more(cg, MORE_OFFSET, cg->m->i64) : cg_term(cg, p->offset);
     p->skip = p->n_idx == p->axis ? cg_mul_int(cg, p->along, rest) : cg_int(cg, 0);
 }
@@ -86,7 +96,7 @@ static LLVMValueRef emit_part(CgModule *m, CgFunc *f, Part *p, uint32_t i)
     LLVMValueRef body = cg_begin_body(&cg, m, f, sc_printf(m->arena, "%u", i));
     find_offset(&cg, p);
     CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
-    cg_unflatten(&cg, row.i, p->n_idx, p->type->dim, idx);
+    cg_unflatten(&cg, row.i, p->n_idx, p->dim, idx);
     p->at = cg_address(&cg, &p->access, p->n_idx, idx);
     if (p->n_idx > p->axis)
         idx[p->axis] = cg_add_int(&cg, idx[p->axis], p->along);
@@ -129,7 +139,7 @@ static void emit_parts(CgModule *m, CgFunc *f, uint32_t n, Part *part)
         const Part *p = &part[i], *like = &part[p->like];
         if (p->placed)
             continue;
-        LLVMValueRef rows = cg_term(&cg, cg_product(m, 0, p->n_idx, p->type->dim));
+        LLVMValueRef rows = cg_term(&cg, cg_product(m, 0, p->n_idx, p->dim));
         LLVMValueRef grain = cg_row_grain(&cg, p->inner);
         if (like->shared) {
             cg_set_more(&cg, more, MORE_MEMORY, cg_operand(&cg, (uint32_t)p->access.operand));
@@ -140,30 +150,60 @@ static void emit_parts(CgModule *m, CgFunc *f, uint32_t n, Part *part)
     cg_end_fn(&cg);
 }
 
-static bool emit(CgModule *m, CgFunc *f)
+static void shape(const CgFunc *f, Concat *k, CgShape *s)
+{
+    cg_shape_nodes(f, s);
+    cg_epi_shape(k->epi, s);
+    cg_shape_word(s, k->n);
+    for (uint32_t i = 0; i < k->n; i++) {
+        Part *p = &k->part[i];
+        cg_shape_word(s, p->placed);
+        if (p->placed)
+            continue;
+        cg_shape_word(s, p->like);
+        cg_shape_word(s, p->axis);
+        cg_shape_word(s, p->n_idx);
+        cg_shape_access(f, s, &p->access);
+        for (uint32_t d = 0; d < p->rank; d++)
+            cg_shape_term(s, &p->dim[d]);
+        cg_shape_any(s, &p->offset);
+        cg_shape_term(s, &p->inner);
+    }
+}
+
+static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
 {
     const ScNode *n = sc_leader(f->sub);
-    const CgEpi *epi = cg_epi_new(m, f, n);
-    if (!epi)
+    Concat *k = sc_new(m->arena, Concat);
+    *k = (Concat){.n = n->n_in, .epi = cg_epi_new(m, f, n)};
+    f->loop = k;
+    if (!k->epi)
         return false;
-    Part *part = sc_array(m->arena, Part, n->n_in);
+    Part *part = k->part = sc_array(m->arena, Part, n->n_in);
     uint32_t axis = n->op->concat_axis(f->sub, n);
-    uint32_t n_placed = 0;
     const ScTerm *offset = sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n->n_in; i++) {
-        part[i] = (Part){.epi = epi, .axis = axis, .offset = offset, .placed = is_placed(f, i)};
+        part[i] = (Part){.epi = k->epi, .axis = axis, .offset = offset, .placed = is_placed(f, i)};
         if (!prepare(m, f, &part[i], n->in[i]))
             return false;
         if (!part[i].placed)
-            find_like(part, i);
-        offset = sc_term_add(m->cx, offset, part[i].type->dim[axis]);
-        n_placed += part[i].placed;
+            find_like(f, part, i);
+        offset = sc_term_add(m->cx, offset, part[i].dim[axis]);
+        k->n_placed += part[i].placed;
     }
-    f->what = text(m, n->n_in, n_placed);
-    f->idle = n_placed == n->n_in;
-    if (!f->idle)
-        emit_parts(m, f, n->n_in, part);
+    if (k->n_placed < k->n)
+        shape(f, k, ret);
     return true;
 }
 
-const CgClass cg_concat = {NULL, emit};
+static bool emit(CgModule *m, CgFunc *f)
+{
+    Concat *k = f->loop;
+    f->what = text(m, k->n, k->n_placed);
+    f->idle = k->n_placed == k->n;
+    if (!f->idle)
+        emit_parts(m, f, k->n, k->part);
+    return true;
+}
+
+const CgClass cg_concat = {.plan = plan, .emit = emit};

@@ -148,11 +148,11 @@ static void begin_row(Cg *cg, Gather *k, LLVMValueRef const *idx)
 static LLVMValueRef emit_body(CgModule *m, CgFunc *f, Gather *k)
 {
     Cg cg;
-    LLVMValueRef idx[SCRT_MAX_RANK];
+    LLVMValueRef idx[SCRT_MAX_RANK] = {0};
     LLVMValueRef body = cg_begin_body(&cg, m, f, "rows");
     CgLanes lanes = k->by_index ? indexed : elements;
     if (k->n_idx == 0) { /* the column is shared out */
-        begin_row(&cg, k, NULL);
+        begin_row(&cg, k, idx);
         cg_lanes(&cg, cg.begin, cg.end, m->target.w, lanes, k);
         cg_end_fn(&cg);
         return body;
@@ -187,4 +187,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_gather = {NULL, emit};
+const CgClass cg_gather = {.emit = emit};

@@ -29,6 +29,7 @@ void cg_transpose_run(Cg *cg, const CgTranspose *t, LLVMValueRef body);
  * returns how many there are. */
 uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
                                const ScTerm *const *dim, CgTranspose *ret);
+void cg_transpose_shape(const CgFunc *f, CgShape *s, CgTranspose *t);
 const char *cg_transpose_text(CgModule *m, uint32_t n); /* for CgFunc.what */
 
 #endif

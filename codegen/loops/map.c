@@ -117,6 +117,38 @@ static void row(Cg *cg, Map *k, LLVMValueRef from, LLVMValueRef to)
         cg_lanes(cg, from, to, w, elements, k);
 }
 
+static void shape(Map *k, CgShape *s)
+{
+    const CgFunc *f = k->f;
+    cg_shape_nodes(f, s);
+    cg_shape_word(s, k->past);
+    cg_shape_word(s, k->space.rank);
+    cg_shape_word(s, k->space.n_outer);
+    for (uint32_t d = 0; d < k->space.rank; d++)
+        cg_shape_term(s, &k->space.dim[d]);
+    cg_shape_term(s, &k->space.outer);
+    cg_shape_term(s, &k->space.inner);
+    cg_shape_word(s, k->n_access);
+    for (uint32_t i = 0; i < k->n_access + f->n_out; i++)
+        cg_shape_access(f, s, &k->access[i]);
+    for (uint32_t i = 0; i < k->n_access; i++)
+        cg_shape_word(s, k->value[i]);
+    cg_shape_word(s, k->n_copy);
+    for (uint32_t i = 0; i < k->n_copy; i++)
+        cg_transpose_shape(f, s, &k->copy[i]);
+}
+
+static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
+{
+    Map *k = sc_new(m->arena, Map);
+    k->f = f;
+    f->loop = k;
+    if (!prepare(m, k))
+        return false;
+    shape(k, ret);
+    return true;
+}
+
 static void emit_body(CgModule *m, Map *k, LLVMValueRef *ret_body)
 {
     Cg cg;
@@ -139,25 +171,23 @@ static void emit_body(CgModule *m, Map *k, LLVMValueRef *ret_body)
 
 static bool emit(CgModule *m, CgFunc *f)
 {
-    Map k = {.f = f};
+    Map *k = f->loop;
     LLVMValueRef body;
     Cg cg;
-    if (!prepare(m, &k))
-        return false;
-    emit_body(m, &k, &body);
-    LLVMValueRef *copy = cg_transpose_bodies(m, f, k.n_copy, k.copy);
+    emit_body(m, k, &body);
+    LLVMValueRef *copy = cg_transpose_bodies(m, f, k->n_copy, k->copy);
     cg_begin_entry(&cg, m, f);
-    for (uint32_t i = 0; i < k.n_copy; i++)
-        cg_transpose_run(&cg, &k.copy[i], copy[i]);
-    if (k.space.n_outer == 0)
-        cg_parallel(&cg, body, cg_term(&cg, k.space.inner), cg_int(&cg, cg_element_grain(f->sub)));
+    for (uint32_t i = 0; i < k->n_copy; i++)
+        cg_transpose_run(&cg, &k->copy[i], copy[i]);
+    if (k->space.n_outer == 0)
+        cg_parallel(&cg, body, cg_term(&cg, k->space.inner), cg_int(&cg, cg_element_grain(f->sub)));
     else
-        cg_parallel(&cg, body, cg_term(&cg, k.space.outer), cg_row_grain(&cg, k.space.inner));
+        cg_parallel(&cg, body, cg_term(&cg, k->space.outer), cg_row_grain(&cg, k->space.inner));
     cg_end_fn(&cg);
     f->what = sc_printf(m->arena, "map: %u dims as %u, %u lanes%s",
-                        sc_type_of(f->sub, f->sub->out[0])->rank, k.space.n_outer + 1, m->target.w,
-                        cg_transpose_text(m, k.n_copy));
+                        sc_type_of(f->sub, f->sub->out[0])->rank, k->space.n_outer + 1, m->target.w,
+                        cg_transpose_text(m, k->n_copy));
     return true;
 }
 
-const CgClass cg_map = {NULL, emit};
+const CgClass cg_map = {.plan = plan, .emit = emit};

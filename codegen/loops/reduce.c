@@ -240,4 +240,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_reduce = {NULL, emit};
+const CgClass cg_reduce = {.emit = emit};

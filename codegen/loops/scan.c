@@ -108,4 +108,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_scan = {NULL, emit};
+const CgClass cg_scan = {.emit = emit};

@@ -217,6 +217,20 @@ uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
     return k;
 }
 
+void cg_transpose_shape(const CgFunc *f, CgShape *s, CgTranspose *t)
+{
+    cg_shape_access(f, s, &t->from);
+    cg_shape_word(s, t->t);
+    cg_shape_word(s, t->p);
+    cg_shape_word(s, t->q);
+    cg_shape_word(s, cg_transpose_few(t));
+    for (uint32_t d = 0; d < t->from.rank; d++) {
+        cg_shape_term(s, &t->dim[d]);
+        cg_shape_term(s, &t->stride[d]);
+    }
+    cg_shape_any(s, &t->scratch);
+}
+
 const char *cg_transpose_text(CgModule *m, uint32_t n)
 {
     return n ? sc_printf(m->arena, ", %u operand%s transposed first", n, n > 1 ? "s" : "") : "";

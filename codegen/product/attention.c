@@ -329,4 +329,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_attention = {NULL, emit};
+const CgClass cg_attention = {.emit = emit};

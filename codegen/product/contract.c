@@ -355,4 +355,4 @@ static uint64_t trait(CgModule *m, const CgFunc *f)
     return cg_operand_facts(m, f, sc_leader(f->sub)->in[1]);
 }
 
-const CgClass cg_contract = {trait, emit};
+const CgClass cg_contract = {.trait = trait, .emit = emit};

@@ -32,5 +32,5 @@ static bool emit_pool(CgModule *m, CgFunc *f)
     return p.window.channels_last ? cg_emit_pool_last(m, f, n, &p) : cg_emit_pool(m, f, n, &p);
 }
 
-const CgClass cg_conv = {conv_trait, emit_conv};
-const CgClass cg_pool = {NULL, emit_pool};
+const CgClass cg_conv = {.trait = conv_trait, .emit = emit_conv};
+const CgClass cg_pool = {.emit = emit_pool};

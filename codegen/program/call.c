@@ -69,4 +69,4 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
-const CgClass cg_call = {NULL, emit};
+const CgClass cg_call = {.emit = emit};

@@ -52,6 +52,29 @@ const ScTerm *cg_formal_pitch(CgModule *m, CgFormal *f, const ScTerm *actual)
     return add_formal(m, f, NULL, actual);
 }
 
+void cg_formal_own(CgModule *m, CgFormal *f, uint32_t n, const char *const *name,
+                   const ScTerm *const *own)
+{
+    CgFormal old = *f;
+    uint32_t most = old.n + n;
+    f->name = sc_array(m->arena, const char *, most);
+    f->sym = sc_array(m->arena, const char *, most);
+    f->actual = sc_array(m->arena, const ScTerm *, most);
+    f->term = sc_array(m->arena, const ScTerm *, most);
+    for (uint32_t i = 0; i < old.n; i++) {
+        f->name[i] = old.name[i];
+        f->sym[i] = old.sym[i];
+        f->actual[i] = old.actual[i];
+        f->term[i] = old.term[i];
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        f->name[old.n + i] = name[i];
+        f->actual[old.n + i] = cg_actual(m, &old, own[i]);
+        f->term[old.n + i] = sc_term_sym(m->cx, name[i]);
+    }
+    f->n = most;
+}
+
 static void name_symbols(Make *k)
 {
     const ScGraph *g = k->g;

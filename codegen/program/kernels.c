@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels of a graph: equal ones are compiled once, each by the emitter of its class. */
+/* The kernels of a graph: equal ones are compiled once, and so are many that differ in numbers
+ * alone (share.c), each by the emitter of its class. */
 #include "codegen/loops/loops.h"
 #include "codegen/product/product.h"
 #include "codegen/program/program.h"
@@ -117,8 +118,13 @@ static CgFunc *describe(CgModule *m, CgKernel *k, const ScGraph *sub)
     return f;
 }
 
-/* The function for a kernel: an earlier equal one, or f itself, emitted. */
-static CgFunc *function_for(CgModule *m, const CgKernels *all, CgFunc *f)
+static CgFunc **place_of(const CgKernels *all, uint64_t hash)
+{
+    return &all->place[hash & (all->n_place - 1)];
+}
+
+/* The function for a kernel: an earlier equal one, or f itself. */
+static CgFunc *function_for(CgModule *m, CgKernels *all, CgFunc *f, ScGraph *sub)
 {
     const CgClass *c = class_of(f->node);
     if (!c) {
@@ -128,11 +134,16 @@ static CgFunc *function_for(CgModule *m, const CgKernels *all, CgFunc *f)
     if (!check_types(m, f))
         return NULL;
     f->trait = c->trait ? c->trait(m, f) : 0;
-    for (uint32_t i = 0; i < all->n_fn; i++) {
-        if (same(all->fn[i], f))
-            return all->fn[i];
+    CgFunc **first = place_of(all, f->hash);
+    for (CgFunc *x = *first; x; x = x->next) {
+        if (same(x, f))
+            return x;
     }
-    return c->emit(m, f) ? f : NULL;
+    f->next = *first;
+    *first = f;
+    all->sub[all->n_known] = sub;
+    all->known[all->n_known++] = f;
+    return f;
 }
 
 static bool add_kernel(CgModule *m, CgKernels *all, const CgRegion *r, const ScNode *n)
@@ -146,15 +157,75 @@ static bool add_kernel(CgModule *m, CgKernels *all, const CgRegion *r, const ScN
     if (!sub)
         return false;
     CgFunc *f = describe(m, k, sub);
-    k->f = function_for(m, all, f);
-    if (k->f != f) {
+    k->f = function_for(m, all, f, sub);
+    if (k->f != f)
         sc_graph_free(sub);
-        return k->f;
+    return k->f;
+}
+
+/* --- Code ------------------------------------------------------------------------------------ */
+
+static bool plan_all(CgModule *m, uint32_t n, CgFunc **f, CgShape *ret)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < n; i++) {
+        const CgClass *c = class_of(f[i]->node);
+        if (!c->plan)
+            continue;
+        cg_shape_word(&ret[i], (uintptr_t)c);
+        cg_shape_word(&ret[i], f[i]->n_in);
+        for (uint32_t k = 0; k < f[i]->n_in; k++)
+            cg_shape_word(&ret[i], f[i]->const_in[k] != NULL);
+        uint32_t before = ret[i].n_word;
+        ok = c->plan(m, f[i], &ret[i]) && ok;
+        bool alone = ret[i].n_word == before;
+        cg_shape_any(&ret[i], &f[i]->scratch);
+        cg_shape_any(&ret[i], &f[i]->scratch_thread);
+        ret[i].n_word = alone ? 0 : ret[i].n_word;
     }
-    f->index = all->n_fn;
-    all->sub[all->n_fn] = sub;
-    all->fn[all->n_fn++] = f;
-    return true;
+    return ok;
+}
+
+static bool emit_all(CgModule *m, CgKernels *all, uint32_t from)
+{
+    bool ok = true;
+    for (uint32_t i = from; i < all->n_known; i++) {
+        CgFunc *f = all->known[i];
+        if (f->general && f->general != f)
+            continue;
+        f->index = all->n_fn;
+        all->fn[all->n_fn++] = f;
+        ok = class_of(f->node)->emit(m, f) && ok;
+    }
+    return ok;
+}
+
+/* The functions of an entry's kernels that no earlier one has. */
+static bool make_functions(CgModule *m, CgKernels *all, uint32_t from)
+{
+    uint32_t n = all->n_known - from;
+    CgShape *shape = sc_array(m->arena, CgShape, n + 1);
+    bool ok = plan_all(m, n, all->known + from, shape);
+    if (ok)
+        cg_share(m, n, all->known + from, shape);
+    for (uint32_t i = 0; i < n; i++) {
+        sc_buf_free(shape[i].word);
+        sc_buf_free(shape[i].term);
+    }
+    return ok && emit_all(m, all, from);
+}
+
+/* Kernels whose function is served by a general one tell it their own numbers. */
+static void use_general(CgModule *m, CgKernels *all, uint32_t from)
+{
+    for (uint32_t i = from; i < all->n; i++) {
+        CgKernel *k = &all->k[i];
+        const CgFunc *f = k->f;
+        if (!f->general)
+            continue;
+        cg_formal_own(m, &k->formal, f->n_own, f->own_name, f->own);
+        k->f = f->general;
+    }
 }
 
 static uint32_t count_kernels(const ScGraph *g)
@@ -217,22 +288,32 @@ CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
     uint32_t most = 1;
     for (uint32_t i = 0; i < n; i++)
         most += count_kernels(entry[i].g);
+    uint32_t n_place = 1;
+    while (n_place < most)
+        n_place *= 2;
     return (CgKernels){.k = sc_array(m->arena, CgKernel, most),
-                       .fn = sc_array(m->arena, CgFunc *, most),
-                       .sub = sc_array(m->arena, ScGraph *, most)};
+                       .known = sc_array(m->arena, CgFunc *, most),
+                       .sub = sc_array(m->arena, ScGraph *, most),
+                       .place = sc_array(m->arena, CgFunc *, n_place),
+                       .n_place = n_place,
+                       .fn = sc_array(m->arena, CgFunc *, most)};
 }
 
 bool cg_kernels(CgModule *m, CgKernels *k, CgRegion **ret)
 {
     *ret = sc_new(m->arena, CgRegion);
+    uint32_t kernels = k->n, known = k->n_known;
     init_region(m, *ret, m->g, NULL, NULL);
-    return add_region(m, k, *ret);
+    if (!add_region(m, k, *ret) || !make_functions(m, k, known))
+        return false;
+    use_general(m, k, kernels);
+    return true;
 }
 
 void cg_kernels_done(CgKernels *k)
 {
-    for (uint32_t i = 0; i < k->n_fn; i++) {
-        sc_buf_free(k->fn[i]->term);
+    for (uint32_t i = 0; i < k->n_known; i++) {
+        sc_buf_free(k->known[i]->term);
         sc_graph_free(k->sub[i]);
     }
 }

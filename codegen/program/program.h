@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From kernels to a program: which states are written in place (states.c), which values lie inside
  * others (places.c), which kernels there are (kernels.c; call.c: those that are functions of the
- * runtime; count.c: the bytes that they move), where their values live (plan.c), terms as values
- * (values.c), the steps that the runtime walks (steps.c; control.c: of branches and loops), and the
- * constant that holds it all (model.c). codegen.c runs states, kernels (which ask places.c), plan,
- * steps (which ask values.c and count.c), model. */
+ * runtime; share.c: those that differ in
+ * numbers alone; count.c: the bytes that they move), where their values live (plan.c), terms as
+ * values (values.c), the steps that the runtime walks (steps.c; control.c: of branches and loops),
+ * and the constant that holds it all (model.c). codegen.c runs states, kernels (which ask
+ * places.c), plan, steps (which ask values.c and count.c), model. */
 #ifndef SC_CODEGEN_PROGRAM_H
 #define SC_CODEGEN_PROGRAM_H
 
@@ -24,6 +25,9 @@ typedef struct CgFormal { /* [n] the formal symbols of a kernel; from n_inside o
 ScGraph *cg_formal(CgModule *m, const ScGraph *sub, CgFormal *ret);
 /* The formal symbol of a pitch of one of the kernel's ports. */
 const ScTerm *cg_formal_pitch(CgModule *m, CgFormal *f, const ScTerm *actual);
+/* Formal symbols of a general function beside the kernel's own: share.c. */
+void cg_formal_own(CgModule *m, CgFormal *f, uint32_t n, const char *const *name,
+                   const ScTerm *const *own);
 /* A term of formal symbols as the program says it. */
 const ScTerm *cg_actual(CgModule *m, const CgFormal *f, const ScTerm *t);
 
@@ -95,11 +99,17 @@ typedef struct CgKernel { /* a kernel node of a region's graph */
 typedef struct CgKernels { /* of all entries, one after another */
     uint32_t n;
     CgKernel *k;
-    CgFunc **fn;   /* [n_fn] the functions that they share */
-    ScGraph **sub; /* [n_fn] their graphs */
-    uint32_t n_fn;
+    CgFunc **known; /* [n_known] all that differ */
+    ScGraph **sub;  /* [n_known] their graphs */
+    CgFunc **place; /* [n_place], a power of two: of those whose hash ends so, the newest */
+    CgFunc **fn;    /* [n_fn] of those that there is code for */
+    uint32_t n_known, n_place, n_fn;
 } CgKernels;
 extern const CgClass cg_call; /* call.c: no code, but the parameters of a SCRT_CALL step */
+/* share.c: gives those of n functions of one target that are alike but for their numbers, if there
+ * are many, the first of them as general function. shape: [n], without words where a function is
+ * shared with nobody. */
+void cg_share(CgModule *m, uint32_t n, CgFunc **f, const CgShape *shape);
 CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry);
 /* Emits the code of every kernel of m->g, whose region is *ret. False with errors in cx; either way
  * cg_kernels_done. */

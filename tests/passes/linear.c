@@ -217,6 +217,70 @@ static char *nested_text(uint32_t n)
     return s.s;
 }
 
+/* n results, each the same of other numbers. */
+static char *results_text(uint32_t n, const char *in, void (*line)(ScStr *s, uint32_t i))
+{
+    ScStr s = {0};
+    sc_str_addf(&s, "graph @g(%s) -> (", in);
+    for (uint32_t i = 1; i <= n; i++)
+        sc_str_addf(&s, "%s%%y%u", i > 1 ? ", " : "", i);
+    sc_str_add(&s, ") {\n");
+    for (uint32_t i = 1; i <= n; i++)
+        line(&s, i);
+    sc_str_add(&s, "}\n");
+    return s.s;
+}
+
+static void slice_line(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s, "  %%y%u = slice %%x {starts = [%u], ends = [%u], axes = [1]} : f32[6,%u]\n", i,
+                i % 7, i % 7 + i, i);
+}
+
+static char *slices_text(uint32_t n)
+{
+    return results_text(n, "%x: f32[6,3000]", slice_line);
+}
+
+static void turn_line(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [1]} : f32[64,%u]\n"
+                "  %%y%u = transpose %%v%u {perm = [1,0]} : f32[%u,64]\n",
+                i, i, i, i, i, i);
+}
+
+static char *turns_text(uint32_t n)
+{
+    return results_text(n, "%x: f32[64,3000]", turn_line);
+}
+
+static void part_line(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [1]} : f32[6,%u]\n"
+                "  %%y%u = concat %%z, %%v%u {axis = 1} : f32[6,%u]\n",
+                i, i, i, i, i, i + 5);
+}
+
+static char *parts_text(uint32_t n)
+{
+    return results_text(n, "%x: f32[6,3000], %z: f32[6,5]", part_line);
+}
+
+static void number_line(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%c%u = const %u.125 : f32[]\n"
+                "  %%y%u = mul %%x, %%c%u : f32[b,64]\n",
+                i, i, i, i);
+}
+
+static char *numbers_text(uint32_t n)
+{
+    return results_text(n, "%x: f32[b,64]", number_line);
+}
+
 /* What follows a product in its epilogue, beyond what one holds. */
 static char *factors_text(uint32_t n)
 {
@@ -290,9 +354,16 @@ static const struct {
     char *(*text)(uint32_t n);
     uint32_t n;
 } cases[] = {
-    {"states", state_text, 2000},          {"x + x * x", squares_text, 500},
-    {"2,000 kernels", products_text, 250}, {"branches and loops", control_text, 500},
-    {"loop in loop", nested_text, 4},      {"factors", factors_text, 100},
+    {"states", state_text, 2000},
+    {"x + x * x", squares_text, 500},
+    {"2,000 kernels", products_text, 250},
+    {"branches and loops", control_text, 500},
+    {"loop in loop", nested_text, 4},
+    {"factors", factors_text, 100},
+    {"slices", slices_text, 500},
+    {"transposes", turns_text, 500},
+    {"parts", parts_text, 500},
+    {"numbers", numbers_text, 750},
 };
 
 START_TEST(cases_of_one_kind)
