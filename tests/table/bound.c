@@ -20,7 +20,7 @@ static void facts(const ScrtTensor *t, int32_t *ret_top, int32_t *ret_least, boo
             return;
     }
     *ret_top = most > 0 ? sc_log2_256(most) + 1 : -(1 << 20);
-    *ret_least = least > 0 ? sc_log2_256(least) - 1 : SC_NO_TOP;
+    *ret_least = least > 0 && isfinite(least) ? sc_log2_256(least) - 1 : SC_NO_TOP;
 }
 
 const char *check_bound(const ScOp *op, uint64_t seed)
