@@ -15,6 +15,15 @@ struct CgEpi {
     int32_t bias;              /* index of the bias among the accesses, or -1 */
 };
 
+/* At least as many accesses as there are. */
+static uint32_t most_accesses(const ScGraph *g)
+{
+    uint32_t n = g->n_out + 1; /* the bias */
+    for (uint32_t i = 0; i < g->n_node; i++)
+        n += g->node[i].op->lower.cls == SC_MAP ? g->node[i].n_in : 0;
+    return n < SC_EPILOGUE_MAX + 1 ? n : SC_EPILOGUE_MAX + 1;
+}
+
 static bool add_access(CgModule *m, CgEpi *e, ScVal v)
 {
     ScVal *value = (ScVal *)e->value;
@@ -63,8 +72,8 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
     e->f = f;
     e->anchor = anchor;
     e->type = sc_type_of(g, anchor->first);
-    e->access = sc_array(m->arena, CgAccess, SC_EPILOGUE_MAX + 1);
-    e->value = sc_array(m->arena, ScVal, SC_EPILOGUE_MAX + 1);
+    e->access = sc_array(m->arena, CgAccess, most_accesses(g));
+    e->value = sc_array(m->arena, ScVal, most_accesses(g));
     const ScNode **node = sc_array(m->arena, const ScNode *, g->n_node);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];

@@ -67,6 +67,23 @@ static void parts(ScStr *s, uint32_t i)
                 i, i + 1, i, i, i, i + 10, i, i, i, i, i, i + 10);
 }
 
+static void gathered(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [1]} : f32[9,%u]\n"
+                "  %%y%u = gather %%v%u, %%i {axis = 0} : f32[3,%u]\n",
+                i, i, i, i, i, i);
+}
+
+/* One element an index. */
+static void picked(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [%u], ends = [40], axes = [1]} : f32[4,%u]\n"
+                "  %%y%u = gather %%v%u, %%i {axis = 1} : f32[4,3]\n",
+                i, i, 40 - i, i, i);
+}
+
 static void from_end(ScStr *s, uint32_t i)
 {
     sc_str_addf(s,
@@ -127,6 +144,8 @@ static const Case cases[] = {
     {"turned", "%x: f32[40,50]", turned, false},
     {"elements", "%x: f32[4,40], %z: f32[4,1]", elements, false},
     {"parts", "%x: f32[4,40], %z: f32[4,5]", parts, false},
+    {"gathered", "%x: f32[9,40], %i: i64[3]", gathered, false},
+    {"picked", "%x: f32[4,40], %i: i64[3]", picked, false},
     {"from the end", "%x: f32[n,3]", from_end, true},
     {"numbers", "%x: f32[30,n]", numbers, true},
     {"numbers of 64 bits", "%x: f64[30,n]", doubles, true},
