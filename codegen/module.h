@@ -34,7 +34,7 @@ struct CgFunc {
     const CgLay *lay_in, *lay_out; /* [n_in], [n_out] pitches are formal symbols */
     const bool *placed; /* of a concatenation: which operands are in their place; or NULL */
     uint64_t trait;     /* what the class's trait function said */
-    void *loop;         /* what its plan function made: in the module's arena */
+    void *loop;         /* what its plan function made, in m->plans */
     CgFunc *next;       /* of those whose hash has the same place: program/kernels.c */
 
     /* share.c: the function that serves in place of this and others like it, maybe this, whose
@@ -86,6 +86,7 @@ struct CgModule {
     ScCtx *cx;
     const ScGraph *g; /* of the entry that is worked on */
     ScArena *arena;   /* lives as long as the compilation; strings of the report are copied */
+    ScArena *plans;   /* what plan functions make: lives until the entry's functions are emitted */
     const ScCodegenOptions *opt;
     CgTarget target;             /* of the entry that is worked on */
     const CgTarget *kept_target; /* where that one's is kept: which target it is */

@@ -66,15 +66,15 @@ static bool add_bias(CgModule *m, CgEpi *e)
 
 CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
 {
-    CgEpi *e = sc_new(m->arena, CgEpi);
+    CgEpi *e = sc_new(m->plans, CgEpi);
     const ScGraph *g = f->sub;
     e->m = m;
     e->f = f;
     e->anchor = anchor;
     e->type = sc_type_of(g, anchor->first);
-    e->access = sc_array(m->arena, CgAccess, most_accesses(g));
-    e->value = sc_array(m->arena, ScVal, most_accesses(g));
-    const ScNode **node = sc_array(m->arena, const ScNode *, g->n_node);
+    e->access = sc_array(m->plans, CgAccess, most_accesses(g));
+    e->value = sc_array(m->plans, ScVal, most_accesses(g));
+    const ScNode **node = sc_array(m->plans, const ScNode *, g->n_node);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         if (n->op->lower.cls != SC_MAP)

@@ -174,12 +174,12 @@ static void shape(const CgFunc *f, Concat *k, CgShape *s)
 static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
 {
     const ScNode *n = sc_leader(f->sub);
-    Concat *k = sc_new(m->arena, Concat);
+    Concat *k = sc_new(m->plans, Concat);
     *k = (Concat){.n = n->n_in, .epi = cg_epi_new(m, f, n)};
     f->loop = k;
     if (!k->epi)
         return false;
-    Part *part = k->part = sc_array(m->arena, Part, n->n_in);
+    Part *part = k->part = sc_array(m->plans, Part, n->n_in);
     uint32_t axis = n->op->concat_axis(f->sub, n);
     const ScTerm *offset = sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n->n_in; i++) {

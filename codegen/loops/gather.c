@@ -188,7 +188,7 @@ static void shape_dims(CgShape *s, Dims *d)
 static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
 {
     const ScNode *n = sc_leader(f->sub);
-    Gather *k = sc_new(m->arena, Gather);
+    Gather *k = sc_new(m->plans, Gather);
     f->loop = k;
     k->epi = cg_epi_new(m, f, n);
     if (!k->epi || !prepare(m, f, n, k))

@@ -34,8 +34,8 @@ static bool prepare(CgModule *m, Map *k)
 {
     const ScGraph *g = k->f->sub;
     const ScType *space = sc_type_of(g, g->out[0]);
-    k->value = sc_array(m->arena, ScVal, g->n_value);
-    k->access = sc_array(m->arena, CgAccess, g->n_value + g->n_out);
+    k->value = sc_array(m->plans, ScVal, g->n_value);
+    k->access = sc_array(m->plans, CgAccess, g->n_value + g->n_out);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         for (uint32_t j = 0; n->op->lower.cls == SC_MAP && j < n->n_in; j++) {
@@ -52,15 +52,15 @@ static bool prepare(CgModule *m, Map *k)
         k->access[k->n_access + i] = cg_result_access(m, k->f, i);
     cg_space_init(m, &k->space, space->rank, space->dim, space->rank, k->n_access + g->n_out,
                   k->access);
-    k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
+    k->copy = sc_array(m->plans, CgTranspose, k->n_access + 1);
     k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     if (k->space.n_outer) { /* the last one is the vector loop */
         k->space.inner = k->space.dim[--k->space.n_outer];
         k->space.outer = cg_product(m, 0, k->space.n_outer, k->space.dim);
     }
     k->past = g->n_out == 1 && cg_is_past_caches(m, space);
-    k->at = sc_array(m->arena, LLVMValueRef, k->n_access + g->n_out);
-    k->fixed = sc_array(m->arena, CgVal, k->n_access);
+    k->at = sc_array(m->plans, LLVMValueRef, k->n_access + g->n_out);
+    k->fixed = sc_array(m->plans, CgVal, k->n_access);
     return true;
 }
 
@@ -140,7 +140,7 @@ static void shape(Map *k, CgShape *s)
 
 static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
 {
-    Map *k = sc_new(m->arena, Map);
+    Map *k = sc_new(m->plans, Map);
     k->f = f;
     f->loop = k;
     if (!prepare(m, k))

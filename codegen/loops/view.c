@@ -29,7 +29,7 @@ static bool plan_transpose(CgModule *m, CgFunc *f, View *k)
 
 static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
 {
-    View *k = sc_new(m->arena, View);
+    View *k = sc_new(m->plans, View);
     f->loop = k;
     if (f->alias)
         return true;

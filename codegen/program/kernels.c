@@ -204,7 +204,8 @@ static bool emit_all(CgModule *m, CgKernels *all, uint32_t from)
 static bool make_functions(CgModule *m, CgKernels *all, uint32_t from)
 {
     uint32_t n = all->n_known - from;
-    CgShape *shape = sc_array(m->arena, CgShape, n + 1);
+    m->plans = sc_arena_new();
+    CgShape *shape = sc_array(m->plans, CgShape, n + 1);
     bool ok = plan_all(m, n, all->known + from, shape);
     if (ok)
         cg_share(m, n, all->known + from, shape);
@@ -212,7 +213,20 @@ static bool make_functions(CgModule *m, CgKernels *all, uint32_t from)
         sc_buf_free(shape[i].word);
         sc_buf_free(shape[i].term);
     }
-    return ok && emit_all(m, all, from);
+    ok = ok && emit_all(m, all, from);
+    sc_arena_free(m->plans);
+    m->plans = NULL;
+    return ok;
+}
+
+/* No entry comes that could ask whether its kernels are equal to those that others serve. */
+static void forget_served(CgKernels *all)
+{
+    for (uint32_t i = 0; i < all->n_known; i++)
+        if (all->known[i]->general && all->known[i]->general != all->known[i]) {
+            sc_graph_free(all->sub[i]);
+            all->sub[i] = NULL;
+        }
 }
 
 /* Kernels whose function is served by a general one tell it their own numbers. */
@@ -291,7 +305,8 @@ CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
     uint32_t n_place = 1;
     while (n_place < most)
         n_place *= 2;
-    return (CgKernels){.k = sc_array(m->arena, CgKernel, most),
+    return (CgKernels){.n_left = n,
+                       .k = sc_array(m->arena, CgKernel, most),
                        .known = sc_array(m->arena, CgFunc *, most),
                        .sub = sc_array(m->arena, ScGraph *, most),
                        .place = sc_array(m->arena, CgFunc *, n_place),
@@ -307,6 +322,8 @@ bool cg_kernels(CgModule *m, CgKernels *k, CgRegion **ret)
     if (!add_region(m, k, *ret) || !make_functions(m, k, known))
         return false;
     use_general(m, k, kernels);
+    if (--k->n_left == 0)
+        forget_served(k);
     return true;
 }
 

@@ -104,6 +104,7 @@ typedef struct CgKernels { /* of all entries, one after another */
     CgFunc **place; /* [n_place], a power of two: of those whose hash ends so, the newest */
     CgFunc **fn;    /* [n_fn] of those that there is code for */
     uint32_t n_known, n_place, n_fn;
+    uint32_t n_left; /* entries whose kernels are to come */
 } CgKernels;
 extern const CgClass cg_call; /* call.c: no code, but the parameters of a SCRT_CALL step */
 /* share.c: gives those of n functions of one target that are alike but for their numbers, if there

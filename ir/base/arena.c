@@ -24,7 +24,7 @@
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
-enum { ALIGN = 16, FIRST_CHUNK = 2 << 10, LAST_CHUNK = 1 << 20 };
+enum { ALIGN = 16, FIRST_CHUNK = 1 << 9, LAST_CHUNK = 1 << 20 };
 
 typedef struct Chunk {
     struct Chunk *next;
