@@ -44,7 +44,7 @@ void scrt_tensor_tidy(ScrtTensor *t);
 
 /* --- Formats of tensor files --- */
 
-enum { SCRT_MOST_TENSORS = 65535 };
+enum { SCRT_MOST_TENSORS = 65535, SCRT_MOST_NAMES = 32 << 20 /* bytes, of all together */ };
 
 typedef struct ScrtFileFormat ScrtFileFormat;
 struct ScrtTensorFile {
@@ -53,7 +53,8 @@ struct ScrtTensorFile {
     const ScrtFileFormat *format;
     ScrtNamed *item; /* [n], without data; one whose head cannot be read has SCRT_DTYPE_NONE */
     uint32_t n;
-    void *own; /* the format's, from scrt_alloc */
+    size_t names; /* bytes of the items' */
+    void *own;    /* the format's, from scrt_alloc */
 };
 struct ScrtFileFormat {
     const char *suffix;

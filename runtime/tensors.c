@@ -230,12 +230,16 @@ ScrtStatus scrt_tensors_add(ScrtTensorFile *f, const char *name, size_t length,
 {
     if (length && memchr(name, '\0', length))
         return scrt_io_fail(err, SCRT_E_FILE, "%.300s: a name in it holds a zero byte", f->what);
+    if (length > SCRT_MOST_NAMES - f->names)
+        return scrt_io_fail(err, SCRT_E_FILE, "%.300s: its names take more than %d bytes", f->what,
+                            SCRT_MOST_NAMES);
     char *copy = scrt_alloc(length + 1);
     if (!copy)
         return scrt_io_fail(err, SCRT_E_MEMORY, "%.300s: out of memory", f->what);
     if (length)
         memcpy(copy, name, length);
     copy[length] = '\0';
+    f->names += length;
     f->item[f->n] = (ScrtNamed){copy, *head};
     f->item[f->n++].tensor.data = NULL;
     return SCRT_OK;

@@ -355,6 +355,28 @@ START_TEST(writes_what_it_reads)
 }
 END_TEST
 
+/* Names are kept in memory: 36 MB of them are no archive of arrays. */
+START_TEST(names_have_a_bound)
+{
+    enum { N = 600, LENGTH = 60000 };
+    static char name[N][LENGTH + 1];
+    ScrtNamed item[N];
+    ScrtNamedList list;
+    ScrtIoError err;
+    float x = 1;
+    scratch_make();
+    for (int i = 0; i < N; i++) {
+        memset(name[i], 'a', LENGTH);
+        snprintf(name[i] + LENGTH - 8, 9, "%08d", i);
+        item[i] = (ScrtNamed){name[i], {.dtype = SCRT_F32, .data = &x}};
+    }
+    ck_assert_int_eq(scrt_npz_write(scratch("n.npz"), item, N, &err), SCRT_OK);
+    ck_assert_int_eq(scrt_npz_read(scratch("n.npz"), &list, &err), SCRT_E_FILE);
+    ck_assert_msg(strstr(err.text, "its names take more than 33554432 bytes"), "%s", err.text);
+    scratch_remove();
+}
+END_TEST
+
 /* --- States --- */
 
 static ScrtSession *open_toy(void)
@@ -499,6 +521,7 @@ int main(void)
     tcase_add_test(c, refuses_entries_in_words);
     tcase_add_test(c, damaged_archives_end_in_an_error_or_a_list);
     tcase_add_test(c, writes_what_it_reads);
+    tcase_add_test(c, names_have_a_bound);
     tcase_add_test(c, states_come_back);
     tcase_add_test(c, states_that_do_not_fit_change_nothing);
     tcase_add_test(c, every_allocation_may_fail);
