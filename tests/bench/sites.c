@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Does `scalec check` find the sites? Those it ranks first beside the best that a search finds: of
- * all sites alone the twelve that gain most, all triples of these; and step by step the site that
- * gains most beside those that are kept already, among all. Gains are those of the compiled
- * program.
+ * all sites alone the twelve that gain most, all triples of these; step by step the site that gains
+ * most beside those that are kept already, among all; and the better one of these as long as it
+ * gains by exchanging one site of three for any other. Gains are those of the compiled program.
  *
  *   bench-sites MODEL SAMPLES RECIPE SECONDS    what check may spend on single sites
  *
  * One line: sites, how many check measured, dB of the outputs with all sites low, and what the
- * three first of check, the best triple and the best three steps gain. Status 1: no result. */
+ * three first of check, the best triple, the best three steps and exchanges gain. Status 1: no
+ * result. */
 #include "tools/libscalec/switches.h"
 
 #include <math.h>
@@ -100,9 +101,8 @@ static uint32_t best_beside(Bench *b, uint32_t *kept, uint32_t n, double *ret_ga
     return best;
 }
 
-static double by_steps(Bench *b, double *alone)
+static double by_steps(Bench *b, double *alone, uint32_t kept[FIRST])
 {
-    uint32_t kept[FIRST];
     double *one = calloc(b->n, sizeof *one), ret = 0;
     if (!one)
         abort();
@@ -133,15 +133,39 @@ static uint32_t best_alone(const Bench *b, const double *alone, uint32_t ret[BES
     return n;
 }
 
-static double by_triples(Bench *b, const double *alone)
+static double by_triples(Bench *b, const double *alone, uint32_t kept[FIRST])
 {
     uint32_t site[BEST], n = best_alone(b, alone, site);
-    double ret = -INFINITY;
+    double most = -INFINITY;
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t j = i + 1; j < n; j++)
-            for (uint32_t k = j + 1; k < n; k++)
-                ret = fmax(ret, gain_of(b, (uint32_t[]){site[i], site[j], site[k]}, FIRST));
-    return ret;
+            for (uint32_t k = j + 1; k < n; k++) {
+                uint32_t s[FIRST] = {site[i], site[j], site[k]};
+                double x = gain_of(b, s, FIRST);
+                if (x > most)
+                    memcpy(kept, s, sizeof s);
+                most = fmax(x, most);
+            }
+    return most;
+}
+
+/* kept gain `most`. */
+static double by_exchange(Bench *b, const uint32_t kept[FIRST], double most)
+{
+    uint32_t s[FIRST], still = 0; /* places in a row where no other site gains more */
+    memcpy(s, kept, sizeof s);
+    for (uint32_t at = 0; still < FIRST; at = (at + 1) % FIRST) {
+        uint32_t was = s[at], best = was;
+        for (uint32_t i = 0; i < b->n; i++) {
+            s[at] = i;
+            double x = gain_of(b, s, FIRST);
+            best = x > most ? i : best;
+            most = fmax(x, most);
+        }
+        still = best == was ? still + 1 : 0;
+        s[at] = best;
+    }
+    return most;
 }
 
 static void complain(const ScCtx *cx)
@@ -162,9 +186,12 @@ int main(int argc, char **argv)
               switches_open(b.cx, b.low, b.samples, b.n, &b.x) && switches_noise(&b.x, &b.base);
     double *alone = calloc(b.n + 1, sizeof *alone);
     if (ok && alone) {
-        double check = of_check(&b), steps = by_steps(&b, alone);
-        printf("%u %u %.2f %.2f %.2f %.2f\n", b.n, b.n_measured, -10 * log10(b.base), check,
-               by_triples(&b, alone), steps);
+        uint32_t step[FIRST], triple[FIRST];
+        double check = of_check(&b), steps = by_steps(&b, alone, step);
+        double triples = by_triples(&b, alone, triple);
+        double exchanged = by_exchange(&b, steps > triples ? step : triple, fmax(steps, triples));
+        printf("%u %u %.2f %.2f %.2f %.2f %.2f\n", b.n, b.n_measured, -10 * log10(b.base), check,
+               triples, steps, exchanged);
     } else {
         complain(b.cx);
     }

@@ -3,8 +3,11 @@
  * switches. Sites go in the order of a first-order estimate, until the time is up: noise of
  * roundings adds up as powers, so a site's estimate is its part of them all.
  *
- * Gains of single sites do not say what several gain together (both operands of a product may
- * have to be kept), so the first places go to the site that gains most beside those above it. */
+ * Gains of single sites do not say what several gain together: both operands of a product may have
+ * to be kept, and whatever is kept makes what lies behind it round otherwise, which is as much
+ * again as most sites gain. So the sites that gain most together are searched for, and measured:
+ * pairs of the best ones with any, then triples of the best pairs with any, as many as there is
+ * time for. */
 #include "tools/libscalec/switches.h"
 
 #include <math.h>
@@ -13,10 +16,13 @@
 #include <time.h>
 
 enum {
-    FIRST = 5,      /* places that are found by trying sites together */
-    CANDIDATES = 12 /* that gain most alone */
+    TOGETHER = 3, /* sites that are searched for together */
+    WIDTH = 4,    /* sets that are made larger by any one site */
+    FIRST = 5,    /* places, these included, that go to the site that gains most beside the rest */
+    CANDIDATES = 12, /* that gain most alone */
 };
-static const double alone = 0.75; /* the share of the time that single sites may take */
+/* The share of the time that is over when sets of so many sites have been tried. */
+static const double until[TOGETHER + 1] = {0, 0.5, 0.7, 0.95};
 
 static double now(void)
 {
@@ -78,21 +84,26 @@ static bool *keeps(Trials *x, uint32_t i)
     return &x->switches.keep[x->number[x->gain[i].v]];
 }
 
+/* So much of what may take the time from share `from` to share `to` is done. */
+static void progress(const Trials *x, double from, double to, double done)
+{
+    double spent = (now() - x->begin) / x->seconds, tried = from + (to - from) * done;
+    sc_stage_share(x->switches.cx, (uint64_t)(1000 * fmin(1, fmax(tried, spent))), 1000);
+}
+
 /* gain is in the order of estimates. */
 static bool measure(Trials *x, uint32_t n)
 {
     x->begin = now();
     if (!switches_noise(&x->switches, &x->base))
         return false;
-    for (uint32_t i = 0; i < n && !is_late(x, alone); i++) {
+    for (uint32_t i = 0; i < n && !is_late(x, until[1]); i++) {
         *keeps(x, i) = true;
         if (!gain_now(x, &x->gain[i].gain))
             return false;
         *keeps(x, i) = false;
         x->gain[i].measured = true;
-        double spent = (now() - x->begin) / (alone * x->seconds);
-        double tried = (i + 1.0) / n;
-        sc_stage_share(x->switches.cx, (uint64_t)(1000 * fmin(1, fmax(tried, spent))), 1000);
+        progress(x, 0, until[1], (i + 1.0) / n);
     }
     return true;
 }
@@ -103,7 +114,7 @@ static bool place(Trials *x, uint32_t k, uint32_t n)
 {
     uint32_t best = k;
     double most = -INFINITY, together;
-    for (uint32_t i = k; i < n && x->gain[i].measured; i++) {
+    for (uint32_t i = k; i < n; i++) {
         *keeps(x, i) = true;
         if (!gain_now(x, &together))
             return false;
@@ -119,20 +130,127 @@ static bool place(Trials *x, uint32_t k, uint32_t n)
     return true;
 }
 
+/* --- Sites together --------------------------------------------------------------------------- */
+
+typedef struct Set {
+    uint32_t site[TOGETHER], n; /* by their places in the order of gains, ascending */
+    double gain;
+} Set;
+
+typedef struct Sets {
+    Set *set;
+    uint32_t n, cap;
+} Sets;
+
+static int by_gain_of_set(const void *a, const void *b)
+{
+    const Set *x = a, *y = b;
+    if (x->gain != y->gain)
+        return x->gain > y->gain ? -1 : 1;
+    return memcmp(x->site, y->site, sizeof x->site);
+}
+
+/* s and site i; false where s has it. */
+static bool joined(const Set *s, uint32_t i, Set *ret)
+{
+    uint32_t k = s->n;
+    *ret = *s;
+    for (; k > 0 && s->site[k - 1] >= i; k--) {
+        if (s->site[k - 1] == i)
+            return false;
+        ret->site[k] = s->site[k - 1];
+    }
+    ret->site[k] = i;
+    ret->n++;
+    return true;
+}
+
+static bool has_set(const Sets *x, const Set *s)
+{
+    for (uint32_t i = 0; i < x->n; i++)
+        if (!memcmp(x->set[i].site, s->site, sizeof s->site))
+            return true;
+    return false;
+}
+
+static bool try_set(Trials *x, Set *s)
+{
+    for (uint32_t i = 0; i < s->n; i++)
+        *keeps(x, s->site[i]) = true;
+    bool ok = gain_now(x, &s->gain);
+    for (uint32_t i = 0; i < s->n; i++)
+        *keeps(x, s->site[i]) = false;
+    return ok;
+}
+
+/* The best sets, each with any site of those that were measured, until it is late. ret: empty. */
+static bool grow(Trials *x, const Sets *best, uint32_t n_measured, Sets *ret)
+{
+    uint32_t width = best->n < WIDTH ? best->n : WIDTH, size = best->set[0].n + 1;
+    for (uint32_t k = 0; k < width; k++)
+        for (uint32_t i = 0; i < n_measured && !is_late(x, until[size]); i++) {
+            Set s;
+            if (!joined(&best->set[k], i, &s) || has_set(ret, &s))
+                continue;
+            if (!try_set(x, &s))
+                return false;
+            sc_buf_push(ret->set, ret->n, ret->cap, s);
+            progress(x, until[size - 1], until[size],
+                     (k * n_measured + i + 1.0) / (width * n_measured));
+        }
+    qsort(ret->set, ret->n, sizeof *ret->set, by_gain_of_set);
+    return true;
+}
+
+/* Sites in the order of gains: those of s come first. */
+static void to_front(ScalecGain *gain, const Set *s)
+{
+    for (uint32_t k = 0; k < s->n; k++) {
+        ScalecGain first = gain[s->site[k]];
+        memmove(&gain[k + 1], &gain[k], (s->site[k] - k) * sizeof first);
+        gain[k] = first;
+    }
+}
+
+/* Looks for the sites that gain most together; they come first then, *ret of them. */
+static bool search(Trials *x, uint32_t n_measured, uint32_t *ret)
+{
+    Sets best = {0};
+    bool ok = true;
+    for (uint32_t i = 0; i < n_measured; i++)
+        sc_buf_push(best.set, best.n, best.cap, ((Set){{i}, 1, x->gain[i].gain}));
+    while (ok && best.n > 0 && best.set[0].n < TOGETHER) {
+        Sets larger = {0};
+        ok = grow(x, &best, n_measured, &larger);
+        bool none = larger.n == 0;
+        if (!none) {
+            Sets old = best;
+            best = larger;
+            larger = old;
+        }
+        sc_buf_free(larger.set);
+        if (none)
+            break;
+    }
+    *ret = best.n > 0 ? best.set[0].n : 0;
+    if (ok && best.n > 0)
+        to_front(x->gain, &best.set[0]);
+    sc_buf_free(best.set);
+    return ok;
+}
+
 /* gain is in the order of gains. */
 static bool try_together(Trials *x, uint32_t n)
 {
-    if (n > 0 && x->gain[0].measured) {
-        x->gain[0].together = x->gain[0].gain;
-        *keeps(x, 0) = true;
-    }
-    uint32_t last = n < CANDIDATES ? n : CANDIDATES;
+    uint32_t n_measured = 0, n_set;
+    while (n_measured < n && x->gain[n_measured].measured)
+        n_measured++;
+    if (!search(x, n_measured, &n_set))
+        return false;
+    uint32_t last = n_measured < CANDIDATES ? n_measured : CANDIDATES;
     bool ok = true;
-    for (uint32_t k = 1; ok && k < FIRST && k < last && x->gain[k].measured; k++) {
-        if (is_late(x, 1))
-            break;
-        ok = place(x, k, last);
-    }
+    for (uint32_t k = 0; ok && k < FIRST && k < last && (k < n_set || !is_late(x, 1)); k++)
+        ok = place(x, k, k < n_set ? n_set : last);
     memset(x->switches.keep, 0, n);
     return ok;
 }
