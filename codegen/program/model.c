@@ -146,9 +146,12 @@ static LLVMValueRef kernel_infos(Parts *x, const CgKernels *k)
 {
     uint32_t n = x->u->n_kernel;
     LLVMValueRef *v = sc_array(x->m->arena, LLVMValueRef, n + 1);
+    LLVMValueRef *what = sc_array(x->m->arena, LLVMValueRef, k->n_fn + 1);
     for (uint32_t i = 0; i < n; i++) {
         const CgKernel *of = &k->k[x->u->first + i];
-        LLVMValueRef f[] = {text(x, of->name), text(x, of->from), text(x, of->f->what),
+        LLVMValueRef *its = &what[of->f->index];
+        *its = *its ? *its : text(x, of->f->what);
+        LLVMValueRef f[] = {text(x, of->name), text(x, of->from), *its,
                             u32(x, x->p->counted[i].word), u32(x, x->p->counted[i].n_word)};
         v[i] = structure(x, f, sizeof f / sizeof *f, sizeof(ScrtKernelInfo));
     }

@@ -166,6 +166,21 @@ static char *squares_text(uint32_t n)
     return square_text(n, "mul");
 }
 
+/* Each value is the one before and a column more, as a chain of pads makes them: no two have the
+ * same extents. */
+static char *growing_text(uint32_t n)
+{
+    ScStr s = {0};
+    sc_str_add(&s, "graph @g(%x0: f32[b,6], %z: f32[]) -> (%y) {\n");
+    for (uint32_t i = 0; i < n; i++)
+        sc_str_addf(&s,
+                    "  %%z%u = expand %%z : f32[b,1]\n"
+                    "  %%x%u = concat %%x%u, %%z%u {axis = 1} : f32[b,%u]\n",
+                    i, i + 1, i, i, i + 7);
+    sc_str_addf(&s, "  %%y = neg %%x%u : f32[b,%u]\n}\n", n, n + 6);
+    return s.s;
+}
+
 /* Branches and loops, one after the other. */
 static char *control_text(uint32_t n)
 {
@@ -354,15 +369,11 @@ static const struct {
     char *(*text)(uint32_t n);
     uint32_t n;
 } cases[] = {
-    {"states", state_text, 2000},
-    {"x + x * x", squares_text, 500},
-    {"2,000 kernels", products_text, 250},
-    {"branches and loops", control_text, 500},
-    {"loop in loop", nested_text, 4},
-    {"factors", factors_text, 100},
-    {"slices", slices_text, 500},
-    {"transposes", turns_text, 500},
-    {"parts", parts_text, 500},
+    {"states", state_text, 2000},          {"x + x * x", squares_text, 500},
+    {"2,000 kernels", products_text, 250}, {"branches and loops", control_text, 500},
+    {"loop in loop", nested_text, 4},      {"factors", factors_text, 100},
+    {"growing", growing_text, 5000},       {"slices", slices_text, 500},
+    {"transposes", turns_text, 500},       {"parts", parts_text, 500},
     {"numbers", numbers_text, 750},
 };
 
