@@ -381,7 +381,9 @@ void cg_store_fence(Cg *cg)
     cg_intrinsic(cg, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
 }
 
-/* Extents of which one is known at run time only are taken to be small. */
+/* Extents of which one is known at run time only are taken to be small. A copy between the same
+ * places, again and again, is faster through caches of 32 MiB up to 16 MiB, and past them from 32
+ * on (`tests/bench-limits stores`, in tests/bench/README.md). */
 bool cg_is_past_caches(CgModule *m, const ScType *t)
 {
     enum { CACHES = 32 << 20 }; /* bytes */

@@ -1,32 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What memory allows on two threads, beside which benchmarks stand: a line "READ COPY" in GB/s for
- * each line that comes in. READ: four streams, summed. COPY: of 64 MiB, stored past the caches;
- * both directions count. */
-#include <emmintrin.h>
+/* What the machine allows on two threads, beside which benchmarks stand: a line "READ COPY FMA" for
+ * each line that comes in. READ: four streams, summed, GB/s. COPY: of 64 MiB, stored past the
+ * caches, GB/s; both directions count. FMA: of f32 in registers, GFLOP/s.
+ *
+ * With the argument `stores`: a copy by size, again and again between the same places, through the
+ * caches and past them: from which size on the second is faster. */
+#include <immintrin.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
-enum { SIZE = 64 << 20, HALF = SIZE / 2, STREAMS = 4, PART = HALF / STREAMS, AHEAD = 2048 };
+enum { SIZE = 64 << 20, STREAMS = 4, AHEAD = 2048, STEPS = 1 << 22, CHAINS = 12 };
+enum { READ, PAST, THROUGH, FMA, END };
 
 static char *from, *to;
 static pthread_barrier_t begin, end;
-static int job; /* 0: read; 1: copy; 2: no more */
+static int job;
+static size_t half = SIZE / 2; /* bytes of a thread */
 
-static void copy(const char *x, char *y)
+static void past(const char *x, char *y)
 {
-    for (size_t i = 0; i < HALF; i += sizeof(__m128i))
+    for (size_t i = 0; i < half; i += sizeof(__m128i))
         _mm_stream_si128((__m128i *)(y + i), _mm_load_si128((const __m128i *)(x + i)));
     _mm_sfence();
+}
+
+static void through(const char *x, char *y)
+{
+    for (size_t i = 0; i < half; i += sizeof(__m128i))
+        _mm_store_si128((__m128i *)(y + i), _mm_load_si128((const __m128i *)(x + i)));
 }
 
 static void sum(const char *x)
 {
     __m128i acc[STREAMS] = {{0}};
-    for (size_t i = 0; i < PART; i += 64)
+    size_t part = half / STREAMS;
+    for (size_t i = 0; i < part; i += 64)
         for (size_t s = 0; s < STREAMS; s++) {
-            const char *p = x + s * PART + i;
+            const char *p = x + s * part + i;
             _mm_prefetch(p + AHEAD, _MM_HINT_T0);
             for (size_t k = 0; k < 64; k += sizeof(__m128i))
                 acc[s] = _mm_xor_si128(acc[s], _mm_load_si128((const __m128i *)(p + k)));
@@ -37,21 +50,68 @@ static void sum(const char *x)
     (void)keep;
 }
 
-static void half(size_t offset)
+/* Chains of multiplications and additions, enough of them to hide the latency of one. */
+__attribute__((target("avx512f"))) static void fma512(void)
 {
-    if (job)
-        copy(from + offset, to + offset);
-    else
+    volatile float factor = 0.5f, keep;
+    __m512 x = _mm512_set1_ps(factor), acc[CHAINS];
+    for (int k = 0; k < CHAINS; k++)
+        acc[k] = x;
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++)
+            acc[k] = _mm512_fmadd_ps(acc[k], x, x);
+    }
+    for (int k = 0; k < CHAINS; k++)
+        keep = _mm512_cvtss_f32(acc[k]);
+    (void)keep;
+}
+
+__attribute__((target("avx2,fma"))) static void fma256(void)
+{
+    volatile float factor = 0.5f, keep;
+    __m256 x = _mm256_set1_ps(factor), acc[CHAINS];
+    for (int k = 0; k < CHAINS; k++)
+        acc[k] = x;
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++)
+            acc[k] = _mm256_fmadd_ps(acc[k], x, x);
+    }
+    for (int k = 0; k < CHAINS; k++)
+        keep = _mm256_cvtss_f32(acc[k]);
+    (void)keep;
+}
+
+/* Lanes of the widest vectors that multiply and add; 0: none do. */
+static int lanes(void)
+{
+    return __builtin_cpu_supports("avx512f")                                 ? 16
+           : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 8
+                                                                             : 0;
+}
+
+static void work(size_t offset)
+{
+    if (job == READ)
         sum(from + offset);
+    else if (job == PAST)
+        past(from + offset, to + offset);
+    else if (job == THROUGH)
+        through(from + offset, to + offset);
+    else if (lanes() == 16)
+        fma512();
+    else if (lanes())
+        fma256();
 }
 
 static void *other(void *arg)
 {
     for (;;) {
         pthread_barrier_wait(&begin);
-        if (job == 2)
+        if (job == END)
             return arg;
-        half(HALF);
+        work(half);
         pthread_barrier_wait(&end);
     }
 }
@@ -63,23 +123,32 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The best of a few, GB/s. */
-static double rate(int what, double bytes)
+/* Each thread `count` things: the best of a few, in 10^9 of them a second. */
+static double rate(int what, double count)
 {
     double best = 1;
     job = what;
     for (int i = 0; i < 5; i++) {
         double start = seconds();
         pthread_barrier_wait(&begin);
-        half(0);
+        work(0);
         pthread_barrier_wait(&end);
         double took = seconds() - start;
         best = took < best ? took : best;
     }
-    return 1e-9 * bytes / best;
+    return 2e-9 * count / best;
 }
 
-int main(void)
+static void stores(void)
+{
+    printf("MiB of the result   through   past the caches, GB/s\n");
+    for (half = 1 << 20; half <= SIZE / 2; half *= 2) {
+        double through = rate(THROUGH, 2.0 * (double)half);
+        printf("%17zu %9.1f %9.1f\n", 2 * half >> 20, through, rate(PAST, 2.0 * (double)half));
+    }
+}
+
+int main(int argc, char **argv)
 {
     from = aligned_alloc(4096, SIZE + 4096);
     to = aligned_alloc(4096, SIZE);
@@ -89,12 +158,15 @@ int main(void)
         return 1;
     for (size_t i = 0; i < SIZE; i++)
         from[i] = to[i] = (char)i;
-    while (getchar() != EOF) {
-        double read = rate(0, SIZE);
-        printf("%.2f %.2f\n", read, rate(1, 2.0 * SIZE));
-        fflush(stdout);
-    }
-    job = 2;
+    if (argc > 1 && strcmp(argv[1], "stores") == 0)
+        stores();
+    else
+        while (getchar() != EOF) {
+            double read = rate(READ, (double)half), copy = rate(PAST, 2.0 * (double)half);
+            printf("%.2f %.2f %.1f\n", read, copy, rate(FMA, 2.0 * CHAINS * STEPS * lanes()));
+            fflush(stdout);
+        }
+    job = END;
     pthread_barrier_wait(&begin);
     pthread_join(thread, NULL);
     free(from);

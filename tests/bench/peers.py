@@ -10,7 +10,7 @@ other; a cell is the median of the rounds' ratios, ONNX Runtime's f32 time over 
   ov f32, ov        OpenVINO told to compute in f32, and as it is
 
 Last come three operators on 64 MiB: of what memory allows, a copy past the caches by limits.c in the same round, the
-part that they reach."""
+part that they reach; and what multiplications and additions of f32 reach in registers."""
 import argparse
 import glob
 import os
@@ -139,10 +139,11 @@ def memory_rows():
             for _ in range(ROUNDS):
                 limits.stdin.write("\n")
                 limits.stdin.flush()
-                read, copy = map(float, limits.stdout.readline().split())
-                part.append((2e-9 * x["x"].nbytes / per_call(call, SLICE) / copy, read, copy))
+                read, copy, fma = map(float, limits.stdout.readline().split())
+                part.append((2e-9 * x["x"].nbytes / per_call(call, SLICE) / copy, read, copy, fma))
             q = np.median(part, axis=0)
             print(f"{name:<26} {100 * q[0]:5.0f} % of a copy ({q[2]:.0f} GB/s; read {q[1]:.0f} GB/s)", flush=True)
+    print(f"peak {q[3]:.0f} GFLOP/s")
     limits.communicate()
 
 
