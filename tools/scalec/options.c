@@ -187,7 +187,7 @@ const CliOption cli_options[] = {
                   0, CHECK},
     [O_HTML] = {"html", "FILE", "also write a page: recipes as columns, histograms, error by depth",
                 0, CHECK},
-    [O_BUDGET] = {"budget", "SECONDS", "how long to try sites one by one; 60 by default", 0, CHECK},
+    [O_BUDGET] = {"budget", "SECONDS", "how long to try sites, alone and together; 60 by default", 0, CHECK},
     [O_BENCH] = {"bench", NULL, "time it, on made-up inputs if none are given", 0, RUN},
     [O_PROFILE] = {"profile", NULL, "time each kernel, on such inputs if none are given", 0, RUN},
     [O_REPEAT] = {"repeat", "N", "run N times, states moving on", 0, RUN},
