@@ -22,6 +22,7 @@ typedef struct Sum { /* over all samples, of one value */
     double source, rounding; /* powers of the operand and of what rounding it made */
     uint64_t *octave;        /* [octaves(f)] of what is stored: see ScReport; NULL: not stored */
     uint32_t turn;           /* of the present sample */
+    int64_t last;            /* elements in the last turn */
 } Sum;
 
 typedef struct Turn {
@@ -176,6 +177,9 @@ static void begin_part(ScArena *a, const ScLevel *level, const ScGraph *ref, Par
         p->twin[v] = SC_ABSENT;
         p->stored[v] = v;
         ScVal source = v >= SC_FIRST ? source_of(g, v) : SC_ABSENT;
+        ScVal rows = v >= SC_FIRST ? sc_rounded_by_rows(g, v) : SC_ABSENT;
+        if (rows != SC_ABSENT)
+            p->kept[rows] = p->kept[v] = p->rounds[v] = true;
         if (source != SC_ABSENT) {
             bool blocks = sc_rounded_in_blocks(g, v) != SC_ABSENT;
             p->stored[v] = p->stored[source];
@@ -285,6 +289,22 @@ static const double *wanted(Part *p, ScVal v, int64_t n)
     return r && at < r->n && r->turn[at].n == n ? r->turn[at].x : NULL;
 }
 
+/* The codes of n's rows when their scales, at 2^e, are at hand. */
+static void measure_rows(Part *p, const ScNode *n, const ScrtTensor *scale, int e)
+{
+    Sum *s = &p->sum[n->first];
+    const double *x = p->x[n->in[0]], *code = p->x[n->first];
+    int64_t rows = scrt_count(scale), width = rows > 0 ? s->last / rows : 0;
+    for (int64_t i = 0; i < rows * width; i++) {
+        double by = scrt_load((ScrtDtype)scale->dtype, scale->data, (size_t)(i / width));
+        double off = code[i] * ldexp(by, e) - x[i];
+        if (!isfinite(x[i]))
+            continue;
+        s->source += x[i] * x[i];
+        s->rounding += off * off;
+    }
+}
+
 static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
                 uint32_t depth)
 {
@@ -311,6 +331,10 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
         if (want)
             compare(s, x, e, want[i]);
     }
+    s->last = n;
+    const ScNode *def = sc_def(g, v);
+    if (v == def->first + 1 && sc_rounded_by_rows(g, def->first) != SC_ABSENT)
+        measure_rows(p, def, t, e);
     if (p->kept[v]) {
         sc_buf_free(p->x[v]);
         p->x[v] = numbers(t, e);
@@ -401,7 +425,7 @@ static ScReport report(const ScDamage *d, const Part *p, const char *const *labe
     const Sum *s = &p->sum[v];
     const ScValue *val = &p->g->value[v];
     const ScNode *def = sc_def(p->g, v);
-    ScVal origin = p->stored[v];
+    ScVal rows = sc_rounded_by_rows(p->g, v), origin = p->stored[rows == SC_ABSENT ? v : rows];
     const char *name = val->name ? val->name : p->g->value[origin].name;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
     const ScrtFormat *f = scrt_format(val->type->dtype);

@@ -207,5 +207,7 @@ const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n);
 /* What value v is where it was rounded to codes in blocks and made of them again; else SC_ABSENT.
  * switch.c. */
 ScVal sc_rounded_in_blocks(const ScGraph *g, ScVal v);
+/* The same where v are codes of rows, each with a scale, by which somebody multiplies later. */
+ScVal sc_rounded_by_rows(const ScGraph *g, ScVal v);
 
 #endif

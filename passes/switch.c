@@ -18,6 +18,17 @@ ScVal sc_rounded_in_blocks(const ScGraph *g, ScVal v)
                : SC_ABSENT;
 }
 
+ScVal sc_rounded_by_rows(const ScGraph *g, ScVal v)
+{
+    const ScNode *n = sc_def(g, v);
+    int64_t count;
+    if (n->op != &sc_op_quantize || v != n->first)
+        return SC_ABSENT;
+    const ScType *scales = sc_type_of(g, n->first + 1);
+    bool rows = scales->rank > 0 && sc_term_const(scales->dim[scales->rank - 1], &count);
+    return rows && count == 1 ? n->in[0] : SC_ABSENT;
+}
+
 /* Whether v is the rounded form of something at hand: a cast to fewer bits, blocks, or a constant
  * that is stored in fewer bits than its blob, taken by an operand that may be low. */
 static bool is_rounded(const ScGraph *g, ScVal v)
@@ -30,7 +41,7 @@ static bool is_rounded(const ScGraph *g, ScVal v)
         return n->attr[0].blob->data &&
                (n->attr[0].blob->from ||
                 scrt_dtype_bits(n->attr[0].blob->dtype) > scrt_dtype_bits(t->dtype));
-    if (sc_rounded_in_blocks(g, v) != SC_ABSENT)
+    if (sc_rounded_in_blocks(g, v) != SC_ABSENT || sc_rounded_by_rows(g, v) != SC_ABSENT)
         return true;
     if (!(n->op->flags & SC_CONVERTS))
         return false;
@@ -138,6 +149,10 @@ static ScVal switched(ScBuild *b, const ScGraph *g, ScVal v, const ScVal *env, S
                                  old->exp);
         if (blob->unit)
             before = per_unit(b, before, blob, old);
+    } else if (sc_rounded_by_rows(g, v) != SC_ABSENT) {
+        ScVal x = wide(b, env[n->in[0]], g->value[n->in[0]].exp);
+        before = sc_op(b, div, x, wide(b, env[v + 1], g->value[v + 1].exp));
+        sc_set_exp(b, before, old->exp);
     } else {
         ScVal blocks = sc_rounded_in_blocks(g, v);
         before = wide(b, env[blocks == SC_ABSENT ? n->in[0] : blocks], old->exp);

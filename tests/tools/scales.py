@@ -194,6 +194,10 @@ def check_ranks_by_what_is_gained(tmp):
         sites = [x for x in t if x["site"]]
         assert len(sites) == count and all(x["gain_measured"] for x in sites), (blocks, sites)
         assert all(x["rounding_db"] is None or x["rounding_db"] > least for x in sites), (blocks, sites)
+    t, _ = table("fp8", "--scales", "dynamic-rows")
+    sites = [x for x in t if x["site"]]
+    assert len(sites) == 6 and all(x["gain_measured"] for x in sites), sites
+    assert all(x["rounding_db"] is None or x["rounding_db"] > 29 for x in sites), sites
     said = scalec(*args[:4], "--recipe", "mxfp4-weights", "--suggest", "60")
     assert said.count("weight=f32") == 2, said  # FP4 holds the exact one too
 
