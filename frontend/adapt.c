@@ -36,6 +36,15 @@ static bool constant(const ImNode *n, ScVal *ret_out)
         len = (int64_t)a->n_floats;
         blob = sc_blob(cx, name, SCRT_F32, 1, &len,
                        sc_memdup(sc_ctx_arena(cx), a->floats, a->n_floats * sizeof *a->floats));
+    } else if (!strcmp(kind, "sparse_value") && a->sparse_tensor) {
+        blob = im_sparse(n->im, n->loc, name, a->sparse_tensor);
+        if (!blob)
+            return false;
+    } else if (!strcmp(kind, "value_string") || !strcmp(kind, "value_strings")) {
+        bool one = !kind[strlen("value_string")];
+        len = one ? 1 : (int64_t)a->n_strings;
+        blob = sc_blob(cx, name, SCRT_STRING, one ? 0 : 1, &len,
+                       im_strings(cx, (size_t)len, one ? &a->s : a->strings));
     } else {
         return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is not supported here", kind);
     }
@@ -572,6 +581,15 @@ static bool batchnorm_training(const ImNode *n, ScVal in[6], ScVal *ret_out)
     return ok;
 }
 
+/* Statistics of each place in a sample, not of each channel. */
+static ScVal batchnorm_places(const ImNode *n, const ScVal in[6])
+{
+    ScBuild *b = &n->im->b;
+    ScVal deviation = sc_op(b, sqrt, sc_op(b, add, in[4], in[5]));
+    ScVal scaled = sc_op(b, mul, sc_op(b, div, sc_op(b, sub, in[0], in[3]), deviation), in[1]);
+    return sc_op(b, add, scaled, in[2]);
+}
+
 /* Before opset 14 more than one result says that it is training. Statistics may have another type
  * than x. */
 static bool batchnorm(const ImNode *n, ScVal *ret_out)
@@ -581,8 +599,6 @@ static bool batchnorm(const ImNode *n, ScVal *ret_out)
     int64_t training = im_int(n, "training_mode", 0, &ok), spatial = im_int(n, "spatial", 1, &ok);
     if (!ok || !IM_ONLY(n, "epsilon", "momentum", "training_mode", n->opset < 9 ? "spatial" : NULL))
         return false;
-    if (!spatial)
-        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED, "BatchNormalization with spatial = 0");
     if (n->n_in != 5)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u operands, 5 are needed", n->n_in);
     for (uint32_t i = 1; n->opset < 14 && i < n->pb->n_output; i++)
@@ -592,11 +608,15 @@ static bool batchnorm(const ImNode *n, ScVal *ret_out)
     for (uint32_t i = 0; i < 5; i++)
         in[i] = im_type(n, i)->dtype == all ? im_in(n, i) : im_cast(n, im_in(n, i), all);
     in[5] = sc_const_scalar(&n->im->b, all, eps);
+    if (training && !spatial)
+        return sc_fail(n->im->cx, n->loc, SC_E_UNSUPPORTED,
+                       "BatchNormalization that trains with \"spatial\" 0");
     if (training)
         return batchnorm_training(n, in, ret_out);
     if (n->n_out > 1)
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "%u results of inference", n->n_out);
-    ScVal y = sc_node1(&n->im->b, &sc_op_batchnorm, NULL, 6, in);
+    ScVal y =
+        spatial ? sc_node1(&n->im->b, &sc_op_batchnorm, NULL, 6, in) : batchnorm_places(n, in);
     return im_answer(t == all ? y : im_cast(n, y, t), ret_out);
 }
 
@@ -606,21 +626,22 @@ static bool layernorm(const ImNode *n, ScVal *ret_out)
     bool ok = true;
     const ScType *t = im_type(n, 0);
     double eps = im_float(n, "epsilon", 1e-5, &ok);
-    int64_t axis = im_int(n, "axis", -1, &ok), stash = im_int(n, "stash_type", SCRT_F32, &ok);
-    if (!ok || !IM_ONLY(n, "axis", "epsilon", "stash_type"))
+    int64_t axis = im_int(n, "axis", -1, &ok);
+    ScrtDtype stash;
+    if (!ok || !IM_ONLY(n, "axis", "epsilon", "stash_type") || !im_stash(n, &stash))
         return false;
-    if (stash != SCRT_F32)
-        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
-    ScrtDtype all = common_float(n, 0, 3);
+    ScrtDtype all = stash == SCRT_F64 ? stash : common_float(n, 0, 3);
     ScVal in[4] = {[3] = sc_const_scalar(b, im_at_least_f32(all), eps)};
     for (uint32_t i = 0; i < 3; i++)
         in[i] = !im_has(n, i) || im_type(n, i)->dtype == all ? im_in(n, i)
                                                              : im_cast(n, im_in(n, i), all);
     ScAttr attr[SC_MAX_ATTR] = {SC_INT(axis)};
     ok = sc_node(b, &sc_op_layernorm, attr, NULL, 4, in, n->n_out, ret_out);
-    if (ok && t->dtype != all)
-        ret_out[0] = im_cast(n, ret_out[0], t->dtype);
-    return ok && ret_out[0] != SC_POISON;
+    for (uint32_t i = 0; ok && i < n->n_out; i++) {
+        ret_out[i] = im_cast(n, ret_out[i], i ? stash : t->dtype);
+        ok = ret_out[i] != SC_POISON;
+    }
+    return ok;
 }
 
 const ImAdapter im_basic_adapters[] = {

@@ -3,6 +3,16 @@
  * mean or a norm and a quotient. */
 #include "frontend/frontend_priv.h"
 
+bool im_stash(const ImNode *n, ScrtDtype *ret)
+{
+    bool ok = true;
+    int64_t t = im_int(n, "stash_type", SCRT_F32, &ok);
+    *ret = (ScrtDtype)t;
+    return ok && (t == SCRT_F16 || t == SCRT_BF16 || t == SCRT_F32 || t == SCRT_F64 ||
+                  sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" is %lld, no float",
+                          (long long)t));
+}
+
 ScVal im_epsilon(const ImNode *n, ScrtDtype t, double def, bool *ok)
 {
     return im_scalar(n, im_at_least_f32(t), im_float(n, "epsilon", def, ok));
@@ -50,7 +60,8 @@ static bool instance_norm(const ImNode *n, ScVal *ret_out)
 {
     ScCtx *cx = n->im->cx;
     bool ok = true;
-    if (!im_arity(n, 3, 3) || !is_channels(n, 3) || !IM_ONLY(n, "epsilon"))
+    if (!im_arity(n, 3, 3) || !is_channels(n, 3) ||
+        !IM_ONLY(n, "epsilon", n->opset < 6 ? "consumed_inputs" : NULL))
         return false;
     const ScType *t = im_type(n, 0);
     ScVal eps = im_epsilon(n, t->dtype, 1e-5, &ok);
@@ -72,22 +83,25 @@ static bool group_norm(const ImNode *n, ScVal *ret_out)
         return false;
     const ScType *t = im_type(n, 0);
     int64_t groups = im_int(n, "num_groups", 0, &ok);
-    int64_t stash = im_int(n, "stash_type", SCRT_F32, &ok);
-    ScVal eps = im_epsilon(n, t->dtype, 1e-5, &ok);
-    if (!ok || groups < 1 || stash != SCRT_F32)
-        return ok && sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"num_groups\" %lld, \"stash_type\" %lld",
-                             (long long)groups, (long long)stash);
+    ScrtDtype stash;
+    if (!ok || !im_stash(n, &stash))
+        return false;
+    if (groups < 1)
+        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"num_groups\" %lld", (long long)groups);
+    ScrtDtype in = stash == SCRT_F64 ? stash : t->dtype;
+    ScVal eps = im_epsilon(n, in, 1e-5, &ok);
     const ScTerm *of = sc_term(cx, groups);
     if (!im_require(n, SC_GUARD_DIVIDES, of, t->dim[1], "the channels of the groups"))
         return false;
     const ScTerm *each = sc_term_mul(cx, sc_term_fdiv(cx, t->dim[1], of), rest(cx, t, 2));
     const ScTerm *flat[] = {t->dim[0], of, each};
-    ScVal y = rows(n, im_reshape(n, im_in(n, 0), 3, flat), t->dtype, eps);
+    ScVal y = rows(n, im_reshape(n, im_cast(n, im_in(n, 0), in), 3, flat), in, eps);
+    y = im_cast(n, y, t->dtype);
     uint32_t after = a_group ? 1 : t->rank - 2;
     y = a_group ? y : im_reshape(n, y, t->rank, t->dim);
     y = affine(n, y, along(n, im_in(n, 1), t->dtype, after),
                along(n, im_in(n, 2), t->dtype, after));
-    return im_answer(im_reshape(n, y, t->rank, t->dim), ret_out);
+    return ok && im_answer(im_reshape(n, y, t->rank, t->dim), ret_out);
 }
 
 /* The result has the scale's type. */
@@ -97,11 +111,12 @@ static bool rms_norm(const ImNode *n, ScVal *ret_out)
     if (!im_arity(n, 2, 2) || !IM_ONLY(n, "axis", "epsilon", "stash_type"))
         return false;
     const ScType *t = im_type(n, 0);
-    ScrtDtype to = im_type(n, 1)->dtype, in_type = t->dtype == to ? to : im_at_least_f32(t->dtype);
-    int64_t axis = im_int(n, "axis", -1, &ok), stash = im_int(n, "stash_type", SCRT_F32, &ok);
+    ScrtDtype to = im_type(n, 1)->dtype, stash;
+    int64_t axis = im_int(n, "axis", -1, &ok);
+    if (!ok || !im_stash(n, &stash))
+        return false;
+    ScrtDtype in_type = stash == SCRT_F64 ? stash : t->dtype == to ? to : im_at_least_f32(t->dtype);
     ScVal eps = im_epsilon(n, in_type, 1e-5, &ok);
-    if (ok && stash != SCRT_F32)
-        return sc_fail(n->im->cx, n->loc, SC_E_ATTRIBUTE, "\"stash_type\" must be f32");
     ScVal in[] = {im_cast(n, im_in(n, 0), in_type), im_cast(n, im_in(n, 1), in_type), eps};
     ScVal y = im_build(n, &sc_op_rmsnorm, IM_SET({"axis", SC_INT(axis)}), 3, in);
     return ok && im_answer(im_cast(n, y, to), ret_out);
@@ -188,7 +203,7 @@ static bool lrn(const ImNode *n, ScVal *ret_out)
 }
 
 const ImAdapter im_norm_adapters[] = {
-    {"", "InstanceNormalization", 6, 0, instance_norm, 1},
+    {"", "InstanceNormalization", 1, 0, instance_norm, 1},
     {"", "GroupNormalization", 18, 0, group_norm, 1},
     {"", "RMSNormalization", 23, 0, rms_norm, 1},
     {"", "MeanVarianceNormalization", 9, 0, mean_variance, 1},

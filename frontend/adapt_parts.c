@@ -2,6 +2,7 @@
 /* Parts and wholes: operators that only move elements, said by slices, views and concatenations. */
 #include "frontend/frontend_priv.h"
 
+#include <math.h>
 #include <string.h>
 
 /* --- Split ------------------------------------------------------------------------------------ */
@@ -97,6 +98,23 @@ static bool tile(const ImNode *n, ScVal *ret_out)
     for (uint32_t d = 0; d < t->rank; d++)
         x = repeat(n, x, t->rank, dim, d, times[d]);
     return im_answer(x, ret_out);
+}
+
+/* The first version repeated along one axis; how often and along which were numbers of x's type. */
+static bool tile_axis(const ImNode *n, ScVal *ret_out)
+{
+    double times = 0, given = 0;
+    uint32_t axis;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    const ScType *t = im_type(n, 0);
+    if (!im_arity(n, 3, 3) || !IM_ONLY(n) || !im_known1(n, 1, &times) || !im_known1(n, 2, &given) ||
+        !im_axis(n, (int64_t)fmin(fmax(given, INT32_MIN), INT32_MAX), t->rank, &axis))
+        return false;
+    if (!(times >= 0 && times <= INT32_MAX) || t->rank == SCRT_MAX_RANK)
+        return sc_fail(n->im->cx, n->loc, SC_E_LIMIT, "%g repeats for rank %u", times, t->rank);
+    im_dims(t, dim);
+    const ScTerm *repeats = sc_term(n->im->cx, (int64_t)times);
+    return im_answer(repeat(n, im_in(n, 0), t->rank, dim, axis, repeats), ret_out);
 }
 
 /* --- Depth and space -------------------------------------------------------------------------- */
@@ -229,8 +247,9 @@ static const ScTerm *const *all_pads(const ImNode *n, uint32_t rank)
     ScCtx *cx = n->im->cx;
     bool ok = true;
     uint32_t len = 0, n_axes = rank, at = 0;
+    const char *name = n->opset < 2 ? "paddings" : "pads";
     const ScTerm **pads = sc_array(sc_ctx_arena(cx), const ScTerm *, 2 * rank + 1);
-    const int64_t *is = n->opset < 11 ? im_ints(n, "pads", &len, &ok) : NULL, *axes = NULL;
+    const int64_t *is = n->opset < 11 ? im_ints(n, name, &len, &ok) : NULL, *axes = NULL;
     if (im_has(n, 3))
         axes = im_const_ints(n, 3, &n_axes);
     const ScTerm *const *ts =
@@ -271,8 +290,8 @@ static bool pad(const ImNode *n, ScVal *ret_out)
     bool ok = true;
     PadMode mode = PAD_CONSTANT;
     const ScTerm *dim[SCRT_MAX_RANK];
-    if (!im_arity(n, n->opset < 11 ? 1 : 2, 4) || !IM_ONLY(n, "mode", "pads", "value") ||
-        !pad_mode(n, &mode))
+    if (!im_arity(n, n->opset < 11 ? 1 : 2, 4) ||
+        !IM_ONLY(n, "mode", n->opset < 2 ? "paddings" : "pads", "value") || !pad_mode(n, &mode))
         return false;
     const ScType *t = im_type(n, 0);
     double c = im_float(n, "value", 0, &ok);
@@ -329,10 +348,11 @@ static bool center_crop_pad(const ImNode *n, ScVal *ret_out)
 
 const ImAdapter im_parts_adapters[] = {
     {"", "Split", 1, 0, split, UINT16_MAX},
+    {"", "Tile", 1, 5, tile_axis, 1},
     {"", "Tile", 6, 0, tile, 1},
     {"", "DepthToSpace", 1, 0, depth_to_space, 1},
     {"", "SpaceToDepth", 1, 0, space_to_depth, 1},
-    {"", "Pad", 2, 0, pad, 1},
+    {"", "Pad", 1, 0, pad, 1},
     {"", "CenterCropPad", 18, 0, center_crop_pad, 1},
     {NULL, NULL, 0, 0, NULL, 0},
 };

@@ -63,7 +63,7 @@ static bool attributes(const ImNode *n, Recurrent *r)
     double clip = im_float(n, "clip", 0, &ok);
     ImCellKind kind = r->cell[0].kind;
     if (!ok || !IM_ONLY(n, "activation_alpha", "activation_beta", "activations", "clip",
-                        "direction", "hidden_size", "layout",
+                        "direction", "hidden_size", n->opset < 7 ? "output_sequence" : "layout",
                         kind == IM_LSTM  ? "input_forget"
                         : kind == IM_GRU ? "linear_before_reset"
                                          : NULL))
@@ -452,8 +452,8 @@ static bool lstm(const ImNode *n, ScVal *ret_out)
 }
 
 const ImAdapter im_recurrent_adapters[] = {
-    {"", "RNN", 7, 0, rnn, 2},
-    {"", "GRU", 7, 0, gru, 2},
-    {"", "LSTM", 7, 0, lstm, 3},
+    {"", "RNN", 1, 0, rnn, 2},
+    {"", "GRU", 1, 0, gru, 2},
+    {"", "LSTM", 1, 0, lstm, 3},
     {NULL, NULL, 0, 0, NULL, 0},
 };

@@ -70,7 +70,10 @@ static ScVal positions(const Resize *r, const Axis *a)
         return spread(r, a, y, F64(0), F64(1), F64(0));
     if (is(r->where, "tf_crop_and_resize"))
         return spread(r, a, y, a->start, a->end, OP(mul, OP(sub, a->end, a->start), F64(0.5)));
-    ScVal x = OP(sub, OP(div, OP(add, y, F64(0.5)), scale_of(r, a)), F64(0.5));
+    ScVal x = OP(div, OP(add, y, F64(0.5)), scale_of(r, a));
+    if (is(r->where, "tf_half_pixel_for_nn"))
+        return x;
+    x = OP(sub, x, F64(0.5));
     ScVal width = OP(mul, scale_of(r, a), number(r->n, a->in));
     if (is(r->where, "pytorch_half_pixel"))
         return sc_op(&r->n->im->b, where, OP(less_or_equal, width, F64(1)), F64(0), x);
@@ -144,8 +147,9 @@ static bool knows_taps(const Resize *r, const Axis *a, int taps)
             sc_fail(r->n->im->cx, r->n->loc, SC_E_DYNAMIC, "scales of a Resize with antialias"));
 }
 
-/* A weighted sum of the elements around `at`. Smaller and without aliasing, the weights are spread
- * over 1 / scale times as many, and divided by their sum. */
+/* A weighted sum of the elements around `at`, in f32 at least: rounded once all axes are done.
+ * Smaller and without aliasing, the weights are spread over 1 / scale times as many, and divided by
+ * their sum. */
 static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType *t, ScVal at)
 {
     const ImNode *n = r->n;
@@ -156,7 +160,7 @@ static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType 
     bool divide = squeeze < 1 || r->exclude;
     if (!knows_taps(r, a, taps))
         return SC_POISON;
-    ScrtDtype in = im_at_least_f32(t->dtype);
+    ScrtDtype in = im_at_least_f32(im_type_of(n, x)->dtype);
     ScVal w[MAX_TAPS], index[MAX_TAPS], below = sc_op(b, floor, at), total = SC_ABSENT;
     ScVal ratio = OP(sub, at, below), top = OP(sub, number(r->n, a->in), F64(1));
     for (int k = 0; k < taps; k++) {
@@ -180,7 +184,7 @@ static ScVal interpolated(const Resize *r, const Axis *a, ScVal x, const ScType 
         part = OP(mul, picked(r, a, x, index[k]), im_reshape(n, part, t->rank - a->axis, dim));
         sum = k ? OP(add, sum, part) : part;
     }
-    return im_cast(n, sum, t->dtype);
+    return sum;
 }
 
 /* The axis a of x, of type t so far, resized. */
@@ -200,7 +204,9 @@ static ScVal resize_axis(const Resize *r, const Axis *a, ScVal x, const ScType *
     ScVal top = OP(sub, number(r->n, a->in), F64(1));
     ScVal beyond = OP(or, OP(less, at, F64(0)), OP(greater, at, top));
     beyond = im_reshape(r->n, beyond, t->rank - a->axis, dim);
-    return sc_op(b, where, beyond, im_scalar(r->n, t->dtype, r->outside), y);
+    ScVal outside =
+        im_cast(r->n, im_scalar(r->n, t->dtype, r->outside), im_type_of(r->n, y)->dtype);
+    return sc_op(b, where, beyond, outside, y);
 }
 
 /* --- How large -------------------------------------------------------------------------------- */
@@ -296,17 +302,26 @@ static bool keep_ratio(const ImNode *n, const char *policy, uint32_t n_axis, Axi
     return true;
 }
 
-/* Operand i, a vector of floats, which is not empty; else SC_ABSENT. *ret_n: its elements. */
-static ScVal floats(const ImNode *n, uint32_t i, uint32_t *ret_n, bool *ok)
+/* The axes that are named, or all. */
+static uint32_t how_many(const ImNode *n)
 {
+    uint32_t named;
+    bool ok = true;
+    return im_ints(n, "axes", &named, &ok) ? named : im_type(n, 0)->rank;
+}
+
+/* Operand i, a vector of floats, which is not empty; else SC_ABSENT. *ret_n: its elements, as many
+ * as are wanted where only a run tells. */
+static ScVal floats(const ImNode *n, uint32_t i, uint32_t want, uint32_t *ret_n)
+{
+    ScCtx *cx = n->im->cx;
     int64_t count = 0;
+    const ScTerm *all = sc_type_count(cx, im_type(n, i)), *wanted = sc_term(cx, want);
     *ret_n = 0;
-    if (!*ok || !im_has(n, i) || sc_term_is(sc_type_count(n->im->cx, im_type(n, i)), 0))
+    if (!im_has(n, i) || sc_term_is(all, 0))
         return SC_ABSENT;
-    *ok = im_number_of(n, sc_type_count(n->im->cx, im_type(n, i)), "how many scales there are",
-                       &count);
-    *ret_n = *ok ? (uint32_t)count : 0;
-    return *ok ? im_in(n, i) : SC_ABSENT;
+    *ret_n = sc_term_const(all, &count) ? (uint32_t)count : want;
+    return sc_term_const(all, &count) ? im_in(n, i) : im_reshape(n, im_in(n, i), 1, &wanted);
 }
 
 /* The axes, their extents and, of what is cropped, the regions; *ret_n of them. */
@@ -316,9 +331,9 @@ static bool which_axes(const ImNode *n, bool crop, uint32_t count, Axis *ret, ui
     uint32_t n_axis = 0, n_roi = 0;
     const ScType *t = im_type(n, 0);
     const int64_t *axis = im_ints(n, "axes", &n_axis, &ok);
-    ScVal roi = crop ? floats(n, 1, &n_roi, &ok) : SC_ABSENT;
     n_axis = axis ? n_axis : t->rank;
-    if (!ok)
+    ScVal roi = crop ? floats(n, 1, 2 * n_axis, &n_roi) : SC_ABSENT;
+    if (!ok || roi == SC_POISON)
         return false;
     if (n_axis > t->rank || count != n_axis || (n_roi && n_roi != 2 * n_axis))
         return sc_fail(n->im->cx, n->loc, SC_E_SHAPE,
@@ -371,14 +386,16 @@ static bool all_axes(const Resize *r, uint32_t first, Axis *ret, uint32_t *ret_n
     const ImNode *n = r->n;
     bool ok = true, crop = first == 2 && is(r->where, "tf_crop_and_resize");
     uint32_t n_scale = 0, n_size = 0;
-    ScVal scales = floats(n, first, &n_scale, &ok);
-    if (!ok)
+    ScVal scales = floats(n, first, how_many(n), &n_scale);
+    if (scales == SC_POISON)
         return false;
     if (scales != SC_ABSENT)
         return which_axes(n, crop, n_scale, ret, ret_n) && by_scales(n, first, *ret_n, ret);
     if (!im_has(n, 3))
         return sc_fail(n->im->cx, n->loc, SC_E_ARITY, "no scales, no sizes");
-    const ScTerm *const *size = im_content(n, 3, &n_size);
+    bool counted = sc_type_count(n->im->cx, im_type(n, 3))->kind == SC_T_CONST;
+    const ScTerm *const *size =
+        counted ? im_content(n, 3, &n_size) : im_content_of(n, 3, n_size = how_many(n));
     if (!size || !which_axes(n, crop, n_size, ret, ret_n))
         return false;
     for (uint32_t i = 0; i < *ret_n; i++) {
@@ -401,6 +418,7 @@ static bool known_words(const Resize *r)
         "align_corners",
         "asymmetric",
         "half_pixel_symmetric",
+        "tf_half_pixel_for_nn",
         "tf_crop_and_resize",
         "floor",
         "ceil",
@@ -408,7 +426,7 @@ static bool known_words(const Resize *r)
         "round_prefer_ceil",
     };
     const char *got[] = {r->mode, r->where, r->nearest};
-    static const uint32_t from[] = {0, 3, 9, 13};
+    static const uint32_t from[] = {0, 3, 10, 14};
     for (uint32_t i = 0; i < 3; i++) {
         uint32_t k = from[i];
         while (k < from[i + 1] && !is(words[k], got[i]))
@@ -435,7 +453,7 @@ static bool resized(const Resize *r, uint32_t first, ScVal *ret_out)
         x = resize_axis(r, &axis[i], x, now);
         dim[axis[i].axis] = axis[i].out;
     }
-    return im_answer(x, ret_out);
+    return x != SC_POISON && im_answer(im_cast(r->n, x, t->dtype), ret_out);
 }
 
 static bool resize(const ImNode *n, ScVal *ret_out)

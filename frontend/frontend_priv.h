@@ -85,11 +85,21 @@ typedef struct Import {
     struct ImSeq **seq;  /* [n_seq] the sequences that handles stand for */
     uint32_t n_seq, cap_seq;
     uint64_t n_listed; /* elements of sequences that were copied */
+    uint64_t n_dense;  /* bytes that sparse tensors took when they were filled up */
 } Import;
 
 static inline ScDataDirs im_dirs(const Import *im)
 {
     return im->opt ? im->opt->dirs : (ScDataDirs){0};
+}
+
+/* tensor.c: a sparse tensor with its zeros; all of them take IM_MIN_LIMIT bytes at most. NULL after
+ * sc_fail. Its name is that of its values. */
+const ScBlob *im_sparse(Import *im, const ScLoc *loc, const char *name,
+                        const Onnxpb__SparseTensor *t);
+static inline const char *im_sparse_name(const Onnxpb__SparseTensor *t)
+{
+    return t->values ? im_text(t->values->name) : "";
 }
 
 /* A value, or a handle, under its ONNX name; false after sc_fail where the name is taken. */
@@ -224,6 +234,9 @@ typedef struct ImRotary {
 } ImRotary;
 ScVal im_rotated(const ImNode *n, const ImRotary *r); /* of x's shape; SC_POISON after sc_fail */
 /* adapt_norm.c: attribute "epsilon", in what is computed in for t. */
+/* The type that "stash_type" says, f32 by default: means and deviations have it. What is reckoned
+ * in fewer bits than f32 is so in f32; that is exacter. False after sc_fail. */
+bool im_stash(const ImNode *n, ScrtDtype *ret);
 ScVal im_epsilon(const ImNode *n, ScrtDtype t, double def, bool *ok);
 /* a [B, heads, m, k] by b [B, kv, k, n]: groups of heads share one of b's. */
 ScVal im_heads_product(const ImNode *n, ScVal a, ScVal b, const ScTerm *heads, const ScTerm *kv);

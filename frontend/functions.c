@@ -105,6 +105,16 @@ static bool copy_graph(Inline *in, const Call *c, const Onnxpb__Graph *g, Onnxpb
         y->initializer[i] = sc_memdup(in->a, g->initializer[i], sizeof *g->initializer[i]);
         y->initializer[i]->name = renamed(in, c, some(g->initializer[i]->name));
     }
+    const size_t sparse = g->n_sparse_initializer * sizeof *g->sparse_initializer;
+    y->sparse_initializer = sc_memdup(in->a, g->sparse_initializer, sparse);
+    for (size_t i = 0; i < g->n_sparse_initializer && c->node; i++) {
+        Onnxpb__SparseTensor *t = sc_memdup(in->a, g->sparse_initializer[i], sizeof *t);
+        y->sparse_initializer[i] = t;
+        if (t->values)
+            t->values = sc_memdup(in->a, t->values, sizeof *t->values);
+        if (t->values)
+            t->values->name = renamed(in, c, some(t->values->name));
+    }
     const size_t n[3] = {g->n_input, g->n_output, g->n_value_info};
     Onnxpb__ValueInfo **list[3] = {g->input, g->output, g->value_info};
     for (uint32_t k = 0; k < 3; k++) {

@@ -86,8 +86,6 @@ static bool check_versions(Import *im)
     if (m->graph->n_node > IM_MAX_NODES)
         return sc_fail(im->cx, NULL, SC_E_LIMIT, "%zu nodes, at most %u", m->graph->n_node,
                        IM_MAX_NODES);
-    if (m->graph->n_sparse_initializer)
-        return sc_fail(im->cx, NULL, SC_E_UNSUPPORTED, "the model has sparse initializers");
     return true;
 }
 
@@ -125,6 +123,12 @@ static bool import_initializers(Import *im, const Onnxpb__Graph *g)
         if (v == SC_ABSENT)
             v = sc_const(&im->b, blob, blob->dtype, NULL);
         if (!im_define(im, NULL, name, v))
+            return false;
+    }
+    for (size_t i = 0; i < g->n_sparse_initializer; i++) {
+        const char *name = sc_intern(im->cx, im_sparse_name(g->sparse_initializer[i]));
+        const ScBlob *blob = im_sparse(im, NULL, name, g->sparse_initializer[i]);
+        if (!blob || !im_define(im, NULL, name, sc_const(&im->b, blob, blob->dtype, NULL)))
             return false;
     }
     return true;

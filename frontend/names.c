@@ -100,6 +100,8 @@ void im_names_of_graph(ScCtx *cx, const Onnxpb__Graph *g, ImNames *ret)
         im_names_define(ret, sc_intern(cx, im_text(g->input[i]->name)), 0);
     for (size_t i = 0; i < g->n_initializer; i++)
         im_names_define(ret, sc_intern(cx, im_text(g->initializer[i]->name)), 0);
+    for (size_t i = 0; i < g->n_sparse_initializer; i++)
+        im_names_define(ret, sc_intern(cx, im_sparse_name(g->sparse_initializer[i])), 0);
     for (size_t i = 0; i < g->n_node; i++)
         for (size_t k = 0; k < g->node[i]->n_output; k++)
             im_names_define(ret, sc_intern(cx, g->node[i]->output[k]), 0);

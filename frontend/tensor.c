@@ -331,3 +331,75 @@ const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char
                              : from_field(&s, t, dtype, bytes);
     return data ? sc_blob(cx, name, dtype, shape.rank, shape.dims, data) : NULL;
 }
+
+/* --- Sparse tensors --------------------------------------------------------------------------- */
+
+/* Where element i stands, counted through the tensor; -1 where that is outside it. Positions are
+ * one number each, or one for each axis. */
+static int64_t place(const ScBlob *at, const ScrtTensor *t, int64_t count, int64_t i)
+{
+    int64_t to = 0;
+    if (at->rank == 1) {
+        to = scrt_load_int(SCRT_I64, at->data, (size_t)i);
+        return to >= 0 && to < count ? to : -1;
+    }
+    for (uint32_t d = 0; d < t->rank; d++) {
+        int64_t k = scrt_load_int(SCRT_I64, at->data, (size_t)(i * t->rank + d));
+        if (k < 0 || k >= t->dims[d])
+            return -1;
+        to = to * t->dims[d] + k;
+    }
+    return to;
+}
+
+static bool is_sparse(const Source *s, const ScBlob *value, const ScBlob *at, const ScrtTensor *t)
+{
+    bool fits = value->rank == 1 && at->dtype == SCRT_I64 &&
+                (at->rank == 1 || (at->rank == 2 && at->dims[1] == t->rank)) &&
+                at->dims[0] == value->dims[0];
+    if (value->dtype == SCRT_STRING || scrt_dtype_bits(value->dtype) > 64)
+        return sc_fail(s->cx, s->loc, SC_E_UNSUPPORTED, "sparse tensor \"%s\" of %s", s->name,
+                       scrt_dtype_name(value->dtype));
+    return fits ||
+           sc_fail(s->cx, s->loc, SC_E_ONNX,
+                   "sparse tensor \"%s\": values and indices do not belong together", s->name);
+}
+
+const ScBlob *im_sparse(Import *im, const ScLoc *loc, const char *name,
+                        const Onnxpb__SparseTensor *t)
+{
+    ScCtx *cx = im->cx;
+    Source s = {cx, loc, name};
+    size_t bytes;
+    ScrtTensor y = {.rank = t->n_dims <= SCRT_MAX_RANK ? (uint32_t)t->n_dims : 0};
+    if (!t->values || !t->indices || t->n_dims == 0 || t->n_dims > SCRT_MAX_RANK) {
+        sc_fail(cx, loc, SC_E_ONNX, "sparse tensor \"%s\" has %zu dimensions, or no values", name,
+                t->n_dims);
+        return NULL;
+    }
+    const ScBlob *value = im_tensor(cx, loc, im_dirs(im), name, t->values);
+    const ScBlob *at = value ? im_tensor(cx, loc, im_dirs(im), name, t->indices) : NULL;
+    if (!at || !is_sparse(&s, value, at, &y))
+        return NULL;
+    y.dtype = value->dtype;
+    memcpy(y.dims, t->dims, y.rank * sizeof *y.dims);
+    int64_t count = scrt_count(&y);
+    if (count < 0 || !scrt_bytes(value->dtype, (size_t)count, &bytes) ||
+        bytes > IM_MIN_LIMIT - im->n_dense) {
+        sc_fail(cx, loc, SC_E_LIMIT, "sparse tensor \"%s\": with their zeros, all take %u at most",
+                name, IM_MIN_LIMIT);
+        return NULL;
+    }
+    im->n_dense += bytes;
+    char *data = sc_array(sc_ctx_arena(cx), char, bytes + 1);
+    for (size_t i = 0; i < value->count; i++) {
+        int64_t to = place(at, &y, count, (int64_t)i);
+        if (to < 0) {
+            sc_fail(cx, loc, SC_E_ONNX, "sparse tensor \"%s\": element %zu lies outside", name, i);
+            return NULL;
+        }
+        scrt_store_bits(value->dtype, data, (size_t)to,
+                        scrt_load_bits(value->dtype, value->data, i));
+    }
+    return sc_blob_folded(cx, value->dtype, y.rank, y.dims, data);
+}

@@ -20,7 +20,7 @@ import cases_legacy
 import cases_random
 import cases_sequences
 import cases_strings
-from case_kit import F32, I64, ROOT, case, ints, node, ramp
+from case_kit import F32, I64, ROOT, beside, case, ints, made, node, ramp, write
 
 # --- Versions ----------------------------------------------------------------------------------------------------
 
@@ -147,6 +147,62 @@ def mixed():
              want={"y": norm.astype(F32)})
     case("layernorm-f16", node("LayerNormalization", "x s b"), {"x": rows.astype(np.float16)}, scale,
          want={"y": norm.astype(np.float16)})
+
+
+def stashed():
+    """What statistics are kept in; the result has x's type, or the scale's."""
+    x = {t: ramp(2, 4, 3, by=0.25).astype(t) for t in ("f2", "f4", "f8")}
+    mean, var = (f(x["f8"], 2, keepdims=True) for f in (np.mean, np.var))
+    norm = (x["f8"] - mean) / np.sqrt(var + 1e-5)
+    for t, stash in (("f8", TensorProto.FLOAT), ("f4", TensorProto.DOUBLE), ("f2", TensorProto.FLOAT16)):
+        kind = helper.tensor_dtype_to_np_dtype(stash)
+        case(f"stash-layer-{t}", node("LayerNormalization", "x s", "y m d", stash_type=stash), {"x": x[t]}, {"s": np.ones(3, t)}, outputs="y m d",
+             dims={"x": ["n", 4, 3]}, want={"y": norm.astype(t), "m": mean.astype(kind), "d": (1 / np.sqrt(var + 1e-5)).astype(kind)})
+        case(f"stash-rms-{t}", node("RMSNormalization", "x s", stash_type=stash), {"x": x[t]}, {"s": np.ones(3, t)}, opset=23, ir=11,
+             want={"y": (x["f8"] / np.sqrt((x["f8"] ** 2).mean(2, keepdims=True) + 1e-5)).astype(t)})
+        case(f"stash-group-{t}", node("GroupNormalization", "x s b", stash_type=stash, num_groups=4), {"x": x[t]},
+             {"s": np.ones(4, t), "b": np.zeros(4, t)}, opset=21, ir=10, want={"y": norm.astype(t)})
+    case("stash-integer", node("LayerNormalization", "x s", stash_type=7), {"x": x["f4"]}, {"s": np.ones(3, F32)}, words="no float")
+    places = {k: abs(ramp(3, 4, by=0.3)) + F32(i) for i, k in enumerate("sbmv", 1)}
+    s, b, m, v = places.values()
+    case("batchnorm-places", node("BatchNormalization", "x s b m v", spatial=0), {"x": ramp(2, 3, 4)}, places, opset=8, ir=3,
+         dims={"x": ["n", 3, 4]}, want={"y": ((ramp(2, 3, 4) - m) / np.sqrt(v + F32(1e-5)) * s + b).astype(F32)})
+
+
+# --- Constants ---------------------------------------------------------------------------------------------------
+
+
+def constants():
+    words = np.array(["a", "ä b", ""], object)
+    case("constant-string", node("Constant", "", value_string="ä b"), want={"y": np.array("ä b", object)})
+    case("constant-strings", [node("Constant", "", "s", value_strings=words.tolist()), node("Identity", "s")], want={"y": words})
+    dense = np.zeros((2, 3), F32)
+    dense[0, 1], dense[1, 2] = 4, -2
+    x = ramp(2, 3)
+
+    def sparse(places, values=(4, -2), dims=(2, 3), name="w"):
+        return helper.make_sparse_tensor(numpy_helper.from_array(np.array(values, F32), name), numpy_helper.from_array(np.array(places, I64)), dims)
+
+    def around(name, outer, inner=None, words=None):
+        """The sparse tensor among the graph's initializers, or those of a branch."""
+        add = node("Add", "x w")
+        if inner:
+            g = helper.make_graph([node("Add", "x w", "z")], "g", [], [helper.make_tensor_value_info("z", 1, [2, 3])], sparse_initializer=[inner])
+            add = node("If", "c", then_branch=g, else_branch=g)
+        g = helper.make_graph([add], "g", [helper.make_tensor_value_info("x", 1, ["n", 3])] + ([helper.make_tensor_value_info("c", 9, [])] if inner else []),
+                              [helper.make_tensor_value_info("y", 1, ["n", 3])], sparse_initializer=[outer] if outer else [])
+        inputs = {"x": x, **({"c": np.array(True)} if inner else {})}
+        made.add(f"sparse-{name}")
+        write(f"sparse-{name}", helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), inputs,
+              None if words else {"y": x + dense}, words)
+
+    around("places", sparse((1, 5)))
+    around("axes", sparse(((0, 1), (1, 2))))
+    around("nested", None, sparse((1, 5)))
+    around("outside", sparse((1, 6)), words='sparse tensor "w": element 1 lies outside')
+    around("unlike", sparse((1, 5, 2)), words='sparse tensor "w": values and indices')
+    around("bomb", sparse((1, 5), dims=(2**20, 2**20)), words='sparse tensor "w": with their zeros')
+    case("sparse-constant", [node("Constant", "", "w", sparse_value=sparse((1, 5))), node("Add", "x w")], {"x": x}, want={"y": x + dense})
 
 
 # --- Order of nodes ----------------------------------------------------------------------------------------------
@@ -327,6 +383,10 @@ def sizes():
          want={"y": ramp(10, 0)})
     case("size-count", node("Tile", "x t"), {"x": x, "t": ints(2, 3)}, dims={"t": ["k"]})
     case("size-count-differs", node("Tile", "x t"), {"x": x, "t": ints(2, 3, 1)}, dims={"t": ["k"]}, words="must")
+    image = abs(ramp(1, 1, 3, 3)).astype(np.uint8) * 61
+    case("size-count-resize", helper.make_node("Resize", ["x", "", "", "t"], ["y"]),
+         {"x": image, "t": ints(1, 1, 6, 2)}, dims={"t": ["k"]})
+    case("size-count-resize-scales", helper.make_node("Resize", ["x", "", "t"], ["y"]), {"x": image, "t": F32([1, 1, 2, 1])}, dims={"t": ["k"]})
     case("size-count-pad", node("Pad", "x p"), {"x": x, "p": ints(1, 0, 2, 0)}, dims={"x": ["n", 6], "p": ["k"]})
     case("size-count-slice", node("Slice", "x a b z"), {"x": x, "a": ints(1), "b": ints(-1)}, {"z": ints(0)},
          dims={"x": ["n", 6], "a": ["k"], "b": ["l"]})
@@ -521,10 +581,26 @@ def near():
                             node("Div", "d s")], rows, {"p": F32(4), "e": F32(1e-5)})
 
 
+def resizes():
+    """Integers are rounded once, after the last axis; a position that the first version had."""
+    x = (np.arange(25).reshape(1, 1, 5, 5) ** 2 * 37 % 256).astype(np.uint8)
+    taps = np.zeros((10, 5), F32)  # of twice as many elements
+    for i in range(10):
+        at = min(max((i + F32(0.5)) / 2 - F32(0.5), 0), 4)
+        low = min(int(at), 3)
+        taps[i, low], taps[i, low + 1] = low + 1 - at, at - low
+    twice = {"s": F32([1, 1, 2, 2])}
+    for dtype in (np.uint8, np.int32):
+        case(f"resize-{np.dtype(dtype)}", helper.make_node("Resize", ["x", "", "s"], ["y"], mode="linear"), {"x": x.astype(dtype)}, twice,
+             opset=13, want={"y": (taps @ x.astype(F32) @ taps.T).astype(dtype)})
+    case("resize-tf-nearest", helper.make_node("Resize", ["x", "r", "s"], ["y"], coordinate_transformation_mode="tf_half_pixel_for_nn", nearest_mode="floor"),
+         {"x": x}, {"r": F32([]), "s": F32([1, 1, 0.5, 2])}, opset=11, want=beside)
+
+
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, long_terms, control, counts, widths, near, *cases_composed.ALL,
+                 sizes, resizes, constants, stashed, long_terms, control, counts, widths, near, *cases_composed.ALL,
                  cases_sequences.all_of_them, cases_strings.all_of_them, cases_bodies.bodies, cases_random.all_of_them, cases_contrib.all_of_them, cases_legacy.legacy):
         make()
     sys.stdout.flush()

@@ -2,8 +2,10 @@
 """Operators of opsets 1 to 6, which no runtime of today has: expected values are written out."""
 
 import numpy as np
+import onnx
+from onnx import helper
 
-from case_kit import F32, case, node, ramp
+from case_kit import F32, beside, case, node, ramp
 
 OLD = {"opset": 6, "ir": 3}
 
@@ -37,4 +39,24 @@ def legacy():
     case("legacy-dropout", node("Dropout", "x", "y m", is_test=1), {"x": x}, outputs="y m", want={"y": x, "m": np.ones_like(x)}, dims=dims, **OLD)
     case("legacy-concat", node("Concat", "x x"), {"x": x}, want={"y": np.concatenate([x, x], 1)}, dims=dims, opset=3, ir=3)
     case("legacy-cast", node("Cast", "x", to="INT32"), {"x": x}, want={"y": x.astype(np.int32)}, dims=dims, opset=5, ir=3)
+    case("legacy-pad", node("Pad", "x", paddings=[0, 1, 0, 0, 0, 2], mode="reflect"), {"x": x}, dims=dims, opset=1, ir=3,
+         want={"y": np.pad(x, ((0, 0), (1, 0), (0, 2)), "reflect")})
+    case("legacy-tile", node("Tile", "x t a"), {"x": x}, {"t": F32([3]), "a": F32([1])}, dims=dims, opset=5, ir=3,
+         want={"y": np.tile(x, (1, 3, 1))})
+    case("legacy-tile-axis", node("Tile", "x t a"), {"x": x}, {"t": F32([3]), "a": F32([3])}, words="3 for rank 3", opset=5, ir=3)
+    mean, var = x.mean(2, keepdims=True), x.var(2, keepdims=True)
+    case("legacy-instancenorm", node("InstanceNormalization", "x s b", consumed_inputs=[0, 0, 0], epsilon=0.5), {"x": x},
+         {k: stats[k] for k in "sb"}, dims=dims, want={"y": (x - mean) / np.sqrt(var + F32(0.5)) * s + b}, opset=5, ir=3)
+    for op, gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4)):
+        weights = {"w": ramp(1, 2 * gates, 4, by=0.05), "r": ramp(1, 2 * gates, 2, by=0.1)}
+        now = helper.make_node(op, ["x", "w", "r"], ["y", "h"], hidden_size=2)
+        old = helper.make_node(op, ["x", "w", "r"], ["y", "h"], hidden_size=2, output_sequence=1)
+
+        def as_later(model, inputs, now=now):
+            model = onnx.ModelProto.FromString(model.SerializeToString())
+            model.graph.node[0].CopyFrom(now)
+            model.opset_import[0].version = 7
+            return beside(model, inputs)
+
+        case(f"legacy-{op}", old, {"x": x}, weights, want=as_later, dims=dims, outputs="y h", **OLD)
     case("legacy-cast-unknown", node("Cast", "x", to="STRONG"), {"x": x}, words='"to" is "STRONG"', opset=5, ir=3)
