@@ -53,8 +53,9 @@ void ex_string_split(Export *x, const ScNode *n)
     const ScrtString *none = NULL;
     const char *out[2] = {NULL}, *room = NULL, *longer = NULL;
     split(x, n, out);
-    const ScBlob *empty = sc_blob(x->cx, NULL, SCRT_STRING, 0, NULL,
-                                  sc_memdup(sc_ctx_arena(x->cx), &none, sizeof none));
+    const ScBlob *empty =
+        sc_blob(x->cx, NULL, SCRT_STRING, 0, NULL,
+                sc_memdup(sc_ctx_arena(x->cx), &none, sizeof(const ScrtString *)));
     room = ex_op(x, "Expand", 13, ex_constant(x, NULL, empty, sc_type(x->cx, SCRT_STRING, 0, NULL)),
                  ex_numbers(x, t->rank, t->dim));
     ex_int(x, ex_node(x, "Concat", 13, 2, (const char *[]){out[0], room}, 1, &longer), "axis", -1);
