@@ -159,6 +159,7 @@ enum {
 enum {
     SC_EPILOGUE_MAX = 32, /* of a kernel with a leader: values that its MAP nodes read from outside,
                            * and results */
+    SC_WAY_MAX = 8,       /* MAP nodes on the way into a leader's operand */
 };
 typedef struct ScClassFacts {
     const char *name, *meaning;
@@ -172,6 +173,13 @@ static inline bool sc_class_is(ScClass c, uint32_t facts)
 ScClass sc_class_named(const char *name); /* SC_N_CLASS where there is none */
 /* The node of a kernel's graph that leads it, or NULL: see SC_LEADS. */
 const ScNode *sc_leader(const ScGraph *sub);
+/* What MAP node n computes its result from, element by element: the one value that it reads beside
+ * constants of one element, of its result's shape. SC_POISON where it reads others. */
+ScVal sc_way_from(const ScGraph *g, const ScNode *n);
+/* Whether n is one of a chain of at most SC_WAY_MAX such nodes that ends in one of the leader's
+ * first `n_way` operands: applied to the elements as the leader reads them. */
+bool sc_on_way(const ScGraph *g, const ScNode *lead, const ScNode *n);
+bool sc_is_on_way_to(const ScGraph *g, ScVal operand, const ScNode *n); /* to this operand of one */
 
 typedef enum ScMonoid { SC_SUM, SC_MAX, SC_MIN, SC_PROD } ScMonoid;
 
@@ -350,6 +358,8 @@ struct ScOp {
     uint32_t (*bias_axis)(const ScGraph *g, const ScNode *n);
 
     ScLower lower;
+    uint32_t n_way; /* of a row that leads: of so many first operands elements may be computed as
+                     * they are read, by MAP nodes: see sc_on_way */
     /* The descriptors of the classes; required by the class in `lower`. */
     void (*reduce)(const ScGraph *g, const ScNode *n, ScReduce *ret);
     void (*contract)(const ScGraph *g, const ScNode *n, ScContract *ret);

@@ -8,8 +8,8 @@
  *
  * All members work on one iteration space. A reduction sets a second shape, `low`, which is the
  * space with the reduced axes at extent 1; members may have either. A node of a class that leads
- * (the anchor) may join where its result is the space; it ends the growth on its side, for nothing
- * is computed on the way into it. */
+ * (the anchor) may join where its result is the space; it ends the growth on its side, but for
+ * cheap nodes on the way into its operands. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -98,13 +98,24 @@ static bool reads(const ScVal *v, uint32_t n, ScVal what)
     return i < n;
 }
 
+static const ScNode *anchor_of(const ScGraph *g, const ScGroup *k)
+{
+    for (uint32_t i = 0; i < k->n; i++)
+        if (is_anchor(&g->node[k->member[i]]))
+            return &g->node[k->member[i]];
+    return NULL;
+}
+
 bool sc_group_reads_few(const ScGraph *g, const uint32_t *of, uint32_t id, const ScGroup *k)
 {
     ScVal out[SC_EPILOGUE_MAX];
     uint32_t n_out = 0;
+    const ScNode *lead = anchor_of(g, k);
     for (uint32_t i = 0; i < k->n; i++) {
         const ScNode *n = &g->node[k->member[i]];
-        for (uint32_t o = 0; o < n->n_in && !is_anchor(n); o++) {
+        if (n == lead || (lead && sc_on_way(g, lead, n)))
+            continue;
+        for (uint32_t o = 0; o < n->n_in; o++) {
             ScVal v = n->in[o];
             if (v < SC_FIRST || of[g->value[v].node] == id || reads(out, n_out, v))
                 continue;
@@ -129,12 +140,70 @@ static bool epilogue_fits(Grow *w, uint32_t node)
     return few;
 }
 
+/* Instructions of the node's body, about. */
+static uint32_t cost(const ScGraph *g, const ScNode *n)
+{
+    ScArena *a = sc_arena_new();
+    ScBody b = {.arena = a, .g = g, .compute = SCRT_F32, .integer = SCRT_I32};
+    ScX *x = sc_array(a, ScX, n->n_in), y[SC_MAX_OUT];
+    for (uint32_t i = 0; i < n->n_in; i++)
+        x[i] = sc_x_in(&b, i, scrt_dtype_is_float(sc_type_of(g, n->in[i])->dtype) ? SC_XF : SC_XI);
+    n->op->lower.body(&b, n, x, y);
+    sc_arena_free(a);
+    return b.n;
+}
+
+/* Whether the nodes on the way into operand v belong into the anchor's kernel, all of them: nothing
+ * else reads them; they are cheap, for each thread does them anew for the rows that it reads; and
+ * what they begin with lies in memory. What a kernel has just computed is better dealt with there.
+ */
+static bool way_pays(const ScGraph *g, const ScUses *use, ScVal v)
+{
+    enum { COST = 24 };
+    uint32_t n = 0, all = 0;
+    for (; n < SC_WAY_MAX && sc_way_from(g, sc_def(g, v)) != SC_POISON; n++) {
+        all += cost(g, sc_def(g, v));
+        if (use->first[v + 1] - use->first[v] != 1 || all > COST)
+            return false;
+        v = sc_way_from(g, sc_def(g, v));
+    }
+    ScClass cls = sc_def(g, v)->op->lower.cls;
+    return cls == SC_SOURCE || cls == SC_VIEW;
+}
+
+/* A product reads its rows once for each row of the result, and row by row. */
+static bool reads_rows_once(const ScGraph *g, const ScNode *product)
+{
+    const ScType *t = sc_type_of(g, product->in[0]), *y = sc_type_of(g, product->first);
+    ScContract c;
+    product->op->contract(g, product, &c);
+    bool once = !c.trans_a && t->rank == y->rank;
+    for (uint32_t d = 0; once && d + 1 < t->rank; d++)
+        once = t->dim[d] == y->dim[d];
+    return once;
+}
+
+/* Node n, which is on the way into the anchor, joins where that pays. */
+static bool join_way(const Grow *w, const ScNode *n)
+{
+    const ScNode *a = w->anchor;
+    if (a->op->contract && !reads_rows_once(w->g, a))
+        return false;
+    for (uint32_t i = 0; i < a->op->n_way; i++)
+        if (sc_is_on_way_to(w->g, a->in[i], n))
+            return way_pays(w->g, &w->use, a->in[i]);
+    return false;
+}
+
 /* Whether node may join, and what the group is afterwards. */
 static bool join(Grow *w, uint32_t node)
 {
     const ScNode *n = &w->g->node[node];
-    if (n->n_out != 1 || w->forbidden[node] == w->id + 1 || w->of[node] != NO_GROUP ||
-        !hidden(w, node))
+    if (n->n_out != 1 || w->forbidden[node] == w->id + 1 || w->of[node] != NO_GROUP)
+        return false;
+    if (w->anchor && sc_on_way(w->g, w->anchor, n))
+        return join_way(w, n);
+    if (!hidden(w, node))
         return false;
     const ScType *t = type_of(w, node);
     if (n->op->lower.cls == SC_REDUCE)
@@ -161,9 +230,8 @@ static void add(Grow *w, uint32_t node)
     const ScNode *n = &w->g->node[node];
     w->of[node] = w->id;
     sc_buf_push(w->member, w->n, w->cap, node);
-    if (is_anchor(n))
-        return;
-    for (uint32_t i = 0; i < n->n_in; i++) {
+    uint32_t n_in = !is_anchor(n) ? n->n_in : n->op->n_way < n->n_in ? n->op->n_way : n->n_in;
+    for (uint32_t i = 0; i < n_in; i++) {
         uint32_t def = w->g->value[n->in[i]].node;
         if (n->in[i] < SC_FIRST || w->seen[def] == w->stamp)
             continue;

@@ -102,6 +102,21 @@ static bool check_view(const Check *c, const ScNode *n)
            BROKEN(c, "strides cannot say its views");
 }
 
+/* On the way into an operand of the leader. */
+static bool on_way(const Check *c, const ScNode *n)
+{
+    return c->n_lead == 1 && sc_on_way(c->sub, sc_leader(c->sub), n);
+}
+
+/* The chain ends with what lies in memory. */
+static bool check_way(const Check *c, const ScNode *n)
+{
+    const ScNode *under = sc_def(c->sub, sc_way_from(c->sub, n));
+    ScClass cls = under->op->lower.cls;
+    return cls == SC_SOURCE || cls == SC_VIEW || on_way(c, under) ||
+           BROKEN(c, "more than %d nodes on the way into %s", SC_WAY_MAX, sc_class[c->cls].name);
+}
+
 static bool check_reduce(const Check *c, const ScNode *n)
 {
     ScReduce r;
@@ -127,12 +142,15 @@ static bool check_node(const Check *c, const ScNode *n)
         return check_view(c, n);
     if (n->op->lower.cls == SC_REDUCE)
         return check_reduce(c, n);
+    if (n->op->lower.cls == SC_MAP && on_way(c, n))
+        return check_way(c, n);
     if (n->op->lower.cls == SC_MAP)
         return sc_type_same_shape(t, c->space) || (c->low && sc_type_same_shape(t, c->low)) ||
                BROKEN(c, "%s works on another iteration space", n->op->name);
     for (uint32_t i = 0; sc_class_is(n->op->lower.cls, SC_LEADS) && i < n->n_in; i++) {
         ScClass under = n->in[i] == SC_ABSENT ? SC_SOURCE : sc_def(c->sub, n->in[i])->op->lower.cls;
-        if (under != SC_SOURCE && under != SC_VIEW)
+        if (under != SC_SOURCE && under != SC_VIEW &&
+            !(i < n->op->n_way && on_way(c, sc_def(c->sub, n->in[i]))))
             return BROKEN(c, "%s reads what the kernel computes", n->op->name);
     }
     return true;
@@ -146,7 +164,7 @@ static bool check_epilogue(const Check *c)
     uint32_t n = c->sub->n_out;
     for (uint32_t i = 0; i < c->sub->n_node; i++) {
         const ScNode *m = &c->sub->node[i];
-        for (uint32_t k = 0; k < m->n_in && m->op->lower.cls == SC_MAP; k++) {
+        for (uint32_t k = 0; k < m->n_in && m->op->lower.cls == SC_MAP && !on_way(c, m); k++) {
             ScVal v = m->in[k];
             ScClass under = v < SC_FIRST ? SC_MAP : sc_def(c->sub, v)->op->lower.cls;
             n += (under == SC_SOURCE || under == SC_VIEW) && !seen[v];

@@ -31,6 +31,8 @@ bool cg_view_of(CgModule *m, const CgFunc *f, ScVal v, ScView *ret, ScVal *ret_r
     const ScNode *n = sc_def(g, v);
     if (n->op->lower.cls == SC_VIEW)
         return cg_view_of(m, f, n->in[0], ret, ret_root) && n->op->view(m->cx, g, n, ret);
+    if (n->op->lower.cls == SC_MAP) /* on the way: element by element */
+        return cg_view_of(m, f, sc_way_from(g, n), ret, ret_root);
     const ScType *t = sc_type_of(g, v);
     int32_t operand = operand_of(g, v);
     *ret = (ScView){.rank = t->rank, .offset = sc_term(m->cx, 0)};
@@ -86,7 +88,9 @@ bool cg_access_packed(CgModule *m, const CgFunc *f, ScVal v, uint32_t rank,
     ScVal root;
     if (!cg_view_of(m, f, v, &view, &root))
         return sc_fail(m->cx, f->node->loc, SC_E_LOWER, "views that strides cannot say");
+    bool way = sc_def(f->sub, v)->op->lower.cls == SC_MAP;
     *ret = (CgAccess){.operand = operand_of(f->sub, root), .root = root, .rank = rank};
+    ret->way = way ? v : SC_POISON;
     ret->offset = view.offset;
     const ScTerm *zero = sc_term(m->cx, 0);
     ret->index = sc_def(f->sub, root)->op->flags & SC_INDEX;
@@ -154,6 +158,43 @@ static LLVMValueRef base_of(Cg *cg, const CgAccess *a)
                       : cg_operand(cg, (uint32_t)a->operand);
 }
 
+/* The number that constant v is. */
+static CgVal number(Cg *cg, ScVal v, uint32_t w)
+{
+    const ScType *t = sc_type_of(cg->f->sub, v);
+    CgAccess a;
+    if (!cg_access(cg->m, cg->f, v, t->rank, t->dim, &a)) /* reported; the module is not emitted */
+        return (CgVal){LLVMConstNull(cg_vec(cg_compute_type(cg->m, t->dtype), w)), t->dtype, NULL};
+    return constant(cg, &a, w);
+}
+
+/* What the nodes on the way up to value v make of what was loaded. */
+static CgVal on_way(Cg *cg, ScVal v, CgVal loaded, uint32_t w, CgVal *all)
+{
+    const ScGraph *g = cg->f->sub;
+    const ScNode *n = sc_def(g, v);
+    if (n->op->lower.cls != SC_MAP)
+        return loaded;
+    ScVal from = sc_way_from(g, n);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        if (n->in[i] != from)
+            all[n->in[i]] = number(cg, n->in[i], w);
+    all[from] = on_way(cg, from, loaded, w, all);
+    cg_node_of(cg, g, n, all, w);
+    return all[v];
+}
+
+/* Lanes outside the mask are 0 after it as before. */
+static CgVal after_way(Cg *cg, const CgAccess *a, CgVal x, uint32_t w, LLVMValueRef mask)
+{
+    ScArena *scratch = sc_arena_new();
+    x = on_way(cg, a->way, x, w, sc_array(scratch, CgVal, cg->f->sub->n_value));
+    sc_arena_free(scratch);
+    if (mask)
+        x.v = LLVMBuildSelect(cg->b, mask, x.v, LLVMConstNull(LLVMTypeOf(x.v)), "");
+    return x;
+}
+
 CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTerm *stride,
                      uint32_t w, LLVMValueRef mask)
 {
@@ -162,7 +203,8 @@ CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTe
     if (a->operand < 0)
         return constant(cg, a, w);
     ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
-    return cg_load_strided(cg, t, base_of(cg, a), address, cg_term(cg, stride), w, mask);
+    CgVal x = cg_load_strided(cg, t, base_of(cg, a), address, cg_term(cg, stride), w, mask);
+    return a->way ? after_way(cg, a, x, w, mask) : x;
 }
 
 CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_t w)

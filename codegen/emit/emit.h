@@ -210,6 +210,7 @@ typedef struct CgAccess {
     int32_t operand; /* of the kernel; -1: a constant of one element, or row iota */
     bool index;      /* row iota: the element is its own address */
     ScVal root;      /* the input, constant or iota of the nested graph */
+    ScVal way;       /* what MAP nodes on the way compute of it, as it is loaded; SC_POISON: none */
     uint32_t rank;   /* of the space */
     const ScTerm *stride[SCRT_MAX_RANK]; /* elements; 0 where v is broadcast */
     const ScTerm *offset;

@@ -77,7 +77,7 @@ CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
     const ScNode **node = sc_array(m->plans, const ScNode *, g->n_node);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (n->op->lower.cls != SC_MAP)
+        if (n->op->lower.cls != SC_MAP || sc_on_way(g, anchor, n))
             continue;
         node[e->n++] = n;
         for (uint32_t k = 0; k < n->n_in; k++) {

@@ -334,6 +334,7 @@ const ScOp sc_op_attention = {
     .top = top_attention,
     .quantizable = 1 << Q | 1 << K | 1 << V,
     .lower = {SC_ATTENTION},
+    .n_way = 3,
     .attention = describe,
     .expand = expand_attention,
     .eval = eval_attention,

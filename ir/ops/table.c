@@ -34,6 +34,57 @@ const ScNode *sc_leader(const ScGraph *sub)
     return NULL;
 }
 
+/* A constant that stands inside a kernel. */
+static bool is_number(const ScGraph *g, ScVal v)
+{
+    const ScType *t = sc_type_of(g, v);
+    int64_t dim[SCRT_MAX_RANK];
+    if (!(sc_def(g, v)->op->flags & SC_CONST_OP) || !sc_type_const_dims(t, dim))
+        return false;
+    for (uint32_t d = 0; d < t->rank; d++)
+        if (dim[d] != 1)
+            return false;
+    return true;
+}
+
+ScVal sc_way_from(const ScGraph *g, const ScNode *n)
+{
+    ScVal from = SC_POISON;
+    if (n->op->lower.cls != SC_MAP || n->n_out != 1)
+        return SC_POISON;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        if (n->in[i] < SC_FIRST)
+            return SC_POISON;
+        if (is_number(g, n->in[i]))
+            continue;
+        if (from != SC_POISON && from != n->in[i])
+            return SC_POISON;
+        from = n->in[i];
+    }
+    bool same =
+        from != SC_POISON && sc_type_same_shape(sc_type_of(g, from), sc_type_of(g, n->first));
+    return same ? from : SC_POISON;
+}
+
+bool sc_is_on_way_to(const ScGraph *g, ScVal v, const ScNode *n)
+{
+    for (uint32_t i = 0; i < SC_WAY_MAX && v >= SC_FIRST; i++) {
+        const ScNode *at = sc_def(g, v);
+        v = sc_way_from(g, at);
+        if (at == n || v == SC_POISON)
+            return v != SC_POISON;
+    }
+    return false;
+}
+
+bool sc_on_way(const ScGraph *g, const ScNode *lead, const ScNode *n)
+{
+    for (uint32_t i = 0; i < lead->op->n_way && i < lead->n_in; i++)
+        if (sc_is_on_way_to(g, lead->in[i], n))
+            return true;
+    return false;
+}
+
 bool sc_op_described(const ScOp *op)
 {
     switch (op->lower.cls) {

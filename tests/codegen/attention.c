@@ -100,6 +100,30 @@ START_TEST(views_and_epilogues)
 }
 END_TEST
 
+/* Parts of one product's result, scaled and rounded as they are read. */
+START_TEST(on_the_way)
+{
+    sct_everywhere("graph @g(%x: f32[2,n,72], %s: f32[]) -> (%y) {\n"
+                   "  %h = const 0.5 : f32[]\n"
+                   "  %1 = slice %x {starts = [0], ends = [24], axes = [2]} : f32[2,n,24]\n"
+                   "  %2 = reshape %1 {shape = [2,n,3,8]} : f32[2,n,3,8]\n"
+                   "  %3 = transpose %2 {perm = [0,2,1,3]} : f32[2,3,n,8]\n"
+                   "  %q = add %3, %h : f32[2,3,n,8]\n"
+                   "  %4 = slice %x {starts = [24], ends = [48], axes = [2]} : f32[2,n,24]\n"
+                   "  %5 = reshape %4 {shape = [2,n,3,8]} : f32[2,n,3,8]\n"
+                   "  %6 = transpose %5 {perm = [0,2,1,3]} : f32[2,3,n,8]\n"
+                   "  %7 = mul %6, %h : f32[2,3,n,8]\n"
+                   "  %k = cast %7 : f8e4m3fn[2,3,n,8]\n"
+                   "  %8 = slice %x {starts = [48], ends = [72], axes = [2]} : f32[2,n,24]\n"
+                   "  %9 = reshape %8 {shape = [2,n,3,8]} : f32[2,n,3,8]\n"
+                   "  %10 = transpose %9 {perm = [0,2,1,3]} : f32[2,3,n,8]\n"
+                   "  %v = cast %10 : f8e5m2[2,3,n,8]\n"
+                   "  %y = attention %q, %k, %v, %s : f32[2,3,n,8]\n"
+                   "}\n",
+                   -1, 1, bound, SIZES(1, 2, 7, 9, 33, 150, 300));
+}
+END_TEST
+
 START_TEST(types)
 {
     sct_everywhere(
@@ -124,6 +148,7 @@ int main(void)
     tcase_add_test(t, masks);
     tcase_add_test(t, nothing_is_seen);
     tcase_add_test(t, views_and_epilogues);
+    tcase_add_test(t, on_the_way);
     tcase_add_test(t, types);
     suite_add_tcase(s, t);
     return sct_main("codegen-attention", s);

@@ -230,6 +230,39 @@ START_TEST(symbolic)
 }
 END_TEST
 
+/* --- On the way in --------------------------------------------------------------------------- */
+
+/* What is computed of A's elements as they are read: of a slice, with lanes that a tail leaves out,
+ * which must not become more than zeros. */
+static int64_t make_way(Rig *r)
+{
+    int64_t m = draw_extent(r), k = draw_extent(r), n = rig_draw(r, 1, 70);
+    bool low = rig_draw(r, 0, 1), rows = rig_draw(r, 0, 1);
+    const char *from = low ? "f32" : "i8", *to = low ? "f8e4m3fn" : "f32";
+    long long kk = k, nn = n;
+    char first[64], then[64];
+    snprintf(first, sizeof first, low ? "mul %%1, %%c : f32" : "cast %%1 : f32");
+    snprintf(then, sizeof then, low ? "cast %%2 : f8e4m3fn" : "add %%2, %%c : f32");
+    rig_blob(r, "w", 2, (int64_t[]){k, n});
+    rig_parse(r,
+              "graph @g(%%x: %s[2,m,%lld]) -> (%%y) {\n"
+              "  %%w = const @w : %s[%lld,%lld]\n  %%c = const 0.5 : f32[]\n"
+              "  %%0 = slice %%x {starts = [1], ends = [2], axes = [0]} : %s[1,m,%lld]\n"
+              "  %%1 = reshape %%0 {shape = [%s,%lld]} : %s[%s,%lld]\n"
+              "  %%2 = %s[%s,%lld]\n  %%3 = %s[%s,%lld]\n"
+              "  %%y = matmul %%3, %%w : f32[%s,%lld]\n}\n",
+              from, kk, to, kk, nn, from, kk, rows ? "m" : "m,1", kk, from, rows ? "m" : "m,1", kk,
+              first, rows ? "m" : "m,1", kk, then, rows ? "m" : "m,1", kk, rows ? "m" : "m,1", nn);
+    rig_inputs(r, "m", m);
+    return k;
+}
+
+START_TEST(on_the_way)
+{
+    on_each_cpu(20, make_way);
+}
+END_TEST
+
 /* --- Epilogues ------------------------------------------------------------------------------- */
 
 /* The stored code is the rounding of some number within the bound of the evaluator's. */
@@ -474,6 +507,7 @@ int main(void)
     tcase_add_test(t, batches);
     tcase_add_test(t, views);
     tcase_add_test(t, symbolic);
+    tcase_add_test(t, on_the_way);
     tcase_add_test(t, epilogues);
     tcase_add_test(t, not_finite);
     tcase_add_test(t, rows_alike);

@@ -75,6 +75,31 @@ START_TEST(each_clause)
 }
 END_TEST
 
+/* What may stand on the way into a product's rows: a chain of few nodes of one value each. */
+START_TEST(on_the_way)
+{
+    broken("f32[4,4]", "contract", "f32[4,4]",
+           "      %1 = neg %a : f32[4,4]\n      %2 = add %1, %1 : f32[4,4]\n"
+           "      %r = matmul %2, %a : f32[4,4]\n",
+           NULL);
+    broken("f32[4,4]", "contract", "f32[4,4]",
+           "      %1 = neg %a : f32[4,4]\n      %r = matmul %a, %1 : f32[4,4]\n",
+           "matmul reads what the kernel computes");
+    broken("f32[4,4]", "contract", "f32[4,4]",
+           "      %1 = neg %a : f32[4,4]\n      %2 = add %1, %a : f32[4,4]\n"
+           "      %r = matmul %2, %a : f32[4,4]\n",
+           "matmul reads what the kernel computes");
+    ScStr s = {0};
+    sc_str_addf(&s, "      %%0 = neg %%a : f32[4,4]\n");
+    for (int i = 0; i < SC_WAY_MAX; i++)
+        sc_str_addf(&s, "      %%%d = neg %%%d : f32[4,4]\n", i + 1, i);
+    sc_str_addf(&s, "      %%r = matmul %%%d, %%a : f32[4,4]\n", SC_WAY_MAX);
+    broken("f32[4,4]", "contract", "f32[4,4]", sc_str_get(&s),
+           "more than 8 nodes on the way into contract");
+    sc_str_free(&s);
+}
+END_TEST
+
 /* Not every class's kernels have several results. */
 START_TEST(one_result)
 {
@@ -162,6 +187,7 @@ int main(void)
     Suite *s = suite_create("passes-kernels");
     TCase *t = tcase_create("kernels");
     tcase_add_test(t, each_clause);
+    tcase_add_test(t, on_the_way);
     tcase_add_test(t, one_result);
     tcase_add_test(t, many_factors);
     tcase_add_test(t, everything_is_a_kernel);
