@@ -190,12 +190,14 @@ double sc_blob_unit(const ScBlob *b, size_t i)
 
 const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b)
 {
+    ScBlob own = *b;
+    own.computed = true;
     for (uint64_t h = keep(cx, b, NULL)->hash;;
          h++) { /* on to the next where another constant has this name */
         char text[32];
         snprintf(text, sizeof text, "fold.%016" PRIx64, h);
         const char *name = sc_intern(cx, text);
-        const ScBlob *first = *first_of_name(cx, name), *named = keep(cx, b, name);
+        const ScBlob *first = *first_of_name(cx, name), *named = keep(cx, &own, name);
         if (!first || first == named)
             return named;
     }

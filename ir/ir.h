@@ -59,6 +59,7 @@ typedef struct ScBlob {
     const struct ScBlob *from;
     const float *unit;
     size_t n_unit, inner, extent, block;
+    bool computed; /* in this session: it came with no file */
 } ScBlob;
 /* The data is not copied and must live as long as the session, e.g. in sc_ctx_arena. Blobs of equal
  * name, type and data are one pointer. Of strings the handles are sc_string's. */

@@ -4,11 +4,13 @@
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
  * not grow because it is compiled. But the filters of convolutions may: they are packed once, where
  * a run would decode and turn them again and again. Nor must a small file fill the memory: all
- * results together take no more than eight times the constants that the graph came with, or 64 MiB;
- * past that nodes stay nodes. What is stored in FP8 stays so, and codes by blocks do where products
- * read them. A view of a constant that keeps its order is the same constant of another shape and
- * copies nothing. Integers whose elements inference knows (shapes, mostly) become constants even
- * where their operands are none. */
+ * results together, those of nested graphs and of an earlier folding among them, take no more than
+ * eight times the constants that the graph came with, or 64 MiB; with those that nobody reads any
+ * more, which the session keeps, no more than 32 times, or 128 MiB; past that nodes stay nodes.
+ * What is stored in FP8 stays so, and codes by blocks do where products read them. A view of a
+ * constant that keeps its order is the same constant of another shape and copies nothing. Integers
+ * whose elements inference knows (shapes, mostly) become constants even where their operands are
+ * none. */
 #include <string.h>
 
 #include "passes/passes_priv.h"
@@ -16,13 +18,19 @@
 #define ALWAYS_BYTES (64 * 1024)
 #define MIN_BUDGET   ((size_t)64 << 20)
 #define RATIO_BUDGET 8
+#define MIN_EVER     ((size_t)128 << 20)
+#define RATIO_EVER   32
+
+typedef struct Budget { /* bytes that results may still take */
+    size_t read, ever;  /* those that are read; all */
+} Budget;
 
 typedef struct Fold {
     ScBuild b;
     const ScGraph *g;
     ScUses use;
     const bool *filter; /* [g->n_value] the value becomes a convolution's filter */
-    size_t budget;      /* bytes that results may still take */
+    Budget *budget;     /* of nested graphs too */
 } Fold;
 
 static bool bytes_of(const ScType *t, size_t *ret)
@@ -37,15 +45,33 @@ static bool bytes_of(const ScType *t, size_t *ret)
     return scrt_dtype_bits(t->dtype) > 0 && scrt_bytes(t->dtype, n, ret);
 }
 
-/* Of the constants of g, each once. */
-static size_t budget_of(const ScGraph *g)
+/* Bytes of the constants of g and of what is nested in it, by whether they came with a file. */
+static void add_constants(const ScGraph *g, size_t *file, size_t *computed)
 {
-    size_t all = 0, bytes;
-    for (uint32_t i = 0; i < g->n_node; i++)
-        if ((g->node[i].op->flags & SC_CONST_OP) &&
-            bytes_of(sc_type_of(g, g->node[i].first), &bytes))
-            all = bytes > SIZE_MAX / RATIO_BUDGET - all ? SIZE_MAX / RATIO_BUDGET : all + bytes;
-    return all * RATIO_BUDGET > MIN_BUDGET ? all * RATIO_BUDGET : MIN_BUDGET;
+    size_t bytes;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            add_constants(n->sub[k], file, computed);
+        if (!(n->op->flags & SC_CONST_OP) || !bytes_of(sc_type_of(g, n->first), &bytes))
+            continue;
+        size_t *to = sc_attr(n, 0)->blob->computed ? computed : file;
+        *to = bytes > SIZE_MAX / RATIO_EVER - *to ? SIZE_MAX / RATIO_EVER : *to + bytes;
+    }
+}
+
+static size_t left_of(size_t file, size_t ratio, size_t least, size_t computed)
+{
+    size_t all = file * ratio > least ? file * ratio : least;
+    return all > computed ? all - computed : 0;
+}
+
+static Budget budget_of(const ScGraph *g)
+{
+    size_t file = 0, computed = 0;
+    add_constants(g, &file, &computed);
+    return (Budget){left_of(file, RATIO_BUDGET, MIN_BUDGET, computed),
+                    left_of(file, RATIO_EVER, MIN_EVER, computed)};
 }
 
 /* n reads FP8 as wider numbers: products read it as it is stored. */
@@ -89,7 +115,7 @@ static bool *filters(const Fold *f, ScArena *a)
     return is;
 }
 
-/* Operands that were computed and that nobody else reads are gone with n. */
+/* Operands that were computed and that nobody else reads are read no more. */
 static void give_back(Fold *f, const ScNode *n)
 {
     size_t bytes;
@@ -97,7 +123,7 @@ static void give_back(Fold *f, const ScNode *n)
         ScVal v = n->in[i];
         if (v >= SC_FIRST && f->use.first[v + 1] - f->use.first[v] == 1 &&
             !(sc_def(f->g, v)->op->flags & SC_CONST_OP) && bytes_of(sc_type_of(f->g, v), &bytes))
-            f->budget += bytes;
+            f->budget->read += bytes;
     }
 }
 
@@ -126,9 +152,10 @@ static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
             return false;
     }
     bool grows = to > ALWAYS_BYTES && to > from;
-    if (!any || to > f->budget || (grows && !f->filter[n->first]))
+    if (!any || to > f->budget->read || to > f->budget->ever || (grows && !f->filter[n->first]))
         return false;
-    f->budget -= to;
+    f->budget->read -= to;
+    f->budget->ever -= to;
     give_back(f, n);
     return true;
 }
@@ -282,9 +309,9 @@ static bool take_constants_in(ScBuild *b, const ScGraph *g, const ScNode *n, con
 
 /* --- The pass -------------------------------------------------------------------------------- */
 
-ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
+static ScGraph *fold(ScCtx *cx, const ScGraph *g, void *budget)
 {
-    Fold f = {.g = g, .budget = budget_of(g)};
+    Fold f = {.g = g, .budget = budget};
     ScBuild *b = &f.b;
     ScVal *env = sc_pass_begin(b, cx, g);
     f.use = sc_uses(g, sc_pass_scratch(env));
@@ -305,5 +332,12 @@ ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
             sc_set_name(b, out[k], g->value[n->first + k].name);
         }
     }
-    return sc_pass_inside(cx, sc_pass_end(b, env), sc_pass_fold, pass_env);
+    return sc_pass_nested(cx, sc_pass_end(b, env), fold, budget);
+}
+
+ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
+{
+    (void)pass_env;
+    Budget budget = budget_of(g);
+    return fold(cx, g, &budget);
 }

@@ -419,6 +419,75 @@ START_TEST(folding_has_a_budget)
 }
 END_TEST
 
+/* What was folded counts where it is folded again. */
+START_TEST(folding_again_has_the_same_budget)
+{
+    ScCtx *cx = sc_ctx_new();
+    ScStr s = {0};
+    sc_str_add(&s, "graph @g(%x: f32[4]) -> (%y) {\n  %d0 = const [1] : f32[1]\n");
+    for (uint32_t i = 1; i <= 40; i++)
+        sc_str_addf(&s, "  %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%llu]\n", i, i - 1, i - 1,
+                    1ULL << i);
+    sc_str_add(&s,
+               "  %s = reduce_sum %d40 {keepdims = 0} : f32[]\n  %y = mul %x, %s : f32[4]\n}\n");
+    ScGraph *g = sct_graph(cx, s.s), *once = sc_pass_fold(cx, g, &(ScPassEnv){0});
+    size_t bytes = sc_arena_bytes(sc_ctx_arena(cx));
+    ScGraph *again = sc_pass_fold(cx, once, &(ScPassEnv){0});
+    ck_assert_uint_gt(bytes, 32u << 20);
+    ck_assert_uint_le(sc_arena_bytes(sc_ctx_arena(cx)) - bytes, 1u << 20);
+    sc_graph_free(g);
+    sc_graph_free(once);
+    sc_graph_free(again);
+    sc_ctx_free(cx);
+    sc_buf_free(s.s);
+}
+END_TEST
+
+static void doubling_branch(ScStr *s, const char *name)
+{
+    sc_str_addf(s,
+                "    graph @%s(%%v: f32[b,4]) -> (%%r) {\n"
+                "      %%d0 = const [1] : f32[1]\n",
+                name);
+    for (uint32_t i = 1; i <= 23; i++)
+        sc_str_addf(s, "      %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%u]\n", i, i - 1, i - 1,
+                    1u << i);
+    sc_str_add(s, "      %s = reduce_sum %d23 {keepdims = 0} : f32[]\n"
+                  "      %r = mul %v, %s : f32[b,4]\n    }\n");
+}
+
+/* What is computed from a large constant is kept, though nobody reads it any more. */
+START_TEST(folding_a_chain_has_a_budget)
+{
+    ScStr s = {0};
+    sc_str_add(&s, "graph @g(%x: f32[4]) -> (%y) {\n  %d0 = const [1] : f32[1]\n");
+    for (uint32_t i = 1; i <= 60; i++)
+        if (i <= 20)
+            sc_str_addf(&s, "  %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%u]\n", i, i - 1, i - 1,
+                        1u << i);
+        else
+            sc_str_addf(&s, "  %%d%u = exp %%d%u : f32[1048576]\n", i, i - 1);
+    sc_str_add(&s,
+               "  %s = reduce_sum %d60 {keepdims = 0} : f32[]\n  %y = mul %x, %s : f32[4]\n}\n");
+    ck_assert_uint_le(work("chain", s.s, NULL, NULL), 144u << 20);
+}
+END_TEST
+
+/* All branches have one budget together. */
+START_TEST(folding_in_branches_has_a_budget)
+{
+    ScStr s = {0};
+    sc_str_add(&s, "graph @g(%x0: f32[b,4], %c: bool[]) -> (%y) {\n");
+    for (uint32_t i = 0; i < 3; i++) {
+        sc_str_addf(&s, "  %%x%u = if %%c, %%x%u : f32[b,4]\n", i + 1, i);
+        doubling_branch(&s, "then");
+        doubling_branch(&s, "else");
+    }
+    sc_str_add(&s, "  %y = neg %x3 : f32[b,4]\n}\n");
+    ck_assert_uint_le(work("doubling in branches", s.s, NULL, NULL), 144u << 20);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("passes-linear");
@@ -429,6 +498,9 @@ int main(void)
     tcase_add_test(t, wide_concatenations);
     tcase_add_test(t, dense_concatenations);
     tcase_add_test(t, folding_has_a_budget);
+    tcase_add_test(t, folding_again_has_the_same_budget);
+    tcase_add_test(t, folding_in_branches_has_a_budget);
+    tcase_add_test(t, folding_a_chain_has_a_budget);
     suite_add_tcase(s, t);
     return sct_main("passes-linear", s);
 }
