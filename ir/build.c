@@ -580,6 +580,12 @@ void sc_set_factor(ScBuild *b, ScVal v, float factor)
         b->priv->value[v].factor = factor;
 }
 
+void sc_set_means(ScBuild *b, ScVal v, const ScMeans *means)
+{
+    if (v >= SC_FIRST)
+        b->priv->value[v].means = means;
+}
+
 void sc_set_name(ScBuild *b, ScVal v, const char *name)
 {
     if (v >= SC_FIRST && name && !b->priv->value[v].name)

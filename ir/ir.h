@@ -137,6 +137,11 @@ typedef uint32_t ScVal;
 #define SC_NO_G        INT32_MIN /* no growth estimate */
 #define SC_MAX_CONTENT 256       /* integer tensors of more elements are not tracked as terms */
 
+typedef struct ScMeans { /* of each channel of a value, in bf16's precision */
+    uint32_t n, behind;  /* channels; axes behind that of the channels */
+    const float *x;      /* [n] */
+} ScMeans;
+
 typedef struct ScValue { /* one result of one node */
     const ScType *type;  /* interned: equal types are equal pointers */
     const ScTerm *exp;   /* stands for data * 2^exp; NULL before scalify and for what is no float */
@@ -148,6 +153,8 @@ typedef struct ScValue { /* one result of one node */
                           * measured; an annotation too */
     float factor;        /* in [1, 2): divided by it the value is best stored in FP8 E4M3, as
                           * calibration saw; 0: not measured; an annotation too */
+    const ScMeans *means; /* of the value represented, as calibration saw; NULL: not measured; an
+                           * annotation too */
     const ScTerm *const *content; /* elements of an integer tensor that are known as terms,
                                    * row-major [count], or NULL. Derived by the builder; interned,
                                    * so equal contents are equal pointers. */
@@ -342,7 +349,8 @@ void sc_set_exp(ScBuild *b, ScVal v, const ScTerm *exp); /* nothing for poison a
 void sc_set_g(ScBuild *b, ScVal v, int32_t g);
 void sc_set_amax(ScBuild *b, ScVal v, float amax);
 void sc_set_factor(ScBuild *b, ScVal v, float factor);
-void sc_set_name(ScBuild *b, ScVal v, const char *name); /* the first name given stays */
+void sc_set_means(ScBuild *b, ScVal v, const ScMeans *means); /* the session's */
+void sc_set_name(ScBuild *b, ScVal v, const char *name);      /* the first name given stays */
 /* The elements of an integer value as terms, where what is around this graph knows them; NULL: not
  * known. content: of another value of the session. */
 void sc_set_content(ScBuild *b, ScVal v, const ScTerm *const *content);

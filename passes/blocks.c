@@ -68,8 +68,17 @@ static int best_block(ScrtDtype t, const double *x, int64_t n, uint64_t *code)
     return e - 1;
 }
 
+/* Adds up what the rounding of a block adds to its channel of the result. */
+static void add_moved(ScrtDtype t, const double *x, int64_t n, int e, const uint64_t *code,
+                      const float *mean, double *sum)
+{
+    for (int64_t i = 0; i < n; i++)
+        *sum += (ldexp(scrt_value(t, code[i]), e) - x[i]) * (double)mean[i];
+}
+
 /* The weight's codes and scales, as constants. */
-static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScVal ret[2])
+static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScScaledProduct *p,
+                         ScVal ret[2])
 {
     ScCtx *cx = s->b.cx;
     size_t bytes;
@@ -79,6 +88,7 @@ static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScVal ret[2]
         return false;
     float *unit = sc_array(sc_ctx_arena(cx), float, (size_t)(w->blocks * w->n));
     void *codes = sc_alloc(sc_ctx_arena(cx), bytes + 1);
+    p->moved = p->means ? sc_array(s->scratch, double, (size_t)w->n) : NULL;
     uint8_t *scales = sc_array(sc_ctx_arena(cx), uint8_t, (size_t)(w->blocks * w->n));
     for (int64_t j = 0; j < w->n; j++)
         for (int64_t b = 0; b < w->blocks; b++) {
@@ -89,6 +99,8 @@ static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScVal ret[2]
             for (int64_t i = 0; i < n; i++)
                 x[i] = scrt_load(w->b->dtype, w->b->data, (size_t)(first + i * w->k_stride));
             int e = best_block(t, x, n, code);
+            if (p->moved)
+                add_moved(t, x, n, e, code, p->means->x + b * BLOCK, &p->moved[j]);
             for (int64_t i = 0; i < n; i++)
                 scrt_store_bits(t, codes, (size_t)(first + i * w->k_stride), code[i]);
             int64_t place = w->trans ? j * w->blocks + b : b * w->n + j;
@@ -142,20 +154,23 @@ static ScVal rounded(ScScaler *s, ScVal x, ScrtDtype t)
 ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation)
 {
     Weight w;
-    ScVal in[3];
-    int bias = sc_bias(n);
+    ScVal in[3], bias;
+    ScScaledProduct p;
     s->b.at = n->loc;
     if (!scrt_dtype_is_low(weight) || n->n_in < 2 || !is_weight(s, n, s->fact[n->in[1]].c, &w) ||
-        !store_weight(s, &w, weight, in + 1))
+        (sc_product_of(s->g, n, &p), !store_weight(s, &w, weight, &p, in + 1)))
         return SC_ABSENT;
     in[0] = plain(s, s->env[n->in[0]]);
     if (scrt_dtype_is_low(activation))
         in[0] = rounded(s, in[0], activation);
     ScVal y = sc_node1(&s->b, &sc_op_block_matmul, SC_ATTRS(SC_INT(BLOCK), SC_INT(w.trans)), 3, in);
     sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
-    if (bias >= 0) {
-        y = sc_op(&s->b, add, y, plain(s, s->env[n->in[bias]]));
+    if (p.bias >= 0) {
+        bias = sc_product_bias(s, sc_float_blob(s->g, n->in[p.bias]), &p);
+        y = sc_op(&s->b, add, y, bias != SC_ABSENT ? bias : plain(s, s->env[n->in[p.bias]]));
         sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
+    } else if (p.moved) {
+        y = sc_moved_back(s, &p, y);
     }
     if (!s->is_out[n->first])
         sc_set_name(&s->b, y, s->g->value[n->first].name);

@@ -4,13 +4,14 @@
  * measured over all turns; behind the graph's number, as in 1/sum. Sums run in element and
  * sample order, so the same samples give the same file. The file is text, a line a value:
  *
- *   scalec-stats 2
+ *   scalec-stats 3
  *   graph 0123456789abcdef
- *   conv1 rms 1.25 amax 7.5 finite 100352 factor 1.375 gain 0.8
+ *   conv1 rms 1.25 amax 7.5 finite 100352 factor 1.375 gain 0.8 means 2 0.5 -0.25
  *
  * The factor is the one between powers of two at which FP8 E4M3 makes the least squared error on
- * the samples, the gain how many dB less than at a power of two. In a file of version 1 there is
- * none.
+ * the samples, the gain how many dB less than at a power of two. The means are those of a value
+ * that constant weights sum: how many axes lie behind that of its channels, then each channel's. A
+ * file of version 1 has neither, one of version 2 no means.
  */
 #include "passes/scale_priv.h"
 
@@ -27,6 +28,8 @@ typedef struct Level { /* a graph, or one nested in it */
     double *sum, *amax;       /* [n_value] of squares; of magnitudes */
     uint64_t *finite;         /* [n_value] */
     float *power;             /* [n_value][SC_MANTISSAS] */
+    const ScSummed *summed;   /* [n_value] */
+    double **channel;         /* [n_value] sums of the channels that are summed, or NULL */
 } Level;
 
 struct ScCalibrator {
@@ -53,7 +56,12 @@ ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g)
                               .sum = sc_array(a, double, n),
                               .amax = sc_array(a, double, n),
                               .finite = sc_array(a, uint64_t, n),
-                              .power = sc_array(a, float, (size_t)n *SC_MANTISSAS)};
+                              .power = sc_array(a, float, (size_t)n *SC_MANTISSAS),
+                              .summed = sc_summed_values(l[i].g, a),
+                              .channel = sc_array(a, double *, n)};
+        for (ScVal v = SC_FIRST; v < n; v++)
+            if (c->level[i].summed[v].n > 0)
+                c->level[i].channel[v] = sc_array(a, double, (size_t)c->level[i].summed[v].n);
     }
     return c;
 }
@@ -75,6 +83,19 @@ static Level *level_of(ScCalibrator *c, const ScGraph *g)
     return NULL;
 }
 
+/* Adds the elements of each channel up. */
+static void see_channels(const ScrtTensor *t, const ScSummed *s, double *sum)
+{
+    int64_t inner = 1, n = scrt_count(t), c = 0;
+    for (uint32_t d = t->rank - s->behind; d < t->rank; d++)
+        inner *= t->dims[d];
+    for (int64_t i = 0; i < n; c = c + 1 == s->n ? 0 : c + 1)
+        for (int64_t k = 0; k < inner; k++, i++) {
+            double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i);
+            sum[c] += isfinite(x) ? x : 0;
+        }
+}
+
 static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
                 uint32_t depth)
 {
@@ -93,6 +114,8 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
         c->finite[v]++;
         sc_mantissas_add(c->power + (size_t)v * SC_MANTISSAS, x);
     }
+    if (c->channel[v])
+        see_channels(t, &c->summed[v], c->channel[v]);
 }
 
 bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in)
@@ -139,6 +162,16 @@ const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n
     return s;
 }
 
+static const ScMeans *means_of(const Level *l, ScCtx *cx, ScVal v)
+{
+    if (!l->channel[v] || l->finite[v] == 0)
+        return NULL;
+    double each = (double)l->finite[v] / (double)l->summed[v].n;
+    for (int64_t c = 0; c < l->summed[v].n; c++)
+        l->channel[v][c] /= each;
+    return sc_means(cx, &l->summed[v], l->channel[v]);
+}
+
 static void level_stats(const Level *l, ScCtx *cx, const ScFactors *f, ScStat *stat, uint32_t *n)
 {
     for (ScVal v = SC_FIRST; v < l->g->n_value; v++) {
@@ -152,6 +185,7 @@ static void level_stats(const Level *l, ScCtx *cx, const ScFactors *f, ScStat *s
             .amax = l->amax[v],
             .factor = sc_factor_at(k),
             .gain = gain,
+            .means = means_of(l, cx, v),
             .n_finite = l->finite[v],
         };
     }
@@ -193,11 +227,16 @@ static void end_locale(locale_t c, locale_t old)
 void sc_stats_print(const ScStats *s, ScStr *out)
 {
     locale_t old, c = c_locale(&old);
-    sc_str_addf(out, "scalec-stats 2\ngraph %016" PRIx64 "\n", s->graph);
+    sc_str_addf(out, "scalec-stats 3\ngraph %016" PRIx64 "\n", s->graph);
     for (uint32_t i = 0; i < s->n; i++) {
         const ScStat *t = &s->stat[i];
-        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 " factor %.17g gain %.17g\n",
+        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 " factor %.17g gain %.17g",
                     t->name, t->rms, t->amax, t->n_finite, t->factor, t->gain);
+        if (t->means)
+            sc_str_addf(out, " means %u", t->means->behind);
+        for (uint32_t k = 0; t->means && k < t->means->n; k++)
+            sc_str_addf(out, " %.4g", (double)t->means->x[k]);
+        sc_str_add(out, "\n");
     }
     end_locale(c, old);
 }
@@ -254,6 +293,26 @@ static const char *label(ScCtx *cx, const char **p)
     return sc_intern_n(cx, from, (size_t)(*p - from));
 }
 
+/* Numbers up to the end of the line, the first of which is how many axes lie behind the channels.
+ */
+static const ScMeans *means(ScCtx *cx, const char **p)
+{
+    uint64_t behind;
+    double *x = NULL, one;
+    uint32_t n = 0, cap = 0;
+    bool ok = count(p, 10, &behind) && behind < SCRT_MAX_RANK;
+    for (blanks(p); ok && **p && **p != '\n'; blanks(p)) {
+        bool negative = **p == '-';
+        *p += negative;
+        if ((ok = number(p, &one)))
+            sc_buf_push(x, n, cap, negative ? -one : one);
+    }
+    ScSummed s = {(uint32_t)behind, n};
+    const ScMeans *ret = ok && n > 0 ? sc_means(cx, &s, x) : NULL;
+    sc_buf_free(x);
+    return ret;
+}
+
 /* One line of a value; *p is past it afterwards. */
 static bool stat_line(ScCtx *cx, const char **p, ScStat *ret)
 {
@@ -263,6 +322,8 @@ static bool stat_line(ScCtx *cx, const char **p, ScStat *ret)
     if (ok && word(p, "factor"))
         ok = number(p, &ret->factor) && ret->factor >= 1 && ret->factor < 2 && word(p, "gain") &&
              number(p, &ret->gain);
+    if (ok && word(p, "means"))
+        ok = (ret->means = means(cx, p)) != NULL;
     blanks(p);
     return ok && (**p == '\n' || **p == '\0');
 }
@@ -274,16 +335,16 @@ static const ScStats *parse(ScCtx *cx, const char *file, const char *text)
     ScStat *stat = NULL, *kept;
     uint32_t cap = 0, line = 2;
     uint64_t version;
-    if (!word(&p, "scalec-stats") || !count(&p, 10, &version) || version < 1 || version > 2 ||
+    if (!word(&p, "scalec-stats") || !count(&p, 10, &version) || version < 1 || version > 3 ||
         *p++ != '\n' || !word(&p, "graph") || !count(&p, 16, &s->graph) ||
         (blanks(&p), *p != '\n')) {
         sc_fail(
             cx, sc_loc(cx, file, 1, SC_FORWARD, 0, NULL), SC_E_CALIBRATION,
-            "not a file of statistics: it begins with 'scalec-stats 2' and 'graph' with a hash");
+            "not a file of statistics: it begins with 'scalec-stats 3' and 'graph' with a hash");
         return NULL;
     }
     for (; *p == '\n'; line++) {
-        ScStat one;
+        ScStat one = {0};
         p++;
         blanks(&p);
         if (*p == '\n' || *p == '\0')

@@ -10,7 +10,7 @@
 
 #define MOST 100 /* the largest exponent of a channel's number, either way */
 
-static const ScBlob *blob_of(const ScGraph *g, ScVal v)
+const ScBlob *sc_float_blob(const ScGraph *g, ScVal v)
 {
     const ScNode *n = sc_def(g, v);
     while (n->op->flags & SC_REBALANCES && !(n->op->flags & SC_FRESH)) /* of a symbolic exponent */
@@ -26,7 +26,7 @@ static void find_channels(const ScGraph *g, const ScNode *n, uint32_t axis, ScSc
     const ScType *t = sc_type_of(g, n->in[1]);
     p->rank = t->rank;
     p->inner = 1;
-    if (t->rank < 2 || !sc_type_const_dims(t, p->dim) || !blob_of(g, n->in[1]))
+    if (t->rank < 2 || !sc_type_const_dims(t, p->dim) || !sc_float_blob(g, n->in[1]))
         return;
     p->channels = p->dim[axis];
     for (uint32_t d = axis + 1; d < t->rank; d++)
@@ -52,22 +52,20 @@ void sc_product_of(const ScGraph *g, const ScNode *n, ScScaledProduct *ret)
     } else {
         return;
     }
-    if (ret->bias < 0) {
-        ret->can = true;
-        return;
-    }
-    const ScBlob *bias = blob_of(g, n->in[ret->bias]);
-    ret->can = bias && ret->channels > 0 && sc_type_of(g, n->in[ret->bias])->rank == 1 &&
-               bias->count == (size_t)ret->channels;
+    const ScBlob *bias = ret->bias < 0 ? NULL : sc_float_blob(g, n->in[ret->bias]);
+    ret->can =
+        ret->bias < 0 || (bias && ret->channels > 0 && sc_type_of(g, n->in[ret->bias])->rank == 1 &&
+                          bias->count == (size_t)ret->channels);
+    const ScMeans *m = n->in[0] < SC_FIRST ? NULL : g->value[n->in[0]].means;
+    if (m && ret->can && ret->channels > 0 && sc_summed_axis(g, n, &ret->summed) &&
+        m->n == ret->summed.n && m->behind == ret->summed.behind)
+        ret->means = m;
 }
 
-enum { BLOCK = 512 }; /* elements that are converted at a time */
-
-/* Elements first .. of a blob, at most BLOCK; returns how many. */
-static size_t load_block(const ScBlob *b, size_t first, double *ret)
+size_t sc_blob_block(const ScBlob *b, size_t first, double *ret)
 {
-    size_t n = b->count - first < BLOCK ? b->count - first : BLOCK;
-    float x[BLOCK];
+    size_t n = b->count - first < SC_BLOB_BLOCK ? b->count - first : SC_BLOB_BLOCK;
+    float x[SC_BLOB_BLOCK];
     if (b->dtype == SCRT_F32) { /* nearly all of them; in a file, where nothing is aligned */
         memcpy(x, (const char *)b->data + first * sizeof *x, n * sizeof *x);
         for (size_t k = 0; k < n; k++)
@@ -103,10 +101,10 @@ static inline size_t next_channel(Channel *c)
 /* The codes of b's elements, each divided by its channel's number. */
 static void round_channels(const ScBlob *b, const ScScaledProduct *p, ScrtDtype fmt, void *code)
 {
-    double x[BLOCK];
+    double x[SC_BLOB_BLOCK];
     Channel at = first_channel(p);
     for (size_t i = 0, n; i < b->count; i += n) {
-        n = load_block(b, i, x);
+        n = sc_blob_block(b, i, x);
         for (size_t k = 0; k < n; k++)
             x[k] /= (double)p->unit[next_channel(&at)];
         scrt_convert(n, fmt, (char *)code + i * scrt_dtype_bits(fmt) / 8, SCRT_F64, x, true,
@@ -124,10 +122,10 @@ static const float *find_units(ScScaler *s, const ScBlob *b, const ScScaledProdu
     float *unit = sc_array(sc_ctx_arena(s->b.cx), float, n + 1);
     ScFactors *factors = sc_new(s->scratch, ScFactors);
     sc_factors_init(factors, f->man_bits);
-    double x[BLOCK], *to_1 = sc_array(s->scratch, double, n);
+    double x[SC_BLOB_BLOCK], *to_1 = sc_array(s->scratch, double, n);
     Channel at = first_channel(p);
     for (size_t i = 0, m; i < b->count; i += m) {
-        m = load_block(b, i, x);
+        m = sc_blob_block(b, i, x);
         for (size_t k = 0; k < m; k++) {
             c = next_channel(&at);
             amax[c] = fabs(x[k]) > amax[c] ? fabs(x[k]) : amax[c];
@@ -137,7 +135,7 @@ static const float *find_units(ScScaler *s, const ScBlob *b, const ScScaledProdu
         to_1[c] = amax[c] > 0 ? ldexp(1, -ilogb(amax[c])) : 0;
     at = first_channel(p);
     for (size_t i = 0, m; i < b->count; i += m) {
-        m = load_block(b, i, x);
+        m = sc_blob_block(b, i, x);
         for (size_t k = 0; k < m; k++) {
             c = next_channel(&at);
             if (to_1[c] > 0)
@@ -157,7 +155,7 @@ static const float *find_units(ScScaler *s, const ScBlob *b, const ScScaledProdu
 ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledProduct *p)
 {
     ScCtx *cx = s->b.cx;
-    const ScBlob *b = p->channels > 0 ? blob_of(s->g, n->in[1]) : NULL;
+    const ScBlob *b = p->channels > 0 ? sc_float_blob(s->g, n->in[1]) : NULL;
     size_t bytes;
     if (!p->can || !b || b->count == 0 || !scrt_bytes(fmt, b->count, &bytes))
         return SC_ABSENT;
@@ -166,6 +164,7 @@ ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledPro
         return SC_ABSENT;
     void *code = sc_alloc(sc_ctx_arena(cx), bytes);
     round_channels(b, p, fmt, code);
+    sc_find_moved(s, n, b, fmt, 0, p);
     sc_blob_forget(cx, b);
     const ScBlob *codes = sc_blob_rounded(cx, &(ScBlob){.dtype = fmt,
                                                         .rank = p->rank,
@@ -182,15 +181,14 @@ ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledPro
     return w;
 }
 
-static double factor_of(const ScScaledProduct *p, size_t c)
+double sc_product_factor_at(const ScScaledProduct *p, size_t c)
 {
     return p->all * (p->unit ? (double)p->unit[c] : 1);
 }
 
-ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScScaledProduct *p, ScVal *in)
+ScVal sc_product_factor(ScScaler *s, const ScScaledProduct *p)
 {
     ScCtx *cx = s->b.cx;
-    const ScTerm *zero = sc_term(cx, 0);
     if (!p->unit && p->all == 1)
         return SC_ABSENT;
     bool each = p->unit != NULL;
@@ -201,15 +199,7 @@ ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScScaledProduct *p, 
         dim[d] = 1;
     float *x = sc_array(sc_ctx_arena(cx), float, count + 1);
     for (size_t c = 0; c < count; c++)
-        x[c] = (float)factor_of(p, c);
+        x[c] = (float)sc_product_factor_at(p, c);
     const ScBlob *factor = sc_blob_folded(cx, SCRT_F32, rank, dim, x);
-    if (p->bias >= 0) {
-        const ScBlob *b = blob_of(s->g, n->in[p->bias]);
-        float *y = sc_array(sc_ctx_arena(cx), float, b->count + 1);
-        for (size_t c = 0; c < b->count; c++)
-            y[c] = (float)(scrt_load(b->dtype, b->data, c) / factor_of(p, c));
-        in[p->bias] = sc_const_shaped(&s->b, sc_blob_folded(cx, SCRT_F32, 1, &p->channels, y),
-                                      SCRT_F32, 1, &p->channels, zero);
-    }
-    return sc_const_shaped(&s->b, factor, SCRT_F32, rank, dim, zero);
+    return sc_const_shaped(&s->b, factor, SCRT_F32, rank, dim, sc_term(cx, 0));
 }

@@ -42,6 +42,7 @@ typedef struct ScRecipe {
     ScrtDtype weight;     /* of quantizable operands that are constants */
     ScGranularity scale;  /* SC_BY_RECIPE is SC_BY_TENSOR */
     bool round_down;      /* the paper's rules instead of growth: see SCALES */
+    bool keep_bias;       /* biases do not take back what rounded weights add on average */
     uint32_t n_rule;
     const ScRecipeRule *rule;
     ScSource source;            /* SC_SOURCE_UNSAID is SC_STATIC */
@@ -63,11 +64,12 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out); /* as a recipe file */
 
 /* --- Statistics of sample inputs ------------------------------------------------------------- */
 
-typedef struct ScStat { /* of one value of the graph that scalify receives */
-    const char *name;   /* the value's printed name in that graph, without the leading % */
-    double rms, amax;   /* over the finite elements of all samples; zeros included */
-    double factor;      /* in [1, 2): divided by it they are best stored in FP8 E4M3, */
-    double gain;        /* and by how many dB better than as they are; 0, 0: not measured */
+typedef struct ScStat {   /* of one value of the graph that scalify receives */
+    const char *name;     /* the value's printed name in that graph, without the leading % */
+    double rms, amax;     /* over the finite elements of all samples; zeros included */
+    double factor;        /* in [1, 2): divided by it they are best stored in FP8 E4M3, */
+    double gain;          /* and by how many dB better than as they are; 0, 0: not measured */
+    const ScMeans *means; /* of what a product with constant weights sums; NULL: not measured */
     uint64_t n_finite;
 } ScStat;
 typedef struct ScStats {
@@ -158,6 +160,10 @@ const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
 /* Whether operand k of n reads a storage site where it is one. */
 bool sc_reads_site(const ScGraph *g, const ScNode *n, uint32_t k);
+
+/* How many products of g and of what is nested in it have a bias that takes back what the rounding
+ * of their weights adds on average. */
+uint32_t sc_count_corrected(const ScGraph *g);
 
 /* Appends to out why a tensor of g or of a graph nested in it (by its printed name, behind the
  * level's prefix or without it, else its ONNX name) has the exponent that it has: a line a value,

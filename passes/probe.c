@@ -5,7 +5,8 @@
  * who compiles and runs it stands above this folder.
  *
  * Measured are the sites: values that a recipe may store, which are the operands of products, and
- * in a graph with f16 every value of f16. What lies between them follows by growth.
+ * in a graph with f16 every value of f16. What lies between them follows by growth. Of what
+ * constant weights sum, nested graphs apart, the means of the channels are measured too.
  *
  * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
  * Integers are drawn from the extent of the axis that they index; integers and bools that are
@@ -208,6 +209,24 @@ static void copy_nodes(Measure *m, const ScGraph *g, ScVal *env)
     sc_buf_free(nested.v);
 }
 
+/* The mean of each channel. */
+static ScVal means(ScBuild *b, ScVal x, const ScSummed *s)
+{
+    int64_t axes[SCRT_MAX_RANK];
+    uint32_t rank = sc_built(b, x)->type->rank, at = rank - 1 - s->behind;
+    if (sc_built(b, x)->type->dtype != SCRT_F32)
+        x = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x);
+    for (uint32_t d = 0; d < s->behind; d++)
+        axes[d] = at + 1 + d;
+    if (s->behind > 0) /* first along what lies together */
+        x = sc_node1(b, &sc_op_reduce_mean, SC_ATTRS(SC_INTS(s->behind, axes), SC_INT(0)), 1, &x);
+    for (uint32_t d = 0; d < at; d++)
+        axes[d] = d;
+    if (at > 0)
+        x = sc_node1(b, &sc_op_reduce_mean, SC_ATTRS(SC_INTS(at, axes), SC_INT(0)), 1, &x);
+    return x;
+}
+
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
 {
     static const char *const what[2] = {"square", "amax"};
@@ -217,6 +236,11 @@ ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
     copy_nodes(&m, g, env);
     for (uint32_t i = 0; i < m.n; i++)
         sc_output(&b, sc_printf(sc_ctx_arena(cx), "probe.%u.%s", i / 2, what[i % 2]), m.v[i]);
+    const ScSummed *s = sc_summed_values(g, sc_pass_scratch(env));
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        if (s[v].n > 0)
+            sc_output(&b, sc_printf(sc_ctx_arena(cx), "probe.means.%u", v),
+                      means(&b, env[v], &s[v]));
     sc_buf_free(m.v);
     return sc_pass_end(&b, env);
 }
@@ -455,6 +479,7 @@ bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScrtTensor *ret_in)
 
 typedef struct Reading {
     const ScrtTensor *out; /* what is not read yet */
+    const ScMeans **means; /* [n_value] of the graph itself */
     ScStat *stat;
     uint32_t n, cap;
 } Reading;
@@ -471,10 +496,30 @@ static void read_sites(Reading *r, ScCtx *cx, const ScLevel *l, ScArena *a)
         double amax = scrt_load(SCRT_F32, r->out[2 * (k - 1) + 1].data, 0);
         ScStat stat = {
             .name = sc_intern(cx, label[v]), .rms = sqrt(square), .amax = amax, .n_finite = 1};
+        if (l->first == 0)
+            stat.means = r->means[v];
         if (isfinite(square) && isfinite(amax)) /* overflow says nothing of the rest */
             sc_buf_push(r->stat, r->n, r->cap, stat);
     }
     r->out += 2 * s.n;
+}
+
+static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor *out, ScArena *a)
+{
+    const ScSummed *s = sc_summed_values(g, a);
+    r->means = sc_array(a, const ScMeans *, g->n_value);
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        if (s[v].n == 0)
+            continue;
+        double *x = sc_array(a, double, (size_t)s[v].n);
+        bool finite = true;
+        for (int64_t c = 0; c < s[v].n; c++) {
+            x[c] = scrt_load(SCRT_F32, out->data, (size_t)c);
+            finite = finite && isfinite(x[c]);
+        }
+        r->means[v] = finite ? sc_means(cx, &s[v], x) : NULL;
+        out++;
+    }
 }
 
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out)
@@ -483,6 +528,7 @@ const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out
     ScArena *a = sc_arena_new();
     uint32_t n_level;
     const ScLevel *l = sc_levels(g, a, &n_level);
+    read_means(&r, cx, g, out + n_measured(g), a);
     for (uint32_t i = 0; i < n_level; i++)
         read_sites(&r, cx, &l[i], a);
     sc_arena_free(a);

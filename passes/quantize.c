@@ -183,8 +183,11 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScSca
     ScVal low = by_channel ? sc_channel_weight(s, n, fmt, product) : SC_ABSENT;
     if (low != SC_ABSENT)
         return low;
-    low = sc_scale_const(s, def, fmt, sc_term(s->b.cx, constant_exp(p, c, fmt, v->exp)));
+    int e = constant_exp(p, c, fmt, v->exp);
+    low = sc_scale_const(s, def, fmt, sc_term(s->b.cx, e));
     sc_scale_annotate(s, low, old);
+    if (i == 1)
+        sc_find_moved(s, n, def->attr[0].blob, fmt, e, product);
     return low;
 }
 
@@ -206,14 +209,11 @@ static ScNode summed_in_f32(Pass *p, const ScNode *n, const ScVal *in)
     return ret;
 }
 
-/* The product by channels, times what the channels were divided by: it stands for old value v. */
-static ScVal times(ScScaler *s, ScVal x, ScVal factor, ScVal v)
+static ScVal times(ScScaler *s, ScVal x, ScVal factor)
 {
     const ScTerm *e = sc_scale_exp(s, x);
     ScVal y = sc_op(&s->b, mul, x, factor);
     sc_set_exp(&s->b, y, e);
-    if (!s->is_out[v])
-        sc_set_name(&s->b, y, s->g->value[v].name);
     return y;
 }
 
@@ -296,11 +296,29 @@ static ScVal with_rows(Pass *p, const ScNode *n, ScVal y, ScVal rows)
     ScScaler *s = &p->s;
     const ScTerm *zero = sc_term(s->b.cx, 0);
     int bias = sc_bias(n);
-    y = sc_scale_move(s, times(s, y, rows, n->first), zero, false);
+    y = sc_scale_move(s, times(s, y, rows), zero, false);
     if (bias < 0)
         return y;
     y = sc_op(&s->b, add, y, sc_scale_move(s, widened(p, n, (uint32_t)bias), zero, false));
     sc_set_exp(&s->b, y, zero);
+    return y;
+}
+
+/* What stands for the result of n once its operands' factors, each where it is not absent, and what
+ * the rounding of its weight adds (moved, may be NULL) are behind it. */
+static ScVal finished(Pass *p, const ScNode *n, ScVal factor, ScVal rows,
+                      const ScScaledProduct *moved)
+{
+    ScScaler *s = &p->s;
+    ScVal y = s->env[n->first];
+    if (factor != SC_ABSENT)
+        y = times(s, y, factor);
+    if (rows != SC_ABSENT)
+        y = with_rows(p, n, y, rows);
+    if (moved)
+        y = sc_moved_back(s, moved, y);
+    if (!s->is_out[n->first])
+        sc_set_name(&s->b, y, s->g->value[n->first].name);
     return y;
 }
 
@@ -333,18 +351,19 @@ static void node(Pass *p, const ScNode *n)
         sc_scale_copy(s, n);
         return;
     }
-    ScVal factor = sc_product_factor(s, &bare, &product, in);
+    ScVal factor = sc_product_factor(s, &product);
+    bool later = product.moved && product.bias < 0;
+    if (product.bias >= 0)
+        in[product.bias] = sc_product_bias(s, sc_float_blob(s->g, n->in[product.bias]), &product);
     for (uint32_t i = 0; i < n->n_in; i++)
         if (in[i] == SC_ABSENT)
             in[i] = widened(p, &bare, i);
     ScNode wide = summed_in_f32(p, &bare, in);
-    s->unnamed = factor != SC_ABSENT || by_rows;
+    s->unnamed = factor != SC_ABSENT || by_rows || later;
     sc_scale_node(s, &wide, in, data, &s->env[n->first]);
+    if (s->unnamed)
+        s->env[n->first] = finished(p, n, factor, rows, later ? &product : NULL);
     s->unnamed = false;
-    if (factor != SC_ABSENT)
-        s->env[n->first] = times(s, s->env[n->first], factor, n->first);
-    if (by_rows)
-        s->env[n->first] = with_rows(p, n, s->env[n->first], rows);
     results(s, n);
 }
 

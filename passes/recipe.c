@@ -10,6 +10,7 @@
  *   window = 16                            runs that delayed scales remember,
  *   margin = 1                             and the bits that they keep free
  *   round = growth
+ *   bias = corrected                       or kept
  *   rescale "add.*"
  *   layer "head.*" activation=f32 weight=f32 scale=tensor scales=dynamic
  *
@@ -234,6 +235,15 @@ static bool read_round(Reader *r, bool *ret_down)
     return *ret_down || strcmp(w, "growth") == 0 || fail(r, "round is growth or down, not", w);
 }
 
+static bool read_bias(Reader *r, bool *ret_keep)
+{
+    if (!equals(r))
+        return false;
+    const char *w = word(r);
+    *ret_keep = strcmp(w, "kept") == 0;
+    return *ret_keep || strcmp(w, "corrected") == 0 || fail(r, "bias is corrected or kept, not", w);
+}
+
 static bool read_setting(Reader *r, const char *key, Draft *d)
 {
     if (strcmp(key, "name") == 0)
@@ -252,6 +262,8 @@ static bool read_setting(Reader *r, const char *key, Draft *d)
         return read_number(r, key, 0, MOST_MARGIN, &d->r.margin);
     if (strcmp(key, "round") == 0)
         return read_round(r, &d->r.round_down);
+    if (strcmp(key, "bias") == 0)
+        return read_bias(r, &d->r.keep_bias);
     return fail(r, "not a setting of recipes:", key);
 }
 
@@ -424,6 +436,8 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
         sc_str_addf(out, "window = %lld\nmargin = %lld\n", (long long)r->window,
                     (long long)r->margin);
     sc_str_addf(out, "round = %s\n", r->round_down ? "down" : "growth");
+    if (r->keep_bias)
+        sc_str_add(out, "bias = kept\n");
     for (uint32_t i = 0; i < r->n_rescale; i++) {
         sc_str_add(out, "rescale ");
         sc_str_quote(out, r->rescale[i]);

@@ -164,6 +164,7 @@ static void annotate(ScScaler *s, ScVal v, const ScValue *old)
     sc_set_g(&s->b, v, old->g == SC_NO_G || symbolic ? old->g : old->g - 256 * d);
     sc_set_amax(&s->b, v, old->amax);
     sc_set_factor(&s->b, v, old->factor);
+    sc_set_means(&s->b, v, old->means);
 }
 
 void sc_scale_annotate(ScScaler *s, ScVal v, ScVal old)

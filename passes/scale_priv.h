@@ -116,6 +116,21 @@ const char *sc_nested_prefix(const char *prefix, uint32_t k, ScArena *a);
 /* calibrate.c: the statistics of g from stat [n], which live as long as cx. */
 const ScStats *sc_stats_of(ScCtx *cx, const ScGraph *g, ScStat *stat, uint32_t n);
 
+/* means.c: the axis of operand 0 along which a product sums what its constant weight multiplies. */
+typedef struct ScSummed {
+    uint32_t behind; /* axes behind it */
+    int64_t n;       /* its extent; 0: there is none */
+    int64_t group;   /* parts of it that a convolution keeps apart */
+} ScSummed;
+/* False where n is no product whose operand 1 is a matrix or filters. */
+bool sc_summed_axis(const ScGraph *g, const ScNode *n, ScSummed *ret);
+/* Of each value as such an operand, [n_value], in a: where several products disagree, of the first.
+ */
+const ScSummed *sc_summed_values(const ScGraph *g, ScArena *a);
+/* The means x [s->n] of such a value: they live as long as cx. In bf16's precision, so that files
+ * have few digits and the order of a sum is not seen. */
+const ScMeans *sc_means(ScCtx *cx, const ScSummed *s, const double *x);
+
 /* --- What a recipe says of one node ----------------------------------------------------------- */
 
 typedef struct ScSite {
@@ -166,14 +181,36 @@ typedef struct ScScaledProduct {
     int bias;                   /* operand, or -1 */
     double all;                 /* the factor: of all, */
     const float *unit;          /* and of each channel; NULL: none */
+    ScSummed summed;            /* of operand 0 */
+    const ScMeans *means;       /* along it; NULL: not known, or the bias could not take it back */
+    double *moved;              /* [channels] what the rounding of the weight adds to the result on
+                                 * average; NULL: not known */
 } ScScaledProduct;
 void sc_product_of(const ScGraph *g, const ScNode *n, ScScaledProduct *ret);
 /* Weight 1 of n in format fmt, each channel divided by what suits it best: a number that leaves
  * as p's unit. SC_ABSENT where that cannot be. */
 ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledProduct *p);
-/* Where p has a factor: the bias of n divided by it (in in), and the factor to multiply n's result
- * by; else SC_ABSENT. */
-ScVal sc_product_factor(ScScaler *s, const ScNode *n, const ScScaledProduct *p, ScVal *in);
+/* What the result is multiplied by, channel c of it; 1 where there is no factor. */
+double sc_product_factor_at(const ScScaledProduct *p, size_t c);
+/* The same as a constant; SC_ABSENT where there is none. */
+ScVal sc_product_factor(ScScaler *s, const ScScaledProduct *p);
+/* The blob of a constant of floats, whatever its exponent, else NULL. */
+const ScBlob *sc_float_blob(const ScGraph *g, ScVal v);
+enum { SC_BLOB_BLOCK = 512 };
+/* Elements first .. of a blob, at most SC_BLOB_BLOCK; returns how many. */
+size_t sc_blob_block(const ScBlob *b, size_t first, double *ret);
+
+/* means.c: the weight b of p, node's, was rounded to fmt, each channel divided by its unit, else
+ * all by 2^exp: sets p->moved where the means are known. */
+void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt, int exp,
+                   ScScaledProduct *p);
+/* p's bias, a constant, less what the rounding adds, for a product whose result is multiplied by
+ * p's factor; SC_ABSENT where it stays as it is or there is none. */
+ScVal sc_product_bias(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p);
+/* Operand k of n is such a bias. */
+bool sc_takes_back(const ScGraph *g, const ScNode *n, uint32_t k);
+/* y, the result of a p with no bias to take it, less what the rounding adds; at exponent 0. */
+ScVal sc_moved_back(ScScaler *s, const ScScaledProduct *p, ScVal y);
 
 /* blocks.c: product n with its weight in blocks, in the original numbers, a bias added; activations
  * in blocks too where their format is low. SC_ABSENT where the weight is no constant matrix. */

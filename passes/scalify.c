@@ -249,6 +249,8 @@ static void settle(Pass *p, ScVal v, int32_t g, const ScTerm *shift)
         sc_set_amax(&s->b, s->env[v], (float)st->amax);
     if (st && st->gain >= LEAST_GAIN)
         sc_set_factor(&s->b, s->env[v], (float)st->factor);
+    if (st && !p->down && !(p->env->recipe && p->env->recipe->keep_bias))
+        sc_set_means(&s->b, s->env[v], st->means);
     if (f->wants0 || f->any == SC_ANY_VALUE || scrt_dtype_is_low(sc_type_of(s->g, v)->dtype))
         return;
     int64_t k = sc_growth_bits(g);

@@ -185,6 +185,14 @@ static ScVal unblocked(ScBuild *b, const ScGraph *g, const ScNode *n, const ScCo
     return w;
 }
 
+/* The weight of a product that n is, or finishes: factors and a bias stand behind it. */
+static ScVal weight_of(const ScGraph *g, const ScNode *n)
+{
+    while (n->n_in > 0 && !n->op->contract && !n->op->conv)
+        n = sc_def(g, n->in[0]);
+    return n->n_in > 1 ? n->in[1] : SC_ABSENT;
+}
+
 /* n with operands of f32 where all that may be low were 16 bits wide: the others follow. */
 static void all_wide(ScBuild *b, const ScNode *n, ScVal *in)
 {
@@ -268,6 +276,8 @@ static ScGraph *switched_level(const Switch *x, uint32_t level, uint32_t first, 
         for (uint32_t k = 0; k < node->n_in; k++)
             if (sc_reads_site(g, node, k) && other[node->in[k]])
                 in[k] = other[node->in[k]];
+            else if (sc_takes_back(g, node, k) && of[weight_of(g, node)])
+                in[k] = switched(&b, g, node->in[k], env, of[weight_of(g, node)]);
         all_wide(&b, node, in);
         ScContract c;
         if (block_of(g, node, &c) != 0 && of[node->in[1]])

@@ -19,6 +19,7 @@
 #include "tests/graphs.h"
 
 #include <glob.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ typedef struct Golden {
         double rms;
     } rms[MAX_LINES];
     uint32_t n_rms;
+    ScStr stats; /* lines of values, as files of statistics have them */
     ScRecipe recipe;
     const ScBlob **blob; /* what the constants of the graph before are */
     uint32_t n_blob, cap_blob;
@@ -91,6 +93,8 @@ static void read_header_line(Golden *t, char *line)
         ck_assert_uint_lt(t->n_rms, MAX_LINES);
         t->rms[t->n_rms].name = sc_intern(t->cx, name);
         t->rms[t->n_rms++].rms = x;
+    } else if (strncmp(line, "; stats ", 8) == 0) {
+        sc_str_addf(&t->stats, "%s\n", line + 8);
     } else if (strncmp(line, "; error: ", 9) == 0) {
         ck_assert_uint_lt(t->n_error, MAX_LINES);
         t->error[t->n_error++] = sc_intern(t->cx, line + 9);
@@ -320,6 +324,20 @@ static void check_errors(Golden *t)
     }
 }
 
+/* The statistics of g that the header has. */
+static void read_stats(Golden *t, const ScGraph *g)
+{
+    ScStr text = {0};
+    if (t->stats.n == 0)
+        return;
+    sc_str_addf(&text, "scalec-stats 3\ngraph %016" PRIx64 "\n%s", sc_graph_hash(g),
+                sc_str_get(&t->stats));
+    t->env.scales = SC_SCALES_CALIBRATE;
+    t->env.stats = sc_stats_parse(t->cx, t->file, sc_str_get(&text));
+    ck_assert_msg(t->env.stats != NULL, "%s", sct_messages(t->cx));
+    sc_str_free(&text);
+}
+
 /* Constants that the passes made: their names follow from their content. */
 static void collect_folded(Golden *t, const ScGraph *got)
 {
@@ -364,6 +382,8 @@ static void run_file(const char *path, const char *shown)
         sc_graph_free(g);
         g = parse(&t, text, &rest);
     }
+    if (g)
+        read_stats(&t, g);
     ScGraph *got = g ? run_passes(&t, g) : NULL;
     if (t.n_error || !got)
         check_errors(&t);
@@ -374,6 +394,7 @@ static void run_file(const char *path, const char *shown)
     sc_graph_free(got);
     sc_graph_free(g);
     sc_buf_free(t.blob);
+    sc_str_free(&t.stats);
     free(text);
     sc_ctx_free(t.cx);
 }

@@ -479,7 +479,11 @@ START_TEST(statistics_that_do_not_parse)
         "scalec-stats 1\ngraph 12\nx rms 1 amax inf finite 3\n",
         "scalec-stats 1\ngraph 12\nx rms 1 amax 2 finite -3\n",
         "scalec-stats 1\ngraph 12\nx rms 1 amax 2 finite 3 more\n",
-        "scalec-stats 3\ngraph 12\nx rms 1 amax 2 finite 3\n",
+        "scalec-stats 4\ngraph 12\nx rms 1 amax 2 finite 3\n",
+        "scalec-stats 3\ngraph 12\nx rms 1 amax 2 finite 3 means\n",
+        "scalec-stats 3\ngraph 12\nx rms 1 amax 2 finite 3 means 0\n",
+        "scalec-stats 3\ngraph 12\nx rms 1 amax 2 finite 3 means 99 1\n",
+        "scalec-stats 3\ngraph 12\nx rms 1 amax 2 finite 3 means 0 1 inf\n",
         "scalec-stats 2\ngraph 12\nx rms 1 amax 2 finite 3 factor 2 gain 1\n",
         "scalec-stats 2\ngraph 12\nx rms 1 amax 2 finite 3 factor 1.5\n",
     };

@@ -190,7 +190,7 @@ def names_join(tmp):
     text = scalec(*fp8, x, "--stage", "settle", "--save-stats", stats)
     quoted = json.dumps(name)
     assert f"\n{quoted} rms " in open(stats).read(), open(stats).read()
-    assert f"%{quoted} = mul" in text and f"from {quoted}" in text, text
+    assert f"%{quoted} = add" in text and f"from {quoted}" in text, text
     assert scalec(*fp8, stats, "--stage", "settle") == text
     rows = json.loads(scalec("check", path, "--recipe", "fp8", "--data", x, "--json"))["tensors"]
     assert any(name in r["from"] for r in rows), rows

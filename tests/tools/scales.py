@@ -207,7 +207,7 @@ def check_finds_the_sites(tmp):
     bench, digits = os.path.join(BUILD, "tests", "bench-sites"), os.path.dirname(DIGIT)
     p = subprocess.run([bench, MNIST, digits, "fp8", "60"], capture_output=True, text=True)
     sites, measured, _, check, *best = map(float, p.stdout.split())
-    assert sites == measured == 6 and check > 0.8 * max(best) > 6, p
+    assert sites == measured == 6 and check > 0.8 * max(best) > 5, p
 
 
 def layered(exponents):
@@ -251,6 +251,43 @@ def weights_of_any_size(tmp):
         for exponents in ([-12, 10, -12, 10, -12], [10, -12, -12, 10, 10]):
             after = run(exponents, "--recipe", *options)
             assert (before == after).all(), (options, exponents, np.abs(before - after).max(), np.abs(before).max())
+
+
+def biases_take_back_what_rounding_adds(tmp):
+    """The mean of each output channel is nearly f32's, with samples and by a probe, where the recipe does not say that
+    biases are kept; `check` counts them."""
+    rng = np.random.default_rng(11)
+    f, w = rng.standard_normal((8, 4, 3, 3)).astype(np.float32), rng.standard_normal((8, 16)).astype(np.float32)
+    nodes = [helper.make_node("Add", ["x", "three"], ["i"], "shift"), helper.make_node("Conv", ["i", "f", "b"], ["c"], "conv"),
+             helper.make_node("Relu", ["c"], ["r"], "relu"), helper.make_node("GlobalAveragePool", ["r"], ["g"], "pool"),
+             helper.make_node("Flatten", ["g"], ["v"], "flat"), helper.make_node("MatMul", ["v", "w"], ["y"], "fc")]
+    m = model(nodes, [("x", [8, 4, 12, 12])], [("c", [8, 8, 10, 10]), ("y", [8, 16])],
+              [("three", np.array(3, np.float32)), ("f", f), ("b", f[:, 0, 0, 0]), ("w", w)])
+    path, kept = os.path.join(tmp, "shifted.onnx"), os.path.join(tmp, "kept.recipe")
+    onnx.save(m, path)
+    text = "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = channel\n"
+    write(kept, text + "bias = kept\n")
+    npz = [os.path.join(tmp, f"{i}.npz") for i in range(2)]
+    for p in npz:
+        np.savez(p, x=rng.standard_normal((8, 4, 12, 12)).astype(np.float32))
+
+    def off(*options):
+        """By how much the means of channels differ from f32's, as parts of the results' RMS."""
+        y = []
+        for recipe in (("--recipe", "f32"), options):
+            exe, out = os.path.join(tmp, "m"), os.path.join(tmp, "y.npz")
+            scalec("compile", path, *recipe, "-o", exe)
+            subprocess.run([exe, "-i", npz[0], "-o", out], check=True)
+            with np.load(out) as z:
+                y.append([z["c"].mean((0, 2, 3)) / z["c"].std(), z["y"].mean(0) / z["y"].std()])
+        return [np.sqrt(((a - b) ** 2).mean()) for a, b in zip(*y)]
+    for scales in (("--calibrate", npz[1]), ("--scales", "probe")):
+        before, after = off("--recipe", kept, *scales), off("--recipe", "fp8", *scales)
+        assert 4 * after[0] < before[0], (scales, before, after)
+        assert after[1] < before[1], (scales, before, after)  # what the pool gives is rounded alike each time
+    counts = [json.loads(scalec("check", path, "--recipe", r, "--calibrate", npz[1], "--data", npz[0], "--json"))
+              ["corrected_biases"] for r in ("fp8", kept)]
+    assert counts == [2, 0], counts
 
 
 def channels_have_exponents_of_their_own(tmp):
@@ -465,7 +502,7 @@ def what_is_nested_is_ranked_too(tmp):
 run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own,
                          outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost,
                          channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, check_finds_the_sites,
-                         weights_of_any_size, low_recipes_probe,
+                         weights_of_any_size, low_recipes_probe, biases_take_back_what_rounding_adds,
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers, what_is_nested_is_ranked_too])

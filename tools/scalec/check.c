@@ -102,12 +102,15 @@ static void print_line(const Line *l)
 static void print_table(const Cli *cli, const Check *c)
 {
     uint32_t shown = cli->top && cli->top < c->n ? cli->top : c->n;
+    uint32_t corrected = sc_count_corrected(c->low);
     printf("%s, recipe %s, %u sample%s\n"
            "%u storage sites first, by what the outputs gain where one alone stays in f32: %u "
            "measured%s\n"
-           "the first of them by what they gain together with those above\n\n",
+           "the first of them by what they gain together with those above\n"
+           "%u bias%s back what rounded weights add on average\n\n",
            cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_sample == 1 ? "" : "s", c->n_site,
-           c->n_measured, c->n_measured < c->n_site ? ", the rest (~) estimated" : "");
+           c->n_measured, c->n_measured < c->n_site ? ", the rest (~) estimated" : "", corrected,
+           corrected == 1 ? " takes" : "es take");
     printf("%-32s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s %8s\n", "tensor", "type", "exp",
            "expected", "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB",
            "together");
@@ -275,8 +278,9 @@ static json_t *tensors_json(const Check *c)
 
 static void print_json(const Cli *cli, const Check *c)
 {
-    json_t *o = json_pack("{s:s, s:s, s:i, s:o}", "model", cli->args.item[0], "recipe",
-                          cli->opt.recipe, "samples", (int)c->n_sample, "tensors", tensors_json(c));
+    json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:o}", "model", cli->args.item[0], "recipe",
+                          cli->opt.recipe, "samples", (int)c->n_sample, "corrected_biases",
+                          (int)sc_count_corrected(c->low), "tensors", tensors_json(c));
     if (o && cli->suggest_given)
         json_object_set_new(o, "suggest", suggest_json(c));
     if (o)

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What rounded weights add on average. The errors of weights stay the same from input to input:
+ * where the mean of each channel that they are multiplied by is known, so is by how much they move
+ * the mean of each channel of the result, and a bias takes it back. Means are measured with the
+ * other statistics, of values that products with constant weights sum. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+
+bool sc_summed_axis(const ScGraph *g, const ScNode *n, ScSummed *ret)
+{
+    int64_t dim[SCRT_MAX_RANK];
+    *ret = (ScSummed){.group = 1};
+    if (n->n_in < 2 || n->in[0] < SC_FIRST || !sc_type_is_float(sc_type_of(g, n->in[0])) ||
+        !sc_type_const_dims(sc_type_of(g, n->in[1]), dim))
+        return false;
+    if (n->op->contract) {
+        ScContract c;
+        n->op->contract(g, n, &c);
+        ret->behind = c.trans_a;
+        ret->n = dim[c.trans_b];
+        return !c.block && sc_type_of(g, n->in[1])->rank == 2 &&
+               sc_type_of(g, n->in[0])->rank > ret->behind;
+    }
+    if (!n->op->conv)
+        return false;
+    ScConv c;
+    n->op->conv(g, n, &c);
+    ret->behind = c.window.n_spatial;
+    ret->group = c.group;
+    ret->n = c.group * dim[1];
+    return !c.window.channels_last && dim[0] % c.group == 0;
+}
+
+const ScSummed *sc_summed_values(const ScGraph *g, ScArena *a)
+{
+    ScSummed *ret = sc_array(a, ScSummed, g->n_value), s;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (sc_summed_axis(g, n, &s) && ret[n->in[0]].n == 0 &&
+            sc_def(g, n->in[1])->op->flags & SC_CONST_OP)
+            ret[n->in[0]] = s;
+    }
+    return ret;
+}
+
+const ScMeans *sc_means(ScCtx *cx, const ScSummed *s, const double *x)
+{
+    ScMeans *ret = sc_new(sc_ctx_arena(cx), ScMeans);
+    float *y = sc_array(sc_ctx_arena(cx), float, (size_t)s->n);
+    for (int64_t c = 0; c < s->n; c++)
+        y[c] = (float)scrt_value(SCRT_BF16, scrt_round(SCRT_BF16, x[c], true, SCRT_NEAREST));
+    *ret = (ScMeans){(uint32_t)s->n, s->behind, y};
+    return ret;
+}
+
+/* --- Weights by tensor and by channel -------------------------------------------------------- */
+
+/* A walk over a weight's elements, as they lie in memory. */
+typedef struct Walk {
+    size_t channels, inner; /* elements behind a channel's index */
+    size_t each, kernel;    /* channels that one output channel sums, elements for each */
+    size_t a_group;         /* output channels */
+    size_t outer, c, in;    /* of the element at hand */
+} Walk;
+
+static void step(Walk *w)
+{
+    if (++w->in < w->inner)
+        return;
+    w->in = 0;
+    if (++w->c < w->channels)
+        return;
+    w->c = 0;
+    w->outer++;
+}
+
+/* The mean of what the element is multiplied with: of its channel of operand 0, or of padding. */
+static double met(const Walk *w, const ScMeans *m, const double *share)
+{
+    size_t channel = w->c / w->a_group * w->each + w->outer + w->in / w->kernel;
+    return (double)m->x[channel] * share[w->in % w->kernel];
+}
+
+/* At how many of the results along one axis tap i of a window lies on an element, not on padding.
+ */
+static double taps_inside(const ScWindow *w, uint32_t d, int64_t i, int64_t extent, int64_t results,
+                          int64_t pad)
+{
+    int64_t inside = 0;
+    for (int64_t o = 0; o < results; o++) {
+        int64_t at = o * w->stride[d] + i * w->dilation[d] - pad;
+        inside += at >= 0 && at < extent;
+    }
+    return (double)inside / (double)results;
+}
+
+/* Of each element of a filter's kernel the share of results for which it meets no padding, [count];
+ * 1 along an axis whose extent is not known. */
+static const double *shares(ScScaler *s, const ScNode *n, size_t count)
+{
+    double *ret = sc_array(s->scratch, double, count);
+    for (size_t k = 0; k < count; k++)
+        ret[k] = 1;
+    if (!n->op->conv)
+        return ret;
+    ScConv c;
+    n->op->conv(s->g, n, &c);
+    const ScType *x = sc_type_of(s->g, n->in[0]), *y = sc_type_of(s->g, n->first);
+    size_t behind = 1;
+    for (uint32_t d = c.window.n_spatial; d-- > 0;) {
+        int64_t extent, results, pad, kernel = c.window.kernel[d];
+        bool known = sc_term_const(x->dim[2 + d], &extent) &&
+                     sc_term_const(y->dim[2 + d], &results) && results > 0 &&
+                     sc_term_const(c.window.pad_begin[d], &pad);
+        for (size_t k = 0; known && k < count; k++)
+            ret[k] *=
+                taps_inside(&c.window, d, (int64_t)(k / behind) % kernel, extent, results, pad);
+        behind *= (size_t)kernel;
+    }
+    return ret;
+}
+
+void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt, int exp,
+                   ScScaledProduct *p)
+{
+    if (!p->means || !scrt_dtype_is_low(fmt))
+        return;
+    double x[SC_BLOB_BLOCK], y[SC_BLOB_BLOCK], unit[SC_BLOB_BLOCK];
+    unsigned char code[SC_BLOB_BLOCK]; /* of 8 bits or fewer */
+    Walk at = {.channels = (size_t)p->channels, .inner = (size_t)p->inner};
+    at.each = (size_t)(p->summed.n / p->summed.group);
+    at.a_group = at.channels / (size_t)p->summed.group;
+    at.kernel = at.inner > at.each ? at.inner / at.each : 1;
+    p->moved = sc_array(s->scratch, double, at.channels);
+    const double *share = shares(s, node, at.kernel);
+    for (size_t i = 0, n; i < b->count; i += n) {
+        Walk again = at;
+        n = sc_blob_block(b, i, x);
+        for (size_t k = 0; k < n; k++, step(&at)) {
+            unit[k] = p->unit ? (double)p->unit[at.c] : ldexp(1, exp);
+            y[k] = x[k] / unit[k];
+        }
+        scrt_convert(n, fmt, code, SCRT_F64, y, true, SCRT_NEAREST);
+        scrt_convert(n, SCRT_F64, y, fmt, code, false, SCRT_NEAREST);
+        for (size_t k = 0; k < n; k++, step(&again))
+            p->moved[again.c] += (y[k] * unit[k] - x[k]) * met(&again, p->means, share);
+    }
+}
+
+/* --- Biases ---------------------------------------------------------------------------------- */
+
+/* The constant was, or zeros, less what the rounding adds, divided by what the result is multiplied
+ * by where the bias stands before that. */
+static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was, uint32_t trailing)
+{
+    ScCtx *cx = s->b.cx;
+    size_t n = (size_t)p->channels;
+    int64_t dim[SCRT_MAX_RANK] = {p->channels};
+    float *x = sc_array(sc_ctx_arena(cx), float, n + 1);
+    float *unit = sc_array(sc_ctx_arena(cx), float, n + 1);
+    for (uint32_t d = 1; d <= trailing; d++)
+        dim[d] = 1;
+    bool inside = was != NULL;
+    if (!inside)
+        was = sc_blob_folded(cx, SCRT_F32, 1 + trailing, dim, sc_array(sc_ctx_arena(cx), float, n));
+    for (size_t c = 0; c < n; c++) {
+        double by = inside ? sc_product_factor_at(p, c) : 1;
+        x[c] = (float)((scrt_load(was->dtype, was->data, c) - (p->moved ? p->moved[c] : 0)) / by);
+        unit[c] = (float)by;
+    }
+    ScBlob now = {.dtype = SCRT_F32, .rank = 1 + trailing, .dims = dim, .data = x};
+    if (p->moved) { /* reports ask what it was */
+        now.from = was;
+        now.unit = unit;
+        now.n_unit = n;
+        now.inner = 1;
+    }
+    return sc_const_shaped(&s->b, sc_blob_rounded(cx, &now), SCRT_F32, 1 + trailing, dim,
+                           sc_term(cx, 0));
+}
+
+ScVal sc_product_bias(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p)
+{
+    bool as_it_is = !p->unit && p->all == 1 && !p->moved;
+    return p->bias < 0 || as_it_is ? SC_ABSENT : corrected(s, p, bias, 0);
+}
+
+ScVal sc_moved_back(ScScaler *s, const ScScaledProduct *p, ScVal y)
+{
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    y = sc_op(&s->b, add, sc_scale_move(s, y, zero, false), corrected(s, p, NULL, p->trailing));
+    sc_set_exp(&s->b, y, zero);
+    return y;
+}
+
+bool sc_takes_back(const ScGraph *g, const ScNode *n, uint32_t k)
+{
+    const ScNode *def = n->in[k] < SC_FIRST ? NULL : sc_def(g, n->in[k]);
+    return def && (def->op->flags & SC_CONST_OP) && def->attr[0].blob->from &&
+           sc_type_of(g, n->in[k])->dtype == SCRT_F32;
+}
+
+uint32_t sc_count_corrected(const ScGraph *g)
+{
+    uint32_t ret = 0;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        for (uint32_t k = 0; k < n->n_in; k++)
+            ret += sc_takes_back(g, n, k);
+        for (uint32_t k = 0; k < n->op->n_sub; k++)
+            ret += sc_count_corrected(n->sub[k]);
+    }
+    return ret;
+}
