@@ -2,9 +2,10 @@
 /* Products with weights in blocks of 32 along the sum, each with a scale of E8M0: the weight
  * becomes two constants, codes and scales, which row block_matmul reads. Of the least scale that
  * clips nothing and the one below it, which may clip the block's largest but halves the steps, a
- * block has the one of the least squared error. Activations, where they are to be low, are
- * quantised when the program runs, in blocks too. All of it is in the original numbers: blocks need
- * no exponent. */
+ * block has the one of the least squared error. Powers of two move no mantissa: weights of 8 bits
+ * are divided by a number for each output channel before, and an activation by one that calibration
+ * found, which the result is multiplied by (factor.c). Activations, where they are to be low, are
+ * quantised when the program runs, in blocks too. Blocks need no exponent. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -68,12 +69,28 @@ static int best_block(ScrtDtype t, const double *x, int64_t n, uint64_t *code)
     return e - 1;
 }
 
-/* Adds up what the rounding of a block adds to its channel of the result. */
-static void add_moved(ScrtDtype t, const double *x, int64_t n, int e, const uint64_t *code,
-                      const float *mean, double *sum)
+/* What the rounding of a block adds to its channel of the result, by which it is divided. */
+static double moved(ScrtDtype t, const double *x, int64_t n, int e, const uint64_t *code,
+                    const float *mean)
 {
+    double sum = 0;
     for (int64_t i = 0; i < n; i++)
-        *sum += (ldexp(scrt_value(t, code[i]), e) - x[i]) * (double)mean[i];
+        sum += (ldexp(scrt_value(t, code[i]), e) - x[i]) * (double)mean[i];
+    return sum;
+}
+
+/* Of each channel the number in [1, 2) that suits weights of 8 bits best: powers of two are the
+ * blocks' own. NULL: 1. */
+static const float *channel_factors(ScScaler *s, const Weight *w, ScrtDtype t,
+                                    const ScScaledProduct *p)
+{
+    const float *unit = p->channels > 0 && scrt_dtype_bits(t) == 8
+                            ? sc_channel_units(s, w->b, p, scrt_format(t))
+                            : NULL;
+    float *ret = unit ? sc_array(sc_ctx_arena(s->b.cx), float, (size_t)w->n) : NULL;
+    for (int64_t j = 0; ret && j < w->n; j++)
+        ret[j] = ldexpf(unit[j], -ilogbf(unit[j]));
+    return ret;
 }
 
 /* The weight's codes and scales, as constants. */
@@ -88,24 +105,25 @@ static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScScaledProd
         return false;
     float *unit = sc_array(sc_ctx_arena(cx), float, (size_t)(w->blocks * w->n));
     void *codes = sc_alloc(sc_ctx_arena(cx), bytes + 1);
+    p->unit = channel_factors(s, w, t, p);
     p->moved = p->means ? sc_array(s->scratch, double, (size_t)w->n) : NULL;
     uint8_t *scales = sc_array(sc_ctx_arena(cx), uint8_t, (size_t)(w->blocks * w->n));
     for (int64_t j = 0; j < w->n; j++)
         for (int64_t b = 0; b < w->blocks; b++) {
-            double x[BLOCK];
+            double x[BLOCK], by = p->unit ? (double)p->unit[j] : 1;
             uint64_t code[BLOCK];
             int64_t n = w->k - b * BLOCK < BLOCK ? w->k - b * BLOCK : BLOCK;
             int64_t first = b * BLOCK * w->k_stride + j * w->n_stride;
             for (int64_t i = 0; i < n; i++)
-                x[i] = scrt_load(w->b->dtype, w->b->data, (size_t)(first + i * w->k_stride));
+                x[i] = scrt_load(w->b->dtype, w->b->data, (size_t)(first + i * w->k_stride)) / by;
             int e = best_block(t, x, n, code);
             if (p->moved)
-                add_moved(t, x, n, e, code, p->means->x + b * BLOCK, &p->moved[j]);
+                p->moved[j] += moved(t, x, n, e, code, p->means->x + b * BLOCK) * by;
             for (int64_t i = 0; i < n; i++)
                 scrt_store_bits(t, codes, (size_t)(first + i * w->k_stride), code[i]);
             int64_t place = w->trans ? j * w->blocks + b : b * w->n + j;
             scales[place] = (uint8_t)(e + 127);
-            unit[place] = ldexpf(1, e);
+            unit[place] = ldexpf((float)by, e);
         }
     sc_blob_forget(cx, w->b);
     const ScTerm *zero = sc_term(cx, 0);
@@ -151,27 +169,59 @@ static ScVal rounded(ScScaler *s, ScVal x, ScrtDtype t)
     return y;
 }
 
+static ScVal multiplied(ScScaler *s, ScVal x, ScVal by)
+{
+    ScVal y = sc_op(&s->b, mul, x, by);
+    sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
+    return y;
+}
+
+/* Operand 0 as the product reads it; the factor that it is divided by becomes p's. */
+static ScVal operand(ScScaler *s, ScVal old, ScrtDtype t, ScScaledProduct *p)
+{
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    ScVal x = plain(s, s->env[old]);
+    float factor = s->g->value[old].factor;
+    if (!scrt_dtype_is_low(t))
+        return x;
+    if (factor > 1 && t == SCRT_F8E4M3FN) {
+        const ScBlob *by = sc_blob_scalar(s->b.cx, SCRT_F32, 1 / (double)factor);
+        x = multiplied(s, x, sc_const(&s->b, by, SCRT_F32, zero));
+        p->all = factor;
+    }
+    return rounded(s, x, t);
+}
+
+/* The product y with p's factor and its bias, which has no part in the factor. */
+static ScVal finished(ScScaler *s, const ScNode *n, const ScScaledProduct *p, ScVal y)
+{
+    ScVal factor = sc_product_factor(s, p);
+    if (factor != SC_ABSENT)
+        y = multiplied(s, y, factor);
+    if (p->moved)
+        return sc_moved_back(s, p->bias >= 0 ? sc_float_blob(s->g, n->in[p->bias]) : NULL, p, y);
+    if (p->bias < 0)
+        return y;
+    y = sc_op(&s->b, add, y, plain(s, s->env[n->in[p->bias]]));
+    sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
+    return y;
+}
+
 ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation)
 {
     Weight w;
-    ScVal in[3], bias;
+    ScVal in[3];
     ScScaledProduct p;
     s->b.at = n->loc;
-    if (!scrt_dtype_is_low(weight) || n->n_in < 2 || !is_weight(s, n, s->fact[n->in[1]].c, &w) ||
-        (sc_product_of(s->g, n, &p), !store_weight(s, &w, weight, &p, in + 1)))
+    if (!scrt_dtype_is_low(weight) || n->n_in < 2 || !is_weight(s, n, s->fact[n->in[1]].c, &w))
         return SC_ABSENT;
-    in[0] = plain(s, s->env[n->in[0]]);
-    if (scrt_dtype_is_low(activation))
-        in[0] = rounded(s, in[0], activation);
+    sc_product_of(s->g, n, &p);
+    if (!store_weight(s, &w, weight, &p, in + 1))
+        return SC_ABSENT;
+    in[0] = operand(s, n->in[0], activation, &p);
     ScVal y = sc_node1(&s->b, &sc_op_block_matmul, SC_ATTRS(SC_INT(BLOCK), SC_INT(w.trans)), 3, in);
     sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
-    if (p.bias >= 0) {
-        bias = sc_product_bias(s, sc_float_blob(s->g, n->in[p.bias]), &p);
-        y = sc_op(&s->b, add, y, bias != SC_ABSENT ? bias : plain(s, s->env[n->in[p.bias]]));
-        sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
-    } else if (p.moved) {
-        y = sc_moved_back(s, &p, y);
-    }
+    y = finished(s, n, &p, y);
     if (!s->is_out[n->first])
         sc_set_name(&s->b, y, s->g->value[n->first].name);
     return y;

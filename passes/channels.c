@@ -112,9 +112,8 @@ static void round_channels(const ScBlob *b, const ScScaledProduct *p, ScrtDtype 
     }
 }
 
-/* The number of each channel: the best factor times the least power of two that clips nothing. */
-static const float *find_units(ScScaler *s, const ScBlob *b, const ScScaledProduct *p,
-                               const ScrtFormat *f)
+const float *sc_channel_units(ScScaler *s, const ScBlob *b, const ScScaledProduct *p,
+                              const ScrtFormat *f)
 {
     size_t n = (size_t)p->channels, c;
     float *power = sc_array(s->scratch, float, n *SC_MANTISSAS);
@@ -159,7 +158,7 @@ ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledPro
     size_t bytes;
     if (!p->can || !b || b->count == 0 || !scrt_bytes(fmt, b->count, &bytes))
         return SC_ABSENT;
-    p->unit = find_units(s, b, p, scrt_format(fmt));
+    p->unit = sc_channel_units(s, b, p, scrt_format(fmt));
     if (!p->unit)
         return SC_ABSENT;
     void *code = sc_alloc(sc_ctx_arena(cx), bytes);

@@ -150,9 +150,10 @@ void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype f
 
 /* --- Biases ---------------------------------------------------------------------------------- */
 
-/* The constant was, or zeros, less what the rounding adds, divided by what the result is multiplied
- * by where the bias stands before that. */
-static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was, uint32_t trailing)
+/* The constant was, less what the rounding adds, of rank 1 + trailing; divided: by what the result
+ * is multiplied by, where it is added before that. */
+static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was, uint32_t trailing,
+                       bool divided)
 {
     ScCtx *cx = s->b.cx;
     size_t n = (size_t)p->channels;
@@ -161,11 +162,8 @@ static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was,
     float *unit = sc_array(sc_ctx_arena(cx), float, n + 1);
     for (uint32_t d = 1; d <= trailing; d++)
         dim[d] = 1;
-    bool inside = was != NULL;
-    if (!inside)
-        was = sc_blob_folded(cx, SCRT_F32, 1 + trailing, dim, sc_array(sc_ctx_arena(cx), float, n));
     for (size_t c = 0; c < n; c++) {
-        double by = inside ? sc_product_factor_at(p, c) : 1;
+        double by = divided ? sc_product_factor_at(p, c) : 1;
         x[c] = (float)((scrt_load(was->dtype, was->data, c) - (p->moved ? p->moved[c] : 0)) / by);
         unit[c] = (float)by;
     }
@@ -183,14 +181,21 @@ static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was,
 ScVal sc_product_bias(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p)
 {
     bool as_it_is = !p->unit && p->all == 1 && !p->moved;
-    return p->bias < 0 || as_it_is ? SC_ABSENT : corrected(s, p, bias, 0);
+    return p->bias < 0 || as_it_is ? SC_ABSENT : corrected(s, p, bias, 0, true);
 }
 
-ScVal sc_moved_back(ScScaler *s, const ScScaledProduct *p, ScVal y)
+ScVal sc_moved_back(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p, ScVal y)
 {
-    const ScTerm *zero = sc_term(s->b.cx, 0);
-    y = sc_op(&s->b, add, sc_scale_move(s, y, zero, false), corrected(s, p, NULL, p->trailing));
-    sc_set_exp(&s->b, y, zero);
+    ScCtx *cx = s->b.cx;
+    int64_t dim[SCRT_MAX_RANK] = {p->channels};
+    for (uint32_t d = 1; d <= p->trailing; d++)
+        dim[d] = 1;
+    if (!bias)
+        bias = sc_blob_folded(cx, SCRT_F32, 1 + p->trailing, dim,
+                              sc_array(sc_ctx_arena(cx), float, (size_t)p->channels));
+    y = sc_op(&s->b, add, sc_scale_move(s, y, sc_term(cx, 0), false),
+              corrected(s, p, bias, p->trailing, false));
+    sc_set_exp(&s->b, y, sc_term(cx, 0));
     return y;
 }
 

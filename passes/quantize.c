@@ -316,7 +316,7 @@ static ScVal finished(Pass *p, const ScNode *n, ScVal factor, ScVal rows,
     if (rows != SC_ABSENT)
         y = with_rows(p, n, y, rows);
     if (moved)
-        y = sc_moved_back(s, moved, y);
+        y = sc_moved_back(s, NULL, moved, y);
     if (!s->is_out[n->first])
         sc_set_name(&s->b, y, s->g->value[n->first].name);
     return y;

@@ -187,6 +187,10 @@ typedef struct ScScaledProduct {
                                  * average; NULL: not known */
 } ScScaledProduct;
 void sc_product_of(const ScGraph *g, const ScNode *n, ScScaledProduct *ret);
+/* The number that suits each channel of weight b of p in format f: the best factor times the least
+ * power of two that clips nothing. NULL where one is out of range. */
+const float *sc_channel_units(ScScaler *s, const ScBlob *b, const ScScaledProduct *p,
+                              const ScrtFormat *f);
 /* Weight 1 of n in format fmt, each channel divided by what suits it best: a number that leaves
  * as p's unit. SC_ABSENT where that cannot be. */
 ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledProduct *p);
@@ -209,8 +213,9 @@ void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype f
 ScVal sc_product_bias(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p);
 /* Operand k of n is such a bias. */
 bool sc_takes_back(const ScGraph *g, const ScNode *n, uint32_t k);
-/* y, the result of a p with no bias to take it, less what the rounding adds; at exponent 0. */
-ScVal sc_moved_back(ScScaler *s, const ScScaledProduct *p, ScVal y);
+/* y, the result of a p, with its bias (a constant, or NULL) less what the rounding adds behind it;
+ * at exponent 0. */
+ScVal sc_moved_back(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p, ScVal y);
 
 /* blocks.c: product n with its weight in blocks, in the original numbers, a bias added; activations
  * in blocks too where their format is low. SC_ABSENT where the weight is no constant matrix. */

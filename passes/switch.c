@@ -5,6 +5,7 @@
  * What is nested is handed the switches of its sites. */
 #include "passes/scale_priv.h"
 
+#include <math.h>
 #include <string.h>
 
 ScVal sc_rounded_in_blocks(const ScGraph *g, ScVal v)
@@ -162,15 +163,34 @@ static ScVal switched(ScBuild *b, const ScGraph *g, ScVal v, const ScVal *env, S
     return now;
 }
 
+/* x divided by what each output channel of the codes was divided by beside its blocks' powers of
+ * two. */
+static ScVal per_factor(ScBuild *b, ScVal x, const ScBlob *codes, bool trans, const ScTerm *exp)
+{
+    int64_t dim[2] = {1, 1};
+    size_t n = (size_t)codes->dims[!trans], blocks = codes->n_unit / n;
+    float *f = sc_array(sc_ctx_arena(b->cx), float, n + 1);
+    for (size_t j = 0; j < n; j++) {
+        float unit = codes->unit[trans ? j * blocks : j];
+        f[j] = ldexpf(unit, -ilogbf(unit));
+    }
+    dim[!trans] = (int64_t)n;
+    const ScBlob *factor = sc_blob_folded(b->cx, SCRT_F32, 2, dim, f);
+    ScVal y = sc_op(b, div, x, sc_const_shaped(b, factor, SCRT_F32, 2, dim, sc_term(b->cx, 0)));
+    sc_set_exp(b, y, exp);
+    return y;
+}
+
 /* A product with a matrix in blocks, of which `keep` says whether it is as it was. in: operands. */
 static ScVal unblocked(ScBuild *b, const ScGraph *g, const ScNode *n, const ScContract *c,
                        const ScVal *in, ScVal keep)
 {
     int64_t dim[2];
     const ScValue *codes = &g->value[n->in[1]], *y = &g->value[n->first];
-    const ScBlob *from = sc_def(g, n->in[1])->attr[0].blob->from;
+    const ScBlob *blob = sc_def(g, n->in[1])->attr[0].blob;
     sc_type_const_dims(codes->type, dim);
-    ScVal before = sc_const_shaped(b, from, SCRT_F32, 2, dim, codes->exp);
+    ScVal before = sc_const_shaped(b, blob->from, SCRT_F32, 2, dim, codes->exp);
+    before = per_factor(b, before, blob, c->trans_b, codes->exp);
     ScVal now = sc_node1(b, &sc_op_dequantize, SC_ATTRS(SC_INT(c->trans_b), SC_INT(c->block)), 2,
                          (ScVal[]){in[1], in[c->scales]});
     sc_set_exp(b, now, codes->exp);

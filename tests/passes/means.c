@@ -233,9 +233,12 @@ END_TEST
 START_TEST(a_switch_gives_the_bias_back)
 {
     for (int i = 0; i < N_KIND; i++)
-        for (int bias = 0; bias < 2; bias++) {
+        for (int how = 0; how < 4; how++) {
             uint64_t seed = 3;
-            ScPassEnv env = {.recipe = sc_recipe(cx, "fp8-weights")};
+            int bias = how % 2;
+            ScRecipe recipe = *sc_recipe(cx, "fp8-weights");
+            recipe.scale = how / 2 ? SC_BY_BLOCK : SC_BY_CHANNEL;
+            ScPassEnv env = {.recipe = &recipe};
             ScGraph *g = one_product(&kinds[i], bias);
             ScrtTensor *x = st_inputs(g, &seed);
             fill_with_means(x, kinds[i].behind);

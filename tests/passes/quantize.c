@@ -425,9 +425,10 @@ START_TEST(factors_between_powers_of_two)
     const ScStats *s = sc_calibrate_end(c);
     ck_assert_msg(stat_of(s, "x")->gain > 10, "gain %g", stat_of(s, "x")->gain);
     ScrtTensor *want = st_eval(g, in, NULL);
-    for (int channel = 0; channel < 2; channel++) {
+    for (int scale = SC_BY_TENSOR; scale <= SC_BY_BLOCK; scale++) {
         ScRecipe recipe = *sc_recipe(cx, "fp8");
-        recipe.scale = channel ? SC_BY_CHANNEL : SC_BY_TENSOR;
+        recipe.scale = (ScGranularity)scale;
+        recipe.keep_bias = true;
         ScPassEnv env = {.recipe = &recipe, .scales = SC_SCALES_CALIBRATE, .stats = s};
         ScGraph *q = lowered(g, &env);
         ScrtTensor *got = st_eval(q, in, NULL);
@@ -438,7 +439,7 @@ START_TEST(factors_between_powers_of_two)
             noise += off * off;
         }
         double db = 10 * log10(signal / noise);
-        ck_assert_msg(channel ? db > 40 : db < 32, "%s: %.1f dB", channel ? "free" : "2^e", db);
+        ck_assert_msg(scale == SC_BY_TENSOR ? db < 32 : db > 40, "scale %d: %.1f dB", scale, db);
         st_free(got, 1);
         sc_graph_free(q);
     }
