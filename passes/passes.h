@@ -83,15 +83,20 @@ ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g);
 /* ret_out [n_out]: the outputs, each data freed with scrt_free; NULL: nobody wants them. */
 bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in, ScrtTensor *ret_out);
 const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives as long as cx */
-/* The same without samples, from one run on synthetic inputs. sc_probe_graph: raised with outputs
- * that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed with scrt_free
- * even where it fails (SC_E_INPUT: what an input means is not known); sc_probe_stats: what the
- * outputs of a run say. */
+/* The same without samples, from runs on synthetic inputs of two kinds: SC_PROBE_NOISE, by which
+ * all is measured, and SC_PROBE_RAMP, by which means are confirmed. sc_probe_graph: raised with
+ * outputs that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed with
+ * scrt_free even where it fails (SC_E_INPUT: what an input means is not known); sc_probe_stats:
+ * what the outputs of a run say, and those of the other (NULL: there was none, and no means are
+ * known).
+ */
+typedef enum ScProbeKind { SC_PROBE_NOISE, SC_PROBE_RAMP } ScProbeKind;
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
-bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScrtTensor *ret_in);
+bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, ScrtTensor *ret_in);
 /* Input i, integers that choose parts of tables: the fewest parts that one has. 0: unknown. */
 int64_t sc_index_limit(const ScGraph *g, uint32_t i);
-const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *raised, const ScrtTensor *out);
+const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *raised, const ScrtTensor *out,
+                              const ScrtTensor *ramp);
 /* The readable file: a line a value. */
 void sc_stats_print(const ScStats *s, ScStr *out);
 const ScStats *sc_stats_parse(ScCtx *cx, const char *file, const char *text); /* NULL with errors */

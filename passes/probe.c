@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* probe: what calibration measures on samples, measured on synthetic inputs instead. Estimates of
- * growth drift where weights are not what they assume; one run of the compiled graph on normal
- * numbers shows it. Here the graph that measures, its inputs, and the statistics from its outputs;
- * who compiles and runs it stands above this folder.
+ * growth drift where weights are not what they assume; a run of the compiled graph on normal
+ * numbers shows it, and one on ramps which means of channels do not hang on the inputs. Here the
+ * graph that measures, its inputs, and the statistics from its outputs; who compiles and runs it
+ * stands above this folder.
  *
  * Measured are the sites: values that a recipe may store, which are the operands of products, and
  * in a graph with f16 every value of f16. What lies between them follows by growth. Of what
@@ -433,12 +434,19 @@ static double draw(const Meaning *m, ScrtDtype t, uint64_t *r)
     return floor(lo + uniform(r) * (hi - lo));
 }
 
+/* From 0 to 1 along the last axis. */
+static double on_ramp(const ScrtTensor *t, int64_t k)
+{
+    int64_t n = t->rank > 0 ? t->dims[t->rank - 1] : 1;
+    return ((double)(k % n) + 0.5) / (double)n;
+}
+
 static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *sizes, ScArena *a,
-                 ScrtTensor *ret)
+                 ScProbeKind kind, ScrtTensor *ret)
 {
     const ScType *t = sc_type_of(g, g->in[i]);
     const char *name = g->value[g->in[i]].name;
-    uint64_t r = 0x9e3779b97f4a7c15u * (i + 1);
+    uint64_t r = 0x9e3779b97f4a7c15u * (i + 1 + kind * UINT64_C(1000003));
     *ret = (ScrtTensor){.dtype = t->dtype, .rank = t->rank};
     for (uint32_t d = 0; d < t->rank; d++)
         if (!sc_term_eval(t->dim[d], sizes->n, sizes->env, &ret->dims[d]) || ret->dims[d] < 0)
@@ -451,6 +459,8 @@ static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *siz
         return sc_fail(g->cx, NULL, SC_E_LIMIT, "not enough memory for input \"%s\"", name);
     for (int64_t k = 0; k < scrt_count(ret); k++) {
         double x = draw(&m, t->dtype, &r);
+        if (kind == SC_PROBE_RAMP && scrt_dtype_is_float(t->dtype) && !m.mask)
+            x = on_ramp(ret, k) + x / 8;
         if (counts || t->dtype == SCRT_BOOL)
             scrt_store_int(t->dtype, ret->data, (size_t)k, (int64_t)x);
         else
@@ -459,7 +469,7 @@ static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *siz
     return true;
 }
 
-bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScrtTensor *ret_in)
+bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScProbeKind kind, ScrtTensor *ret_in)
 {
     (void)cx;
     ScArena *a = sc_arena_new();
@@ -469,7 +479,7 @@ bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScrtTensor *ret_in)
     for (uint32_t i = 0; i < g->n_in; i++)
         ret_in[i] = (ScrtTensor){0};
     for (uint32_t i = 0; ok && i < g->n_in; i++)
-        ok = fill(g, f, i, &sizes, a, &ret_in[i]);
+        ok = fill(g, f, i, &sizes, a, kind, &ret_in[i]);
     sc_buf_free(sizes.env);
     sc_arena_free(a);
     return ok;
@@ -504,31 +514,43 @@ static void read_sites(Reading *r, ScCtx *cx, const ScLevel *l, ScArena *a)
     r->out += 2 * s.n;
 }
 
-static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor *out, ScArena *a)
+/* What both runs say: the lesser of two means of one sign, else 0. So a correction is rather too
+ * small than wrong where the mean follows from the inputs' own. */
+static double agreed(double x, double y)
+{
+    return x * y <= 0 ? 0 : fabs(x) < fabs(y) ? x : y;
+}
+
+static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor *out,
+                       const ScrtTensor *other, ScArena *a)
 {
     const ScSummed *s = sc_summed_values(g, a);
-    r->means = sc_array(a, const ScMeans *, g->n_value);
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         if (s[v].n == 0)
             continue;
         double *x = sc_array(a, double, (size_t)s[v].n);
         bool finite = true;
         for (int64_t c = 0; c < s[v].n; c++) {
-            x[c] = scrt_load(SCRT_F32, out->data, (size_t)c);
+            x[c] = agreed(scrt_load(SCRT_F32, out->data, (size_t)c),
+                          scrt_load(SCRT_F32, other->data, (size_t)c));
             finite = finite && isfinite(x[c]);
         }
         r->means[v] = finite ? sc_means(cx, &s[v], x) : NULL;
         out++;
+        other++;
     }
 }
 
-const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out)
+const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out,
+                              const ScrtTensor *ramp)
 {
     Reading r = {.out = out};
     ScArena *a = sc_arena_new();
     uint32_t n_level;
     const ScLevel *l = sc_levels(g, a, &n_level);
-    read_means(&r, cx, g, out + n_measured(g), a);
+    r.means = sc_array(a, const ScMeans *, g->n_value);
+    if (ramp)
+        read_means(&r, cx, g, out + n_measured(g), ramp + n_measured(g), a);
     for (uint32_t i = 0; i < n_level; i++)
         read_sites(&r, cx, &l[i], a);
     sc_arena_free(a);

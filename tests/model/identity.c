@@ -275,7 +275,7 @@ static bool on_synthetic(ScCtx *cx, const ScGraph *g, const char *model)
     ScrtTensor *in = calloc(g->n_in + 1, sizeof *in);
     if (!in)
         abort();
-    bool ok = sc_probe_inputs(cx, g, in) && by_sources(cx, g, in, model);
+    bool ok = sc_probe_inputs(cx, g, SC_PROBE_NOISE, in) && by_sources(cx, g, in, model);
     for (uint32_t i = 0; i < g->n_in; i++)
         scrt_free(in[i].data);
     free(in);

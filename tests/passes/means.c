@@ -302,9 +302,9 @@ START_TEST(a_probe_measures_means)
     for (int i = 0; i < N_KIND; i++) {
         ScrtTensor in[1];
         ScGraph *g = one_product(&kinds[i], true), *p = sc_probe_graph(cx, g);
-        ck_assert(p && sc_verify(p, "probe") && sc_probe_inputs(cx, g, in));
+        ck_assert(p && sc_verify(p, "probe") && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
         ScrtTensor *out = st_eval(p, in, NULL);
-        const ScStats *s = sc_probe_stats(cx, g, out);
+        const ScStats *s = sc_probe_stats(cx, g, out, out);
         ScCalibrator *c = sc_calibrate_begin(cx, g);
         ck_assert(sc_calibrate_add(c, in, NULL));
         const ScStats *want = sc_calibrate_end(c);
@@ -322,6 +322,34 @@ START_TEST(a_probe_measures_means)
 }
 END_TEST
 
+/* Of two runs on inputs of different kinds, what both are sure of; of one alone, nothing. */
+START_TEST(two_probes_must_agree)
+{
+    ScrtTensor in[1], *out[2];
+    ScGraph *g = one_product(&kinds[4], true), *p = sc_probe_graph(cx, g);
+    const ScMeans *m[2], *both;
+    for (int k = 0; k < 2; k++) {
+        ck_assert(p && sc_probe_inputs(cx, g, k ? SC_PROBE_RAMP : SC_PROBE_NOISE, in));
+        for (int64_t i = 0; k && i < scrt_count(&in[0]); i++) /* one channel of another sign */
+            ((float *)in[0].data)[i] *= i / 16 % N == 3 ? -1 : 1;
+        out[k] = st_eval(p, in, NULL);
+        m[k] = sc_probe_stats(cx, g, out[k], out[k])->stat[0].means;
+        scrt_free(in[0].data);
+    }
+    both = sc_probe_stats(cx, g, out[0], out[1])->stat[0].means;
+    for (int c = 0; c < N; c++) {
+        float x = m[0]->x[c], y = m[1]->x[c];
+        ck_assert(both->x[c] == (x * y <= 0 ? 0 : fabsf(x) < fabsf(y) ? x : y));
+        ck_assert(c == 3 ? y < -0.3F : y > 0.3F); /* about 1/2, of a ramp from 0 to 1 */
+    }
+    ck_assert_ptr_null(sc_probe_stats(cx, g, out[0], NULL)->stat[0].means);
+    for (int k = 0; k < 2; k++)
+        st_free(out[k], p->n_out);
+    sc_graph_free(p);
+    sc_graph_free(g);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("means");
@@ -334,6 +362,7 @@ int main(void)
     tcase_add_test(t, a_switch_gives_the_bias_back);
     tcase_add_test(t, files_have_means);
     tcase_add_test(t, a_probe_measures_means);
+    tcase_add_test(t, two_probes_must_agree);
     suite_add_tcase(s, t);
     return sct_main("means", s);
 }

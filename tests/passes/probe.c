@@ -45,7 +45,7 @@ START_TEST(inputs_by_their_meaning)
     ScGraph *g = tiny();
     ScrtTensor in[3];
     bool different = false;
-    ck_assert_msg(sc_probe_inputs(cx, g, in), "%s", st_words(cx));
+    ck_assert_msg(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in), "%s", st_words(cx));
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(in[i].dims[0], 1);
         ck_assert_int_eq(in[i].dims[1], 64);
@@ -70,9 +70,9 @@ START_TEST(statistics_are_those_of_a_calibration)
     ScGraph *g = tiny(), *p = sc_probe_graph(cx, g);
     ScrtTensor in[3];
     ck_assert(p && sc_verify(p, "probe"));
-    ck_assert(sc_probe_inputs(cx, g, in));
+    ck_assert(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
     ScrtTensor *out = st_eval(p, in, NULL);
-    const ScStats *s = sc_probe_stats(cx, g, out);
+    const ScStats *s = sc_probe_stats(cx, g, out, NULL);
     ScCalibrator *c = sc_calibrate_begin(cx, g);
     ck_assert(sc_calibrate_add(c, in, NULL));
     const ScStats *want = sc_calibrate_end(c);
@@ -108,11 +108,11 @@ START_TEST(nested_graphs_are_measured)
         ck_assert_msg(p && sc_verify(p, "probe"), "%s", st_words(cx));
         ScrtTensor *in = calloc(g->n_in, sizeof *in);
         ck_assert_ptr_nonnull(in);
-        ck_assert(sc_probe_inputs(cx, g, in));
+        ck_assert(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
         if (k == 1) /* the first branch */
             *(float *)in[2].data = 1;
         ScrtTensor *out = st_eval(p, in, NULL);
-        const ScStats *s = sc_probe_stats(cx, g, out);
+        const ScStats *s = sc_probe_stats(cx, g, out, NULL);
         ScCalibrator *c = sc_calibrate_begin(cx, g);
         ck_assert(sc_calibrate_add(c, in, NULL));
         const ScStats *want = sc_calibrate_end(c);
@@ -156,7 +156,7 @@ START_TEST(what_is_picked_from_is_many)
                           "  guard min(edges,1) <= nodes : \"picked\"\n"
                           "  %y = gather %x, %e {axis = 0} : f32[edges,8]\n}\n",
                           NULL, NULL);
-    ck_assert_msg(g && sc_probe_inputs(cx, g, in), "%s", st_words(cx));
+    ck_assert_msg(g && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in), "%s", st_words(cx));
     ck_assert_int_eq(in[0].dims[0], 64);
     for (int i = 0; i < 2; i++)
         scrt_free(in[i].data);
@@ -173,7 +173,7 @@ START_TEST(sizes_fit_what_is_asked_of_them)
                           "  guard 200 <= length : \"a window\"\n"
                           "  %y = relu %x : f32[batch,length]\n}\n",
                           NULL, NULL);
-    ck_assert_msg(g && sc_probe_inputs(cx, g, in), "%s", st_words(cx));
+    ck_assert_msg(g && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in), "%s", st_words(cx));
     ck_assert_int_eq(in[0].dims[0], 1);
     ck_assert_int_eq(in[0].dims[1], 256);
     scrt_free(in[0].data);
@@ -191,7 +191,7 @@ START_TEST(pixels_and_mysteries)
     ScVal x = st_input(&b, "x", SCRT_U8, 2, (int64_t[]){8, 64});
     sc_output(&b, sc_intern(cx, "y"), sc_op_at(&b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x));
     ScGraph *g = sc_build_end(&b);
-    ck_assert(sc_probe_inputs(cx, g, in));
+    ck_assert(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
     for (size_t k = 0; k < 512; k++) {
         double v = (double)scrt_load_int(SCRT_U8, in[0].data, k);
         least = fmin(least, v);
@@ -205,7 +205,7 @@ START_TEST(pixels_and_mysteries)
     x = st_input(&b, "how many", SCRT_I64, 1, (int64_t[]){4});
     sc_output(&b, sc_intern(cx, "y"), sc_op(&b, neg, x));
     g = sc_build_end(&b);
-    ck_assert(!sc_probe_inputs(cx, g, in));
+    ck_assert(!sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
     st_said(cx, "what input \"how many\" means is not known");
     scrt_free(in[0].data);
     sc_graph_free(g);
@@ -226,11 +226,11 @@ START_TEST(what_extents_do_is_counted_once)
     x = sc_op_at(&b, softmax, SC_ATTRS(SC_INT(2)), x, sc_const_scalar(&b, SCRT_F16, 1));
     sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, x, y));
     ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g);
-    ck_assert(sc_probe_inputs(cx, g, in));
+    ck_assert(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
     ScrtTensor *out = st_eval(p, in, NULL);
     ScPassEnv env = {.recipe = sc_recipe(cx, "fp8"),
                      .scales = SC_SCALES_PROBE,
-                     .stats = sc_probe_stats(cx, g, out)};
+                     .stats = sc_probe_stats(cx, g, out, NULL)};
     ScGraph *scaled = st_pass(sc_pass_scalify, g, &env, "scalify");
     ScVal weights = SC_POISON;
     for (uint32_t i = 0; i < scaled->n_node; i++)

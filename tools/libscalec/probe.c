@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scales from one run: compiles the f32 graph with outputs that measure, runs it in this process on
- * synthetic inputs and reads the statistics. */
+/* Scales from a run: compiles the f32 graph with outputs that measure, runs it in this process on
+ * synthetic inputs, twice, and reads the statistics. */
 #include "tools/libscalec/runs.h"
 #include "tools/libscalec/trial.h"
 
@@ -17,31 +17,57 @@ static void keep(ScalecRuns *runs, const ScGraph *raised, const ScrtTensor *in, 
     memset(own, 0, raised->n_out * sizeof *own);
 }
 
+typedef struct Run {      /* of the f32 graph on inputs of a kind */
+    ScrtTensor *in, *out; /* [raised->n_in], [n_out] */
+} Run;
+
+static bool fill(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, Run *ret)
+{
+    ret->in = calloc(raised->n_in + 1, sizeof *ret->in);
+    if (!ret->in)
+        abort();
+    return sc_probe_inputs(cx, raised, kind, ret->in);
+}
+
+static bool run_on(ScCtx *cx, Trial *t, Run *r)
+{
+    r->out = calloc(t->model->entry->n_out + 1, sizeof *r->out);
+    if (!r->out)
+        abort();
+    return trial_run(cx, t, r->in, r->out);
+}
+
+static void forget(Run *r, uint32_t n_in, uint32_t n_out)
+{
+    if (r->out)
+        trial_free(r->out, n_out);
+    if (r->in)
+        trial_free(r->in, n_in);
+    free(r->in);
+    free(r->out);
+}
+
 /* Runs the f32 graph; ret (NULL: nothing is measured) gets the statistics. False with errors. */
 static bool run(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *runs,
                 const ScStats **ret)
 {
     Trial t = {0};
-    ScrtTensor *in = calloc(raised->n_in + 1, sizeof *in), *out = NULL;
-    if (!in)
-        abort();
+    Run noise = {0}, ramp = {0};
     bool ok =
-        sc_probe_inputs(cx, raised, in) &&
+        fill(cx, raised, SC_PROBE_NOISE, &noise) &&
         trial_open(cx, ret ? sc_probe_graph(cx, raised) : sc_graph_clone(raised), output, true, &t);
     uint32_t n_out = ok ? t.model->entry->n_out : 0;
-    if (ok && !(out = calloc(n_out + 1, sizeof *out)))
-        abort();
-    ok = ok && trial_run(cx, &t, in, out);
-    if (ok && ret)
-        ok = (*ret = sc_probe_stats(cx, raised, out)) != NULL;
+    ok = ok && run_on(cx, &t, &noise);
+    if (ok && ret) {
+        scrt_state_reset(t.session);
+        ok = fill(cx, raised, SC_PROBE_RAMP, &ramp) && run_on(cx, &t, &ramp) &&
+             (*ret = sc_probe_stats(cx, raised, noise.out, ramp.out)) != NULL;
+    }
     if (ok && runs)
-        keep(runs, raised, in, out, n_out);
-    if (out)
-        trial_free(out, n_out);
-    trial_free(in, raised->n_in);
+        keep(runs, raised, noise.in, noise.out, n_out);
+    forget(&noise, raised->n_in, n_out);
+    forget(&ramp, raised->n_in, n_out);
     trial_close(&t);
-    free(in);
-    free(out);
     return ok;
 }
 
