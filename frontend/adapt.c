@@ -9,6 +9,30 @@
 
 /* --- Constants -------------------------------------------------------------------------------- */
 
+/* What an attribute of its own kind says; of no element type where it is of none. */
+static ScrtTensor listed(const ImNode *n, const Onnxpb__Attribute *a, const char *kind)
+{
+    if (!strcmp(kind, "value_int"))
+        return (ScrtTensor){.dtype = SCRT_I64, .data = &((Onnxpb__Attribute *)a)->i};
+    if (!strcmp(kind, "value_ints"))
+        return (ScrtTensor){
+            .dtype = SCRT_I64, .rank = 1, .dims = {(int64_t)a->n_ints}, .data = a->ints};
+    if (!strcmp(kind, "value_float"))
+        return (ScrtTensor){.dtype = SCRT_F32, .data = &((Onnxpb__Attribute *)a)->f};
+    if (!strcmp(kind, "value_floats"))
+        return (ScrtTensor){
+            .dtype = SCRT_F32, .rank = 1, .dims = {(int64_t)a->n_floats}, .data = a->floats};
+    if (!strcmp(kind, "value_string"))
+        return (ScrtTensor){.dtype = SCRT_STRING, .data = im_strings(n->im->cx, 1, &a->s)};
+    if (!strcmp(kind, "value_strings"))
+        return (ScrtTensor){.dtype = SCRT_STRING,
+                            .rank = 1,
+                            .dims = {(int64_t)a->n_strings},
+                            .data = im_strings(n->im->cx, a->n_strings, a->strings)};
+    return (ScrtTensor){0};
+}
+
+/* A tensor's data is found under its name again; what stands in other attributes is not. */
 static bool constant(const ImNode *n, ScVal *ret_out)
 {
     ScCtx *cx = n->im->cx;
@@ -17,38 +41,17 @@ static bool constant(const ImNode *n, ScVal *ret_out)
         return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "a constant has one attribute, its value");
     const Onnxpb__Attribute *a = n->pb->attribute[0];
     const char *kind = a->name ? a->name : "";
+    const ScrtTensor t = listed(n, a, kind);
     const ScBlob *blob = NULL;
-    int64_t len;
-    if (!strcmp(kind, "value") && a->t) {
-        blob = im_tensor(cx, n->loc, im_dirs(n->im), name, a->t);
-        if (!blob)
-            return false;
-    } else if (!strcmp(kind, "value_float")) {
-        blob = sc_blob_scalar(cx, SCRT_F32, a->f);
-    } else if (!strcmp(kind, "value_int")) {
-        blob =
-            sc_blob(cx, name, SCRT_I64, 0, NULL, sc_memdup(sc_ctx_arena(cx), &a->i, sizeof a->i));
-    } else if (!strcmp(kind, "value_ints")) {
-        len = (int64_t)a->n_ints;
-        blob = sc_blob(cx, name, SCRT_I64, 1, &len,
-                       sc_memdup(sc_ctx_arena(cx), a->ints, a->n_ints * sizeof *a->ints));
-    } else if (!strcmp(kind, "value_floats")) {
-        len = (int64_t)a->n_floats;
-        blob = sc_blob(cx, name, SCRT_F32, 1, &len,
-                       sc_memdup(sc_ctx_arena(cx), a->floats, a->n_floats * sizeof *a->floats));
-    } else if (!strcmp(kind, "sparse_value") && a->sparse_tensor) {
+    if (t.dtype)
+        blob = sc_blob_computed(cx, &t);
+    else if (!strcmp(kind, "value") && a->t)
+        blob = im_own_tensor(n->im, n->loc, name, a->t);
+    else if (!strcmp(kind, "sparse_value") && a->sparse_tensor)
         blob = im_sparse(n->im, n->loc, name, a->sparse_tensor);
-        if (!blob)
-            return false;
-    } else if (!strcmp(kind, "value_string") || !strcmp(kind, "value_strings")) {
-        bool one = !kind[strlen("value_string")];
-        len = one ? 1 : (int64_t)a->n_strings;
-        blob = sc_blob(cx, name, SCRT_STRING, one ? 0 : 1, &len,
-                       im_strings(cx, (size_t)len, one ? &a->s : a->strings));
-    } else {
-        return sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is not supported here", kind);
-    }
-    return im_answer(sc_const(&n->im->b, blob, blob->dtype, NULL), ret_out);
+    else
+        sc_fail(cx, n->loc, SC_E_ATTRIBUTE, "\"%s\" is not supported here", kind);
+    return blob && im_answer(sc_const(&n->im->b, blob, blob->dtype, NULL), ret_out);
 }
 
 static bool constant_of_shape(const ImNode *n, ScVal *ret_out)

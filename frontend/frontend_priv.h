@@ -93,7 +93,11 @@ static inline ScDataDirs im_dirs(const Import *im)
     return im->opt ? im->opt->dirs : (ScDataDirs){0};
 }
 
-/* tensor.c: a sparse tensor with its zeros; all of them take IM_MIN_LIMIT bytes at most. NULL after
+/* tensor.c: a tensor of the graph at hand. In the model's own it is found again by its name, in a
+ * nested one, where others may have the name, by what it holds. */
+const ScBlob *im_own_tensor(Import *im, const ScLoc *loc, const char *name,
+                            const Onnxpb__Tensor *t);
+/* A sparse tensor with its zeros; all of them take IM_MIN_LIMIT bytes at most. NULL after
  * sc_fail. Its name is that of its values. */
 const ScBlob *im_sparse(Import *im, const ScLoc *loc, const char *name,
                         const Onnxpb__SparseTensor *t);

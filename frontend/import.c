@@ -116,7 +116,7 @@ static bool import_initializers(Import *im, const Onnxpb__Graph *g)
     for (size_t i = 0; i < g->n_initializer; i++) {
         const Onnxpb__Tensor *t = g->initializer[i];
         const char *name = sc_intern(im->cx, im_text(t->name));
-        const ScBlob *blob = im_tensor(im->cx, NULL, im_dirs(im), name, t);
+        const ScBlob *blob = im_own_tensor(im, NULL, name, t);
         ScVal v = blob && top ? im_past(im, name, blob) : SC_ABSENT;
         if (!blob || v == SC_POISON)
             return false;

@@ -332,6 +332,14 @@ const ScBlob *im_tensor(ScCtx *cx, const ScLoc *loc, ScDataDirs dirs, const char
     return data ? sc_blob(cx, name, dtype, shape.rank, shape.dims, data) : NULL;
 }
 
+const ScBlob *im_own_tensor(Import *im, const ScLoc *loc, const char *name, const Onnxpb__Tensor *t)
+{
+    const ScBlob *b = im_tensor(im->cx, loc, im_dirs(im), name, t);
+    return !b || im->names == im->root
+               ? b
+               : sc_blob_folded(im->cx, b->dtype, b->rank, b->dims, b->data);
+}
+
 /* --- Sparse tensors --------------------------------------------------------------------------- */
 
 /* Where element i stands, counted through the tensor; -1 where that is outside it. Positions are

@@ -37,6 +37,41 @@ def folded(tmp):
     return path
 
 
+def constants_of_texts(tmp):
+    """A text finds its constants again: those in attributes, and those of nested graphs whose names are alike."""
+    n, folder = 500, os.path.join(tmp, "texts")
+    os.mkdir(folder)
+
+    def branch(by):
+        w = np.arange(n, dtype=np.float32) / np.float32(by)
+        nodes = [helper.make_node("Constant", [], ["k"], value=onnx.numpy_helper.from_array(w)),
+                 helper.make_node("Add", ["x", "k"], ["s"]), helper.make_node("Sub", ["s", "w"], ["z"])]
+        return helper.make_graph(nodes, "g", [], [helper.make_tensor_value_info("z", 1, None)], [onnx.numpy_helper.from_array(-w, "w")])
+
+    lists = [helper.make_node("Constant", [], ["f"], value_floats=[i / 7 for i in range(n)]),
+             helper.make_node("Constant", [], ["i"], value_ints=list(range(n))),
+             helper.make_node("Constant", [], ["s"], value_strings=[f"s{i}" for i in range(n)]),
+             helper.make_node("Add", ["x", "f"], ["a"]), helper.make_node("Gather", ["i", "at"], ["b"]),
+             helper.make_node("Gather", ["s", "at"], ["d"]),
+             helper.make_node("If", ["c"], ["e"], then_branch=branch(3), else_branch=branch(7))]
+    info = helper.make_tensor_value_info
+    g = helper.make_graph(lists, "g", [info("x", 1, [n]), info("at", 7, [2]), info("c", 9, [])],
+                          [info("a", 1, [n]), info("b", 7, [2]), info("d", 8, [2]), info("e", 1, [n])])
+    path, text, data = (os.path.join(folder, name) for name in ("m.onnx", "m.sc", "in.npz"))
+    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    scalec("dump", path, "-o", text)
+    x = np.ones(n, np.float32)
+    for c in (True, False):
+        np.savez(data, x=x, at=np.array([3, 499]), c=np.array(c))
+        for source in (path, text):
+            out = os.path.join(folder, "out.npz")
+            scalec("run", source, "-i", data, "-o", out)
+            y = np.load(out)
+            np.testing.assert_allclose(y["a"], x + np.arange(n, dtype=np.float32) / 7, rtol=1e-5)
+            np.testing.assert_allclose(y["e"], x + 2 * np.arange(n, dtype=np.float32) / (3 if c else 7), rtol=1e-5)
+            assert y["b"].tolist() == [3, 499] and y["d"].tolist() == ["s3", "s499"], source
+
+
 def bounded(*args, seconds=2, megabytes=300, stdin=None):
     """Standard error of a command that must refuse its input soon, within bounds of time and memory. The time is that of
     the processor: on a busy machine a command waits for others, but not for ever."""
@@ -396,4 +431,4 @@ def full_and_read_only_disks(tmp):
         assert "status 1\nfill\nout\nold\n" in p.stdout and npy in p.stderr and word in p.stderr, p
 
 
-run_all("tools-files", (full_and_read_only_disks, inputs_stay, outputs_are_asked_of_first, inputs_that_are_read_late_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))
+run_all("tools-files", (constants_of_texts, full_and_read_only_disks, inputs_stay, outputs_are_asked_of_first, inputs_that_are_read_late_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))
