@@ -396,8 +396,11 @@ static bool direction(const Recurrent *r, uint32_t d, ScVal *ret)
         c = initial(r, INITIAL_C, d);
     if (x == SC_POISON)
         return false;
-    bool few = sc_term_const(r->steps, &steps) && steps >= 1 && steps <= MAX_STEPS;
-    ret[Y] = few ? unrolled(r, d, steps, x, &w, &h, &c) : looped(r, d, x, &w, &h, &c);
+    bool few = sc_term_const(r->steps, &steps) && steps <= MAX_STEPS;
+    const ScTerm *dim[] = {r->steps, r->batch, r->cell[d].hidden};
+    ret[Y] = few && steps == 0 ? im_expand(n, im_scalar(n, r->cell[d].t, 0), 3, dim)
+             : few             ? unrolled(r, d, steps, x, &w, &h, &c)
+                               : looped(r, d, x, &w, &h, &c);
     ret[Y_H] = h;
     ret[Y_C] = c;
     return ret[Y] != SC_POISON && h != SC_POISON && c != SC_POISON;

@@ -538,6 +538,18 @@ def control():
          words="functions call each other")
 
 
+def no_steps():
+    """Of a sequence without steps the states stay as they are."""
+    for op, gates in (("RNN", 1), ("GRU", 3), ("LSTM", 4)):
+        states = "y h c" if op == "LSTM" else "y h"
+        names = ["x", "w", "r", "", "", "h0"]
+        first = ramp(2, 2, 2)
+        want = {"y": np.zeros((0, 2, 2, 2), F32), "h": first, "c": np.zeros((2, 2, 2), F32)}
+        case(f"steps-none-{op}", helper.make_node(op, names, states.split(), hidden_size=2, direction="bidirectional"), {"x": ramp(0, 2, 4), "h0": first},
+             {"w": ramp(2, 2 * gates, 4, by=0.1), "r": ramp(2, 2 * gates, 2, by=0.1)}, outputs=states, opset=14,
+             want={k: want[k] for k in states.split()})
+
+
 def counts():
     """A number that is asked of an operand without elements."""
     case("boxes-none-wanted", node("NonMaxSuppression", "b s most"), {"b": ramp(1, 3, 4), "s": ramp(1, 1, 3)},
@@ -600,7 +612,7 @@ def resizes():
 def main():
     shutil.rmtree(ROOT, ignore_errors=True)
     for make in (versions, reductions, integers, unread, mixed, order, dimensions, external, declarations, guards, slices,
-                 sizes, resizes, constants, stashed, long_terms, control, counts, widths, near, *cases_composed.ALL,
+                 sizes, resizes, constants, stashed, long_terms, control, no_steps, counts, widths, near, *cases_composed.ALL,
                  cases_sequences.all_of_them, cases_strings.all_of_them, cases_bodies.bodies, cases_random.all_of_them, cases_contrib.all_of_them, cases_legacy.legacy):
         make()
     sys.stdout.flush()
