@@ -93,6 +93,9 @@ const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives a
 typedef enum ScProbeKind { SC_PROBE_NOISE, SC_PROBE_RAMP } ScProbeKind;
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
 bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, ScrtTensor *ret_in);
+/* Whether a ramp is worth its run: not where the model is given integers, since which of them it
+ * meets decides the means, and drawn ones do not tell. */
+bool sc_probe_confirms(const ScGraph *raised);
 /* Input i, integers that choose parts of tables: the fewest parts that one has. 0: unknown. */
 int64_t sc_index_limit(const ScGraph *g, uint32_t i);
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *raised, const ScrtTensor *out,

@@ -541,6 +541,14 @@ static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor
     }
 }
 
+bool sc_probe_confirms(const ScGraph *raised)
+{
+    bool floats = true;
+    for (uint32_t i = 0; i < raised->n_in; i++)
+        floats = floats && sc_type_is_float(sc_type_of(raised, raised->in[i]));
+    return floats;
+}
+
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out,
                               const ScrtTensor *ramp)
 {
