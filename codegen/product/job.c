@@ -73,13 +73,13 @@ void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *
     cg_lanes_unrolled(cg, col0, col1, t->w, t->nv, whole, finish_lanes, &f);
 }
 
+/* --- Cutting --------------------------------------------------------------------------------- */
+
 /* How the problem is cut: known to the entry and to the body, from the same numbers. */
 typedef struct Cut {
     LLVMValueRef rows, cols, depth, inner;
     LLVMValueRef panels, block, blocks, chunks, items;
 } Cut;
-
-/* --- Cutting ---------------------------------------------------------------------------------- */
 
 /* i64: of the pool. */
 static LLVMValueRef threads(Cg *cg)
@@ -194,8 +194,7 @@ const ScTerm *cg_job_scratch(CgModule *m, const CgJob *j)
     return scratch_at(m, j, 4);
 }
 
-/* --- The loop ----------------------------------------------------------------------------------
- */
+/* --- The loop -------------------------------------------------------------------------------- */
 
 /* Zeros for the rows that a whole tile reads beyond the block's last. */
 static void fill_below(Cg *cg, const CgJob *j, LLVMValueRef base, LLVMValueRef from,

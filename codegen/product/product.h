@@ -190,8 +190,7 @@ void cg_tile_zeros(Cg *cg, const CgTile *t, LLVMValueRef ptr);
 /* acc + a * b: see CgMicro. */
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
 
-/* --- The loop over tiles (job.c) ---------------------------------------------------------------
- */
+/* --- The loop over tiles (job.c) -------------------------------------------------------------- */
 
 /* A problem cut into tiles. A depends on outer and the row, B on outer, inner and the column:
  * matmul: outer is the batch, inner 1; conv: outer is the group, inner the image. */

@@ -45,9 +45,9 @@ CgSpots cg_spots(Cg *cg, const CgSlide *s, const CgSpot *row, const CgSpan *with
 void cg_spots_end(Cg *cg, const CgSpots *s);
 /* Address of a position of the window that begins at `first`. */
 LLVMValueRef cg_slide_address(Cg *cg, const CgSlide *s, LLVMValueRef first, uint32_t tap);
+enum { CG_SLIDE_UNROLL = 25 }; /* positions of a window that are emitted one by one */
 /* Emits `see` for each position of the window that lies in x: unrolled where all do, else in loops.
  * address: of the element in x at channel 0; tap: the position's number, i64. */
-enum { CG_SLIDE_UNROLL = 25 }; /* positions of a window that are emitted one by one */
 typedef void (*CgSee)(Cg *cg, void *arg, LLVMValueRef address, LLVMValueRef tap);
 void cg_slide_window(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg);
 
