@@ -7,8 +7,7 @@
 
 extern const CgClass cg_map, cg_reduce, cg_view, cg_concat, cg_gather, cg_scan;
 
-/* An access that is contiguous along dim p of a space but walked along its last dim, q, of `least`
- * and more where that is known. */
+/* An access that is contiguous along dim p of a space but walked along its last dim, q. */
 typedef struct CgTranspose {
     CgAccess from;
     ScrtDtype t;
@@ -17,10 +16,9 @@ typedef struct CgTranspose {
     const ScTerm *stride[SCRT_MAX_RANK]; /* of the copy: dense, 0 where it is broadcast */
     const ScTerm *count, *scratch;       /* elements; bytes into scratch, NULL: result 0 */
 } CgTranspose;
+/* Whether a is one, and pays to be copied so to where result `to` lies in the same space. */
 bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
-                   int64_t least, CgTranspose *ret);
-/* Columns of a copy whose last dim is that short and dense, 2 or 3 of them; else 0. */
-uint32_t cg_transpose_few(const CgTranspose *t);
+                   const CgAccess *to, CgTranspose *ret);
 /* The copy: its body function (or those of n copies), and in an entry its run on the pool. */
 LLVMValueRef cg_transpose_body(CgModule *m, CgFunc *f, const CgTranspose *t, const char *suffix);
 LLVMValueRef *cg_transpose_bodies(CgModule *m, CgFunc *f, uint32_t n, const CgTranspose *t);

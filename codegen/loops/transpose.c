@@ -7,8 +7,9 @@
 
 enum { LEAST = 4 }; /* extents of the last dim below this are not worth a copy in scratch */
 
-bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
-                   int64_t least, CgTranspose *ret)
+/* Of `least` columns and more, where that is known. */
+static bool transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
+                       int64_t least, CgTranspose *ret)
 {
     const ScTerm *last = a->rank ? a->stride[a->rank - 1] : NULL;
     int64_t extent;
@@ -64,7 +65,7 @@ static void whole_tile(Cg *cg, const Tile *x, LLVMValueRef q)
 
 /* The planes of a picture become its pixels: 2 or 3 columns, which the copy has side by side in
  * dense rows, so that w rows are as many vectors. */
-uint32_t cg_transpose_few(const CgTranspose *t)
+static uint32_t few_columns(const CgTranspose *t)
 {
     int64_t n;
     bool few = sc_term_const(t->dim[t->q], &n) && (n == 2 || n == 3);
@@ -159,7 +160,7 @@ LLVMValueRef cg_transpose_body(CgModule *m, CgFunc *f, const CgTranspose *t, con
     CgLoop item = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     LLVMValueRef rows = begin_block(&cg, &x, item.i);
     LLVMValueRef full = LLVMBuildICmp(cg.b, LLVMIntEQ, rows, w, "");
-    uint32_t few = cg_transpose_few(t);
+    uint32_t few = few_columns(t);
     if (few) {
         CgIf all = cg_if(&cg, full);
         few_rows(&cg, &x, few);
@@ -194,6 +195,17 @@ void cg_transpose_run(Cg *cg, const CgTranspose *t, LLVMValueRef body)
     cg_parallel(cg, body, n, cg_row_grain(cg, each));
 }
 
+bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
+                   const CgAccess *to, CgTranspose *ret)
+{
+    int64_t n;
+    if (!transposed(m, f, a, dim, 2, ret))
+        return false;
+    for (uint32_t d = 0; d < a->rank; d++)
+        ret->stride[d] = to->stride[d];
+    return !sc_term_const(dim[ret->q], &n) || n >= LEAST || few_columns(ret);
+}
+
 /* --- For the operands of a kernel ------------------------------------------------------------ */
 
 uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
@@ -203,7 +215,7 @@ uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
     const ScTerm *bytes = f->scratch ? f->scratch : sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n; i++) {
         CgTranspose *t = &ret[k];
-        if (!cg_transposed(m, f, &a[i], dim, LEAST, t))
+        if (!transposed(m, f, &a[i], dim, LEAST, t))
             continue;
         t->scratch = a[i].scratch = bytes;
         const ScTerm *size = sc_term_scale(m->cx, t->count, scrt_dtype_bits(t->t) / 8);
@@ -223,7 +235,7 @@ void cg_transpose_shape(const CgFunc *f, CgShape *s, CgTranspose *t)
     cg_shape_word(s, t->t);
     cg_shape_word(s, t->p);
     cg_shape_word(s, t->q);
-    cg_shape_word(s, cg_transpose_few(t));
+    cg_shape_word(s, few_columns(t));
     for (uint32_t d = 0; d < t->from.rank; d++) {
         cg_shape_term(s, &t->dim[d]);
         cg_shape_term(s, &t->stride[d]);

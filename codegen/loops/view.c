@@ -18,12 +18,7 @@ static bool plan_transpose(CgModule *m, CgFunc *f, View *k)
         return false;
     a[1] = cg_result_access(m, f, 0);
     cg_space_init(m, &s, t->rank, t->dim, t->rank, 2, a);
-    k->turns = cg_transposed(m, f, &a[0], s.dim, 2, &k->copy) && k->copy.count == s.outer;
-    for (uint32_t d = 0; d < s.rank && k->turns; d++)
-        k->copy.stride[d] = a[1].stride[d];
-    int64_t n;
-    if (k->turns && sc_term_const(k->copy.dim[k->copy.q], &n) && n < 4)
-        k->turns = cg_transpose_few(&k->copy);
+    k->turns = cg_transposed(m, f, &a[0], s.dim, &a[1], &k->copy) && k->copy.count == s.outer;
     return true;
 }
 
