@@ -158,33 +158,15 @@ LLVMValueRef cg_combine(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef x, LL
 
 LLVMValueRef cg_across(Cg *cg, ScMonoid monoid, ScrtDtype t, LLVMValueRef v, uint32_t w)
 {
-    for (; w > 1; w /= 2) {
-        LLVMValueRef lo[32], hi[32];
-        for (uint32_t i = 0; i < w / 2; i++) {
-            lo[i] = LLVMConstInt(cg->m->i32, i, 0);
-            hi[i] = LLVMConstInt(cg->m->i32, i + w / 2, 0);
-        }
-        if (w == 2) {
-            LLVMValueRef x = LLVMBuildExtractElement(cg->b, v, lo[0], "");
-            return cg_combine(cg, monoid, t, x, LLVMBuildExtractElement(cg->b, v, hi[0], ""));
-        }
-        LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(v));
-        LLVMValueRef x = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(lo, w / 2), "");
-        LLVMValueRef y = LLVMBuildShuffleVector(cg->b, v, none, LLVMConstVector(hi, w / 2), "");
+    for (; w > 2; w /= 2) {
+        LLVMValueRef x = cg_take(cg, v, 0, w / 2), y = cg_take(cg, v, w / 2, w / 2);
         v = cg_combine(cg, monoid, t, x, y);
     }
-    return v;
-}
-
-/* Lanes from .. from + n - 1 of x, those beyond its last undefined. */
-static LLVMValueRef some_of(Cg *cg, LLVMValueRef x, uint32_t from, uint32_t n)
-{
-    LLVMValueRef at[16];
-    uint32_t w = LLVMGetVectorSize(LLVMTypeOf(x));
-    for (uint32_t i = 0; i < n; i++)
-        at[i] = from + i < w ? LLVMConstInt(cg->m->i32, from + i, 0) : LLVMGetUndef(cg->m->i32);
-    return LLVMBuildShuffleVector(cg->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(at, n),
-                                  "");
+    if (w == 1)
+        return v;
+    LLVMValueRef x = LLVMBuildExtractElement(cg->b, v, LLVMConstInt(cg->m->i32, 0, 0), "");
+    LLVMValueRef y = LLVMBuildExtractElement(cg->b, v, LLVMConstInt(cg->m->i32, 1, 0), "");
+    return cg_combine(cg, monoid, t, x, y);
 }
 
 /* AVX-512 scales in one instruction, of 4, 8 or 16 lanes. */
@@ -211,7 +193,7 @@ static LLVMValueRef scale_avx512(Cg *cg, LLVMValueRef x, LLVMValueRef n, uint32_
         return LLVMBuildExtractElement(cg->b, scale_lanes(cg, x, n, part), first, "");
     }
     for (uint32_t i = 0; i < w; i += part) {
-        LLVMValueRef y = scale_lanes(cg, some_of(cg, x, i, part), some_of(cg, n, i, part), part);
+        LLVMValueRef y = scale_lanes(cg, cg_take(cg, x, i, part), cg_take(cg, n, i, part), part);
         for (uint32_t j = 0; j < part && i + j < w; j++) {
             LLVMValueRef from = LLVMConstInt(cg->m->i32, j, 0);
             LLVMValueRef lane = LLVMBuildExtractElement(cg->b, y, from, "");

@@ -277,6 +277,16 @@ LLVMValueRef cg_splat(Cg *cg, LLVMValueRef x, uint32_t w)
     return LLVMBuildShuffleVector(cg->b, v, LLVMGetPoison(t), lanes, "");
 }
 
+LLVMValueRef cg_take(Cg *cg, LLVMValueRef x, uint32_t from, uint32_t n)
+{
+    LLVMValueRef at[64];
+    uint32_t w = LLVMGetVectorSize(LLVMTypeOf(x));
+    for (uint32_t i = 0; i < n; i++)
+        at[i] = from + i < w ? LLVMConstInt(cg->m->i32, from + i, 0) : LLVMGetUndef(cg->m->i32);
+    return LLVMBuildShuffleVector(cg->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(at, n),
+                                  "");
+}
+
 static bool is_const_int(LLVMValueRef v, int64_t c)
 {
     return LLVMIsAConstantInt(v) && LLVMConstIntGetSExtValue(v) == c;

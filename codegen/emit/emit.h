@@ -76,6 +76,8 @@ LLVMValueRef cg_int(Cg *cg, int64_t x);           /* i64 */
 LLVMValueRef cg_iconst(LLVMTypeRef t, int64_t x); /* integer or vector of them */
 LLVMValueRef cg_fconst(LLVMTypeRef t, double x);  /* float or vector of them */
 LLVMValueRef cg_splat(Cg *cg, LLVMValueRef x, uint32_t w);
+/* Lanes from .. from + n - 1 of vector x, n at most 64, those beyond its last undefined. */
+LLVMValueRef cg_take(Cg *cg, LLVMValueRef x, uint32_t from, uint32_t n);
 LLVMValueRef cg_mul_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* i64; folds 0 and 1 */
 LLVMValueRef cg_add_int(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef cg_min_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* signed */

@@ -155,18 +155,12 @@ static void combine(Cg *cg, const Row *r, const Acc *a, LLVMValueRef x, uint32_t
                     LLVMValueRef mask)
 {
     const uint32_t lanes = cg->m->target.w;
-    LLVMValueRef at[64];
     if (w <= lanes) {
         add_to(cg, a, w == lanes ? a->part[r->part] : a->tail, x, mask);
         return;
     }
-    for (uint32_t p = 0; p < w / lanes; p++) {
-        for (uint32_t i = 0; i < lanes; i++)
-            at[i] = LLVMConstInt(cg->m->i32, p * lanes + i, 0);
-        LLVMValueRef part = LLVMBuildShuffleVector(cg->b, x, LLVMGetUndef(LLVMTypeOf(x)),
-                                                   LLVMConstVector(at, lanes), "");
-        add_to(cg, a, a->part[p], part, NULL);
-    }
+    for (uint32_t p = 0; p < w / lanes; p++)
+        add_to(cg, a, a->part[p], cg_take(cg, x, p * lanes, lanes), NULL);
 }
 
 static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)

@@ -90,15 +90,6 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i)
     }
 }
 
-static LLVMValueRef halves(Cg *cg, LLVMValueRef x, uint32_t w, uint32_t which)
-{
-    LLVMValueRef lane[64];
-    for (uint32_t i = 0; i < w; i++)
-        lane[i] = LLVMConstInt(cg->m->i32, which * w + i, 0);
-    return LLVMBuildShuffleVector(cg->b, x, LLVMGetUndef(LLVMTypeOf(x)), LLVMConstVector(lane, w),
-                                  "");
-}
-
 /* Dword lanes whose highest bits are the code, whatever is below. Below the least normal number the
  * bits are read as 1.m at the least exponent, and the 1 is taken away again: no f32 subnormal
  * appears. */
@@ -203,7 +194,7 @@ static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret
                 cg_and(cg, LLVMBuildAShr(cg->b, f16[j], cg_iconst(words, 1), ""), (int16_t)0xbf80);
     }
     for (uint32_t j = 0; j < 4; j++) {
-        LLVMValueRef h = halves(cg, f16[j / 2], u->w, j % 2);
+        LLVMValueRef h = cg_take(cg, f16[j / 2], j % 2 * u->w, u->w);
         h = LLVMBuildBitCast(cg->b, h, cg_vec(m->f16, u->w), "");
         ret[j] = LLVMBuildFPExt(cg->b, h, tf, "");
         if (u->dtype == SCRT_F8E4M3FN)
