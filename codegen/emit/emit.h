@@ -242,6 +242,7 @@ CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_
  * for them; any: its number is never asked for, or it may be NULL. */
 void cg_shape_word(CgShape *s, uint64_t word);
 void cg_shape_term(CgShape *s, const ScTerm **term);
+void cg_shape_terms(CgShape *s, uint32_t n, const ScTerm **term); /* [n] */
 void cg_shape_any(CgShape *s, const ScTerm **term);
 void cg_shape_access(const CgFunc *f, CgShape *s, CgAccess *a);
 void cg_shape_nodes(const CgFunc *f, CgShape *s); /* the MAP nodes, and what is a result */

@@ -3,6 +3,8 @@
  * parameters. */
 #include "codegen/emit/emit.h"
 
+#include <assert.h>
+
 enum { A_TERM = 2 }; /* as a word; 0 and 1 are themselves */
 
 void cg_shape_word(CgShape *s, uint64_t word)
@@ -25,15 +27,21 @@ void cg_shape_term(CgShape *s, const ScTerm **term)
         sc_buf_push(s->term, s->n_term, s->cap_term, term);
 }
 
+void cg_shape_terms(CgShape *s, uint32_t n, const ScTerm **term)
+{
+    for (uint32_t i = 0; i < n; i++)
+        cg_shape_term(s, &term[i]);
+}
+
 void cg_shape_access(const CgFunc *f, CgShape *s, CgAccess *a)
 {
     bool is_result = a->operand >= (int32_t)f->n_in;
+    assert(!a->way); /* its numbers are in no shape: classes of rows with n_way have no plan */
     cg_shape_word(s, (uint64_t)a->operand + 1);
     cg_shape_word(s, a->index);
     cg_shape_word(s, is_result ? 0 : sc_type_of(f->sub, a->root)->dtype);
     cg_shape_word(s, a->rank);
-    for (uint32_t d = 0; d < a->rank; d++)
-        cg_shape_term(s, &a->stride[d]);
+    cg_shape_terms(s, a->rank, a->stride);
     cg_shape_any(s, &a->offset);
     cg_shape_any(s, &a->scratch);
     cg_shape_any(s, &a->number);

@@ -164,8 +164,7 @@ static void shape(const CgFunc *f, Concat *k, CgShape *s)
         cg_shape_word(s, p->axis);
         cg_shape_word(s, p->n_idx);
         cg_shape_access(f, s, &p->access);
-        for (uint32_t d = 0; d < p->rank; d++)
-            cg_shape_term(s, &p->dim[d]);
+        cg_shape_terms(s, p->rank, p->dim);
         cg_shape_any(s, &p->offset);
         cg_shape_term(s, &p->inner);
     }

@@ -181,8 +181,7 @@ static LLVMValueRef emit_body(CgModule *m, CgFunc *f, Gather *k)
 static void shape_dims(CgShape *s, Dims *d)
 {
     cg_shape_word(s, d->rank);
-    for (uint32_t i = 0; i < d->rank; i++)
-        cg_shape_term(s, &d->dim[i]);
+    cg_shape_terms(s, d->rank, d->dim);
 }
 
 static bool plan(CgModule *m, CgFunc *f, CgShape *ret)

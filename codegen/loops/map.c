@@ -124,8 +124,7 @@ static void shape(Map *k, CgShape *s)
     cg_shape_word(s, k->past);
     cg_shape_word(s, k->space.rank);
     cg_shape_word(s, k->space.n_outer);
-    for (uint32_t d = 0; d < k->space.rank; d++)
-        cg_shape_term(s, &k->space.dim[d]);
+    cg_shape_terms(s, k->space.rank, k->space.dim);
     cg_shape_term(s, &k->space.outer);
     cg_shape_term(s, &k->space.inner);
     cg_shape_word(s, k->n_access);
