@@ -92,48 +92,39 @@ static void from_end(ScStr *s, uint32_t i)
                 i, i, i);
 }
 
-/* Of unlike inputs: what one value is made to would be one kernel. */
-static void number(ScStr *s, uint32_t i, const char *op, const char *type, const char *x)
+/* Each of an input of its own: what is made of one value would be one kernel. */
+static void number(ScStr *s, uint32_t i, const char *op, const char *type, long long whole,
+                   const char *point)
 {
     sc_str_addf(s,
                 "  %%v%u = slice %%x {starts = [%u], ends = [%u], axes = [0]} : %s[1,n]\n"
-                "  %%k%u = const %s : %s[]\n  %%y%u = %s %%v%u, %%k%u : %s[1,n]\n",
-                i, i, i + 1, type, i, x, type, i, op, i, i, type);
+                "  %%k%u = const %lld%s : %s[]\n  %%y%u = %s %%v%u, %%k%u : %s[1,n]\n",
+                i, i, i + 1, type, i, whole, point, type, i, op, i, i, type);
 }
 
 static void numbers(ScStr *s, uint32_t i)
 {
-    char x[32];
-    snprintf(x, sizeof x, "-%u.0625", i);
-    number(s, i, "add", "f32", x);
+    number(s, i, "add", "f32", -(long long)i, ".0625");
 }
 
 static void doubles(ScStr *s, uint32_t i)
 {
-    char x[32];
-    snprintf(x, sizeof x, "-%u.1", i);
-    number(s, i, "mul", "f64", x);
+    number(s, i, "mul", "f64", -(long long)i, ".1");
 }
 
 static void halves(ScStr *s, uint32_t i)
 {
-    char x[32];
-    snprintf(x, sizeof x, "%u.5", i);
-    number(s, i, "mul", "bf16", x);
+    number(s, i, "mul", "bf16", i, ".5");
 }
 
 static void bytes(ScStr *s, uint32_t i)
 {
-    char x[32];
-    snprintf(x, sizeof x, "-%u", i);
-    number(s, i, "max", "i8", x);
+    number(s, i, "max", "i8", -(long long)i, "");
 }
 
 static void longs(ScStr *s, uint32_t i)
 {
-    char x[32];
-    snprintf(x, sizeof x, "%lld", (1LL << 62) + i);
-    number(s, i, "add", "i64", x);
+    number(s, i, "add", "i64", (1LL << 62) + i, "");
 }
 
 static const Case cases[] = {
