@@ -134,8 +134,7 @@ const char *ex_cast(Export *x, const char *value, ScrtDtype to)
     return out;
 }
 
-/* --- Tensors -----------------------------------------------------------------------------------
- */
+/* --- Tensors ---------------------------------------------------------------------------------- */
 
 void ex_need(Export *x, ScrtDtype t)
 {
@@ -269,22 +268,17 @@ const char *ex_constant(Export *x, const char *name, const ScBlob *b, const ScTy
 
 void ex_default(Export *x, const char *name, const ScBlob *b, const ScType *t)
 {
-    int64_t dims[SCRT_MAX_RANK], count = 1;
-    size_t bytes = 0;
-    bool ok = sc_type_const_dims(t, dims);
-    for (uint32_t i = 0; ok && i < t->rank; i++)
-        ok = !__builtin_mul_overflow(count, dims[i], &count);
-    if (!ok || !scrt_bytes(t->dtype, (size_t)count, &bytes) || (b && !b->data)) {
+    ScrtTensor y = {.dtype = t->dtype, .rank = t->rank};
+    size_t bytes;
+    if (!sc_type_const_dims(t, y.dims) || !scrt_tensor_bytes(&y, &bytes) || (b && !b->data)) {
         sc_fail(x->cx, NULL, SC_E_EXPORT, "the initial value of \"%s\"", name);
         return;
     }
     void *data = sc_alloc(x->a, bytes + 1);
     if (b)
         sc_blob_store(b, t->dtype, 0, data);
-    else
-        memset(data, 0, bytes);
     sc_buf_push(x->tensor, x->n_tensor, x->cap_tensor,
-                tensor(x, name, t->dtype, t->rank, dims, data, bytes));
+                tensor(x, name, t->dtype, t->rank, y.dims, data, bytes));
 }
 
 const char *ex_i64(Export *x, uint32_t rank, uint32_t count, const int64_t *v)

@@ -76,13 +76,13 @@ const char *ex_fresh(Export *x, const char *base);
 /* A node of ai.onnx's operator `type`, which is as in opset `since`; results of NULL are named. */
 Onnxpb__Node *ex_node(Export *x, const char *type, int since, uint32_t n_in, const char *const *in,
                       uint32_t n_out, const char **io_out);
-/* The same of ai.onnx.ml, with one operand and one result. */
-Onnxpb__Node *ex_node_ml(Export *x, const char *type, int since, const char *in, const char *out);
-/* One with the result of n, whose name it has. */
-Onnxpb__Node *ex_same(Export *x, const char *type, int since, uint32_t n_in, const char *const *in,
-                      const ScNode *n);
 /* The same with up to two operands and one result: its name. */
 const char *ex_op(Export *x, const char *type, int since, const char *a, const char *b);
+/* One of ai.onnx.ml, with one operand and one result. */
+Onnxpb__Node *ex_node_ml(Export *x, const char *type, int since, const char *in, const char *out);
+/* One of ai.onnx with the result of n, whose name it has. */
+Onnxpb__Node *ex_same(Export *x, const char *type, int since, uint32_t n_in, const char *const *in,
+                      const ScNode *n);
 void ex_int(Export *x, Onnxpb__Node *n, const char *name, int64_t v);
 void ex_ints(Export *x, Onnxpb__Node *n, const char *name, uint32_t count, const int64_t *v);
 void ex_float(Export *x, Onnxpb__Node *n, const char *name, double v);

@@ -237,10 +237,10 @@ typedef struct ImRotary {
     const ScTerm *width; /* of what is turned; NULL: all of E */
 } ImRotary;
 ScVal im_rotated(const ImNode *n, const ImRotary *r); /* of x's shape; SC_POISON after sc_fail */
-/* adapt_norm.c: attribute "epsilon", in what is computed in for t. */
-/* The type that "stash_type" says, f32 by default: means and deviations have it. What is reckoned
- * in fewer bits than f32 is so in f32; that is exacter. False after sc_fail. */
+/* adapt_norm.c: the type that "stash_type" says, f32 by default: means and deviations have it. What
+ * is reckoned in fewer bits than f32 is so in f32; that is exacter. False after sc_fail. */
 bool im_stash(const ImNode *n, ScrtDtype *ret);
+/* Attribute "epsilon", in what is computed in for t. */
 ScVal im_epsilon(const ImNode *n, ScrtDtype t, double def, bool *ok);
 /* a [B, heads, m, k] by b [B, kv, k, n]: groups of heads share one of b's. */
 ScVal im_heads_product(const ImNode *n, ScVal a, ScVal b, const ScTerm *heads, const ScTerm *kv);
