@@ -82,16 +82,21 @@ static double met(const Walk *w, const ScMeans *m, const double *share)
     return (double)m->x[channel] * share[w->in % w->kernel];
 }
 
-/* At how many of the results along one axis tap i of a window lies on an element, not on padding.
+/* How many of the results along one axis have their window begin before element x. */
+static int64_t windows_before(int64_t x, int64_t stride, int64_t results)
+{
+    int64_t n = x > 0 ? (x - 1) / stride + 1 : 0;
+    return n < results ? n : results;
+}
+
+/* For what part of the results along one axis tap i of a window lies on an element, not on padding.
  */
 static double taps_inside(const ScWindow *w, uint32_t d, int64_t i, int64_t extent, int64_t results,
                           int64_t pad)
 {
-    int64_t inside = 0;
-    for (int64_t o = 0; o < results; o++) {
-        int64_t at = o * w->stride[d] + i * w->dilation[d] - pad;
-        inside += at >= 0 && at < extent;
-    }
+    int64_t first = pad - i * w->dilation[d], stride = w->stride[d];
+    int64_t inside =
+        windows_before(first + extent, stride, results) - windows_before(first, stride, results);
     return (double)inside / (double)results;
 }
 
