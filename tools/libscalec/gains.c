@@ -222,15 +222,10 @@ static bool search(Trials *x, uint32_t n_measured, uint32_t *ret)
     while (ok && best.n > 0 && best.set[0].n < TOGETHER) {
         Sets larger = {0};
         ok = grow(x, &best, n_measured, &larger);
-        bool none = larger.n == 0;
-        if (!none) {
-            Sets old = best;
-            best = larger;
-            larger = old;
-        }
-        sc_buf_free(larger.set);
-        if (none)
+        if (larger.n == 0)
             break;
+        sc_buf_free(best.set);
+        best = larger;
     }
     *ret = best.n > 0 ? best.set[0].n : 0;
     if (ok && best.n > 0)
