@@ -405,17 +405,34 @@ START_TEST(dense_concatenations)
 }
 END_TEST
 
+/* %d0, a vector of one number, and n times one twice as long. */
+static void add_doubling(ScStr *s, uint32_t n)
+{
+    sc_str_add(s, "  %d0 = const [1] : f32[1]\n");
+    for (uint32_t i = 1; i <= n; i++)
+        sc_str_addf(s, "  %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%llu]\n", i, i - 1, i - 1,
+                    1ULL << i);
+}
+
+/* The sum of a vector that doubles n times and of which exp is taken n_exp times then. */
+static char *doubling_text(uint32_t n, uint32_t n_exp)
+{
+    ScStr s = {0};
+    sc_str_add(&s, "graph @g(%x: f32[4]) -> (%y) {\n");
+    add_doubling(&s, n);
+    for (uint32_t i = n + 1; i <= n + n_exp; i++)
+        sc_str_addf(&s, "  %%d%u = exp %%d%u : f32[%llu]\n", i, i - 1, 1ULL << n);
+    sc_str_addf(&s,
+                "  %%s = reduce_sum %%d%u {keepdims = 0} : f32[]\n"
+                "  %%y = mul %%x, %%s : f32[4]\n}\n",
+                n + n_exp);
+    return s.s;
+}
+
 /* A vector that doubles 40 times: what is within the budget is computed, the rest stays nodes. */
 START_TEST(folding_has_a_budget)
 {
-    ScStr s = {0};
-    sc_str_add(&s, "graph @g(%x: f32[4]) -> (%y) {\n  %d0 = const [1] : f32[1]\n");
-    for (uint32_t i = 1; i <= 40; i++)
-        sc_str_addf(&s, "  %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%llu]\n", i, i - 1, i - 1,
-                    1ULL << i);
-    sc_str_add(&s,
-               "  %s = reduce_sum %d40 {keepdims = 0} : f32[]\n  %y = mul %x, %s : f32[4]\n}\n");
-    ck_assert_uint_le(work("doubling", s.s, NULL, NULL), 80u << 20);
+    ck_assert_uint_le(work("doubling", doubling_text(40, 0), NULL, NULL), 80u << 20);
 }
 END_TEST
 
@@ -423,14 +440,8 @@ END_TEST
 START_TEST(folding_again_has_the_same_budget)
 {
     ScCtx *cx = sc_ctx_new();
-    ScStr s = {0};
-    sc_str_add(&s, "graph @g(%x: f32[4]) -> (%y) {\n  %d0 = const [1] : f32[1]\n");
-    for (uint32_t i = 1; i <= 40; i++)
-        sc_str_addf(&s, "  %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%llu]\n", i, i - 1, i - 1,
-                    1ULL << i);
-    sc_str_add(&s,
-               "  %s = reduce_sum %d40 {keepdims = 0} : f32[]\n  %y = mul %x, %s : f32[4]\n}\n");
-    ScGraph *g = sct_graph(cx, s.s), *once = sc_pass_fold(cx, g, &(ScPassEnv){0});
+    char *text = doubling_text(40, 0);
+    ScGraph *g = sct_graph(cx, text), *once = sc_pass_fold(cx, g, &(ScPassEnv){0});
     size_t bytes = sc_arena_bytes(sc_ctx_arena(cx));
     ScGraph *again = sc_pass_fold(cx, once, &(ScPassEnv){0});
     ck_assert_uint_gt(bytes, 32u << 20);
@@ -439,19 +450,14 @@ START_TEST(folding_again_has_the_same_budget)
     sc_graph_free(once);
     sc_graph_free(again);
     sc_ctx_free(cx);
-    sc_buf_free(s.s);
+    sc_buf_free(text);
 }
 END_TEST
 
 static void doubling_branch(ScStr *s, const char *name)
 {
-    sc_str_addf(s,
-                "    graph @%s(%%v: f32[b,4]) -> (%%r) {\n"
-                "      %%d0 = const [1] : f32[1]\n",
-                name);
-    for (uint32_t i = 1; i <= 23; i++)
-        sc_str_addf(s, "      %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%u]\n", i, i - 1, i - 1,
-                    1u << i);
+    sc_str_addf(s, "    graph @%s(%%v: f32[b,4]) -> (%%r) {\n", name);
+    add_doubling(s, 23);
     sc_str_add(s, "      %s = reduce_sum %d23 {keepdims = 0} : f32[]\n"
                   "      %r = mul %v, %s : f32[b,4]\n    }\n");
 }
@@ -459,17 +465,7 @@ static void doubling_branch(ScStr *s, const char *name)
 /* What is computed from a large constant is kept, though nobody reads it any more. */
 START_TEST(folding_a_chain_has_a_budget)
 {
-    ScStr s = {0};
-    sc_str_add(&s, "graph @g(%x: f32[4]) -> (%y) {\n  %d0 = const [1] : f32[1]\n");
-    for (uint32_t i = 1; i <= 60; i++)
-        if (i <= 20)
-            sc_str_addf(&s, "  %%d%u = concat %%d%u, %%d%u {axis = 0} : f32[%u]\n", i, i - 1, i - 1,
-                        1u << i);
-        else
-            sc_str_addf(&s, "  %%d%u = exp %%d%u : f32[1048576]\n", i, i - 1);
-    sc_str_add(&s,
-               "  %s = reduce_sum %d60 {keepdims = 0} : f32[]\n  %y = mul %x, %s : f32[4]\n}\n");
-    ck_assert_uint_le(work("chain", s.s, NULL, NULL), 144u << 20);
+    ck_assert_uint_le(work("chain", doubling_text(20, 40), NULL, NULL), 144u << 20);
 }
 END_TEST
 
