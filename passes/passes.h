@@ -88,8 +88,7 @@ const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives a
  * outputs that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed with
  * scrt_free even where it fails (SC_E_INPUT: what an input means is not known); sc_probe_stats:
  * what the outputs of a run say, and those of the other (NULL: there was none, and no means are
- * known).
- */
+ * known). */
 typedef enum ScProbeKind { SC_PROBE_NOISE, SC_PROBE_RAMP } ScProbeKind;
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
 bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, ScrtTensor *ret_in);
@@ -160,10 +159,10 @@ bool sc_damage_add(ScDamage *d, const ScrtTensor *in);
 const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
 
 /* The storage sites of g and of what is nested in it, numbered through: values rounded to fewer
- * bits that are operands of products, codes of weights in blocks and what blocks were
- * made of among them. [*ret_n] in a. The same graph with an input more for each, in
- * this order: a bool, true where that site keeps its operand's f32 (exponents and the rest of the
- * arithmetic are those of g). NULL with errors. */
+ * bits that are operands of products, codes of weights in blocks and what blocks were made of among
+ * them. [*ret_n] in a. The same graph with an input more for each, in this order: a bool, true
+ * where that site keeps its operand's f32 (exponents and the rest of the arithmetic are those of
+ * g). NULL with errors. */
 const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
 /* Whether operand k of n reads a storage site where it is one. */
@@ -188,7 +187,7 @@ void sc_why_end(ScWhySteps *w);
 
 /* --- Passes ---------------------------------------------------------------------------------- */
 
-/* Where exponents come from: estimates alone; statistics of samples; statistics of one run on
+/* Where exponents come from: estimates alone; statistics of samples; statistics of runs on
  * synthetic inputs. */
 typedef enum ScScales { SC_SCALES_PROPAGATE, SC_SCALES_CALIBRATE, SC_SCALES_PROBE } ScScales;
 
