@@ -169,13 +169,6 @@ static ScVal rounded(ScScaler *s, ScVal x, ScrtDtype t)
     return y;
 }
 
-static ScVal multiplied(ScScaler *s, ScVal x, ScVal by)
-{
-    ScVal y = sc_op(&s->b, mul, x, by);
-    sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
-    return y;
-}
-
 /* Operand 0 as the product reads it; the factor that it is divided by becomes p's. */
 static ScVal operand(ScScaler *s, ScVal old, ScrtDtype t, ScScaledProduct *p)
 {
@@ -186,7 +179,7 @@ static ScVal operand(ScScaler *s, ScVal old, ScrtDtype t, ScScaledProduct *p)
         return x;
     if (factor > 1 && t == SCRT_F8E4M3FN) {
         const ScBlob *by = sc_blob_scalar(s->b.cx, SCRT_F32, 1 / (double)factor);
-        x = multiplied(s, x, sc_const(&s->b, by, SCRT_F32, zero));
+        x = sc_scale_times(s, x, sc_const(&s->b, by, SCRT_F32, zero));
         p->all = factor;
     }
     return rounded(s, x, t);
@@ -197,7 +190,7 @@ static ScVal finished(ScScaler *s, const ScNode *n, const ScScaledProduct *p, Sc
 {
     ScVal factor = sc_product_factor(s, p);
     if (factor != SC_ABSENT)
-        y = multiplied(s, y, factor);
+        y = sc_scale_times(s, y, factor);
     if (p->moved)
         return sc_moved_back(s, p->bias >= 0 ? sc_float_blob(s->g, n->in[p->bias]) : NULL, p, y);
     if (p->bias < 0)

@@ -132,8 +132,7 @@ static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScScaledProduct *p
     *ret_factor = v->factor;
     ScVal by = sc_const(&s->b, sc_blob_scalar(s->b.cx, SCRT_F32, 1 / *ret_factor), SCRT_F32,
                         sc_term(s->b.cx, 0));
-    ScVal y = sc_op(&s->b, mul, x, by);
-    sc_set_exp(&s->b, y, sc_scale_exp(s, x));
+    ScVal y = sc_scale_times(s, x, by);
     sc_scale_annotate(s, y, old);
     return y;
 }
@@ -207,14 +206,6 @@ static ScNode summed_in_f32(Pass *p, const ScNode *n, const ScVal *in)
     attr[out] = SC_DT(SCRT_F32);
     ret.attr = attr;
     return ret;
-}
-
-static ScVal times(ScScaler *s, ScVal x, ScVal factor)
-{
-    const ScTerm *e = sc_scale_exp(s, x);
-    ScVal y = sc_op(&s->b, mul, x, factor);
-    sc_set_exp(&s->b, y, e);
-    return y;
 }
 
 /* x, which stands for old value v, in v's type. */
@@ -296,7 +287,7 @@ static ScVal with_rows(Pass *p, const ScNode *n, ScVal y, ScVal rows)
     ScScaler *s = &p->s;
     const ScTerm *zero = sc_term(s->b.cx, 0);
     int bias = sc_bias(n);
-    y = sc_scale_move(s, times(s, y, rows), zero, false);
+    y = sc_scale_move(s, sc_scale_times(s, y, rows), zero, false);
     if (bias < 0)
         return y;
     y = sc_op(&s->b, add, y, sc_scale_move(s, widened(p, n, (uint32_t)bias), zero, false));
@@ -312,7 +303,7 @@ static ScVal finished(Pass *p, const ScNode *n, ScVal factor, ScVal rows,
     ScScaler *s = &p->s;
     ScVal y = s->env[n->first];
     if (factor != SC_ABSENT)
-        y = times(s, y, factor);
+        y = sc_scale_times(s, y, factor);
     if (rows != SC_ABSENT)
         y = with_rows(p, n, y, rows);
     if (moved)

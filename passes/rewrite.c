@@ -18,6 +18,14 @@ const ScTerm *sc_scale_exp(ScScaler *s, ScVal v)
     return e ? e : sc_term(s->b.cx, 0);
 }
 
+ScVal sc_scale_times(ScScaler *s, ScVal x, ScVal factor)
+{
+    const ScTerm *e = sc_scale_exp(s, x);
+    ScVal y = sc_op(&s->b, mul, x, factor);
+    sc_set_exp(&s->b, y, e);
+    return y;
+}
+
 int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic)
 {
     int64_t e = 0;

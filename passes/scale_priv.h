@@ -98,6 +98,8 @@ ScVal sc_scale_const(ScScaler *s, const ScNode *n, ScrtDtype dtype, const ScTerm
 ScVal sc_scale_move(ScScaler *s, ScVal v, const ScTerm *t, bool any);
 /* The exponent of a new value; 0 for poison. */
 const ScTerm *sc_scale_exp(ScScaler *s, ScVal v);
+/* x times a factor whose exponent is 0, at x's. */
+ScVal sc_scale_times(ScScaler *s, ScVal x, ScVal factor);
 /* t's value where it is constant and fits an int, else 0 and *ret_symbolic set (may be NULL). */
 int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic);
 
