@@ -198,7 +198,8 @@ static bool grow(Trials *x, const Sets *best, uint32_t n_measured, Sets *ret)
             progress(x, until[size - 1], until[size],
                      (k * n_measured + i + 1.0) / (width * n_measured));
         }
-    qsort(ret->set, ret->n, sizeof *ret->set, by_gain_of_set);
+    if (ret->n)
+        qsort(ret->set, ret->n, sizeof *ret->set, by_gain_of_set);
     return true;
 }
 
