@@ -121,7 +121,7 @@ static void on_each_cpu(int rounds, Make make)
             sct_note_skip(__func__, "this machine does not run %s", sct_cpus[c]);
             continue;
         }
-        for (int i = 0; i < rounds / SCT_HALF; i++)
+        for (int i = 0; i < rounds / (c == SCT_NATIVE ? SCT_HALF : 2); i++)
             check(sct_cpus[c], (uint64_t)i * SCT_N_CPU + (uint64_t)c, make);
     }
 }
