@@ -121,7 +121,7 @@ static void on_each_cpu(int rounds, Make make)
             sct_note_skip(__func__, "this machine does not run %s", sct_cpus[c]);
             continue;
         }
-        for (int i = 0; i < rounds / (c == SCT_NATIVE ? SCT_HALF : 2); i++)
+        for (int i = 0; i < sct_rounds(c, rounds); i++)
             check(sct_cpus[c], (uint64_t)i * SCT_N_CPU + (uint64_t)c, make);
     }
 }
@@ -327,8 +327,8 @@ static void epilogue_case(const char *cpu, uint64_t seed, const char *low)
 START_TEST(epilogues)
 {
     for (int c = 0; c < SCT_N_CPU; c++)
-        for (uint64_t i = 0; sct_runs(sct_cpus[c]) && i < 10 / SCT_HALF; i++)
-            epilogue_case(sct_cpus[c], i, i % 2 ? "f8e5m2" : "f8e4m3fn");
+        for (int i = 0; sct_runs(sct_cpus[c]) && i < sct_rounds(c, 20); i++)
+            epilogue_case(sct_cpus[c], (uint64_t)i, i % 2 ? "f8e5m2" : "f8e4m3fn");
 }
 END_TEST
 

@@ -8,6 +8,11 @@
 
 const char *const sct_cpus[] = {"x86-64-v2", "native", "x86-64-v3", "x86-64-v4"};
 
+int sct_rounds(int c, int n)
+{
+    return !SCT_SANITIZED && strcmp(sct_cpus[c], "native") == 0 ? n : n / 2;
+}
+
 bool sct_runs(const char *cpu)
 {
     ScCtx *cx = sc_ctx_new();

@@ -6,10 +6,12 @@
 #include "tests/harness.h"
 
 /* Sanitizers see the compiler, not the code that it emits: there the oldest target and the host's
- * are enough, and half the random cases. */
-enum { SCT_N_CPU = SCT_SANITIZED ? 2 : 4, SCT_HALF = SCT_SANITIZED ? 2 : 1 };
+ * are enough. */
+enum { SCT_N_CPU = SCT_SANITIZED ? 2 : 4 };
 extern const char *const sct_cpus[];
-enum { SCT_NATIVE = 1 }; /* its place there: of random cases it has the most */
+/* Of n random cases those that sct_cpus[c] has: all of them the host's target, without a sanitizer;
+ * else half. */
+int sct_rounds(int c, int n);
 /* Whether this machine runs code for a target; true for "native". */
 bool sct_runs(const char *cpu);
 

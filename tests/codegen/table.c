@@ -60,9 +60,7 @@ START_TEST(rows)
     if (!compiled(op))
         return;
     for (int c = 0; c < SCT_N_CPU; c++) {
-        for (int round = 0;
-             sct_runs(sct_cpus[c]) && round < 2 / SCT_HALF && (c == SCT_NATIVE || round == 0);
-             round++) {
+        for (int round = 0; sct_runs(sct_cpus[c]) && round < sct_rounds(c, 2); round++) {
             ScCtx *cx = sc_ctx_new();
             ScGraph *g = make(cx, op, &r);
             ScStr text = {0};

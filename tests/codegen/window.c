@@ -58,7 +58,7 @@ static void on_each_cpu(int rounds, const ScOp *op, Make make, bool exact)
             sct_note_skip(__func__, "this machine does not run %s", sct_cpus[c]);
             continue;
         }
-        for (int i = 0; i < rounds / (c == SCT_NATIVE ? SCT_HALF : 2); i++)
+        for (int i = 0; i < sct_rounds(c, rounds); i++)
             check(sct_cpus[c], (uint64_t)i * SCT_N_CPU + (uint64_t)c, op, make, exact);
     }
 }
