@@ -230,8 +230,10 @@ void sc_stats_print(const ScStats *s, ScStr *out)
     sc_str_addf(out, "scalec-stats 3\ngraph %016" PRIx64 "\n", s->graph);
     for (uint32_t i = 0; i < s->n; i++) {
         const ScStat *t = &s->stat[i];
-        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64 " factor %.17g gain %.17g",
-                    t->name, t->rms, t->amax, t->n_finite, t->factor, t->gain);
+        sc_str_addf(out, "%s rms %.17g amax %.17g finite %" PRIu64, t->name, t->rms, t->amax,
+                    t->n_finite);
+        if (t->factor >= 1) /* it was looked for */
+            sc_str_addf(out, " factor %.17g gain %.17g", t->factor, t->gain);
         if (t->means)
             sc_str_addf(out, " means %u", t->means->behind);
         for (uint32_t k = 0; t->means && k < t->means->n; k++)

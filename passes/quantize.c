@@ -7,8 +7,10 @@
  *
  *   always      a ceiling that is proven, at the format's largest number, where one is near
  *   propagate   RMS 4: e - 2, where e is scalify's exponent for RMS 1
- *   calibrate,  the largest magnitude seen at half the format's range: 2^7 in E4M3, 2^14 in
- *   probe       E5M2
+ *   calibrate   the largest magnitude seen at half the format's range: 2^7 in E4M3, 2^14 in E5M2
+ *   probe       the same, or RMS 1 if that leaves more room: what real inputs make of a value may
+ *               be a good deal larger than what synthetic ones did, and in a float format room
+ *               costs nothing until the bulk is subnormal
  *   round=down  RMS 1, as the paper does
  *
  * Products that read what a state holds that grows keep their activations: all of it would be cast
@@ -77,7 +79,23 @@ static bool ceiling_exp(const Pass *p, ScVal old, const ScrtFormat *f, int *ret)
     return rms - *ret >= log2(f->min_normal) + 4;
 }
 
-/* factor: what the value is divided by beside. */
+/* What pins old by the largest magnitude that was measured, or, where inputs were synthetic, by its
+ * RMS. factor: what the value is divided by beside. */
+static int measured_exp(const Pass *p, const ScValue *v, const ScrtFormat *f, double factor)
+{
+    int k, top;
+    bool symbolic;
+    double m = frexp((double)v->amax / factor, &k); /* log2 amax to the nearest integer */
+    k -= m < 0.70710678118654752;
+    frexp(f->max, &top);
+    int fit = k - (top - 2); /* 448 = 2^8.8: top is 9, half the range is 2^7 */
+    int e = sc_scale_const_exp(v->exp, &symbolic);
+    if (p->env->scales != SC_SCALES_PROBE || symbolic || v->g == SC_NO_G)
+        return fit;
+    int rms = e + (int)ceil(v->g / 256.0 - log2(factor));
+    return rms > fit ? rms : fit;
+}
+
 static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt, double factor)
 {
     ScCtx *cx = p->s.b.cx;
@@ -93,13 +111,8 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt, dou
         return v->exp;
     if (ceiling_exp(p, old, f, &ceiling))
         return sc_term(cx, ceiling);
-    if (p->env->scales != SC_SCALES_PROPAGATE && v->amax > 0 && isfinite(v->amax)) {
-        int k, top;
-        double m = frexp((double)v->amax / factor, &k); /* log2 amax to the nearest integer */
-        k -= m < 0.70710678118654752;
-        frexp(f->max, &top);
-        return sc_term(cx, k - (top - 2)); /* 448 = 2^8.8: top is 9, half the range is 2^7 */
-    }
+    if (p->env->scales != SC_SCALES_PROPAGATE && v->amax > 0 && isfinite(v->amax))
+        return sc_term(cx, measured_exp(p, v, f, factor));
     return sc_term_addc(cx, v->exp, -2);
 }
 

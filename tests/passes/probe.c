@@ -95,6 +95,55 @@ START_TEST(statistics_are_those_of_a_calibration)
 }
 END_TEST
 
+/* Synthetic inputs may be much smaller than real ones: what they pin has its RMS at 1, where
+ * samples that peak as high would have left a bit and a half. The file of what they measured is
+ * read again.
+ */
+START_TEST(room_is_left_for_larger_inputs)
+{
+    uint64_t r = 3;
+    ScBuild b;
+    ScrtTensor in[1];
+    sc_build_init(&b, cx, "one product", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){8, 64});
+    ScVal w = st_weight(&b, &r, "w", 2, (int64_t[]){64, 16}, 1);
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, x, w));
+    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g);
+    ck_assert(p && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
+    ScrtTensor *out = st_eval(p, in, NULL);
+    const ScStats *s = sc_probe_stats(cx, g, out, NULL);
+    ScStr text = {0};
+    sc_stats_print(s, &text);
+    const ScStats *read = sc_stats_parse(cx, "stats", sc_str_get(&text));
+    ck_assert_msg(read && read->n == s->n, "%s", st_words(cx));
+    ck_assert(read->stat[0].rms == s->stat[0].rms && read->stat[0].amax == s->stat[0].amax);
+    sc_str_free(&text);
+
+    int64_t e[2];
+    static const ScScales source[] = {SC_SCALES_PROBE, SC_SCALES_CALIBRATE};
+    for (int k = 0; k < 2; k++) {
+        ScPassEnv env = {.recipe = sc_recipe(cx, "fp8"), .scales = source[k], .stats = read};
+        ScGraph *scaled = st_pass(sc_pass_scalify, g, &env, "scalify");
+        ScGraph *low = st_pass(sc_pass_quantize, scaled, &env, "quantize");
+        x = SC_POISON;
+        for (uint32_t i = 0; i < low->n_node; i++)
+            if (low->node[i].op == &sc_op_matmul)
+                x = low->node[i].in[0];
+        ck_assert(x != SC_POISON && sc_type_of(low, x)->dtype == SCRT_F8E4M3FN);
+        ck_assert(sc_term_const(low->value[x].exp, &e[k]));
+        sc_graph_free(low);
+        sc_graph_free(scaled);
+    }
+    double amax = ldexp(s->stat[0].amax, (int)-e[1]), rms = ldexp(s->stat[0].rms, (int)-e[0]);
+    ck_assert_msg(amax > 90 && amax < 182, "%g", amax); /* 2^7, to the nearest power */
+    ck_assert_msg(rms > 0.49 && rms < 1.01, "%g", rms);
+    st_free(out, p->n_out);
+    scrt_free(in[0].data);
+    sc_graph_free(p);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* In loops over all turns, in the branch that was taken, and deeper; each has its name. */
 START_TEST(nested_graphs_are_measured)
 {
@@ -255,6 +304,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, inputs_by_their_meaning);
     tcase_add_test(t, statistics_are_those_of_a_calibration);
+    tcase_add_test(t, room_is_left_for_larger_inputs);
     tcase_add_test(t, nested_graphs_are_measured);
     tcase_add_test(t, what_is_picked_from_is_many);
     tcase_add_test(t, sizes_fit_what_is_asked_of_them);
