@@ -26,13 +26,13 @@ typedef struct CgWeights {
     uint32_t *table; /* [cap_table] 1 + entry, 0: free; a power of two, at most half full */
     uint32_t cap_table;
     /* Once written: */
-    unsigned char *p; /* in memory, aligned to 64; NULL: in the file */
+    unsigned char *p; /* in memory, aligned to 128; NULL: in the file */
     uint64_t hash;    /* scrt_hash */
 } CgWeights;
 
-/* The place of a `const` node's data in the weights, aligned to 64: packed by *pack, or as stored
- * where it is NULL. Equal data, packed alike, has one place, whichever kernels read it. False after
- * sc_fail. */
+/* The place of a `const` node's data in the weights, aligned to 64, where it is large to 128:
+ * packed by *pack, or as stored where it is NULL. Equal data, packed alike, has one place,
+ * whichever kernels read it. False after sc_fail. */
 bool cg_weights_enter(CgModule *m, const ScGraph *g, const ScNode *n, const CgPack *pack,
                       uint64_t *ret_offset);
 /* Writes all that was entered: into memory, or into the caller's file where there are more bytes

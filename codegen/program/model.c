@@ -306,7 +306,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
     if (!state_infos(&x, &infos))
         return false;
     if (parts->embed) /* NULL would ask for a file, so none are one byte */
-        weights = bytes(&x, m->weights.p, m->weights.n ? m->weights.n : 1, 64);
+        weights = bytes(&x, m->weights.p, m->weights.n ? m->weights.n : 1, 128);
     for (uint32_t i = 0; i < n; i++) {
         x.u = &u[i];
         x.p = &u[i].program;
