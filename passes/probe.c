@@ -12,8 +12,8 @@
  * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
  * Integers are drawn from the extent of the axis that they index; integers and bools that are
  * compared or made floats are masks of ones, those of 8 bits that become floats are drawn from all
- * of their range, as pixels are. Symbols take nominal sizes: 1 for leading extents from
- * which nothing is picked, 64 else. */
+ * of their range, as pixels are; what enters a nested graph means what it means there. Symbols take
+ * nominal sizes: 1 for leading extents from which nothing is picked, 64 else. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -369,25 +369,71 @@ static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, 
     return false;
 }
 
+typedef struct Reached { /* [n_value] each */
+    bool *at, *exact;
+} Reached;
+
+static Reached reached_none(const ScGraph *g, ScArena *a)
+{
+    return (Reached){sc_array(a, bool, g->n_value), sc_array(a, bool, g->n_value)};
+}
+
+static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
+                   ScArena *a, Meaning *m);
+
+/* Into what a node with control runs: operand k enters as input k - 1. What says whether, and how
+ * often, is like a mask. */
+static void enter(const ScGraph *g, const ScNode *n, const Reached *outer, const Sizes *sizes,
+                  ScArena *a, Meaning *m)
+{
+    uint32_t n_head = n->op->control == SC_TURNS ? 2 : 1;
+    for (uint32_t k = 0; k < n_head; k++)
+        m->mask = m->mask || outer->at[n->in[k]];
+    for (uint32_t i = 0; i < n->op->n_sub; i++) {
+        const ScGraph *sub = n->sub[i];
+        Reached inner = reached_none(sub, a);
+        bool any = false;
+        for (uint32_t k = n_head; k < n->n_in; k++) {
+            bool on = outer->at[n->in[k]] && !sc_type_is_float(sc_type_of(g, n->in[k]));
+            inner.at[sub->in[k - 1]] = on;
+            inner.exact[sub->in[k - 1]] = on && outer->exact[n->in[k]];
+            any = any || on;
+        }
+        if (any)
+            follow(sub, NULL, &inner, sizes, a, m);
+    }
+}
+
+/* f: NULL where only integers are followed. */
+static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
+                   ScArena *a, Meaning *m)
+{
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        bool on = false, units = false;
+        if (n->op->control) {
+            enter(g, n, r, sizes, a, m);
+            continue;
+        }
+        for (uint32_t k = 0; k < n->n_in; k++)
+            if (r->at[n->in[k]] && use(g, f, n, k, r->exact[n->in[k]], sizes, m)) {
+                on = true;
+                units = units || (r->exact[n->in[k]] && same_units(g, n, k));
+            }
+        for (uint32_t k = 0; k < n->n_out; k++) {
+            r->at[n->first + k] = r->at[n->first + k] || on;
+            r->exact[n->first + k] = r->exact[n->first + k] || units;
+        }
+    }
+}
+
 static Meaning meaning(const ScGraph *g, const ScFact *f, ScVal input, const Sizes *sizes,
                        ScArena *a)
 {
     Meaning m = {0};
-    bool *reached = sc_array(a, bool, g->n_value), *exact = sc_array(a, bool, g->n_value);
-    reached[input] = exact[input] = true;
-    for (uint32_t i = 0; i < g->n_node; i++) {
-        const ScNode *n = &g->node[i];
-        bool on = false, units = false;
-        for (uint32_t k = 0; k < n->n_in; k++)
-            if (reached[n->in[k]] && use(g, f, n, k, exact[n->in[k]], sizes, &m)) {
-                on = true;
-                units = units || (exact[n->in[k]] && same_units(g, n, k));
-            }
-        for (uint32_t k = 0; k < n->n_out; k++) {
-            reached[n->first + k] = reached[n->first + k] || on;
-            exact[n->first + k] = exact[n->first + k] || units;
-        }
-    }
+    Reached r = reached_none(g, a);
+    r.at[input] = r.exact[input] = true;
+    follow(g, f, &r, sizes, a, &m);
     if (m.other && m.limit == 0)
         m.limit = 1; /* the first, whatever the stride */
     return m;

@@ -196,6 +196,39 @@ START_TEST(nested_graphs_are_measured)
 }
 END_TEST
 
+/* An id that a loop carries and a branch looks up, how many turns, and whether: what runs inside
+ * says what they mean. */
+START_TEST(meanings_of_what_enters)
+{
+    static const char text[] =
+        "graph @g(%turns: i64[], %whether: bool[], %id: i64[3], %table: f32[40,16], "
+        "%h: f32[3,16]) -> (%last, %y) {\n"
+        "  %on = const true : bool[]\n"
+        "  %last, %all = loop %turns, %on, %id, %table {as = [0,some,0,0], carried = 1} : i64[3], "
+        "f32[some,3,16]\n"
+        "    graph @body(%i: i64[], %id: i64[3], %table: f32[40,16]) -> (%on, %id, %e) {\n"
+        "      %on = const true : bool[]\n"
+        "      %e = gather %table, %id {axis = 0} : f32[3,16]\n"
+        "    }\n"
+        "  %y = if %whether, %h, %id : f32[3,16]\n"
+        "    graph @then(%h: f32[3,16], %id: i64[3]) -> (%h) {\n"
+        "    }\n"
+        "    graph @else(%h: f32[3,16], %id: i64[3]) -> (%r) {\n"
+        "      %r = neg %h : f32[3,16]\n"
+        "    }\n"
+        "}\n";
+    ScrtTensor in[5] = {0};
+    ScGraph *g = sc_parse(cx, "enters", text, NULL, NULL);
+    ck_assert_msg(g && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in), "%s", st_words(cx));
+    ck_assert_int_eq(scrt_load_int(SCRT_I64, in[0].data, 0), 1);
+    ck_assert_int_eq(scrt_load_int(SCRT_BOOL, in[1].data, 0), 1);
+    ck_assert_int_eq(sc_index_limit(g, 2), 40);
+    for (uint32_t i = 0; i < g->n_in; i++)
+        scrt_free(in[i].data);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* As many nodes as an edge's ends are picked from, not one. */
 START_TEST(what_is_picked_from_is_many)
 {
@@ -306,6 +339,7 @@ int main(void)
     tcase_add_test(t, statistics_are_those_of_a_calibration);
     tcase_add_test(t, room_is_left_for_larger_inputs);
     tcase_add_test(t, nested_graphs_are_measured);
+    tcase_add_test(t, meanings_of_what_enters);
     tcase_add_test(t, what_is_picked_from_is_many);
     tcase_add_test(t, sizes_fit_what_is_asked_of_them);
     tcase_add_test(t, pixels_and_mysteries);
