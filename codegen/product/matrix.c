@@ -68,11 +68,3 @@ void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row
     CgEpiRow r = epilogue_row(cg, c, at, row);
     cg_finish_panel(cg, &c->tile, c->epi, &r, acc, at->col0, at->col1, j->cols, cg_int(cg, 0));
 }
-
-void cg_contract_finish_group(Cg *cg, const CgContract *c, const CgAt *at, LLVMValueRef row,
-                              LLVMValueRef acc)
-{
-    CgEpiRow r = epilogue_row(cg, c, at, row);
-    acc = cg_gep(cg, c->tile.el, acc, LLVMBuildNeg(cg->b, at->col0, ""));
-    cg_finish_row(cg, &c->tile, c->epi, &r, acc, at->col0, at->col1);
-}

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CONTRACT with few rows: time goes into reading B. Several panels are read side by side, because
  * one stream does not use the memory's bandwidth, decoded in registers and used at once for every
- * row; the sums stay in registers for a chunk of k. Each element's sum runs upward in k in one
- * chain, as in the tiles. */
+ * row; the sums stay in registers for a chunk of k. Panels of an item lie a quarter of the matrix
+ * apart, so that from item to item each stream goes on where it was: streams that are as short as
+ * neighbouring panels were read at 60 to 70 % of this rate. Each element's sum runs upward in k in
+ * one chain, as in the tiles. */
 #include "codegen/product/contract_priv.h"
 
 enum {
     GROUP = 4,    /* panels of an item */
-    AHEAD = 2048, /* bytes to prefetch ahead in each panel */
+    AHEAD = 2048, /* bytes to prefetch ahead in each stream */
+    LINE = 64,    /* bytes that one prefetch brings */
     S_A = 0,
     S_W,
     S_STEP,
@@ -77,8 +80,10 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
         LLVMValueRef x[4], at = cg_mul_int(cg, LLVMGetParam(cg->fn, S_STEP), cg_int(cg, p));
         LLVMValueRef panel = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_W), at);
         LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
-        here = cg_add_int(cg, here, cg_int(cg, AHEAD));
-        cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, here), 3);
+        for (int64_t line = 0; line < cg_unit_bytes(q); line += LINE) {
+            LLVMValueRef ahead = cg_add_int(cg, here, cg_int(cg, AHEAD + line));
+            cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, ahead), 3);
+        }
         cg_unit_load(cg, q, panel, unit, x);
         for (uint32_t i = 0; q->block && i < q->ku * t->nv; i++)
             x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * t->nv + i % t->nv], "");
@@ -173,8 +178,15 @@ static LLVMValueRef groups(Cg *cg, const CgContract *c)
 typedef struct Chunk {
     const CgContract *c;
     CgAt *at;
-    LLVMValueRef index, panel, n_panel; /* of the group */
+    LLVMValueRef index;
+    LLVMValueRef panel, step, n_panel; /* of the group: its first, and how far apart they are */
 } Chunk;
+
+/* Of the group's panel number p. */
+static LLVMValueRef panel_at(Cg *cg, const Chunk *k, LLVMValueRef p)
+{
+    return cg_add_int(cg, k->panel, cg_mul_int(cg, p, k->step));
+}
 
 /* Panels begin .. end of the group, n at a time. */
 static LLVMValueRef stream_panels(Cg *cg, const Chunk *k, uint32_t rows, uint32_t n,
@@ -190,12 +202,12 @@ static LLVMValueRef stream_panels(Cg *cg, const Chunk *k, uint32_t rows, uint32_
     LLVMValueRef row = cg_mul_int(cg, k->index, cg_int(cg, (int64_t)CG_STREAM_ROWS * t->ks));
     CgLoop p = cg_for(cg, begin, whole, cg_int(cg, n));
     arg[S_A] = cg_gep(cg, t->a.type, k->at->a, row);
-    LLVMValueRef panel = cg_add_int(cg, k->panel, p.i);
+    LLVMValueRef panel = panel_at(cg, k, p.i), apart = k->step;
     LLVMValueRef scales = cg_panel_scales(cg, c, panel, k->at->k0);
     arg[S_W] = cg_packed_panel(cg, c, k->at->outer, panel, k->at->k0);
     arg[S_SCALE] = scales ? scales : LLVMConstNull(cg->m->t_ptr);
-    arg[S_SCALE_STEP] = cg_int(cg, scales ? cg_panel_bytes(&c->scales) : 0);
-    arg[S_STEP] = cg_int(cg, cg_panel_bytes(&c->panels));
+    arg[S_SCALE_STEP] = cg_mul_int(cg, apart, cg_int(cg, scales ? cg_panel_bytes(&c->scales) : 0));
+    arg[S_STEP] = cg_mul_int(cg, apart, cg_int(cg, cg_panel_bytes(&c->panels)));
     arg[S_C] = cg_gep(cg, t->el, k->at->c, cg_mul_int(cg, p.i, cg_int(cg, t->nr)));
     arg[S_UNITS] = cg_cdiv_int(cg, k->at->n_k, cg_int(cg, c->panels.ku));
     arg[S_FIRST] = LLVMBuildICmp(cg->b, LLVMIntEQ, k->index, cg_int(cg, 0), "");
@@ -229,20 +241,46 @@ static void fill_rows(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks
     cg_next(cg, &chunk);
 }
 
+/* Group g of whole ones has panels g, g + whole, g + 2 whole ..; the last one has those left over,
+ * which are neighbours. */
+static void choose_panels(Cg *cg, Chunk *k, LLVMValueRef group)
+{
+    const CgContract *c = k->c;
+    LLVMBuilderRef b = cg->b;
+    LLVMValueRef per = cg_int(cg, GROUP), nr = cg_int(cg, c->tile.nr), one = cg_int(cg, 1);
+    LLVMValueRef panels = cg_cdiv_int(cg, cg_term(cg, c->n), nr);
+    LLVMValueRef whole = LLVMBuildUDiv(b, panels, per, ""), first = cg_mul_int(cg, group, per);
+    LLVMValueRef is_whole = LLVMBuildICmp(b, LLVMIntSLT, group, whole, "");
+    k->panel = LLVMBuildSelect(b, is_whole, group, first, "");
+    k->step = LLVMBuildSelect(b, is_whole, whole, one, "");
+    k->n_panel = cg_min_int(cg, per, LLVMBuildSub(b, panels, first, ""));
+}
+
+/* The sums of all rows and panels into the result. */
+static void finish_group(Cg *cg, const Chunk *k)
+{
+    const CgTile *t = &k->c->tile;
+    CgAt at = *k->at;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), nr = cg_int(cg, t->nr);
+    CgLoop row = cg_for(cg, zero, at.n_row, one);
+    LLVMValueRef line = cg_mul_int(cg, row.i, cg_int(cg, (int64_t)GROUP * t->nr));
+    CgLoop p = cg_for(cg, zero, k->n_panel, one);
+    at.col0 = cg_mul_int(cg, panel_at(cg, k, p.i), nr);
+    at.col1 = cg_min_int(cg, cg_add_int(cg, at.col0, nr), cg_term(cg, k->c->n));
+    LLVMValueRef sum = cg_add_int(cg, line, cg_mul_int(cg, p.i, nr));
+    cg_contract_finish(cg, &k->c->job, &at, row.i, cg_gep(cg, t->el, at.c, sum));
+    cg_next(cg, &p);
+    cg_next(cg, &row);
+}
+
 static void stream_item(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef group,
                         LLVMValueRef chunks)
 {
-    const CgTile *t = &c->tile;
-    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, t->kc);
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, c->tile.kc);
     int64_t known;
     bool fixed = sc_term_const(c->job.rows, &known);
     Chunk k = {.c = c, .at = at};
-    LLVMValueRef panels = cg_cdiv_int(cg, cg_term(cg, c->n), cg_int(cg, t->nr));
-    k.panel = cg_mul_int(cg, group, cg_int(cg, GROUP));
-    k.n_panel = cg_min_int(cg, cg_int(cg, GROUP), LLVMBuildSub(cg->b, panels, k.panel, ""));
-    at->col0 = cg_mul_int(cg, k.panel, cg_int(cg, t->nr));
-    at->col1 = cg_min_int(cg, cg_add_int(cg, at->col0, cg_int(cg, (int64_t)GROUP * t->nr)),
-                          cg_term(cg, c->n));
+    choose_panels(cg, &k, group);
     CgLoop chunk = cg_for(cg, zero, chunks, one);
     k.index = chunk.i;
     at->k0 = cg_mul_int(cg, chunk.i, kc);
@@ -258,10 +296,7 @@ static void stream_item(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef grou
             cg_endif(cg, &i);
     }
     cg_next(cg, &chunk);
-    CgLoop row = cg_for(cg, zero, at->n_row, one);
-    LLVMValueRef line = cg_mul_int(cg, row.i, cg_int(cg, (int64_t)GROUP * t->nr));
-    cg_contract_finish_group(cg, c, at, row.i, cg_gep(cg, t->el, at->c, line));
-    cg_next(cg, &row);
+    finish_group(cg, &k);
 }
 
 LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c)
