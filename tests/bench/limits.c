@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the machine allows on two threads, beside which benchmarks stand: a line "READ COPY FMA" for
- * each line that comes in. READ: four streams, summed, GB/s. COPY: of 64 MiB, stored past the
- * caches, GB/s; both directions count. FMA: of f32 in registers, GFLOP/s.
+/* What the machine allows on two threads, beside which benchmarks stand: a line "READ COPY FMA DOT"
+ * for each line that comes in. READ: four streams, summed, GB/s. COPY: of 64 MiB, stored past the
+ * caches, GB/s; both directions count. FMA: of f32 in registers, GFLOP/s. DOT: the same of pairs of
+ * bf16, where an instruction multiplies them, else 0.
  *
  * With the argument `stores`: a copy by size, again and again between the same places, through the
  * caches and past them: from which size on the second is faster. */
@@ -13,7 +14,7 @@
 #include <time.h>
 
 enum { SIZE = 64 << 20, STREAMS = 4, AHEAD = 2048, STEPS = 1 << 22, CHAINS = 12 };
-enum { READ, PAST, THROUGH, FMA, END };
+enum { READ, PAST, THROUGH, FMA, DOT, END };
 
 static char *from, *to;
 static pthread_barrier_t begin, end;
@@ -83,12 +84,36 @@ __attribute__((target("avx2,fma"))) static void fma256(void)
     (void)keep;
 }
 
+/* The same of pairs of bf16. */
+__attribute__((target("avx512f,avx512bf16"))) static void dot512(void)
+{
+    volatile float factor = 0.5f, keep;
+    __m512 x = _mm512_set1_ps(factor), acc[CHAINS];
+    __m512bh pairs = _mm512_cvtne2ps_pbh(x, x);
+    for (int k = 0; k < CHAINS; k++)
+        acc[k] = x;
+    for (int i = 0; i < STEPS; i++) {
+#pragma GCC unroll 12
+        for (int k = 0; k < CHAINS; k++)
+            acc[k] = _mm512_dpbf16_ps(acc[k], pairs, pairs);
+    }
+    for (int k = 0; k < CHAINS; k++)
+        keep = _mm512_cvtss_f32(acc[k]);
+    (void)keep;
+}
+
 /* Lanes of the widest vectors that multiply and add; 0: none do. */
 static int lanes(void)
 {
     return __builtin_cpu_supports("avx512f")                                 ? 16
            : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? 8
                                                                              : 0;
+}
+
+/* Lanes of pairs. */
+static int pairs(void)
+{
+    return __builtin_cpu_supports("avx512bf16") ? 16 : 0;
 }
 
 static void work(size_t offset)
@@ -99,6 +124,8 @@ static void work(size_t offset)
         past(from + offset, to + offset);
     else if (job == THROUGH)
         through(from + offset, to + offset);
+    else if (job == DOT)
+        dot512();
     else if (lanes() == 16)
         fma512();
     else if (lanes())
@@ -163,7 +190,9 @@ int main(int argc, char **argv)
     else
         while (getchar() != EOF) {
             double read = rate(READ, (double)half), copy = rate(PAST, 2.0 * (double)half);
-            printf("%.2f %.2f %.1f\n", read, copy, rate(FMA, 2.0 * CHAINS * STEPS * lanes()));
+            double fma = rate(FMA, 2.0 * CHAINS * STEPS * lanes());
+            double dot = pairs() ? rate(DOT, 4.0 * CHAINS * STEPS * pairs()) : 0;
+            printf("%.2f %.2f %.1f %.1f\n", read, copy, fma, dot);
             fflush(stdout);
         }
     job = END;

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled models beside other runtimes on two threads: `tests/bench/run peers [--dim NAME=N]... [DIR|MODEL...]`.
+"""Compiled models beside other runtimes: `tests/bench/run peers [--threads N] [--dim NAME=N]... [DIR|MODEL|NAME...]`.
 
-DIR is searched for *.onnx. Beside NAME.onnx, NAME.judge/*.npz are its samples, inputs by name, of which the first is
-run; without any it is made up, with the extents that --dim gives to symbols. Each round times all of them, one after the
-other; a cell is the median of the rounds' ratios, ONNX Runtime's f32 time over the column's: above 1 is faster than it.
+NAME is one of models.py, which are all made and run where nothing is named. DIR is searched for *.onnx. Beside
+NAME.onnx, NAME.judge/*.npz are its samples, inputs by name, of which the first is run; without any it is made up, with
+the extents that --dim gives to symbols. Each round times all of them, one after the other; a cell is the median of the
+rounds' ratios, ONNX Runtime's f32 time over the column's: above 1 is faster than it.
 
   f32, fp8, fp8-w   scalec's recipes; -: does not compile
   int8              ONNX Runtime with weights that its quantize_dynamic made
@@ -14,7 +15,6 @@ part that they reach; and what multiplications and additions of f32 reach in reg
 import argparse
 import glob
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -25,13 +25,15 @@ import openvino
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import quantize_dynamic
 
+import models
 from bench import onnxruntime, per_call
+from gemms import Limits
 from rewritten import made_up  # in a folder that bench adds
-from scalec import BUILD, Model, scalec
+from scalec import Model, scalec
 
 RECIPES = {"f32": "f32", "fp8": "fp8", "fp8-w": "fp8-weights"}
 COLUMNS = [*RECIPES, "int8", "ov f32", "ov"]
-THREADS = 2
+LIMIT_THREADS = 2  # of limits.c
 ROUNDS = 7
 SLICE = 0.1   # seconds a side and round
 SIDE = 4096   # of the square of floats that the operators on memory get
@@ -39,39 +41,39 @@ SIDE = 4096   # of the square of floats that the operators on memory get
 
 # --- The sides: each a function that runs the model once -----------------------------------------
 
-def peer(path, feeds):
-    s = onnxruntime(path, THREADS)
+def peer(path, feeds, threads):
+    s = onnxruntime(path, threads)
     return lambda: s.run(None, feeds)
 
 
-def int8(path, feeds, tmp):
+def int8(path, feeds, threads, tmp):
     out = os.path.join(tmp, "int8.onnx")
     quantize_dynamic(path, out)
-    return peer(out, feeds)
+    return peer(out, feeds, threads)
 
 
-def compiled(path, feeds, recipe, tmp):
+def compiled(path, feeds, recipe, threads, tmp):
     so = os.path.join(tmp, f"{recipe}.so")
     scalec("compile", path, "--emit", "so", "--symbol", "model", "--recipe", recipe, "--embed-limit", 1 << 40, "-o", so)
-    m = Model(so, threads=THREADS)
+    m = Model(so, threads=threads)
     return m.caller(*feeds.values())
 
 
-def vino(path, feeds, hint):
+def vino(path, feeds, threads, hint):
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape({k: list(x.shape) for k, x in feeds.items()})
-    config = {"INFERENCE_NUM_THREADS": THREADS, "PERFORMANCE_HINT": "LATENCY", **hint}
+    config = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", **hint}
     request = core.compile_model(model, "CPU", config).create_infer_request()
     return lambda: request.infer(feeds, share_inputs=True, share_outputs=True)
 
 
-def sides(path, feeds, tmp):
+def sides(path, feeds, threads, tmp):
     """Column -> function, or None where this side does not take the model."""
-    make = {c: lambda r=r: compiled(path, feeds, r, tmp) for c, r in RECIPES.items()}
-    make["int8"] = lambda: int8(path, feeds, tmp)
-    make["ov f32"] = lambda: vino(path, feeds, {"INFERENCE_PRECISION_HINT": "f32"})
-    make["ov"] = lambda: vino(path, feeds, {})
+    make = {c: lambda r=r: compiled(path, feeds, r, threads, tmp) for c, r in RECIPES.items()}
+    make["int8"] = lambda: int8(path, feeds, threads, tmp)
+    make["ov f32"] = lambda: vino(path, feeds, threads, {"INFERENCE_PRECISION_HINT": "f32"})
+    make["ov"] = lambda: vino(path, feeds, threads, {})
     ret = {}
     for c in COLUMNS:
         try:
@@ -95,10 +97,10 @@ def sample(path, dims):
         return {k: z[k] for k in names}
 
 
-def row(path, dims):
+def row(path, dims, threads):
     feeds = sample(path, dims)
     with tempfile.TemporaryDirectory() as tmp:
-        base, side = peer(path, feeds), sides(path, feeds, tmp)
+        base, side = peer(path, feeds, threads), sides(path, feeds, threads, tmp)
         base()
         times = {c: [] for c in COLUMNS}
         ms = []
@@ -131,36 +133,42 @@ def on_memory(tmp):
 
 def memory_rows():
     x = {"x": np.random.default_rng(2).standard_normal((SIDE, SIDE)).astype(np.float32)}
-    limits = subprocess.Popen([os.path.join(BUILD, "tests", "bench-limits")], stdin=subprocess.PIPE,
-                              stdout=subprocess.PIPE, text=True)
-    with tempfile.TemporaryDirectory() as tmp:
+    with tempfile.TemporaryDirectory() as tmp, Limits() as limits:
         for name, path in on_memory(tmp):
-            call, part = compiled(path, x, "f32", tmp), []
+            call, part = compiled(path, x, "f32", LIMIT_THREADS, tmp), []
             for _ in range(ROUNDS):
-                limits.stdin.write("\n")
-                limits.stdin.flush()
-                read, copy, fma = map(float, limits.stdout.readline().split())
-                part.append((2e-9 * x["x"].nbytes / per_call(call, SLICE) / copy, read, copy, fma))
+                allow = limits.now()
+                reached = 2e-9 * x["x"].nbytes / per_call(call, SLICE)
+                part.append((reached / allow["copy"], allow["read"], allow["copy"], allow["fma"], allow["dot"]))
             q = np.median(part, axis=0)
             print(f"{name:<26} {100 * q[0]:5.0f} % of a copy ({q[2]:.0f} GB/s; read {q[1]:.0f} GB/s)", flush=True)
-    print(f"peak {q[3]:.0f} GFLOP/s")
-    limits.communicate()
+    print(f"peak {q[3]:.0f} GFLOP/s; of bf16 pairs {q[4]:.0f}")
+
+
+def paths(named, tmp):
+    if named in models.NAMES:
+        return [models.make(named, tmp)]
+    if named.endswith(".onnx"):
+        return [named]
+    return sorted(glob.glob(os.path.join(named, "**", "*.onnx"), recursive=True))
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--dim", action="append", default=[], metavar="NAME=N")
-    p.add_argument("models", nargs="*", metavar="DIR|MODEL")
+    p.add_argument("--threads", type=int, default=LIMIT_THREADS)
+    p.add_argument("models", nargs="*", metavar="DIR|MODEL|NAME", default=models.NAMES)
     arg = p.parse_args()
     dims = {k: int(v) for k, v in (d.split("=") for d in arg.dim)}
     with open("/proc/cpuinfo") as f:
         flags = next(line for line in f if line.startswith("flags")).split()
     have = [f for f in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if f in flags]
-    print(f"{THREADS} threads; {' '.join(have)}; ONNX Runtime {ort.__version__}, OpenVINO {openvino.__version__}")
+    print(f"{arg.threads} threads; {' '.join(have)}; ONNX Runtime {ort.__version__}, OpenVINO {openvino.__version__}")
     print(f"{'model':<26} {'ORT ms':>9} {' '.join(f'{c:>7}' for c in COLUMNS)}")
     for m in arg.models:
-        for path in [m] if m.endswith(".onnx") else sorted(glob.glob(os.path.join(m, "**", "*.onnx"), recursive=True)):
-            row(path, dims)
+        with tempfile.TemporaryDirectory() as tmp:
+            for path in paths(m, tmp):
+                row(path, dims, arg.threads)
     memory_rows()
 
 
