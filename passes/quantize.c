@@ -7,10 +7,11 @@
  *
  *   always      a ceiling that is proven, at the format's largest number, where one is near
  *   propagate   RMS 4: e - 2, where e is scalify's exponent for RMS 1
- *   calibrate   the largest magnitude seen at half the format's range: 2^7 in E4M3, 2^14 in E5M2
+ *   calibrate   the largest magnitude seen at half the format's range: 2^7 in E4M3
  *   probe       the same, or RMS 1 if that leaves more room: what real inputs make of a value may
  *               be a good deal larger than what synthetic ones did, and in a float format room
- *               costs nothing until the bulk is subnormal
+ *               costs nothing until the bulk is subnormal. f16 and E5M2 have so much range that
+ *               calibrate does so too
  *   round=down  RMS 1, as the paper does
  *
  * Products that read what a state holds that grows keep their activations: all of it would be cast
@@ -79,8 +80,8 @@ static bool ceiling_exp(const Pass *p, ScVal old, const ScrtFormat *f, int *ret)
     return rms - *ret >= log2(f->min_normal) + 4;
 }
 
-/* What pins old by the largest magnitude that was measured, or, where inputs were synthetic, by its
- * RMS. factor: what the value is divided by beside. */
+/* What pins old by the largest magnitude that was measured, or, where inputs were synthetic or the
+ * format has the range, by its RMS. factor: what the value is divided by beside. */
 static int measured_exp(const Pass *p, const ScValue *v, const ScrtFormat *f, double factor)
 {
     int k, top;
@@ -90,7 +91,8 @@ static int measured_exp(const Pass *p, const ScValue *v, const ScrtFormat *f, do
     frexp(f->max, &top);
     int fit = k - (top - 2); /* 448 = 2^8.8: top is 9, half the range is 2^7 */
     int e = sc_scale_const_exp(v->exp, &symbolic);
-    if (p->env->scales != SC_SCALES_PROBE || symbolic || v->g == SC_NO_G)
+    bool tight = f->exp_bits < 5 && p->env->scales != SC_SCALES_PROBE;
+    if (tight || symbolic || v->g == SC_NO_G)
         return fit;
     int rms = e + (int)ceil(v->g / 256.0 - log2(factor));
     return rms > fit ? rms : fit;
