@@ -40,6 +40,7 @@ typedef struct ScBody { /* begins as {.arena = ..., .g = ..., .compute = ...} */
     /* What SC_XI is: NONE for `compute`, or in a float body an integer as wide. The integer type of
      * the operand or result where a node has both kinds: cast, where with integers, a power. */
     ScrtDtype integer;
+    const ScTerm *count; /* of a REDUCE node: how many elements are combined into one */
     uint32_t n, cap;
     ScXIns *ins;
     const ScTerm **term; /* terms that the body uses as numbers: extents, exponents */

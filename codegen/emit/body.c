@@ -520,14 +520,15 @@ void cg_node(Cg *cg, const ScGraph *g, const ScNode *n, const CgVal *in, uint32_
     sc_arena_free(scratch);
 }
 
-CgVal cg_reduce_part(Cg *cg, const ScGraph *g, const ScNode *n, bool post, CgVal x, uint32_t w)
+static CgVal reduce_part(Cg *cg, const ScGraph *g, const ScNode *n, const ScTerm *count, CgVal x,
+                         uint32_t w)
 {
     void (*write)(ScBody *, const ScNode *, const ScX *, ScX *) =
-        post ? n->op->lower.post : n->op->lower.body;
+        count ? n->op->lower.post : n->op->lower.body;
     if (!write)
         return (CgVal){x.v, x.t, NULL};
     ScArena *scratch = sc_arena_new();
-    ScBody body = {.arena = scratch, .g = g};
+    ScBody body = {.arena = scratch, .g = g, .count = count};
     body.compute = compute_types(g, n, &body.integer);
     ScX in = sc_x_in(&body, 0, x_type(x.t)), y;
     CgVal r;
@@ -535,6 +536,16 @@ CgVal cg_reduce_part(Cg *cg, const ScGraph *g, const ScNode *n, bool post, CgVal
     cg_body(cg, &body, &x, w, 1, &y, &r);
     sc_arena_free(scratch);
     return r;
+}
+
+CgVal cg_reduce_body(Cg *cg, const ScGraph *g, const ScNode *n, CgVal x, uint32_t w)
+{
+    return reduce_part(cg, g, n, NULL, x, w);
+}
+
+CgVal cg_reduce_post(Cg *cg, const ScGraph *g, const ScNode *n, const ScTerm *count, CgVal x)
+{
+    return reduce_part(cg, g, n, count, x, 1);
 }
 
 CgVal cg_splat_val(Cg *cg, CgVal x, uint32_t w)

@@ -198,8 +198,10 @@ void cg_node(Cg *cg, const ScGraph *sub, const ScNode *n, const CgVal *in, uint3
 /* The same with operands and results in an array of all values of the nested graph. */
 void cg_node_of(Cg *cg, const ScGraph *sub, const ScNode *n, CgVal *x, uint32_t w);
 CgVal cg_splat_val(Cg *cg, CgVal x, uint32_t w); /* of one lane */
-/* A REDUCE node's `body` on an element, or `post` on what was combined; the identity where NULL. */
-CgVal cg_reduce_part(Cg *cg, const ScGraph *sub, const ScNode *n, bool post, CgVal x, uint32_t w);
+/* A REDUCE node's `body` on an element, or `post` on what count elements were combined to; the
+ * identity where NULL. */
+CgVal cg_reduce_body(Cg *cg, const ScGraph *sub, const ScNode *n, CgVal x, uint32_t w);
+CgVal cg_reduce_post(Cg *cg, const ScGraph *sub, const ScNode *n, const ScTerm *count, CgVal x);
 
 /* --- Where elements of an operand lie -------------------------------------------------------- */
 
@@ -245,7 +247,8 @@ void cg_shape_term(CgShape *s, const ScTerm **term);
 void cg_shape_terms(CgShape *s, uint32_t n, const ScTerm **term); /* [n] */
 void cg_shape_any(CgShape *s, const ScTerm **term);
 void cg_shape_access(const CgFunc *f, CgShape *s, CgAccess *a);
-void cg_shape_nodes(const CgFunc *f, CgShape *s); /* the MAP nodes, and what is a result */
+/* The MAP and REDUCE nodes, and what is a result. */
+void cg_shape_nodes(const CgFunc *f, CgShape *s);
 
 /* Whether dims from .. to - 1 of a space may be walked as one: in each access every stride is the
  * next one times its extent. Then the stride of that walk. */

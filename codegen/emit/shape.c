@@ -52,7 +52,7 @@ void cg_shape_nodes(const CgFunc *f, CgShape *s)
     const ScGraph *g = f->sub;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (n->op->lower.cls != SC_MAP)
+        if (n->op->lower.cls != SC_MAP && n->op->lower.cls != SC_REDUCE)
             continue;
         cg_shape_word(s, (uintptr_t)n->op);
         cg_shape_word(s, (uintptr_t)n->attr); /* equal ones are one */

@@ -198,8 +198,8 @@ static bool plan_phases(CgModule *m, Red *k)
 static bool prepare(CgModule *m, Red *k)
 {
     const ScGraph *g = k->f->sub;
-    k->info = sc_array(m->arena, RedInfo, g->n_value);
-    k->access = sc_array(m->arena, CgAccess, 2 * g->n_value + g->n_out);
+    k->info = sc_array(m->plans, RedInfo, g->n_value);
+    k->access = sc_array(m->plans, CgAccess, 2 * g->n_value + g->n_out);
     if (!find_space(m, k))
         return false;
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -217,27 +217,61 @@ static bool prepare(CgModule *m, Red *k)
                   k->access);
     k->past =
         g->n_out == 1 && k->info[g->out[0]].full && cg_is_past_caches(m, sc_type_of(g, g->out[0]));
-    k->copy = sc_array(m->arena, CgTranspose, k->n_access + 1);
+    k->copy = sc_array(m->plans, CgTranspose, k->n_access + 1);
     k->n_copy = cg_transpose_operands(m, k->f, k->n_access, k->access, k->space.dim, k->copy);
     return plan_phases(m, k);
 }
 
-static bool emit(CgModule *m, CgFunc *f)
+static void shape(Red *k, CgShape *s)
 {
-    Red k = {.f = f};
-    if (!prepare(m, &k))
+    const CgFunc *f = k->f;
+    cg_shape_nodes(f, s);
+    cg_shape_word(s, k->past);
+    cg_shape_word(s, k->n_phase);
+    cg_shape_word(s, k->space.rank);
+    cg_shape_word(s, k->space.n_outer);
+    cg_shape_terms(s, k->space.rank, k->space.dim);
+    cg_shape_term(s, &k->space.outer);
+    cg_shape_term(s, &k->space.inner);
+    for (ScVal v = SC_FIRST; v < f->sub->n_value; v++) {
+        RedInfo *i = &k->info[v];
+        cg_shape_word(s, (uint64_t)i->level << 3 | i->full << 2 | i->outer << 1 | i->kept);
+        cg_shape_word(s, i->need);
+        cg_shape_word(s, (uint64_t)i->access[0] << 32 | i->access[1]);
+        cg_shape_any(s, &i->scratch);
+    }
+    for (uint32_t i = 0; i < k->n_access + f->n_out; i++)
+        cg_shape_access(f, s, &k->access[i]);
+    cg_shape_word(s, k->n_copy);
+    for (uint32_t i = 0; i < k->n_copy; i++)
+        cg_transpose_shape(f, s, &k->copy[i]);
+}
+
+static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
+{
+    Red *k = sc_new(m->plans, Red);
+    k->f = f;
+    f->loop = k;
+    if (!prepare(m, k))
         return false;
-    LLVMValueRef body = cg_red_body(m, &k);
-    LLVMValueRef *copy = cg_transpose_bodies(m, f, k.n_copy, k.copy);
-    Cg cg;
-    cg_begin_entry(&cg, m, f);
-    for (uint32_t i = 0; i < k.n_copy; i++)
-        cg_transpose_run(&cg, &k.copy[i], copy[i]);
-    cg_parallel(&cg, body, cg_term(&cg, k.space.outer), cg_row_grain(&cg, k.space.inner));
-    cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "reduce: %u phases a row, %u lanes%s", k.n_phase, m->target.w,
-                        cg_transpose_text(m, k.n_copy));
+    shape(k, ret);
     return true;
 }
 
-const CgClass cg_reduce = {.emit = emit};
+static bool emit(CgModule *m, CgFunc *f)
+{
+    const Red *k = f->loop;
+    LLVMValueRef body = cg_red_body(m, k);
+    LLVMValueRef *copy = cg_transpose_bodies(m, f, k->n_copy, k->copy);
+    Cg cg;
+    cg_begin_entry(&cg, m, f);
+    for (uint32_t i = 0; i < k->n_copy; i++)
+        cg_transpose_run(&cg, &k->copy[i], copy[i]);
+    cg_parallel(&cg, body, cg_term(&cg, k->space.outer), cg_row_grain(&cg, k->space.inner));
+    cg_end_fn(&cg);
+    f->what = sc_printf(m->arena, "reduce: %u phases a row, %u lanes%s", k->n_phase, m->target.w,
+                        cg_transpose_text(m, k->n_copy));
+    return true;
+}
+
+const CgClass cg_reduce = {.plan = plan, .emit = emit};

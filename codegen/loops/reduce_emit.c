@@ -174,7 +174,7 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
         next_row(cg, r, i, w);
     for (uint32_t j = 0; j < r->n_acc; j++) {
         const Acc *a = &r->acc[j];
-        CgVal y = cg_reduce_part(cg, g, a->node, false, x[a->node->in[0]], w);
+        CgVal y = cg_reduce_body(cg, g, a->node, x[a->node->in[0]], w);
         combine(cg, r, a, y.v, w, mask);
     }
     for (uint32_t j = 0; j < g->n_out; j++) {
@@ -295,7 +295,7 @@ static void end_reductions(Cg *cg, Row *r)
             sum = cg_combine(cg, a->monoid, a->t, sum, cg_get(cg, v, a->part[p]));
         sum = cg_combine(cg, a->monoid, a->t, cg_across(cg, a->monoid, a->t, sum, w),
                          cg_get(cg, e, a->tail));
-        CgVal y = cg_reduce_part(cg, g, a->node, true, (CgVal){sum, a->t, NULL}, 1);
+        CgVal y = cg_reduce_post(cg, g, a->node, r->k->space.inner, (CgVal){sum, a->t, NULL});
         ScrtDtype t = sc_type_of(g, a->node->first)->dtype;
         r->one[0][a->node->first] = cg_result_value(cg, a->node, t, y, 1);
     }

@@ -6,30 +6,36 @@
 #include "codegen/loops/loops.h"
 
 typedef struct Scan {
-    const CgEpi *epi;
+    CgFunc *f;
+    CgEpi *epi;
     CgAccess x;
-    const ScType *type; /* of operand and result */
+    ScrtDtype dtype; /* of operand and result */
+    uint32_t rank;
+    const ScTerm *dim[SCRT_MAX_RANK];
     ScScan what;
     uint32_t n_idx;                  /* dims before the column, the axis among them */
     const ScTerm *column;            /* elements */
     LLVMValueRef idx[SCRT_MAX_RANK]; /* [n_idx] of the row; that of the axis is set on the way */
 } Scan;
 
-static bool prepare(CgModule *m, CgFunc *f, const ScNode *n, Scan *k)
+static bool prepare(CgModule *m, Scan *k)
 {
-    const ScGraph *g = f->sub;
+    const ScGraph *g = k->f->sub;
+    const ScNode *n = sc_leader(g);
+    const ScType *t = sc_type_of(g, n->in[0]);
     n->op->scan(g, n, &k->what);
-    k->type = sc_type_of(g, n->in[0]);
-    uint32_t rank = k->type->rank;
-    if (!cg_access(m, f, n->in[0], rank, k->type->dim, &k->x))
+    k->dtype = t->dtype;
+    k->rank = t->rank;
+    for (uint32_t d = 0; d < t->rank; d++)
+        k->dim[d] = t->dim[d];
+    k->epi = cg_epi_new(m, k->f, n);
+    if (!k->epi || !cg_access(m, k->f, n->in[0], k->rank, k->dim, &k->x))
         return false;
     k->n_idx = k->what.axis + 1;
-    while (k->n_idx + 1 < rank && !(cg_epi_mergeable(k->epi, k->n_idx) &&
-                                    cg_merge(m, 1, &k->x, k->n_idx, rank, k->type->dim)))
+    while (k->n_idx + 1 < k->rank && !(cg_epi_mergeable(k->epi, k->n_idx) &&
+                                       cg_merge(m, 1, &k->x, k->n_idx, k->rank, k->dim)))
         k->n_idx++;
-    k->column = sc_term(m->cx, 1);
-    for (uint32_t d = k->n_idx; d < rank; d++)
-        k->column = sc_term_mul(m->cx, k->column, k->type->dim[d]);
+    k->column = cg_product(m, k->n_idx, k->rank, k->dim);
     return true;
 }
 
@@ -37,10 +43,10 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
 {
     Scan *k = arg;
     const ScScan *s = &k->what;
-    ScrtDtype t = k->type->dtype;
+    ScrtDtype t = k->dtype;
     LLVMTypeRef v = cg_vec(cg_compute_type(cg->m, t), w);
-    LLVMValueRef n = cg_term(cg, k->type->dim[s->axis]), last = cg_add_int(cg, n, cg_int(cg, -1));
-    const ScTerm *step = cg_merged_stride(cg->m, &k->x, k->n_idx, k->type->rank, k->type->dim);
+    LLVMValueRef n = cg_term(cg, k->dim[s->axis]), last = cg_add_int(cg, n, cg_int(cg, -1));
+    const ScTerm *step = cg_merged_stride(cg->m, &k->x, k->n_idx, k->rank, k->dim);
     LLVMValueRef var = cg_var(cg, v, NULL);
     cg_set(cg, var, cg_neutral(v, t, s->monoid));
     CgLoop l = cg_for(cg, cg_int(cg, 0), n, cg_int(cg, 1));
@@ -62,7 +68,7 @@ static uint32_t row_dims(const Scan *k, const ScTerm **ret)
     uint32_t n = 0;
     for (uint32_t d = 0; d < k->n_idx; d++)
         if (d != k->what.axis)
-            ret[n++] = k->type->dim[d];
+            ret[n++] = k->dim[d];
     return n;
 }
 
@@ -77,7 +83,7 @@ static LLVMValueRef emit_body(CgModule *m, CgFunc *f, Scan *k)
     cg_unflatten(&cg, row.i, n, dim, idx);
     for (uint32_t d = 0, i = 0; d < k->n_idx; d++)
         k->idx[d] = d == k->what.axis ? NULL : idx[i++];
-    if (k->n_idx == k->type->rank)
+    if (k->n_idx == k->rank)
         elements(&cg, k, cg_int(&cg, 0), 1, NULL);
     else
         cg_lanes(&cg, cg_int(&cg, 0), cg_term(&cg, k->column), m->target.w, elements, k);
@@ -86,26 +92,46 @@ static LLVMValueRef emit_body(CgModule *m, CgFunc *f, Scan *k)
     return body;
 }
 
-static bool emit(CgModule *m, CgFunc *f)
+static void shape(Scan *k, CgShape *s)
 {
-    Scan k = {0};
-    Cg cg;
-    const ScNode *n = sc_leader(f->sub);
-    const ScTerm *dim[SCRT_MAX_RANK], *rows = sc_term(m->cx, 1);
-    k.epi = cg_epi_new(m, f, n);
-    if (!k.epi || !prepare(m, f, n, &k))
+    cg_shape_nodes(k->f, s);
+    cg_epi_shape(k->epi, s);
+    cg_shape_access(k->f, s, &k->x);
+    cg_shape_word(s, k->dtype);
+    cg_shape_word(s, k->rank);
+    cg_shape_terms(s, k->rank, k->dim);
+    cg_shape_word(s, k->what.monoid);
+    cg_shape_word(s, k->what.axis);
+    cg_shape_word(s, (uint64_t)k->what.exclusive << 1 | k->what.reverse);
+    cg_shape_word(s, k->n_idx);
+    cg_shape_term(s, &k->column);
+}
+
+static bool plan(CgModule *m, CgFunc *f, CgShape *ret)
+{
+    Scan *k = sc_new(m->plans, Scan);
+    k->f = f;
+    f->loop = k;
+    if (!prepare(m, k))
         return false;
-    LLVMValueRef body = emit_body(m, f, &k);
-    uint32_t n_dim = row_dims(&k, dim);
-    for (uint32_t d = 0; d < n_dim; d++)
-        rows = sc_term_mul(m->cx, rows, dim[d]);
-    cg_begin_entry(&cg, m, f);
-    const ScTerm *each = sc_term_mul(m->cx, k.column, k.type->dim[k.what.axis]);
-    cg_parallel(&cg, body, cg_term(&cg, rows), cg_row_grain(&cg, each));
-    cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "scan: axis %u, %u lanes", k.what.axis,
-                        k.n_idx == k.type->rank ? 1 : m->target.w);
+    shape(k, ret);
     return true;
 }
 
-const CgClass cg_scan = {.emit = emit};
+static bool emit(CgModule *m, CgFunc *f)
+{
+    Scan *k = f->loop;
+    Cg cg;
+    const ScTerm *dim[SCRT_MAX_RANK];
+    LLVMValueRef body = emit_body(m, f, k);
+    uint32_t n_dim = row_dims(k, dim);
+    cg_begin_entry(&cg, m, f);
+    const ScTerm *each = sc_term_mul(m->cx, k->column, k->dim[k->what.axis]);
+    cg_parallel(&cg, body, cg_term(&cg, cg_product(m, 0, n_dim, dim)), cg_row_grain(&cg, each));
+    cg_end_fn(&cg);
+    f->what = sc_printf(m->arena, "scan: axis %u, %u lanes", k->what.axis,
+                        k->n_idx == k->rank ? 1 : m->target.w);
+    return true;
+}
+
+const CgClass cg_scan = {.plan = plan, .emit = emit};

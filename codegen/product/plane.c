@@ -80,6 +80,22 @@ bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *des
     return ret->epi != NULL;
 }
 
+void cg_window_shape(CgWindow *w, CgShape *s)
+{
+    cg_shape_window(s, &w->desc);
+    cg_shape_term(s, &w->batch);
+    cg_shape_term(s, &w->channels);
+    cg_shape_terms(s, w->ns, w->in);
+    cg_shape_terms(s, w->ns, w->out);
+    cg_shape_terms(s, w->ns, w->extent);
+    cg_shape_terms(s, w->ns, w->step);
+    cg_shape_term(s, &w->plane);
+    cg_shape_any(s, &w->slack);
+    cg_shape_word(s, w->apart);
+    cg_shape_access(w->f, s, &w->x);
+    cg_epi_shape(w->epi, s);
+}
+
 void cg_nest(Cg *cg, uint32_t n, const ScTerm *const *dim, LLVMValueRef *idx, CgLoop *loop)
 {
     for (uint32_t i = 0; i < n; i++) {

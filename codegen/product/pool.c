@@ -245,23 +245,33 @@ static const ScTerm *clocks(CgModule *m, const CgWindow *w)
     return n;
 }
 
-bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc)
+bool cg_plan_pool(CgModule *m, CgFunc *f, const ScPool *desc, CgShape *ret)
 {
-    Pool *p = sc_new(m->arena, Pool);
+    Pool *p = sc_new(m->plans, Pool);
     CgWindow *w = &p->w;
+    const ScNode *n = sc_leader(f->sub);
+    f->loop = p;
     bool apart = desc->mean && desc->count_pad && desc->window.hangs;
     p->desc = *desc;
     if (!cg_window_init(m, f, n, &desc->window, apart, w))
         return false;
-    ScrtDtype in = sc_type_of(f->sub, n->in[0])->dtype;
-    CgTypes types = cg_types_of(in);
+    CgTypes types = cg_types_of(sc_type_of(f->sub, n->in[0])->dtype);
     cg_tile_init(m, &types, NULL, NULL, NULL, &w->tile);
     int64_t stride = w->desc.stride[w->ns - 1];
     w->slack = sc_term(m->cx, (stride + 1) * w->tile.w);
     p->counted = desc->mean && (desc->count_pad ? apart : padded(m, w));
     const ScTerm *planes = sc_term_scale(m->cx, plane_bytes(m, p), p->counted ? 2 : 1);
     f->scratch_thread = sc_term_add(m->cx, offsets_bytes(m, p), planes);
+    cg_window_shape(w, ret);
+    cg_shape_word(ret, p->counted);
+    return true;
+}
 
+bool cg_emit_pool(CgModule *m, CgFunc *f)
+{
+    const Pool *p = f->loop;
+    const CgWindow *w = &p->w;
+    ScrtDtype in = sc_type_of(f->sub, w->node->in[0])->dtype;
     LLVMValueRef body = pool_body(m, p);
     Cg cg;
     cg_begin_entry(&cg, m, f);

@@ -101,13 +101,21 @@ static LLVMValueRef emit_body(CgModule *m, const Pool *p)
     return fn;
 }
 
-bool cg_emit_pool_last(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc)
+bool cg_plan_pool_last(CgModule *m, CgFunc *f, const ScPool *desc, CgShape *ret)
 {
-    Pool *p = sc_new(m->arena, Pool);
-    const CgSlide *s = &p->s;
+    Pool *p = sc_new(m->plans, Pool);
+    f->loop = p;
     p->desc = *desc;
-    if (!cg_slide_init(m, f, n, &desc->window, &p->s))
+    if (!cg_slide_init(m, f, sc_leader(f->sub), &desc->window, &p->s))
         return false;
+    cg_slide_shape(&p->s, ret);
+    return true;
+}
+
+bool cg_emit_pool_last(CgModule *m, CgFunc *f)
+{
+    const Pool *p = f->loop;
+    const CgSlide *s = &p->s;
     LLVMValueRef body = emit_body(m, p);
     Cg cg;
     cg_begin_entry(&cg, m, f);
@@ -117,6 +125,6 @@ bool cg_emit_pool_last(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *de
     cg_parallel(&cg, body, cg_term(&cg, s->rows), cg_grain(&cg, clocks));
     cg_end_fn(&cg);
     f->what = sc_printf(m->arena, "pool %s: channels last",
-                        scrt_dtype_name(sc_type_of(f->sub, n->in[0])->dtype));
+                        scrt_dtype_name(sc_type_of(f->sub, s->node->in[0])->dtype));
     return true;
 }

@@ -244,6 +244,8 @@ static inline uint32_t cg_round_up(uint32_t x, uint32_t to) /* to a multiple of 
 {
     return (x + to - 1) / to * to;
 }
+/* A window: its pads are terms, the rest are words. */
+void cg_shape_window(CgShape *s, ScWindow *w);
 /* How often nodes of g read v. */
 uint32_t cg_uses(const ScGraph *g, ScVal v);
 /* A grain in items, so that a piece is worth waking a thread for; clocks: i64, of one item. */

@@ -24,6 +24,18 @@ bool cg_slide_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc
     return ret->epi != NULL;
 }
 
+void cg_slide_shape(CgSlide *k, CgShape *s)
+{
+    cg_shape_window(s, &k->desc);
+    cg_shape_terms(s, k->desc.n_spatial, k->in);
+    cg_shape_terms(s, k->desc.n_spatial, k->out);
+    cg_shape_term(s, &k->batch);
+    cg_shape_term(s, &k->channels);
+    cg_shape_term(s, &k->rows);
+    cg_shape_access(k->f, s, &k->x);
+    cg_epi_shape(k->epi, s);
+}
+
 /* Along dim d: the window begins at `from` = index * stride - pad; those k with 0 <= from + k *
  * dilation < extent are [lo, hi). */
 static void clip(Cg *cg, const CgSlide *s, uint32_t d, CgSpot *at)

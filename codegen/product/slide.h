@@ -21,6 +21,8 @@ typedef struct CgSlide {
 /* False after sc_fail. */
 bool cg_slide_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc, CgSlide *ret);
 
+void cg_slide_shape(CgSlide *k, CgShape *s);
+
 /* One position of the result. */
 typedef struct CgSpot {
     LLVMValueRef idx[SCRT_MAX_RANK];                   /* batch, spatial.. */

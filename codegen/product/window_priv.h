@@ -31,6 +31,7 @@ typedef struct CgWindow {
 /* Fills ret but for tile and slack; false after sc_fail. */
 bool cg_window_init(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc, bool apart,
                     CgWindow *ret);
+void cg_window_shape(CgWindow *w, CgShape *s);
 /* Stores fill into count elements at dst (whole vectors: there must be room). */
 void cg_window_fill(Cg *cg, const CgWindow *w, LLVMValueRef dst, const ScTerm *count,
                     LLVMValueRef fill);
@@ -51,7 +52,9 @@ LLVMValueRef cg_pool_combine(Cg *cg, ScMonoid monoid, bool is_signed, LLVMValueR
                              LLVMValueRef x);
 
 bool cg_emit_conv(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc);
-bool cg_emit_pool(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc);
-bool cg_emit_pool_last(CgModule *m, CgFunc *f, const ScNode *n, const ScPool *desc);
+bool cg_plan_pool(CgModule *m, CgFunc *f, const ScPool *desc, CgShape *ret);
+bool cg_emit_pool(CgModule *m, CgFunc *f);
+bool cg_plan_pool_last(CgModule *m, CgFunc *f, const ScPool *desc, CgShape *ret);
+bool cg_emit_pool_last(CgModule *m, CgFunc *f);
 
 #endif

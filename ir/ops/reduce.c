@@ -206,15 +206,10 @@ static void grow_mean(const ScGrow *g)
 
 static void post_mean(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
 {
-    const ScType *x = sc_type_of(b->g, n->in[0]);
-    uint32_t set = reduced(sc_attr(n, AXES), x->rank);
-    const ScTerm *count = sc_term(b->g->cx, 1);
     int64_t c;
-    for (uint32_t d = 0; d < x->rank; d++)
-        if (set >> d & 1)
-            count = sc_term_mul(b->g->cx, count, x->dim[d]);
-    bool known = sc_term_const(count, &c);
-    ScX divisor = known ? sc_ops_const(b, (double)c) : SC_X1(b, TOFLOAT, sc_x_term(b, count));
+    (void)n;
+    bool known = sc_term_const(b->count, &c);
+    ScX divisor = known ? sc_ops_const(b, (double)c) : SC_X1(b, TOFLOAT, sc_x_term(b, b->count));
     ret_out[0] = SC_X2(b, DIV, in[0], divisor);
 }
 

@@ -7,10 +7,14 @@
 
 enum { FEW = 16, SOME = 17, MORE = 23 };
 
+/* Sums in another order than the evaluator's, of numbers in [-3, 3]. */
+#define SUMS {.rel = 2e-6, .abs = 1e-5}
+
 typedef struct Case {
     const char *name, *in; /* in: the inputs that all read */
     void (*line)(ScStr *s, uint32_t i);
     bool symbol; /* n */
+    SctBound bound;
 } Case;
 
 static void rows(ScStr *s, uint32_t i)
@@ -127,6 +131,73 @@ static void longs(ScStr *s, uint32_t i)
     number(s, i, "add", "i64", (1LL << 62) + i, "");
 }
 
+static void columns_of(ScStr *s, uint32_t i, const char *type, uint32_t rows)
+{
+    sc_str_addf(s, "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [1]} : %s[%u,%u]\n", i,
+                i, type, rows, i);
+}
+
+static void sums_of_rows(ScStr *s, uint32_t i)
+{
+    columns_of(s, i, "f32", 4);
+    sc_str_addf(s, "  %%y%u = reduce_sum %%v%u {axes = [1]} : f32[4,1]\n", i, i);
+}
+
+static void means_of_rows(ScStr *s, uint32_t i)
+{
+    columns_of(s, i, "f16", 4);
+    sc_str_addf(s, "  %%y%u = reduce_mean %%v%u {axes = [1], keepdims = 0} : f16[4]\n", i, i);
+}
+
+static void softmax_of_rows(ScStr *s, uint32_t i) /* phases, and a row that is kept */
+{
+    columns_of(s, i, "f32", 4);
+    sc_str_addf(s,
+                "  %%w%u = tanh %%v%u : f32[4,%u]\n"
+                "  %%y%u = softmax %%w%u, %%beta : f32[4,%u]\n",
+                i, i, i, i, i, i);
+}
+
+static void sums_of_columns(ScStr *s, uint32_t i) /* columns are turned round first */
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [0]} : f32[%u,9]\n"
+                "  %%y%u = reduce_sum %%v%u {axes = [0]} : f32[1,9]\n",
+                i, i + 2, i + 2, i, i);
+}
+
+static void running_sums(ScStr *s, uint32_t i)
+{
+    columns_of(s, i, "f32", 4);
+    sc_str_addf(s, "  %%y%u = cumsum %%v%u {axis = 0} : f32[4,%u]\n", i, i, i);
+}
+
+static void pools(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [3]} : f32[1,2,6,%u]\n"
+                "  %%y%u = maxpool %%v%u {kernel_shape = [2,2], strides = [2,1]} : f32[1,2,3,%u]\n",
+                i, i + 1, i + 1, i, i, i);
+}
+
+static void means_of_windows(ScStr *s, uint32_t i) /* of which those of the border hold less */
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [3]} : f32[1,2,6,%u]\n"
+                "  %%y%u = avgpool %%v%u {kernel_shape = [3,3], pads = [1,1,1,1]} : "
+                "f32[1,2,6,%u]\n",
+                i, i, i, i, i, i);
+}
+
+static void means_of_pixels(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [2]} : f32[1,6,%u,5]\n"
+                "  %%y%u = avgpool %%v%u {kernel_shape = [3,3], pads = [1,1,1,1], "
+                "channels_last = 1} : f32[1,6,%u,5]\n",
+                i, i, i, i, i, i);
+}
+
 static const Case cases[] = {
     {"rows", "%x: f32[40,3]", rows, false},
     {"columns", "%x: f32[4,40]", columns, false},
@@ -143,6 +214,14 @@ static const Case cases[] = {
     {"numbers of 16 bits", "%x: bf16[30,n]", halves, true},
     {"bytes", "%x: i8[30,n]", bytes, true},
     {"integers of 64 bits", "%x: i64[30,n]", longs, true},
+    {"sums of rows", "%x: f32[4,40]", sums_of_rows, false, SUMS},
+    {"means of rows", "%x: f16[4,40]", means_of_rows, false, {.max_ulp = 1}},
+    {"softmax of rows", "%x: f32[4,40], %beta: f32[]", softmax_of_rows, false, SUMS},
+    {"sums of columns", "%x: f32[40,9]", sums_of_columns, false, SUMS},
+    {"running sums", "%x: f32[4,40]", running_sums, false, SUMS},
+    {"pools", "%x: f32[1,2,6,40]", pools, false},
+    {"means of windows", "%x: f32[1,2,6,40]", means_of_windows, false, SUMS},
+    {"means of pixels", "%x: f32[1,6,40,5]", means_of_pixels, false, SUMS},
 };
 
 static char *text_of(const Case *c, uint32_t n)
@@ -175,7 +254,7 @@ static void check(const Case *c, uint32_t n, uint32_t want)
     ck_assert_msg(own_code(m.o) == want, "%s: %u of %u kernels have code of their own, not %u",
                   c->name, own_code(m.o), n, want);
     sct_close(&m);
-    sct_everywhere(text, -3, 3, (SctBound){0}, c->symbol ? 4 : 0, size);
+    sct_everywhere(text, -3, 3, c->bound, c->symbol ? 4 : 0, size);
     sc_buf_free(text);
 }
 

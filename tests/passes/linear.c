@@ -283,6 +283,19 @@ static char *parts_text(uint32_t n)
     return results_text(n, "%x: f32[6,3000], %z: f32[6,5]", part_line);
 }
 
+static void sum_line(ScStr *s, uint32_t i)
+{
+    sc_str_addf(s,
+                "  %%v%u = slice %%x {starts = [0], ends = [%u], axes = [1]} : f32[6,%u]\n"
+                "  %%y%u = reduce_sum %%v%u {axes = [1]} : f32[6,1]\n",
+                i, i, i, i, i);
+}
+
+static char *sums_text(uint32_t n)
+{
+    return results_text(n, "%x: f32[6,3000]", sum_line);
+}
+
 static void number_line(ScStr *s, uint32_t i)
 {
     sc_str_addf(s,
@@ -374,7 +387,7 @@ static const struct {
     {"loop in loop", nested_text, 4},      {"factors", factors_text, 100},
     {"growing", growing_text, 5000},       {"slices", slices_text, 500},
     {"transposes", turns_text, 500},       {"parts", parts_text, 500},
-    {"numbers", numbers_text, 750},
+    {"numbers", numbers_text, 750},        {"sums", sums_text, 500},
 };
 
 START_TEST(cases_of_one_kind)

@@ -148,12 +148,13 @@ static double combine(ScMonoid m, double acc, double x)
 }
 
 static double run_part(Case *c, void (*part)(ScBody *, const ScNode *, const ScX *, ScX *),
-                       double x)
+                       int64_t count, double x)
 {
     if (!part)
         return x;
     ScArena *a = sc_arena_new();
     ScBody b = new_body(c, a);
+    b.count = sc_term(c->g->cx, count);
     ScX in = sc_x_in(&b, 0, x_type((ScrtDtype)c->in[0].dtype)), out;
     part(&b, c->n, &in, &out);
     double y = sc_body_run(&b, out, &x, 0, NULL);
@@ -167,12 +168,13 @@ const char *lower_reduce(Case *c)
     c->op->reduce(c->g, c->n, &r);
     const ScrtTensor *x = &c->in[0];
     ScrtTensor got = result_like(&c->out[0]);
-    int64_t n_out = scrt_count(&got), n = scrt_count(x), idx[RANK] = {0}, stride[RANK];
+    int64_t n_out = scrt_count(&got), n = scrt_count(x), count = 1, idx[RANK] = {0}, stride[RANK];
     int64_t to[RANK] = {0}; /* stride of each axis of x in the result, 0 where it is reduced */
     double *acc = calloc((size_t)n_out + 1, sizeof *acc);
     dense(got.rank, got.dims, stride);
     for (uint32_t d = 0, k = 0, o = 0; d < x->rank; d++) {
         bool gone = k < r.n_axis && r.axis[k] == d;
+        count *= gone ? x->dims[d] : 1;
         k += gone;
         to[d] = gone ? 0 : stride[o];
         o += !gone || r.keep;
@@ -181,12 +183,12 @@ const char *lower_reduce(Case *c)
         acc[i] = start_of(r.monoid);
     for (int64_t i = 0; i < n; i++, next(x->rank, x->dims, idx)) {
         double *p = &acc[offset(x->rank, idx, to)];
-        *p = combine(r.monoid, *p, run_part(c, c->op->lower.body, load(x, i)));
+        *p = combine(r.monoid, *p, run_part(c, c->op->lower.body, 1, load(x, i)));
     }
     for (int64_t i = 0; i < n_out; i++) {
         bool f32 = got.dtype == SCRT_F32;
         double y = f32 ? (double)(float)acc[i] : acc[i]; /* what `post` receives */
-        store(c, &got, i, run_part(c, c->op->lower.post, y));
+        store(c, &got, i, run_part(c, c->op->lower.post, count, y));
     }
     free(acc);
     return judge(c, &got, fmax((double)c->op->max_ulp, c->op->lower.post ? 1 : 0));
