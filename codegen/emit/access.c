@@ -207,6 +207,12 @@ CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTe
     return a->way ? after_way(cg, a, x, w, mask) : x;
 }
 
+LLVMValueRef cg_access_pointer(Cg *cg, const CgAccess *a, LLVMValueRef address)
+{
+    ScrtDtype t = sc_type_of(cg->f->sub, a->root)->dtype;
+    return cg_gep(cg, cg_storage_type(cg->m, t), base_of(cg, a), address);
+}
+
 CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_t w)
 {
     if (a->index)

@@ -240,6 +240,8 @@ CgVal cg_access_load(Cg *cg, const CgAccess *a, LLVMValueRef address, const ScTe
                      uint32_t w, LLVMValueRef mask);
 /* The same at w addresses, <w x i64>, all of which exist. */
 CgVal cg_access_load_at(Cg *cg, const CgAccess *a, LLVMValueRef address, uint32_t w);
+/* Where the element at `address` lies, of an access to an operand. */
+LLVMValueRef cg_access_pointer(Cg *cg, const CgAccess *a, LLVMValueRef address);
 /* The parts of a shape. A term: an extent or a stride, of which 0 and 1 are words, since code asks
  * for them; any: its number is never asked for, or it may be NULL. */
 void cg_shape_word(CgShape *s, uint64_t word);

@@ -213,12 +213,12 @@ static LLVMValueRef unpack(Cg *cg, LLVMValueRef lo, LLVMValueRef hi, uint32_t ha
 }
 
 /* Words that are the upper halves of the f32: of 32 codes each. */
-static void look_up(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[2])
+static void look_up(Cg *cg, ScrtDtype dtype, LLVMValueRef x, LLVMValueRef ret[2])
 {
     static const char name[] = "llvm.x86.avx512.vpermi2var.qi.512";
     LLVMValueRef t[2], byte[2];
     for (int j = 0; j < 2; j++) {
-        cg_f8_table(cg, (ScrtDtype)u->dtype, 16 + 8 * j, t);
+        cg_f8_table(cg, dtype, 16 + 8 * j, t);
         LLVMValueRef arg[3] = {t[0], x, t[1]};
         byte[j] = cg_intrinsic(cg, name, 0, NULL, 3, arg);
     }
@@ -228,11 +228,22 @@ static void look_up(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[2]
             LLVMBuildBitCast(cg->b, unpack(cg, byte[0], byte[1], j), cg_vec(cg->m->i16, 32), "");
 }
 
+/* What unpacks together lies 32 codes apart in memory, 8 at a time. */
+void cg_pairs_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef codes, LLVMValueRef ret[2])
+{
+    LLVMValueRef lane[64];
+    for (uint32_t i = 0; i < 64; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, i / 8 % 2 * 32 + i / 16 * 8 + i % 8, 0);
+    LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(codes));
+    look_up(cg, dtype, LLVMBuildShuffleVector(cg->b, codes, none, LLVMConstVector(lane, 64), ""),
+            ret);
+}
+
 static void decode_table(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
     LLVMTypeRef ti = cg_vec(cg->m->i32, 16), tf = cg_vec(cg->m->f32, 16);
     LLVMValueRef half[2];
-    look_up(cg, u, x, half);
+    look_up(cg, (ScrtDtype)u->dtype, x, half);
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef w = LLVMBuildBitCast(cg->b, half[j / 2], ti, "");
         w = j % 2 ? cg_and(cg, w, (int32_t)0xffff0000) : cg_shl(cg, w, 16);
@@ -277,7 +288,7 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
     else if (u->way == CG_UNIT_TABLE)
         decode_table(cg, u, x, ret);
     else if (u->way == CG_UNIT_PAIRS)
-        look_up(cg, u, x, ret);
+        look_up(cg, (ScrtDtype)u->dtype, x, ret);
     else if (u->way == CG_UNIT_SHIFT)
         decode_shift(cg, u, x, ret);
     else

@@ -48,6 +48,9 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
 /* Decodes the unit at ptr (aligned to a byte): exactly, whatever the code, as far as the facts
  * allow it to be. Not for plain units. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);
+/* 64 codes of E4M3FN or E5M2 in the order of memory to two vectors of 32 bf16 bit patterns, where
+ * CG_UNIT_PAIRS is a way of the target's. */
+void cg_pairs_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef codes, LLVMValueRef ret[2]);
 
 /* The vectors of a unit of a panel, one for each step of a tile and each of its nv, as the tile's
  * elements of B, before any scales. */
