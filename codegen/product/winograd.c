@@ -12,13 +12,16 @@
  *
  * A thread holds V of a block and visits the panels of U. Sums are those of f32 with some three
  * bits less than the plain convolution's, relative to the patch's largest; an element that is not
- * finite spoils its square. The weights are 36 / 9 times as large: so only what is f32 anyway. */
+ * finite spoils its square. Transformed weights are 36 / 9 times as many, and f32: those that are
+ * stored smaller stay what they are in the program, and each panel is transformed for a block of
+ * squares in the thread's scratch, which costs a tenth of what its products then save. */
 #include "codegen/product/filter.h"
 
 #include <string.h>
 
-enum { SIDE = 4, PATCH = 6, POINTS = PATCH * PATCH };
+enum { SIDE = 4, PATCH = 6, POINTS = PATCH * PATCH, TAPS = 9 };
 enum {
+    SMALL_CHUNK = 64,   /* channels of U made at a time of small weights: a third of the cache */
     LEAST_SQUARES = 12, /* of an image: fewer are no tile of rows, and U is read for them in vain */
 };
 
@@ -28,6 +31,8 @@ typedef struct Winograd {
     uint32_t weights; /* operand */
     CgAccess x;       /* dims [batch, height, width, channel] */
     CgPanels panels;  /* of U: a matrix a point */
+    bool small;       /* the weights are stored as less than f32, in the filter's panels */
+    CgFilter filter;
     CgTile tile;
     CgEpi *epi;
     int64_t in, chunks;
@@ -81,7 +86,19 @@ static void pack(const ScrtTensor *t, const void *arg, unsigned char *out)
 
 /* --- Where things lie in a thread's scratch, in bytes ----------------------------------------- */
 
-enum { AT_V, AT_M, AT_SQUARE, AT_ZEROS, AT_PATCH, AT_END };
+enum { AT_V, AT_M, AT_SQUARE, AT_ZEROS, AT_PATCH, AT_TAPS, AT_U, AT_END };
+
+/* Of a chunk of small weights, from point to point: they must not fall into one set of the cache.
+ */
+static int64_t u_rows(const Winograd *k)
+{
+    return k->tile.kc + 1;
+}
+
+static int64_t u_bytes(const Winograd *k)
+{
+    return POINTS * u_rows(k) * k->tile.nr * k->tile.size;
+}
 
 static int64_t scratch_at(const Winograd *k, int part)
 {
@@ -92,6 +109,8 @@ static int64_t scratch_at(const Winograd *k, int part)
         [AT_SQUARE] = (int64_t)SIDE * SIDE * t->nr * t->size,
         [AT_ZEROS] = k->in * t->size,
         [AT_PATCH] = POINTS * (int64_t)sizeof(void *),
+        [AT_TAPS] = k->small ? (int64_t)TAPS * t->w * t->nr * t->size : 0,
+        [AT_U] = k->small ? u_bytes(k) : 0,
     };
     int64_t at = 0;
     for (int i = 0; i < part; i++)
@@ -247,39 +266,141 @@ static void patches(Cg *cg, const Winograd *k, const At *at)
     cg_next(cg, &r);
 }
 
-/* --- Products and squares -------------------------------------------------------------------- */
+/* --- Small weights, at run time -------------------------------------------------------------- */
 
-static void products(Cg *cg, const Winograd *k, const At *at)
+/* G g for one column or row of a window. */
+static void transform_taps(Cg *cg, LLVMValueRef const *g, LLVMValueRef *ret)
+{
+    LLVMBuilderRef b = cg->b;
+    LLVMTypeRef type = LLVMTypeOf(g[0]);
+    LLVMValueRef sixth = cg_fconst(type, 1. / 6), twelfth = cg_fconst(type, 1. / 12);
+    LLVMValueRef sum = LLVMBuildFMul(b, LLVMBuildFAdd(b, g[0], g[2], ""), sixth, "");
+    LLVMValueRef mid = LLVMBuildFMul(b, g[1], sixth, "");
+    LLVMValueRef ends = times_plus(cg, 1. / 24, g[0], LLVMBuildFMul(b, g[2], sixth, ""));
+    LLVMValueRef half = LLVMBuildFMul(b, g[1], twelfth, "");
+    ret[0] = LLVMBuildFMul(b, g[0], cg_fconst(type, 1. / 4), "");
+    ret[1] = LLVMBuildFNeg(b, LLVMBuildFAdd(b, sum, mid, ""), "");
+    ret[2] = LLVMBuildFSub(b, mid, sum, "");
+    ret[3] = LLVMBuildFAdd(b, ends, half, "");
+    ret[4] = LLVMBuildFSub(b, ends, half, "");
+    ret[5] = g[2];
+}
+
+/* U at row `first` + c of the chunk, a vector of columns from j on, of taps [position][c][nr]. */
+static void transform_column(Cg *cg, const Winograd *k, const At *at, LLVMValueRef first,
+                             LLVMValueRef c, uint32_t j)
 {
     const CgTile *t = &k->tile;
-    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, t->kc);
+    LLVMValueRef half[PATCH][3], u[PATCH], taps = place(cg, k, at, AT_TAPS);
+    LLVMValueRef row = cg_mul_int(cg, c, cg_int(cg, t->nr));
+    for (uint32_t x = 0; x < 3; x++) {
+        LLVMValueRef g[3];
+        for (uint32_t y = 0; y < 3; y++) {
+            LLVMValueRef i = cg_int(cg, (int64_t)(y * 3 + x) * t->w * t->nr + j);
+            g[y] = load(cg, t, cg_gep(cg, t->el, taps, cg_add_int(cg, i, row)));
+        }
+        transform_taps(cg, g, u);
+        for (uint32_t i = 0; i < PATCH; i++)
+            half[i][x] = u[i];
+    }
+    LLVMValueRef channel = cg_add_int(cg, first, c);
+    for (uint32_t i = 0; i < POINTS; i++) {
+        if (i % PATCH == 0)
+            transform_taps(cg, half[i / PATCH], u);
+        LLVMValueRef to = cg_add_int(cg, channel, cg_int(cg, i * u_rows(k)));
+        to = cg_add_int(cg, cg_mul_int(cg, to, cg_int(cg, t->nr)), cg_int(cg, j));
+        store(cg, t, u[i % PATCH], cg_gep(cg, t->el, place(cg, k, at, AT_U), to));
+    }
+}
+
+/* U of n_k rows of the panel from k0 on, as many at a time as a vector has lanes. */
+static void transform_chunk(Cg *cg, const Winograd *k, const At *at, LLVMValueRef k0,
+                            LLVMValueRef n_k)
+{
+    const CgTile *t = &k->tile;
+    LLVMValueRef zero = cg_int(cg, 0), some = cg_int(cg, t->w), one = cg_int(cg, 1);
+    CgLoop strip = cg_for(cg, zero, n_k, some);
+    for (uint32_t i = 0; i < TAPS; i++) {
+        LLVMValueRef row = cg_add_int(cg, cg_add_int(cg, k0, strip.i), cg_int(cg, i * k->in));
+        LLVMValueRef from = cg_panel_at(cg, &k->filter.panels, k->weights, zero, at->panel, row);
+        LLVMValueRef to =
+            cg_gep(cg, t->el, place(cg, k, at, AT_TAPS), cg_int(cg, (int64_t)i * t->w * t->nr));
+        cg_panel_values(cg, &k->filter.panels, t, from, NULL, some, to);
+    }
+    CgLoop c = cg_for(cg, zero, some, one);
+    for (uint32_t j = 0; j < t->nr; j += t->w)
+        transform_column(cg, k, at, strip.i, c.i, j);
+    cg_next(cg, &c);
+    cg_next(cg, &strip);
+}
+
+/* --- Products and squares -------------------------------------------------------------------- */
+
+/* Where a product stands: point, chunk; rows of U in it. */
+typedef struct Part {
+    LLVMValueRef point, chunk, n_k;
+} Part;
+
+static LLVMValueRef chunk_rows(Cg *cg, const Winograd *k, LLVMValueRef chunk)
+{
+    LLVMValueRef kc = cg_int(cg, k->tile.kc), k0 = cg_mul_int(cg, chunk, kc);
+    return cg_min_int(cg, kc, LLVMBuildSub(cg->b, cg_int(cg, k->in), k0, ""));
+}
+
+/* ahead: what the tiles ask memory for; NULL: nothing. */
+static void product(Cg *cg, const Winograd *k, const At *at, const Part *p, LLVMValueRef b,
+                    const CgAhead *ahead)
+{
+    const CgTile *t = &k->tile;
+    LLVMValueRef zero = cg_int(cg, 0);
+    CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
+    const CgTileArgs arg = {
+        .a = v_at(cg, k, at, p->point, p->chunk, r.i),
+        .b = b,
+        .c = m_at(cg, k, at, p->point, r.i),
+        .k = p->n_k,
+        .first = LLVMBuildICmp(cg->b, LLVMIntEQ, p->chunk, zero, ""),
+        .next = ahead ? cg_ahead_at(cg, t, ahead, r.i) : NULL,
+        .step = ahead ? ahead->step : NULL,
+    };
+    cg_tile_call(cg, t, t->mr, &arg);
+    cg_next(cg, &r);
+}
+
+static void packed_products(Cg *cg, const Winograd *k, const At *at)
+{
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1);
     CgLoop point = cg_for(cg, zero, cg_int(cg, POINTS), one);
     CgLoop chunk = cg_for(cg, zero, cg_int(cg, k->chunks), one);
-    LLVMValueRef k0 = cg_mul_int(cg, chunk.i, kc);
-    LLVMValueRef n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, cg_int(cg, k->in), k0, ""));
+    Part p = {point.i, chunk.i, chunk_rows(cg, k, chunk.i)};
+    LLVMValueRef k0 = cg_mul_int(cg, chunk.i, cg_int(cg, k->tile.kc));
     LLVMValueRef b = cg_panel_at(cg, &k->panels, k->weights, point.i, at->panel, k0);
-    LLVMValueRef first = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk.i, zero, "");
     /* The chunk after this one, or the next point's. */
-    LLVMValueRef row, next = cg_panel_end(cg, &k->panels, b, n_k, &row);
+    LLVMValueRef row, next = cg_panel_end(cg, &k->panels, b, p.n_k, &row);
     LLVMValueRef last = LLVMBuildICmp(cg->b, LLVMIntEQ, chunk.i, cg_int(cg, k->chunks - 1), "");
     LLVMValueRef beyond = cg_panel_at(cg, &k->panels, k->weights,
                                       LLVMBuildAdd(cg->b, point.i, one, ""), at->panel, zero);
     next = LLVMBuildSelect(cg->b, last, beyond, next, "");
-    const CgAhead ahead = cg_ahead(cg, t, at->n_row, n_k, next, row);
-    CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
-    const CgTileArgs arg = {
-        .a = v_at(cg, k, at, point.i, chunk.i, r.i),
-        .b = b,
-        .c = m_at(cg, k, at, point.i, r.i),
-        .k = n_k,
-        .first = first,
-        .next = cg_ahead_at(cg, t, &ahead, r.i),
-        .step = ahead.step,
-    };
-    cg_tile_call(cg, t, t->mr, &arg);
-    cg_next(cg, &r);
+    const CgAhead ahead = cg_ahead(cg, &k->tile, at->n_row, p.n_k, next, row);
+    product(cg, k, at, &p, b, &ahead);
     cg_next(cg, &chunk);
     cg_next(cg, &point);
+}
+
+/* A chunk of U is used by all points while it is in the cache. */
+static void small_products(Cg *cg, const Winograd *k, const At *at)
+{
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1);
+    CgLoop chunk = cg_for(cg, zero, cg_int(cg, k->chunks), one);
+    LLVMValueRef k0 = cg_mul_int(cg, chunk.i, cg_int(cg, k->tile.kc));
+    LLVMValueRef n_k = chunk_rows(cg, k, chunk.i);
+    transform_chunk(cg, k, at, k0, n_k);
+    CgLoop point = cg_for(cg, zero, cg_int(cg, POINTS), one);
+    LLVMValueRef row = cg_mul_int(cg, point.i, cg_int(cg, u_rows(k) * k->tile.nr));
+    Part p = {point.i, chunk.i, n_k};
+    product(cg, k, at, &p, cg_gep(cg, k->tile.el, place(cg, k, at, AT_U), row), NULL);
+    cg_next(cg, &point);
+    cg_next(cg, &chunk);
 }
 
 /* A^T m for one column or row of the points. */
@@ -380,7 +501,7 @@ static LLVMValueRef emit_body(CgModule *m, const Winograd *k)
     cg_set(&cg, seen, block);
     patches(&cg, k, &at);
     cg_endif(&cg, &fresh);
-    products(&cg, k, &at);
+    (k->small ? small_products : packed_products)(&cg, k, &at);
     finish(&cg, k, &at);
     cg_next(&cg, &item);
     cg_end_fn(&cg);
@@ -397,6 +518,12 @@ static bool pays(const ScType *y)
     return squares >= LEAST_SQUARES && 9 * h * w >= 2 * POINTS * squares;
 }
 
+/* Whether weights of this type can be panels of f32. */
+static bool is_stored(ScrtDtype t)
+{
+    return scrt_dtype_is_float(t) && scrt_dtype_bits(t) >= 8 && scrt_dtype_bits(t) <= 32;
+}
+
 bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScConv *desc,
                       CgFilter *filter)
 {
@@ -407,7 +534,7 @@ bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScCon
     for (uint32_t d = 0; plain && d < 2; d++)
         plain = w->kernel[d] == 3 && w->stride[d] == 1 && w->dilation[d] == 1;
     return plain && m->target.vec_bits >= 256 && x->dtype == SCRT_F32 && y->dtype == SCRT_F32 &&
-           filter->dtype == SCRT_F32 && cg_filter_may_pack(f, filter) &&
+           is_stored(filter->dtype) && cg_filter_may_pack(f, filter) &&
            sc_term_const(filter->in, &in) && in >= 2 * m->target.w && in % m->target.w == 0 &&
            pays(y);
 }
@@ -418,10 +545,30 @@ static uint32_t block_rows(CgModule *m, const Winograd *k)
 {
     const CgTile *t = &k->tile;
     int64_t each = POINTS * (k->chunks * t->ks + t->nr) * t->size, count;
-    int64_t fit = 3 * (int64_t)m->target.cache_l2 / 2 / each / t->mr * t->mr;
+    int64_t room = 3 * (int64_t)m->target.cache_l2 / 2 - (k->small ? u_bytes(k) : 0);
+    int64_t fit = room > 0 ? room / each / t->mr * t->mr : 0;
     if (sc_term_const(k->count, &count) && count < fit)
         fit = (count + t->mr - 1) / t->mr * t->mr;
     return fit < t->mr ? t->mr : (uint32_t)fit;
+}
+
+static void pack_weights(CgModule *m, Winograd *k, const CgFilter *filter)
+{
+    k->filter = *filter;
+    cg_panels_init(m, SCRT_F32, 0, &k->tile, &k->panels);
+    k->panels.k = k->in;
+    sc_term_const(filter->out, &k->panels.n);
+    if (k->small) {
+        cg_filter_pack(m, k->f, &k->tile, &k->filter);
+        return;
+    }
+    sc_term_const(filter->access.offset, &k->panels.offset);
+    k->panels.n_batch = 1;
+    k->panels.batch[0] = POINTS;
+    k->f->pack[k->weights] = (CgPack){.fn = pack,
+                                      .arg = sc_memdup(m->arena, &k->panels, sizeof k->panels),
+                                      .n_arg = sizeof k->panels,
+                                      .bytes = cg_panels_bytes(&k->panels)};
 }
 
 static bool plan(CgModule *m, Winograd *k, const ScNode *n, const CgFilter *filter)
@@ -441,19 +588,16 @@ static bool plan(CgModule *m, Winograd *k, const ScNode *n, const CgFilter *filt
     k->out = filter->out;
     CgTypes types = {SCRT_F32, SCRT_F32, SCRT_F32, true};
     cg_tile_init(m, &types, k->count, filter->out, filter->in, &k->tile);
+    k->small = filter->dtype != SCRT_F32;
+    if (k->small && k->tile.kc > SMALL_CHUNK) {
+        int64_t chunks = (k->in + SMALL_CHUNK - 1) / SMALL_CHUNK;
+        k->tile.kc = (uint32_t)((k->in + chunks - 1) / chunks);
+        cg_tile_chunk(&k->tile, k->tile.w);
+    }
     k->chunks = (k->in + k->tile.kc - 1) / k->tile.kc;
     k->rows = block_rows(m, k);
     k->weights = (uint32_t)filter->access.operand;
-    cg_panels_init(m, SCRT_F32, 0, &k->tile, &k->panels);
-    k->panels.k = k->in;
-    sc_term_const(filter->out, &k->panels.n);
-    sc_term_const(filter->access.offset, &k->panels.offset);
-    k->panels.n_batch = 1;
-    k->panels.batch[0] = POINTS;
-    k->f->pack[k->weights] = (CgPack){.fn = pack,
-                                      .arg = sc_memdup(m->arena, &k->panels, sizeof k->panels),
-                                      .n_arg = sizeof k->panels,
-                                      .bytes = cg_panels_bytes(&k->panels)};
+    pack_weights(m, k, filter);
     k->epi = cg_epi_new(m, k->f, n);
     return k->epi != NULL;
 }
@@ -475,7 +619,7 @@ bool cg_emit_winograd(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *d
     int64_t clocks = POINTS * k->in * k->rows * k->tile.nv / 2;
     cg_parallel(&cg, body, items, cg_grain(&cg, cg_int(&cg, clocks)));
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "conv f32 x f32 packed: winograd 4x4, blocks of %u, tile %ux%u",
-                        k->rows, k->tile.mr, k->tile.nr);
+    f->what = sc_printf(m->arena, "conv f32 x %s packed: winograd 4x4, blocks of %u, tile %ux%u",
+                        scrt_dtype_name(filter->dtype), k->rows, k->tile.mr, k->tile.nr);
     return true;
 }
