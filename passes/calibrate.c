@@ -178,7 +178,7 @@ static void level_stats(const Level *l, ScCtx *cx, const ScFactors *f, ScStat *s
         if (!is_measured(l->g, v))
             continue;
         double gain;
-        uint32_t k = sc_factor_best(f, l->power + (size_t)v * SC_MANTISSAS, &gain);
+        uint32_t k = sc_factor_best(f, l->power + (size_t)v * SC_MANTISSAS, NULL, &gain);
         stat[(*n)++] = (ScStat){
             .name = sc_intern(cx, l->label[v]),
             .rms = l->finite[v] ? sqrt(l->sum[v] / (double)l->finite[v]) : 0,

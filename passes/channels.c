@@ -142,7 +142,7 @@ const float *sc_channel_units(ScScaler *s, const ScBlob *b, const ScScaledProduc
         }
     }
     for (c = 0; c < n; c++) {
-        uint32_t k = sc_factor_best(factors, power + c * SC_MANTISSAS, &gain);
+        uint32_t k = sc_factor_best(factors, power + c * SC_MANTISSAS, NULL, &gain);
         int e = amax[c] > 0 ? sc_fit_exp(amax[c] / sc_factor_at(k), f->max) : 0;
         if (e < -MOST || e > MOST)
             return NULL;

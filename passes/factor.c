@@ -45,18 +45,28 @@ void sc_factors_init(ScFactors *ret, uint32_t man_bits)
                 (float)error_at((1 + (double)i / SC_MANTISSAS) / sc_factor_at(k), man_bits);
 }
 
-uint32_t sc_factor_best(const ScFactors *f, const float *power, double *ret_gain)
+/* How many dB less factor k costs than 1 does. */
+static double gain_of(const ScFactors *f, const float *power, uint32_t k)
 {
-    double best = INFINITY, plain = 0;
-    uint32_t which = 0;
-    for (uint32_t k = 0; k < SC_N_FACTOR; k++) {
-        double sum = 0;
-        for (uint32_t i = 0; i < SC_MANTISSAS; i++)
-            sum += (double)(f->error[k][i] * power[i]);
-        plain = k == 0 ? sum : plain;
-        which = sum < best ? k : which;
-        best = sum < best ? sum : best;
+    double sum = 0, plain = 0;
+    for (uint32_t i = 0; i < SC_MANTISSAS; i++) {
+        sum += (double)(f->error[k][i] * power[i]);
+        plain += (double)(f->error[0][i] * power[i]);
     }
-    *ret_gain = plain > 0 ? 10 * log10(plain / fmax(best, plain * 1e-6)) : 0;
+    return plain > 0 ? 10 * log10(plain / fmax(sum, plain * 1e-6)) : 0;
+}
+
+uint32_t sc_factor_best(const ScFactors *f, const float *power, const float *other,
+                        double *ret_gain)
+{
+    uint32_t which = 0;
+    *ret_gain = 0;
+    for (uint32_t k = 1; k < SC_N_FACTOR; k++) {
+        double gain = gain_of(f, power, k);
+        if (other)
+            gain = fmin(gain, gain_of(f, other, k));
+        which = gain > *ret_gain ? k : which;
+        *ret_gain = fmax(gain, *ret_gain);
+    }
     return which;
 }

@@ -83,17 +83,17 @@ ScCalibrator *sc_calibrate_begin(ScCtx *cx, const ScGraph *g);
 /* ret_out [n_out]: the outputs, each data freed with scrt_free; NULL: nobody wants them. */
 bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in, ScrtTensor *ret_out);
 const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives as long as cx */
-/* The same without samples, from runs on synthetic inputs of two kinds: SC_PROBE_NOISE, by which
- * all is measured, and SC_PROBE_RAMP, by which means are confirmed. sc_probe_graph: raised with
- * outputs that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed with
- * scrt_free even where it fails (SC_E_INPUT: what an input means is not known); sc_probe_stats:
- * what the outputs of a run say, and those of the other (NULL: there was none, and no means are
- * known). */
+/* The same without samples, from runs on synthetic inputs of two kinds, SC_PROBE_NOISE and
+ * SC_PROBE_RAMP: sizes are of both, means and factors what both confirm. sc_probe_graph: raised
+ * with outputs that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed
+ * with scrt_free even where it fails (SC_E_INPUT: what an input means is not known);
+ * sc_probe_stats: what the outputs of a run say, and those of the other (NULL: there was none, and
+ * no means are known). */
 typedef enum ScProbeKind { SC_PROBE_NOISE, SC_PROBE_RAMP } ScProbeKind;
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
 bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, ScrtTensor *ret_in);
-/* Whether a ramp is worth its run: not where the model is given integers, since which of them it
- * meets decides the means, and drawn ones do not tell. */
+/* Whether the other run says more: not where the model is given a number that it compares with
+ * others, such as a rate, since that decides what it does, and nobody knows which ones it meets. */
 bool sc_probe_confirms(const ScGraph *raised);
 /* Input i, integers that choose parts of tables: the fewest parts that one has. 0: unknown. */
 int64_t sc_index_limit(const ScGraph *g, uint32_t i);

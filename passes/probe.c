@@ -1,26 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* probe: what calibration measures on samples, measured on synthetic inputs instead. Estimates of
  * growth drift where weights are not what they assume; a run of the compiled graph on normal
- * numbers shows it, and one on ramps which means of channels do not hang on the inputs. Here the
- * graph that measures, its inputs, and the statistics from its outputs; who compiles and runs it
- * stands above this folder.
+ * numbers shows it, and one on ramps what does not hang on the inputs. Here the graph that
+ * measures, and the statistics from its outputs; who compiles and runs it stands above this folder.
  *
  * Measured are the sites: values that a recipe may store, which are the operands of products, and
  * in a graph with f16 every value of f16. What lies between them follows by growth. Of what
  * constant weights sum, nested graphs apart, the means of the channels are measured too.
  *
- * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
- * Integers are drawn from the extent of the axis that they index; integers and bools that are
- * compared or made floats are masks of ones, those of 8 bits that become floats are drawn from all
- * of their range, as pixels are; what enters a nested graph means what it means there. Symbols take
- * nominal sizes: 1 for leading extents from which nothing is picked, 64 else. */
+ * Of each site some elements are kept too, from which a factor follows (factor.c), where both runs
+ * say that it pays. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NOMINAL 64
+#define SOME 4096 /* elements */
 
 /* --- Sites ----------------------------------------------------------------------------------- */
 
@@ -228,6 +224,65 @@ static ScVal means(ScBuild *b, ScVal x, const ScSummed *s)
     return x;
 }
 
+/* Some elements of x, evenly from all over it. */
+static ScVal some(ScBuild *b, ScVal x, uint32_t n_size, const ScBinding *size)
+{
+    const ScType *t = sc_built(b, x)->type;
+    const ScTerm *zero[SCRT_MAX_RANK];
+    int64_t left[SCRT_MAX_RANK], step[SCRT_MAX_RANK];
+    double count = 1;
+    for (uint32_t d = 0; d < t->rank; d++) {
+        zero[d] = sc_term(b->cx, 0);
+        step[d] = 1;
+        if (!sc_term_eval(t->dim[d], n_size, size, &left[d]))
+            left[d] = 1; /* the run finds how many */
+        count *= (double)left[d];
+    }
+    while (count > SOME) { /* half of the longest axis */
+        uint32_t at = 0;
+        for (uint32_t d = 1; d < t->rank; d++)
+            at = left[d] > left[at] ? d : at;
+        count /= (double)left[at];
+        left[at] = (left[at] + 1) / 2;
+        count *= (double)left[at];
+        step[at] *= 2;
+    }
+    if (t->dtype != SCRT_F32)
+        x = sc_op_at(b, cast, SC_ATTRS(SC_DT(SCRT_F32)), x);
+    return sc_op_at(b, slice,
+                    SC_ATTRS(SC_TERMS(t->rank, zero), SC_TERMS(t->rank, t->dim),
+                             {.kind = SC_A_NONE}, SC_INTS(t->rank, step)),
+                    x);
+}
+
+/* What a factor gains hangs on details of the numbers, which drawn integers do not tell. */
+static bool takes_floats(const ScGraph *g)
+{
+    bool ret = true;
+    for (uint32_t i = 0; i < g->n_in; i++)
+        ret = ret && sc_type_is_float(sc_type_of(g, g->in[i]));
+    return ret;
+}
+
+/* What both runs tell: the means of channels, and some elements of each site. */
+static void add_confirmed(ScBuild *b, const ScGraph *g, ScVal *env)
+{
+    ScCtx *cx = b->cx;
+    ScArena *a = sc_pass_scratch(env);
+    const ScSummed *summed = sc_summed_values(g, a);
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        if (summed[v].n > 0)
+            sc_output(b, sc_printf(sc_ctx_arena(cx), "probe.means.%u", v),
+                      means(b, env[v], &summed[v]));
+    Sites s = sites(g, a);
+    uint32_t n_size;
+    ScBinding *size = sc_nominal_sizes(g, &n_size);
+    for (uint32_t i = 0; i < s.n && takes_floats(g); i++)
+        sc_output(b, sc_printf(sc_ctx_arena(cx), "probe.some.%u", i),
+                  some(b, env[s.v[i]], n_size, size));
+    sc_buf_free(size);
+}
+
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
 {
     static const char *const what[2] = {"square", "amax"};
@@ -237,308 +292,41 @@ ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *g)
     copy_nodes(&m, g, env);
     for (uint32_t i = 0; i < m.n; i++)
         sc_output(&b, sc_printf(sc_ctx_arena(cx), "probe.%u.%s", i / 2, what[i % 2]), m.v[i]);
-    const ScSummed *s = sc_summed_values(g, sc_pass_scratch(env));
-    for (ScVal v = SC_FIRST; v < g->n_value; v++)
-        if (s[v].n > 0)
-            sc_output(&b, sc_printf(sc_ctx_arena(cx), "probe.means.%u", v),
-                      means(&b, env[v], &s[v]));
     sc_buf_free(m.v);
+    if (sc_probe_confirms(g))
+        add_confirmed(&b, g, env);
     return sc_pass_end(&b, env);
-}
-
-/* --- Inputs ---------------------------------------------------------------------------------- */
-
-typedef struct Meaning { /* of an input, by its uses */
-    int64_t limit;       /* it indexes an axis of this extent; 0: it does not */
-    bool mask, pixels, unknown;
-    bool other; /* what is computed from it indexes an axis: positions times a stride */
-} Meaning;
-
-typedef struct Sizes {
-    ScBinding *env;
-    uint32_t n, cap;
-    int64_t value; /* of the next new symbol */
-} Sizes;
-
-static void see_symbol(void *arg, const char *sym)
-{
-    Sizes *s = arg;
-    for (uint32_t i = 0; i < s->n; i++)
-        if (s->env[i].sym == sym)
-            return;
-    ScBinding b = {.sym = sym, .value = s->value};
-    sc_buf_push(s->env, s->n, s->cap, b);
-}
-
-/* Whether a node picks from an axis of this extent: it counts things that others refer to, such as
- * the nodes of a graph, of which one alone says little. */
-static bool is_picked_from(const ScGraph *g, const ScTerm *extent)
-{
-    bool found = false;
-    for (uint32_t i = 0; i < g->n_node && !found; i++) {
-        const ScNode *n = &g->node[i];
-        found = n->op->gather_axis &&
-                sc_type_of(g, n->in[0])->dim[n->op->gather_axis(g, n)] == extent &&
-                !(sc_def(g, n->in[1])->op->flags & SC_CONST_OP);
-    }
-    return found;
-}
-
-#define MOST 8192 /* a longer extent is no extent of a sample */
-
-/* What the graph and those nested in it need of sizes, as far as the inputs' alone say. */
-static bool fit(const ScGraph *g, const Sizes *s)
-{
-    int64_t a, b;
-    bool ok = true;
-    for (uint32_t i = 0; i < g->n_node; i++)
-        for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub; k++)
-            ok = ok && fit(g->node[i].sub[k], s);
-    for (uint32_t i = 0; i < g->n_guard; i++)
-        ok = ok && (!sc_term_eval(g->guard[i].a, s->n, s->env, &a) ||
-                    !sc_term_eval(g->guard[i].b, s->n, s->env, &b) ||
-                    sc_guard_holds(g->guard[i].kind, a, b));
-    return ok;
-}
-
-/* Leading extents have their say first; the others double until what moves over them fits. */
-static Sizes nominal_sizes(const ScGraph *g)
-{
-    Sizes s = {0};
-    uint32_t n_leading = 0;
-    for (uint32_t pass = 0; pass < 2; pass++) {
-        for (uint32_t i = 0; i < g->n_in; i++) {
-            const ScType *t = sc_type_of(g, g->in[i]);
-            s.value = pass ? NOMINAL : 1;
-            if (!pass && t->rank > 0 && is_picked_from(g, t->dim[0]))
-                s.value = NOMINAL;
-            for (uint32_t d = pass; d < (pass || t->rank == 0 ? t->rank : 1); d++)
-                sc_term_symbols(t->dim[d], see_symbol, &s);
-        }
-        n_leading = pass ? n_leading : s.n;
-    }
-    Sizes longer = {sc_memdup(sc_ctx_arena(g->cx), s.env, s.n * sizeof *s.env), s.n, 0, NOMINAL};
-    while (s.n > n_leading && !fit(g, &longer) && (longer.value *= 2) <= MOST)
-        for (uint32_t i = n_leading; i < s.n; i++)
-            longer.env[i].value = longer.value;
-    for (uint32_t i = n_leading; longer.value <= MOST && i < s.n; i++)
-        s.env[i].value = longer.env[i].value;
-    return s;
-}
-
-/* Whether a result counts in the units of operand k: a product does not. */
-static bool same_units(const ScGraph *g, const ScNode *n, uint32_t k)
-{
-    const ScSchema *s = sc_schema(g->cx, n->op);
-    return !s || !s->has_scale ||
-           memcmp(sc_scale_in(s, k)->coef, sc_scale_out(s, 0)->coef,
-                  sizeof sc_scale_in(s, k)->coef) == 0;
-}
-
-/* What a use of value v as operand k of n says; true where the result means the same as v. exact: v
- * counts in the units of the input. */
-static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, bool exact,
-                const Sizes *sizes, Meaning *m)
-{
-    const ScType *x = sc_type_of(g, n->in[k]);
-    const ScType *y = n->n_out > 0 ? sc_type_of(g, n->first) : NULL;
-    int64_t extent;
-    if (sc_type_is_float(x)) {
-        m->mask = m->mask || f[n->first].product;
-        return (n->op->lower.cls == SC_MAP || (n->op->flags & SC_VIEW_OP)) && y &&
-               sc_type_is_float(y);
-    }
-    const ScTerm *counted = n->op->counts ? n->op->counts(g, n, k) : NULL;
-    if (counted) {
-        if (!sc_term_eval(counted, sizes->n, sizes->env, &extent) || extent < 1)
-            return false;
-        if (!exact)
-            m->other = true;
-        else if (m->limit == 0 || extent < m->limit)
-            m->limit = extent;
-        return false;
-    }
-    if (!y || n->op->n_sub > 0)
-        m->unknown = true;
-    else if (sc_type_is_float(y) && scrt_dtype_bits(x->dtype) == 8 && x->dtype != SCRT_BOOL)
-        m->pixels = true;
-    else if (sc_type_is_float(y) || y->dtype == SCRT_BOOL || x->dtype == SCRT_BOOL)
-        m->mask = true;
-    else
-        return true;
-    return false;
-}
-
-typedef struct Reached { /* [n_value] each */
-    bool *at, *exact;
-} Reached;
-
-static Reached reached_none(const ScGraph *g, ScArena *a)
-{
-    return (Reached){sc_array(a, bool, g->n_value), sc_array(a, bool, g->n_value)};
-}
-
-static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
-                   ScArena *a, Meaning *m);
-
-/* Into what a node with control runs: operand k enters as input k - 1. What says whether, and how
- * often, is like a mask. */
-static void enter(const ScGraph *g, const ScNode *n, const Reached *outer, const Sizes *sizes,
-                  ScArena *a, Meaning *m)
-{
-    uint32_t n_head = n->op->control == SC_TURNS ? 2 : 1;
-    for (uint32_t k = 0; k < n_head; k++)
-        m->mask = m->mask || outer->at[n->in[k]];
-    for (uint32_t i = 0; i < n->op->n_sub; i++) {
-        const ScGraph *sub = n->sub[i];
-        Reached inner = reached_none(sub, a);
-        bool any = false;
-        for (uint32_t k = n_head; k < n->n_in; k++) {
-            bool on = outer->at[n->in[k]] && !sc_type_is_float(sc_type_of(g, n->in[k]));
-            inner.at[sub->in[k - 1]] = on;
-            inner.exact[sub->in[k - 1]] = on && outer->exact[n->in[k]];
-            any = any || on;
-        }
-        if (any)
-            follow(sub, NULL, &inner, sizes, a, m);
-    }
-}
-
-/* f: NULL where only integers are followed. */
-static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
-                   ScArena *a, Meaning *m)
-{
-    for (uint32_t i = 0; i < g->n_node; i++) {
-        const ScNode *n = &g->node[i];
-        bool on = false, units = false;
-        if (n->op->control) {
-            enter(g, n, r, sizes, a, m);
-            continue;
-        }
-        for (uint32_t k = 0; k < n->n_in; k++)
-            if (r->at[n->in[k]] && use(g, f, n, k, r->exact[n->in[k]], sizes, m)) {
-                on = true;
-                units = units || (r->exact[n->in[k]] && same_units(g, n, k));
-            }
-        for (uint32_t k = 0; k < n->n_out; k++) {
-            r->at[n->first + k] = r->at[n->first + k] || on;
-            r->exact[n->first + k] = r->exact[n->first + k] || units;
-        }
-    }
-}
-
-static Meaning meaning(const ScGraph *g, const ScFact *f, ScVal input, const Sizes *sizes,
-                       ScArena *a)
-{
-    Meaning m = {0};
-    Reached r = reached_none(g, a);
-    r.at[input] = r.exact[input] = true;
-    follow(g, f, &r, sizes, a, &m);
-    if (m.other && m.limit == 0)
-        m.limit = 1; /* the first, whatever the stride */
-    return m;
-}
-
-int64_t sc_index_limit(const ScGraph *g, uint32_t i)
-{
-    int64_t ret = 0;
-    if (!sc_type_is_float(sc_type_of(g, g->in[i]))) { /* facts are asked for floats alone */
-        ScArena *a = sc_arena_new();
-        ret = meaning(g, NULL, g->in[i], &(Sizes){0}, a).limit;
-        sc_arena_free(a);
-    }
-    return ret;
-}
-
-static uint64_t next(uint64_t *r)
-{
-    *r ^= *r >> 12;
-    *r ^= *r << 25;
-    *r ^= *r >> 27;
-    return *r * 0x2545f4914f6cdd1du;
-}
-
-static double uniform(uint64_t *r) /* [0, 1) */
-{
-    return (double)(next(r) >> 11) * 0x1p-53;
-}
-
-static double draw(const Meaning *m, ScrtDtype t, uint64_t *r)
-{
-    double x = -6, lo = 0, hi = (double)m->limit;
-    if (scrt_dtype_is_float(t) && !m->mask) { /* about normal: twelve uniforms */
-        for (int i = 0; i < 12; i++)
-            x += uniform(r);
-        return x;
-    }
-    if (m->limit == 0 && !m->pixels)
-        return 1;
-    if (m->limit == 0) {
-        lo = scrt_dtype_kind(t) == SCRT_KIND_UINT ? 0 : -128;
-        hi = lo + 256;
-    }
-    return floor(lo + uniform(r) * (hi - lo));
-}
-
-/* From 0 to 1 along the last axis. */
-static double on_ramp(const ScrtTensor *t, int64_t k)
-{
-    int64_t n = t->rank > 0 ? t->dims[t->rank - 1] : 1;
-    return ((double)(k % n) + 0.5) / (double)n;
-}
-
-static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *sizes, ScArena *a,
-                 ScProbeKind kind, ScrtTensor *ret)
-{
-    const ScType *t = sc_type_of(g, g->in[i]);
-    const char *name = g->value[g->in[i]].name;
-    uint64_t r = 0x9e3779b97f4a7c15u * (i + 1 + kind * UINT64_C(1000003));
-    *ret = (ScrtTensor){.dtype = t->dtype, .rank = t->rank};
-    for (uint32_t d = 0; d < t->rank; d++)
-        if (!sc_term_eval(t->dim[d], sizes->n, sizes->env, &ret->dims[d]) || ret->dims[d] < 0)
-            return sc_fail(g->cx, NULL, SC_E_INPUT, "input \"%s\" has no nominal size", name);
-    Meaning m = meaning(g, f, g->in[i], sizes, a);
-    bool counts = scrt_dtype_is_integer(t->dtype);
-    if (m.unknown || (counts && m.limit == 0 && !m.mask && !m.pixels))
-        return sc_fail(g->cx, NULL, SC_E_INPUT, "what input \"%s\" means is not known", name);
-    if (scrt_tensor_alloc(ret) != SCRT_OK)
-        return sc_fail(g->cx, NULL, SC_E_LIMIT, "not enough memory for input \"%s\"", name);
-    for (int64_t k = 0; k < scrt_count(ret); k++) {
-        double x = draw(&m, t->dtype, &r);
-        if (kind == SC_PROBE_RAMP && scrt_dtype_is_float(t->dtype) && !m.mask)
-            x = on_ramp(ret, k) + x / 8;
-        if (counts || t->dtype == SCRT_BOOL)
-            scrt_store_int(t->dtype, ret->data, (size_t)k, (int64_t)x);
-        else
-            scrt_store(t->dtype, ret->data, (size_t)k, x, true);
-    }
-    return true;
-}
-
-bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScProbeKind kind, ScrtTensor *ret_in)
-{
-    (void)cx;
-    ScArena *a = sc_arena_new();
-    const ScFact *f = sc_scale_facts(g, a);
-    Sizes sizes = nominal_sizes(g);
-    bool ok = true;
-    for (uint32_t i = 0; i < g->n_in; i++)
-        ret_in[i] = (ScrtTensor){0};
-    for (uint32_t i = 0; ok && i < g->n_in; i++)
-        ok = fill(g, f, i, &sizes, a, kind, &ret_in[i]);
-    sc_buf_free(sizes.env);
-    sc_arena_free(a);
-    return ok;
 }
 
 /* --- Statistics ------------------------------------------------------------------------------ */
 
+typedef struct Factor { /* see ScStat */
+    double by, gain;
+} Factor;
+
 typedef struct Reading {
-    const ScrtTensor *out; /* what is not read yet */
-    const ScMeans **means; /* [n_value] of the graph itself */
+    const ScrtTensor *out;   /* what is not read yet, */
+    const ScrtTensor *other; /* and of the other run; NULL: there was none */
+    const ScMeans **means;   /* [n_value] of the graph itself */
+    Factor *factor;          /* [n_value] by site: of the graph itself */
     ScStat *stat;
     uint32_t n, cap;
 } Reading;
+
+/* The mean square and the largest magnitude of site k over the runs. Which inputs are nearer to
+ * real ones nobody knows: of two mean squares the geometric mean. */
+static void read_size(const Reading *r, uint32_t k, double *ret_square, double *ret_amax)
+{
+    double square = scrt_load(SCRT_F32, r->out[2 * k].data, 0);
+    double amax = scrt_load(SCRT_F32, r->out[2 * k + 1].data, 0);
+    if (r->other) {
+        double other = scrt_load(SCRT_F32, r->other[2 * k].data, 0);
+        square = square > 0 && other > 0 ? sqrt(square) * sqrt(other) : fmax(square, other);
+        amax = fmax(amax, scrt_load(SCRT_F32, r->other[2 * k + 1].data, 0));
+    }
+    *ret_square = square;
+    *ret_amax = amax;
+}
 
 static void read_sites(Reading *r, ScCtx *cx, const ScLevel *l, ScArena *a)
 {
@@ -548,63 +336,96 @@ static void read_sites(Reading *r, ScCtx *cx, const ScLevel *l, ScArena *a)
         uint32_t k = s.of[v];
         if (k == 0)
             continue;
-        double square = scrt_load(SCRT_F32, r->out[2 * (k - 1)].data, 0);
-        double amax = scrt_load(SCRT_F32, r->out[2 * (k - 1) + 1].data, 0);
+        double square, amax;
+        read_size(r, k - 1, &square, &amax);
         ScStat stat = {
             .name = sc_intern(cx, label[v]), .rms = sqrt(square), .amax = amax, .n_finite = 1};
-        if (l->first == 0)
+        if (l->first == 0) {
             stat.means = r->means[v];
+            stat.factor = r->factor[k - 1].by;
+            stat.gain = r->factor[k - 1].gain;
+        }
         if (isfinite(square) && isfinite(amax)) /* overflow says nothing of the rest */
             sc_buf_push(r->stat, r->n, r->cap, stat);
     }
     r->out += 2 * s.n;
+    r->other += r->other ? 2 * s.n : 0;
 }
 
-/* What both runs say: the lesser of two means of one sign, else 0. So a correction is rather too
- * small than wrong where the mean follows from the inputs' own. */
+/* What both runs say of a mean, brought to the lesser of both values' sizes: where the signs agree
+ * the geometric mean, else 0. So a correction is rather too small than wrong where the mean follows
+ * from the inputs' own. */
 static double agreed(double x, double y)
 {
-    return x * y <= 0 ? 0 : fabs(x) < fabs(y) ? x : y;
+    return x * y <= 0 ? 0 : copysign(sqrt(fabs(x)) * sqrt(fabs(y)), x);
 }
 
-static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor *out,
-                       const ScrtTensor *other, ScArena *a)
+static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor **out,
+                       const ScrtTensor **other, ScArena *a)
 {
     const ScSummed *s = sc_summed_values(g, a);
+    Sites site = sites(g, a);
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         if (s[v].n == 0)
             continue;
-        double *x = sc_array(a, double, (size_t)s[v].n);
+        double *x = sc_array(a, double, (size_t)s[v].n), larger = 1;
+        if (site.of[v] > 0) {
+            uint32_t k = 2 * (site.of[v] - 1);
+            larger = sqrt(scrt_load(SCRT_F32, r->out[k].data, 0) /
+                          scrt_load(SCRT_F32, r->other[k].data, 0));
+        }
         bool finite = true;
         for (int64_t c = 0; c < s[v].n; c++) {
-            x[c] = agreed(scrt_load(SCRT_F32, out->data, (size_t)c),
-                          scrt_load(SCRT_F32, other->data, (size_t)c));
+            x[c] = agreed(scrt_load(SCRT_F32, (*out)->data, (size_t)c) / fmax(larger, 1),
+                          scrt_load(SCRT_F32, (*other)->data, (size_t)c) * fmin(larger, 1));
             finite = finite && isfinite(x[c]);
         }
         r->means[v] = finite ? sc_means(cx, &s[v], x) : NULL;
-        out++;
-        other++;
+        ++*out;
+        ++*other;
     }
 }
 
-bool sc_probe_confirms(const ScGraph *raised)
+/* The power of the elements by their mantissa. */
+static const float *powers(const ScrtTensor *t, ScArena *a)
 {
-    bool floats = true;
-    for (uint32_t i = 0; i < raised->n_in; i++)
-        floats = floats && sc_type_is_float(sc_type_of(raised, raised->in[i]));
-    return floats;
+    float *ret = sc_array(a, float, SC_MANTISSAS);
+    for (int64_t i = 0; i < scrt_count(t); i++)
+        sc_mantissas_add(ret, scrt_load(SCRT_F32, t->data, (size_t)i));
+    return ret;
+}
+
+static void read_factors(Reading *r, const ScGraph *g, const ScrtTensor *out,
+                         const ScrtTensor *other, ScArena *a)
+{
+    Sites s = sites(g, a);
+    ScFactors *f = sc_new(a, ScFactors);
+    sc_factors_init(f, scrt_format(SCRT_F8E4M3FN)->man_bits);
+    for (uint32_t i = 0; i < s.n; i++) {
+        Factor *one = &r->factor[i];
+        if (sc_def(g, s.v[i])->op->flags & SC_BARRIER) /* of inputs we made up all */
+            continue;
+        uint32_t k = sc_factor_best(f, powers(&out[i], a), powers(&other[i], a), &one->gain);
+        one->by = sc_factor_at(k);
+    }
 }
 
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out,
                               const ScrtTensor *ramp)
 {
-    Reading r = {.out = out};
+    Reading r = {.out = out, .other = ramp};
     ScArena *a = sc_arena_new();
     uint32_t n_level;
     const ScLevel *l = sc_levels(g, a, &n_level);
     r.means = sc_array(a, const ScMeans *, g->n_value);
-    if (ramp)
-        read_means(&r, cx, g, out + n_measured(g), ramp + n_measured(g), a);
+    r.factor = sc_array(a, Factor, g->n_value);
+    if (ramp) {
+        out += n_measured(g);
+        ramp += n_measured(g);
+        read_means(&r, cx, g, &out, &ramp, a);
+        if (takes_floats(g))
+            read_factors(&r, g, out, ramp, a);
+    }
     for (uint32_t i = 0; i < n_level; i++)
         read_sites(&r, cx, &l[i], a);
     sc_arena_free(a);

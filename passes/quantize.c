@@ -8,10 +8,10 @@
  *   always      a ceiling that is proven, at the format's largest number, where one is near
  *   propagate   RMS 4: e - 2, where e is scalify's exponent for RMS 1
  *   calibrate   the largest magnitude seen at half the format's range: 2^7 in E4M3
- *   probe       the same, or RMS 1 if that leaves more room: what real inputs make of a value may
+ *   probe       the same, or RMS 4 if that leaves more room: what real inputs make of a value may
  *               be a good deal larger than what synthetic ones did, and in a float format room
  *               costs nothing until the bulk is subnormal. f16 and E5M2 have so much range that
- *               calibrate does so too
+ *               calibrate does so too, and both at RMS 1
  *   round=down  RMS 1, as the paper does
  *
  * Products that read what a state holds that grows keep their activations: all of it would be cast
@@ -91,10 +91,10 @@ static int measured_exp(const Pass *p, const ScValue *v, const ScrtFormat *f, do
     frexp(f->max, &top);
     int fit = k - (top - 2); /* 448 = 2^8.8: top is 9, half the range is 2^7 */
     int e = sc_scale_const_exp(v->exp, &symbolic);
-    bool tight = f->exp_bits < 5 && p->env->scales != SC_SCALES_PROBE;
-    if (tight || symbolic || v->g == SC_NO_G)
+    bool wide = f->exp_bits >= 5;
+    if ((!wide && p->env->scales != SC_SCALES_PROBE) || symbolic || v->g == SC_NO_G)
         return fit;
-    int rms = e + (int)ceil(v->g / 256.0 - log2(factor));
+    int rms = e + (int)ceil(v->g / 256.0 - log2(factor)) - (wide ? 0 : 2);
     return rms > fit ? rms : fit;
 }
 

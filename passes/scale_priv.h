@@ -109,6 +109,10 @@ int sc_scale_const_exp(const ScTerm *t, bool *ret_symbolic);
  * SC_E_INPUT. */
 bool sc_sample_speaks(ScCtx *cx, const ScGraph *g, const ScrtTensor *in);
 
+/* probe_inputs.c: the sizes of g's symbols with which it is probed, [*ret_n], freed with
+ * sc_buf_free. */
+ScBinding *sc_nominal_sizes(const ScGraph *g, uint32_t *ret_n);
+
 /* levels.c: the names of g's values in statistics: their printed ones, behind `prefix`, which is
  * empty but for a nested graph. [n_value] */
 const char *const *sc_stat_labels(const ScGraph *g, const char *prefix, ScArena *a);
@@ -232,8 +236,10 @@ void sc_factors_init(ScFactors *ret, uint32_t man_bits);
 void sc_mantissas_add(float *power, double x);
 double sc_factor_at(uint32_t k); /* in [1, 2) */
 /* Which factor makes the least squared error of numbers divided by it; *ret_gain: by how many dB
- * less than factor 1 does. */
-uint32_t sc_factor_best(const ScFactors *f, const float *power, double *ret_gain);
+ * less than factor 1 does. other (may be NULL): of other numbers; of the two gains the lesser one
+ * counts. */
+uint32_t sc_factor_best(const ScFactors *f, const float *power, const float *other,
+                        double *ret_gain);
 
 /* --- Growth ---------------------------------------------------------------------------------- */
 

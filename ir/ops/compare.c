@@ -74,6 +74,19 @@ static void body_equal(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
     ret_out[0] = SC_X2(b, EQ, in[0], in[1]);
 }
 
+/* Compared with 0, 1, 2, ... an integer chooses one of them: a one-hot written out. */
+static const ScTerm *equal_counts(const ScGraph *g, const ScNode *n, uint32_t operand)
+{
+    const ScNode *def = sc_def(g, n->in[1 - operand]);
+    const ScBlob *b = def && def->op->flags & SC_CONST_OP ? def->attr[0].blob : NULL;
+    if (!b || !b->data || b->count < 3 || !scrt_dtype_is_integer(b->dtype))
+        return NULL;
+    for (size_t i = 0; i < b->count; i++)
+        if (scrt_load_int(b->dtype, b->data, i) != (int64_t)i)
+            return NULL;
+    return sc_term(g->cx, (int64_t)b->count);
+}
+
 const ScOp sc_op_equal = {
     .name = "equal",
     .doc = "whether a = b",
@@ -84,6 +97,7 @@ const ScOp sc_op_equal = {
     .infer = infer_equal,
     .scale = "a... -> _",
     .lower = {SC_MAP, body_equal},
+    .counts = equal_counts,
     .eval = eval_equal,
 };
 

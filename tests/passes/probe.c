@@ -140,12 +140,94 @@ START_TEST(room_is_left_for_larger_inputs)
         sc_graph_free(low);
         sc_graph_free(scaled);
     }
-    ck_assert_int_eq(e[2], e[0]);
+    ck_assert_int_eq(e[2], e[0] + 2);
     double amax = ldexp(s->stat[0].amax, (int)-e[1]), rms = ldexp(s->stat[0].rms, (int)-e[0]);
     ck_assert_msg(amax > 90 && amax < 182, "%g", amax); /* 2^7, to the nearest power */
-    ck_assert_msg(rms > 0.49 && rms < 1.01, "%g", rms);
+    ck_assert_msg(rms > 1.99 && rms < 4.01, "%g", rms);
     st_free(out, p->n_out);
     scrt_free(in[0].data);
+    sc_graph_free(p);
+    sc_graph_free(g);
+}
+END_TEST
+
+/* A one-hot written out: what is compared with 0, 1, 2, ... is one of them, not a mask of ones; on
+ * the other run few are repeated. */
+START_TEST(what_is_compared_with_all_is_one_of_them)
+{
+    ScBuild b;
+    ScrtTensor in[1];
+    int64_t all[40], count[2] = {0};
+    for (int i = 0; i < 40; i++)
+        all[i] = i;
+    sc_build_init(&b, cx, "bytes", NULL);
+    ScVal x = st_input(&b, "x", SCRT_I64, 2, (int64_t[]){64, 1});
+    ScVal k = sc_const(&b, sc_blob(cx, "all", SCRT_I64, 1, (int64_t[]){40}, all), SCRT_I64, NULL);
+    x = sc_op_at(&b, cast, SC_ATTRS(SC_DT(SCRT_F32)), sc_op(&b, equal, x, k));
+    sc_output(&b, sc_intern(cx, "y"), x);
+    ScGraph *g = sc_build_end(&b);
+    ck_assert_int_eq(sc_index_limit(g, 0), 40);
+    ck_assert(sc_probe_confirms(g));
+    ck_assert(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
+    bool met[40] = {false};
+    for (size_t i = 0; i < 64; i++) {
+        int64_t v = scrt_load_int(SCRT_I64, in[0].data, i);
+        ck_assert(v >= 0 && v < 40);
+        count[0] += !met[v];
+        met[v] = true;
+    }
+    ck_assert_int_gt(count[0], 20);
+    scrt_free(in[0].data);
+    sc_graph_free(g);
+
+    sc_build_init(&b, cx, "ids", NULL);
+    x = st_input(&b, "x", SCRT_I64, 1, (int64_t[]){64});
+    uint64_t r = 4;
+    ScVal table = st_weight(&b, &r, "table", 2, (int64_t[]){1000, 4}, 1);
+    sc_output(&b, sc_intern(cx, "y"), sc_op_at(&b, gather, SC_ATTRS(SC_INT(0)), table, x));
+    g = sc_build_end(&b);
+    ck_assert(sc_probe_inputs(cx, g, SC_PROBE_RAMP, in));
+    for (size_t i = 1; i < 64; i++)
+        count[1] +=
+            scrt_load_int(SCRT_I64, in[0].data, i) != scrt_load_int(SCRT_I64, in[0].data, i - 1);
+    ck_assert_int_eq(count[1], 7);
+    scrt_free(in[0].data);
+    sc_graph_free(g);
+}
+END_TEST
+
+/* What both runs gain by is a factor: here all numbers are 0 or 1.0625, between two
+ * codes. */
+START_TEST(factors_are_those_of_both_runs)
+{
+    ScBuild b;
+    uint64_t r = 6;
+    ScrtTensor in[1], *out[2];
+    sc_build_init(&b, cx, "steps", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){64, 64});
+    ScVal h = sc_op(&b, relu, sc_op(&b, sign, x));
+    h = sc_op(&b, mul, h, sc_const_scalar(&b, SCRT_F32, 1.0625));
+    sc_set_name(&b, h, "h");
+    ScVal w = st_weight(&b, &r, "w", 2, (int64_t[]){64, 16}, 1);
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, h, w));
+    sc_output(&b, sc_intern(cx, "z"), sc_op(&b, matmul, x, w));
+    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g);
+    for (int k = 0; k < 2; k++) {
+        ck_assert(p && sc_probe_inputs(cx, g, k ? SC_PROBE_RAMP : SC_PROBE_NOISE, in));
+        out[k] = st_eval(p, in, NULL);
+        scrt_free(in[0].data);
+    }
+    const ScStats *s = sc_probe_stats(cx, g, out[0], out[1]);
+    ck_assert_uint_eq(s->n, 2);
+    ck_assert_str_eq(s->stat[0].name, "h");
+    ck_assert_msg(s->stat[0].gain > 20, "%g", s->stat[0].gain); /* 1.0625 is between two codes */
+    double code = 1.0625 / s->stat[0].factor * 16;
+    ck_assert_msg(code == rint(code), "%g", s->stat[0].factor);
+    ck_assert(s->stat[1].factor == 0); /* of x, which we made up all */
+    s = sc_probe_stats(cx, g, out[0], NULL);
+    ck_assert(s->stat[0].factor == 0);
+    for (int k = 0; k < 2; k++)
+        st_free(out[k], p->n_out);
     sc_graph_free(p);
     sc_graph_free(g);
 }
@@ -345,6 +427,8 @@ int main(void)
     tcase_add_test(t, inputs_by_their_meaning);
     tcase_add_test(t, statistics_are_those_of_a_calibration);
     tcase_add_test(t, room_is_left_for_larger_inputs);
+    tcase_add_test(t, what_is_compared_with_all_is_one_of_them);
+    tcase_add_test(t, factors_are_those_of_both_runs);
     tcase_add_test(t, nested_graphs_are_measured);
     tcase_add_test(t, meanings_of_what_enters);
     tcase_add_test(t, what_is_picked_from_is_many);

@@ -290,19 +290,26 @@ def biases_take_back_what_rounding_adds(tmp):
     assert counts == [2, 0], counts
 
 
-def drawn_ids_say_no_means(tmp):
-    """Samples know the means behind an embedding; a probe draws ids, and those that come are others."""
+def what_drawn_integers_say(tmp):
+    """Samples know the means of what is multiplied, and a probe where integers choose rows of a table; where one is
+    compared, a rate, nobody knows which are met."""
     rng = np.random.default_rng(14)
-    m = model([helper.make_node("Gather", ["e", "i"], ["g"]), helper.make_node("MatMul", ["g", "w"], ["y"], "matmul")],
-              [], [("y", [8, 16])], [("e", rng.uniform(0, 1, (32, 16)).astype(np.float32)),
-                                     ("w", rng.standard_normal((16, 16)).astype(np.float32))])
-    m.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, [8]))
-    path, npz = os.path.join(tmp, "ids.onnx"), os.path.join(tmp, "i.npz")
-    onnx.save(m, path)
-    np.savez(npz, i=np.arange(8))
-    counts = [json.loads(scalec("check", path, "--recipe", "fp8", *scales, "--data", npz, "--json"))["corrected_biases"]
-              for scales in (("--calibrate", npz), ("--scales", "probe"))]
-    assert counts == [1, 0], counts
+    ids = model([helper.make_node("Gather", ["e", "i"], ["g"]), helper.make_node("MatMul", ["g", "w"], ["y"], "matmul")],
+                [], [("y", [8, 16])], [("e", rng.uniform(0, 1, (32, 16)).astype(np.float32)),
+                                       ("w", rng.standard_normal((16, 16)).astype(np.float32))])
+    ids.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, [8]))
+    rate = model([helper.make_node("Equal", ["i", "r"], ["c"]), helper.make_node("Where", ["c", "e", "f"], ["g"]),
+                  helper.make_node("MatMul", ["g", "w"], ["y"], "matmul")], [], [("y", [8, 16])],
+                 [("e", rng.uniform(0, 1, (8, 16)).astype(np.float32)), ("f", rng.uniform(0, 9, (8, 16)).astype(np.float32)),
+                  ("r", np.array(16000, np.int64)), ("w", rng.standard_normal((16, 16)).astype(np.float32))])
+    rate.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, []))
+    for m, i, want in ((ids, np.arange(8), [1, 1]), (rate, np.array(16000), [1, 0])):
+        path, npz = os.path.join(tmp, "ids.onnx"), os.path.join(tmp, "i.npz")
+        onnx.save(m, path)
+        np.savez(npz, i=i)
+        counts = [json.loads(scalec("check", path, "--recipe", "fp8", *scales, "--data", npz, "--json"))["corrected_biases"]
+                  for scales in (("--calibrate", npz), ("--scales", "probe"))]
+        assert counts == want, counts
 
 
 def channels_have_exponents_of_their_own(tmp):
@@ -518,7 +525,7 @@ run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_thei
                          outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost,
                          channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, check_finds_the_sites,
                          weights_of_any_size, low_recipes_probe, biases_take_back_what_rounding_adds,
-                         drawn_ids_say_no_means,
+                         what_drawn_integers_say,
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers, what_is_nested_is_ranked_too])

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The synthetic inputs on which a model is probed.
+ *
+ * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
+ * Integers are drawn from the extent of the axis that they index; integers and bools that are
+ * compared or made floats are masks of ones, those of 8 bits that become floats are drawn from all
+ * of their range, as pixels are; what enters a nested graph means what it means there. Symbols take
+ * nominal sizes: 1 for leading extents from which nothing is picked, 64 else.
+ *
+ * The other run has inputs that are unlike these: ramps, and of integers few, repeated. */
+#include "passes/scale_priv.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOMINAL 64
+
+typedef struct Meaning { /* of an input, by its uses */
+    int64_t limit;       /* it indexes an axis of this extent; 0: it does not */
+    bool mask, pixels, unknown;
+    bool other; /* what is computed from it indexes an axis: positions times a stride */
+} Meaning;
+
+typedef struct Sizes {
+    ScBinding *env;
+    uint32_t n, cap;
+    int64_t value; /* of the next new symbol */
+} Sizes;
+
+static void see_symbol(void *arg, const char *sym)
+{
+    Sizes *s = arg;
+    for (uint32_t i = 0; i < s->n; i++)
+        if (s->env[i].sym == sym)
+            return;
+    ScBinding b = {.sym = sym, .value = s->value};
+    sc_buf_push(s->env, s->n, s->cap, b);
+}
+
+/* Whether a node picks from an axis of this extent: it counts things that others refer to, such as
+ * the nodes of a graph, of which one alone says little. */
+static bool is_picked_from(const ScGraph *g, const ScTerm *extent)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < g->n_node && !found; i++) {
+        const ScNode *n = &g->node[i];
+        found = n->op->gather_axis &&
+                sc_type_of(g, n->in[0])->dim[n->op->gather_axis(g, n)] == extent &&
+                !(sc_def(g, n->in[1])->op->flags & SC_CONST_OP);
+    }
+    return found;
+}
+
+#define MOST 8192 /* a longer extent is no extent of a sample */
+
+/* What the graph and those nested in it need of sizes, as far as the inputs' alone say. */
+static bool fit(const ScGraph *g, const Sizes *s)
+{
+    int64_t a, b;
+    bool ok = true;
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub; k++)
+            ok = ok && fit(g->node[i].sub[k], s);
+    for (uint32_t i = 0; i < g->n_guard; i++)
+        ok = ok && (!sc_term_eval(g->guard[i].a, s->n, s->env, &a) ||
+                    !sc_term_eval(g->guard[i].b, s->n, s->env, &b) ||
+                    sc_guard_holds(g->guard[i].kind, a, b));
+    return ok;
+}
+
+/* Leading extents have their say first; the others double until what moves over them fits. */
+static Sizes nominal_sizes(const ScGraph *g)
+{
+    Sizes s = {0};
+    uint32_t n_leading = 0;
+    for (uint32_t pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < g->n_in; i++) {
+            const ScType *t = sc_type_of(g, g->in[i]);
+            s.value = pass ? NOMINAL : 1;
+            if (!pass && t->rank > 0 && is_picked_from(g, t->dim[0]))
+                s.value = NOMINAL;
+            for (uint32_t d = pass; d < (pass || t->rank == 0 ? t->rank : 1); d++)
+                sc_term_symbols(t->dim[d], see_symbol, &s);
+        }
+        n_leading = pass ? n_leading : s.n;
+    }
+    Sizes longer = {sc_memdup(sc_ctx_arena(g->cx), s.env, s.n * sizeof *s.env), s.n, 0, NOMINAL};
+    while (s.n > n_leading && !fit(g, &longer) && (longer.value *= 2) <= MOST)
+        for (uint32_t i = n_leading; i < s.n; i++)
+            longer.env[i].value = longer.value;
+    for (uint32_t i = n_leading; longer.value <= MOST && i < s.n; i++)
+        s.env[i].value = longer.env[i].value;
+    return s;
+}
+
+ScBinding *sc_nominal_sizes(const ScGraph *g, uint32_t *ret_n)
+{
+    Sizes s = nominal_sizes(g);
+    *ret_n = s.n;
+    return s.env;
+}
+
+/* Whether a result counts in the units of operand k: a product does not. */
+static bool same_units(const ScGraph *g, const ScNode *n, uint32_t k)
+{
+    const ScSchema *s = sc_schema(g->cx, n->op);
+    return !s || !s->has_scale ||
+           memcmp(sc_scale_in(s, k)->coef, sc_scale_out(s, 0)->coef,
+                  sizeof sc_scale_in(s, k)->coef) == 0;
+}
+
+/* What a use of value v as operand k of n says; true where the result means the same as v. exact: v
+ * counts in the units of the input. */
+static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, bool exact,
+                const Sizes *sizes, Meaning *m)
+{
+    const ScType *x = sc_type_of(g, n->in[k]);
+    const ScType *y = n->n_out > 0 ? sc_type_of(g, n->first) : NULL;
+    int64_t extent;
+    if (sc_type_is_float(x)) {
+        m->mask = m->mask || f[n->first].product;
+        return (n->op->lower.cls == SC_MAP || (n->op->flags & SC_VIEW_OP)) && y &&
+               sc_type_is_float(y);
+    }
+    const ScTerm *counted = n->op->counts ? n->op->counts(g, n, k) : NULL;
+    if (counted) {
+        if (!sc_term_eval(counted, sizes->n, sizes->env, &extent) || extent < 1)
+            return false;
+        if (!exact)
+            m->other = true;
+        else if (m->limit == 0 || extent < m->limit)
+            m->limit = extent;
+        return false;
+    }
+    if (!y || n->op->n_sub > 0)
+        m->unknown = true;
+    else if (sc_type_is_float(y) && scrt_dtype_bits(x->dtype) == 8 && x->dtype != SCRT_BOOL)
+        m->pixels = true;
+    else if (sc_type_is_float(y) || y->dtype == SCRT_BOOL || x->dtype == SCRT_BOOL)
+        m->mask = true;
+    else
+        return true;
+    return false;
+}
+
+typedef struct Reached { /* [n_value] each */
+    bool *at, *exact;
+} Reached;
+
+static Reached reached_none(const ScGraph *g, ScArena *a)
+{
+    return (Reached){sc_array(a, bool, g->n_value), sc_array(a, bool, g->n_value)};
+}
+
+static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
+                   ScArena *a, Meaning *m);
+
+/* Into what a node with control runs: operand k enters as input k - 1. What says whether, and how
+ * often, is like a mask. */
+static void enter(const ScGraph *g, const ScNode *n, const Reached *outer, const Sizes *sizes,
+                  ScArena *a, Meaning *m)
+{
+    uint32_t n_head = n->op->control == SC_TURNS ? 2 : 1;
+    for (uint32_t k = 0; k < n_head; k++)
+        m->mask = m->mask || outer->at[n->in[k]];
+    for (uint32_t i = 0; i < n->op->n_sub; i++) {
+        const ScGraph *sub = n->sub[i];
+        Reached inner = reached_none(sub, a);
+        bool any = false;
+        for (uint32_t k = n_head; k < n->n_in; k++) {
+            bool on = outer->at[n->in[k]] && !sc_type_is_float(sc_type_of(g, n->in[k]));
+            inner.at[sub->in[k - 1]] = on;
+            inner.exact[sub->in[k - 1]] = on && outer->exact[n->in[k]];
+            any = any || on;
+        }
+        if (any)
+            follow(sub, NULL, &inner, sizes, a, m);
+    }
+}
+
+/* f: NULL where only integers are followed. */
+static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
+                   ScArena *a, Meaning *m)
+{
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        bool on = false, units = false;
+        if (n->op->control) {
+            enter(g, n, r, sizes, a, m);
+            continue;
+        }
+        for (uint32_t k = 0; k < n->n_in; k++)
+            if (r->at[n->in[k]] && use(g, f, n, k, r->exact[n->in[k]], sizes, m)) {
+                on = true;
+                units = units || (r->exact[n->in[k]] && same_units(g, n, k));
+            }
+        for (uint32_t k = 0; k < n->n_out; k++) {
+            r->at[n->first + k] = r->at[n->first + k] || on;
+            r->exact[n->first + k] = r->exact[n->first + k] || units;
+        }
+    }
+}
+
+static Meaning meaning(const ScGraph *g, const ScFact *f, ScVal input, const Sizes *sizes,
+                       ScArena *a)
+{
+    Meaning m = {0};
+    Reached r = reached_none(g, a);
+    r.at[input] = r.exact[input] = true;
+    follow(g, f, &r, sizes, a, &m);
+    if (m.other && m.limit == 0)
+        m.limit = 1; /* the first, whatever the stride */
+    return m;
+}
+
+int64_t sc_index_limit(const ScGraph *g, uint32_t i)
+{
+    int64_t ret = 0;
+    if (!sc_type_is_float(sc_type_of(g, g->in[i]))) { /* facts are asked for floats alone */
+        ScArena *a = sc_arena_new();
+        ret = meaning(g, NULL, g->in[i], &(Sizes){0}, a).limit;
+        sc_arena_free(a);
+    }
+    return ret;
+}
+
+static uint64_t next(uint64_t *r)
+{
+    *r ^= *r >> 12;
+    *r ^= *r << 25;
+    *r ^= *r >> 27;
+    return *r * 0x2545f4914f6cdd1du;
+}
+
+static double uniform(uint64_t *r) /* [0, 1) */
+{
+    return (double)(next(r) >> 11) * 0x1p-53;
+}
+
+/* About normal: twelve uniforms. */
+static double normal(uint64_t *r)
+{
+    double x = -6;
+    for (int i = 0; i < 12; i++)
+        x += uniform(r);
+    return x;
+}
+
+/* From 0 to 1 along the last axis. */
+static double on_ramp(const ScrtTensor *t, int64_t k)
+{
+    int64_t n = t->rank > 0 ? t->dims[t->rank - 1] : 1;
+    return ((double)(k % n) + 0.5) / (double)n;
+}
+
+/* In [0, 1): along the last axis eight numbers, each of which is repeated before the next begins.
+ */
+static double in_stretches(const ScrtTensor *t, int64_t k)
+{
+    double x = 0.5 + 0.6180339887498949 * floor(8 * on_ramp(t, k)); /* by the golden ratio */
+    return x - floor(x);
+}
+
+/* Element k of t. What indexes an axis is as likely any index as another, in no order; on the other
+ * run few are repeated. */
+static double draw(const Meaning *m, const ScrtTensor *t, int64_t k, ScProbeKind kind, uint64_t *r)
+{
+    bool ramp = kind == SC_PROBE_RAMP;
+    if (scrt_dtype_is_float((ScrtDtype)t->dtype) && !m->mask)
+        return ramp ? on_ramp(t, k) + normal(r) / 8 : normal(r);
+    double x = uniform(r), limit = (double)m->limit;
+    if (m->limit > 0)
+        return floor(limit * (ramp ? in_stretches(t, k) : x));
+    if (!m->pixels)
+        return 1;
+    x = floor((ramp ? on_ramp(t, k) : x) * 256);
+    return scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_UINT ? x : x - 128;
+}
+
+static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *sizes, ScArena *a,
+                 ScProbeKind kind, ScrtTensor *ret)
+{
+    const ScType *t = sc_type_of(g, g->in[i]);
+    const char *name = g->value[g->in[i]].name;
+    uint64_t r = 0x9e3779b97f4a7c15u * (i + 1 + kind * UINT64_C(1000003));
+    *ret = (ScrtTensor){.dtype = t->dtype, .rank = t->rank};
+    for (uint32_t d = 0; d < t->rank; d++)
+        if (!sc_term_eval(t->dim[d], sizes->n, sizes->env, &ret->dims[d]) || ret->dims[d] < 0)
+            return sc_fail(g->cx, NULL, SC_E_INPUT, "input \"%s\" has no nominal size", name);
+    Meaning m = meaning(g, f, g->in[i], sizes, a);
+    bool counts = scrt_dtype_is_integer(t->dtype);
+    if (m.unknown || (counts && m.limit == 0 && !m.mask && !m.pixels))
+        return sc_fail(g->cx, NULL, SC_E_INPUT, "what input \"%s\" means is not known", name);
+    if (scrt_tensor_alloc(ret) != SCRT_OK)
+        return sc_fail(g->cx, NULL, SC_E_LIMIT, "not enough memory for input \"%s\"", name);
+    for (int64_t k = 0; k < scrt_count(ret); k++) {
+        double x = draw(&m, ret, k, kind, &r);
+        if (counts || t->dtype == SCRT_BOOL)
+            scrt_store_int(t->dtype, ret->data, (size_t)k, (int64_t)x);
+        else
+            scrt_store(t->dtype, ret->data, (size_t)k, x, true);
+    }
+    return true;
+}
+
+bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScProbeKind kind, ScrtTensor *ret_in)
+{
+    (void)cx;
+    ScArena *a = sc_arena_new();
+    const ScFact *f = sc_scale_facts(g, a);
+    Sizes sizes = nominal_sizes(g);
+    bool ok = true;
+    for (uint32_t i = 0; i < g->n_in; i++)
+        ret_in[i] = (ScrtTensor){0};
+    for (uint32_t i = 0; ok && i < g->n_in; i++)
+        ok = fill(g, f, i, &sizes, a, kind, &ret_in[i]);
+    sc_buf_free(sizes.env);
+    sc_arena_free(a);
+    return ok;
+}
+
+bool sc_probe_confirms(const ScGraph *raised)
+{
+    ScArena *a = sc_arena_new();
+    Sizes sizes = nominal_sizes(raised);
+    bool ok = true;
+    for (uint32_t i = 0; i < raised->n_in && ok; i++) {
+        const ScType *t = sc_type_of(raised, raised->in[i]);
+        int64_t count;
+        bool one = sc_term_const(sc_type_count(raised->cx, t), &count) && count == 1;
+        if (sc_type_is_float(t))
+            continue;
+        Meaning m = meaning(raised, NULL, raised->in[i], &sizes, a);
+        ok = m.limit > 0 || m.pixels || !one;
+    }
+    sc_buf_free(sizes.env);
+    sc_arena_free(a);
+    return ok;
+}
