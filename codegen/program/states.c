@@ -32,29 +32,46 @@ static uint32_t only_operand(const ScNode *n, ScVal v)
     return uses == 1 ? at : n->n_in;
 }
 
-static bool reads(const ScNode *n, ScVal v)
+typedef struct Read {
+    uint32_t node, operand;
+} Read;
+
+typedef struct Uses {  /* of an entry's values */
+    uint32_t *first;   /* [n_value + 1] reads of v are read[first[v] .. first[v + 1]) */
+    Read *read;        /* by node */
+    bool *leaves;      /* [n_value] it is a result */
+    uint32_t *n_state; /* [n_value] states of which it is the present or the next value */
+    uint32_t end;      /* behind the last node that may end the run */
+} Uses;
+
+static bool may_end(const ScNode *n)
 {
-    for (uint32_t i = 0; i < n->n_in; i++)
-        if (n->in[i] == v)
-            return true;
-    return false;
+    return !is_source(n) && (n->op->lower.cls != SC_KERNEL || cg_class_of(n) == SC_CALL);
 }
 
-static bool leaves(const ScGraph *g, ScVal v)
+static Uses uses_of(const ScGraph *g, ScArena *a)
 {
+    Uses u = {.first = sc_array(a, uint32_t, g->n_value + 2),
+              .leaves = sc_array(a, bool, g->n_value),
+              .n_state = sc_array(a, uint32_t, g->n_value)};
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        for (uint32_t k = 0; k < g->node[i].n_in; k++)
+            u.first[g->node[i].in[k] + 2]++;
+        u.end = may_end(&g->node[i]) ? i + 1 : u.end;
+    }
+    for (ScVal v = 0; v < g->n_value; v++)
+        u.first[v + 2] += u.first[v + 1];
+    u.read = sc_array(a, Read, u.first[g->n_value + 1] + 1);
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; k < g->node[i].n_in; k++)
+            u.read[u.first[g->node[i].in[k] + 1]++] = (Read){i, k};
     for (uint32_t i = 0; i < g->n_out; i++)
-        if (g->out[i] == v)
-            return true;
-    return false;
-}
-
-/* v is the next value of state i and of no other, and of no other the present one. */
-static bool is_its_own(const ScGraph *g, uint32_t i, ScVal v)
-{
-    for (uint32_t k = 0; k < g->n_state; k++)
-        if (k != i && (g->state[k].next == v || g->state[k].past == v))
-            return false;
-    return true;
+        u.leaves[g->out[i]] = true;
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        u.n_state[g->state[i].past]++;
+        u.n_state[g->state[i].next] += g->state[i].next != g->state[i].past;
+    }
+    return u;
 }
 
 /* --- What grows ------------------------------------------------------------------------------ */
@@ -68,13 +85,11 @@ static bool appends(const ScGraph *g, const ScState *s, uint32_t axis)
            lead->op->concat_axis(n->sub[0], lead) == axis;
 }
 
-static bool readers_take_strides(CgModule *m, ScVal v, const CgLay *lay)
+static bool readers_take_strides(CgModule *m, const Uses *u, ScVal v, const CgLay *lay)
 {
-    const ScGraph *g = m->g;
-    for (uint32_t i = 0; i < g->n_node; i++)
-        for (uint32_t k = 0; k < g->node[i].n_in; k++)
-            if (g->node[i].in[k] == v && !cg_can_read(m, &g->node[i], k, lay))
-                return false;
+    for (uint32_t i = u->first[v]; i < u->first[v + 1]; i++)
+        if (!cg_can_read(m, &m->g->node[u->read[i].node], u->read[i].operand, lay))
+            return false;
     return true;
 }
 
@@ -84,14 +99,14 @@ static CgLay grown_lay(CgModule *m, const ScState *s)
     return cg_lay_along(m, t, sc_state_axis(s, t), sc_term(m->cx, s->capacity));
 }
 
-static bool grows_in_place(CgModule *m, uint32_t i)
+static bool grows_in_place(CgModule *m, const Uses *u, uint32_t i)
 {
     const ScGraph *g = m->g;
     const ScState *s = &g->state[i];
     const CgLay lay = grown_lay(m, s);
-    return appends(g, s, sc_state_axis(s, sc_type_of(g, s->past))) && is_its_own(g, i, s->next) &&
-           !leaves(g, s->next) && !leaves(g, s->past) && readers_take_strides(m, s->past, &lay) &&
-           readers_take_strides(m, s->next, &lay);
+    return appends(g, s, sc_state_axis(s, sc_type_of(g, s->past))) && u->n_state[s->next] == 1 &&
+           !u->leaves[s->next] && !u->leaves[s->past] &&
+           readers_take_strides(m, u, s->past, &lay) && readers_take_strides(m, u, s->next, &lay);
 }
 
 /* The past is in its place in what it is put together with. */
@@ -117,24 +132,21 @@ bool cg_maps(const ScNode *n, uint32_t in, const ScType *t)
     return sc_type_of(sub, sub->in[in]) == t && sc_type_of(sub, sub->out[0]) == t;
 }
 
-static bool updates_in_place(const ScGraph *g, uint32_t i)
+static bool updates_in_place(const ScGraph *g, const Uses *u, uint32_t i)
 {
     const ScState *s = &g->state[i];
     if (s->next == s->past)
         return true;
-    if (!is_its_own(g, i, s->next))
+    if (u->n_state[s->next] > 1)
         return false;
     const ScNode *n = sc_def(g, s->next);
     uint32_t writer = g->value[s->next].node, at = only_operand(n, s->past);
-    if (n->op->lower.cls != SC_KERNEL || at == n->n_in || leaves(g, s->past) ||
-        !cg_maps(n, at, sc_type_of(g, s->past)))
+    if (n->op->lower.cls != SC_KERNEL || at == n->n_in || u->leaves[s->past] ||
+        u->end > writer + 1 || !cg_maps(n, at, sc_type_of(g, s->past)))
         return false;
-    for (uint32_t k = 0; k < g->n_node; k++) {
-        const ScNode *x = &g->node[k];
-        bool other = k != writer && reads(x, s->past);
-        bool may_end =
-            !is_source(x) && (x->op->lower.cls != SC_KERNEL || cg_class_of(x) == SC_CALL);
-        if ((k > writer && (other || may_end)) || (other && cg_class_of(x) == SC_VIEW))
+    for (uint32_t k = u->first[s->past]; k < u->first[s->past + 1]; k++) {
+        uint32_t other = u->read[k].node;
+        if (other > writer || (other < writer && cg_class_of(&g->node[other]) == SC_VIEW))
             return false;
     }
     return true;
@@ -177,33 +189,33 @@ static bool same_init(const ScBlob *a, const ScBlob *b)
 }
 
 /* The model's state that state s of g is: one of an earlier entry, or a new one. */
-static bool find_state(CgModule *m, const ScGraph *g, const ScState *s, uint32_t *ret)
+static bool find_state(CgModule *m, ScSymbols *known, const ScGraph *g, const ScState *s,
+                       uint32_t *ret)
 {
-    const ScType *t = sc_type_of(g, s->past);
-    for (*ret = 0; *ret < m->n_state; ++*ret) {
-        const CgState *x = &m->all_states[*ret];
-        if (strcmp(x->s->name, s->name) != 0)
-            continue;
-        const ScType *u = sc_type_of(x->g, x->s->past);
-        const ScTerm *e = g->value[s->past].exp, *f = x->g->value[x->s->past].exp;
-        if (!same_type(x->s, u, s, t))
-            return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_ENTRY,
-                           "state \"%s\" is %s in one entry and %s in another", s->name,
-                           type_text(m, x->s, u), type_text(m, s, t));
-        if (e != f || !same_init(x->s->init, s->init))
-            return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_ENTRY,
-                           "state \"%s\" begins with other values in one entry than in another",
-                           s->name);
+    if (sc_symbols_add(known, m->arena, s->name, m->n_state)) {
+        *ret = m->n_state++;
+        m->all_states[*ret] = (CgState){.g = g, .s = s, .in_place = true, .init = -1};
         return true;
     }
-    m->all_states[m->n_state++] = (CgState){.g = g, .s = s, .in_place = true, .init = -1};
+    sc_symbols_find(known, s->name, ret);
+    const CgState *x = &m->all_states[*ret];
+    const ScType *t = sc_type_of(g, s->past), *u = sc_type_of(x->g, x->s->past);
+    const ScTerm *e = g->value[s->past].exp, *f = x->g->value[x->s->past].exp;
+    if (!same_type(x->s, u, s, t))
+        return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_ENTRY,
+                       "state \"%s\" is %s in one entry and %s in another", s->name,
+                       type_text(m, x->s, u), type_text(m, s, t));
+    if (e != f || !same_init(x->s->init, s->init))
+        return sc_fail(m->cx, sc_def(g, s->past)->loc, SC_E_ENTRY,
+                       "state \"%s\" begins with other values in one entry than in another",
+                       s->name);
     return true;
 }
 
-static bool may_be_in_place(CgModule *m, uint32_t i)
+static bool may_be_in_place(CgModule *m, const Uses *u, uint32_t i)
 {
     const ScState *s = &m->g->state[i];
-    return s->grows && s->next != s->past ? grows_in_place(m, i) : updates_in_place(m->g, i);
+    return s->grows && s->next != s->past ? grows_in_place(m, u, i) : updates_in_place(m->g, u, i);
 }
 
 static void put_in_place(CgModule *m, uint32_t i)
@@ -222,6 +234,7 @@ static bool name_states(CgModule *m, uint32_t n, CgWork *u)
     for (uint32_t k = 0; k < n; k++)
         most += u[k].g->n_state;
     m->all_states = sc_array(m->arena, CgState, most);
+    ScSymbols known = {0};
     for (uint32_t k = 0; k < n; k++) {
         const ScGraph *g = u[k].g;
         u[k].lay = sc_array(m->arena, CgLay, g->n_value);
@@ -229,7 +242,7 @@ static bool name_states(CgModule *m, uint32_t n, CgWork *u)
         u[k].in_place = sc_array(m->arena, bool, g->n_state + 1);
         u[k].state = sc_array(m->arena, uint32_t, g->n_state + 1);
         for (uint32_t i = 0; i < g->n_state; i++)
-            if (!find_state(m, g, &g->state[i], &u[k].state[i]))
+            if (!find_state(m, &known, g, &g->state[i], &u[k].state[i]))
                 return false;
     }
     return true;
@@ -241,8 +254,11 @@ bool cg_states(CgModule *m, uint32_t n, CgWork *u)
         return false;
     for (uint32_t k = 0; k < n; k++) {
         cg_work_on(m, &u[k]);
+        ScArena *a = sc_arena_new();
+        Uses uses = uses_of(m->g, a);
         for (uint32_t i = 0; i < m->g->n_state; i++)
-            m->all_states[m->state[i]].in_place &= may_be_in_place(m, i);
+            m->all_states[m->state[i]].in_place &= may_be_in_place(m, &uses, i);
+        sc_arena_free(a);
     }
     for (uint32_t k = 0; k < n; k++) {
         cg_work_on(m, &u[k]);
