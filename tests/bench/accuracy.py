@@ -15,7 +15,6 @@ worst float output against ONNX Runtime's of the model as it is, over all inputs
   top-1        positions whose largest element is the same in f32 and in fp8 by probe, in percent"""
 import glob
 import os
-import subprocess
 import sys
 import tempfile
 
@@ -23,12 +22,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
-from rewritten import session  # noqa: E402
-from scalec import SCALEC  # noqa: E402
+from peer import HERE, compiled, ours, session, why
 
-HERE = os.path.join(os.path.dirname(__file__), "..", "model", "data")
-LIMIT = 900  # seconds a command
 FORMAT_MAX = 448.0
 PRODUCTS = ("MatMul", "Gemm", "Conv")
 OURS = {"propagate": ["--recipe", "fp8", "--scales", "propagate"], "probe": ["--recipe", "fp8", "--scales", "probe"],
@@ -161,22 +156,10 @@ def int8_peer(path, calibrate, tmp, judge):
 
 # --- scalec --------------------------------------------------------------------------------------
 
-def command(*args):
-    p = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=LIMIT)
-    if p.returncode:
-        raise RuntimeError((p.stderr.strip().splitlines() or ["no message"])[0])
-
-
-def ours(path, options, tmp, judge, names):
-    exe, out, ret = (os.path.join(tmp, f) for f in ("model", "y.npz", "x.npz"))
-    command(SCALEC, "compile", path, *options, "-o", exe)
-    results = []
-    for x in judge:
-        np.savez(ret, **x)
-        command(exe, "-i", ret, "-o", out)
-        with np.load(out) as z:
-            results.append([z[n] for n in names])
-    return results
+def outputs(path, options, tmp, judge, names):
+    """What the program that is compiled with options answers to each input that judges."""
+    exe = compiled(path, os.path.join(tmp, "model"), *options)
+    return [ours(exe, x, names, tmp) for x in judge]
 
 
 def jobs(path, calibrate, judge, calibrate_path, names, tmp):
@@ -189,7 +172,7 @@ def jobs(path, calibrate, judge, calibrate_path, names, tmp):
            "amax": lambda: fp8_peer(path, amaxes(path, calibrate, tmp), tmp, judge),
            "int8": lambda: int8_peer(path, calibrate, tmp, judge)}
     for name, options in OURS.items():
-        ret[name] = lambda o=options + more.get(name, []): ours(path, o, tmp, judge, names)
+        ret[name] = lambda o=options + more.get(name, []): outputs(path, o, tmp, judge, names)
     return ret
 
 
@@ -203,10 +186,6 @@ def judged(path):
     used, names = [i.name for i in peer.get_inputs()], [o.name for o in peer.get_outputs()]
     judge = [{k: x[k] for k in used} for x in samples(path[:-5] + ".judge")]
     return judge, names, Worst([peer.run(None, x) for x in judge])
-
-
-def why(e):
-    return (str(e).strip() or type(e).__name__).splitlines()[0][:160]
 
 
 def measure(path, tmp):

@@ -20,8 +20,9 @@ import tempfile
 import numpy as np
 import onnx
 
-from accuracy import TENSOR, judged, number, ours, own_models, why
-from nets import NETS, inputs  # in a folder that accuracy adds
+from accuracy import TENSOR, judged, number, outputs, own_models
+from peer import why
+from nets import NETS, inputs  # in a folder that peer adds
 
 COLUMNS = ("tensor", "probe", "calibrate", "mxfp8")
 LUCK = 0.3  # dB
@@ -54,7 +55,7 @@ def measure(path, tmp):
     given = ["--calibrate", stats]
     options = {"calibrate": ["--recipe", "fp8", "--calibrate", path[:-5] + ".calibrate", "--save-stats", stats],
                "tensor": ["--recipe", recipe, *given], "probe": ["--recipe", "fp8"], "mxfp8": ["--recipe", "mxfp8", *given]}
-    return {c: worst.sqnr(ours(path, o, tmp, judge, names)) for c, o in options.items()}
+    return {c: worst.sqnr(outputs(path, o, tmp, judge, names)) for c, o in options.items()}
 
 
 def faults(x):

@@ -9,26 +9,21 @@ embeddings among them, both are 25 %."""
 import argparse
 import glob
 import os
-import subprocess
 import sys
 import tempfile
 
 import onnx
 
-sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
-from scalec import SCALEC  # noqa: E402
+from peer import HERE, command, models, why
+from scalec import SCALEC  # in a folder that peer adds
 
-HERE = os.path.join(os.path.dirname(__file__), "..", "model", "data")
 RECIPES = ("f32", "fp8", "fp8-weights")
 
 
 def compiled(path, recipe, tmp):
     """Bytes of the executable and what lies beside it."""
     out = os.path.join(tmp, "model")
-    p = subprocess.run([SCALEC, "compile", path, "--recipe", recipe, "--scales", "propagate", "-o", out],
-                       capture_output=True, text=True)
-    if p.returncode:
-        raise RuntimeError((p.stderr.strip().splitlines() or [f"status {p.returncode}"])[0])
+    command(SCALEC, "compile", path, "--recipe", recipe, "--scales", "propagate", "-o", out)
     files = glob.glob(out + "*")
     size = sum(map(os.path.getsize, files))
     for f in files:
@@ -40,11 +35,6 @@ def model_bytes(path):
     m = onnx.load(path, load_external_data=False)
     places = {e.value for t in m.graph.initializer for e in t.external_data if e.key == "location"}
     return os.path.getsize(path) + sum(os.path.getsize(os.path.join(os.path.dirname(path), p)) for p in places)
-
-
-def models(places):
-    for p in places:
-        yield from [p] if p.endswith(".onnx") else sorted(glob.glob(os.path.join(p, "**", "*.onnx"), recursive=True))
 
 
 def main():
@@ -60,7 +50,7 @@ def main():
             try:
                 f32, *low = (compiled(path, r, tmp) for r in RECIPES)
             except RuntimeError as e:
-                print(f"{name:32.32} {str(e)[:150]}", flush=True)
+                print(f"{name:32.32} {why(e)}", flush=True)
                 failed = True
                 continue
         share = [100 * x / f32 for x in (model_bytes(path), *low)]
