@@ -52,7 +52,7 @@ static const Spelling table[] = {
     {ROW(string_case), .since = 10, .write = ex_string_case},
     {ROW(string_parts), .since = 20, .constant = 1, .write = ex_string_parts},
     {ROW(string_split), .since = 20, .constant = 1, .write = ex_string_split},
-    {ROW(lookup), .since = 19, .constant = 1, .write = ex_lookup},
+    {ROW(lookup), .since = 19, .write = ex_lookup},
     {ROW(block_matmul), .since = 21, .write = ex_block_matmul},
     {ROW(add), .since = 14, .as_i64 = true},
     {ROW(sub), .since = 14, .as_i64 = true},

@@ -64,18 +64,49 @@ void ex_string_split(Export *x, const ScNode *n)
     ex_same(x, "Slice", 13, 4, in, n);
 }
 
+static ScrtDtype comparable(ScrtDtype t)
+{
+    return t == SCRT_STRING || t == SCRT_F64 ? t : scrt_dtype_is_float(t) ? SCRT_F32 : SCRT_I64;
+}
+
+/* Every element beside every key, and one that is always equal behind them: the first is it. */
+static void lookup_among(Export *x, const ScNode *n)
+{
+    const int64_t last = -1;
+    const ScrtDtype t = sc_type_of(x->at->g, n->in[0])->dtype, as = comparable(t);
+    const char *in[] = {ex_operand(x, n, 0), ex_operand(x, n, 1)}, *all = NULL, *shape = NULL;
+    for (uint32_t k = 0; k < 2; k++)
+        in[k] = t == as ? in[k] : ex_cast(x, in[k], as);
+    in[0] = ex_op(x, "Unsqueeze", 13, in[0], ex_i64(x, 1, 1, &last));
+    const char *is = ex_op(x, "Equal", t == SCRT_STRING ? 19 : 13, in[0], in[1]);
+    if (scrt_dtype_is_float(t)) {
+        const char *both = ex_op(x, "And", 7, ex_op(x, "IsNaN", 13, in[0], NULL),
+                                 ex_op(x, "IsNaN", 13, in[1], NULL));
+        is = ex_op(x, "Or", 7, is, both);
+    }
+    ex_node(x, "Shape", 15, 1, in, 1, &shape);
+    const char *part[] = {ex_cast(x, is, SCRT_I32),
+                          ex_op(x, "Expand", 13, ex_scalar(x, SCRT_I32, 1), shape)};
+    ex_int(x, ex_node(x, "Concat", 13, 2, part, 1, &all), "axis", -1);
+    Onnxpb__Node *y = ex_same(x, "ArgMax", 13, 1, &all, n);
+    ex_int(x, y, "axis", -1);
+    ex_int(x, y, "keepdims", 0);
+}
+
 /* Positions are labels. Keys of few bits are looked up among those of a type that has them all. */
 void ex_lookup(Export *x, const ScNode *n)
 {
+    const ScNode *def = n->in[1] >= SC_FIRST ? sc_def(x->at->g, n->in[1]) : NULL;
+    if (!def || !(def->op->flags & SC_CONST_OP) || def->attr[0].blob->count == 0) {
+        lookup_among(x, n);
+        return;
+    }
     const ScBlob *b = blob_of(x, n->in[1]);
     int64_t count = (int64_t)b->count, *place = sc_array(x->a, int64_t, b->count + 1);
     ScrtTensor keys = {.dtype = b->dtype, .rank = 1, .dims = {count}};
     ScrtTensor at = {.dtype = SCRT_I64, .rank = 1, .dims = {count}, .data = place};
     ScrtTensor none = {.dtype = SCRT_I64, .rank = 1, .dims = {1}, .data = &place[count]};
-    if (scrt_dtype_is_float(b->dtype) && b->dtype != SCRT_F64)
-        keys.dtype = SCRT_F32;
-    else if (b->dtype != SCRT_STRING && b->dtype != SCRT_F64)
-        keys.dtype = SCRT_I64;
+    keys.dtype = comparable(b->dtype);
     void *data = sc_alloc(x->a, b->count * sizeof(int64_t));
     sc_blob_store(b, (ScrtDtype)keys.dtype, 0, data);
     keys.data = data;

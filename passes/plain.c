@@ -298,19 +298,33 @@ static void node(Plain *p, const ScNode *n)
 
 /* --- Graphs ---------------------------------------------------------------------------------- */
 
-/* A state is kept from run to run as numbers, as its initial value is; a narrow one as data, which
- * is the same where its exponent is 0. */
-static const ScTerm *exp_of_state(Plain *p, const ScState *s)
+/* A state is kept from run to run as numbers, as its initial value is; a narrow one as data, and
+ * so it begins. */
+static const ScTerm *exp_of_state(const Plain *p, const ScState *s)
 {
     const ScType *t = sc_type_of(p->g, s->past);
     const ScTerm *e = exp_of(p, s->past);
-    int64_t k;
-    if (e && !is_low(t) && !is_half(t))
-        return sc_term(p->b.cx, 0);
-    if (e && s->init && !(sc_term_const(e, &k) && k == 0))
-        sc_fail(p->b.cx, p->b.at, SC_E_EXPORT, "state \"%s\": its initial value has an exponent",
-                s->name);
-    return e;
+    return e && !is_low(t) && !is_half(t) ? sc_term(p->b.cx, 0) : e;
+}
+
+/* What the state of g begins as, at the exponent e at which it is kept. */
+static const ScBlob *first_data(ScCtx *cx, const ScGraph *g, const ScState *s, const ScTerm *e)
+{
+    const ScBlob *b = s->init;
+    ScrtDtype t = sc_type_of(g, s->past)->dtype;
+    int64_t k = 0;
+    size_t bytes;
+    if (!b || !e || (sc_term_const(e, &k) && k == 0))
+        return b;
+    if (!sc_term_const(e, &k) || !b->data || !scrt_bytes(t, b->count, &bytes)) {
+        sc_fail(cx, sc_def(g, s->past)->loc, SC_E_EXPORT,
+                "state \"%s\": its initial value at an exponent that is no number", s->name);
+        return b;
+    }
+    const int64_t dim = (int64_t)b->count;
+    void *data = sc_alloc(sc_ctx_arena(cx), bytes + 1);
+    sc_blob_store(b, t, k, data);
+    return sc_blob(cx, b->name, t, 1, &dim, data);
 }
 
 static void end_state(Plain *p, const ScState *s)
@@ -324,8 +338,16 @@ static void end_state(Plain *p, const ScState *s)
 
 static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
 {
-    Plain p = {.g = g, .numbers = *(const bool *)arg};
-    p.env = sc_pass_begin(&p.b, cx, g);
+    ScGraph begun = *g; /* with states that begin as data */
+    Plain p = {.b.cx = cx, .g = g, .numbers = *(const bool *)arg};
+    ScArena *a = sc_arena_new();
+    ScState *state = sc_array(a, ScState, g->n_state + 1);
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        state[i] = g->state[i];
+        state[i].init = first_data(cx, g, &state[i], exp_of_state(&p, &state[i]));
+    }
+    begun.state = state;
+    p.env = sc_pass_begin(&p.b, cx, &begun);
     p.at = sc_array(sc_pass_scratch(p.env), const ScTerm *, g->n_value);
     sc_build_flags(&p.b, g->flags & ~(uint32_t)(SC_G_SCALED | SC_G_QUANTIZED));
     for (uint32_t i = 0; i < g->n_state; i++)
@@ -355,7 +377,9 @@ static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
     }
     for (uint32_t i = 0; i < g->n_state; i++)
         end_state(&p, &g->state[i]);
-    return sc_pass_nested(cx, sc_pass_end(&p.b, p.env), plain, arg);
+    ScGraph *ret = sc_pass_end(&p.b, p.env);
+    sc_arena_free(a);
+    return sc_pass_nested(cx, ret, plain, arg);
 }
 
 ScGraph *sc_plain_graph(ScCtx *cx, const ScGraph *g, bool numbers,

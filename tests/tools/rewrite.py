@@ -317,6 +317,12 @@ def states_are_pairs(tmp):
     kept = save(tmp, "kept", [node("Add", ["a", "x"], "b"), node("Neg", ["b"], "y")],
                 [("a", f, [4]), ("x", f, [4])], [("y", f, [4]), ("b", f, [4])], [("a", np.float32([1, 2, 3, 4]))])
     in_turns(kept, tmp, {"x": x}, "--state", "b=a")
+    half = write(os.path.join(tmp, "half.sc"), "graph @g [scaled] (%x: f16[4]) -> (%y) {\n"
+                 "  state @s (%p: f16[4] * 2^3 -> %n) = [8, 16, 24, 32]\n  %r = rebalance %x, 3 : f16[4] * 2^3\n"
+                 "  %n = add %p, %r : f16[4] * 2^3\n  %y = rebalance %n, 0 : f16[4]\n}\n")
+    in_turns(half, tmp, {"x": x.astype(np.float16)})
+    first = {i.name: numpy_helper.to_array(i) for i in onnx.load(os.path.join(tmp, "states.onnx")).graph.initializer}["s"]
+    assert first.tolist() == [1, 2, 3, 4], first  # data, as the next values of the state are
     in_turns(os.path.join(SOURCE, "tests", "tools", "decode.sc"), tmp, {"token": x[None]})
     in_turns(MNIST, tmp, made_up(MNIST), "--recipe", "fp8", "--scales", "delayed")
     random = save(tmp, "random", [node("RandomNormalLike", ["x"], "r", seed=3.0), node("Add", ["x", "r"], "y"),
@@ -357,6 +363,22 @@ def strings(tmp):
         assert written([encoder_node], of, [("y", to)], x) == ["LabelEncoder", "Gather"]
 
 
+def keys_that_a_run_gives(tmp):
+    """The first key that is equal, NaN too; the number of keys where none is."""
+    out = os.path.join(tmp, "out.onnx")
+    ints, floats, words = ([3, 9, -1, 5], [-1, 3, 4]), ([2, np.nan, 0, 7], [0, 2, np.nan]), (["b", "", "a", "q"], ["", "a", "b"])
+    for t, dtype, (values, keys), want in (
+            ("i64", np.int64, ints, [1, 3, 0, 3]), ("i8", np.int8, ints, [1, 3, 0, 3]), ("f32", np.float32, floats, [1, 2, 0, 3]),
+            ("f16", np.float16, floats, [1, 2, 0, 3]), ("string", object, words, [2, 0, 1, 3])):
+        path = write(os.path.join(tmp, "l.sc"), f"graph @g(%x: {t}[n,2], %k: {t}[m]) -> (%y) {{\n"
+                     f"  %y = lookup %x, %k : i64[n,2] from \"find\"\n}}\n")
+        rewrite(path, out)
+        for k in (keys, []):
+            feeds = {"x": np.array(values, dtype).reshape(2, 2), "k": np.array(k, dtype)}
+            both = [run(out, feeds)] + ([ours(path, feeds, tmp)] if dtype != object else [])
+            assert all(y["y"].ravel().tolist() == (want if k else [0] * 4) for y in both), (t, k, both)
+
+
 def differences(tmp):
     first, other = (os.path.join(tmp, n + ".sc") for n in "ab")
     for path, stage in ((first, "scalify"), (other, "settle")):
@@ -380,8 +402,8 @@ def what_is_refused(tmp):
     assert "E0111" in failing("rewrite", copy, "-o", copy) and open(copy, "rb").read() == open(MNIST, "rb").read()
     assert "-o OUT" in failing("rewrite", MNIST, status=2)
     assert "qdq or cast" in failing("rewrite", MNIST, "-o", "x.onnx", "--profile", "x", status=2)
-    text = write(os.path.join(tmp, "s.sc"), "graph @g(%x: i64[4], %k: i64[3]) -> (%y) {\n"
-                 "  %y = lookup %x, %k : i64[4] from \"far\"\n}\n")
+    text = write(os.path.join(tmp, "s.sc"), "graph @g(%x: string[4], %d: string[]) -> (%y) {\n"
+                 "  %y = string_parts %x, %d {most = -1} : i64[4] from \"far\"\n}\n")
     said = failing("rewrite", text, "-o", os.path.join(tmp, "y.onnx"))
     assert "E0117" in said and "far" in said and not os.path.exists(os.path.join(tmp, "y.onnx"))
 
@@ -390,4 +412,4 @@ run_all("tools-rewrite", [models_agree, fp8_is_stored, names_stay, every_fp8_typ
                           control_flow, half_models, newer_types_need_newer_opsets,
                           outputs_that_are_stored_too, data_beside, stages_are_models, read_back,
                           qdq_by_others, blocks_are_read_as_blocks, exponents_of_a_run, states_are_pairs, strings,
-                          differences, what_is_refused])
+                          keys_that_a_run_gives, differences, what_is_refused])
