@@ -223,9 +223,10 @@ static bool search(Trials *x, uint32_t n_measured, uint32_t *ret)
     while (ok && best.n > 0 && best.set[0].n < TOGETHER) {
         Sets larger = {0};
         ok = grow(x, &best, n_measured, &larger);
-        if (larger.n == 0)
+        bool gains = larger.n > 0 && larger.set[0].gain > best.set[0].gain;
+        sc_buf_free(*(gains ? &best.set : &larger.set));
+        if (!gains) /* what is kept beside them moves others' rounding for the worse */
             break;
-        sc_buf_free(best.set);
         best = larger;
     }
     *ret = best.n > 0 ? best.set[0].n : 0;
