@@ -30,10 +30,11 @@ ScSource
 sc_source_named(const char *name); /* "dynamic-rows"; SC_SOURCE_UNSAID: none is so called */
 
 typedef struct ScRecipeRule { /* the last rule whose pattern matches an origin's name wins */
-    const char *pattern;      /* shell pattern over ONNX node names (fnmatch) */
-    ScrtDtype operand[2];     /* storage of activations, of constants; F32: leave alone */
-    ScGranularity scale;      /* SC_BY_RECIPE: as the recipe says */
-    ScSource source;          /* SC_SOURCE_UNSAID: likewise */
+    const char *pattern;  /* shell pattern (fnmatch) over the names of ONNX nodes, or of tensors */
+    bool site;            /* of tensors: they are stored so by all nodes, whatever layers say */
+    ScrtDtype operand[2]; /* storage of activations, of constants; F32: leave alone */
+    ScGranularity scale;  /* SC_BY_RECIPE: as the recipe says */
+    ScSource source;      /* SC_SOURCE_UNSAID: likewise */
 } ScRecipeRule;
 
 typedef struct ScRecipe {

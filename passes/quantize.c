@@ -122,7 +122,7 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt, dou
 static bool may_store(const ScGraph *g, const ScNode *n, uint32_t i)
 {
     int64_t count;
-    if (i >= 32 || n->in[i] == SC_ABSENT)
+    if (i >= SC_MAX_IN || n->in[i] == SC_ABSENT)
         return false;
     return (n->op->quantizable >> i & 1) ||
            ((n->op->storable >> i & 1) && (sc_def(g, n->in[i])->op->flags & SC_CONST_OP) &&
@@ -166,7 +166,7 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScSca
     if (!sc_type_is_float(v->type) || (p->meets && !constant))
         return SC_ABSENT;
     ScGranularity scale = at->scale;
-    ScrtDtype fmt = at->operand[constant];
+    ScrtDtype fmt = at->operand[i];
     if (scale == SC_BY_BLOCK) { /* not here, else it would be so stored already */
         scale = SC_BY_CHANNEL;
         fmt = scrt_dtype_bits(fmt) < 8 ? SCRT_F8E4M3FN : fmt;
@@ -342,7 +342,7 @@ static void node(Pass *p, const ScNode *n)
     p->meets = false;
     for (uint32_t i = 0; i < n->n_in; i++)
         p->meets = p->meets || p->grown[n->in[i]];
-    ScSite at = sc_site(p->env, n, p->met);
+    ScSite at = sc_site(p->env, s->g, n, p->met);
     if (by_blocks(p, n, &at))
         return;
     bool by_rows = !p->meets && sc_by_rows(s->g, n, &at);
@@ -443,10 +443,13 @@ ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     ScGraph *ret = quantized(cx, g, &p);
     for (uint32_t i = 0; i < p.recipe->n_rule; i++)
         if (!p.met[i])
-            sc_warn(cx, NULL, SC_E_RECIPE,
-                    "layer \"%s\" of recipe %s: no node with operands that could be stored low has "
-                    "such a name",
-                    p.recipe->rule[i].pattern, p.recipe->name);
+            sc_warn(
+                cx, NULL, SC_E_RECIPE,
+                p.recipe->rule[i].site
+                    ? "site \"%s\" of recipe %s: nothing that could be stored low has such a name"
+                    : "layer \"%s\" of recipe %s: no node with operands that could be stored low "
+                      "has such a name",
+                p.recipe->rule[i].pattern, p.recipe->name);
     sc_arena_free(a);
     return ret;
 }

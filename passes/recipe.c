@@ -13,8 +13,10 @@
  *   bias = corrected                       or kept
  *   rescale "add.*"
  *   layer "head.*" activation=f32 weight=f32 scale=tensor scales=dynamic
+ *   site "*.gelu" format=f8e5m2
  *
- * A pattern is a shell pattern over ONNX node names; the last layer that matches wins. */
+ * A pattern is a shell pattern over the names of ONNX nodes, of a site over those of tensors; the
+ * last one that matches wins, and sites are above layers. */
 #include "passes/scale_priv.h"
 #include "runtime/scrtio.h"
 
@@ -219,6 +221,22 @@ static bool read_layer(Reader *r, ScRecipeRule *ret)
     return true;
 }
 
+static bool read_site(Reader *r, ScRecipeRule *ret)
+{
+    ScrtDtype t;
+    *ret = (ScRecipeRule){.site = true};
+    if (!read_pattern(r, "site", &ret->pattern))
+        return false;
+    const char *key = word(r);
+    if (strcmp(key, "format") != 0)
+        return fail(r, "a site has format, not", key);
+    if (!read_format(r, &t))
+        return false;
+    ret->operand[0] = ret->operand[1] = t;
+    return scrt_dtype_bits(t) >= 8 ||
+           fail(r, "a site is not by blocks, as is asked of", scrt_dtype_name(t));
+}
+
 typedef struct Draft { /* a recipe while its file is read */
     ScRecipe r;
     ScRecipeRule *rule;
@@ -271,8 +289,9 @@ static bool read_line(Reader *r, Draft *d)
 {
     const char *key = word(r), *pattern;
     ScRecipeRule one;
-    if (strcmp(key, "layer") == 0) {
-        if (!read_layer(r, &one))
+    bool site = strcmp(key, "site") == 0;
+    if (site || strcmp(key, "layer") == 0) {
+        if (!(site ? read_site(r, &one) : read_layer(r, &one)))
             return false;
         sc_buf_push(d->rule, d->r.n_rule, d->cap_rule, one);
     } else if (strcmp(key, "rescale") == 0) {
@@ -324,10 +343,43 @@ static const ScRecipe *parse(ScCtx *cx, const char *file, const char *text)
         d.r.rescale = sc_memdup(a, d.rescale, d.r.n_rescale * sizeof *d.rescale);
     ok = ok && check_small(cx, r.file, &d.r, NULL);
     for (uint32_t i = 0; ok && i < d.r.n_rule; i++)
-        ok = check_small(cx, r.file, &d.r, &d.rule[i]);
+        ok = d.rule[i].site || check_small(cx, r.file, &d.r, &d.rule[i]);
     sc_buf_free(d.rule);
     sc_buf_free(d.rescale);
     return ok ? sc_memdup(a, &d.r, sizeof d.r) : NULL;
+}
+
+/* Files are read once a session: a program is made by what it says of itself. */
+typedef struct Known {
+    const char *path; /* interned */
+    const ScRecipe *r;
+    struct Known *next;
+} Known;
+
+static const ScRecipe *read_file(ScCtx *cx, const char *path)
+{
+    static const char key;
+    Known **first = sc_ctx_slot(cx, &key, sizeof(Known *));
+    ScrtFile file;
+    ScrtIoError why;
+    path = sc_intern(cx, path);
+    for (const Known *k = *first; k; k = k->next)
+        if (k->path == path)
+            return k->r;
+    if (scrt_file_open(path, MAX_FILE, &file, &why) != SCRT_OK) {
+        sc_fail_file(cx, NULL, SC_E_RECIPE, "no recipe is called '%s', and as a file: %s", path,
+                     why.text);
+        sc_note(cx,
+                "recipes are f32, f16, bf16, fp8, fp8-weights, mxfp8, mxfp6, mxfp4-weights, or a "
+                "file");
+        return NULL;
+    }
+    sc_note_read(cx, path, file.device, file.inode);
+    const ScRecipe *r = parse(cx, path, (const char *)file.data);
+    scrt_file_close(&file);
+    if (r)
+        *first = sc_memdup(sc_ctx_arena(cx), &(Known){path, r, *first}, sizeof(Known));
+    return r;
 }
 
 const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
@@ -340,20 +392,7 @@ const ScRecipe *sc_recipe(ScCtx *cx, const char *name_or_path)
             sc_fail_file(cx, NULL, SC_E_RECIPE, "%s %s", later[i][0], later[i][1]);
             return NULL;
         }
-    ScrtFile file;
-    ScrtIoError why;
-    if (scrt_file_open(name_or_path, MAX_FILE, &file, &why) != SCRT_OK) {
-        sc_fail_file(cx, NULL, SC_E_RECIPE, "no recipe is called '%s', and as a file: %s",
-                     name_or_path, why.text);
-        sc_note(cx,
-                "recipes are f32, f16, bf16, fp8, fp8-weights, mxfp8, mxfp6, mxfp4-weights, or a "
-                "file");
-        return NULL;
-    }
-    sc_note_read(cx, name_or_path, file.device, file.inode);
-    const ScRecipe *r = parse(cx, name_or_path, (const char *)file.data);
-    scrt_file_close(&file);
-    return r;
+    return read_file(cx, name_or_path);
 }
 
 static bool is_low(ScrtDtype t)
@@ -388,30 +427,51 @@ bool sc_is_named(const ScNode *n, const char *pattern)
     return named;
 }
 
-ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met)
+/* Whether operand i of n may be stored low, and is called so, at whatever exponent. */
+static bool is_site(const ScGraph *g, const ScNode *n, uint32_t i, const char *pattern)
+{
+    ScVal v = n->in[i];
+    if (v == SC_ABSENT || !((n->op->quantizable | n->op->storable) >> i & 1))
+        return false;
+    while (!g->value[v].name && (sc_def(g, v)->op->flags & SC_REBALANCES))
+        v = sc_def(g, v)->in[0];
+    return g->value[v].name && fnmatch(pattern, g->value[v].name, 0) == 0;
+}
+
+static bool is_constant(const ScGraph *g, ScVal v)
+{
+    return v != SC_ABSENT && (sc_def(g, v)->op->flags & SC_CONST_OP);
+}
+
+ScSite sc_site(const ScPassEnv *env, const ScGraph *g, const ScNode *n, bool *met)
 {
     const ScRecipe *r = env->recipe;
-    ScSite site = {.operand = {SCRT_F32, SCRT_F32}};
+    ScSite site = {.source = SC_SOURCE_UNSAID};
+    bool by_name[SC_MAX_IN] = {false}, matches;
+    uint32_t n_in = n->n_in < SC_MAX_IN ? n->n_in : SC_MAX_IN;
+    for (uint32_t o = 0; o < n_in; o++)
+        site.operand[o] = !r ? SCRT_F32 : is_constant(g, n->in[o]) ? r->weight : r->activation;
     if (!r)
         return site;
-    site = (ScSite){{r->activation, r->weight}, r->scale, env->source ? env->source : r->source};
+    site.scale = r->scale;
+    site.source = env->source ? env->source : r->source;
     for (uint32_t i = 0; i < r->n_rule; i++) {
         const ScRecipeRule *rule = &r->rule[i];
-        if (!sc_is_named(n, rule->pattern))
-            continue;
-        if (met)
-            met[i] = true;
-        for (uint32_t o = 0; o < 2; o++)
-            if (rule->operand[o] != SCRT_DTYPE_NONE)
-                site.operand[o] = rule->operand[o];
-        if (rule->scale != SC_BY_RECIPE)
+        bool named = !rule->site && sc_is_named(n, rule->pattern);
+        for (uint32_t o = 0; o < n_in; o++) {
+            matches = rule->site ? is_site(g, n, o, rule->pattern) : named && !by_name[o];
+            ScrtDtype t = rule->operand[is_constant(g, n->in[o])];
+            by_name[o] = by_name[o] || (rule->site && matches);
+            if (matches && t != SCRT_DTYPE_NONE)
+                site.operand[o] = t;
+            if (matches && met)
+                met[i] = true;
+        }
+        if (named && rule->scale != SC_BY_RECIPE)
             site.scale = rule->scale;
-        if (rule->source != SC_SOURCE_UNSAID)
+        if (named && rule->source != SC_SOURCE_UNSAID)
             site.source = rule->source;
     }
-    for (uint32_t o = 0; o < 2; o++)
-        if (site.operand[o] == SCRT_DTYPE_NONE)
-            site.operand[o] = SCRT_F32;
     return site;
 }
 
@@ -444,8 +504,12 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
         sc_str_add(out, "\n");
     }
     for (uint32_t i = 0; i < r->n_rule; i++) {
-        sc_str_add(out, "layer ");
+        sc_str_add(out, r->rule[i].site ? "site " : "layer ");
         sc_str_quote(out, r->rule[i].pattern);
+        if (r->rule[i].site) {
+            sc_str_addf(out, " format=%s\n", scrt_dtype_name(r->rule[i].operand[0]));
+            continue;
+        }
         if (r->rule[i].operand[0] != SCRT_DTYPE_NONE)
             sc_str_addf(out, " activation=%s", scrt_dtype_name(r->rule[i].operand[0]));
         if (r->rule[i].operand[1] != SCRT_DTYPE_NONE)

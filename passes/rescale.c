@@ -40,7 +40,7 @@ static bool is_free(const ScGraph *g, const ScFact *fact, ScVal v)
 /* What is said of operand i of n, which may be stored low. */
 static ScSource at_operand(const ScGraph *g, const ScNode *n, uint32_t i, const ScSite *site)
 {
-    ScrtDtype t = site->operand[0];
+    ScrtDtype t = site->operand[i];
     bool narrow = scrt_format(t)->exp_bits < 8 &&
                   scrt_dtype_bits(t) < scrt_dtype_bits(sc_type_of(g, n->in[i])->dtype);
     if (!narrow || (i == 0 && (site->scale == SC_BY_BLOCK || sc_by_rows(g, n, site))))
@@ -48,13 +48,16 @@ static ScSource at_operand(const ScGraph *g, const ScNode *n, uint32_t i, const 
     return site->source == SC_DYNAMIC_ROWS ? SC_DYNAMIC : site->source;
 }
 
-static bool is_named(const ScNode *n, const ScRecipe *r, bool *met)
+/* Results of n that are free are measured where a pattern says so. */
+static void measure_named(const ScGraph *g, const ScFact *fact, const ScNode *n, const ScRecipe *r,
+                          ScSource *at, bool *met)
 {
-    bool named = false;
     for (uint32_t i = 0; i < r->n_rescale; i++)
-        if (sc_is_named(n, r->rescale[i]))
-            named = met[i] = true;
-    return named;
+        for (uint32_t k = 0; sc_is_named(n, r->rescale[i]) && k < n->n_out; k++)
+            if (is_free(g, fact, n->first + k)) {
+                at[n->first + k] = SC_DYNAMIC;
+                met[i] = true;
+            }
 }
 
 const ScSource *sc_rescale_points(const ScGraph *g, const ScFact *fact, const ScPassEnv *env,
@@ -63,13 +66,10 @@ const ScSource *sc_rescale_points(const ScGraph *g, const ScFact *fact, const Sc
     ScSource *at = sc_array(a, ScSource, g->n_value);
     for (uint32_t i = 0; env->recipe && i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        bool named = is_named(n, env->recipe, met);
-        for (uint32_t k = 0; named && k < n->n_out; k++)
-            if (is_free(g, fact, n->first + k))
-                at[n->first + k] = SC_DYNAMIC;
+        measure_named(g, fact, n, env->recipe, at, met);
         if (!n->op->quantizable)
             continue;
-        ScSite site = sc_site(env, n, NULL);
+        ScSite site = sc_site(env, g, n, NULL);
         for (uint32_t k = 0; k < n->n_in && k < 32; k++) {
             if (!(n->op->quantizable >> k & 1) || !is_free(g, fact, n->in[k]))
                 continue;

@@ -140,14 +140,15 @@ const ScMeans *sc_means(ScCtx *cx, const ScSummed *s, const double *x);
 /* --- What a recipe says of one node ----------------------------------------------------------- */
 
 typedef struct ScSite {
-    ScrtDtype operand[2]; /* activations, constants; F32: leave alone */
+    ScrtDtype operand[SC_MAX_IN]; /* in what each may be stored; F32: leave alone */
     ScGranularity scale;
     ScSource source;
 } ScSite;
 /* recipe.c: some ONNX node that n came from has a name that this shell pattern matches. */
 bool sc_is_named(const ScNode *n, const char *pattern);
-/* recipe.c: of n under env's recipe (NULL: all f32). met [n_rule]: what matched; may be NULL. */
-ScSite sc_site(const ScPassEnv *env, const ScNode *n, bool *met);
+/* recipe.c: of node n of g under env's recipe (NULL: all f32). met [n_rule]: what matched; may be
+ * NULL. */
+ScSite sc_site(const ScPassEnv *env, const ScGraph *g, const ScNode *n, bool *met);
 
 /* --- Exponents that a run finds: rescale.c ---------------------------------------------------- */
 

@@ -23,7 +23,7 @@ typedef struct Found {
     ScArena *a;
     ScSymbols taken; /* symbols of the graphs */
     uint32_t n;
-    bool *met; /* [recipe->n_rescale] some node has such a name */
+    bool *met; /* [recipe->n_rescale] some node of such a name is measured */
 } Found;
 
 typedef struct Pass {
@@ -417,8 +417,11 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     ScGraph *ret = scalified(cx, g, env, &found, "", NULL);
     for (uint32_t i = 0; r && i < r->n_rescale; i++)
         if (!found.met[i])
-            sc_warn(cx, NULL, SC_E_RECIPE, "rescale \"%s\" of recipe %s: no node has such a name",
-                    r->rescale[i], r->name);
+            sc_warn(
+                cx, NULL, SC_E_RECIPE,
+                "rescale \"%s\" of recipe %s: no node has such a name and a result that may have "
+                "any exponent",
+                r->rescale[i], r->name);
     sc_arena_free(found.a);
     return ret;
 }

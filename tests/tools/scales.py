@@ -118,11 +118,11 @@ def check_wants_a_recipe(tmp):
 
 def patterns_that_match_nothing_are_named(tmp):
     recipe = write(os.path.join(tmp, "r.txt"), 'activation = f8e4m3fn\nweight = f8e4m3fn\n'
-                   'layer "no such layer*" weight=f32\nlayer "Times*" weight=f32\n')
+                   'layer "no such layer*" weight=f32\nlayer "Times*" weight=f32\nsite "no such site*" format=f32\n')
     p = subprocess.run([SCALEC, "dump", MNIST, "--recipe", recipe], capture_output=True, text=True)
     assert p.returncode == 0, p.stderr
     assert "warning" in p.stderr and "no such layer*" in p.stderr, p.stderr
-    assert "Times" not in p.stderr, p.stderr
+    assert "no such site*" in p.stderr and "Times" not in p.stderr, p.stderr
 
 
 def low_recipes_probe(tmp):
@@ -199,7 +199,7 @@ def check_ranks_by_what_is_gained(tmp):
     assert len(sites) == 6 and all(x["gain_measured"] for x in sites), sites
     assert all(x["rounding_db"] is None or x["rounding_db"] > 29 for x in sites), sites
     said = scalec(*args[:4], "--recipe", "mxfp4-weights", "--suggest", "60")
-    assert said.count("weight=f32") == 2, said  # FP4 holds the exact one too
+    assert said.count("format=f32") == 2, said  # FP4 holds the exact one too
 
 
 def check_finds_the_sites(tmp):
@@ -514,7 +514,9 @@ def what_is_nested_is_ranked_too(tmp):
     kept = os.path.join(tmp, "kept.recipe")
     scalec("check", path, "--data", npz, "--recipe", "fp8-weights", "--suggest", "200", "-o", kept)
     text = open(kept).read()
-    assert "layer" in text and "/turn/first" in text and "then" in text, text
+    assert all(f'site "{w}" format=f32' in text for w in ("w1", "w2", "w3")), text
+    after = json.loads(scalec("check", path, "--data", npz, "--recipe", kept, "--json"))["tensors"]
+    assert not any(t["site"] for t in after), after
     why = scalec("dump", path, "--recipe", "fp8", "--why", "/turn/a")
     assert '1/"/turn/a"' in why.splitlines()[0] and "given from outside" in why and "%x: " in why, why
     why = scalec("dump", path, "--recipe", "fp8", "--why", "l")

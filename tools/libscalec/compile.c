@@ -84,11 +84,10 @@ const ScStats *scalec_read_stats(ScCtx *cx, const char *path)
 }
 
 /* Where the scales come from: a program whose values are all stored as in the model has none. */
-static const char *scales_text(ScCtx *cx, const ScalecOptions *opt)
+static const char *scales_text(const ScRecipe *r, const ScalecOptions *opt)
 {
     static const char *const name[] = {"propagate", "calibrate", "probe"};
     static const char *const found[] = {NULL, NULL, "dynamic", "dynamic-rows", "delayed"};
-    const ScRecipe *r = sc_recipe(cx, opt->recipe ? opt->recipe : "f32");
     bool low = r && !sc_recipe_is_plain(r);
     ScSource source = r && !opt->source ? r->source : opt->source;
     return !low ? "none" : source > SC_STATIC ? found[source] : name[opt->scales];
@@ -118,11 +117,11 @@ static char *info_json(ScCtx *cx, uint32_t n, const ScalecEntry *e, const Scalec
     char hash[20];
     const ScalecModel *m = &e->model;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)m->hash);
-    json_t *o =
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
-                  file_name(m->path), "source_fnv1a64", hash, "recipe",
-                  opt->recipe ? opt->recipe : "f32", "scales", scales_text(cx, opt), "cpu",
-                  opt->cpu ? opt->cpu : "native", "target", opt->target ? opt->target : "native");
+    const ScRecipe *r = sc_recipe(cx, opt->recipe ? opt->recipe : "f32");
+    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
+                          file_name(m->path), "source_fnv1a64", hash, "recipe", r ? r->name : "",
+                          "scales", scales_text(r, opt), "cpu", opt->cpu ? opt->cpu : "native",
+                          "target", opt->target ? opt->target : "native");
     json_t *ranges = json_object(), *sources = json_object(), *rounds = json_object();
     for (uint32_t i = 0; i < n; i++) {
         json_t *own = scalec_rounding(e[i].model.graph);

@@ -210,7 +210,33 @@ static void add_pattern(ScStr *out, const char *name)
     sc_str_free(&s);
 }
 
-/* The recipe with the first sites in f32: a line for each node that reads one. */
+/* The nodes of g that read v where it is stored, a line for each. */
+static void add_layers(ScStr *out, const ScGraph *g, ScVal v)
+{
+    const char *kind = sc_def(g, v)->op->flags & SC_CONST_OP ? "weight" : "activation";
+    for (uint32_t k = 0; k < g->n_node; k++) {
+        const ScNode *n = &g->node[k];
+        bool reads = false;
+        for (uint32_t j = 0; j < n->n_in; j++)
+            reads = reads || (n->in[j] == v && sc_reads_site(g, n, j));
+        if (!reads || n->loc->n == 0 || !n->loc->origin[0].name)
+            continue;
+        sc_str_add(out, "layer ");
+        add_pattern(out, n->loc->origin[0].name);
+        sc_str_addf(out, " %s=f32\n", kind);
+    }
+}
+
+/* The name that a recipe knows site v of g by: its own, or that of what was cast; NULL: none. */
+static const char *site_name(const ScGraph *g, ScVal v)
+{
+    while (!g->value[v].name && sc_def(g, v)->n_in > 0 &&
+           (sc_def(g, v)->op == &sc_op_cast || sc_def(g, v)->op->flags & SC_REBALANCES))
+        v = sc_def(g, v)->in[0];
+    return g->value[v].name;
+}
+
+/* The recipe with the first sites in f32: by their names, or by the nodes that read them. */
 static void suggested(Cli *cli, const Check *c, ScStr *out)
 {
     ScRecipe r = *sc_recipe(cli->cx, cli->opt.recipe);
@@ -221,19 +247,14 @@ static void suggested(Cli *cli, const Check *c, ScStr *out)
     sc_recipe_print(&r, out);
     for (uint32_t i = 0; i < c->suggest.keep; i++) {
         const ScLevel *l = sc_level_of(level, n_level, c->line[i].gain->v);
-        const ScGraph *g = l->g;
         ScVal v = c->line[i].gain->v - l->first;
-        const char *kind = sc_def(g, v)->op->flags & SC_CONST_OP ? "weight" : "activation";
-        for (uint32_t k = 0; k < g->n_node; k++) {
-            const ScNode *n = &g->node[k];
-            bool reads = false;
-            for (uint32_t j = 0; j < n->n_in; j++)
-                reads = reads || (n->in[j] == v && sc_reads_site(g, n, j));
-            if (!reads || n->loc->n == 0 || !n->loc->origin[0].name)
-                continue;
-            sc_str_add(out, "layer ");
-            add_pattern(out, n->loc->origin[0].name);
-            sc_str_addf(out, " %s=f32\n", kind);
+        const char *name = site_name(l->g, v);
+        if (name) {
+            sc_str_add(out, "site ");
+            add_pattern(out, name);
+            sc_str_add(out, " format=f32\n");
+        } else {
+            add_layers(out, l->g, v);
         }
     }
 }
