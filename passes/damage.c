@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the data of a graph looks like, beside a reference: the engine of `scalec check`. Each
  * sample runs through the reference, whose values are kept as the numbers they stand for, then
- * through the graph. Values are matched by name, outputs by place; a cast or rebalance without a
- * name is the stored form of its operand and is compared with what that is compared with.
+ * through the graph. Values are matched by name (of several, by their place among them), outputs by
+ * place; a cast or rebalance without a name is the stored form of its operand and is compared with
+ * what that is compared with.
  *
  * Graphs that are nested in it have parts of their own, beside those of the reference that the same
  * node has. What a part of the reference saw is kept turn by turn, and turns are compared in their
@@ -114,14 +115,15 @@ static ScVal source_of(const ScGraph *g, ScVal v)
 static void match(ScArena *a, Part *p)
 {
     Named *table = sc_array(a, Named, p->ref->n_value);
+    const char *const *label = sc_labels(p->g, a), *const *of_ref = sc_labels(p->ref, a);
     uint32_t n = 0;
     for (ScVal v = SC_FIRST; v < p->ref->n_value; v++)
         if (is_float(p->ref, v) && p->ref->value[v].name)
-            table[n++] = (Named){p->ref->value[v].name, v};
+            table[n++] = (Named){of_ref[v], v};
     qsort(table, n, sizeof *table, by_name);
     for (ScVal v = SC_FIRST; v < p->g->n_value; v++) {
         ScVal source = source_of(p->g, v);
-        Named key = {.name = p->g->value[v].name};
+        Named key = {.name = p->g->value[v].name ? label[v] : NULL};
         if (!is_float(p->g, v))
             continue;
         const Named *hit = key.name && n ? bsearch(&key, table, n, sizeof *table, by_name) : NULL;
@@ -420,20 +422,28 @@ static double decibels(double signal, double noise)
     return noise == 0 ? (double)INFINITY : 10 * log10(signal / noise);
 }
 
+/* The name of v, and which one of those it is that have it; where it has none, a number. */
+static const char *shown(const ScGraph *g, const char *const *label, ScVal v, ScArena *a)
+{
+    const char *name = g->value[v].name;
+    const char *nth = strrchr(label[v], '~'), *quote = strrchr(label[v], '"');
+    return !name ? label[v] : !nth || nth < quote ? name : sc_printf(a, "%s%s", name, nth);
+}
+
 static ScReport report(const ScDamage *d, const Part *p, const char *const *label, ScVal v)
 {
     const Sum *s = &p->sum[v];
     const ScValue *val = &p->g->value[v];
     const ScNode *def = sc_def(p->g, v);
     ScVal rows = sc_rounded_by_rows(p->g, v), origin = p->stored[rows == SC_ABSENT ? v : rows];
-    const char *name = val->name ? val->name : p->g->value[origin].name;
+    ScVal named = val->name || !p->g->value[origin].name ? v : origin;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
     const ScrtFormat *f = scrt_format(val->type->dtype);
     bool narrow = f && f->exp_bits < 8, blocks = sc_rounded_in_blocks(p->g, v) != SC_ABSENT;
     return (ScReport){
         .v = p->level->first + v,
-        .name =
-            sc_intern(d->cx, sc_printf(d->arena, "%s%s", p->level->prefix, name ? name : label[v])),
+        .name = sc_intern(d->cx, sc_printf(d->arena, "%s%s", p->level->prefix,
+                                           shown(p->g, label, named, d->arena))),
         .loc = def->loc,
         .type = blocks ? sc_type_of(p->g, def->in[0]) : val->type,
         .exp = val->exp,

@@ -199,7 +199,7 @@ def check_ranks_by_what_is_gained(tmp):
     assert len(sites) == 6 and all(x["gain_measured"] for x in sites), sites
     assert all(x["rounding_db"] is None or x["rounding_db"] > 29 for x in sites), sites
     said = scalec(*args[:4], "--recipe", "mxfp4-weights", "--suggest", "60")
-    assert said.count("format=f32") == 2, said  # FP4 holds the exact one too
+    assert said.count("weight=f32") == 2, said  # FP4 holds the exact one too
 
 
 def check_finds_the_sites(tmp):
@@ -523,6 +523,18 @@ def what_is_nested_is_ranked_too(tmp):
     assert "given by what is nested in it" in why and "%1/1/t" in why, why
 
 
+def values_of_one_name_are_told_apart(tmp):
+    """What a cell's loop is given has one name: hidden state, cell and input are each compared with themselves."""
+    init = [("w", normal(1, 64, 8) / 4), ("r", normal(1, 64, 16) / 4)]
+    lstm = helper.make_node("LSTM", ["x", "w", "r"], ["", "h", "c"], "lstm", hidden_size=16)
+    path, npz = os.path.join(tmp, "lstm.onnx"), os.path.join(tmp, "in.npz")
+    onnx.save(model([lstm], [("x", [5, 2, 8])], [("h", [1, 2, 16]), ("c", [1, 2, 16])], init), path)
+    np.savez(npz, x=normal(5, 2, 8))
+    table = json.loads(scalec("check", path, "--data", npz, "--recipe", "fp8", "--scales", "propagate", "--json"))["tensors"]
+    given = {t["name"]: t["sqnr_db"] for t in table if t["name"].startswith("1/x") and not t["site"]}
+    assert set(given) == {"1/x", "1/x~2", "1/x~3"} and all(10 < db < 80 for db in given.values()), given
+
+
 run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own,
                          outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost,
                          channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, check_finds_the_sites,
@@ -530,4 +542,5 @@ run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_thei
                          what_drawn_integers_say,
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
-                         a_session_remembers, what_is_nested_is_ranked_too])
+                         a_session_remembers, what_is_nested_is_ranked_too,
+                         values_of_one_name_are_told_apart])
