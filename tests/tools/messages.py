@@ -27,6 +27,8 @@ def faults_of_the_command(tmp):
             (("dump", MNIST, "--stage", "foo"), "stages are import, fold"),
             (("dump", MNIST, "--dump-after", "x"), "--dump-after is an option of"),
             (("compile", MNIST, "-o", out, "--dump-after", "x"), 'no stage "x"'),
+            (("run", MNIST, "-i", DIGIT, "-o", "-", "--dump-after", "fold"), "--dump-after prints on standard output"),
+            (("compile", MNIST, "-o", out, "--json", "--dump-after", "fold"), "--dump-after prints on standard output"),
             (("dump", MNIST, "--disable", "foo"), "what may be left out"),
             (("dump", MNIST, "--disable", "fuse"), "cannot be left out"),
             (("dump", MNIST, "--recipe", "fp9"), "recipes are f32"),

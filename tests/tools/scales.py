@@ -360,9 +360,14 @@ def check_compares_and_suggests(tmp):
     reached = json.loads(scalec(*args, f"fp8,{made}", "--json"))["recipes"][1]
     assert reached["sqnr_db"] > want - 0.3, (reached, open(made).read())
     assert "the fewest" in scalec(*args, "fp8", "--suggest", "10")
+    ranked, placed = (scalec(*args, "fp8", "--order", o).splitlines() for o in ("rank", "graph"))
+    assert ranked[6:] != placed[6:] and sorted(ranked[6:]) == sorted(placed[6:]), placed
+    first = [line.split()[0] for line in placed[6:] if line]
+    assert first.index("Input3") < first.index("ReLU32_Output_0") < first.index("Plus214_Output_0"), placed
     assert "the command fails" in failing(*args, "fp8,f16", "--metric", "false")
     assert "no number" in failing(*args, "fp8,f16", "--metric", "true")
-    for wrong in (("fp8,f16", "--suggest", "30"), ("fp8", "--metric", count), ("fp8", "-o", made)):
+    for wrong in (("fp8,f16", "--suggest", "30"), ("fp8", "--metric", count), ("fp8", "-o", made),
+                  ("fp8", "--suggest", "30", "-o", "-"), ("fp8", "--order", "size"), ("fp8,f16", "--order", "rank")):
         failing(*args, *wrong, status=2)
 
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BUDGET 60 /* seconds for the runs that measure gains */
+#define WIDEST 64 /* columns of a name */
 
 typedef struct Line { /* of the table */
     const ScReport *r;
@@ -81,7 +82,7 @@ static const char *decibels(double x, char text[32])
     return text;
 }
 
-static void print_line(const Line *l)
+static void print_line(const Line *l, int width)
 {
     ScStr e = {0};
     char rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-", together[32];
@@ -91,7 +92,7 @@ static void print_line(const Line *l)
     if (r->g != SC_NO_G)
         snprintf(expected, sizeof expected, "%.2f", r->g / 256.0);
     decibels(l->gain ? l->gain->together : (double)NAN, together);
-    printf("%-32s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s %8s%s\n", r->name,
+    printf("%-*s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s %8s%s\n", width, r->name,
            scrt_dtype_name(r->type->dtype), exponent_text(r, &e), expected, log2(r->rms), r->amax,
            100 * r->underflow, 100 * r->saturated, decibels(r->rounding, rounding),
            decibels(r->sqnr, sqnr), gain, together,
@@ -99,23 +100,44 @@ static void print_line(const Line *l)
     sc_str_free(&e);
 }
 
+static int by_place(const void *a, const void *b)
+{
+    ScVal x = ((const Line *)a)->r->v, y = ((const Line *)b)->r->v;
+    return x < y ? -1 : x > y;
+}
+
+static bool as_the_graph_goes(const Cli *cli)
+{
+    return cli->order && !strcmp(cli->order, "graph");
+}
+
 static void print_table(const Cli *cli, const Check *c)
 {
     uint32_t shown = cli->top && cli->top < c->n ? cli->top : c->n;
+    Line *line = sc_memdup(sc_ctx_arena(cli->cx), c->line, (c->n + 1) * sizeof *line);
+    bool ranked = !as_the_graph_goes(cli);
+    if (!ranked)
+        qsort(line, shown, sizeof *line, by_place);
     uint32_t corrected = sc_count_corrected(c->low);
     printf("%s, recipe %s, %u sample%s\n"
-           "%u storage sites first, by what the outputs gain where one alone stays in f32: %u "
-           "measured%s\n"
-           "the first of them by what they gain together with those above\n"
+           "%u storage sites%s what the outputs gain where one alone stays in f32: %u measured%s\n"
+           "%s what they gain together with those %s\n"
            "%u bias%s back what rounded weights add on average\n\n",
            cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_sample == 1 ? "" : "s", c->n_site,
-           c->n_measured, c->n_measured < c->n_site ? ", the rest (~) estimated" : "", corrected,
+           ranked ? " first, by" : ":", c->n_measured,
+           c->n_measured < c->n_site ? ", the rest (~) estimated" : "",
+           ranked ? "the first of them by" : "of some,",
+           ranked ? "above" : "that gain most before them", corrected,
            corrected == 1 ? " takes" : "es take");
-    printf("%-32s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s %8s\n", "tensor", "type", "exp",
+    int width = (int)strlen("tensor");
+    for (uint32_t i = 0; i < shown; i++)
+        width = (int)strlen(line[i].r->name) > width ? (int)strlen(line[i].r->name) : width;
+    width = width > WIDEST ? WIDEST : width;
+    printf("%-*s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s %8s\n", width, "tensor", "type", "exp",
            "expected", "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB",
            "together");
     for (uint32_t i = 0; i < shown; i++)
-        print_line(&c->line[i]);
+        print_line(&line[i], width);
     putchar('\n');
     for (uint32_t i = 0; i < c->n; i++)
         if (is_output(c->low, c->line[i].r->v))
@@ -385,6 +407,10 @@ int cmd_check(Cli *cli)
         return cli_misuse(cli, "--html is a file: standard output has the table");
     if (cli->output && !cli->suggest_given)
         return cli_misuse(cli, "-o is where --suggest writes");
+    if (cli->output && !strcmp(cli->output, "-"))
+        return cli_misuse(cli, "-o is a file: standard output has the table, and the recipe too");
+    if (cli->order && (several || cli->json))
+        return cli_misuse(cli, "--order is for the table of one recipe");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     bool ok = outputs_are_free(cli) && (cli->html ? cli_sheet(cli, &m)

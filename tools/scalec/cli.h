@@ -24,6 +24,7 @@ typedef struct Cli {
     const char *output, *emit, *stage, *format, *calibrate, *save_stats, *lines, *data, *dump_after;
     const char *state_load, *state_save, *dtype, *labels, *image, *why, *onnx_profile;
     const char *metric; /* of check: a command */
+    const char *order;  /* of check: rank (NULL is it) or graph */
     const char *html;   /* of check: a page */
     ScalecOptions opt;
     bool json, evaluate, time_passes, bench, profile, eval_each, scales_given, budget_given,

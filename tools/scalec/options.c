@@ -77,6 +77,7 @@ typedef enum OptId {
     O_BUDGET,
     O_SUGGEST,
     O_METRIC,
+    O_ORDER,
     O_HTML,
     O_BENCH,
     O_PROFILE,
@@ -185,6 +186,8 @@ const CliOption cli_options[] = {
                   "with several recipes: a command that gets a folder, the outputs of sample N in "
                   "N.npz, and prints a number",
                   0, CHECK},
+    [O_ORDER] = {"order", "O", "the table by rank (default) or as the graph goes: rank or graph", 0,
+                 CHECK, .choice = "rank graph"},
     [O_HTML] = {"html", "FILE", "also write a page: recipes as columns, histograms, error by depth",
                 0, CHECK},
     [O_BUDGET] = {"budget", "SECONDS", "how long to try sites, alone and together; 60 by default",
@@ -352,6 +355,8 @@ static const char **text_slot(Cli *cli, OptId id)
         return &cli->data;
     case O_METRIC:
         return &cli->metric;
+    case O_ORDER:
+        return &cli->order;
     case O_HTML:
         return &cli->html;
     case O_STATE_LOAD:

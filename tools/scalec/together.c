@@ -47,6 +47,9 @@ bool cli_goes_together(Cli *cli)
                     "--save-stats: nothing is measured, --calibrate gives statistics already") ||
              misuse(cli, cli->why && (cli->format || cli->json || (cli->data && !cli->eval_each)),
                     "--why prints a derivation as text: no --format, --json or --data") ||
+             misuse(cli,
+                    cli->dump_after && (cli->json || (cli->output && !strcmp(cli->output, "-"))),
+                    "--dump-after prints on standard output: -o OUT, no --json") ||
              misuse(cli, cli->lines && !strcmp(cli->lines, "-"),
                     "--lines: a file, which the debug lines name") ||
              misuse(cli, cli->opt.scales == SC_SCALES_CALIBRATE && !cli->calibrate,
