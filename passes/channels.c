@@ -163,7 +163,7 @@ ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledPro
         return SC_ABSENT;
     void *code = sc_alloc(sc_ctx_arena(cx), bytes);
     round_channels(b, p, fmt, code);
-    sc_find_moved(s, n, b, fmt, 0, p);
+    sc_find_moved(s, n, b, fmt, code, 0, p);
     sc_blob_forget(cx, b);
     const ScBlob *codes = sc_blob_rounded(cx, &(ScBlob){.dtype = fmt,
                                                         .rank = p->rank,

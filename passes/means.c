@@ -62,24 +62,31 @@ typedef struct Walk {
     size_t each, kernel;    /* channels that one output channel sums, elements for each */
     size_t a_group;         /* output channels */
     size_t outer, c, in;    /* of the element at hand */
+    size_t first, past; /* c is so far in its group, in which `first` is channel 0 of operand 0 */
+    size_t tap, behind; /* of in: the rest by kernel, and the whole */
 } Walk;
 
 static void step(Walk *w)
 {
+    bool whole = ++w->tap == w->kernel;
+    w->tap = whole ? 0 : w->tap;
+    w->behind += whole;
     if (++w->in < w->inner)
         return;
-    w->in = 0;
+    w->in = w->tap = w->behind = 0;
+    bool group = ++w->past == w->a_group;
+    w->past = group ? 0 : w->past;
+    w->first += group ? w->each : 0;
     if (++w->c < w->channels)
         return;
-    w->c = 0;
+    w->c = w->past = w->first = 0;
     w->outer++;
 }
 
 /* The mean of what the element is multiplied with: of its channel of operand 0, or of padding. */
 static double met(const Walk *w, const ScMeans *m, const double *share)
 {
-    size_t channel = w->c / w->a_group * w->each + w->outer + w->in / w->kernel;
-    return (double)m->x[channel] * share[w->in % w->kernel];
+    return (double)m->x[w->first + w->outer + w->behind] * share[w->tap];
 }
 
 /* How many of the results along one axis have their window begin before element x. */
@@ -126,30 +133,31 @@ static const double *shares(ScScaler *s, const ScNode *n, size_t count)
     return ret;
 }
 
-void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt, int exp,
-                   ScScaledProduct *p)
+void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt,
+                   const unsigned char *code, int exp, ScScaledProduct *p)
 {
-    if (!p->means || !scrt_dtype_is_low(fmt))
+    if (!p->means || scrt_dtype_bits(fmt) != 8)
         return;
-    double x[SC_BLOB_BLOCK], y[SC_BLOB_BLOCK], unit[SC_BLOB_BLOCK];
-    unsigned char code[SC_BLOB_BLOCK]; /* of 8 bits or fewer */
+    double x[SC_BLOB_BLOCK], y[SC_BLOB_BLOCK];
+    unsigned char rounded[SC_BLOB_BLOCK];
     Walk at = {.channels = (size_t)p->channels, .inner = (size_t)p->inner};
     at.each = (size_t)(p->summed.n / p->summed.group);
     at.a_group = at.channels / (size_t)p->summed.group;
     at.kernel = at.inner > at.each ? at.inner / at.each : 1;
     p->moved = sc_array(s->scratch, double, at.channels);
     const double *share = shares(s, node, at.kernel);
+    const double whole = ldexp(1, exp);
     for (size_t i = 0, n; i < b->count; i += n) {
-        Walk again = at;
         n = sc_blob_block(b, i, x);
+        for (size_t k = 0; k < n && !code; k++)
+            y[k] = x[k] / whole;
+        if (!code)
+            scrt_convert(n, fmt, rounded, SCRT_F64, y, true, SCRT_NEAREST);
+        scrt_convert(n, SCRT_F64, y, fmt, code ? code + i : rounded, false, SCRT_NEAREST);
         for (size_t k = 0; k < n; k++, step(&at)) {
-            unit[k] = p->unit ? (double)p->unit[at.c] : ldexp(1, exp);
-            y[k] = x[k] / unit[k];
+            double unit = p->unit ? (double)p->unit[at.c] : whole;
+            p->moved[at.c] += (y[k] * unit - x[k]) * met(&at, p->means, share);
         }
-        scrt_convert(n, fmt, code, SCRT_F64, y, true, SCRT_NEAREST);
-        scrt_convert(n, SCRT_F64, y, fmt, code, false, SCRT_NEAREST);
-        for (size_t k = 0; k < n; k++, step(&again))
-            p->moved[again.c] += (y[k] * unit[k] - x[k]) * met(&again, p->means, share);
     }
 }
 

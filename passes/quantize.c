@@ -201,7 +201,7 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScSca
     low = sc_scale_const(s, def, fmt, sc_term(s->b.cx, e));
     sc_scale_annotate(s, low, old);
     if (i == 1)
-        sc_find_moved(s, n, def->attr[0].blob, fmt, e, product);
+        sc_find_moved(s, n, def->attr[0].blob, fmt, NULL, e, product);
     return low;
 }
 

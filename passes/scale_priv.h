@@ -211,10 +211,10 @@ enum { SC_BLOB_BLOCK = 512 };
 /* Elements first .. of a blob, at most SC_BLOB_BLOCK; returns how many. */
 size_t sc_blob_block(const ScBlob *b, size_t first, double *ret);
 
-/* means.c: the weight b of p, node's, was rounded to fmt, each channel divided by its unit, else
- * all by 2^exp: sets p->moved where the means are known. */
-void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt, int exp,
-                   ScScaledProduct *p);
+/* means.c: the weight b of p, node's, was rounded to fmt, each channel divided by its unit, which
+ * gave these codes, else (NULL) all by 2^exp: sets p->moved where the means are known. */
+void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt,
+                   const unsigned char *code, int exp, ScScaledProduct *p);
 /* p's bias, a constant, less what the rounding adds, for a product whose result is multiplied by
  * p's factor; SC_ABSENT where it stays as it is or there is none. */
 ScVal sc_product_bias(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p);
