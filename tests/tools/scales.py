@@ -538,6 +538,14 @@ def values_of_one_name_are_told_apart(tmp):
     table = json.loads(scalec("check", path, "--data", npz, "--recipe", "fp8", "--scales", "propagate", "--json"))["tensors"]
     given = {t["name"]: t["sqnr_db"] for t in table if t["name"].startswith("1/x") and not t["site"]}
     assert set(given) == {"1/x", "1/x~2", "1/x~3"} and all(10 < db < 80 for db in given.values()), given
+    again = helper.make_node("LSTM", ["y", "w2", "r"], ["", "h", "c"], "other", hidden_size=16)
+    lstm.output[0] = "y1"
+    nodes = [lstm, helper.make_node("Squeeze", ["y1", "one"], ["y"], "squeeze"), again]
+    del lstm.output[1:]
+    onnx.save(model(nodes, [("x", [5, 2, 8])], [("h", [1, 2, 16]), ("c", [1, 2, 16])],
+                    init + [("w2", normal(1, 64, 16) / 4), ("one", np.array([1]))]), path)
+    said = scalec("check", path, "--data", npz, "--recipe", "fp8", "--scales", "propagate", "--suggest", "300")
+    assert 'site "x"' not in said and 'layer "other" activation=f32' in said and 'site "w2"' not in said, said
 
 
 run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own,

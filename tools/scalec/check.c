@@ -258,6 +258,26 @@ static const char *site_name(const ScGraph *g, ScVal v)
     return g->value[v].name;
 }
 
+/* The names [c->n_site] that a recipe knows sites by: NULL where another has it too. */
+static const char **own_names(Cli *cli, const Check *c, const ScLevel *level, uint32_t n_level)
+{
+    const char **name = sc_array(sc_ctx_arena(cli->cx), const char *, c->n_site + 1);
+    for (uint32_t i = 0; i < c->n_site; i++) {
+        const ScLevel *l = sc_level_of(level, n_level, c->line[i].gain->v);
+        name[i] = site_name(l->g, c->line[i].gain->v - l->first);
+    }
+    for (uint32_t i = 0; i < c->n_site; i++) {
+        bool shared = false;
+        for (uint32_t k = i + 1; name[i] && k < c->n_site; k++)
+            if (name[k] == name[i]) {
+                name[k] = NULL;
+                shared = true;
+            }
+        name[i] = shared ? NULL : name[i];
+    }
+    return name;
+}
+
 /* The recipe with the first sites in f32: by their names, or by the nodes that read them. */
 static void suggested(Cli *cli, const Check *c, ScStr *out)
 {
@@ -267,13 +287,13 @@ static void suggested(Cli *cli, const Check *c, ScStr *out)
     const ScLevel *level = sc_levels(c->low, a, &n_level);
     r.name = sc_printf(a, "%s-suggested", r.name);
     sc_recipe_print(&r, out);
+    const char **name = own_names(cli, c, level, n_level);
     for (uint32_t i = 0; i < c->suggest.keep; i++) {
         const ScLevel *l = sc_level_of(level, n_level, c->line[i].gain->v);
         ScVal v = c->line[i].gain->v - l->first;
-        const char *name = site_name(l->g, v);
-        if (name) {
+        if (name[i]) {
             sc_str_add(out, "site ");
-            add_pattern(out, name);
+            add_pattern(out, name[i]);
             sc_str_add(out, " format=f32\n");
         } else {
             add_layers(out, l->g, v);
