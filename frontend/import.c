@@ -28,8 +28,10 @@ const char *im_domain(const char *domain)
     return !domain || !strcmp(domain, "ai.onnx") ? "" : domain;
 }
 
-/* The version of a domain that the model imports; 0 where it imports none. What came after the
- * newest version known here is read as that one: check_versions warns. */
+/* The version of a domain that the model imports; 0 where it does not import ai.onnx. ONNX Runtime
+ * runs a model that uses com.microsoft without importing it, and its optimiser makes such: the
+ * first version is meant. What came after the newest version known here is read as that one:
+ * check_versions warns. */
 static int opset_of(const Onnxpb__Model *m, const char *domain)
 {
     for (size_t i = 0; i < m->n_opset_import; i++) {
@@ -37,7 +39,7 @@ static int opset_of(const Onnxpb__Model *m, const char *domain)
         if (!strcmp(im_domain(m->opset_import[i]->domain), domain))
             return *domain || v < IM_MAX_OPSET ? (int)v : IM_MAX_OPSET;
     }
-    return 0;
+    return *domain ? 1 : 0;
 }
 
 /* Of a node: its function's, where it comes from one. */

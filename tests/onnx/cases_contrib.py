@@ -112,6 +112,12 @@ def rows():
                 block_size=16, gather_axis=0, quantize_axis=1, **({"bits": bits} if kind is np.uint8 else {}))
 
 
+def not_imported():
+    """A model that does not say that it imports com.microsoft, as the optimiser makes them in memory."""
+    case("contrib-not-imported", helper.make_node("BiasGelu", ["x", "b"], ["y"], domain="com.microsoft"), {"x": draw(2, 8), "b": draw(8)},
+         want=beside)
+
+
 def embeddings():
     tables = {"w": draw(20, 8), "p": draw(9, 8), "t": draw(2, 8), "g": draw(8), "b": draw(8)}
     ids = lambda top: RNG.integers(0, top, (2, 5)).astype(np.int32)  # noqa: E731
@@ -154,3 +160,4 @@ def all_of_them():
     packed()
     rows()
     embeddings()
+    not_imported()
