@@ -3,7 +3,7 @@
 #include "codegen/weights.h"
 
 #include "codegen/module.h"
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * a lookup and a gather. */
 #include "frontend/frontend_priv.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* The words that ONNX is written with: names, nodes, attributes, initializers. */
 #include "frontend/export_priv.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 #define SC_EXPORT_PRIV_H
 
 #include "frontend/frontend_priv.h"
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 /* Nodes whose operator came later than this are written by their row's expansion, where there is
  * one: few runtimes have the newest operators. */

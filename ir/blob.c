@@ -2,7 +2,7 @@
 /* Constants' data: shared, never copied, found again by its bytes. */
 #include "ir/ir.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -5,7 +5,7 @@
  * are borrowed. */
 #include "ir/eval_priv.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * to the same bits. */
 #include "ir/text_priv.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <ctype.h>
 #include <errno.h>

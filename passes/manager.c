@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "passes/passes_priv.h"
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 /* --- The table ------------------------------------------------------------------------------- */
 

@@ -2,9 +2,9 @@
 /* Selecting and sorting. Elements of every type are compared as unsigned keys in the order of the
  * numbers: -0 is 0, NaNs are equal and larger than all else. */
 #include "runtime/call.h"
+#include "runtime/handles.h"
 #include "runtime/num/num.h"
 #include "runtime/scrt_priv.h"
-#include "runtime/strings.h"
 
 #include <string.h>
 

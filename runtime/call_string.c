@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What looks at the bytes of strings. Those of results are the run's. */
 #include "runtime/call.h"
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 static const char no_memory[] = "no memory for strings";
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What is done to one string: letters, pieces, numbers. */
+#include "runtime/handles.h"
 #include "runtime/num/num.h"
-#include "runtime/strings.h"
 
 #include <errno.h>
 #include <locale.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* --data: runs the sets of an ONNX test_data_set and compares the outputs with the expected ones,
  * so that whoever holds an executable can prove it without the compiler. */
+#include "runtime/handles.h"
 #include "runtime/main_priv.h"
-#include "runtime/strings.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a compiled executable prints of tensors and of its kernels. */
+#include "runtime/handles.h"
 #include "runtime/main_priv.h"
-#include "runtime/strings.h"
 
 #include <math.h>
 #include <stdarg.h>

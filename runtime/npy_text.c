@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* NumPy's strings: elements of one width, U of code points in 4 bytes, S of bytes, filled up with
  * zeros, which therefore end no string. */
+#include "runtime/handles.h"
 #include "runtime/scrtio_priv.h"
-#include "runtime/strings.h"
 
 /* --- Reading --- */
 

@@ -4,8 +4,8 @@
  * matter here are stepped over; each length is checked against what is left.
  *
  * Source: onnx.proto (TensorProto); the protocol buffers' encoding. */
+#include "runtime/handles.h"
 #include "runtime/scrtio_priv.h"
-#include "runtime/strings.h"
 
 enum { /* fields of TensorProto */
        DIMS = 1,

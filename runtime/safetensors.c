@@ -3,8 +3,8 @@
  * type, shape and where its bytes lie, the bytes.
  *
  * Source: the format's description in the README of huggingface/safetensors. */
+#include "runtime/handles.h"
 #include "runtime/scrtio_priv.h"
-#include "runtime/strings.h"
 #include "runtime/text.h"
 
 #include <stdio.h>

@@ -3,9 +3,9 @@
  * alone (symbols, outputs' dims and sizes) is kept from one run to the next, and Entry.bind is
  * walked again only when a dim has changed, so a run of known shapes allocates nothing but the
  * outputs the caller leaves to it. */
+#include "runtime/handles.h"
 #include "runtime/num/num.h"
 #include "runtime/session_priv.h"
-#include "runtime/strings.h"
 
 #include <fcntl.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/graphs.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * character of theirs reaches a terminal, and JSON gets nothing that is not UTF-8. */
 #include "ir/base/base_priv.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <stdarg.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * handle. What looks at their bytes is here, each a function of the runtime. */
 #include "ir/ops/ops_priv.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 #include <string.h>
 

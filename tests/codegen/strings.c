@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Strings through every stage: read from text, evaluated, compiled and run; who owns them. */
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 #include "tests/codegen/compiled.h"
 #include "tests/runtime/failing.h"
 

@@ -12,7 +12,7 @@
  * onnx-backend --cases DIR runs folders of the same form that cases.py made: nothing is fixed or
  * refused there, compiled code is tried for an older target too, and where a file EXPECT
  * holds words, import must fail with them. */
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 #include "tests/codegen/cpus.h"
 #include "tests/guarded.h"
 #include "tests/harness.h"

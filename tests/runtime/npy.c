@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* .npy files: as NumPy writes them, round trips of every type, and hostile ones. */
+#include "runtime/handles.h"
 #include "runtime/num/num.h"
 #include "runtime/scrtio.h"
-#include "runtime/strings.h"
 #include "tests/harness.h"
 #include "tests/runtime/failing.h"
 #include "tests/runtime/scratch.h"

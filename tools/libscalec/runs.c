@@ -3,7 +3,7 @@
  */
 #include "tools/libscalec/runs.h"
 
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 #include "tools/libscalec/trial.h"
 
 #include <math.h>

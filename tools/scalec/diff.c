@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scalec diff: two graphs, node by node, and with --data what their outputs are on samples. */
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 #include "tools/scalec/cli.h"
 
 #include <math.h>

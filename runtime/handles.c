@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory of strings, and UTF-8. */
-#include "runtime/strings.h"
+#include "runtime/handles.h"
 
 /* --- UTF-8 ----------------------------------------------------------------------------------- */
 
