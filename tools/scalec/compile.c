@@ -217,11 +217,15 @@ static void weights_text(const Cli *cli, const ScObject *o, ScStr *out)
         sc_str_addf(out, " in %s.weights", cli->output);
 }
 
-/* What was made, in a line; a program's JSON goes to standard output, unless the result does. */
-static void conclude(const Cli *cli, const ScObject *o, const Cost *c)
+/* What was made, in a line, and how it is linked; a program's JSON, which says both, goes to
+ * standard output, unless the result does. */
+static void conclude(const Cli *cli, const ScObject *o, ScalecOutput kind, const Cost *c)
 {
     ScStr low = {0}, weights = {0};
     json_t *j = cli->json ? summary_json(cli, o, c) : NULL;
+    const char *link = cli->print_link ? scalec_link_line(cli->cx, kind, cli->output) : NULL;
+    if (j && link)
+        json_object_set_new(j, "link", json_string(link));
     bool taken = !strcmp(cli->output, "-");
     low_text(&cli->last, &low);
     cost_text(c, &low);
@@ -232,6 +236,8 @@ static void conclude(const Cli *cli, const ScObject *o, const Cost *c)
         fprintf(stderr, "%s: %u kernel%s, %s%s%s\n", cli->output, o->n_kernel,
                 o->n_kernel == 1 ? "" : "s", sc_str_get(&weights), low.n ? ", " : "",
                 sc_str_get(&low));
+    if (link && !j)
+        printf("%s\n", link);
     json_decref(j);
     sc_str_free(&low);
     sc_str_free(&weights);
@@ -280,11 +286,9 @@ int cmd_compile(Cli *cli)
          scalec_write(cli->cx, o, kind, cli->output);
     int status = ok ? cli_done(cli) : cli_failed(cli);
     if (ok)
-        conclude(cli, o, &cost);
+        conclude(cli, o, kind, &cost);
     scalec_object_free(o);
     for (uint32_t i = 0; i < n; i++)
         sc_graph_free(e[i].model.graph);
-    if (ok && cli->print_link)
-        printf("%s\n", scalec_link_line(cli->cx, kind, cli->output));
     return status;
 }
