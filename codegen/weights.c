@@ -106,9 +106,7 @@ static bool same(const CgEntry *a, const CgEntry *b)
 static void grow_table(CgWeights *w)
 {
     uint32_t cap = w->cap_table ? 2 * w->cap_table : 64;
-    uint32_t *t = calloc(cap, sizeof *t);
-    if (!t)
-        abort();
+    uint32_t *t = sc_calloc(cap, sizeof *t);
     for (uint32_t i = 0; i < w->n_entry; i++) {
         uint32_t k = (uint32_t)w->entry[i].hash & (cap - 1);
         while (t[k])

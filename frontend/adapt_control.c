@@ -174,11 +174,9 @@ static bool may_unroll(const ImNode *n, const Onnxpb__Graph *body, int64_t turns
 
 static void turns_begin(Turns *t)
 {
-    t->carried = calloc(t->n_carried + 1u, sizeof(ScVal));
-    t->scan = calloc((size_t)t->n_scan * MAX_TURNS + 1u, sizeof(ScVal));
-    t->out = calloc(t->body->n_output + 1u, sizeof(ScVal));
-    if (!t->carried || !t->scan || !t->out)
-        abort();
+    t->carried = sc_calloc(t->n_carried + 1u, sizeof(ScVal));
+    t->scan = sc_calloc((size_t)t->n_scan * MAX_TURNS + 1u, sizeof(ScVal));
+    t->out = sc_calloc(t->body->n_output + 1u, sizeof(ScVal));
 }
 
 static void turns_free(Turns *t)

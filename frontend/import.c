@@ -254,9 +254,7 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
         return sc_fail(im->cx, n.loc, SC_E_UNSUPPORTED, "%s with its result %u, \"%s\"", type,
                        n_out - 1, pb->output[n_out - 1]);
 
-    ScVal *in = calloc(pb->n_input + n_out, sizeof *in), *out = in + pb->n_input;
-    if (!in)
-        abort();
+    ScVal *in = sc_calloc(pb->n_input + n_out, sizeof *in), *out = in + pb->n_input;
     im->b.at = n.loc;
     n.in = in;
     n.n_out = n_out;

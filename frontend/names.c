@@ -19,9 +19,7 @@ static void grow(ImNames *m)
 {
     ImNames old = *m;
     m->cap = old.cap ? 2 * old.cap : 64;
-    m->slot = calloc(m->cap, sizeof *m->slot);
-    if (!m->slot)
-        abort();
+    m->slot = sc_calloc(m->cap, sizeof *m->slot);
     for (uint32_t i = 0; i < old.cap; i++)
         if (old.slot[i].name)
             m->slot[find(m, old.slot[i].name)] = old.slot[i];
@@ -246,9 +244,7 @@ const uint32_t *im_order(Import *im, const Onnxpb__Graph *g)
     each_read_of_graph(im->cx, g, note_read, im);
     for (o.user = 0; o.user < n && o.sorted; o.user++)
         each_read(im->cx, g->node[o.user], check_sorted, &o);
-    o.state = calloc(n + 1u, 1);
-    if (!o.state)
-        abort();
+    o.state = sc_calloc(n + 1u, 1);
     for (uint32_t i = 0; i < n && o.ok; i++) {
         if (o.sorted)
             o.out[i] = i;

@@ -84,9 +84,7 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
     CgPanels p;
     memcpy(&p, arg, sizeof p);
     int64_t n_batch = n_matrix(&p), unit = cg_unit_bytes(&p);
-    uint32_t *place = malloc((size_t)p.ku * p.nr * sizeof *place);
-    if (!place)
-        abort();
+    uint32_t *place = sc_calloc((size_t)p.ku * p.nr, sizeof *place);
     bool small = scrt_dtype_bits((ScrtDtype)p.unit.dtype) < 8;
     for (uint32_t i = 0; i < p.ku * p.nr; i++)
         place[i] = small ? 0 : cg_unit_place(&p.unit, i);

@@ -51,7 +51,7 @@ void sc_set_memory_hook(void (*out_of_memory)(size_t bytes))
     memory_hook = out_of_memory ? out_of_memory : abort_hook;
 }
 
-static _Noreturn void out_of_memory(size_t bytes)
+void sc_out_of_memory(size_t bytes)
 {
     memory_hook(bytes);
     abort(); /* a hook that returns breaks its contract */
@@ -60,13 +60,23 @@ static _Noreturn void out_of_memory(size_t bytes)
 static void *or_hook(void *p, size_t bytes)
 {
     if (!p)
-        out_of_memory(bytes);
+        sc_out_of_memory(bytes);
     return p;
+}
+
+void *sc_calloc(size_t n, size_t size)
+{
+    return or_hook(calloc(n ? n : 1, size), n * size); /* calloc sees an overflow */
+}
+
+void *sc_realloc(void *p, size_t bytes)
+{
+    return or_hook(realloc(p, bytes ? bytes : 1), bytes);
 }
 
 ScArena *sc_arena_new(void)
 {
-    ScArena *a = or_hook(calloc(1, sizeof *a), sizeof *a);
+    ScArena *a = sc_calloc(1, sizeof *a);
     a->next_size = FIRST_CHUNK;
     return a;
 }
@@ -86,8 +96,8 @@ void sc_arena_free(ScArena *a)
 static char *new_chunk(ScArena *a, size_t size)
 {
     if (size > SIZE_MAX - sizeof(Chunk))
-        out_of_memory(size);
-    Chunk *c = or_hook(calloc(1, sizeof *c + size), size);
+        sc_out_of_memory(size);
+    Chunk *c = sc_calloc(1, sizeof *c + size);
     c->next = a->chunk;
     c->size = size;
     a->chunk = c;
@@ -98,7 +108,7 @@ static char *new_chunk(ScArena *a, size_t size)
 void *sc_alloc(ScArena *a, size_t bytes)
 {
     if (bytes > SIZE_MAX / 2)
-        out_of_memory(bytes);
+        sc_out_of_memory(bytes);
     size_t room = (bytes + REDZONE + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (room == 0)
         room = ALIGN;
@@ -124,7 +134,7 @@ void *sc_alloc_array(ScArena *a, size_t n, size_t size)
 {
     size_t bytes;
     if (__builtin_mul_overflow(n, size, &bytes))
-        out_of_memory(SIZE_MAX);
+        sc_out_of_memory(SIZE_MAX);
     return sc_alloc(a, bytes);
 }
 
@@ -163,18 +173,13 @@ size_t sc_arena_bytes(const ScArena *a)
 void *sc_buf_grow(void *p, uint32_t *cap, size_t size)
 {
     if (*cap > UINT32_MAX / 2)
-        out_of_memory(SIZE_MAX);
+        sc_out_of_memory(SIZE_MAX);
     uint32_t n = *cap ? 2 * *cap : 16;
     size_t bytes;
     if (__builtin_mul_overflow((size_t)n, size, &bytes))
-        out_of_memory(SIZE_MAX);
+        sc_out_of_memory(SIZE_MAX);
     *cap = n;
     return sc_realloc(p, bytes);
-}
-
-void *sc_realloc(void *p, size_t bytes)
-{
-    return or_hook(realloc(p, bytes), bytes);
 }
 
 void sc_buf_free(void *p)

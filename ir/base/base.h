@@ -12,8 +12,15 @@
 
 /* --- Memory ---------------------------------------------------------------------------------- */
 
-/* A bump allocator; everything in it lives until it is freed. When memory ends the hook is called
- * and must not return (the default prints nothing and aborts). */
+/* When memory ends the hook is called with how many bytes were wanted, and must not return: it ends
+ * the process or jumps (the default prints nothing and aborts). NULL: the default. */
+void sc_set_memory_hook(void (*out_of_memory)(size_t bytes));
+_Noreturn void sc_out_of_memory(size_t bytes); /* calls it */
+/* As the C library's, but for the hook; freed with free. */
+void *sc_calloc(size_t n, size_t size);
+void *sc_realloc(void *p, size_t bytes);
+
+/* A bump allocator; everything in it lives until it is freed. */
 typedef struct ScArena ScArena;
 ScArena *sc_arena_new(void);
 void sc_arena_free(ScArena *a);                          /* takes NULL */
@@ -25,7 +32,6 @@ char *sc_printf(ScArena *a, const char *fmt, ...) __attribute__((format(printf, 
 size_t sc_arena_bytes(const ScArena *a); /* handed out so far */
 #define sc_new(a, T)      ((T *)sc_alloc((a), sizeof(T)))
 #define sc_array(a, T, n) ((T *)sc_alloc_array((a), (n), sizeof(T)))
-void sc_set_memory_hook(void (*out_of_memory)(size_t bytes));
 
 /* A growing array in plain memory: the last element is p[n - 1]. Freed with sc_buf_free(p). */
 #define sc_buf_push(p, n, cap, x)                                                                  \
@@ -47,7 +53,7 @@ void sc_str_addn(ScStr *s, const char *text, size_t n);
 void sc_str_addf(ScStr *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void sc_str_addv(ScStr *s, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void sc_str_free(ScStr *s);
-const char *sc_str_get(const ScStr *s); /* "" when nothing was added */
+const char *sc_str_get(const ScStr *s);  /* "" when nothing was added */
 /* The text without the middles of its longest words: names in messages come from anywhere. */
 ScStr sc_without_middles(const char *text);
 /* A name as text forms write it: as it is if it is [A-Za-z_][A-Za-z0-9_.]*, else as sc_str_quote

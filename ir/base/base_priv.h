@@ -65,6 +65,4 @@ struct ScCtx {
     const char *file;
 };
 
-void *sc_realloc(void *p, size_t bytes); /* calls the hook instead of returning NULL */
-
 #endif

@@ -70,8 +70,8 @@ static bool eval_topk(ScEval *e)
     Slices s = slices_of(x, axis);
     int64_t k = e->out[0].dims[axis];
     int sign = sc_attr(e->n, LARGEST)->i ? 1 : -1;
-    bool *taken = calloc((size_t)s.n + 1, sizeof *taken);
-    if (k > s.n || !taken) {
+    bool *taken = sc_calloc((size_t)s.n + 1, sizeof *taken);
+    if (k > s.n) {
         free(taken);
         return sc_fail(e->cx, e->n->loc, SC_E_INPUT, "%lld of %lld elements are wanted",
                        (long long)k, (long long)s.n);

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What compiling takes of memory grows with the weights by less than 1.2 times their bytes."""
+"""What compiling takes of memory grows with the weights by less than 1.2 times their bytes; and where there is less than
+it needs, it ends in a message."""
 import os
+import resource
+import subprocess
 import sys
 
 import numpy as np
@@ -9,7 +12,7 @@ from onnx import helper
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
 from command import measured, model, run_all, sanitized  # noqa: E402
-from scalec import Skip  # noqa: E402
+from scalec import SCALEC, Skip  # noqa: E402
 
 LAYERS = 20  # more than 64 MB: a smaller file is read, not mapped
 RECIPES = (("f32",), ("fp8",), ("fp8", "--scales", "propagate"), ("mxfp8", "--scales", "propagate"))
@@ -43,4 +46,22 @@ def grows_with_the_weights(tmp):
             assert grown < 1.2 * weights, f"{recipe}, external {external}: {grown / weights:.2f} times the weights"
 
 
-run_all("tools-memory", (grows_with_the_weights,))
+def ends_in_a_message(tmp):
+    """Under limits of address space from too little for the libraries to enough for all."""
+    if sanitized():
+        raise Skip("sanitizers take memory of their own")
+    path = os.path.join(tmp, "weights.onnx")
+    onnx.save(model([helper.make_node("MatMul", ["x", "w"], ["y"])], [("x", [1, 4000])], [("y", [1, 4000])],
+                    [("w", np.zeros((4000, 4000), np.float32))]), path)
+    said = set()
+    for limit in range(100 << 20, 1000 << 20, 20 << 20):
+        p = subprocess.run([SCALEC, "ops", path], capture_output=True, text=True,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+        assert p.returncode in (0, 1, 127), f"status {p.returncode} in {limit} bytes: {p.stderr}"
+        said.add(p.stderr.split(":")[1].strip() if p.returncode == 1 and p.stderr.startswith("scalec:") else "")
+        if p.returncode == 0:
+            break
+    assert p.returncode == 0 and "out of memory" in said, said
+
+
+run_all("tools-memory", (grows_with_the_weights, ends_in_a_message))

@@ -20,9 +20,7 @@ static int open_beside(void *arg)
 {
     ScalecBeside *b = arg;
     size_t n = strlen(b->output) + sizeof ".weights.XXXXXX";
-    b->path = malloc(n);
-    if (!b->path)
-        return -1;
+    b->path = sc_calloc(n, 1);
     snprintf(b->path, n, "%s.weights.XXXXXX", b->output);
     int fd = mkostemp(b->path, O_CLOEXEC);
     mode_t mask = umask(0);

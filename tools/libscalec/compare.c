@@ -31,11 +31,9 @@ static bool run_all(ScCtx *cx, Trial *t, ScalecSamples *s,
                     void (*see)(void *arg, uint32_t i, ScrtTensor *out), void *arg)
 {
     uint32_t n = scalec_samples_count(s), n_out = t->model->entry->n_out;
-    ScrtTensor *out = calloc(n_out + 1, sizeof *out);
+    ScrtTensor *out = sc_calloc(n_out + 1, sizeof *out);
     const ScrtTensor *in;
     bool ok = true;
-    if (!out)
-        abort();
     for (uint32_t i = 0; ok && i < n; i++) {
         sc_stage_share(cx, i, n);
         ok = scalec_samples_get(s, i, &in) && trial_run(cx, t, in, out);
@@ -63,13 +61,13 @@ ScalecReference *scalec_reference(ScCtx *cx, const ScalecModel *m, const ScalecO
     ScalecOptions f32 = *opt;
     f32.recipe = NULL;
     f32.scales = SC_SCALES_PROPAGATE;
-    ScalecReference *r = calloc(1, sizeof *r);
-    bool ok = r && open_trial(cx, m, &f32, &t, &o);
+    ScalecReference *r = sc_calloc(1, sizeof *r);
+    bool ok = open_trial(cx, m, &f32, &t, &o);
     if (ok) {
         r->n_sample = scalec_samples_count(s);
         r->n_out = t.model->entry->n_out;
-        r->out = calloc((size_t)r->n_sample * r->n_out + 1, sizeof *r->out);
-        ok = r->out && run_all(cx, &t, s, take, r);
+        r->out = sc_calloc((size_t)r->n_sample * r->n_out + 1, sizeof *r->out);
+        ok = run_all(cx, &t, s, take, r);
     }
     trial_close(&t);
     scalec_object_free(o);
@@ -115,9 +113,7 @@ static void write_outputs(Column *c, uint32_t i, const ScrtTensor *out)
 {
     char path[128];
     ScrtIoError err;
-    ScrtNamed *item = calloc(c->ref->n_out + 1, sizeof *item);
-    if (!item)
-        abort();
+    ScrtNamed *item = sc_calloc(c->ref->n_out + 1, sizeof *item);
     for (uint32_t k = 0; k < c->ref->n_out; k++)
         item[k] =
             (ScrtNamed){.name = (char *)(uintptr_t)c->model->entry->out[k].name, .tensor = out[k]};

@@ -23,17 +23,13 @@ typedef struct Run {      /* of the f32 graph on inputs of a kind */
 
 static bool fill(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, Run *ret)
 {
-    ret->in = calloc(raised->n_in + 1, sizeof *ret->in);
-    if (!ret->in)
-        abort();
+    ret->in = sc_calloc(raised->n_in + 1, sizeof *ret->in);
     return sc_probe_inputs(cx, raised, kind, ret->in);
 }
 
 static bool run_on(ScCtx *cx, Trial *t, Run *r)
 {
-    r->out = calloc(t->model->entry->n_out + 1, sizeof *r->out);
-    if (!r->out)
-        abort();
+    r->out = sc_calloc(t->model->entry->n_out + 1, sizeof *r->out);
     return trial_run(cx, t, r->in, r->out);
 }
 

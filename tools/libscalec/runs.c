@@ -14,9 +14,7 @@
 
 static ScrtTensor *grown(ScrtTensor *x, uint32_t n, uint32_t more)
 {
-    ScrtTensor *p = realloc(x, ((size_t)n + more + 1) * sizeof *p);
-    if (!p)
-        abort();
+    ScrtTensor *p = sc_realloc(x, ((size_t)n + more + 1) * sizeof *p);
     memset(p + n, 0, more * sizeof *p);
     return p;
 }
@@ -35,11 +33,11 @@ ScrtTensor *runs_add(ScalecRuns *r, const ScGraph *g, const ScrtTensor *in)
         *t = in[i];
         if (t->dtype == SCRT_STRING) {
             if (scrt_strings_own(NULL, t) != SCRT_OK)
-                abort();
+                sc_out_of_memory(0);
             continue;
         }
         if (!scrt_tensor_bytes(t, &bytes) || scrt_tensor_alloc(t) != SCRT_OK)
-            abort();
+            sc_out_of_memory(0);
         if (bytes > 0)
             memcpy(t->data, in[i].data, bytes);
     }
@@ -57,12 +55,10 @@ void scalec_runs_free(ScalecRuns *r)
 
 static bool measure(ScCtx *cx, Trial *t, const ScalecRuns *r, ScalecCost *ret)
 {
-    ScrtTensor *out = calloc(r->n_out + 1, sizeof *out);
+    ScrtTensor *out = sc_calloc(r->n_out + 1, sizeof *out);
     double noise = 0;
     *ret = (ScalecCost){0};
     bool ok = true;
-    if (!out)
-        abort();
     for (uint32_t i = 0; ok && i < r->n; i++) {
         const ScrtTensor *want = &r->out[i * r->n_out];
         ok = trial_run(cx, t, &r->in[i * r->n_in], out);

@@ -370,15 +370,11 @@ ScalecSamples *scalec_samples_open(ScCtx *cx, const ScGraph *g, const char *path
                                    const ScalecSampleOptions *opt)
 {
     struct stat st;
-    ScalecSamples *s = calloc(1, sizeof *s);
-    if (s) {
-        *s = (ScalecSamples){.cx = cx, .g = sc_graph_clone(g), .open = -1};
-        s->held = calloc(g->n_in + 1, sizeof *s->held);
-        s->in = calloc(g->n_in + 1, sizeof *s->in);
-        s->expected = calloc(g->n_out + 1, sizeof *s->expected);
-    }
-    if (!s || !s->held || !s->in || !s->expected)
-        abort();
+    ScalecSamples *s = sc_calloc(1, sizeof *s);
+    *s = (ScalecSamples){.cx = cx, .g = sc_graph_clone(g), .open = -1};
+    s->held = sc_calloc(g->n_in + 1, sizeof *s->held);
+    s->in = sc_calloc(g->n_in + 1, sizeof *s->in);
+    s->expected = sc_calloc(g->n_out + 1, sizeof *s->expected);
     bool ok = parse_options(s, opt) &&
               (stat(path, &st) == 0 || sc_fail_file(cx, path, SC_E_FILE, "%s", strerror(errno)));
     if (ok)

@@ -171,9 +171,7 @@ static bool find_rounding(const ScGraph *g, ScrtDtype *of)
 json_t *scalec_rounding(const ScGraph *g)
 {
     json_t *ret = json_object();
-    ScrtDtype *of = calloc(g->n_value, sizeof *of);
-    if (!of)
-        abort();
+    ScrtDtype *of = sc_calloc(g->n_value, sizeof *of);
     while (find_rounding(g, of))
         ;
     for (uint32_t i = 0; i < g->n_out; i++) {

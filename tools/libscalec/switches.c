@@ -4,16 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool allocate(Switches *x, const ScGraph *low)
+static void allocate(Switches *x, const ScGraph *low)
 {
-    x->keep = calloc(x->n_site + 1, sizeof *x->keep);
-    x->in = calloc(low->n_in + x->n_site + 1, sizeof *x->in);
-    x->want = calloc(x->n_sample + 1, sizeof *x->want);
-    x->out = calloc(low->n_out + 1, sizeof *x->out);
-    for (uint32_t i = 0; x->want && i < x->n_sample; i++)
-        if (!(x->want[i] = calloc(low->n_out + 1, sizeof **x->want)))
-            return false;
-    return x->keep && x->in && x->want && x->out;
+    x->keep = sc_calloc(x->n_site + 1, sizeof *x->keep);
+    x->in = sc_calloc(low->n_in + x->n_site + 1, sizeof *x->in);
+    x->want = sc_calloc(x->n_sample + 1, sizeof *x->want);
+    x->out = sc_calloc(low->n_out + 1, sizeof *x->out);
+    for (uint32_t i = 0; i < x->n_sample; i++)
+        x->want[i] = sc_calloc(low->n_out + 1, sizeof **x->want);
 }
 
 /* Sample i, with the switches as they are. */
@@ -33,8 +31,7 @@ bool switches_open(ScCtx *cx, const ScGraph *low, ScalecSamples *s, uint32_t n_s
                       .n_sample = scalec_samples_count(s),
                       .n_in = low->n_in,
                       .n_site = n_site};
-    if (!allocate(ret, low))
-        abort();
+    allocate(ret, low);
     for (uint32_t i = 0; i < n_site; i++)
         ret->in[low->n_in + i] = (ScrtTensor){.dtype = SCRT_BOOL, .data = &ret->keep[i]};
     if (!trial_open(cx, sc_switched_graph(cx, low), NULL, false, &ret->trial))

@@ -74,16 +74,15 @@ static void compare(const Cli *cli, const ScrtTensor *a, const ScrtTensor *b, Ou
 static bool run_sample(Cli *cli, const ScGraph *const *g, const ScrtTensor *in, Output *out)
 {
     uint32_t n = g[0]->n_out;
-    ScrtTensor *t[2] = {calloc(n + 1u, sizeof **t), calloc(n + 1u, sizeof **t)};
-    bool ok = t[0] && t[1];
+    ScrtTensor *t[2] = {sc_calloc(n + 1u, sizeof **t), sc_calloc(n + 1u, sizeof **t)};
+    bool ok = true;
     for (uint32_t k = 0; ok && k < 2; k++)
         ok = sc_eval(g[k], in, t[k], NULL);
     for (uint32_t i = 0; ok && i < n; i++)
         compare(cli, &t[0][i], &t[1][i], &out[i]);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < 2; k++)
-            if (t[k])
-                scrt_free(t[k][i].data);
+            scrt_free(t[k][i].data);
     free(t[0]);
     free(t[1]);
     return ok;
@@ -102,9 +101,9 @@ static bool same_interface(Cli *cli, const ScGraph *a, const ScGraph *b)
 /* [*g[0]->n_out], the caller's to free; NULL with errors. */
 static Output *run_both(Cli *cli, const ScGraph *const *g)
 {
-    Output *out = calloc(g[0]->n_out + 1u, sizeof *out);
+    Output *out = sc_calloc(g[0]->n_out + 1u, sizeof *out);
     const ScrtTensor *in;
-    ScalecSamples *s = out && same_interface(cli, g[0], g[1])
+    ScalecSamples *s = same_interface(cli, g[0], g[1])
                            ? scalec_samples_open(cli->cx, g[0], cli->data, &cli->sample)
                            : NULL;
     bool ok = s != NULL;

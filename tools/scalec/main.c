@@ -305,6 +305,16 @@ static void on_cut_file(int signal_number)
     _exit(n < 0 ? EXIT_BUG : EXIT_INPUT);
 }
 
+static void on_no_memory(size_t bytes)
+{
+    scrt_temporaries_remove();
+    fputs("scalec: out of memory", stderr);
+    if (bytes > 0)
+        fprintf(stderr, ": %zu bytes more are needed", bytes);
+    fputc('\n', stderr);
+    _exit(EXIT_INPUT);
+}
+
 void cli_print_json(const json_t *j)
 {
     json_dumpf(j, stdout, JSON_INDENT(1) | JSON_ENCODE_ANY);
@@ -370,6 +380,7 @@ int main(int argc, char **argv)
     int status = EXIT_USAGE;
     scalec_end_on_signals();
     signal(SIGBUS, on_cut_file);
+    sc_set_memory_hook(on_no_memory);
     if (argc < 2)
         cli_usage(stderr);
     else if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help"))

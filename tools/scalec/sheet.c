@@ -8,7 +8,7 @@ static bool write(Cli *cli, json_t *all)
 {
     char *text = json_dumps(all, JSON_COMPACT);
     if (!text)
-        abort();
+        sc_out_of_memory(0);
     bool ok = scalec_write_sheet(cli->cx, text, cli->html);
     free(text);
     return ok;

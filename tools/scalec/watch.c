@@ -146,9 +146,7 @@ static void see(void *arg, const ScStage *innermost)
 
 CliWatch *cli_watch_begin(ScCtx *cx, const char *command)
 {
-    CliWatch *w = calloc(1, sizeof *w);
-    if (!w)
-        abort();
+    CliWatch *w = sc_calloc(1, sizeof *w);
     *w = (CliWatch){.cx = cx, .command = command, .begin = now(), .share = NAN};
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
