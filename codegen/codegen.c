@@ -17,9 +17,7 @@ static const char *identifier(ScArena *a, const char *name)
         bool digit = *name >= '0' && *name <= '9';
         sc_str_addn(&s, letter || digit ? name : "_", 1);
     }
-    const char *id = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return id;
+    return sc_str_keep(&s, a);
 }
 
 static void report(ScObject *o, const CgKernels *k)

@@ -200,9 +200,7 @@ static const char *feature_text(ScArena *a, uint64_t bits)
         if (bits >> features[i].bit & 1)
             sc_str_addf(&s, "%s+%s", s.n ? "," : "", features[i].name);
     }
-    const char *text = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return text;
+    return sc_str_keep(&s, a);
 }
 
 static bool known_cpu(const char *cpu)

@@ -317,8 +317,7 @@ Onnxpb__ValueInfo *ex_info(Export *x, const char *name, const ScType *t)
         else if (!d->has_dim_value)
             sc_term_print(t->dim[i], &s);
         if (!d->has_dim_value)
-            d->dim_param = sc_strdup(x->a, sc_str_get(&s));
-        sc_str_free(&s);
+            d->dim_param = sc_str_keep(&s, x->a);
     }
     return v;
 }

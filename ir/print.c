@@ -56,9 +56,7 @@ static const char *label_of(const ScValue *v, uint32_t number, Names *names, ScA
     uint32_t nth = count_name(names, v->name);
     if (nth > 1)
         sc_str_addf(&s, "~%u", nth);
-    const char *label = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return label;
+    return sc_str_keep(&s, a);
 }
 
 const char *const *sc_labels(const ScGraph *g, ScArena *a)

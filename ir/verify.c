@@ -76,9 +76,7 @@ static const char *type_text(Check *c, const ScType *t)
         sc_str_add(&s, "absent");
     else
         sc_type_print(t, &s);
-    const char *text = sc_strdup(c->a, sc_str_get(&s));
-    sc_str_free(&s);
-    return text;
+    return sc_str_keep(&s, c->a);
 }
 
 static const char *exp_text(Check *c, const ScTerm *e)
@@ -86,9 +84,9 @@ static const char *exp_text(Check *c, const ScTerm *e)
     ScStr s = {0};
     if (e)
         sc_term_print(e, &s);
-    const char *text = sc_strdup(c->a, e ? sc_str_get(&s) : "none");
-    sc_str_free(&s);
-    return text;
+    else
+        sc_str_add(&s, "none");
+    return sc_str_keep(&s, c->a);
 }
 
 /* --- Layout ---------------------------------------------------------------------------------- */

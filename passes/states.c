@@ -40,9 +40,7 @@ static const char *type_text(ScArena *a, const ScType *t)
 {
     ScStr s = {0};
     sc_type_print(t, &s);
-    const char *text = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return text;
+    return sc_str_keep(&s, a);
 }
 
 /* The one dim in which the next value's type differs, if it may: a symbol alone in that of the

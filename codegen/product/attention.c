@@ -300,8 +300,7 @@ static void describe(CgModule *m, const CgAttn *a, bool few, bool many)
     if (many)
         sc_str_addf(&s, "tiles %ux%u and %ux%u, %u rows by %u keys", a->t1.mr, a->t1.nr, a->t2.mr,
                     a->t2.nr, a->block, a->n_key);
-    a->f->what = sc_strdup(m->arena, sc_str_get(&s));
-    sc_str_free(&s);
+    a->f->what = sc_str_keep(&s, m->arena);
 }
 
 static bool emit(CgModule *m, CgFunc *f)

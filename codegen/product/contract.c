@@ -289,8 +289,7 @@ static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
                     c->tile.kc);
     if (c->packed && c->panels.unit.way != CG_UNIT_PLAIN)
         sc_str_addf(&s, "; decode by %s", cg_unit_name(&c->panels.unit));
-    c->f->what = sc_strdup(m->arena, sc_str_get(&s));
-    sc_str_free(&s);
+    c->f->what = sc_str_keep(&s, m->arena);
 }
 
 static void emit_entry(CgModule *m, CgContract *c, LLVMValueRef stream, LLVMValueRef tiles)

@@ -25,9 +25,7 @@ static const char *origins(ScArena *a, const ScLoc *loc)
     ScStr s = {0};
     for (uint32_t i = 0; i < loc->n; i++)
         sc_str_addf(&s, "%s%s", i ? "," : "", loc->origin[i].name);
-    const char *text = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return text;
+    return sc_str_keep(&s, a);
 }
 
 static bool same_lay(uint32_t n, const CgLay *a, const CgLay *b)

@@ -82,9 +82,7 @@ const char *cg_dims_text(ScArena *a, const ScType *t)
             sc_str_add(&s, ",");
         sc_term_print(t->dim[d], &s);
     }
-    const char *dims = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return dims;
+    return sc_str_keep(&s, a);
 }
 
 static LLVMValueRef port(Parts *x, const char *name, const ScType *t)

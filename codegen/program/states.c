@@ -160,9 +160,7 @@ static const char *type_text(CgModule *m, const ScState *s, const ScType *t)
     sc_type_print(t, &text);
     if (s->grows)
         sc_str_addf(&text, " up to %lld", (long long)s->capacity);
-    const char *ret = sc_strdup(m->arena, sc_str_get(&text));
-    sc_str_free(&text);
-    return ret;
+    return sc_str_keep(&text, m->arena);
 }
 
 /* A state is one wherever its name is; what extents are called does not matter. */

@@ -23,9 +23,7 @@ static const char *node_text(ScArena *a, const ScLoc *loc)
     }
     if (loc->n > SHOWN_ORIGINS)
         sc_str_addf(&s, " and %u more", loc->n - SHOWN_ORIGINS);
-    const char *text = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return text;
+    return sc_str_keep(&s, a);
 }
 
 static uint32_t add_who(CgProgram *p, ScrtWho who)
@@ -38,9 +36,7 @@ static const char *term_text(ScArena *a, const ScTerm *t)
 {
     ScStr s = {0};
     sc_term_print(t, &s);
-    const char *text = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return text;
+    return sc_str_keep(&s, a);
 }
 
 typedef struct Where {
@@ -70,9 +66,7 @@ static const char *where_text(const CgProgram *p, const ScTerm *a, const ScTerm 
     sc_term_symbols(a, see_symbol, &w);
     if (b)
         sc_term_symbols(b, see_symbol, &w);
-    const char *text = sc_strdup(p->m->arena, sc_str_get(&w.text));
-    sc_str_free(&w.text);
-    return text;
+    return sc_str_keep(&w.text, p->m->arena);
 }
 
 uint32_t cg_who_of_guard(CgProgram *p, const ScGuard *g)

@@ -54,6 +54,7 @@ void sc_str_addf(ScStr *s, const char *fmt, ...) __attribute__((format(printf, 2
 void sc_str_addv(ScStr *s, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void sc_str_free(ScStr *s);
 const char *sc_str_get(const ScStr *s);  /* "" when nothing was added */
+char *sc_str_keep(ScStr *s, ScArena *a); /* the text, in a; s is freed */
 /* The text without the middles of its longest words: names in messages come from anywhere. */
 ScStr sc_without_middles(const char *text);
 /* A name as text forms write it: as it is if it is [A-Za-z_][A-Za-z0-9_.]*, else as sc_str_quote

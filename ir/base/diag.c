@@ -150,8 +150,7 @@ void sc_note(ScCtx *cx, const char *fmt, ...)
     va_end(ap);
     if (d->n_note == cx->note_cap)
         d->note = grown(cx->arena, d->note, d->n_note, &cx->note_cap, sizeof *d->note);
-    d->note[d->n_note++] = sc_strdup(cx->arena, sc_str_get(&text));
-    sc_str_free(&text);
+    d->note[d->n_note++] = sc_str_keep(&text, cx->arena);
 }
 
 uint32_t sc_n_errors(const ScCtx *cx)

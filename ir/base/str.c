@@ -70,6 +70,13 @@ const char *sc_str_get(const ScStr *s)
     return s->s ? s->s : "";
 }
 
+char *sc_str_keep(ScStr *s, ScArena *a)
+{
+    char *text = sc_strdup(a, sc_str_get(s));
+    sc_str_free(s);
+    return text;
+}
+
 static bool is_first(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';

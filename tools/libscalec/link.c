@@ -92,9 +92,7 @@ const char *scalec_link_line(ScCtx *cx, ScalecOutput kind, const char *path)
         add_word(&s, sc_printf(a, "%s/libscrt.a", lib ? lib : "DIR"));
     }
     sc_str_add(&s, kind == SCALEC_SO ? "" : " -lm -pthread");
-    const char *line = sc_strdup(a, sc_str_get(&s));
-    sc_str_free(&s);
-    return line;
+    return sc_str_keep(&s, a);
 }
 
 /* --- The C compiler --------------------------------------------------------------------------- */
