@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of passes and the pipeline that runs them, checking every step. */
+/* The table of passes, which is the pipeline in its order, and the run that checks every step. */
 #include <math.h>
 #include <string.h>
 
@@ -85,19 +85,11 @@ const ScPass *const sc_pass_table[] = {
 };
 const uint32_t sc_pass_count = sizeof sc_pass_table / sizeof *sc_pass_table;
 
-static const ScStep pipeline[] = {
-    {&pass_fold, "fold"},       {&pass_simplify, "simplify"}, {&pass_raise, "raise"},
-    {&pass_scalify, "scalify"}, {&pass_quantize, "quantize"}, {&pass_settle, "settle"},
-    {&pass_expand, "expand"},   {&pass_layout, "layout"},     {&pass_fuse, "fuse"},
-};
-
-#define N_STEP (sizeof pipeline / sizeof *pipeline)
-
 /* What a session's user added, and the pipeline with it. */
 typedef struct Added {
     const ScPass **pass; /* [n] */
-    ScStep *step;        /* [n_step] NULL: the pipeline as above */
-    uint32_t n, n_step;
+    const ScPass **all;  /* [n_all] NULL: the pipeline is the table */
+    uint32_t n, n_all;
 } Added;
 
 static Added *added(ScCtx *cx)
@@ -106,11 +98,11 @@ static Added *added(ScCtx *cx)
     return sc_ctx_slot(cx, &key, sizeof(Added));
 }
 
-static const ScStep *steps(ScCtx *cx, uint32_t *ret_n)
+static const ScPass *const *pipeline(ScCtx *cx, uint32_t *ret_n)
 {
     const Added *a = added(cx);
-    *ret_n = a->step ? a->n_step : N_STEP;
-    return a->step ? a->step : pipeline;
+    *ret_n = a->all ? a->n_all : sc_pass_count;
+    return a->all ? a->all : sc_pass_table;
 }
 
 const ScPass *sc_pass_find(ScCtx *cx, const char *name)
@@ -125,16 +117,16 @@ const ScPass *sc_pass_find(ScCtx *cx, const char *name)
     return NULL;
 }
 
-/* The pipeline with a step at place k. */
-static void insert_step(ScCtx *cx, Added *a, uint32_t k, ScStep s)
+/* The pipeline with a pass at place k. */
+static void insert_pass(ScCtx *cx, Added *a, uint32_t k, const ScPass *pass)
 {
     uint32_t n;
-    const ScStep *old = steps(cx, &n);
-    ScStep *step = sc_array(sc_ctx_arena(cx), ScStep, n + 1);
+    const ScPass *const *old = pipeline(cx, &n);
+    const ScPass **all = sc_array(sc_ctx_arena(cx), const ScPass *, n + 1);
     for (uint32_t i = 0; i <= n; i++)
-        step[i] = i == k ? s : old[i - (i > k)];
-    a->step = step;
-    a->n_step = n + 1;
+        all[i] = i == k ? pass : old[i - (i > k)];
+    a->all = all;
+    a->n_all = n + 1;
 }
 
 static bool is_added(const Added *a, const ScPass *pass)
@@ -149,17 +141,17 @@ bool sc_pass_register(ScCtx *cx, const ScPass *pass, const char *after)
 {
     Added *a = added(cx);
     uint32_t n, k = 0;
-    const ScStep *old = steps(cx, &n);
+    const ScPass *const *old = pipeline(cx, &n);
     if (sc_pass_find(cx, pass->name))
         return sc_fail(cx, NULL, SC_E_PASS, "there is a pass \"%s\" already", pass->name);
-    while (after && k < n && !(old[k].stage && strcmp(old[k].stage, after) == 0))
+    while (after && k < n && strcmp(old[k]->name, after) != 0)
         k++;
     if (after && k == n)
         return sc_fail(cx, NULL, SC_E_PASS, "there is no stage \"%s\"", after);
     if (after) {
-        for (k++; k < n && is_added(a, old[k].pass);) /* behind those added before */
+        for (k++; k < n && is_added(a, old[k]);) /* behind those added before */
             k++;
-        insert_step(cx, a, k, (ScStep){pass, pass->name});
+        insert_pass(cx, a, k, pass);
     }
     const ScPass **more = sc_array(sc_ctx_arena(cx), const ScPass *, a->n + 1);
     if (a->n)
@@ -318,42 +310,36 @@ static bool eval_stage(ScCtx *cx, const ScGraph *g, const char *pass, bool lossy
 /* --- The pipeline ---------------------------------------------------------------------------- */
 
 /* Fails with the names that there are. */
-static bool no_such(ScCtx *cx, const char *kind, const char *name, uint32_t n_step,
-                    const ScStep *step)
+static bool no_such(ScCtx *cx, const char *kind, const char *name, uint32_t n,
+                    const ScPass *const *pass)
 {
     bool stages = strcmp(kind, "stage") == 0;
     ScStr names = {0};
     sc_str_add(&names, stages ? "import" : "");
-    for (uint32_t i = 0; i < n_step; i++) {
-        const char *is = stages                   ? step[i].stage
-                         : step[i].pass->required ? NULL
-                                                  : step[i].pass->name;
-        bool seen = !is;
-        for (uint32_t k = 0; k < i && !seen; k++)
-            seen = !stages && step[k].pass == step[i].pass;
-        if (!seen)
-            sc_str_addf(&names, "%s%s", names.n ? ", " : "", is);
-    }
+    for (uint32_t i = 0; i < n; i++)
+        if (stages || !pass[i]->required)
+            sc_str_addf(&names, "%s%s", names.n ? ", " : "", pass[i]->name);
     sc_fail_file(cx, NULL, SC_E_PASS, "there is no %s \"%s\"", kind, name);
     sc_note(cx, stages ? "stages are %s" : "what may be left out: %s", sc_str_get(&names));
     sc_str_free(&names);
     return false;
 }
 
-/* Every name of the list is a pass of these steps that may be left out. */
-static bool check_names(ScCtx *cx, const ScPipeline *p, uint32_t n_step, const ScStep *step)
+/* The stage to stop at is one of these passes, and so is what is disabled, which may be left out.
+ */
+static bool check_names(ScCtx *cx, const ScPipeline *p, uint32_t n, const ScPass *const *pass)
 {
     bool until = !p->until || strcmp(p->until, "import") == 0;
-    for (uint32_t i = 0; i < n_step; i++)
-        until = until || (step[i].stage && strcmp(step[i].stage, p->until) == 0);
+    for (uint32_t i = 0; i < n; i++)
+        until = until || strcmp(pass[i]->name, p->until) == 0;
     if (!until)
-        return no_such(cx, "stage", p->until, n_step, step);
+        return no_such(cx, "stage", p->until, n, pass);
     for (uint32_t k = 0; k < p->n_disable; k++) {
         const ScPass *found = NULL;
-        for (uint32_t i = 0; i < n_step && !found; i++)
-            found = strcmp(step[i].pass->name, p->disable[k]) == 0 ? step[i].pass : NULL;
+        for (uint32_t i = 0; i < n && !found; i++)
+            found = strcmp(pass[i]->name, p->disable[k]) == 0 ? pass[i] : NULL;
         if (!found)
-            return no_such(cx, "pass", p->disable[k], n_step, step);
+            return no_such(cx, "pass", p->disable[k], n, pass);
         if (found->required)
             return sc_fail_file(cx, NULL, SC_E_PASS, "%s cannot be left out", found->name);
     }
@@ -377,35 +363,34 @@ static ScGraph *rewrite(ScCtx *cx, ScGraph *g, const ScPassEnv *env, const ScPas
 }
 
 /* One step: *g is replaced by the pass's result and freed. */
-static bool run_step(ScCtx *cx, ScGraph **g, const ScPipeline *p, const ScStep *s, Results *last)
+static bool run_step(ScCtx *cx, ScGraph **g, const ScPipeline *p, const ScPass *pass, Results *last)
 {
-    if (!s->pass->idle || !s->pass->idle(&p->env)) {
-        *g = rewrite(cx, *g, &p->env, s->pass);
-        if (!*g || (p->verify && !check(cx, *g, s->pass->name)))
+    if (!pass->idle || !pass->idle(&p->env)) {
+        *g = rewrite(cx, *g, &p->env, pass);
+        if (!*g || (p->verify && !check(cx, *g, pass->name)))
             return false;
     }
-    if (p->eval_in && !eval_stage(cx, *g, s->pass->name, s->pass->lossy, p, last))
+    if (p->eval_in && !eval_stage(cx, *g, pass->name, pass->lossy, p, last))
         return false;
-    if (p->after && s->stage)
-        p->after(p->arg, s->stage, *g);
+    if (p->after)
+        p->after(p->arg, pass->name, *g);
     return true;
 }
 
-ScGraph *sc_pipeline_steps(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t n_step,
-                           const ScStep *step)
+ScGraph *sc_pipeline_passes(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t n,
+                            const ScPass *const *pass)
 {
     Results last = {0};
     uint32_t past = g->flags; /* passes that this graph has behind it are left out */
-    bool ok = check_names(cx, p, n_step, step) && (!p->verify || check(cx, g, "import")) &&
+    bool ok = check_names(cx, p, n, pass) && (!p->verify || check(cx, g, "import")) &&
               (!p->eval_in || eval_stage(cx, g, "import", false, p, &last));
     if (ok && p->after)
         p->after(p->arg, "import", g);
     bool done = p->until && strcmp(p->until, "import") == 0;
-    for (uint32_t i = 0; ok && !done && i < n_step; i++) {
-        const ScPass *pass = step[i].pass;
-        if (!disabled(p, pass) && !(past & (pass->gives | pass->refuses)))
-            ok = run_step(cx, &g, p, &step[i], &last);
-        done = p->until && step[i].stage && strcmp(p->until, step[i].stage) == 0;
+    for (uint32_t i = 0; ok && !done && i < n; i++) {
+        if (!disabled(p, pass[i]) && !(past & (pass[i]->gives | pass[i]->refuses)))
+            ok = run_step(cx, &g, p, pass[i], &last);
+        done = p->until && strcmp(p->until, pass[i]->name) == 0;
     }
     results_free(&last);
     if (ok)
@@ -417,6 +402,6 @@ ScGraph *sc_pipeline_steps(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t 
 ScGraph *sc_pipeline_run(ScCtx *cx, ScGraph *g, const ScPipeline *p)
 {
     uint32_t n;
-    const ScStep *step = steps(cx, &n);
-    return sc_pipeline_steps(cx, g, p, n, step);
+    const ScPass *const *pass = pipeline(cx, &n);
+    return sc_pipeline_passes(cx, g, p, n, pass);
 }

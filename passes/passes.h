@@ -212,7 +212,9 @@ typedef struct ScPass {
     bool (*idle)(const ScPassEnv *env);
     ScGraph *(*run)(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 } ScPass;
-extern const ScPass *const sc_pass_table[]; /* the passes that every session has */
+/* The passes that every session has, in the order in which the pipeline runs them: each is a stage.
+ */
+extern const ScPass *const sc_pass_table[];
 extern const uint32_t sc_pass_count;
 /* Adds a pass of the caller's to one session, which it must outlive: found by its name, and run by
  * the pipeline, as a stage of its name, where stage `after` is done (NULL: not by the pipeline; of

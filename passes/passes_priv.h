@@ -133,23 +133,18 @@ void sc_fuse_join(const ScGraph *g, ScGroups *gs, ScArena *a);
 
 /* fuse_prepare.c: image, in b's graph, has the exponent and the estimates of v in g. */
 void sc_annotate_like(ScBuild *b, const ScGraph *g, ScVal v, ScVal image);
-/* fuse_prepare.c: moves and rewrites nodes so that more of them fit into groups; every result keeps
- * its bits. NULL with errors in cx. */
+/* Steps of fuse that rewrite before it groups, so that more nodes fit into a group; every result
+ * keeps its bits. NULL with errors in cx. fuse_prepare.c, in this order: */
 /* Reductions keep extents of 1; concatenations have few operands. */
 ScGraph *sc_fuse_forms(ScCtx *cx, const ScGraph *g);
 ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g); /* elementwise nodes go before views */
-/* fuse_rows.c: products of flattened rows become products of the rows as they were. */
-ScGraph *sc_fuse_rows(ScCtx *cx, const ScGraph *g);
 /* Groups that reduce other axes than the last are transposed; the same graph where none does. */
 ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g);
+/* fuse_rows.c: products of flattened rows become products of the rows as they were. */
+ScGraph *sc_fuse_rows(ScCtx *cx, const ScGraph *g);
 
-/* manager.c: one step of a pipeline; stage NULL: no dump sees it. */
-typedef struct ScStep {
-    const ScPass *pass;
-    const char *stage;
-} ScStep;
-/* sc_pipeline_run over a list of the caller's own. */
-ScGraph *sc_pipeline_steps(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t n_step,
-                           const ScStep *step);
+/* manager.c: sc_pipeline_run over n passes of the caller's own. */
+ScGraph *sc_pipeline_passes(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t n,
+                            const ScPass *const *pass);
 
 #endif

@@ -17,11 +17,11 @@ static bool said(ScCtx *cx, const char *words)
     return strstr(sct_messages(cx), words) != NULL;
 }
 
-/* Runs the text through the pipeline, or through steps, and forgets the result. */
-static bool run(ScCtx *cx, const ScPipeline *p, uint32_t n_step, const ScStep *step)
+/* Runs the text through the pipeline, or through these passes, and forgets the result. */
+static bool run(ScCtx *cx, const ScPipeline *p, uint32_t n, const ScPass *const *pass)
 {
     ScGraph *g = sct_graph(cx, text);
-    g = n_step ? sc_pipeline_steps(cx, g, p, n_step, step) : sc_pipeline_run(cx, g, p);
+    g = n ? sc_pipeline_passes(cx, g, p, n, pass) : sc_pipeline_run(cx, g, p);
     bool ok = g != NULL;
     sc_graph_free(g);
     return ok;
@@ -204,8 +204,8 @@ START_TEST(a_faulty_pass_is_caught_by_name)
     ScGraph *g = sct_graph(cx, text);
     ScrtTensor *in = sct_inputs(g, &r, -2, 2, 1, &env);
     ScPipeline p = {.eval_in = in, .verify = true};
-    const ScStep good[] = {{&pass_copy, "copy"}, {&pass_lossy, "lossy"}, {&pass_copy, "copy"}};
-    const ScStep bad[] = {{&pass_copy, "copy"}, {&pass_wrong, "wrong"}, {&pass_copy, "copy"}};
+    const ScPass *const good[] = {&pass_copy, &pass_lossy, &pass_copy};
+    const ScPass *const bad[] = {&pass_copy, &pass_wrong, &pass_copy};
     ck_assert_msg(run(cx, &p, 3, good), "%s", sct_messages(cx));
     ck_assert(!run(cx, &p, 3, bad));
     ck_assert_msg(said(cx, "error[E0502]: results differ: pass wrong changes output \"y\""), "%s",
@@ -223,7 +223,7 @@ END_TEST
 START_TEST(each_step_is_verified)
 {
     ScCtx *cx = sc_ctx_new();
-    const ScStep bad[] = {{&pass_liar, "liar"}};
+    const ScPass *const bad[] = {&pass_liar};
     ck_assert(run(cx, &(ScPipeline){0}, 1, bad));
     ck_assert(!run(cx, &(ScPipeline){.verify = true}, 1, bad));
     ck_assert_msg(said(cx, "liar"), "%s", sct_messages(cx));
@@ -243,8 +243,8 @@ START_TEST(each_step_is_read_back)
 {
     static const ScPass marks = {.name = "mark", .doc = "marks", .run = run_mark};
     ScCtx *cx = sc_ctx_new();
-    const ScStep step[] = {{&marks, "mark"}};
-    ck_assert(!run(cx, &(ScPipeline){.verify = true}, 1, step));
+    const ScPass *const pass[] = {&marks};
+    ck_assert(!run(cx, &(ScPipeline){.verify = true}, 1, pass));
     ck_assert_msg(said(cx, "after mark: the parsed text is another graph"), "%s", sct_messages(cx));
     sc_ctx_free(cx);
 }
