@@ -8,7 +8,7 @@
  *
  * All members work on one iteration space. A reduction sets a second shape, `low`, which is the
  * space with the reduced axes at extent 1; members may have either. A node of a class that leads
- * (the anchor) may join where its result is the space; it ends the growth on its side, but for
+ * (the leader) may join where its result is the space; it ends the growth on its side, but for
  * cheap nodes on the way into its operands. */
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +29,12 @@ typedef struct Grow {
     uint32_t *member;
     uint32_t n, cap;
     const ScType *space, *low; /* low NULL: no member has another shape */
-    const ScNode *anchor;
+    const ScNode *leader;
     bool reduces;
     ScReduce over;
 } Grow;
 
-static bool is_anchor(const ScNode *n)
+static bool is_leader(const ScNode *n)
 {
     return sc_class_is(n->op->lower.cls, SC_LEADS);
 }
@@ -78,7 +78,7 @@ static bool join_reduce(Grow *w, const ScNode *n, const ScType *t)
     const ScType *whole = sc_type_of(w->g, n->in[0]);
     ScReduce r;
     n->op->reduce(w->g, n, &r);
-    if (w->anchor || !r.keep || (w->reduces && !same_axes(&r, &w->over)))
+    if (w->leader || !r.keep || (w->reduces && !same_axes(&r, &w->over)))
         return false;
     if (w->low ? !sc_type_same_shape(whole, w->space) || !sc_type_same_shape(t, w->low)
                : !sc_type_same_shape(whole, w->space) && !sc_type_same_shape(t, w->space))
@@ -98,10 +98,10 @@ static bool reads(const ScVal *v, uint32_t n, ScVal what)
     return i < n;
 }
 
-static const ScNode *anchor_of(const ScGraph *g, const ScGroup *k)
+static const ScNode *leader_of(const ScGraph *g, const ScGroup *k)
 {
     for (uint32_t i = 0; i < k->n; i++)
-        if (is_anchor(&g->node[k->member[i]]))
+        if (is_leader(&g->node[k->member[i]]))
             return &g->node[k->member[i]];
     return NULL;
 }
@@ -110,7 +110,7 @@ bool sc_group_reads_few(const ScGraph *g, const uint32_t *of, uint32_t id, const
 {
     ScVal out[SC_EPILOGUE_MAX];
     uint32_t n_out = 0;
-    const ScNode *lead = anchor_of(g, k);
+    const ScNode *lead = leader_of(g, k);
     for (uint32_t i = 0; i < k->n; i++) {
         const ScNode *n = &g->node[k->member[i]];
         if (n == lead || (lead && sc_on_way(g, lead, n)))
@@ -153,7 +153,7 @@ static uint32_t cost(const ScGraph *g, const ScNode *n)
     return b.n;
 }
 
-/* Whether the nodes on the way into operand v belong into the anchor's kernel, all of them: nothing
+/* Whether the nodes on the way into operand v belong into the leader's kernel, all of them: nothing
  * else reads them; they are cheap, for each thread does them anew for the rows that it reads; and
  * what they begin with lies in memory. What a kernel has just computed is better dealt with there.
  */
@@ -183,10 +183,10 @@ static bool reads_rows_once(const ScGraph *g, const ScNode *product)
     return once;
 }
 
-/* Node n, which is on the way into the anchor, joins where that pays. */
+/* Node n, which is on the way into the leader, joins where that pays. */
 static bool join_way(const Grow *w, const ScNode *n)
 {
-    const ScNode *a = w->anchor;
+    const ScNode *a = w->leader;
     if (a->op->contract && !reads_rows_once(w->g, a))
         return false;
     for (uint32_t i = 0; i < a->op->n_way; i++)
@@ -201,25 +201,25 @@ static bool join(Grow *w, uint32_t node)
     const ScNode *n = &w->g->node[node];
     if (n->n_out != 1 || w->forbidden[node] == w->id + 1 || w->of[node] != NO_GROUP)
         return false;
-    if (w->anchor && sc_on_way(w->g, w->anchor, n))
+    if (w->leader && sc_on_way(w->g, w->leader, n))
         return join_way(w, n);
     if (!hidden(w, node))
         return false;
     const ScType *t = type_of(w, node);
     if (n->op->lower.cls == SC_REDUCE)
         return join_reduce(w, n, t);
-    if (is_anchor(n)) {
-        if (w->anchor || w->low || !sc_class_is(n->op->lower.cls, SC_EPILOGUE) ||
+    if (is_leader(n)) {
+        if (w->leader || w->low || !sc_class_is(n->op->lower.cls, SC_EPILOGUE) ||
             !sc_type_same_shape(t, w->space) || !epilogue_fits(w, node))
             return false;
-        w->anchor = n;
+        w->leader = n;
         return true;
     }
-    if (n->op->lower.cls != SC_MAP || (w->anchor && !epilogue_fits(w, node)))
+    if (n->op->lower.cls != SC_MAP || (w->leader && !epilogue_fits(w, node)))
         return false;
     if (sc_type_same_shape(t, w->space) || (w->low && sc_type_same_shape(t, w->low)))
         return true;
-    if (w->low || w->anchor || !lowered(t, w->space))
+    if (w->low || w->leader || !lowered(t, w->space))
         return false;
     w->low = t; /* in the hope of the reduction that it comes from: see grow */
     return true;
@@ -230,7 +230,7 @@ static void add(Grow *w, uint32_t node)
     const ScNode *n = &w->g->node[node];
     w->of[node] = w->id;
     sc_buf_push(w->member, w->n, w->cap, node);
-    uint32_t n_in = !is_anchor(n) ? n->n_in : n->op->n_way < n->n_in ? n->op->n_way : n->n_in;
+    uint32_t n_in = !is_leader(n) ? n->n_in : n->op->n_way < n->n_in ? n->op->n_way : n->n_in;
     for (uint32_t i = 0; i < n_in; i++) {
         uint32_t def = w->g->value[n->in[i]].node;
         if (n->in[i] < SC_FIRST || w->seen[def] == w->stamp)
@@ -258,7 +258,7 @@ static void grow_once(Grow *w, uint32_t root)
     w->n = w->n_pending = 0;
     w->space = type_of(w, root);
     w->low = NULL;
-    w->anchor = is_anchor(n) ? n : NULL;
+    w->leader = is_leader(n) ? n : NULL;
     w->reduces = n->op->lower.cls == SC_REDUCE;
     if (w->reduces) {
         n->op->reduce(w->g, n, &w->over);
@@ -297,7 +297,7 @@ static ScGroup grow(Grow *w, uint32_t root, ScArena *a)
     do
         grow_once(w, root);
     while (disappointed(w));
-    ScClass cls = w->anchor ? w->anchor->op->lower.cls : w->reduces ? SC_REDUCE : SC_MAP;
+    ScClass cls = w->leader ? w->leader->op->lower.cls : w->reduces ? SC_REDUCE : SC_MAP;
     qsort(w->member, w->n, sizeof *w->member, ascending);
     const ScNode *n = &w->g->node[root];
     ScGroup ret = {

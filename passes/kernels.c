@@ -33,7 +33,7 @@ static bool check_ports(const Check *c)
     return c->sub->n_state == 0 || BROKEN(c, "it holds a state");
 }
 
-/* What the iteration space is: the anchor's result, the first reduction's operand, or the output.
+/* What the iteration space is: the leader's result, the first reduction's operand, or the output.
  */
 static bool find_space(Check *c)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vocabulary of emitted code: functions, loops and branches; elements between memory and
- * registers; scalar bodies on vectors; where operands lie; what follows an anchor. */
+ * registers; scalar bodies on vectors; where operands lie; what follows a leader. */
 #ifndef SC_CODEGEN_EMIT_H
 #define SC_CODEGEN_EMIT_H
 
@@ -288,14 +288,14 @@ LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
 
 /* --- Epilogues: the MAP nodes after the node that leads ----------------------------------- */
 
-/*     CgEpi *e = cg_epi_new(m, f, anchor);
+/*     CgEpi *e = cg_epi_new(m, f, leader);
  *     ... in a function:  CgEpiRow r = cg_epi_row(cg, e, idx, n_idx);     once a row
  *                         cg_epi_store(cg, e, &r, col, acc, w, mask);     for each vector of it
  *
  * The result's dims are split: idx holds the indices of the first n_idx, the rest together are the
  * column, counted in elements. */
 typedef struct CgEpi CgEpi;
-CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor); /* NULL after sc_fail */
+CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *leader); /* NULL after sc_fail */
 /* True where the dims from n_idx on may be one column: no operand is broadcast over some of them
  * only, and the results are dense there. True whenever it is one dim or none. */
 bool cg_epi_mergeable(const CgEpi *e, uint32_t n_idx);
@@ -310,14 +310,14 @@ CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_
 /* The same for indices that are counted as one, row-major: without a division where no operand is
  * broadcast over some of them only. */
 CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_idx);
-/* acc, w sums at column col, plus the anchor's bias where it has one. */
+/* acc, w sums at column col, plus the leader's bias where it has one. */
 LLVMValueRef cg_epi_add_bias(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col,
                              LLVMValueRef acc, uint32_t w, LLVMValueRef mask);
-/* x: w elements of the anchor's result, of its type. Evaluates the MAP nodes and
+/* x: w elements of the leader's result, of its type. Evaluates the MAP nodes and
  * stores every result of the kernel. */
 void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
                       uint32_t w, LLVMValueRef mask);
-/* The same, acc: w elements of the anchor's result before rounding to its type (f32 or f64, or the
+/* The same, acc: w elements of the leader's result before rounding to its type (f32 or f64, or the
  * integer type). */
 void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
                   uint32_t w, LLVMValueRef mask);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What becomes of an anchor's result before it is stored: the kernel's MAP nodes, on vectors. None
- * of them leads to the anchor; those that come before it may be beside it, as a condition is. */
+/* What becomes of a leader's result before it is stored: the kernel's MAP nodes, on vectors. None
+ * of them leads to the leader; those that come before it may be beside it, as a condition is. */
 #include "codegen/emit/emit.h"
 
 struct CgEpi {
     CgModule *m;
     const CgFunc *f;
-    const ScNode *anchor;
-    const ScType *type;        /* of the anchor's result: the iteration space */
+    const ScNode *leader;
+    const ScType *type;        /* of the leader's result: the iteration space */
     uint32_t n, n_access;      /* MAP nodes; accesses, the bias last */
     const ScNode *const *node; /* [n] */
     CgAccess *access;          /* [n_access] */
@@ -42,7 +42,7 @@ static bool add_access(CgModule *m, CgEpi *e, ScVal v)
 static bool add_bias(CgModule *m, CgEpi *e)
 {
     const ScGraph *g = e->f->sub;
-    const ScNode *n = e->anchor;
+    const ScNode *n = e->leader;
     int bias = sc_bias(n);
     e->bias = -1;
     if (bias < 0)
@@ -64,20 +64,20 @@ static bool add_bias(CgModule *m, CgEpi *e)
     return true;
 }
 
-CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *anchor)
+CgEpi *cg_epi_new(CgModule *m, CgFunc *f, const ScNode *leader)
 {
     CgEpi *e = sc_new(m->plans, CgEpi);
     const ScGraph *g = f->sub;
     e->m = m;
     e->f = f;
-    e->anchor = anchor;
-    e->type = sc_type_of(g, anchor->first);
+    e->leader = leader;
+    e->type = sc_type_of(g, leader->first);
     e->access = sc_array(m->plans, CgAccess, most_accesses(g));
     e->value = sc_array(m->plans, ScVal, most_accesses(g));
     const ScNode **node = sc_array(m->plans, const ScNode *, g->n_node);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
-        if (n->op->lower.cls != SC_MAP || sc_on_way(g, anchor, n))
+        if (n->op->lower.cls != SC_MAP || sc_on_way(g, leader, n))
             continue;
         node[e->n++] = n;
         for (uint32_t k = 0; k < n->n_in; k++) {
@@ -182,7 +182,7 @@ void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef co
     const ScGraph *g = e->f->sub;
     ScArena *scratch = sc_arena_new();
     CgVal *all = sc_array(scratch, CgVal, g->n_value);
-    all[e->anchor->first] = x;
+    all[e->leader->first] = x;
     for (uint32_t i = 0; i < e->n_access; i++) {
         if ((int32_t)i != e->bias)
             all[e->value[i]] = load(cg, e, r, i, col, w, mask);
@@ -200,5 +200,5 @@ void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, L
 {
     ScrtDtype t = e->type->dtype;
     CgVal x = {acc, accumulated(cg, acc, t), NULL};
-    cg_epi_store_val(cg, e, r, col, cg_result_value(cg, e->anchor, t, x, w), w, mask);
+    cg_epi_store_val(cg, e, r, col, cg_result_value(cg, e->leader, t, x, w), w, mask);
 }

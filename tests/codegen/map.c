@@ -169,7 +169,7 @@ START_TEST(copies)
 }
 END_TEST
 
-/* What comes before an anchor in its kernel and does not lead to it is an epilogue's too. */
+/* What comes before a leader in its kernel and does not lead to it is an epilogue's too. */
 START_TEST(beside_an_anchor)
 {
     sct_everywhere("graph @g(%x: f32[n,8], %w: f32[8,8], %a: f32[1,2,n,8],"
