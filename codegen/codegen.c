@@ -97,17 +97,6 @@ static bool write_model(CgModule *m, const CgKernels *k, uint32_t n, CgWork *u, 
     return ok;
 }
 
-void cg_work_on(CgModule *m, const CgWork *u)
-{
-    m->g = u->g;
-    m->target = u->target;
-    m->kept_target = &u->target;
-    m->state = u->state;
-    m->lay = u->lay;
-    m->in_place = u->in_place;
-    m->placed = u->placed;
-}
-
 static bool make_kernels(CgModule *m, CgKernels *k, uint32_t n, CgWork *u)
 {
     SC_STAGE(m->cx, "codegen");

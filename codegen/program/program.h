@@ -264,7 +264,7 @@ typedef struct CgWork { /* an entry under construction */
     uint32_t n_own;           /* segments of its own */
     CgProgram program;
 } CgWork;
-void cg_work_on(CgModule *m, const CgWork *u); /* m's fields are those of the entry */
+void cg_work_on(CgModule *m, const CgWork *u); /* states.c: m's fields are those of the entry */
 /* Decides which states are written in place, in all entries or in none, and how values lie. False
  * with errors in cx where entries do not agree on a state. */
 bool cg_states(CgModule *m, uint32_t n, CgWork *u);

@@ -154,6 +154,17 @@ static bool updates_in_place(const ScGraph *g, const Uses *u, uint32_t i)
 
 /* --- What entries share ---------------------------------------------------------------------- */
 
+void cg_work_on(CgModule *m, const CgWork *u)
+{
+    m->g = u->g;
+    m->target = u->target;
+    m->kept_target = &u->target;
+    m->state = u->state;
+    m->lay = u->lay;
+    m->in_place = u->in_place;
+    m->placed = u->placed;
+}
+
 static const char *type_text(CgModule *m, const ScState *s, const ScType *t)
 {
     ScStr text = {0};
