@@ -15,34 +15,38 @@
 enum {
     SC_FRESH = 1 << 0,    /* another result on every run: never merged, never folded */
     SC_COMMUTES = 1 << 1, /* the first two operands may be exchanged */
-    SC_VIEW_OP =
-        1 << 2, /* moves elements, changes none: also passes g, sign, softmax and `any` on */
-    SC_ANY_THROUGH = 1 << 3, /* a result of `any` operands is `any`: views, casts, where, concat */
-    SC_ANY_SINGLE = 1 << 4,  /* a single mask-sized constant as an operand here is `any` */
-    SC_ANY_PRODUCT = 1 << 5, /* a product with a finite `any` constant is `any` */
-    SC_NONNEG = 1 << 6,      /* the first result is never negative */
-    SC_SQUARES = 1 << 7, /* the result is never negative when both operands are the same value */
-    SC_CONVEX = 1 << 8,  /* the result holds weights that sum to 1: softmax */
-    SC_PASSES_CONVEX =
-        1 << 9, /* carries such weights on from its float operands: views, casts, where */
-    SC_MASK_ENDS = 1 << 10,   /* a mask has no effect beyond this op: softmax, matmul */
-    SC_BARRIER = 1 << 11,     /* input, state: no operands, not folded */
-    SC_CONST_OP = 1 << 12,    /* const: its value is known at compile time */
-    SC_SUMS = 1 << 13,        /* matmul, conv, sums: adds up many products or elements */
-    SC_AVERAGES = 1 << 17,    /* and divides by how many: a mean */
-    SC_CONVERTS = 1 << 18,    /* cast: the result is operand 0, rounded to another type */
-    SC_ROUNDS_ONCE = 1 << 19, /* what an expansion computes of narrow floats is in f32, results are
-                               * rounded at its end */
-    SC_MEASURES = 1 << 20, /* the result is an exponent that suits operand 0's data in this run */
-    SC_INDEX = 1 << 15,    /* iota: element k is k, so kernels compute it where they read it */
-    SC_BINDS = 1 << 16,    /* attribute `as`, the first, names symbols that the node binds: to the
-                            * elements of its operand; of a row with nested graphs: to the
-                            * extents of its results, one after another, where an entry is a
-                            * symbol */
-    SC_REBALANCES =
-        1 << 14, /* rebalance, rescale: the exponent is the node's own, not the signature's.
-                  * rebalance: `to`, and `saturate` (int, default 0): finite data that would become
-                  * infinite becomes the largest of its sign, so that a mask stays finite */
+    SC_BARRIER = 1 << 2,  /* input, state: no operands, not folded */
+    SC_CONST_OP = 1 << 3, /* const: its value is known at compile time */
+    SC_INDEX = 1 << 4,    /* iota: element k is k, so kernels compute it where they read it */
+    /* Attribute `as`, the first, names symbols that the node binds: to the elements of its operand;
+     * of a row with nested graphs: to the extents of its results, one after another, where an entry
+     * is a symbol. */
+    SC_BINDS = 1 << 5,
+    SC_MEASURES = 1 << 6, /* the result is an exponent that suits operand 0's data in this run */
+
+    /* What is done to elements. */
+    SC_VIEW_OP = 1 << 7,   /* moved, none changed: also passes g, sign, softmax and `any` on */
+    SC_CONVERTS = 1 << 8,  /* cast: the result is operand 0, rounded to another type */
+    SC_SUMS = 1 << 9,      /* matmul, conv, sums: adds up many products or elements */
+    SC_AVERAGES = 1 << 10, /* and divides by how many: a mean */
+    /* What an expansion computes of narrow floats is in f32, results are rounded at its end. */
+    SC_ROUNDS_ONCE = 1 << 11,
+    /* rebalance: the result's exponent is the node's own, attribute `to`, not the signature's.
+     * `saturate` (int, default 0): finite data that would become infinite becomes the largest of
+     * its sign, so that a mask stays finite. */
+    SC_REBALANCES = 1 << 12,
+
+    /* What is known of the first result's sign, and where weights that sum to 1 are. */
+    SC_NONNEG = 1 << 13,        /* it is never negative */
+    SC_SQUARES = 1 << 14,       /* it is never negative when both operands are the same value */
+    SC_CONVEX = 1 << 15,        /* it holds weights that sum to 1: softmax */
+    SC_PASSES_CONVEX = 1 << 16, /* from its float operands: views, casts, where */
+
+    /* Masks: SCALES, `any`. */
+    SC_ANY_THROUGH = 1 << 17, /* a result of `any` operands is `any`: views, casts, where, concat */
+    SC_ANY_SINGLE = 1 << 18,  /* a single mask-sized constant as an operand here is `any` */
+    SC_ANY_PRODUCT = 1 << 19, /* a product with a finite `any` constant is `any` */
+    SC_MASK_ENDS = 1 << 20,   /* a mask has no effect beyond this op: softmax, matmul */
 };
 
 /* How an attribute stands in the text form. */

@@ -13,7 +13,7 @@
 const ScBlob *sc_float_blob(const ScGraph *g, ScVal v)
 {
     const ScNode *n = sc_def(g, v);
-    while (n->op->flags & SC_REBALANCES && !(n->op->flags & SC_FRESH)) /* of a symbolic exponent */
+    while (n->op->flags & SC_REBALANCES) /* of a symbolic exponent */
         n = sc_def(g, n->in[0]);
     const ScBlob *b = n->op->flags & SC_CONST_OP ? n->attr[0].blob : NULL;
     return b && b->data && scrt_dtype_is_float(b->dtype) && scrt_dtype_bits(b->dtype) <= 32 ? b

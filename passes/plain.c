@@ -363,7 +363,7 @@ static ScGraph *plain(ScCtx *cx, const ScGraph *g, void *arg)
             p.env[n->first] = sc_type_is_float(sc_type_of(g, n->first))
                                   ? SC_ABSENT
                                   : constant(&p, n->first, NULL);
-        else if ((n->op->flags & SC_REBALANCES) && !(n->op->flags & SC_FRESH))
+        else if (n->op->flags & SC_REBALANCES)
             rebalance(&p, n);
         else if (is_scale(&p, n))
             p.env[n->first] = power_above(&p, wanted(&p, n->in[0], exp_of(&p, n->in[0])));

@@ -175,7 +175,7 @@ static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested, ScSymbols *mea
             control(&p, n);
         else if (is_kept(s, n))
             sc_scale_copy(s, n);
-        else if ((n->op->flags & SC_REBALANCES) && !(n->op->flags & SC_FRESH))
+        else if (n->op->flags & SC_REBALANCES)
             drop(s, n);
         else
             node(&p, n);
