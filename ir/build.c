@@ -550,6 +550,10 @@ bool sc_copy_node(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal *in
             v->g = old[i].g;
         if (v->amax == 0)
             v->amax = old[i].amax;
+        if (v->factor == 0)
+            v->factor = old[i].factor;
+        if (!v->means)
+            v->means = old[i].means;
     }
     return answer(first, n->n_out, ret_out);
 }

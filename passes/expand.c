@@ -117,8 +117,7 @@ static bool expand_node(ScBuild *b, const ScGraph *g, const ScNode *n, ScVal *en
         ScVal v = map[x->out[i]];
         env[n->first + i] = was->exp ? sc_rebalance(b, v, was->exp) : v;
         sc_set_name(b, env[n->first + i], was->name);
-        sc_set_g(b, env[n->first + i], was->g);
-        sc_set_amax(b, env[n->first + i], was->amax);
+        sc_annotated(b, env[n->first + i], was);
     }
     sc_graph_free(x);
     sc_arena_free(a);

@@ -17,6 +17,14 @@ static Frame *frame_of(const ScVal *env)
     return (Frame *)((char *)(uintptr_t)env - offsetof(Frame, map));
 }
 
+/* An input or a state of both graphs. */
+static void annotate_source(ScBuild *b, ScVal v, const ScValue *was)
+{
+    sc_annotated(b, v, was);
+    sc_set_factor(b, v, was->factor);
+    sc_set_means(b, v, was->means);
+}
+
 ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
 {
     ScArena *scratch = sc_arena_new();
@@ -35,8 +43,7 @@ ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
         b->at = in->node[v->node].loc;
         f->map[in->in[i]] = sc_input(b, v->name, v->type, v->exp);
         sc_set_content(b, f->map[in->in[i]], v->content);
-        sc_set_g(b, f->map[in->in[i]], v->g);
-        sc_set_amax(b, f->map[in->in[i]], v->amax);
+        annotate_source(b, f->map[in->in[i]], v);
     }
     for (uint32_t i = 0; i < in->n_state; i++) {
         const ScState *s = &in->state[i];
@@ -44,8 +51,7 @@ ScVal *sc_pass_begin(ScBuild *b, ScCtx *cx, const ScGraph *in)
         b->at = in->node[v->node].loc;
         f->map[s->past] = sc_state_like(b, s, v->type, v->exp);
         sc_set_name(b, f->map[s->past], v->name);
-        sc_set_g(b, f->map[s->past], v->g);
-        sc_set_amax(b, f->map[s->past], v->amax);
+        annotate_source(b, f->map[s->past], v);
     }
     b->at = at;
     for (uint32_t i = 0; i < in->n_guard; i++)
@@ -193,6 +199,14 @@ ScVal sc_const_again(ScBuild *b, const ScNode *def, const ScValue *v)
     return sc_const_shaped(b, sc_attr(def, 0)->blob, v->type->dtype, v->type->rank, dim, v->exp);
 }
 
+ScVal sc_annotated(ScBuild *b, ScVal v, const ScValue *like)
+{
+    sc_set_exp(b, v, like->exp);
+    sc_set_g(b, v, like->g);
+    sc_set_amax(b, v, like->amax);
+    return v;
+}
+
 ScVal sc_reshaped(ScBuild *b, ScVal x, uint32_t rank, const ScTerm *const *dim)
 {
     const ScValue from = *sc_built(b, x);
@@ -208,10 +222,7 @@ ScVal sc_reshaped(ScBuild *b, ScVal x, uint32_t rank, const ScTerm *const *dim)
         out = sc_const_shaped(b, blob, t->dtype, rank, extent, from.exp);
     else
         out = sc_op_at(b, reshape, SC_ATTRS(SC_TERMS(rank, dim)), x);
-    sc_set_exp(b, out, from.exp);
-    sc_set_g(b, out, from.g);
-    sc_set_amax(b, out, from.amax);
-    return out;
+    return sc_annotated(b, out, &from);
 }
 
 const ScAttr *sc_attr_named(const ScNode *n, const char *name)

@@ -50,9 +50,7 @@ static ScVal kernel_input(Kernel *k, ScVal v)
         if (k->outer[i] == outer)
             return k->inner[i];
     const ScValue *from = &k->f->g->value[v];
-    ScVal inner = sc_input(&k->b, NULL, from->type, from->exp);
-    sc_set_g(&k->b, inner, from->g);
-    sc_set_amax(&k->b, inner, from->amax);
+    ScVal inner = sc_annotated(&k->b, sc_input(&k->b, NULL, from->type, from->exp), from);
     sc_buf_push(k->outer, k->n_in, k->cap_outer, outer);
     sc_buf_push(k->inner, k->n_inner, k->cap_inner, inner);
     return inner;
@@ -63,7 +61,7 @@ static void kernel_node(Kernel *k, const ScNode *n, const ScVal *in, ScVal *ret_
 {
     sc_node(&k->b, n->op, n->attr, NULL, n->n_in, in, n->n_out, ret_out);
     for (uint32_t i = 0; i < n->n_out; i++)
-        sc_annotate_like(&k->b, k->f->g, n->first + i, ret_out[i]);
+        sc_annotated(&k->b, ret_out[i], &k->f->g->value[n->first + i]);
     sc_buf_push(k->loc, k->n_loc, k->cap_loc, n->loc);
 }
 
@@ -82,7 +80,7 @@ static void kernel_end(Kernel *k, uint32_t n, const ScVal *result, const ScVal *
     }
     for (uint32_t i = 0; sub && i < n; i++) {
         f->env[result[i]] = out[i];
-        sc_annotate_like(&f->b, f->g, result[i], out[i]);
+        sc_annotated(&f->b, out[i], &f->g->value[result[i]]);
         sc_set_name(&f->b, out[i], f->g->value[result[i]].name);
     }
     sc_buf_free(k->outer);
@@ -235,7 +233,7 @@ static ScVal outside(Kernel *k, const ScGroup *group, const ScNode *member, ScVa
         return v;
     if (member->op->lower.cls == SC_MAP && small_const(f->g, v)) {
         ScVal out = inline_const(k, v);
-        sc_annotate_like(&k->b, f->g, v, out);
+        sc_annotated(&k->b, out, &f->g->value[v]);
         return out;
     }
     if (sc_class_is(group->cls, SC_OVER_VIEWS)) {
@@ -296,7 +294,7 @@ static ScVal apart(Fuse *f, ScVal v)
     under = kernel_input(&k, v);
     sc_node(&k.b, &sc_op_reshape, SC_ATTRS(SC_TERMS(t->rank, t->dim)), NULL, 1, &under, 1,
             &f->inner[v]);
-    sc_annotate_like(&k.b, f->g, v, f->inner[v]);
+    sc_annotated(&k.b, f->inner[v], &f->g->value[v]);
     sc_buf_push(k.loc, k.n_loc, k.cap_loc, sc_def(f->g, v)->loc);
     kernel_end(&k, 1, &v, f->inner);
     ScVal ret = f->env[v];

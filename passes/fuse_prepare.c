@@ -6,13 +6,6 @@
 #include "passes/passes_priv.h"
 
 /* The annotations of old value v, for its image; what is no float has no exponent. */
-void sc_annotate_like(ScBuild *b, const ScGraph *g, ScVal v, ScVal image)
-{
-    sc_set_exp(b, image, g->value[v].exp);
-    sc_set_g(b, image, g->value[v].g);
-    sc_set_amax(b, image, g->value[v].amax);
-}
-
 /* A node like n on other operands, with n's first result's annotations. */
 static ScVal again(ScBuild *b, const ScGraph *g, const ScNode *n, const ScAttr *attr,
                    const ScVal *in)
@@ -20,8 +13,7 @@ static ScVal again(ScBuild *b, const ScGraph *g, const ScNode *n, const ScAttr *
     ScVal out;
     b->at = n->loc;
     sc_node(b, n->op, attr, NULL, n->n_in, in, 1, &out);
-    sc_annotate_like(b, g, n->first, out);
-    return out;
+    return sc_annotated(b, out, &g->value[n->first]);
 }
 
 /* --- Reductions keep their axes -------------------------------------------------------------- */
@@ -64,7 +56,7 @@ static ScVal concat_parts(ScBuild *b, const ScGraph *g, const ScNode *n, uint32_
             ScVal v = in[i];
             if (part > 1) {
                 v = sc_node1(b, n->op, n->attr, part, in + i);
-                sc_annotate_like(b, g, n->first, v);
+                sc_annotated(b, v, &g->value[n->first]);
             }
             in[k++] = v;
         }
@@ -97,7 +89,7 @@ ScGraph *sc_fuse_forms(ScCtx *cx, const ScGraph *g)
             sc_copy_node(&b, g, n, in, &env[n->first]);
             continue;
         }
-        sc_annotate_like(&b, g, n->first, out);
+        sc_annotated(&b, out, &g->value[n->first]);
         sc_set_name(&b, out, g->value[n->first].name);
         env[n->first] = out;
     }
@@ -186,9 +178,7 @@ static ScVal views_again(ScBuild *b, ScVal base, ScVal v, ScVal x, Count *c)
         ScVal under = x;
         b->at = view.loc;
         x = sc_node1(b, view.op, view.attr, 1, &under);
-        sc_set_exp(b, x, from.exp);
-        sc_set_g(b, x, from.g);
-        sc_set_amax(b, x, from.amax);
+        sc_annotated(b, x, &from);
         count_add(c, under, 1);
     }
     return x;
@@ -298,10 +288,7 @@ static ScVal transposed(ScBuild *b, uint32_t rank, const int64_t *perm, ScVal v)
         dim[d] = d < pad ? sc_term(b->cx, 1) : from.type->dim[d - pad];
     ScVal full = sc_reshaped(b, v, rank, dim);
     ScVal out = sc_op_at(b, transpose, SC_ATTRS(SC_INTS(rank, perm)), full);
-    sc_set_exp(b, out, from.exp);
-    sc_set_g(b, out, from.g);
-    sc_set_amax(b, out, from.amax);
-    return out;
+    return sc_annotated(b, out, &from);
 }
 
 /* Builds a group transposed; inner[v] is the transposed image of a member's result. */

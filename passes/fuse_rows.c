@@ -53,22 +53,15 @@ static bool bias_fits(const ScGraph *g, const ScNode *n)
     return !n->op->bias_axis && (!t || t->rank < 2 || sc_term_is(t->dim[t->rank - 2], 1));
 }
 
-static ScVal annotated(ScBuild *b, const ScValue *from, ScVal v)
-{
-    sc_set_exp(b, v, from->exp);
-    sc_set_g(b, v, from->g);
-    sc_set_amax(b, v, from->amax);
-    return v;
-}
-
 /* Row matmul of x and n's matrix, which may lie transposed. */
 static ScVal of_matrix(ScBuild *b, const ScGraph *g, const ScNode *n, bool trans_b, ScVal x,
                        const ScVal *env)
 {
     ScVal in[3] = {x, env[n->in[1]], SC_ABSENT};
     if (trans_b)
-        in[1] = annotated(b, &g->value[n->in[1]],
-                          sc_op_at(b, transpose, SC_ATTRS(SC_INTS(2, ((int64_t[]){1, 0}))), in[1]));
+        in[1] = sc_annotated(
+            b, sc_op_at(b, transpose, SC_ATTRS(SC_INTS(2, ((int64_t[]){1, 0}))), in[1]),
+            &g->value[n->in[1]]);
     int bias = sc_bias(n), out = sc_attr_index(n->op, "out");
     if (bias >= 0)
         in[2] = env[n->in[bias]];
@@ -106,9 +99,9 @@ static ScVal on_rows(ScBuild *b, const ScGraph *g, const ScNode *n, const ScVal 
     memcpy(dim, from->dim, n_lead * sizeof *dim);
     dim[n_lead] = a->dim[1];
     b->at = n->loc;
-    ScVal data = annotated(b, &g->value[x], sc_reshaped(b, env[x], n_lead + 1, dim));
+    ScVal data = sc_annotated(b, sc_reshaped(b, env[x], n_lead + 1, dim), &g->value[x]);
     ScVal y = c.block ? of_blocks(b, n, data, env) : of_matrix(b, g, n, c.trans_b, data, env);
-    annotated(b, &g->value[n->first], y);
+    sc_annotated(b, y, &g->value[n->first]);
     return sc_reshaped(b, y, 2, to->dim);
 }
 

@@ -48,10 +48,7 @@ static ScVal permuted(ScBuild *b, ScVal x, uint32_t rank, const ScTerm *const *s
         return sc_reshaped(b, x, rank, dim);
     ScVal out = sc_reshaped(b, x, rank, seen);
     out = sc_op_at(b, transpose, SC_ATTRS(SC_INTS(rank, perm)), out);
-    sc_set_exp(b, out, from.exp);
-    sc_set_g(b, out, from.g);
-    sc_set_amax(b, out, from.amax);
-    return out;
+    return sc_annotated(b, out, &from);
 }
 
 static ScVal normal(Layout *x, ScVal v)
@@ -175,10 +172,7 @@ static void build_last(Layout *x, const ScNode *n)
     for (uint32_t i = 0; i < n->n_out; i++) {
         const ScValue *v = &x->g->value[n->first + i];
         sc_set_name(x->b, out[i], v->name);
-        sc_set_exp(x->b, out[i], v->exp);
-        sc_set_g(x->b, out[i], v->g);
-        sc_set_amax(x->b, out[i], v->amax);
-        x->last[n->first + i] = out[i];
+        x->last[n->first + i] = sc_annotated(x->b, out[i], v);
     }
 }
 

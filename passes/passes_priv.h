@@ -52,6 +52,9 @@ const ScBlob *sc_built_blob(const ScBuild *b, ScVal v);
 bool sc_built_splat(const ScBuild *b, ScVal v, double *ret);
 /* The constant v, of another builder or graph, on b: without name, location or annotations. */
 ScVal sc_const_again(ScBuild *b, const ScNode *def, const ScValue *v);
+/* v, given the exponent of `like` and what is known of the size of its data (g, amax): for what has
+ * the same elements, in whatever order. */
+ScVal sc_annotated(ScBuild *b, ScVal v, const ScValue *like);
 /* x with the elements in their order and these extents, at x's exponent: x itself, a constant of
  * another shape, or a node of row reshape. The count must be the same. */
 ScVal sc_reshaped(ScBuild *b, ScVal x, uint32_t rank, const ScTerm *const *dim);
@@ -108,7 +111,7 @@ const ScVal *sc_view_plain_bases(const ScGraph *g, ScArena *a);
 #define SC_GROUP_MAX 64 /* members: beyond it a kernel lacks registers, not passes over memory */
 typedef struct ScGroup {
     uint32_t root;    /* node: the last member that was grown; the kernel stands in its place */
-    ScClass cls;      /* SC_MAP, SC_REDUCE, or that of the anchor */
+    ScClass cls;      /* SC_MAP, SC_REDUCE, or that of the leader */
     uint32_t n;       /* members; 0: it has become part of another group */
     uint32_t *member; /* [n] nodes, ascending */
     uint32_t n_result;
@@ -131,17 +134,17 @@ bool sc_group_is_trailing(const ScGroup *k);
  */
 void sc_fuse_join(const ScGraph *g, ScGroups *gs, ScArena *a);
 
-/* fuse_prepare.c: image, in b's graph, has the exponent and the estimates of v in g. */
-void sc_annotate_like(ScBuild *b, const ScGraph *g, ScVal v, ScVal image);
-/* Steps of fuse that rewrite before it groups, so that more nodes fit into a group; every result
- * keeps its bits. NULL with errors in cx. fuse_prepare.c, in this order: */
-/* Reductions keep extents of 1; concatenations have few operands. */
+/* What fuse rewrites before it groups, in this order, so that more nodes fit into a group; every
+ * result keeps its bits. NULL with errors in cx. */
+/* fuse_prepare.c: reductions keep extents of 1; concatenations have few operands. */
 ScGraph *sc_fuse_forms(ScCtx *cx, const ScGraph *g);
-ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g); /* elementwise nodes go before views */
-/* Groups that reduce other axes than the last are transposed; the same graph where none does. */
-ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g);
+/* fuse_prepare.c, also after the next one: elementwise nodes go before views. */
+ScGraph *sc_fuse_hoist(ScCtx *cx, const ScGraph *g);
 /* fuse_rows.c: products of flattened rows become products of the rows as they were. */
 ScGraph *sc_fuse_rows(ScCtx *cx, const ScGraph *g);
+/* fuse_prepare.c: groups that reduce other axes than the last are transposed; the same graph where
+ * none does. */
+ScGraph *sc_fuse_trailing(ScCtx *cx, ScGraph *g);
 
 /* manager.c: sc_pipeline_run over n passes of the caller's own. */
 ScGraph *sc_pipeline_passes(ScCtx *cx, ScGraph *g, const ScPipeline *p, uint32_t n,

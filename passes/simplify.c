@@ -49,10 +49,7 @@ static ScVal under(const Simp *s, ScVal v, const ScOp *op, uint32_t i)
 static ScVal like(Simp *s, ScVal out, ScVal x)
 {
     const ScValue from = *sc_built(&s->b, x);
-    sc_set_exp(&s->b, out, from.exp);
-    sc_set_g(&s->b, out, from.g);
-    sc_set_amax(&s->b, out, from.amax);
-    return out;
+    return sc_annotated(&s->b, out, &from);
 }
 
 static ScVal view(Simp *s, const ScOp *op, const ScAttr *attr, ScVal x)
@@ -250,11 +247,7 @@ static ScVal whole_again(Simp *s)
     if (k == n->n_in)
         return SC_POISON;
     ScVal out = sc_node1(&s->b, n->op, n->attr, k, s->in);
-    const ScValue *was = &s->g->value[n->first];
-    sc_set_exp(&s->b, out, was->exp);
-    sc_set_g(&s->b, out, was->g);
-    sc_set_amax(&s->b, out, was->amax);
-    return out;
+    return sc_annotated(&s->b, out, &s->g->value[n->first]);
 }
 
 /* A rule is for one row, or for every row of a loop class with one result. */

@@ -378,6 +378,8 @@ END_TEST
 /* A graph with everything: x, y -> (x - y) * w + relu of a state. */
 static ScGraph *sample(ScBuild *build, const char *swap)
 {
+    static const float mean[] = {1, 2, 3};
+    static const ScMeans means = {.n = 3, .x = mean};
     static const float data[] = {1, 2, 3};
     int64_t dims[] = {3};
     ScVal x = sc_input(build, "x", type("f32[n,3]"), NULL),
@@ -391,6 +393,8 @@ static ScGraph *sample(ScBuild *build, const char *swap)
     sc_set_exp(build, d, sc_term(cx, 4));
     sc_set_g(build, d, 77);
     sc_set_amax(build, d, 3.5f);
+    sc_set_factor(build, d, 1.25f);
+    sc_set_means(build, d, &means);
     ScVal m = sc_op(build, mul, d, w), r = sc_op(build, relu, s), z = sc_op(build, add, m, r);
     sc_state_next(build, s, z);
     sc_output(build, "z", z);
@@ -435,7 +439,8 @@ static void expect_same(const ScGraph *g, const ScGraph *c)
     for (uint32_t v = SC_FIRST; v < g->n_value; v++) {
         const ScValue *x = &g->value[v], *y = &c->value[v];
         ck_assert(x->type == y->type && x->exp == y->exp && x->name == y->name && x->g == y->g &&
-                  x->amax == y->amax && x->node == y->node && x->content == y->content);
+                  x->amax == y->amax && x->factor == y->factor && x->means == y->means &&
+                  x->node == y->node && x->content == y->content);
     }
     ck_assert_uint_eq(sc_graph_hash(g), sc_graph_hash(c));
 }

@@ -71,6 +71,30 @@ static const ScPass pass_lossy = {
 static const ScPass pass_liar = {
     .name = "liar", .doc = "lies", .gives = SC_G_SCALED, .run = run_liar};
 
+/* What calibration saw of an input and of what is copied stays with it. */
+START_TEST(annotations_stay)
+{
+    static const float mean = 2;
+    static const ScMeans means = {.n = 1, .x = &mean};
+    ScCtx *cx = sc_ctx_new();
+    ScGraph *g = sct_graph(cx, text);
+    ScValue *v = (ScValue *)(uintptr_t)g->value;
+    for (ScVal i = SC_FIRST; i < g->n_value; i++) {
+        v[i].amax = 3;
+        v[i].factor = 1.5f;
+        v[i].means = &means;
+    }
+    ScGraph *c = sc_pass_run(cx, &pass_copy, g, &(ScPassEnv){0});
+    ck_assert_uint_eq(c->n_value, g->n_value);
+    for (ScVal i = SC_FIRST; i < c->n_value; i++)
+        ck_assert(c->value[i].amax == 3 && c->value[i].factor == 1.5f &&
+                  c->value[i].means == &means);
+    sc_graph_free(c);
+    sc_graph_free(g);
+    sc_ctx_free(cx);
+}
+END_TEST
+
 /* --- What may run ---------------------------------------------------------------------------- */
 
 START_TEST(required_passes_stay)
@@ -303,6 +327,7 @@ int main(void)
     Suite *s = suite_create("passes-manager");
     TCase *t = tcase_create("manager");
     tcase_add_test(t, required_passes_stay);
+    tcase_add_test(t, annotations_stay);
     tcase_add_test(t, unknown_names_are_mistakes);
     tcase_add_test(t, needs_are_named);
     tcase_add_test(t, refusals_are_named);
