@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What register tiles multiply with: a table, of whose rows the first is taken that the target has
- * and that fits the types. An instruction that multiplies other types is a row more, its step, and,
- * where B is decoded for it, a way of decode.c. */
+ * and that fits the types. An instruction that multiplies other types is a row more and its step;
+ * where B is decoded for it, a way of decode.c; where A is neither bf16 nor what the result
+ * computes with, what cg_tile_put makes of it. */
 #include "codegen/product/product.h"
 
 /* --- One number at a time, in the compute type of the result ---------------------------------- */
