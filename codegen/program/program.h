@@ -2,10 +2,10 @@
 /* From kernels to a program: which states are written in place (states.c), which values lie inside
  * others (places.c), which kernels there are (kernels.c; call.c: those that are functions of the
  * runtime; share.c: those that differ in numbers alone; count.c: the bytes that they move), where
- * their values live (plan.c), terms as values (values.c), the steps that the runtime walks
- * (steps.c; control.c: of branches and loops), and the constant that holds it all (model.c).
- * codegen.c runs states, kernels (which ask places.c), plan, steps (which ask values.c and
- * count.c), model. */
+ * their values live (plan.c), when symbols are known (levels.c), terms as values (values.c), the
+ * steps that the runtime walks (steps.c; control.c: of branches and loops), and the constant that
+ * holds it all (model.c). codegen.c runs states, kernels (which ask places.c), plan, steps (which
+ * ask values.c and count.c), model. */
 #ifndef SC_CODEGEN_PROGRAM_H
 #define SC_CODEGEN_PROGRAM_H
 
@@ -59,7 +59,7 @@ struct CgRegion {
     struct CgPlan *plan;
 };
 
-/* plan.c: r->late and n_level. */
+/* levels.c: r->late and n_level. */
 void cg_find_late(CgModule *m, CgRegion *r);
 /* A node that binds symbols to what only a run knows. */
 bool cg_binds(const ScNode *n);
