@@ -79,7 +79,7 @@ def main():
     threads = p.parse_args().threads
     with tempfile.TemporaryDirectory() as tmp, Limits() as limits:
         for name, rows, recipes in (("gpt2-decode", 1, ("f32", "fp8", "fp8-weights", "mxfp4-weights")),
-                                    ("gpt2-prefill-last", models.TOKENS, ("f32", "fp8", "fp8-weights")),
+                                    ("gpt2-prefill", models.TOKENS, ("f32", "fp8", "fp8-weights")),
                                     ("bert", models.TOKENS, ("f32", "fp8", "fp8-weights"))):
             path = models.make(name, tmp)
             for r in recipes:

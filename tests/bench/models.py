@@ -119,7 +119,8 @@ def gpt2(path, tokens, past=0, last=False):
     """GPT-2 small; `last`: the logits of the last token alone."""
     net = Net()
     ids = net.input("ids", [1, tokens], T.INT64)
-    words, places = net.weight(WORDS, WIDE, rms=0.02), net.weight(1024, WIDE, rms=0.02)
+    table = (0.02 * net.rng.standard_normal((WORDS, WIDE))).astype(np.float32)
+    words, places = net.const(table), net.weight(1024, WIDE, rms=0.02)
     at = net.const(np.arange(past, past + tokens)[None])
     x = net.op("Add", net.op("Gather", words, ids), net.op("Gather", places, at))
     for layer in range(LAYERS):
@@ -128,7 +129,7 @@ def gpt2(path, tokens, past=0, last=False):
         x = net.op("Add", x, net.dense(y, 4 * WIDE, WIDE, 0.25))
     if last:
         x = net.op("Slice", x, *(net.const(np.array([i])) for i in (tokens - 1, tokens, 1)))
-    y = net.op("MatMul", net.norm(x), net.op("Transpose", words, perm=[1, 0]))
+    y = net.op("MatMul", net.norm(x), net.const(table.T.copy()))  # twice in the file, as exporters write it
     net.output(y, "logits", [1, 1 if last else tokens, WORDS])
     net.save(path)
 
