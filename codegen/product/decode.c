@@ -90,6 +90,12 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i)
     }
 }
 
+uint32_t cg_unit_word(const CgUnit *u, uint32_t lane, uint32_t byte)
+{
+    uint32_t bytes = scrt_dtype_bits((ScrtDtype)u->dtype) / 2;
+    return bytes > 2 ? byte * u->w + lane : lane * bytes + byte;
+}
+
 /* Dword lanes whose highest bits are the code, whatever is below. Below the least normal number the
  * bits are read as 1.m at the least exponent, and the 1 is taken away again: no f32 subnormal
  * appears. */
@@ -144,14 +150,16 @@ static void decode_bits(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef re
                            : from_top_byte(cg, u, cg_shl(cg, d, 32 - bits * (j + 1)));
 }
 
-/* Words of codes of fewer than 8 bits. */
+/* Words of codes of fewer than 8 bits: at once, or byte by byte where there is no such integer. */
 static LLVMValueRef load_words(Cg *cg, const CgUnit *u, LLVMValueRef ptr)
 {
     LLVMTypeRef ti = cg_vec(cg->m->i32, u->w);
+    uint32_t bytes = scrt_dtype_bits((ScrtDtype)u->dtype) / 2, apart = cg_unit_word(u, 0, 1);
+    LLVMTypeRef part = apart == 1 ? LLVMIntTypeInContext(cg->m->ctx, 8 * bytes) : cg->m->i8;
     LLVMValueRef d = NULL;
-    for (uint32_t q = 0; q < scrt_dtype_bits((ScrtDtype)u->dtype) / 2; q++) {
-        LLVMValueRef at = cg_gep(cg, cg->m->i8, ptr, cg_int(cg, q * u->w));
-        LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, u->w), at, "");
+    for (uint32_t q = 0; q < (apart == 1 ? 1 : bytes); q++) {
+        LLVMValueRef at = cg_gep(cg, cg->m->i8, ptr, cg_int(cg, q * apart));
+        LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(part, u->w), at, "");
         LLVMSetAlignment(x, 1);
         x = LLVMBuildZExt(cg->b, x, ti, "");
         d = d ? LLVMBuildOr(cg->b, d, cg_shl(cg, x, 8 * q), "") : x;

@@ -61,7 +61,8 @@ static void pack_bits(const CgPanels *p, const void *data, int64_t from, int64_t
         uint64_t code = scrt_load_bits(t, data, (size_t)(from + row_at(p, k) + n * p->n_stride));
         for (uint32_t b = 0; b < bits; b++) {
             uint32_t at = i / w * bits + b;
-            dst[at / 8 * w + i % w] |= (unsigned char)((code >> b & 1) << at % 8);
+            dst[cg_unit_word(&p->unit, i % w, at / 8)] |=
+                (unsigned char)((code >> b & 1) << at % 8);
         }
     }
 }

@@ -11,9 +11,10 @@ extern const CgClass cg_attention, cg_contract, cg_conv, cg_pool;
 
 /* --- Units: packed FP8 codes that one step decodes (decode.c) --------------------------------- */
 
-/* A unit is 4 w codes, which become 4 vectors of w lanes (2 of w pairs). Codes of 4 and 6 bits:
- * lane i of vector j lies in bits j * bits and up of word i, whose bytes lie w bytes apart. Else:
- * where in the unit the code of a lane lies depends on the way, so that no way needs to move lanes.
+/* A unit is 4 w codes, which become 4 vectors of w lanes (2 of w pairs). Codes of fewer than 8
+ * bits: lane i of vector j lies in bits j * bits and up of word i, of bits / 2 bytes, which lie
+ * side by side, or, where they are three, w bytes apart. Else: where in the unit the code of a lane
+ * lies depends on the way, so that no way needs to move lanes.
  */
 
 typedef enum CgUnitWay {
@@ -45,6 +46,8 @@ CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts);
 const char *cg_unit_name(const CgUnit *u);
 /* The byte of the unit that holds lane i % w of vector i / w; of codes of 8 bits or more. */
 uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
+/* Of codes of fewer bits: where byte `byte` of word `lane` lies. */
+uint32_t cg_unit_word(const CgUnit *u, uint32_t lane, uint32_t byte);
 /* Decodes the unit at ptr (aligned to a byte): exactly, whatever the code, as far as the facts
  * allow it to be. Not for plain units. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);

@@ -82,7 +82,7 @@ static void put(const CgUnit *u, uint8_t *packed, uint32_t i, uint8_t code)
     if (bits == 8)
         packed[cg_unit_place(u, k)] = code;
     for (uint32_t b = 0, at = k / u->w * bits; bits < 8 && b < bits; b++, at++)
-        packed[at / 8 * u->w + k % u->w] |= (uint8_t)((code >> b & 1) << at % 8);
+        packed[cg_unit_word(u, k % u->w, at / 8)] |= (uint8_t)((code >> b & 1) << at % 8);
 }
 
 static void compare(const CgUnit *u, Decode decode, const char *target)
