@@ -5,8 +5,9 @@
  * not grow because it is compiled. But the filters of convolutions may: they are packed once, where
  * a run would decode and turn them again and again. Nor must a small file fill the memory: all
  * results together, those of nested graphs and of an earlier folding among them, take no more than
- * eight times the constants that the graph came with, or 64 MiB; with those that nobody reads any
- * more, which the session keeps, no more than 32 times, or 128 MiB; past that nodes stay nodes.
+ * eight times the constants that the graph came with, or 64 MiB; past that nodes stay nodes. What
+ * only the next node of a chain would read is computed together with that, since the session keeps
+ * each constant that was ever made.
  * What is stored in FP8 stays so, and codes by blocks do where products read them. A view of a
  * constant that keeps its order is the same constant of another shape and copies nothing. Integers
  * whose elements inference knows (shapes, mostly) become constants even where their operands are
@@ -18,19 +19,17 @@
 #define ALWAYS_BYTES (64 * 1024)
 #define MIN_BUDGET   ((size_t)64 << 20)
 #define RATIO_BUDGET 8
-#define MIN_EVER     ((size_t)128 << 20)
-#define RATIO_EVER   32
-
-typedef struct Budget { /* bytes that results may still take */
-    size_t read, ever;  /* those that are read; all */
-} Budget;
+#define MOST_LATER   8 /* nodes of a chain that are computed together */
 
 typedef struct Fold {
     ScBuild b;
     const ScGraph *g;
     ScUses use;
-    const bool *filter; /* [g->n_value] the value becomes a convolution's filter */
-    Budget *budget;     /* of nested graphs too */
+    const ScVal *env;
+    const bool *constant; /* [g->n_value] computed from constants alone */
+    const bool *filter;   /* [g->n_value] the value becomes a convolution's filter */
+    uint8_t *later;       /* [g->n_value] nodes up to it that its reader computes too; 0: none */
+    size_t *budget;       /* bytes that results may still take, those of nested graphs too */
 } Fold;
 
 static bool bytes_of(const ScType *t, size_t *ret)
@@ -56,22 +55,16 @@ static void add_constants(const ScGraph *g, size_t *file, size_t *computed)
         if (!(n->op->flags & SC_CONST_OP) || !bytes_of(sc_type_of(g, n->first), &bytes))
             continue;
         size_t *to = sc_attr(n, 0)->blob->computed ? computed : file;
-        *to = bytes > SIZE_MAX / RATIO_EVER - *to ? SIZE_MAX / RATIO_EVER : *to + bytes;
+        *to = bytes > SIZE_MAX / RATIO_BUDGET - *to ? SIZE_MAX / RATIO_BUDGET : *to + bytes;
     }
 }
 
-static size_t left_of(size_t file, size_t ratio, size_t least, size_t computed)
-{
-    size_t all = file * ratio > least ? file * ratio : least;
-    return all > computed ? all - computed : 0;
-}
-
-static Budget budget_of(const ScGraph *g)
+static size_t budget_of(const ScGraph *g)
 {
     size_t file = 0, computed = 0;
     add_constants(g, &file, &computed);
-    return (Budget){left_of(file, RATIO_BUDGET, MIN_BUDGET, computed),
-                    left_of(file, RATIO_EVER, MIN_EVER, computed)};
+    size_t all = file > MIN_BUDGET / RATIO_BUDGET ? file * RATIO_BUDGET : MIN_BUDGET;
+    return all > computed ? all - computed : 0;
 }
 
 /* n reads FP8 as wider numbers: products read it as it is stored. */
@@ -101,7 +94,6 @@ static bool *constants(const ScGraph *g, ScArena *a)
 static bool *filters(const Fold *f, ScArena *a)
 {
     const ScGraph *g = f->g;
-    const bool *constant = constants(g, a);
     bool *is = sc_array(a, bool, g->n_value);
     for (ScVal v = g->n_value; v-- > SC_FIRST;) {
         is[v] = f->use.first[v] < f->use.first[v + 1];
@@ -109,92 +101,135 @@ static bool *filters(const Fold *f, ScArena *a)
             ScUse u = f->use.use[k];
             const ScNode *n = u.node == UINT32_MAX ? NULL : &g->node[u.node];
             is[v] = n && ((n->op->conv && u.operand == 1) ||
-                          (n->op->lower.cls == SC_MAP && constant[n->first] && is[n->first]));
+                          (n->op->lower.cls == SC_MAP && f->constant[n->first] && is[n->first]));
         }
     }
     return is;
 }
 
-/* Operands that were computed and that nobody else reads are read no more. */
-static void give_back(Fold *f, const ScNode *n)
+/* What is known of n before its operands are. */
+static bool may_fold(const Fold *f, const ScNode *n)
 {
-    size_t bytes;
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        ScVal v = n->in[i];
-        if (v >= SC_FIRST && f->use.first[v + 1] - f->use.first[v] == 1 &&
-            !(sc_def(f->g, v)->op->flags & SC_CONST_OP) && bytes_of(sc_type_of(f->g, v), &bytes))
-            f->budget->read += bytes;
-    }
+    return !(n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) && n->op->n_sub == 0 &&
+           !widens(f, n) && !sc_is_read_as_codes(f->g, &f->use, n) && sc_attrs_known(n);
 }
 
-/* Whether n may be computed: its operands are constants with data and its results are no larger
- * than allowed. What they take leaves the budget. */
-static bool foldable(Fold *f, const ScNode *n, const ScVal *in)
+/* Bytes of n's results; false where they are more than may be. from: of its operands. */
+static bool result_bytes(const Fold *f, const ScNode *n, size_t from, size_t *ret)
 {
-    const ScBuild *b = &f->b;
-    size_t from = 0, to = 0, bytes;
+    size_t bytes;
+    *ret = 0;
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (!bytes_of(f->g->value[n->first + i].type, &bytes) ||
+            __builtin_add_overflow(*ret, bytes, ret))
+            return false;
+    bool grows = *ret > ALWAYS_BYTES && *ret > from;
+    return *ret <= *f->budget && (!grows || f->filter[n->first]);
+}
+
+/* Whether n may be computed: its operands are constants with data and its results, of *ret bytes,
+ * are no larger than allowed. */
+static bool foldable(const Fold *f, const ScNode *n, const ScVal *in, size_t *ret)
+{
+    size_t from = 0, bytes;
     bool any = false;
-    if ((n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) || n->op->n_sub > 0 ||
-        widens(f, n) || sc_is_read_as_codes(f->g, &f->use, n) || !sc_attrs_known(n))
+    if (!may_fold(f, n))
         return false;
     for (uint32_t i = 0; i < n->n_in; i++) {
         if (in[i] == SC_ABSENT)
             continue;
-        const ScBlob *blob = sc_built_blob(b, in[i]);
-        if (!blob || !blob->data || !bytes_of(sc_built(b, in[i])->type, &bytes))
+        const ScBlob *blob = sc_built_blob(&f->b, in[i]);
+        if ((!blob || !blob->data) && !f->later[n->in[i]])
+            return false;
+        if (!bytes_of(sc_built(&f->b, in[i])->type, &bytes))
             return false;
         from += bytes;
         any = true;
     }
-    for (uint32_t i = 0; i < n->n_out; i++) {
-        if (!bytes_of(f->g->value[n->first + i].type, &bytes) ||
-            __builtin_add_overflow(to, bytes, &to))
-            return false;
-    }
-    bool grows = to > ALWAYS_BYTES && to > from;
-    if (!any || to > f->budget->read || to > f->budget->ever || (grows && !f->filter[n->first]))
+    return any && result_bytes(f, n, from, ret);
+}
+
+/* The result of n, of so many bytes, is read by one node, elementwise, that is sure to be computed
+ * if there is room for what comes of it: then by that. */
+static bool waits(Fold *f, const ScNode *n, size_t bytes)
+{
+    uint32_t use = f->use.first[n->first], depth = 0;
+    ScUse u = f->use.use[use];
+    if (bytes <= ALWAYS_BYTES || n->n_out != 1 || f->use.first[n->first + 1] != use + 1 ||
+        u.node == UINT32_MAX)
         return false;
-    f->budget->read -= to;
-    f->budget->ever -= to;
-    give_back(f, n);
-    return true;
+    const ScNode *reader = &f->g->node[u.node];
+    if (reader->op->lower.cls != SC_MAP || !f->constant[reader->first] || !may_fold(f, reader) ||
+        !result_bytes(f, reader, bytes, &bytes))
+        return false;
+    for (uint32_t i = 0; i < n->n_in; i++)
+        depth = f->later[n->in[i]] > depth ? f->later[n->in[i]] : depth;
+    f->later[n->first] = depth < MOST_LATER ? (uint8_t)(depth + 1) : 0;
+    return f->later[n->first];
+}
+
+/* Old value v in a graph alone: a constant, or computed there. */
+static ScVal operand_alone(const Fold *f, ScBuild *one, ScVal v)
+{
+    ScVal now = f->env[v], x[SC_MAX_IN], y;
+    const ScNode *n = sc_def(f->g, v);
+    if (v == SC_ABSENT)
+        return v;
+    if (!f->later[v])
+        return sc_const_again(one, sc_built_def(&f->b, now), sc_built(&f->b, now));
+    ScArena *a = sc_arena_new();
+    ScVal *in = n->n_in <= SC_MAX_IN ? x : sc_array(a, ScVal, n->n_in);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        in[i] = operand_alone(f, one, n->in[i]);
+    one->at = n->loc;
+    sc_node(one, n->op, n->attr, NULL, n->n_in, in, 1, &y);
+    sc_arena_free(a);
+    return y;
 }
 
 /* n alone in a graph, on constants; NULL with errors in cx. */
-static ScGraph *alone(const ScBuild *b, const ScNode *n, const ScVal *in)
+static ScGraph *alone(const Fold *f, const ScNode *n)
 {
     ScBuild one;
     ScVal x[SC_MAX_IN], y[SC_MAX_OUT];
     ScArena *a = sc_arena_new();
     ScVal *operand = n->n_in <= SC_MAX_IN ? x : sc_array(a, ScVal, n->n_in);
-    sc_build_init(&one, b->cx, "fold", NULL);
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        operand[i] = in[i];
-        if (in[i] != SC_ABSENT)
-            operand[i] = sc_const_again(&one, sc_built_def(b, in[i]), sc_built(b, in[i]));
-    }
+    sc_build_init(&one, f->b.cx, "fold", NULL);
+    for (uint32_t i = 0; i < n->n_in; i++)
+        operand[i] = operand_alone(f, &one, n->in[i]);
     one.at = n->loc;
     sc_node(&one, n->op, n->attr, NULL, n->n_in, operand, n->n_out, y);
     for (uint32_t i = 0; i < n->n_out; i++)
-        sc_output(&one, sc_intern(b->cx, sc_printf(a, "y%u", i)), y[i]);
+        sc_output(&one, sc_intern(f->b.cx, sc_printf(a, "y%u", i)), y[i]);
     sc_arena_free(a);
     return sc_build_end(&one);
 }
 
-static bool compute(ScBuild *b, const ScNode *n, const ScVal *in, ScVal *ret_out)
+static bool compute(Fold *f, const ScNode *n, const ScVal *in, ScVal *ret_out)
 {
+    ScBuild *b = &f->b;
     ScrtTensor t[SC_MAX_OUT] = {{0}};
-    ScGraph *g = alone(b, n, in);
+    ScGraph *g = alone(f, n);
     bool ok = g && sc_eval(g, NULL, t, NULL);
     for (uint32_t i = 0; ok && i < n->n_out; i++)
         ret_out[i] = sc_const(b, sc_blob_computed(b->cx, &t[i]), (ScrtDtype)t[i].dtype, NULL);
     for (uint32_t i = 0; i < n->n_out; i++)
         scrt_free(t[i].data);
     for (uint32_t i = 0; i < n->n_in; i++)
-        if (in[i] != SC_ABSENT)
+        if (in[i] != SC_ABSENT && !f->later[n->in[i]])
             sc_blob_forget(b->cx, sc_built_blob(b, in[i]));
     sc_graph_free(g);
     return ok;
+}
+
+/* n as constants, if it is computed now. */
+static bool fold_node(Fold *f, const ScNode *n, const ScVal *in, ScVal *ret_out)
+{
+    size_t bytes;
+    if (!foldable(f, n, in, &bytes) || waits(f, n, bytes) || !compute(f, n, in, ret_out))
+        return false;
+    *f->budget -= bytes;
+    return true;
 }
 
 /* A view that keeps the order of a constant's elements is that constant, reshaped. */
@@ -314,8 +349,11 @@ static ScGraph *fold(ScCtx *cx, const ScGraph *g, void *budget)
     Fold f = {.g = g, .budget = budget};
     ScBuild *b = &f.b;
     ScVal *env = sc_pass_begin(b, cx, g);
+    f.env = env;
     f.use = sc_uses(g, sc_pass_scratch(env));
+    f.constant = constants(g, sc_pass_scratch(env));
     f.filter = filters(&f, sc_pass_scratch(env));
+    f.later = sc_array(sc_pass_scratch(env), uint8_t, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScVal *in = sc_map(env, n);
@@ -323,8 +361,7 @@ static ScGraph *fold(ScCtx *cx, const ScGraph *g, void *budget)
         if (n->op->flags & SC_BARRIER)
             continue;
         b->at = n->loc;
-        bool folded =
-            reshape_const(b, g, n, in, out) || (foldable(&f, n, in) && compute(b, n, in, out));
+        bool folded = reshape_const(b, g, n, in, out) || fold_node(&f, n, in, out);
         if (!folded && !take_constants_in(b, g, n, in, out))
             sc_copy_node(b, g, n, in, out);
         for (uint32_t k = 0; k < n->n_out; k++) {
@@ -338,6 +375,6 @@ static ScGraph *fold(ScCtx *cx, const ScGraph *g, void *budget)
 ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)
 {
     (void)pass_env;
-    Budget budget = budget_of(g);
+    size_t budget = budget_of(g);
     return fold(cx, g, &budget);
 }

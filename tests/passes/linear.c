@@ -478,7 +478,7 @@ static void doubling_branch(ScStr *s, const char *name)
 /* What is computed from a large constant is kept, though nobody reads it any more. */
 START_TEST(folding_a_chain_has_a_budget)
 {
-    ck_assert_uint_le(work("chain", doubling_text(20, 40), NULL, NULL), 144u << 20);
+    ck_assert_uint_le(work("chain", doubling_text(20, 40), NULL, NULL), 80u << 20);
 }
 END_TEST
 
@@ -493,7 +493,7 @@ START_TEST(folding_in_branches_has_a_budget)
         doubling_branch(&s, "else");
     }
     sc_str_add(&s, "  %y = neg %x3 : f32[b,4]\n}\n");
-    ck_assert_uint_le(work("doubling in branches", s.s, NULL, NULL), 144u << 20);
+    ck_assert_uint_le(work("doubling in branches", s.s, NULL, NULL), 80u << 20);
 }
 END_TEST
 
