@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What low precision costs, model by model: `tests/bench/run accuracy DIR`.
+"""What low precision costs, model by model: `tests/bench/run accuracy [DIR [NAME...]]`.
 
 DIR holds NAME.onnx, and beside it NAME.judge/*.npz, inputs by name that judge, and NAME.calibrate/*.npz, other inputs
 that calibrate. Without DIR, the models of the tests and the digits drawn for them. Each cell is the SQNR in dB of the
-worst float output against ONNX Runtime's of the model as it is, over all inputs that judge.
+worst float output against ONNX Runtime's of the model as it is, over all inputs that judge, in the order of their names.
+An array `label` among the inputs that judge is the index that the first output should be largest at. Lines OUTPUT=INPUT
+in NAME.states: each input that judges, but the first, gets what the run before it gave.
 
   cast, amax   baselines in ONNX Runtime itself: the operands of every MatMul, Gemm and Conv are rounded to FP8 E4M3 as they
                are, or divided by amax/448 first, the amax of the inputs that calibrate; the products are f32
@@ -11,8 +13,9 @@ worst float output against ONNX Runtime's of the model as it is, over all inputs
   propagate, probe, calibrate   scalec's recipe fp8 with scales from that source; probe is the default
   dynamic, rows   the same with scales that the run finds, of each activation and of each row of those that have rows
   tensor       recipe fp8 with scale = tensor, which has powers of two only, scales from the inputs that calibrate
-  weights, mxfp8   these recipes
-  top-1        positions whose largest element is the same in f32 and in fp8 by probe, in percent"""
+  weights, mxfp8   these recipes; the latter's scales are from the inputs that calibrate, where a run does not find them
+  top-1        positions whose largest element is the same in f32 and in fp8 by probe, in percent
+  labels       in percent, where there are labels: right in f32, in fp8 by probe and calibrated"""
 import glob
 import os
 import sys
@@ -22,7 +25,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from peer import HERE, compiled, ours, session, why
+from peer import HERE, SCALEC, command, session, why
+from scalec import Model  # in a folder that peer adds
 
 FORMAT_MAX = 448.0
 PRODUCTS = ("MatMul", "Gemm", "Conv")
@@ -33,9 +37,15 @@ OURS = {"propagate": ["--recipe", "fp8", "--scales", "propagate"], "probe": ["--
 TENSOR = "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = tensor\n"
 
 
+def in_order(path):
+    """1.npz, 2.npz, ..., 10.npz."""
+    stem = os.path.basename(path)[:-4]
+    return (int(stem), "") if stem.isdigit() else (0, stem)
+
+
 def samples(folder):
     ret = []
-    for path in sorted(glob.glob(os.path.join(folder, "*.npz"))):
+    for path in sorted(glob.glob(os.path.join(folder, "*.npz")), key=in_order):
         with np.load(path) as z:
             ret.append({k: z[k] for k in z.files})
     return ret
@@ -66,6 +76,23 @@ class Worst:
                 same = [np.argmax(x, -1) == np.argmax(g[k], -1) for x, g in zip(w, got)]
                 return 100 * np.concatenate([np.atleast_1d(s).ravel() for s in same]).mean()
         return np.nan
+
+
+class Steps:
+    """Runs inputs one after the other, with what earlier runs left where the model has states."""
+
+    def __init__(self, path, names):
+        self.names, self.back = names, []
+        if os.path.exists(path[:-5] + ".states"):
+            with open(path[:-5] + ".states") as f:
+                self.back = [line.split("=") for line in f.read().split()]
+
+    def run(self, one, inputs):
+        ret, left = [], {}
+        for x in inputs:
+            ret.append(one({**x, **left}))
+            left = {i: ret[-1][self.names.index(o)] for o, i in self.back}
+        return ret
 
 
 # --- Baselines in ONNX Runtime -------------------------------------------------------------------
@@ -129,14 +156,14 @@ def rounded(path, amax, out):
     onnx.save(m, out)
 
 
-def fp8_peer(path, amax, tmp, judge):
+def fp8_peer(path, amax, tmp, judge, steps):
     out = os.path.join(tmp, "fp8.onnx")
     rounded(path, amax, out)
     s = session(out, plain=True)
-    return [s.run(None, x) for x in judge]
+    return steps.run(lambda x: s.run(None, x), judge)
 
 
-def int8_peer(path, calibrate, tmp, judge):
+def int8_peer(path, calibrate, tmp, judge, steps):
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -151,15 +178,26 @@ def int8_peer(path, calibrate, tmp, judge):
     quantize_static(pre, out, Reader(), quant_format=QuantFormat.QDQ, activation_type=QuantType.QInt8,
                     weight_type=QuantType.QInt8)
     s = session(out)
-    return [s.run(None, x) for x in judge]
+    return steps.run(lambda x: s.run(None, x), judge)
 
 
 # --- scalec --------------------------------------------------------------------------------------
 
 def outputs(path, options, tmp, judge, names):
     """What the program that is compiled with options answers to each input that judges."""
-    exe = compiled(path, os.path.join(tmp, "model"), *options)
-    return [ours(exe, x, names, tmp) for x in judge]
+    so = os.path.join(tempfile.mkdtemp(dir=tmp), "model.so")  # a path is loaded once
+    command(SCALEC, "compile", path, *options, "--emit", "so", "--symbol", "model", "-o", so)
+    m = Model(so)
+    given = [m.entry.inp[i].name.decode() for i in range(m.entry.n_in)]
+    made = [m.entry.out[i].name.decode() for i in range(m.entry.n_out)]
+
+    def one(x):
+        y = dict(zip(made, m.run(*(x[n] for n in given))))
+        return [y[n] for n in names]
+    try:
+        return Steps(path, names).run(one, judge)
+    finally:
+        m.close()
 
 
 def jobs(path, calibrate, judge, calibrate_path, names, tmp):
@@ -167,10 +205,12 @@ def jobs(path, calibrate, judge, calibrate_path, names, tmp):
     recipe = os.path.join(tmp, "tensor.recipe")
     with open(recipe, "w") as f:
         f.write(TENSOR)
-    more = {"calibrate": ["--calibrate", calibrate_path], "tensor": ["--recipe", recipe, "--calibrate", calibrate_path]}
-    ret = {"cast": lambda: fp8_peer(path, None, tmp, judge),
-           "amax": lambda: fp8_peer(path, amaxes(path, calibrate, tmp), tmp, judge),
-           "int8": lambda: int8_peer(path, calibrate, tmp, judge)}
+    stats, steps = os.path.join(tmp, "measured.stats"), Steps(path, names)
+    more = {"calibrate": ["--calibrate", calibrate_path, "--save-stats", stats],
+            "tensor": ["--recipe", recipe, "--calibrate", stats], "mxfp8": ["--calibrate", stats]}
+    ret = {"cast": lambda: fp8_peer(path, None, tmp, judge, steps),
+           "amax": lambda: fp8_peer(path, amaxes(path, calibrate, tmp), tmp, judge, steps),
+           "int8": lambda: int8_peer(path, calibrate, tmp, judge, steps)}
     for name, options in OURS.items():
         ret[name] = lambda o=options + more.get(name, []): outputs(path, o, tmp, judge, names)
     return ret
@@ -185,24 +225,35 @@ def judged(path):
     peer = session(path, plain=True)
     used, names = [i.name for i in peer.get_inputs()], [o.name for o in peer.get_outputs()]
     judge = [{k: x[k] for k in used} for x in samples(path[:-5] + ".judge")]
-    return judge, names, Worst([peer.run(None, x) for x in judge])
+    return judge, names, Worst(Steps(path, names).run(lambda x: peer.run(None, x), judge))
+
+
+def right(path, results):
+    """How many of the labels, in percent; None where there are none."""
+    labels = [x["label"] for x in samples(path[:-5] + ".judge") if "label" in x]
+    if not labels:
+        return None
+    found = [y[0].reshape(len(label), -1).argmax(1) for y, label in zip(results, labels)]
+    return 100 * np.mean(np.concatenate(found) == np.concatenate(labels))
 
 
 def measure(path, tmp):
     """A row of the table, and why a cell is empty."""
     calibrate_path = path[:-5] + ".calibrate"
     calibrate, (judge, names, worst) = samples(calibrate_path), judged(path)
-    row, notes, top1 = [], [], "-"
+    row, notes, top1, labels = [], [], "-", [right(path, worst.want)]
     for name, job in jobs(path, calibrate, judge, calibrate_path, names, tmp).items():
         try:
             got = job()
             row.append(number(worst.sqnr(got)))
             if name == "probe":
                 top1 = number(worst.top1(got))
+            if name in ("probe", "calibrate"):
+                labels.append(right(path, got))
         except Exception as e:  # a column that fails must not hide the others
             row.append("-")
             notes.append(f"{name}: {why(e)}")
-    return row + [top1], notes
+    return row + [top1, "-" if labels[0] is None else ", ".join(f"{x:.2f}" for x in labels)], notes
 
 
 def own_models(tmp):
@@ -225,11 +276,12 @@ def main():
         if len(sys.argv) < 2:
             os.mkdir(folder)
             own_models(folder)
-        columns = ["cast", "amax", "int8", *OURS, "top-1"]
+        columns = ["cast", "amax", "int8", *OURS, "top-1", "labels"]
         print("| model | " + " | ".join(columns) + " |\n|---" + "|---" * len(columns) + "|")
         notes = []
-        for path in sorted(glob.glob(os.path.join(folder, "*.onnx"))):
-            name = os.path.basename(path)[:-5]
+        some = sys.argv[2:] or [os.path.basename(p)[:-5] for p in sorted(glob.glob(os.path.join(folder, "*.onnx")))]
+        for name in some:
+            path = os.path.join(folder, name + ".onnx")
             row, empty = measure(path, tmp)
             print(f"| {name} | " + " | ".join(row) + " |", flush=True)
             notes += [f"{name}, {n}" for n in empty]

@@ -8,6 +8,7 @@ the SQNR in dB of the worst float output against ONNX Runtime's of the model as 
   probe       recipe fp8 without data, the default
   calibrate   recipe fp8 with scales from the inputs that calibrate
   mxfp8       recipe mxfp8, whose convolutions and products of activations are calibrated
+  propagate   recipe fp8 with scales that are estimated
   channels    what weights by channel gain: calibrate less tensor; "depthwise" where a convolution is so
 
 What is wanted: probe at most 1 dB below calibrate, all outputs finite where f32's are, calibrate and mxfp8 not below
@@ -24,7 +25,7 @@ from accuracy import TENSOR, judged, number, outputs, own_models
 from peer import why
 from nets import NETS, inputs  # in a folder that peer adds
 
-COLUMNS = ("tensor", "probe", "calibrate", "mxfp8")
+COLUMNS = ("tensor", "probe", "calibrate", "mxfp8", "propagate")
 LUCK = 0.3  # dB
 
 
@@ -54,7 +55,8 @@ def measure(path, tmp):
     stats = os.path.join(tmp, "measured.stats")
     given = ["--calibrate", stats]
     options = {"calibrate": ["--recipe", "fp8", "--calibrate", path[:-5] + ".calibrate", "--save-stats", stats],
-               "tensor": ["--recipe", recipe, *given], "probe": ["--recipe", "fp8"], "mxfp8": ["--recipe", "mxfp8", *given]}
+               "tensor": ["--recipe", recipe, *given], "probe": ["--recipe", "fp8"], "mxfp8": ["--recipe", "mxfp8", *given],
+               "propagate": ["--recipe", "fp8", "--scales", "propagate"]}
     return {c: worst.sqnr(outputs(path, o, tmp, judge, names)) for c, o in options.items()}
 
 

@@ -84,7 +84,7 @@ def check_model(count, name, percent, symbolic, tmp, images, labels, train):
     if symbolic:
         for b in BATCHES:
             count.check(f"{short}: batch {b}", lambda b=b: close(f32.run(x[:b])[0], want[:b]))
-    ways = {"propagate": []}
+    ways = {"probe": []}
     if train is not None:
         npz = os.path.join(tmp, "train.npz")
         np.savez(npz, **{c.input: c.feed(train)})

@@ -95,8 +95,8 @@ START_TEST(statistics_are_those_of_a_calibration)
 }
 END_TEST
 
-/* Synthetic inputs may be much smaller than real ones: what they pin has its RMS at 1, where
- * samples that peak as high would have left a bit and a half; so has f16, whose range is wide,
+/* Synthetic inputs may be much smaller than real ones: what they pin has its RMS at 4, where
+ * samples that peak as high would have left a bit and a half; f16, whose range is wide, at 1,
  * whatever was measured. The file of what they measured is read again. */
 START_TEST(room_is_left_for_larger_inputs)
 {
