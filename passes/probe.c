@@ -16,14 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SOME 4096 /* elements */
+#define SOME  4096      /* elements that are looked at of a site */
+#define WHOLE (1 << 18) /* a site of as many is kept whole: it is there anyway */
 
 /* --- Sites ----------------------------------------------------------------------------------- */
 
 typedef struct Sites {
     uint32_t n;
-    ScVal *v;     /* [n] the values measured */
-    uint32_t *of; /* [n_value] 1 + the site whose elements the value has, 0: none */
+    ScVal *v;      /* [n] the values measured */
+    uint32_t *of;  /* [n_value] 1 + the site whose elements the value has, 0: none */
+    bool *product; /* [n] a product reads it, which can give a factor back */
 } Sites;
 
 static bool is_half(const ScGraph *g, ScVal v)
@@ -55,12 +57,17 @@ static void add_site(const ScGraph *g, ScVal v, Sites *s)
 
 static Sites sites(const ScGraph *g, ScArena *a)
 {
-    Sites s = {.v = sc_array(a, ScVal, g->n_value), .of = sc_array(a, uint32_t, g->n_value)};
+    Sites s = {.v = sc_array(a, ScVal, g->n_value),
+               .of = sc_array(a, uint32_t, g->n_value),
+               .product = sc_array(a, bool, g->n_value)};
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         for (uint32_t k = 0; k < n->n_in && k < 32; k++)
-            if ((n->op->quantizable >> k & 1) && n->in[k] != SC_ABSENT)
+            if ((n->op->quantizable >> k & 1) && n->in[k] != SC_ABSENT) {
                 add_site(g, n->in[k], &s);
+                if (s.of[n->in[k]] > 0 && (n->op->contract || n->op->conv))
+                    s.product[s.of[n->in[k]] - 1] = true;
+            }
         for (uint32_t k = 0; k < n->n_out; k++)
             if (is_half(g, n->first + k))
                 add_site(g, n->first + k, &s);
@@ -224,7 +231,7 @@ static ScVal means(ScBuild *b, ScVal x, const ScSummed *s)
     return x;
 }
 
-/* Some elements of x, evenly from all over it. */
+/* Some elements of x, evenly from all over it, or all. */
 static ScVal some(ScBuild *b, ScVal x, uint32_t n_size, const ScBinding *size)
 {
     const ScType *t = sc_built(b, x)->type;
@@ -238,6 +245,8 @@ static ScVal some(ScBuild *b, ScVal x, uint32_t n_size, const ScBinding *size)
             left[d] = 1; /* the run finds how many */
         count *= (double)left[d];
     }
+    if (count <= WHOLE && t->dtype == SCRT_F32)
+        return x;
     while (count > SOME) { /* half of the longest axis */
         uint32_t at = 0;
         for (uint32_t d = 1; d < t->rank; d++)
@@ -255,10 +264,11 @@ static ScVal some(ScBuild *b, ScVal x, uint32_t n_size, const ScBinding *size)
                     x);
 }
 
-/* What a factor gains hangs on details of the numbers, which drawn integers do not tell. */
-static bool takes_floats(const ScGraph *g)
+/* Whether a factor is looked for at site k: one hangs on details of the numbers, which drawn
+ * integers and inputs that we made up all do not tell. */
+static bool has_factor(const ScGraph *g, const Sites *s, uint32_t k)
 {
-    bool ret = true;
+    bool ret = s->product[k] && !(sc_def(g, s->v[k])->op->flags & SC_BARRIER);
     for (uint32_t i = 0; i < g->n_in; i++)
         ret = ret && sc_type_is_float(sc_type_of(g, g->in[i]));
     return ret;
@@ -277,9 +287,10 @@ static void add_confirmed(ScBuild *b, const ScGraph *g, ScVal *env)
     Sites s = sites(g, a);
     uint32_t n_size;
     ScBinding *size = sc_nominal_sizes(g, &n_size);
-    for (uint32_t i = 0; i < s.n && takes_floats(g); i++)
-        sc_output(b, sc_printf(sc_ctx_arena(cx), "probe.some.%u", i),
-                  some(b, env[s.v[i]], n_size, size));
+    for (uint32_t i = 0; i < s.n; i++)
+        if (has_factor(g, &s, i))
+            sc_output(b, sc_printf(sc_ctx_arena(cx), "probe.some.%u", i),
+                      some(b, env[s.v[i]], n_size, size));
     sc_buf_free(size);
 }
 
@@ -386,11 +397,12 @@ static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor
     }
 }
 
-/* The power of the elements by their mantissa. */
+/* The power of some elements by their mantissa. */
 static const float *powers(const ScrtTensor *t, ScArena *a)
 {
     float *ret = sc_array(a, float, SC_MANTISSAS);
-    for (int64_t i = 0; i < scrt_count(t); i++)
+    int64_t n = scrt_count(t), step = n / SOME | 1; /* odd: extents are mostly even */
+    for (int64_t i = 0; i < n; i += step)
         sc_mantissas_add(ret, scrt_load(SCRT_F32, t->data, (size_t)i));
     return ret;
 }
@@ -402,10 +414,10 @@ static void read_factors(Reading *r, const ScGraph *g, const ScrtTensor *out,
     ScFactors *f = sc_new(a, ScFactors);
     sc_factors_init(f, scrt_format(SCRT_F8E4M3FN)->man_bits);
     for (uint32_t i = 0; i < s.n; i++) {
-        Factor *one = &r->factor[i];
-        if (sc_def(g, s.v[i])->op->flags & SC_BARRIER) /* of inputs we made up all */
+        if (!has_factor(g, &s, i))
             continue;
-        uint32_t k = sc_factor_best(f, powers(&out[i], a), powers(&other[i], a), &one->gain);
+        Factor *one = &r->factor[i];
+        uint32_t k = sc_factor_best(f, powers(out++, a), powers(other++, a), &one->gain);
         one->by = sc_factor_at(k);
     }
 }
@@ -423,8 +435,7 @@ const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out
         out += n_measured(g);
         ramp += n_measured(g);
         read_means(&r, cx, g, &out, &ramp, a);
-        if (takes_floats(g))
-            read_factors(&r, g, out, ramp, a);
+        read_factors(&r, g, out, ramp, a);
     }
     for (uint32_t i = 0; i < n_level; i++)
         read_sites(&r, cx, &l[i], a);
