@@ -44,8 +44,28 @@ static ScVal unless(const Heads *a, ScVal keep, ScrtDtype t)
     return sc_op(&a->n->im->b, where, keep, im_scalar(a->n, t, 0), im_scalar(a->n, t, a->masked));
 }
 
-/* What the mask adds to scores: of [B, S] or [B, L, S], 0 is masked; of [B], the keys from that
- * number on are. Poison after sc_fail. */
+/* What a mask of one axis keeps: of [B], the keys before that number; of [2 B], where they end and
+ * then, for all samples again, where they begin. Poison after sc_fail. */
+static ScVal between(const Heads *a, ScVal mask, const ScTerm *count)
+{
+    const ImNode *n = a->n;
+    ScCtx *cx = n->im->cx;
+    const ScTerm *one = sc_term(cx, 1), *batch = type_of(a, a->q)->dim[0];
+    const ScTerm *dim[] = {batch, one, one, one}, *both = sc_term_mul(cx, sc_term(cx, 2), batch);
+    ScVal key = im_iota(n, type_of(a, a->k)->dim[2], 0), first = mask;
+    bool begins = count == both;
+    if (begins)
+        first = im_slice(n, mask, 0, sc_term(cx, 0), batch);
+    else if (!im_require(n, SC_GUARD_EQUAL, count, batch, "a mask of lengths and the batch"))
+        return SC_POISON;
+    ScVal keep = OP(less, key, im_reshape(n, first, 4, dim));
+    if (!begins)
+        return keep;
+    ScVal from = im_reshape(n, im_slice(n, mask, 0, batch, both), 4, dim);
+    return OP(and, keep, OP(greater_or_equal, key, from));
+}
+
+/* What the mask adds to scores: of [B, S] or [B, L, S], 0 is masked. Poison after sc_fail. */
 static ScVal mask_addend(const Heads *a, ScrtDtype t)
 {
     const ImNode *n = a->n;
@@ -53,13 +73,8 @@ static ScVal mask_addend(const Heads *a, ScrtDtype t)
     const ScType *m = type_of(a, a->mask);
     const ScTerm *one = sc_term(cx, 1), *dim[4] = {m->rank ? m->dim[0] : one, one, one, one};
     ScVal zero = im_number(n, sc_term(cx, 0)), mask = im_cast(n, a->mask, SCRT_I64);
-    if (m->rank == 1) {
-        if (!im_require(n, SC_GUARD_EQUAL, m->dim[0], type_of(a, a->q)->dim[0],
-                        "a mask of lengths and the batch"))
-            return SC_POISON;
-        ScVal key = im_iota(n, type_of(a, a->k)->dim[2], 0);
-        return unless(a, OP(less, key, im_reshape(n, mask, 4, dim)), t);
-    }
+    if (m->rank == 1)
+        return unless(a, between(a, mask, m->dim[0]), t);
     if (m->rank != 2 && m->rank != 3) {
         sc_fail(cx, n->loc, SC_E_UNSUPPORTED, "%s with a mask of rank %u", n->pb->op_type, m->rank);
         return SC_POISON;
@@ -126,7 +141,8 @@ static ScVal biased(const ImNode *n, ScVal x, const ScTerm *from, const ScTerm *
     return im_has(n, 3) ? OP(add, x, im_slice(n, im_in(n, 3), 0, from, to)) : x;
 }
 
-/* query, key, value, bias, key mask, attention bias, past key, past value */
+/* query, key, value, bias, key mask, attention bias, past key, past value. Keys and values of four
+ * axes are those of a cache, which have their bias. */
 static bool multi_head(const ImNode *n, ScVal *ret_out)
 {
     ScCtx *cx = n->im->cx;
@@ -136,13 +152,13 @@ static bool multi_head(const ImNode *n, ScVal *ret_out)
         return false;
     const ScType *q = im_type(n, 0), *k = im_type(n, 1), *v = im_type(n, 2);
     if (q->rank != 3 || (k->rank != 3 && k->rank != 4) || k->rank != v->rank ||
-        (k->rank == 4 && im_has(n, 3)) || im_has(n, 6) != im_has(n, 7))
+        im_has(n, 6) != im_has(n, 7))
         return sc_fail(cx, n->loc, SC_E_UNSUPPORTED, "MultiHeadAttention of ranks %u, %u, %u",
                        q->rank, k->rank, v->rank);
     const ScTerm *zero = sc_term(cx, 0), *one = q->dim[2], *two = sc_term_add(cx, one, k->dim[2]);
     a.q = apart(&a, biased(n, im_in(n, 0), zero, one));
-    a.k = apart(&a, biased(n, im_in(n, 1), one, two));
-    a.v = apart(&a, biased(n, im_in(n, 2), two, NULL));
+    a.k = k->rank == 4 ? im_in(n, 1) : apart(&a, biased(n, im_in(n, 1), one, two));
+    a.v = k->rank == 4 ? im_in(n, 2) : apart(&a, biased(n, im_in(n, 2), two, NULL));
     if (im_has(n, 6)) {
         a.past = im_type(n, 6)->rank == 4 ? im_type(n, 6)->dim[2] : zero;
         a.k = im_concat(n, 2, 2, (ScVal[]){im_in(n, 6), a.k});

@@ -112,6 +112,16 @@ def rows():
                 block_size=16, gather_axis=0, quantize_axis=1, **({"bits": bits} if kind is np.uint8 else {}))
 
 
+def heads():
+    """Keys that an encoder gave, of four axes, whose bias is in them; lengths that say where keys begin as well."""
+    t = {"q": draw(2, 5, 32), "k": draw(2, 4, 7, 8), "v": draw(2, 4, 7, 8)}
+    dims = {"q": ["b", "l", 32], "k": ["b", 4, "s", 8], "v": ["b", 4, "s", 8]}
+    contrib("heads-cross", "MultiHeadAttention", [*"qkv", "bias"], "y", t, {"bias": draw(96)}, dims, num_heads=4)
+    consts = {"w": draw(16, 48), "bias": draw(48)}
+    contrib("heads-begin", "Attention", ["x", "w", "bias", "m"], "y", {"x": draw(2, 6, 16), "m": np.array([4, 6, 1, 3], np.int32)}, consts,
+            num_heads=2)
+
+
 def not_imported():
     """A model that does not say that it imports com.microsoft, as the optimiser makes them in memory."""
     case("contrib-not-imported", helper.make_node("BiasGelu", ["x", "b"], ["y"], domain="com.microsoft"), {"x": draw(2, 8), "b": draw(8)},
@@ -161,3 +171,4 @@ def all_of_them():
     rows()
     embeddings()
     not_imported()
+    heads()
