@@ -8,8 +8,9 @@
 /* AttributeProto.AttributeType; files of the first format have none, so 0 fits any. */
 enum { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_STRING = 3, TYPE_INTS = 7 };
 /* Leaves and operators of an extent: far from SC_TERM_MAX, as one node may make it some times as
- * long. */
-enum { LONG_TERM = 128 };
+ * long. Of all extents multiplied LONG_COUNT: the next node's may be some times as long each, and
+ * where they are more than that now, those are bound that are longer than SHORT_TERM. */
+enum { LONG_TERM = 128, LONG_COUNT = 512, SHORT_TERM = 16 };
 
 const Onnxpb__Attribute *im_attr(const ImNode *n, const char *name)
 {
@@ -158,8 +159,9 @@ ScVal im_short_dims(const ImNode *n, ScVal v)
     if (!t || t->kind != SC_TYPE_TENSOR)
         return v;
     im_dims(t, dim);
+    uint32_t most = sc_type_count(n->im->cx, t)->size > LONG_COUNT ? SHORT_TERM : LONG_TERM;
     for (uint32_t d = 0; d < t->rank; d++) {
-        if (dim[d]->size <= LONG_TERM)
+        if (dim[d]->size <= most)
             continue;
         ScVal at =
             im_bind(n, im_build(n, &sc_op_term, IM_SET({"value", SC_TERMS(1, &dim[d])}), 0, NULL));

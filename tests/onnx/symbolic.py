@@ -289,6 +289,13 @@ CASES = {
                    RNG.integers(0, 2, 4), f32(2, 3, k, k + 1),
                    RNG.permutation(24 * k * (k + 1))[:6 * k * (k + 1)].reshape(2, 3, k, k + 1),
                    f32(2, 18, ((k + 2 - 2) // 2 + 1) * (k + 4 - 4)), np.array([k, k + 4]), f32(3, k % 7 + 2, k % 7 + 2)]),
+    "padded": (  # by what the run says, twice: extents that would be long terms
+        "(float[a,b,c,d] x, int64[8] p, int64[8] q) => (float[e,f,g,h] twice)",
+        """
+        once = Pad(x, p)
+        twice = Pad<mode = "edge">(once, q)
+        """,
+        lambda k: [f32(k, 2, k + 1, 3), np.array([0, k, 1, 0, 0, 0, 2, -1]), np.array([1, 0, 0, k, 0, 2, 0, -1])]),
 }
 
 
