@@ -129,21 +129,66 @@ const ScTerm *im_fresh_symbol(Import *im, const char *base, uint32_t i)
     return t;
 }
 
-ScVal im_bind(const ImNode *n, ScVal v)
+/* The elements of an integer tensor are known, in terms that bear to be reckoned with. */
+static bool are_short(ScCtx *cx, const ScValue *v)
+{
+    int64_t count = 0;
+    bool ok = v->content && sc_term_const(sc_type_count(cx, v->type), &count);
+    for (int64_t i = 0; ok && i < count; i++)
+        ok = v->content[i]->size <= LONG_TERM;
+    return ok;
+}
+
+static ScVal bind_all(const ImNode *n, ScVal v, int64_t count)
 {
     Import *im = n->im;
-    int64_t count;
     const ScValue *x = sc_built(&im->b, v);
-    if (!sc_term_const(sc_type_count(im->cx, x->type), &count) || count > SC_MAX_CONTENT)
-        return SC_ABSENT;
-    for (uint32_t i = 0; i < im->n_bound; i++)
-        if (im->bound[i][0] == v)
-            return im->bound[i][1];
     const ScTerm *as[SC_MAX_CONTENT];
     const char *base = x->name ? x->name : n->loc->origin[0].name;
     for (uint32_t i = 0; i < count; i++)
         as[i] = im_fresh_symbol(im, base, i);
-    ScVal ret = im_build(n, &sc_op_bind, IM_SET({"as", SC_TERMS((uint32_t)count, as)}), IM_IN(v));
+    return im_build(n, &sc_op_bind, IM_SET({"as", SC_TERMS((uint32_t)count, as)}), IM_IN(v));
+}
+
+/* Of what is put together from parts, some of which are known: those that are not. SC_ABSENT where
+ * it is not such. */
+static ScVal bind_parts(const ImNode *n, ScVal v)
+{
+    const ScBuild *b = &n->im->b;
+    const ScNode *def = sc_built_def(b, v);
+    ScVal part[SC_MAX_CONTENT];
+    bool known = false;
+    if (!def || def->op != &sc_op_concat || def->n_in > SC_MAX_CONTENT ||
+        sc_built(b, v)->type->rank != 1)
+        return SC_ABSENT;
+    uint32_t n_part = def->n_in;
+    memcpy(part, def->in, n_part * sizeof *part);
+    for (uint32_t i = 0; i < n_part; i++)
+        known = known || are_short(n->im->cx, sc_built(b, part[i]));
+    for (uint32_t i = 0; known && i < n_part; i++) {
+        int64_t count;
+        if (are_short(n->im->cx, sc_built(b, part[i])))
+            continue;
+        if (!sc_term_const(sc_type_count(n->im->cx, sc_built(b, part[i])->type), &count))
+            return SC_ABSENT;
+        part[i] = bind_all(n, part[i], count);
+    }
+    ScVal ret = known ? im_concat(n, 0, n_part, part) : SC_ABSENT;
+    return ret >= SC_FIRST && sc_built(b, ret)->content ? ret : SC_ABSENT;
+}
+
+ScVal im_bind(const ImNode *n, ScVal v)
+{
+    Import *im = n->im;
+    int64_t count;
+    if (!sc_term_const(sc_type_count(im->cx, sc_built(&im->b, v)->type), &count) ||
+        count > SC_MAX_CONTENT)
+        return SC_ABSENT;
+    for (uint32_t i = 0; i < im->n_bound; i++)
+        if (im->bound[i][0] == v)
+            return im->bound[i][1];
+    ScVal ret = bind_parts(n, v);
+    ret = ret == SC_ABSENT ? bind_all(n, v, count) : ret;
     if (im->n_bound == sizeof im->bound / sizeof *im->bound)
         im->n_bound = 0; /* a value that is bound twice costs little */
     im->bound[im->n_bound][0] = v;
@@ -168,16 +213,6 @@ ScVal im_short_dims(const ImNode *n, ScVal v)
         dim[d] = sc_built(&n->im->b, at)->content[0];
     }
     return im_reshape(n, v, t->rank, dim);
-}
-
-/* The elements of an integer tensor are known, in terms that bear to be reckoned with. */
-static bool are_short(ScCtx *cx, const ScValue *v)
-{
-    int64_t count = 0;
-    bool ok = v->content && sc_term_const(sc_type_count(cx, v->type), &count);
-    for (int64_t i = 0; ok && i < count; i++)
-        ok = v->content[i]->size <= LONG_TERM;
-    return ok;
 }
 
 /* Of operand i, or of what was made of it, `given`. */

@@ -296,6 +296,19 @@ CASES = {
         twice = Pad<mode = "edge">(once, q)
         """,
         lambda k: [f32(k, 2, k + 1, 3), np.array([0, k, 1, 0, 0, 0, 2, -1]), np.array([1, 0, 0, k, 0, 2, 0, -1])]),
+    "parted": (  # shapes of which the run says a part: the rest is known, so widths fit weights and axes stay as they are
+        "(float[a,b] x, int64[1] rows, float[n,c,h,w] i, int64[2] size) => (float[d,5] y, float[n,c,e,f] z)",
+        """
+        wide = Constant<value = int64[1] {4}>()
+        shape = Concat<axis = 0>(rows, wide)
+        r = Reshape(x, shape)
+        m = Constant<value = float[4,5] {1,2,3,4,5,6,7,8,9,10,-1,-2,-3,-4,-5,-6,-7,-8,-9,-10}>()
+        y = MatMul(r, m)
+        outer = Shape<end = 2>(i)
+        sizes = Concat<axis = 0>(outer, size)
+        z = Resize<mode = "linear">(i, , , sizes)
+        """,
+        lambda k: [f32(k, 8), np.array([2 * k]), f32(2, k, 3, k), np.array([k, 5])]),
 }
 
 
