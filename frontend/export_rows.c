@@ -34,6 +34,7 @@ typedef struct Spelling {
     int since;        /* of what is written; 0: as the row says */
     uint8_t constant; /* the operand that must be a constant with elements; 0: none */
     bool as_i64;      /* integers of other types are computed so: runtimes lack kernels for them */
+    bool adds;        /* a constant operand may be the bias of a product: see bias() */
     void (*write)(Export *x, const ScNode *n);
     Word word[MAX_WORDS];
 } Spelling;
@@ -54,7 +55,7 @@ static const Spelling table[] = {
     {ROW(string_split), .since = 20, .constant = 1, .write = ex_string_split},
     {ROW(lookup), .since = 19, .write = ex_lookup},
     {ROW(block_matmul), .since = 21, .write = ex_block_matmul},
-    {ROW(add), .since = 14, .as_i64 = true},
+    {ROW(add), .since = 14, .as_i64 = true, .adds = true},
     {ROW(sub), .since = 14, .as_i64 = true},
     {ROW(mul), .since = 14, .as_i64 = true},
     {ROW(div), .since = 14, .as_i64 = true},
@@ -273,19 +274,34 @@ static const Word *added(const Export *x, const ScNode *n, const Spelling *s)
     return NULL;
 }
 
+/* Value v, which is added to the result of node product. Behind one of two dequantized operands a
+ * constant [n] is written as [1,n]: of MatMul and Add ONNX Runtime (1.32) makes a Gemm, whose bias
+ * it rounds, as above, but not one of rank 2. */
+static const char *bias(Export *x, ScVal v, const ScNode *product)
+{
+    const ScGraph *g = x->at->g;
+    const ScNode *def = v >= SC_FIRST ? sc_def(g, v) : NULL;
+    if (!def || !(def->op->flags & SC_CONST_OP) || sc_type_of(g, v)->rank != 1 ||
+        !product->op->contract || sc_type_of(g, product->first)->rank < 2 ||
+        !is_dequantized(x, product->in[0]) || !is_dequantized(x, product->in[1]))
+        return ex_value(x, v);
+    const ScBlob *b = def->attr[0].blob;
+    const int64_t dims[] = {1, (int64_t)b->count};
+    return ex_constant(x, g->value[v].name, b, sc_type_c(x->cx, sc_type_of(g, v)->dtype, 2, dims));
+}
+
 /* A bias of [channel] as an addend of result v, whose second extent that is. */
 static const char *addend(Export *x, const ScNode *n, const Word *w)
 {
     const ScType *t = sc_type_of(x->at->g, n->first), *b = sc_type_of(x->at->g, n->in[w->i]);
     int64_t dims[SCRT_MAX_RANK] = {-1, 1};
-    const char *bias = ex_value(x, n->in[w->i]);
     if (w->act == PLUS || t->rank == 2 || b->rank != 1)
-        return bias;
+        return bias(x, n->in[w->i], n);
     for (uint32_t d = 2; d < t->rank; d++)
         dims[d - 1] = 1;
     const ScNode *def = sc_def(x->at->g, n->in[w->i]);
     if (!(def->op->flags & SC_CONST_OP))
-        return ex_op(x, "Reshape", 14, bias, ex_i64(x, 1, t->rank - 1, dims));
+        return ex_op(x, "Reshape", 14, ex_value(x, n->in[w->i]), ex_i64(x, 1, t->rank - 1, dims));
     dims[0] = (int64_t)def->attr[0].blob->count;
     return ex_constant(x, NULL, def->attr[0].blob, sc_type_c(x->cx, b->dtype, t->rank - 1, dims));
 }
@@ -301,7 +317,8 @@ static uint32_t operands(Export *x, const ScNode *n, const Spelling *s, const ch
             taken = taken ||
                     (s->word[k].i == i && s->word[k].act >= CONSTANT && s->word[k].act <= PLUS);
         if (!taken)
-            in[count++] = ex_value(x, n->in[i]);
+            in[count++] = s && s->adds ? bias(x, n->in[i], sc_def(x->at->g, n->in[1 - i]))
+                                       : ex_value(x, n->in[i]);
     }
     for (uint32_t i = 0; s && s->as_i64 && i < count; i++)
         in[i] = is_odd_int(x, n->in[i]) ? ex_cast(x, in[i], SCRT_I64) : in[i];

@@ -89,6 +89,17 @@ def every_fp8_type(tmp):
         for profile in ("qdq", "cast"):
             m = agree(ATTENTION, tmp, "--recipe", recipe, profile=profile)
             assert types(m) & FP8
+    rng = np.random.default_rng(0)
+    init = [(f"w{i}", (rng.standard_normal((64, 64)) / 8).astype(np.float32)) for i in range(2)]
+    init.append(("b", rng.standard_normal(64).astype(np.float32)))
+    f, shape = TensorProto.FLOAT, ["n", 64]
+    path = save(tmp, "biased", [node("MatMul", ["x", "w0"], "h"), node("Add", ["h", "b"], "k"), node("MatMul", ["k", "w1"], "y")],
+                [("x", f, shape)], [("y", f, shape)], init)
+    feeds = {"x": rng.standard_normal((5, 64)).astype(np.float32)}
+    for a, w in (("f8e4m3fn", "f8e4m3fn"), ("f8e5m2", "f8e4m3fn"), ("f8e4m3fnuz", "f8e4m3fnuz"), ("f8e5m2fnuz", "f8e5m2")):
+        recipe = write(os.path.join(tmp, "r"), f"activation = {a}\nweight = {w}\n")
+        m = agree(path, tmp, "--recipe", recipe, feeds=feeds)  # a bias that is not rounded to integers
+        assert "QuantizeLinear" in ops(m.graph), a
     recipe = write(os.path.join(tmp, "channel"), "activation = f8e4m3fn\nweight = f8e4m3fn\nscale = channel\n")
     agree(MNIST, tmp, "--recipe", recipe)
 
