@@ -152,6 +152,7 @@ static bool generate(CgModule *m, CgKernels *k, uint32_t n, const ScCodegenEntry
     o->symbol = sc_strdup(o->arena, parts.symbol);
     o->header = cg_header(m, o->arena, &parts, n, u);
     o->features = u[0].target.bits;
+    o->foreign = sc_target_is_elsewhere(u[0].target.triple);
     take_weights(o, &m->weights);
     report(o, k);
     return true;

@@ -9,7 +9,9 @@
 typedef enum ScEmit { SC_EMIT_OBJ, SC_EMIT_ASM, SC_EMIT_LLVM } ScEmit;
 
 typedef struct ScCodegenOptions {
-    const char *cpu;    /* "native" (NULL), "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name */
+    /* "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name; NULL: "native", or where the target is
+     * another architecture its baseline, Armv8-A. */
+    const char *cpu;
     const char *target; /* triple; NULL: the host's */
     const char *symbol; /* of the emitted ScrtModel; NULL: model_NAME, NAME the graph's */
     const char *info;   /* JSON for ScrtModel.info; NULL: "{}" */
@@ -53,9 +55,13 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
     uint32_t n_kernel;
     const ScKernelReport *kernel;
     uint64_t features;        /* SCRT_CPU_ bits that the first entry needs */
+    bool foreign;             /* made for another architecture than this one */
     const char *weights_path; /* for the caller: where the file with the weights is; or NULL */
     ScArena *arena;
 } ScObject;
+
+/* Whether code is made for this triple, and runs on another architecture than scalec does. */
+bool sc_target_is_elsewhere(const char *triple);
 
 /* NULL with errors in cx. Same graphs, options and version give the same bytes. The first entry is
  * the one that runs unless another is asked for; it names the model. Constants of equal content are

@@ -56,6 +56,10 @@ ScLoaded *sc_load(ScCtx *cx, const ScObject *o)
         sc_fail(cx, NULL, SC_E_LLVM, "only an object can be loaded");
         return NULL;
     }
+    if (o->foreign) {
+        sc_fail(cx, NULL, SC_E_LLVM, "the object is for another processor");
+        return NULL;
+    }
     LLVMInitializeX86TargetInfo();
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();

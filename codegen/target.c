@@ -12,11 +12,26 @@
 #include <llvm-c/TargetMachine.h>
 #include <string.h>
 
-static const char *const cpu_names[] = {
-#define CPU(name) name,
+typedef enum ArchId { X86_64, AARCH64 } ArchId;
+
+static const struct Arch {
+    const char *triple; /* how one begins */
+    const char *cpu;    /* LLVM's processor of the baseline, to which features are added */
+} archs[] = {
+    [X86_64] = {"x86_64-", "x86-64"},
+    [AARCH64] = {"aarch64-", "generic"},
+};
+enum { N_ARCH = sizeof archs / sizeof *archs };
+
+static const struct Name {
+    ArchId arch;
+    const char *cpu;
+} names[] = {
+#define CPU(arch, name) {arch, name},
 #include "codegen/cpus.def"
 #undef CPU
 };
+enum { N_NAMES = sizeof names / sizeof *names };
 
 static const struct Feature {
     const char *name;
@@ -174,20 +189,38 @@ static bool has_all(uint64_t bits, uint64_t want)
 #define BIT(x) (UINT64_C(1) << SCRT_CPU_##x)
 
 /* Everything about code shapes follows from the features. */
-static void describe(CgTarget *t)
+static void describe_x86(CgTarget *t)
 {
+    t->fence = true;
     t->avx2 = t->bits & BIT(AVX2);
     t->fma = t->bits & BIT(FMA);
-    t->f16c = t->bits & BIT(F16C);
-    t->avx512 = t->avx2 && t->fma && t->f16c &&
+    t->f16 = t->bits & BIT(F16C);
+    t->avx512 = t->avx2 && t->fma && t->f16 &&
                 has_all(t->bits, BIT(AVX512F) | BIT(AVX512BW) | BIT(AVX512VL) | BIT(AVX512DQ) |
                                      BIT(AVX512CD));
     t->vbmi = t->avx512 && (t->bits & BIT(AVX512VBMI));
     t->fp16 = t->avx512 && (t->bits & BIT(AVX512FP16));
     t->vec_bits = t->avx512 ? 512 : t->avx2 ? 256 : 128;
-    t->w = t->vec_bits / 32;
     t->n_reg = t->avx512 ? 32 : 16;
-    t->f8 = t->fp16 ? CG_F8_FP16 : t->vbmi ? CG_F8_TABLE : t->f16c ? CG_F8_F16C : CG_F8_BITS;
+    t->f8 = t->fp16 ? CG_F8_FP16 : t->vbmi ? CG_F8_TABLE : t->f16 ? CG_F8_F16 : CG_F8_BITS;
+}
+
+/* Armv8-A has four lanes, 32 registers, fma and conversions of f16. */
+static void describe_aarch64(CgTarget *t)
+{
+    t->fma = t->f16 = true;
+    t->vec_bits = 128;
+    t->n_reg = 32;
+    t->f8 = CG_F8_F16;
+}
+
+static void describe(CgTarget *t, ArchId arch)
+{
+    if (arch == AARCH64)
+        describe_aarch64(t);
+    else
+        describe_x86(t);
+    t->w = t->vec_bits / 32;
     t->tile_nv = 2;
     t->kc = 256;
     t->cache_l2 = (t->avx512 ? 512 : 256) << 10; /* half of what there is at least */
@@ -203,37 +236,81 @@ static const char *feature_text(ScArena *a, uint64_t bits)
     return sc_str_keep(&s, a);
 }
 
-static bool known_cpu(const char *cpu)
+static bool known_cpu(ArchId arch, const char *cpu)
 {
-    for (uint32_t i = 0; i < sizeof cpu_names / sizeof *cpu_names; i++) {
-        if (strcmp(cpu, cpu_names[i]) == 0)
+    for (uint32_t i = 0; i < N_NAMES; i++) {
+        if (names[i].arch == arch && strcmp(cpu, names[i].cpu) == 0)
             return true;
     }
     return false;
 }
 
-static bool unknown_cpu(ScCtx *cx, const char *cpu)
+static bool unknown_cpu(ScCtx *cx, ArchId arch, bool native, const char *cpu)
 {
     ScStr s = {0};
-    for (uint32_t i = 0; i < sizeof cpu_names / sizeof *cpu_names; i++)
-        sc_str_addf(&s, ", %s", cpu_names[i]);
+    for (uint32_t i = 0; i < N_NAMES; i++)
+        if (names[i].arch == arch)
+            sc_str_addf(&s, "%s%s", s.n ? ", " : native ? "native, " : "", names[i].cpu);
     sc_fail_file(cx, NULL, SC_E_TARGET, "processor \"%s\"", cpu);
-    sc_note(cx, "known are native%s", s.s);
+    sc_note(cx, "known are %s", s.s);
     sc_str_free(&s);
     return false;
 }
 
+static bool find_arch(const char *triple, ArchId *ret)
+{
+    for (uint32_t i = 0; i < N_ARCH; i++)
+        if (strncmp(triple, archs[i].triple, strlen(archs[i].triple)) == 0 &&
+            strstr(triple, "linux")) {
+            *ret = (ArchId)i;
+            return true;
+        }
+    return false;
+}
+
+bool sc_target_is_elsewhere(const char *triple)
+{
+    ArchId arch, host;
+    return triple && find_arch(triple, &arch) && find_arch(CG_TRIPLE, &host) && arch != host;
+}
+
+static void initialize(ArchId arch)
+{
+    if (arch == AARCH64) {
+        LLVMInitializeAArch64TargetInfo();
+        LLVMInitializeAArch64Target();
+        LLVMInitializeAArch64TargetMC();
+        LLVMInitializeAArch64AsmPrinter();
+    } else {
+        LLVMInitializeX86TargetInfo();
+        LLVMInitializeX86Target();
+        LLVMInitializeX86TargetMC();
+        LLVMInitializeX86AsmPrinter();
+    }
+}
+
+/* What the processor has beyond the baseline. */
+static bool find_features(ScCtx *cx, ArchId arch, LLVMTargetRef target, const char *triple,
+                          const char *cpu, uint64_t *ret)
+{
+    *ret = 0;
+    if (arch == AARCH64)
+        return true; /* code keeps to Armv8-A */
+    *ret = cpu ? named_features(target, triple, cpu) : host_features();
+    return has_all(*ret, BIT(SSSE3) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT)) ||
+           sc_fail_file(cx, NULL, SC_E_TARGET, "processor \"%s\": x86-64-v2 is the least",
+                        cpu ? cpu : "native");
+}
+
 bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget *ret)
 {
-    LLVMInitializeX86TargetInfo();
-    LLVMInitializeX86Target();
-    LLVMInitializeX86TargetMC();
-    LLVMInitializeX86AsmPrinter();
-    const char *triple = opt->target ? opt->target : CG_TRIPLE;
-    const char *cpu = opt->cpu ? opt->cpu : "native";
-    if (strncmp(triple, "x86_64-", 7) != 0 || !strstr(triple, "linux"))
+    const char *triple = opt->target ? opt->target : CG_TRIPLE, *cpu = opt->cpu;
+    bool here = !sc_target_is_elsewhere(triple);
+    ArchId arch;
+    if (!find_arch(triple, &arch))
         return sc_fail_file(cx, NULL, SC_E_TARGET,
-                            "target \"%s\": code is made for x86_64 Linux only", triple);
+                            "target \"%s\": code is made for Linux on x86_64 and aarch64", triple);
+    initialize(arch);
     LLVMTargetRef target;
     char *message = NULL;
     if (LLVMGetTargetFromTriple(triple, &target, &message)) {
@@ -241,19 +318,21 @@ bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
         LLVMDisposeMessage(message);
         return false;
     }
-    bool native = strcmp(cpu, "native") == 0;
-    if (!native && !known_cpu(cpu))
-        return unknown_cpu(cx, cpu);
-    uint64_t bits = native ? host_features() : named_features(target, triple, cpu);
-    if (!has_all(bits, BIT(SSSE3) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT)))
-        return sc_fail_file(cx, NULL, SC_E_TARGET, "processor \"%s\": x86-64-v2 is the least", cpu);
+    if (cpu && here && strcmp(cpu, "native") == 0)
+        cpu = NULL;
+    if (cpu && !known_cpu(arch, cpu))
+        return unknown_cpu(cx, arch, here, cpu);
+    uint64_t bits;
+    if (!find_features(cx, arch, target, triple, cpu, &bits))
+        return false;
+    bool tuned = cpu && strncmp(cpu, "x86-64", 6) != 0;
     *ret = (CgTarget){
         .triple = sc_strdup(a, triple),
-        .cpu = "x86-64", /* the features below and no others */
-        .tune = native || strncmp(cpu, "x86-64", 6) == 0 ? "generic" : sc_strdup(a, cpu),
+        .cpu = archs[arch].cpu, /* the features below and no others */
+        .tune = tuned ? sc_strdup(a, cpu) : "generic",
         .features = feature_text(a, bits),
         .bits = bits,
     };
-    describe(ret);
+    describe(ret, arch);
     return true;
 }

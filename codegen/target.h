@@ -9,7 +9,7 @@
 
 typedef enum CgF8Way { /* how FP8 weights are decoded in registers where nothing is known of them */
                        CG_F8_BITS,  /* integer operations on 32-bit lanes: every target */
-                       CG_F8_F16C,  /* bits into f16, then the conversion instruction to f32 */
+                       CG_F8_F16,   /* bits into f16, then the conversion instruction to f32 */
                        CG_F8_FP16,  /* the same with AVX512-FP16's own conversion */
                        CG_F8_TABLE, /* two-register byte permutations (VBMI) */
 } CgF8Way;
@@ -20,7 +20,9 @@ typedef struct CgTarget {
     uint32_t vec_bits; /* 128, 256, 512 */
     uint32_t w;        /* f32 lanes of a vector: 4, 8, 16 */
     uint32_t n_reg;    /* vector registers: 16, 32 */
-    bool avx2, fma, f16c;
+    bool fma, f16;     /* f16: instructions convert it */
+    bool fence;        /* stores past the caches need one */
+    bool avx2;
     bool avx512; /* F, BW, VL, DQ, CD: masks at every width */
     bool vbmi, fp16;
     CgF8Way f8;

@@ -73,7 +73,7 @@ bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *re
         return false;
     if (w == 16 && target->f8 == CG_F8_TABLE && t == SCRT_F8E4M3FN)
         *ret = in_order_table(cg, t, code);
-    else if (target->f16c)
+    else if (target->f16)
         *ret = in_order_f16(cg, t, code, w);
     else
         return false;

@@ -99,7 +99,7 @@ LLVMValueRef cg_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef code)
     CgModule *m = cg->m;
     uint32_t w = lanes_of(code);
     LLVMTypeRef t = cg_vec(m->i32, w), tf = cg_vec(m->f32, w);
-    if (dtype == SCRT_F16 && m->target.f16c)
+    if (dtype == SCRT_F16 && m->target.f16)
         return LLVMBuildFPExt(cg->b, CAST(code, cg_vec(m->f16, w)), tf, "");
     LLVMValueRef fast;
     if (cg_decode_in_order(cg, dtype, code, &fast))
@@ -198,7 +198,7 @@ static LLVMValueRef encode_e8m0(Cg *cg, LLVMValueRef x, bool saturate, ScrtRound
 }
 
 /* The conversion instruction, with runtime/num's NaN. */
-static LLVMValueRef encode_f16c(Cg *cg, LLVMValueRef x, bool saturate)
+static LLVMValueRef encode_f16(Cg *cg, LLVMValueRef x, bool saturate)
 {
     uint32_t w = lanes_of(x);
     LLVMTypeRef t = cg_vec(cg->m->i16, w);
@@ -234,8 +234,8 @@ CgVal cg_round(Cg *cg, ScrtDtype dtype, LLVMValueRef x, bool saturate, ScrtRound
     if (wide)
         x = to_odd(cg, x);
     LLVMValueRef code;
-    if (dtype == SCRT_F16 && m->target.f16c)
-        code = encode_f16c(cg, x, saturate);
+    if (dtype == SCRT_F16 && m->target.f16)
+        code = encode_f16(cg, x, saturate);
     else
         code = dtype == SCRT_F8E8M0 ? encode_e8m0(cg, x, saturate, mode)
                                     : encode_bits(cg, f, x, saturate);
@@ -378,7 +378,8 @@ void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint3
 
 void cg_store_fence(Cg *cg)
 {
-    cg_intrinsic(cg, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
+    if (cg->m->target.fence) /* elsewhere what hands work between threads orders such stores too */
+        cg_intrinsic(cg, "llvm.x86.sse.sfence", 0, NULL, 0, NULL);
 }
 
 /* Extents of which one is known at run time only are taken to be small. A copy between the same

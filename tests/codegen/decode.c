@@ -118,7 +118,7 @@ static bool try_unit(const char *target, uint32_t way, ScrtDtype dtype, uint32_t
     const CgTarget *t = &m.target;
     bool has = (t->bits & ~scrt_cpu_features()) == 0;
     has = has && (way != CG_UNIT_PERM || (t->w == 16 ? t->avx512 : t->w == 8 && t->avx2));
-    has = has && (way != CG_UNIT_F16 || t->f16c) &&
+    has = has && (way != CG_UNIT_F16 || t->f16) &&
           (t->vbmi || (way != CG_UNIT_TABLE && way != CG_UNIT_PAIRS));
     if (has) {
         CgUnit u = {.way = way, .dtype = dtype, .w = t->w, .nv = nv, .facts = facts};
@@ -238,12 +238,12 @@ END_TEST
 /* Which way a target takes: never one that its codes or the target forbid. */
 START_TEST(choice)
 {
-    CgTarget v3 = {.w = 8, .n_reg = 16, .avx2 = true, .f16c = true, .f8 = CG_F8_F16C};
+    CgTarget v3 = {.w = 8, .n_reg = 16, .avx2 = true, .f16 = true, .f8 = CG_F8_F16};
     CgTarget v4 = {.w = 16,
                    .n_reg = 32,
                    .avx2 = true,
                    .avx512 = true,
-                   .f16c = true,
+                   .f16 = true,
                    .vbmi = true,
                    .f8 = CG_F8_TABLE};
     uint64_t finite = CG_CODES_FINITE, both = finite | CG_CODES_NORMAL;

@@ -256,7 +256,7 @@ START_TEST(messages)
             "error[E0402]: target is not known: processor \"x86-64-v5\"");
     refused(plain, &(ScCodegenOptions){.cpu = "x86-64"}, "x86-64-v2 is the least");
     refused(plain, &(ScCodegenOptions){.target = "riscv64-linux-gnu"},
-            "target \"riscv64-linux-gnu\": code is made for x86_64 Linux only");
+            "target \"riscv64-linux-gnu\": code is made for Linux on x86_64 and aarch64");
     refused("graph @g(%x: complex64[n,2]) -> (%y) {\n"
             "  %y = transpose %x {perm = [1,0]} : complex64[2,n] from \"the node\"\n}\n",
             NULL,

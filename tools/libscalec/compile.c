@@ -118,10 +118,13 @@ static char *info_json(ScCtx *cx, uint32_t n, const ScalecEntry *e, const Scalec
     const ScalecModel *m = &e->model;
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)m->hash);
     const ScRecipe *r = sc_recipe(cx, opt->recipe ? opt->recipe : "f32");
-    json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
-                          file_name(m->path), "source_fnv1a64", hash, "recipe", r ? r->name : "",
-                          "scales", scales_text(r, opt), "cpu", opt->cpu ? opt->cpu : "native",
-                          "target", opt->target ? opt->target : "native");
+    const char *cpu = opt->cpu                              ? opt->cpu
+                      : sc_target_is_elsewhere(opt->target) ? "generic"
+                                                            : "native";
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
+                  file_name(m->path), "source_fnv1a64", hash, "recipe", r ? r->name : "", "scales",
+                  scales_text(r, opt), "cpu", cpu, "target", opt->target ? opt->target : "native");
     json_t *ranges = json_object(), *sources = json_object(), *rounds = json_object();
     for (uint32_t i = 0; i < n; i++) {
         json_t *own = scalec_rounding(e[i].model.graph);

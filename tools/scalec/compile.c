@@ -145,7 +145,7 @@ static void low_text(const ScalecSummary *s, ScStr *out)
 
 /* What runs of the f32 graph say of the program's outputs. */
 typedef struct Cost {
-    bool known, synthetic, failed;
+    bool known, synthetic, failed, foreign;
     const char *on; /* "samples" or "synthetic inputs" */
     ScalecCost cost;
 } Cost;
@@ -153,7 +153,7 @@ typedef struct Cost {
 static Cost cost_of(Cli *cli, ScObject *o)
 {
     bool samples = cli->opt.scales == SC_SCALES_CALIBRATE && !cli_is_stats(cli->calibrate);
-    Cost c = {.synthetic = !samples, .failed = cli->runs_failed};
+    Cost c = {.synthetic = !samples, .failed = cli->runs_failed, .foreign = o->foreign};
     c.on = c.synthetic ? "synthetic inputs" : "samples";
     SC_STAGE(cli->cx, "cost");
     c.known = cli->runs.n > 0 && scalec_cost(cli->cx, o, &cli->runs, &c.cost);
@@ -164,7 +164,11 @@ static void cost_text(const Cost *c, ScStr *out)
 {
     const char *gap = out->n ? "; " : ""; /* without products there is nothing before it */
     if (!c->known) {
-        if (c->failed)
+        if (c->foreign)
+            sc_str_addf(out, "%s%s", gap,
+                        "what that costs was not measured, since the program runs elsewhere: "
+                        "scalec check --data PATH measures it on this machine");
+        else if (c->failed)
             sc_str_addf(out, "%s%s", gap,
                         "what that costs is not known, since synthetic inputs do not fit: "
                         "scalec check --data PATH measures it on real ones");
@@ -274,6 +278,11 @@ int cmd_compile(Cli *cli)
                           cli->opt.symbol, whose, cli->opt.symbol);
     if (!cli->output)
         return cli_misuse(cli, "where to? -o OUT");
+    if ((kind == SCALEC_EXE || kind == SCALEC_SO) && sc_target_is_elsewhere(cli->opt.target))
+        return cli_misuse(cli,
+                          "--target %s: programs are linked for this machine alone; --emit obj "
+                          "makes an object, which is linked there",
+                          cli->opt.target);
     if (!cli->opt.symbol)
         cli->opt.symbol = symbol_of(cli, cli->output);
     if (kinds[kind].emit == SC_EMIT_OBJ)

@@ -131,8 +131,10 @@ const CliOption cli_options[] = {
                  0, COMPILE},
     [O_CPU] = {"cpu", "CPU", "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name", 0,
                COMPILE | DUMP, .hint = "native x86-64-v2 x86-64-v3 x86-64-v4"},
-    [O_TARGET] = {"target", "TRIPLE", "LLVM target triple; the host's by default", 0,
-                  COMPILE | DUMP},
+    [O_TARGET] = {"target", "TRIPLE",
+                  "LLVM target triple, the host's by default; objects are made for "
+                  "aarch64-linux-gnu too",
+                  0, COMPILE | DUMP, .hint = "x86_64-linux-gnu aarch64-linux-gnu"},
     [O_DISABLE] = {"disable", "PASS", "leave a pass out; may be repeated", 0, MODEL},
     [O_DUMP_AFTER] = {"dump-after", "STAGE", "print the graph after a stage, or after `all`", 0,
                       COMPILE | RUN | CHECK},
