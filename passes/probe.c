@@ -360,7 +360,8 @@ static void read_sites(Reading *r, ScCtx *cx, const ScLevel *l, ScArena *a)
             sc_buf_push(r->stat, r->n, r->cap, stat);
     }
     r->out += 2 * s.n;
-    r->other += r->other ? 2 * s.n : 0;
+    if (r->other)
+        r->other += 2 * s.n;
 }
 
 /* What both runs say of a mean, brought to the lesser of both values' sizes: where the signs agree

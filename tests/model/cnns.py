@@ -11,8 +11,9 @@ import onnx
 from nets import NETS, inputs
 from scalec import SCALEC, Count
 
-# Bits between an estimate of log2 RMS and what is measured.
-MOST_DRIFT = {"propagate": 3.5, "probe": 2.5}
+# Bits between an estimate of log2 RMS and what is measured on noise. A probe's estimate stands half way between its run
+# on noise and the one on ramps: in `gates`, whose weights are random, ramps are 2^6.6 larger.
+MOST_DRIFT = 3.5
 
 
 def run(path, npz, out, *options):
@@ -50,7 +51,7 @@ def check(net, options, least):
             if "--scales" in o:
                 bits, name = drift(path, npz, o)
                 print(f"{' '.join(o)}: the worst estimate is {bits:.2f} bits off, of {name}")
-                assert bits <= MOST_DRIFT[o[-1]], (bits, name)
+                assert bits <= MOST_DRIFT, (bits, name)
 
 
 FP8 = [["--recipe", "fp8", "--scales", s] for s in ("propagate", "probe")]
