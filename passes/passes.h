@@ -197,6 +197,7 @@ typedef struct ScPassEnv {  /* what passes may ask; all may be zero */
     ScScales scales;
     const ScStats *stats; /* for all but SC_SCALES_PROPAGATE */
     ScSource source;      /* in the place of the recipe's, not of its layers'; SC_SOURCE_UNSAID */
+    bool count_saturated; /* quantize: states count what saturates as a run stores it low */
     bool scaled_io;       /* scalify: each input gets an exponent symbol of its own (goldens) */
 } ScPassEnv;
 

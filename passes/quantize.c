@@ -37,6 +37,9 @@ typedef struct Pass {
     bool *grown;        /* [n_value] what a state that grows holds, in whatever order */
     bool meets;         /* the node that is looked at reads some of it */
     bool *table;        /* [n_value] rows of it are picked: it is stored once, so by tensor */
+    uint64_t *counted;  /* [n_value] formats, as bits, in which what saturates of it is counted */
+    const char *const *label; /* [n_value] names, where that is counted */
+    bool nested;
 } Pass;
 
 static bool has_f32_range(const ScrtFormat *f)
@@ -152,6 +155,40 @@ static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScScaledProduct *p
     return y;
 }
 
+/* It only orders or rebalances the elements of operand 0. */
+static bool keeps_elements(const ScNode *n)
+{
+    return n->n_in > 0 && n->op->flags & (SC_VIEW_OP | SC_REBALANCES);
+}
+
+/* What value v is called, or what it orders or rebalances, if only that has a name. */
+static const char *name_of(const Pass *p, ScVal v)
+{
+    const ScGraph *g = p->s.g;
+    ScVal named = v;
+    while (!g->value[named].name && keeps_elements(sc_def(g, named)))
+        named = sc_def(g, named)->in[0];
+    return p->label[g->value[named].name ? named : v];
+}
+
+/* Has what saturates of x counted, which is stored as fmt at exponent t for old, once. */
+static void count(Pass *p, ScVal old, ScVal x, ScrtDtype fmt, const ScTerm *t)
+{
+    const ScrtFormat *f = scrt_format(fmt);
+    bool again = p->counted[old] >> fmt & 1, other = p->counted[old] != 0;
+    if (!p->env->count_saturated || has_f32_range(f) || again || x == SC_POISON)
+        return;
+    p->counted[old] |= (uint64_t)1 << fmt;
+    const char *name = name_of(p, old);
+    if (p->nested)
+        sc_warn(p->s.b.cx, p->s.b.at, SC_E_RECIPE,
+                "%s: what saturates in a nested graph is not counted: it has no states", name);
+    else
+        sc_count_saturated(&p->s, x, t, f->max,
+                           other ? sc_printf(p->s.scratch, "%s as %s", name, scrt_dtype_name(fmt))
+                                 : name);
+}
+
 /* Operand i of n in the format that the recipe says at n, or SC_ABSENT where it stays as it is;
  * product gets what it was divided by. */
 static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScScaledProduct *product)
@@ -180,6 +217,7 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScSca
         const ScTerm *t = activation_exp(p, old, fmt, factor);
         product->all *= factor;
         x = sc_scale_move(s, x, t, false);
+        count(p, old, x, fmt, t);
         ScVal low = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(fmt)), x);
         sc_set_exp(&s->b, low, t);
         sc_scale_annotate(s, low, old);
@@ -373,12 +411,6 @@ static void node(Pass *p, const ScNode *n)
     results(s, n);
 }
 
-/* It only orders or rebalances the elements of operand 0. */
-static bool keeps_elements(const ScNode *n)
-{
-    return n->n_in > 0 && n->op->flags & (SC_VIEW_OP | SC_REBALANCES);
-}
-
 /* Values of states that grow, and others of the same elements. */
 static void find_grown(Pass *p, const ScGraph *g)
 {
@@ -418,6 +450,8 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
     sc_find_measured(g, &p.measured, p.s.scratch);
     find_grown(&p, g);
     find_tables(&p, g);
+    p.counted = sc_array(p.s.scratch, uint64_t, g->n_value);
+    p.label = p.env->count_saturated ? sc_labels(g, p.s.scratch) : NULL;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         const ScValue *v = &g->value[n->first];
@@ -431,7 +465,10 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
             node(&p, n);
         }
     }
-    return sc_pass_nested(cx, sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED), quantized, arg);
+    Pass nested = *(const Pass *)arg;
+    nested.nested = true;
+    return sc_pass_nested(cx, sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED), quantized,
+                          &nested);
 }
 
 ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)

@@ -156,6 +156,9 @@ ScSite sc_site(const ScPassEnv *env, const ScGraph *g, const ScNode *n, bool *me
  * it is known. [n_value], in a. met [recipe->n_rescale]: which patterns found a node. */
 const ScSource *sc_rescale_points(const ScGraph *g, const ScFact *fact, const ScPassEnv *env,
                                   ScArena *a, bool *met);
+/* saturation.c: adds to a state of this name how many elements of x, which is about to be stored at
+ * exponent t, lie beyond ±max * 2^t, and how many there are. */
+void sc_count_saturated(ScScaler *s, ScVal x, const ScTerm *t, double max, const char *name);
 /* The new value x at the exponent that a run finds for it, which sym is bound to. known: one for
  * data that has nothing but zeros, and for the first runs of a history. */
 ScVal sc_rescaled(ScScaler *s, ScVal x, const ScTerm *sym, int64_t known);

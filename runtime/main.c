@@ -23,6 +23,7 @@ enum {
     JSON,
     DIM,
     PROFILE,
+    SATURATIONS,
     STATE_LOAD,
     STATE_SAVE,
     REPEAT,
@@ -48,6 +49,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, JSON},
     {"dim", required_argument, NULL, DIM},
     {"profile", no_argument, NULL, PROFILE},
+    {"saturations", no_argument, NULL, SATURATIONS},
     {"state-load", required_argument, NULL, STATE_LOAD},
     {"state-save", required_argument, NULL, STATE_SAVE},
     {"repeat", required_argument, NULL, REPEAT},
@@ -138,6 +140,9 @@ static int take_option(Cli *c, int option)
     case PROFILE:
         c->profile = true;
         return DONE;
+    case SATURATIONS:
+        c->saturations = true;
+        return DONE;
     case STATE_LOAD:
         c->state_load = optarg;
         return DONE;
@@ -214,8 +219,9 @@ static int check_options(const Cli *c)
         if (single && c->entry->n_out != 1)
             return scrtio_fail(c, USAGE, "-o %.300s: the model has %u outputs, which need an .npz",
                                c->output, c->entry->n_out);
-    } else if (c->output && (c->top || c->profile)) {
-        return scrtio_fail(c, USAGE, "-o - fills standard output, so --top and --profile cannot");
+    } else if (c->output && (c->top || c->profile || c->saturations)) {
+        return scrtio_fail(
+            c, USAGE, "-o - fills standard output, so --top, --profile and --saturations cannot");
     }
     if (c->weights && (c->model->weights || !c->model->weights_size))
         return scrtio_fail(c, USAGE, "--weights: this executable holds its weights itself");
@@ -231,6 +237,12 @@ static int check_options(const Cli *c)
         return scrtio_fail(c, USAGE,
                            "--data compares with expected outputs, and goes with none of -i, "
                            "-o, --top, --bench, --profile, --repeat, --info and states");
+    if (c->saturations && (c->data || c->bench || c->info))
+        return scrtio_fail(c, USAGE, "--saturations goes with none of --data, --bench and --info");
+    if (c->saturations && !scrtio_counts_saturations(c))
+        return scrtio_fail(c, USAGE,
+                           "--saturations: this program stores no tensor by scales that were fixed "
+                           "before it ran, or was compiled without --saturations");
     if (c->tolerance_given && !c->data)
         return scrtio_fail(c, USAGE, "--rtol and --atol go with --data");
     if (c->labels && !c->top)
@@ -439,17 +451,23 @@ static int save_outputs(const Cli *c)
 static void print_run_json(const Cli *c)
 {
     bool outputs = !c->output && !c->made_up;
-    if (!outputs && !c->profile)
+    if (!outputs && !c->profile && !c->saturations)
         return;
     fputs(outputs ? "{\"outputs\": [" : "{", stdout);
     for (uint32_t i = 0; outputs && i < c->entry->n_out; i++) {
         fputs(i ? ", " : "", stdout);
         scrtio_print_json_tensor(c->entry->out[i].name, &c->out[i]);
     }
+    const char *comma = outputs ? ", " : "";
     fputs(outputs ? "]" : "", stdout);
     if (c->profile) {
-        fputs(outputs ? ", " : "", stdout);
+        fputs(comma, stdout);
         scrtio_print_kernels_json(c);
+        comma = ", ";
+    }
+    if (c->saturations) {
+        fputs(comma, stdout);
+        scrtio_print_saturations_json(c);
     }
     puts("}");
 }
@@ -483,6 +501,8 @@ static int run_once(Cli *c)
     print_outputs(c);
     if (c->profile)
         scrtio_print_profile(c);
+    if (c->saturations)
+        scrtio_print_saturations(c);
     return DONE;
 }
 
@@ -523,8 +543,8 @@ static int execute(Cli *c)
     }
     if (c->info)
         return inform(c);
-    if (c->run &&
-        (c->bench || c->profile || c->threads || c->repeat || c->state_load || c->state_save))
+    if (c->run && (c->bench || c->profile || c->saturations || c->threads || c->repeat ||
+                   c->state_load || c->state_save))
         return scrtio_fail(c, USAGE, "the evaluator has no threads, timings or states");
     int status = c->run ? DONE : open_session(c);
     if (status == DONE)

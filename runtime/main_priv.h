@@ -24,7 +24,7 @@ typedef struct Cli { /* the command line, and what it was turned into */
     bool has_image, used_image;
     ScrtFile label;               /* of --labels */
     int64_t threads, top, repeat; /* 0: not given */
-    bool help, version, info, bench, json, profile;
+    bool help, version, info, bench, json, profile, saturations;
 
     ScrtRunFn run; /* instead of a session; NULL: scrt_run */
     void *self;
@@ -58,6 +58,10 @@ void scrtio_check_labels(const Cli *c, const char *name, const ScrtTensor *t);
 void scrtio_print_profile(const Cli *c);
 /* The same as members of a JSON object: "kernels": [...], "copies": {...} */
 void scrtio_print_kernels_json(const Cli *c);
+/* What the states of SCRT_SATURATED have counted. */
+bool scrtio_counts_saturations(const Cli *c); /* there are any */
+void scrtio_print_saturations(const Cli *c);
+void scrtio_print_saturations_json(const Cli *c); /* a member: "saturations": [...] */
 /* {"name": ..., "type": ..., "dims": ..., "data": [...]}: all elements; null for what JSON lacks.
  */
 void scrtio_print_json_tensor(const char *name, const ScrtTensor *t);

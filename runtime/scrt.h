@@ -243,6 +243,11 @@ typedef struct ScrtEntry {
     uint32_t n_state;
 } ScrtEntry;
 
+/* States of such a name count for the tensor whose name follows, which a run stores in low
+ * precision by a fixed scale: i64[2], elements beyond the format's largest number, and all
+ * elements. */
+#define SCRT_SATURATED "saturated."
+
 typedef struct ScrtStateInfo { /* the rest of what a model says of a state */
     const int64_t *dims;       /* [rank]; -1: an extent that only a run tells */
     int64_t init;              /* where in the weights its first value lies; -1: zero */

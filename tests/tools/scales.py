@@ -2,6 +2,7 @@
 """Scales from the command line: calibration, its files, recipes, check."""
 import json
 import os
+import re
 import subprocess
 import tempfile
 
@@ -486,7 +487,36 @@ def a_session_remembers(tmp):
     assert 10 * np.log10((want ** 2).sum() / ((small - want) ** 2).sum()) > 20
 
 
-def what_is_nested_is_ranked_too(tmp):
+def saturations_are_counted(tmp):
+    """Elements beyond what a fixed scale holds, of all runs of a session; nothing else changes."""
+    path, x = two_products(tmp), normal(4, 16)
+    x_file, y_file, kept, exe = (os.path.join(tmp, f) for f in ("x.npy", "y.npz", "kept.npz", "counting"))
+
+    def counted(*command):
+        out = subprocess.run([*command, "--json", "--saturations", "-i", x_file], check=True, capture_output=True, text=True)
+        return {s["tensor"]: (s["saturated"], s["elements"]) for s in json.loads(out.stdout)["saturations"]}
+    for recipe, most in (("fp8", 448), ("f16", 65504)):
+        dump = scalec("dump", path, "--recipe", recipe, "--scales", "propagate", "--stage", "settle", "--saturations")
+        top = most * 2.0 ** int(re.search(r"f(?:8e4m3fn|16)\[4,16\] \* 2\^(-?\d+)", dump).group(1))
+        np.save(x_file, np.float32([[0.5, 1, 1.001, -1.5] + 12 * [0]] * 3 + [[np.inf, np.nan, -np.inf, 2] + 12 * [0]]) * np.float32(top))
+        scalec("compile", path, "--recipe", recipe, "--scales", "propagate", "--saturations", "-o", exe)
+        got = counted(exe)
+        assert set(got) == {"x", "r"} and got["x"] == (9, 64) and got["r"][1] == 96, got
+        assert counted(SCALEC, "run", path, "--recipe", recipe, "--scales", "propagate") == got
+    assert counted(exe, "--repeat", "3", "--state-save", kept)["x"] == (27, 192)
+    assert counted(exe, "--state-load", kept)["x"] == (36, 256)
+    table = subprocess.run([exe, "-i", x_file, "-o", y_file, "--saturations"], check=True, capture_output=True, text=True).stdout
+    assert re.search(r"^ +9 +64 +14\.0625%  x$", table, re.M), table
+    np.save(x_file, x)
+    assert counted(SCALEC, "run", path, "--recipe", "fp8") == {"x": (0, 64), "r": (0, 96)}
+    plain, counts = runner(tmp, path, "--recipe", "fp8"), runner(tmp, path, "--recipe", "fp8", "--saturations")
+    assert np.array_equal(plain(x), counts(x))
+    scalec("compile", path, "--recipe", "fp8-weights", "--saturations", "-o", exe)
+    said = subprocess.run([exe, "-i", x_file, "--saturations"], capture_output=True, text=True)
+    assert said.returncode == 2 and "compiled without" in said.stderr, said.stderr
+
+
+def loop_of_products(tmp):
     """A loop's body, and a branch in it."""
     def branch(name, node):
         return helper.make_graph([node], name, [], [helper.make_tensor_value_info(name, 1, [4, 8])])
@@ -508,6 +538,15 @@ def what_is_nested_is_ranked_too(tmp):
     path, npz = os.path.join(tmp, "loop.onnx"), os.path.join(tmp, "in.npz")
     onnx.save(m, path)
     np.savez(npz, x=normal(4, 8), s=np.float32(3))
+    return path, npz
+
+
+def what_is_nested_is_ranked_too(tmp):
+    path, npz = loop_of_products(tmp)
+    said = subprocess.run([SCALEC, "run", path, "--recipe", "fp8", "--scales", "propagate", "--saturations", "--json", "-i", npz],
+                          check=True, capture_output=True, text=True)
+    assert [s["tensor"] for s in json.loads(said.stdout)["saturations"]] == ["l"], said.stdout
+    assert said.stderr.count("in a nested graph is not counted") == 2 and "/turn/first" in said.stderr, said.stderr
     table = json.loads(scalec("check", path, "--data", npz, "--recipe", "fp8-weights", "--json"))["tensors"]
     sites = [t for t in table if t["site"]]
     assert {t["name"] for t in sites} == {"w3", "1/w1", "1/1/w2"}, sites
@@ -556,4 +595,4 @@ run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_thei
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers, what_is_nested_is_ranked_too,
-                         values_of_one_name_are_told_apart])
+                         values_of_one_name_are_told_apart, saturations_are_counted])

@@ -15,7 +15,10 @@
 
 static bool pipeline_of(ScCtx *cx, const ScalecOptions *opt, ScPipeline *ret)
 {
-    *ret = (ScPipeline){.env = {.scales = opt->scales, .stats = opt->stats, .source = opt->source},
+    *ret = (ScPipeline){.env = {.scales = opt->scales,
+                                .stats = opt->stats,
+                                .source = opt->source,
+                                .count_saturated = opt->count_saturated},
                         .disable = opt->disable,
                         .n_disable = opt->n_disable,
                         .until = opt->until,

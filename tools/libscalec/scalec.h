@@ -129,12 +129,13 @@ typedef struct ScalecOptions { /* all may be zero */
     const char *until; /* the last stage */
     void (*after)(void *arg, const char *stage, const ScGraph *g);
     void *arg;
-    uint64_t embed_limit;      /* 0: 64 MiB */
-    const char *symbol;        /* C identifier; NULL: model_NAME, from the graph's */
-    bool fault_tail;           /* see codegen.h */
-    const char *output;        /* where scalec_write will write: weights above the limit are
-                                * packed into a file beside it. NULL: into memory */
-    const char *listing;       /* debug lines: see codegen.h; NULL: none */
+    bool count_saturated; /* states count what saturates in each tensor that a run stores low */
+    uint64_t embed_limit; /* 0: 64 MiB */
+    const char *symbol;   /* C identifier; NULL: model_NAME, from the graph's */
+    bool fault_tail;      /* see codegen.h */
+    const char *output;   /* where scalec_write will write: weights above the limit are
+                           * packed into a file beside it. NULL: into memory */
+    const char *listing;  /* debug lines: see codegen.h; NULL: none */
     const ScrtTensor *eval_in; /* --eval-each: inputs to run every stage on */
     double eval_rtol;
 } ScalecOptions;

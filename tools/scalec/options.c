@@ -48,6 +48,7 @@ typedef enum OptId {
     O_SCALES,
     O_CALIBRATE,
     O_SAVE_STATS,
+    O_SATURATIONS,
     O_DIM,
     O_STATE,
     O_STATE_CAPACITY,
@@ -115,6 +116,10 @@ const CliOption cli_options[] = {
                      MODEL},
     [O_SAVE_STATS] = {"save-stats", "FILE", "write what --calibrate or the probe measured", 0,
                       MODEL & ~DIFF},
+    [O_SATURATIONS] = {"saturations", NULL,
+                       "count the elements that saturate in each tensor that a run stores low; "
+                       "run prints them, a program does for its own --saturations",
+                       0, COMPILE | RUN | DUMP},
     [O_DIM] =
         {"dim", "NAME=N",
          "give a symbolic dimension a size; ENTRY:NAME=N: in that entry alone; may be repeated", 0,
@@ -393,6 +398,8 @@ static bool *flag_slot(Cli *cli, OptId id)
         return &cli->opt.fault_tail;
     case O_EVALUATE:
         return &cli->evaluate;
+    case O_SATURATIONS:
+        return &cli->opt.count_saturated;
     case O_BENCH:
         return &cli->bench;
     case O_PROFILE:

@@ -120,7 +120,10 @@ static int run_main(Runner *r)
     struct {
         const char *name;
         bool on;
-    } flag[] = {{"--bench", cli->bench}, {"--profile", cli->profile}, {"--json", cli->json}};
+    } flag[] = {{"--bench", cli->bench},
+                {"--profile", cli->profile},
+                {"--json", cli->json},
+                {"--saturations", cli->opt.count_saturated}};
     static const char *const tolerance[] = {"--rtol", "--atol"};
     const double limit[] = {cli->rtol, cli->atol};
     if (cli->input.n > 16 || cli->shape.n > 16)
@@ -143,15 +146,15 @@ static int run_main(Runner *r)
         argv[n++] = tolerance[i];
         argv[n++] = number[3 + i];
     }
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof count / sizeof *count; i++)
         if (count[i].value) {
             snprintf(number[i], sizeof number[0], "%u", count[i].value);
             argv[n++] = count[i].name;
             argv[n++] = number[i];
         }
+    for (size_t i = 0; i < sizeof flag / sizeof *flag; i++)
         if (flag[i].on)
             argv[n++] = flag[i].name;
-    }
     ScrtMainOptions opt = {.decoders = scalec_decoders()};
     if (!cli->evaluate)
         return scrt_main_with(sc_loaded_model(r->loaded), n, (char **)argv, &opt);
