@@ -31,8 +31,18 @@ static void report(ScObject *o, const CgKernels *k)
         r[i].what = own ? sc_strdup(o->arena, f->what)
                         : sc_printf(o->arena, "%s (the code of %s)", f->what, f->name);
     }
-    o->n_kernel = k->n;
+    o->n_kernel = k->n / o->n_level;
     o->kernel = r;
+}
+
+static void report_levels(ScObject *o, const CgModule *m)
+{
+    ScLevelReport *r = sc_array(o->arena, ScLevelReport, m->n_level);
+    for (uint32_t i = 0; i < m->n_level; i++)
+        r[i] =
+            (ScLevelReport){sc_strdup(o->arena, m->levels[i].name), cg_weights_of(&m->weights, i)};
+    o->n_level = m->n_level;
+    o->level = r;
 }
 
 static void take_weights(ScObject *o, CgWeights *w)
@@ -116,33 +126,29 @@ static bool to_machine(CgModule *m, ScEmit emit, ScObject *o)
     return cg_optimize(m) && cg_emit_module(m, emit, o->arena, &o->bytes, &o->n);
 }
 
-/* Entries for one processor have equal targets, so that they share kernels (kernels.c). */
-static bool begin_entries(CgModule *m, uint32_t n, const ScCodegenEntry *entry, CgWork *u)
+/* Each entry on each level; those of a level share kernels (kernels.c). */
+static CgWork *begin_entries(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        ScCodegenOptions opt = *m->opt;
-        opt.cpu = entry[i].cpu ? entry[i].cpu : opt.cpu;
-        u[i] = (CgWork){.name = entry[i].name, .g = entry[i].g};
-        if (!cg_target_init(m->cx, m->arena, &opt, &u[i].target))
-            return false;
-    }
-    return true;
+    CgWork *u = sc_array(m->arena, CgWork, (size_t)m->n_level * n);
+    for (uint32_t i = 0; i < m->n_level * n; i++)
+        u[i] = (CgWork){.name = entry[i % n].name, .g = entry[i % n].g, .target = m->levels[i / n]};
+    return u;
 }
 
-static bool generate(CgModule *m, CgKernels *k, uint32_t n, const ScCodegenEntry *entry,
+static bool generate(CgModule *m, CgKernels *k, uint32_t n_entry, const ScCodegenEntry *entry,
                      ScObject *o, ScEmit emit)
 {
     const ScGraph *g = entry[0].g;
-    CgWork *u = sc_array(m->arena, CgWork, n);
+    uint32_t n = m->n_level * n_entry;
+    CgWork *u = begin_entries(m, n_entry, entry);
     CgModelParts parts = {
         .symbol = m->opt->symbol ? m->opt->symbol : identifier(m->arena, g->name),
         .name = g->name ? g->name : "",
         .info = m->opt->info ? m->opt->info : "{}",
     };
-    *k = cg_kernels_begin(m, n, entry);
-    cg_listing_begin(m, n, entry);
-    if (!begin_entries(m, n, entry, u) || !make_kernels(m, k, n, u) ||
-        !write_model(m, k, n, u, &parts))
+    *k = cg_kernels_begin(m, n, u);
+    cg_listing_begin(m, n_entry, entry);
+    if (!make_kernels(m, k, n, u) || !write_model(m, k, n, u, &parts))
         return false;
     o->listing = cg_listing_end(m, o->arena);
     if (!to_machine(m, emit, o))
@@ -150,9 +156,9 @@ static bool generate(CgModule *m, CgKernels *k, uint32_t n, const ScCodegenEntry
     o->emit = emit;
     o->embedded = embeds(m);
     o->symbol = sc_strdup(o->arena, parts.symbol);
-    o->header = cg_header(m, o->arena, &parts, n, u);
-    o->features = u[0].target.bits;
-    o->foreign = sc_target_is_elsewhere(u[0].target.triple);
+    o->header = cg_header(m, o->arena, &parts, n_entry, u);
+    o->foreign = sc_target_is_elsewhere(m->target.triple);
+    report_levels(o, m);
     take_weights(o, &m->weights);
     report(o, k);
     return true;
@@ -179,7 +185,7 @@ ScObject *sc_codegen_entries(ScCtx *cx, uint32_t n, const ScCodegenEntry *entry,
 
 ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit)
 {
-    const ScCodegenEntry main = {"main", g, NULL};
+    const ScCodegenEntry main = {"main", g};
     return sc_codegen_entries(cx, 1, &main, opt, emit);
 }
 

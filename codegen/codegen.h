@@ -10,7 +10,9 @@ typedef enum ScEmit { SC_EMIT_OBJ, SC_EMIT_ASM, SC_EMIT_LLVM } ScEmit;
 
 typedef struct ScCodegenOptions {
     /* "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name; NULL: "native", or where the target is
-     * another architecture its baseline, Armv8-A. */
+     * another architecture its baseline, Armv8-A. Several, separated by commas, are levels: there
+     * is code for each, and a processor runs that of the last one that it has. "fat": the usual
+     * ones, FAT in cpus.def. */
     const char *cpu;
     const char *target; /* triple; NULL: the host's */
     const char *symbol; /* of the emitted ScrtModel; NULL: model_NAME, NAME the graph's */
@@ -32,7 +34,6 @@ typedef struct ScCodegenOptions {
 typedef struct ScCodegenEntry {
     const char *name; /* "main" where there is one */
     const ScGraph *g;
-    const char *cpu; /* NULL: that of the options */
 } ScCodegenEntry;
 
 typedef struct ScKernelReport { /* what dump prints of a kernel */
@@ -41,6 +42,11 @@ typedef struct ScKernelReport { /* what dump prints of a kernel */
     const char
         *what; /* "contract f8e4m3fn x f8e4m3fn: m <= 3 stream 4 panels; else tile 14x32, kc 256" */
 } ScKernelReport;
+
+typedef struct ScLevelReport {
+    const char *name; /* of ScCodegenOptions.cpu */
+    uint64_t weights; /* bytes that its entries read */
+} ScLevelReport;
 
 typedef struct ScObject { /* owned by the caller: sc_object_free */
     ScEmit emit;
@@ -52,11 +58,12 @@ typedef struct ScObject { /* owned by the caller: sc_object_free */
     const char *symbol;
     const char *header;  /* C header text that declares the symbol and documents the signature */
     const char *listing; /* the graphs of kernels as the debug lines count them; or NULL */
-    uint32_t n_kernel;
-    const ScKernelReport *kernel;
-    uint64_t features;        /* SCRT_CPU_ bits that the first entry needs */
-    bool foreign;             /* made for another architecture than this one */
-    const char *weights_path; /* for the caller: where the file with the weights is; or NULL */
+    uint32_t n_level;
+    const ScLevelReport *level;
+    uint32_t n_kernel;            /* of a level: all have as many */
+    const ScKernelReport *kernel; /* [n_level][n_kernel] */
+    bool foreign;                 /* made for another architecture than this one */
+    const char *weights_path;     /* for the caller: where the file with the weights is; or NULL */
     ScArena *arena;
 } ScObject;
 

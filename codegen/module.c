@@ -43,8 +43,12 @@ static void make_types(CgModule *m)
 bool cg_module_init(CgModule *m, ScCtx *cx, const ScCodegenOptions *opt)
 {
     *m = (CgModule){.cx = cx, .opt = opt, .arena = sc_arena_new()};
-    if (!cg_target_init(cx, m->arena, opt, &m->target))
+    CgTarget *levels = sc_array(m->arena, CgTarget, CG_LEVELS);
+    m->n_level = cg_targets(cx, m->arena, opt, levels);
+    if (!m->n_level)
         return false;
+    m->levels = levels;
+    m->target = levels[0];
     LLVMTargetRef target;
     char *message = NULL;
     if (LLVMGetTargetFromTriple(m->target.triple, &target, &message)) {
@@ -91,6 +95,11 @@ static void attribute(CgModule *m, LLVMValueRef fn, const char *name)
     unsigned kind = LLVMGetEnumAttributeKindForName(name, strlen(name));
     LLVMAddAttributeAtIndex(fn, LLVMAttributeFunctionIndex,
                             LLVMCreateEnumAttribute(m->ctx, kind, 0));
+}
+
+const char *cg_shared_name(CgModule *m, const char *name)
+{
+    return m->target.level ? sc_printf(m->arena, "%s.l%u", name, m->target.level) : name;
 }
 
 LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type)

@@ -88,6 +88,8 @@ struct CgModule {
     ScArena *arena;   /* lives as long as the compilation; strings of the report are copied */
     ScArena *plans;   /* what plan functions make: lives until the entry's functions are emitted */
     const ScCodegenOptions *opt;
+    uint32_t n_level;
+    const CgTarget *levels;      /* [n_level] the program's: see cg_targets */
     CgTarget target;             /* of the entry that is worked on */
     const CgTarget *kept_target; /* where that one's is kept: which target it is */
 
@@ -115,6 +117,8 @@ bool cg_module_init(CgModule *m, ScCtx *cx, const ScCodegenOptions *opt);
 void cg_module_done(CgModule *m);
 /* An internal function with the target's attributes. */
 LLVMValueRef cg_function(CgModule *m, const char *name, LLVMTypeRef type);
+/* The name of a function that kernels of this target share; each level has its own. */
+const char *cg_shared_name(CgModule *m, const char *name);
 /* Runs the pass list; then the module as an object or text, in a. False after sc_fail. */
 bool cg_optimize(CgModule *m);
 bool cg_emit_module(CgModule *m, ScEmit emit, ScArena *a, void **ret, size_t *ret_n);

@@ -28,10 +28,22 @@ static const struct Name {
     const char *cpu;
 } names[] = {
 #define CPU(arch, name) {arch, name},
+#define FAT(arch, name)
 #include "codegen/cpus.def"
 #undef CPU
+#undef FAT
 };
 enum { N_NAMES = sizeof names / sizeof *names };
+
+/* The levels of "fat". */
+static const struct Name fat[] = {
+#define CPU(arch, name)
+#define FAT(arch, name) {arch, name},
+#include "codegen/cpus.def"
+#undef CPU
+#undef FAT
+};
+enum { N_FAT = sizeof fat / sizeof *fat };
 
 static const struct Feature {
     const char *name;
@@ -251,6 +263,9 @@ static bool unknown_cpu(ScCtx *cx, ArchId arch, bool native, const char *cpu)
     for (uint32_t i = 0; i < N_NAMES; i++)
         if (names[i].arch == arch)
             sc_str_addf(&s, "%s%s", s.n ? ", " : native ? "native, " : "", names[i].cpu);
+    for (uint32_t i = 0, n = 0; i < N_FAT; i++)
+        if (fat[i].arch == arch)
+            sc_str_addf(&s, "%s%s", n++ ? "," : "; fat, for ", fat[i].cpu);
     sc_fail_file(cx, NULL, SC_E_TARGET, "processor \"%s\"", cpu);
     sc_note(cx, "known are %s", s.s);
     sc_str_free(&s);
@@ -302,22 +317,11 @@ static bool find_features(ScCtx *cx, ArchId arch, LLVMTargetRef target, const ch
                         cpu ? cpu : "native");
 }
 
-bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget *ret)
+static bool init(ScCtx *cx, ScArena *a, const char *triple, LLVMTargetRef target, ArchId arch,
+                 const char *cpu, CgTarget *ret)
 {
-    const char *triple = opt->target ? opt->target : CG_TRIPLE, *cpu = opt->cpu;
     bool here = !sc_target_is_elsewhere(triple);
-    ArchId arch;
-    if (!find_arch(triple, &arch))
-        return sc_fail_file(cx, NULL, SC_E_TARGET,
-                            "target \"%s\": code is made for Linux on x86_64 and aarch64", triple);
-    initialize(arch);
-    LLVMTargetRef target;
-    char *message = NULL;
-    if (LLVMGetTargetFromTriple(triple, &target, &message)) {
-        sc_fail_file(cx, NULL, SC_E_TARGET, "target \"%s\": %s", triple, message);
-        LLVMDisposeMessage(message);
-        return false;
-    }
+    const char *name = cpu ? cpu : here ? "native" : archs[arch].cpu;
     if (cpu && here && strcmp(cpu, "native") == 0)
         cpu = NULL;
     if (cpu && !known_cpu(arch, cpu))
@@ -327,6 +331,7 @@ bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
         return false;
     bool tuned = cpu && strncmp(cpu, "x86-64", 6) != 0;
     *ret = (CgTarget){
+        .name = sc_strdup(a, name),
         .triple = sc_strdup(a, triple),
         .cpu = archs[arch].cpu, /* the features below and no others */
         .tune = tuned ? sc_strdup(a, cpu) : "generic",
@@ -335,4 +340,70 @@ bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
     };
     describe(ret, arch);
     return true;
+}
+
+/* The names of the levels, in a; NULL: one, which the host or its architecture tells. */
+static uint32_t list_levels(ScArena *a, ArchId arch, const char *cpu,
+                            const char *ret[CG_LEVELS + 1])
+{
+    uint32_t n = 0;
+    if (!cpu) {
+        ret[0] = NULL;
+        return 1;
+    }
+    if (strcmp(cpu, "fat") == 0) {
+        for (uint32_t i = 0; i < N_FAT; i++)
+            if (fat[i].arch == arch)
+                ret[n++] = fat[i].cpu;
+        return n;
+    }
+    for (const char *p = cpu; p && n <= CG_LEVELS; n++) {
+        size_t len = strcspn(p, ",");
+        ret[n] = sc_printf(a, "%.*s", (int)len, p);
+        p = p[len] ? p + len + 1 : NULL;
+    }
+    return n;
+}
+
+/* No level is there in vain: of two that a processor has the later one runs. */
+static bool check_order(ScCtx *cx, uint32_t n, const CgTarget *t)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = i + 1; k < n; k++)
+            if (!(t[k].bits & ~t[i].bits))
+                return sc_fail_file(cx, NULL, SC_E_TARGET,
+                                    "processors \"%s\" and \"%s\": the code for the second, which "
+                                    "needs no more, would run in the place of the first's",
+                                    t[i].name, t[k].name);
+    return true;
+}
+
+uint32_t cg_targets(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget ret[CG_LEVELS])
+{
+    const char *triple = opt->target ? opt->target : CG_TRIPLE, *name[CG_LEVELS + 1];
+    ArchId arch;
+    if (!find_arch(triple, &arch)) {
+        sc_fail_file(cx, NULL, SC_E_TARGET,
+                     "target \"%s\": code is made for Linux on x86_64 and aarch64", triple);
+        return 0;
+    }
+    initialize(arch);
+    LLVMTargetRef target;
+    char *message = NULL;
+    if (LLVMGetTargetFromTriple(triple, &target, &message)) {
+        sc_fail_file(cx, NULL, SC_E_TARGET, "target \"%s\": %s", triple, message);
+        LLVMDisposeMessage(message);
+        return 0;
+    }
+    uint32_t n = list_levels(a, arch, opt->cpu, name);
+    if (n > CG_LEVELS) {
+        sc_fail_file(cx, NULL, SC_E_TARGET, "more than %d processors", CG_LEVELS);
+        return 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (!init(cx, a, triple, target, arch, name[i], &ret[i]))
+            return 0;
+        ret[i].level = i;
+    }
+    return check_order(cx, n, ret) ? n : 0;
 }

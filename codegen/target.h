@@ -14,7 +14,11 @@ typedef enum CgF8Way { /* how FP8 weights are decoded in registers where nothing
                        CG_F8_TABLE, /* two-register byte permutations (VBMI) */
 } CgF8Way;
 
+enum { CG_LEVELS = 8 }; /* of a program, at most */
+
 typedef struct CgTarget {
+    const char *name;                           /* as it was asked for: "x86-64-v3", "native" */
+    uint32_t level;                             /* which of the program's it is */
     const char *triple, *cpu, *tune, *features; /* as LLVM is given them */
     uint64_t bits;     /* SCRT_CPU_ features the code may use, as 1 << bit: no others are enabled */
     uint32_t vec_bits; /* 128, 256, 512 */
@@ -34,8 +38,9 @@ static inline bool cg_has(const CgTarget *t, ScrtCpu f)
 {
     return t->bits >> f & 1;
 }
-/* False with SC_E_TARGET in cx where LLVM does not know the triple or processor. Strings are in a.
+/* The levels that opt.cpu names: their number, the least first; 0 with SC_E_TARGET in cx where LLVM
+ * does not know the triple or a processor, or one would run in another's place. Strings are in a.
  */
-bool cg_target_init(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget *ret);
+uint32_t cg_targets(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget ret[CG_LEVELS]);
 
 #endif

@@ -28,6 +28,7 @@ typedef struct CgEntry {
     CgPack pack;
     size_t bytes;
     uint64_t offset, hash;
+    uint32_t levels; /* that read it: 1 << each */
 } CgEntry;
 
 static const ScBlob *blob_of(const CgEntry *e)
@@ -118,11 +119,11 @@ static void grow_table(CgWeights *w)
     w->cap_table = cap;
 }
 
-bool cg_weights_enter(CgModule *m, const ScGraph *g, const ScNode *n, const CgPack *pack,
-                      uint64_t *ret_offset)
+bool cg_weights_enter(CgModule *m, uint32_t levels, const ScGraph *g, const ScNode *n,
+                      const CgPack *pack, uint64_t *ret_offset)
 {
     CgWeights *w = &m->weights;
-    CgEntry e = {.g = g, .node = n, .pack = pack ? *pack : (CgPack){0}};
+    CgEntry e = {.g = g, .node = n, .pack = pack ? *pack : (CgPack){0}, .levels = levels};
     if (!cg_const_check(m, g, n, &e.exp))
         return false;
     if (e.pack.fn)
@@ -135,8 +136,9 @@ bool cg_weights_enter(CgModule *m, const ScGraph *g, const ScNode *n, const CgPa
     e.hash = hash_entry(&e);
     uint32_t k = (uint32_t)e.hash & (w->cap_table - 1);
     for (; w->table[k]; k = (k + 1) & (w->cap_table - 1)) {
-        const CgEntry *there = &w->entry[w->table[k] - 1];
+        CgEntry *there = &w->entry[w->table[k] - 1];
         if (same(there, &e)) {
+            there->levels |= levels;
             *ret_offset = there->offset;
             return true;
         }
@@ -147,6 +149,14 @@ bool cg_weights_enter(CgModule *m, const ScGraph *g, const ScNode *n, const CgPa
     sc_buf_push(w->entry, w->n_entry, w->cap_entry, e);
     w->table[k] = w->n_entry;
     return true;
+}
+
+uint64_t cg_weights_of(const CgWeights *w, uint32_t level)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < w->n_entry; i++)
+        n += w->entry[i].levels >> level & 1 ? w->entry[i].bytes : 0;
+    return n;
 }
 
 /* --- Writing --------------------------------------------------------------------------------- */

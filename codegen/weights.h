@@ -32,9 +32,11 @@ typedef struct CgWeights {
 
 /* The place of a `const` node's data in the weights, aligned to 64, where it is large to 128:
  * packed by *pack, or as stored where it is NULL. Equal data, packed alike, has one place,
- * whichever kernels read it. False after sc_fail. */
-bool cg_weights_enter(CgModule *m, const ScGraph *g, const ScNode *n, const CgPack *pack,
-                      uint64_t *ret_offset);
+ * whichever kernels read it, on any level; levels: 1 << each that does. False after sc_fail. */
+bool cg_weights_enter(CgModule *m, uint32_t levels, const ScGraph *g, const ScNode *n,
+                      const CgPack *pack, uint64_t *ret_offset);
+/* Bytes of what a level reads. */
+uint64_t cg_weights_of(const CgWeights *w, uint32_t level);
 /* Writes all that was entered: into memory, or into the caller's file where there are more bytes
  * than are embedded. False after sc_fail. */
 bool cg_weights_write(CgModule *m);

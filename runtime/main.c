@@ -35,6 +35,7 @@ enum {
     SHAPE,
     IMAGE,
     ENTRY,
+    LEVEL,
     VERSION
 };
 
@@ -61,6 +62,7 @@ static const struct option long_options[] = {
     {"shape", required_argument, NULL, SHAPE},
     {"image", required_argument, NULL, IMAGE},
     {"entry", required_argument, NULL, ENTRY},
+    {"level", required_argument, NULL, LEVEL},
     {"version", no_argument, NULL, VERSION},
     {0},
 };
@@ -98,7 +100,7 @@ static int entry_option(Cli *c)
     uint32_t i = scrt_entry_named(c->model, optarg);
     char names[400] = "";
     if (i < c->model->n_entry) {
-        c->entry = &c->model->entry[i];
+        c->entry = &c->model->entry[c->level * c->model->n_entry + i];
         return DONE;
     }
     for (uint32_t k = 0; k < c->model->n_entry; k++) {
@@ -106,6 +108,31 @@ static int entry_option(Cli *c)
         snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", c->model->entry[k].name);
     }
     return scrtio_fail(c, USAGE, "--entry %.100s: there is none of that name; there are: %s",
+                       optarg, names);
+}
+
+/* From now on entries are those of this level. */
+static void set_level(Cli *c, uint32_t level)
+{
+    size_t which = (size_t)(c->entry - c->model->entry) % c->model->n_entry;
+    c->level = level;
+    c->entry = &c->model->entry[level * c->model->n_entry + which];
+}
+
+static int level_option(Cli *c)
+{
+    uint32_t i = scrt_level_named(c->model, optarg);
+    char names[400] = "";
+    if (i < c->model->n_level) {
+        set_level(c, i);
+        c->level_given = true;
+        return DONE;
+    }
+    for (uint32_t k = 0; k < c->model->n_level; k++) {
+        size_t n = strlen(names);
+        snprintf(names + n, sizeof names - n, "%s%s", k ? ", " : "", c->model->level[k].name);
+    }
+    return scrtio_fail(c, USAGE, "--level %.100s: the program has none of that name; it has: %s",
                        optarg, names);
 }
 
@@ -173,6 +200,8 @@ static int take_option(Cli *c, int option)
         return image_option(c);
     case ENTRY:
         return entry_option(c);
+    case LEVEL:
+        return level_option(c);
     default:
         c->version = true;
         return DONE;
@@ -285,8 +314,9 @@ static int parse(Cli *c, int argc, char **argv)
 
 static int fail_cpu(const Cli *c)
 {
-    uint64_t lacks = c->entry->features & ~scrt_cpu_features();
-    char list[512] = "";
+    const ScrtLevel *own = &c->model->level[c->level];
+    uint64_t lacks = own->features & ~scrt_cpu_features();
+    char list[512] = "", what[64] = "the model was compiled for";
     for (uint32_t b = 0; b < 64; b++) {
         size_t n = strlen(list);
         const char *name = scrt_cpu_name(b);
@@ -294,10 +324,14 @@ static int fail_cpu(const Cli *c)
             snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", name ? name : "?");
     }
     const char *level = scrt_cpu_level(scrt_cpu_features());
-    return scrtio_fail(
-        c, FAULT, "this processor lacks %s, which the model was compiled for: compile it for %s%s",
-        list[0] ? list : "the permission to use tile registers", level ? "--cpu " : "",
-        level ? level : "another machine, the least is --cpu x86-64-v2");
+    if (c->level_given)
+        snprintf(what, sizeof what, "level %.40s needs", own->name);
+    else if (c->model->n_level > 1)
+        snprintf(what, sizeof what, "the least level, %.30s, needs", own->name);
+    return scrtio_fail(c, FAULT, "this processor lacks %s, which %s: compile it for %s%s",
+                       list[0] ? list : "the permission to use tile registers", what,
+                       level ? "--cpu " : "",
+                       level ? level : "another machine, the least is --cpu x86-64-v2");
 }
 
 static int fail_weights(const Cli *c, const char *path)
@@ -328,7 +362,8 @@ static int open_session(Cli *c)
 {
     if (!c->weights && !c->model->weights && c->model->weights_size)
         c->weights = default_weights(c);
-    ScrtOptions o = {.entry = (uint32_t)(c->entry - c->model->entry),
+    ScrtOptions o = {.entry = (uint32_t)(c->entry - c->model->entry) % c->model->n_entry,
+                     .level = c->level_given ? c->level + 1 : 0,
                      .n_thread = (uint32_t)(c->threads < 1024 ? c->threads : 1024),
                      .profile = c->profile,
                      .weights_file = c->weights};
@@ -336,6 +371,8 @@ static int open_session(Cli *c)
         scrtio_fail(c, DONE, "note: more threads, %lld, than processors that may be used, %u",
                     (long long)c->threads, scrt_processors());
     ScrtStatus s = scrt_open(c->model, &o, &c->session);
+    if (s == SCRT_OK) /* the level may be lower: where the system grants no tiles */
+        set_level(c, (uint32_t)(scrt_level(c->session) - c->model->level));
     if (s == SCRT_OK)
         return DONE;
     if (s == SCRT_E_CPU)
@@ -638,6 +675,9 @@ int scrt_main_with(const ScrtModel *model, int argc, char **argv, const ScrtMain
              .image = {.decoders = opt ? opt->decoders : NULL}};
     if (model->abi != SCRT_ABI)
         return scrtio_fail(&c, FAULT, "%s", scrt_status_text(SCRT_E_ABI));
+    uint32_t here = scrt_level_here(model);
+    if (here < model->n_level)
+        set_level(&c, here);
     int status = USAGE;
     if (!make_lists(&c, argc))
         status = scrtio_fail(&c, FAULT, "out of memory");

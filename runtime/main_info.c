@@ -27,7 +27,7 @@ static void print_signature(const Cli *c)
     for (uint32_t i = 0; i < m->n_entry && m->n_entry > 1; i++) {
         fputs(i ? ", " : "entries\n  ", stdout);
         scrtio_print_text(stdout, m->entry[i].name);
-        fputs(&m->entry[i] == e ? " (this)" : "", stdout);
+        fputs(i == (uint32_t)(e - m->entry) % m->n_entry ? " (this)" : "", stdout);
     }
     fputs(m->n_entry > 1 ? "\n" : "", stdout);
     print_ports("inputs", e->in, e->n_in);
@@ -73,6 +73,16 @@ void scrtio_print_help(const Cli *c)
         stdout);
     if (m->n_entry > 1)
         puts("  --entry NAME        runs this entry instead of the first");
+    if (m->n_level > 1) {
+        fputs("  --level NAME        runs the code for these processors instead of the last that "
+              "this\n                      one has:",
+              stdout);
+        for (uint32_t i = 0; i < m->n_level; i++) {
+            fputs(i ? ", " : " ", stdout);
+            scrtio_print_text(stdout, m->level[i].name);
+        }
+        putchar('\n');
+    }
     if (m->n_state)
         fputs("  --state-load FILE   the states before the run, an .npz\n"
               "  --state-save FILE   the states after it\n",
@@ -274,6 +284,27 @@ static void print_made_dims(const Cli *c)
     }
 }
 
+static void print_features(const ScrtLevel *l)
+{
+    fputs("processor features:", stdout);
+    for (uint32_t b = 0; b < 64; b++)
+        if (l->features >> b & 1)
+            printf(" %s", scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
+    puts(l->features ? "" : " none beyond the baseline");
+}
+
+/* Where there are several: of each how much of the weights it reads. */
+static void print_levels(const Cli *c)
+{
+    const ScrtModel *m = c->model;
+    for (uint32_t i = 0; i < m->n_level && m->n_level > 1; i++) {
+        fputs("level ", stdout);
+        scrtio_print_text(stdout, m->level[i].name);
+        printf(": reads %llu bytes of the weights%s\n", (unsigned long long)m->level[i].weights,
+               i == c->level ? " (this)" : "");
+    }
+}
+
 static void print_info_words(const Cli *c)
 {
     const ScrtModel *m = c->model;
@@ -286,11 +317,8 @@ static void print_info_words(const Cli *c)
     if (*j.at == '{' && !print_members(&j))
         puts("(the rest of what the compiler noted is not understood)");
     printf("weights: %llu bytes, %s\n", (unsigned long long)m->weights_size, weights_place(m));
-    fputs("processor features:", stdout);
-    for (uint32_t b = 0; b < 64; b++)
-        if (e->features >> b & 1)
-            printf(" %s", scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
-    puts(e->features ? "" : " none beyond the baseline");
+    print_levels(c);
+    print_features(&m->level[c->level]);
     printf("kernels: %u\n", e->n_kernel);
     if (c->ran) {
         printf("peak memory: %llu bytes beside the weights, with ",
@@ -314,6 +342,36 @@ static void print_ports_json(const char *key, const ScrtPort *p, uint32_t n)
     putchar(']');
 }
 
+static void print_features_json(const ScrtLevel *l)
+{
+    const char *comma = "";
+    fputs("\"features\": [", stdout);
+    for (uint32_t b = 0; b < 64; b++)
+        if (l->features >> b & 1) {
+            fputs(comma, stdout);
+            scrtio_print_json_string(stdout, scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
+            comma = ", ";
+        }
+    putchar(']');
+}
+
+static void print_levels_json(const Cli *c)
+{
+    const ScrtModel *m = c->model;
+    fputs(", \"level\": ", stdout);
+    scrtio_print_json_string(stdout, m->level[c->level].name);
+    fputs(", \"levels\": [", stdout);
+    for (uint32_t i = 0; i < m->n_level; i++) {
+        fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
+        scrtio_print_json_string(stdout, m->level[i].name);
+        printf(", \"weights_bytes\": %llu, ", (unsigned long long)m->level[i].weights);
+        print_features_json(&m->level[i]);
+        putchar('}');
+    }
+    fputs("], ", stdout);
+    print_features_json(&m->level[c->level]);
+}
+
 static void print_info_json(const Cli *c)
 {
     const ScrtModel *m = c->model;
@@ -332,16 +390,10 @@ static void print_info_json(const Cli *c)
         scrtio_print_json_string(stdout, m->entry[i].name);
     }
     putchar(']');
-    printf(", \"weights_bytes\": %llu, \"weights_embedded\": %s, \"features\": [",
+    printf(", \"weights_bytes\": %llu, \"weights_embedded\": %s",
            (unsigned long long)m->weights_size, m->weights ? "true" : "false");
-    const char *comma = "";
-    for (uint32_t b = 0; b < 64; b++)
-        if (e->features >> b & 1) {
-            fputs(comma, stdout);
-            scrtio_print_json_string(stdout, scrt_cpu_name(b) ? scrt_cpu_name(b) : "?");
-            comma = ", ";
-        }
-    printf("], \"kernels\": [");
+    print_levels_json(c);
+    printf(", \"kernels\": [");
     for (uint32_t i = 0; i < e->n_kernel; i++) {
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
         scrtio_print_json_string(stdout, e->kernel[i].name);

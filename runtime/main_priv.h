@@ -11,7 +11,9 @@ enum { DONE = 0, FAULT = 1, USAGE = 2, DIFFER = 3 }; /* exit statuses */
 
 typedef struct Cli { /* the command line, and what it was turned into */
     const ScrtModel *model;
-    const ScrtEntry *entry;
+    const ScrtEntry *entry; /* of the level that runs */
+    uint32_t level;         /* the model's; where none runs here the least */
+    bool level_given;
     const char *program;
     const char **input, **dim,
         **shape; /* [n_input], [n_dim], [n_shape] arguments of such options */

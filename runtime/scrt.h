@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-#define SCRT_ABI      6  /* changes when a structure below changes */
+#define SCRT_ABI      7  /* changes when a structure below changes */
 #define SCRT_MAX_RANK 16 /* more is refused at import */
 
 typedef enum ScrtStatus {
@@ -238,7 +238,6 @@ typedef struct ScrtEntry {
     const ScrtPlace *place;
     const ScrtKernel *fn;
     const ScrtWho *who;
-    uint64_t features;     /* what the code needs: 1 << SCRT_CPU_... */
     const uint32_t *state; /* [n_state] those of the model's that it reads and moves on */
     uint32_t n_state;
 } ScrtEntry;
@@ -259,22 +258,37 @@ typedef struct ScrtStateInfo { /* the rest of what a model says of a state */
     uint32_t in_place;
 } ScrtStateInfo;
 
+/* What processors the code is for. A model whose code is there for several levels runs that of the
+ * last one whose features this processor has: see ScrtOptions.level. */
+typedef struct ScrtLevel {
+    const char *name;  /* "x86-64-v3" */
+    uint64_t features; /* what the code needs: 1 << SCRT_CPU_... */
+    uint64_t
+        weights; /* bytes of the weights that this level's entries read; the rest are others' */
+} ScrtLevel;
+
 typedef struct ScrtModel {
-    uint32_t abi, n_entry, n_state;
+    uint32_t abi, n_entry, n_state, n_level;
     const char *name;
     const char *info; /* JSON: options, recipe, source's hash, version, bytes of weights, ... */
-    const ScrtEntry *entry;
-    const ScrtPort *state; /* states, which all entries share */
+    const ScrtEntry *entry; /* [n_level][n_entry]: the same inputs, outputs, states on each level */
+    const ScrtPort *state;  /* states, which all entries share */
     const ScrtStateInfo *state_info;
     uint64_t weights_size;
     uint64_t weights_hash;        /* scrt_hash of the weights, checked when they come from a file */
     const unsigned char *weights; /* in this object, or NULL: a file has them */
+    const ScrtLevel *level;       /* [n_level] the least first */
 } ScrtModel;
 
 /* Which entry has this name; n_entry where none has. */
 uint32_t scrt_entry_named(const ScrtModel *m, const char *name);
+/* Which level has this name; n_level where none has. */
+uint32_t scrt_level_named(const ScrtModel *m, const char *name);
+/* The level that runs on this processor unless another is asked for; n_level: it has none of them.
+ */
+uint32_t scrt_level_here(const ScrtModel *m);
 
-/* Processor features, the bits of ScrtEntry.features: SCRT_CPU(enumerator, LLVM's name, bit). */
+/* Processor features, the bits of ScrtLevel.features: SCRT_CPU(enumerator, LLVM's name, bit). */
 typedef enum ScrtCpu {
 #define SCRT_CPU(id, text, bit) SCRT_CPU_##id = (bit),
 #include "cpu.def"
@@ -295,6 +309,7 @@ typedef struct ScrtStates ScrtStates; /* the values of a model's states */
 
 typedef struct ScrtOptions {
     uint32_t entry;    /* of the model */
+    uint32_t level;    /* 1 + one of the model's; 0: the last that this processor has */
     uint32_t n_thread; /* 0: one for each processor this process may use */
     bool profile;      /* measure each kernel: see ScrtProfile */
     /* For a model whose object holds no weights: weights_size bytes in memory aligned to 64, which
@@ -309,13 +324,14 @@ typedef struct ScrtOptions {
 
 /* Makes a session: checks the ABI and the processor, maps the weights, makes the threads, resets
  * the states. options may be NULL. On failure *ret is untouched; the status says it all: for
- * SCRT_E_CPU, entry->features & ~scrt_cpu_features() is what lacks. One session, and those that
+ * SCRT_E_CPU, level->features & ~scrt_cpu_features() is what lacks. One session, and those that
  * share its states, may be used by one thread at a time; else sessions share nothing. The model,
  * and the weights in memory, outlive it. */
 ScrtStatus scrt_open(const ScrtModel *model, const ScrtOptions *options, ScrtSession **ret);
 void scrt_close(ScrtSession *s); /* takes NULL */
 const ScrtModel *scrt_model(const ScrtSession *s);
-const ScrtEntry *scrt_entry(const ScrtSession *s);
+const ScrtEntry *scrt_entry(const ScrtSession *s); /* of its level */
+const ScrtLevel *scrt_level(const ScrtSession *s);
 
 /* Binds the shapes: given the inputs' dtypes and dims (data is not read), fills out[n_out] with
  * dtypes and dims and leaves data alone. A dim that only a run knows is -1. */

@@ -31,6 +31,11 @@ const ScrtEntry *scrt_entry(const ScrtSession *s)
     return s->entry;
 }
 
+const ScrtLevel *scrt_level(const ScrtSession *s)
+{
+    return s->level;
+}
+
 uint64_t scrt_peak_bytes(const ScrtSession *s)
 {
     return s->peak;
@@ -175,21 +180,45 @@ static ScrtStatus make_pool(ScrtSession *s, uint32_t n_thread)
     return SCRT_OK;
 }
 
+static bool has_features(const ScrtLevel *l)
+{
+    return !(l->features & ~scrt_cpu_features());
+}
+
+uint32_t scrt_level_here(const ScrtModel *m)
+{
+    uint32_t i = m->n_level;
+    while (i > 0 && !has_features(&m->level[i - 1]))
+        i--;
+    return i > 0 ? i - 1 : m->n_level;
+}
+
+/* The level that is asked for, or the last one that runs here; NULL where none does. */
+static const ScrtLevel *choose_level(const ScrtModel *m, uint32_t asked)
+{
+    for (uint32_t i = asked ? asked : m->n_level; i > (asked ? asked - 1 : 0); i--)
+        if (has_features(&m->level[i - 1]) && scrt_cpu_enable(m->level[i - 1].features))
+            return &m->level[i - 1];
+    return NULL;
+}
+
 ScrtStatus scrt_open(const ScrtModel *m, const ScrtOptions *options, ScrtSession **ret)
 {
     if (!m || !ret)
         return SCRT_E_ARGUMENT;
     if (m->abi != SCRT_ABI)
         return SCRT_E_ABI;
-    uint32_t which = options ? options->entry : 0;
-    if (which >= m->n_entry)
+    uint32_t which = options ? options->entry : 0, asked = options ? options->level : 0;
+    if (which >= m->n_entry || asked > m->n_level)
         return SCRT_E_ARGUMENT;
-    const ScrtEntry *e = &m->entry[which];
+    const ScrtEntry *e = &m->entry[which]; /* the ports are those of every level */
     if (!ranks_are_sane(e->in, e->n_in) || !ranks_are_sane(e->out, e->n_out) ||
         !ranks_are_sane(m->state, m->n_state))
         return SCRT_E_ABI;
-    if ((e->features & ~scrt_cpu_features()) || !scrt_cpu_enable(e->features))
+    const ScrtLevel *level = choose_level(m, asked);
+    if (!level)
         return SCRT_E_CPU;
+    e += (size_t)(level - m->level) * m->n_entry;
 
     size_t bytes = sizeof(ScrtSession) + lay_out(NULL, m, e, NULL);
     ScrtSession *s = scrt_alloc(bytes);
@@ -198,6 +227,7 @@ ScrtStatus scrt_open(const ScrtModel *m, const ScrtOptions *options, ScrtSession
     memset(s, 0, bytes);
     lay_out(s, m, e, (unsigned char *)(s + 1));
     s->entry = e;
+    s->level = level;
     s->model = m;
     ScrtStatus st = map_weights(s, options);
     if (st == SCRT_OK)
@@ -234,6 +264,14 @@ uint32_t scrt_entry_named(const ScrtModel *m, const char *name)
 {
     uint32_t i = 0;
     while (i < m->n_entry && strcmp(m->entry[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+uint32_t scrt_level_named(const ScrtModel *m, const char *name)
+{
+    uint32_t i = 0;
+    while (i < m->n_level && strcmp(m->level[i].name, name) != 0)
         i++;
     return i;
 }

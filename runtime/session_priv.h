@@ -8,6 +8,7 @@
 struct ScrtSession {
     const ScrtModel *model;
     const ScrtEntry *entry;
+    const ScrtLevel *level;
     ScrtPool *pool;
     ScrtCall call;
     ScrtProfile *profile; /* [n_kernel + 1], the copies last; NULL: not wanted */

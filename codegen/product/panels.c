@@ -80,8 +80,10 @@ const char *cg_scale_name(const CgPanels *p)
 static const char *unpack_name(CgModule *m, const CgPanels *p)
 {
     const CgUnit *u = &p->unit;
-    return sc_printf(m->arena, "unpack_%s_%s%u_%u_%u_%s", scrt_dtype_name((ScrtDtype)u->dtype),
-                     cg_unit_name(u), u->facts, p->nr, p->block, cg_scale_name(p));
+    const char *name =
+        sc_printf(m->arena, "unpack_%s_%s%u_%u_%u_%s", scrt_dtype_name((ScrtDtype)u->dtype),
+                  cg_unit_name(u), u->facts, p->nr, p->block, cg_scale_name(p));
+    return cg_shared_name(m, name);
 }
 
 static bool as_stored(CgModule *m, const CgPanels *p, const CgTile *t)

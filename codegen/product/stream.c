@@ -150,6 +150,7 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     const char *name = sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u_%u_%s",
                                  scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, rows, panels,
                                  t->nr, t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
+    name = cg_shared_name(m, name);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
         return fn;

@@ -222,6 +222,7 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
     char *el = LLVMPrintTypeToString(t->el);
     const char *name = sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u%s", t->micro->name, el, mr,
                                  t->nr, t->last, t->ks, offsets ? "_offsets" : "");
+    name = cg_shared_name(m, name);
     LLVMDisposeMessage(el);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)

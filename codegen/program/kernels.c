@@ -295,11 +295,11 @@ static bool add_region(CgModule *m, CgKernels *all, CgRegion *r)
     return ok;
 }
 
-CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
+CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const CgWork *u)
 {
     uint32_t most = 1;
     for (uint32_t i = 0; i < n; i++)
-        most += count_kernels(entry[i].g);
+        most += count_kernels(u[i].g);
     uint32_t n_place = 1;
     while (n_place < most)
         n_place *= 2;
@@ -342,7 +342,8 @@ bool cg_pack_operands(CgModule *m, const CgKernels *all)
             const ScGraph *g = k->region->g;
             const ScNode *c = sc_def(g, k->node->in[j]);
             bool direct = c->op->flags & SC_CONST_OP && !k->f->alias;
-            if (direct && !cg_weights_enter(m, g, c, &k->f->pack[j], &k->weights[j]))
+            if (direct && !cg_weights_enter(m, 1u << k->f->target->level, g, c, &k->f->pack[j],
+                                            &k->weights[j]))
                 return false;
         }
     }

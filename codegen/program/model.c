@@ -273,7 +273,6 @@ static LLVMValueRef entry(Parts *x, const CgKernels *k, LLVMValueRef fn)
         plain(x, p->place, p->n_place * sizeof *p->place),
         fn,
         whos(x),
-        u64(x, x->u->target.bits),
         plain(x, x->u->state, g->n_state * sizeof *x->u->state),
         u32(x, g->n_state),
         u32(x, 0), /* alignment */
@@ -295,6 +294,18 @@ static void make_way(CgModule *m, const char *symbol)
         LLVMSetValueName2(other, name, strlen(name));
 }
 
+static LLVMValueRef levels(Parts *x)
+{
+    const CgModule *m = x->m;
+    LLVMValueRef *v = sc_array(m->arena, LLVMValueRef, m->n_level);
+    for (uint32_t i = 0; i < m->n_level; i++) {
+        LLVMValueRef f[] = {text(x, m->levels[i].name), u64(x, m->levels[i].bits),
+                            u64(x, cg_weights_of(&m->weights, i))};
+        v[i] = structure(x, f, sizeof f / sizeof *f, sizeof(ScrtLevel));
+    }
+    return list(x, v, m->n_level);
+}
+
 bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
                    const CgModelParts *parts)
 {
@@ -312,9 +323,9 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
     }
     LLVMValueRef f[] = {
         u32(&x, SCRT_ABI),
-        u32(&x, n),
+        u32(&x, n / m->n_level),
         u32(&x, m->n_state),
-        u32(&x, 0), /* alignment */
+        u32(&x, m->n_level),
         text(&x, parts->name),
         text(&x, parts->info),
         list(&x, entries, n),
@@ -323,6 +334,7 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
         u64(&x, m->weights.n),
         u64(&x, m->weights.hash),
         weights,
+        levels(&x),
     };
     LLVMValueRef init = structure(&x, f, sizeof f / sizeof *f, sizeof(ScrtModel));
     make_way(m, parts->symbol);
@@ -334,10 +346,9 @@ bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
 }
 
 _Static_assert(offsetof(ScrtEntry, in) == 24 && offsetof(ScrtEntry, n_value) == 64 &&
-                   offsetof(ScrtEntry, bind) == 80 && offsetof(ScrtEntry, features) == 128 &&
-                   offsetof(ScrtEntry, state) == 136,
+                   offsetof(ScrtEntry, bind) == 80 && offsetof(ScrtEntry, state) == 128,
                "the constant above is laid out as ScrtEntry is");
-_Static_assert(offsetof(ScrtModel, name) == 16 && offsetof(ScrtModel, weights) == 72,
+_Static_assert(offsetof(ScrtModel, name) == 16 && offsetof(ScrtModel, level) == 80,
                "and as ScrtModel is");
 
 /* --- The header ------------------------------------------------------------------------------ */
@@ -389,6 +400,9 @@ const char *cg_header(CgModule *m, ScArena *a, const CgModelParts *parts, uint32
         }
         comment_entry(&s, m, a, &u[i]);
     }
+    for (uint32_t i = 0; i < m->n_level && m->n_level > 1; i++)
+        sc_str_addf(&s, "%s level %u, %s", i ? "," : " *\n *", i, m->levels[i].name);
+    sc_str_add(&s, m->n_level > 1 ? "\n" : "");
     sc_str_addf(&s, " *\n * %llu bytes of weights", (unsigned long long)m->weights.n);
     sc_str_add(&s, parts->embed ? ". */\n"
                                 : ", in the file beside that ends in .weights:\n"

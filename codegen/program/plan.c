@@ -122,7 +122,7 @@ static bool place_constant(Plan *x, ScVal v)
     uint64_t offset;
     if (!(n->op->flags & SC_CONST_OP) || x->p->place[v].kind != CG_NOWHERE)
         return true;
-    if (!cg_weights_enter(m, x->g, n, NULL, &offset))
+    if (!cg_weights_enter(m, 1u << m->target.level, x->g, n, NULL, &offset))
         return false;
     x->p->place[v] = (CgPlace){CG_WEIGHT, offset, NULL};
     return true;

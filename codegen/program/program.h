@@ -111,7 +111,8 @@ extern const CgClass cg_call; /* call.c: no code, but the parameters of a SCRT_C
  * are many, the first of them as general function. shape: [n], without words where a function is
  * shared with nobody. */
 void cg_share(CgModule *m, uint32_t n, CgFunc **f, const CgShape *shape);
-CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry);
+typedef struct CgWork CgWork;
+CgKernels cg_kernels_begin(CgModule *m, uint32_t n, const CgWork *u); /* [n] all entries */
 /* Emits the code of every kernel of m->g, whose region is *ret. False with errors in cx; either way
  * cg_kernels_done. */
 bool cg_kernels(CgModule *m, CgKernels *k, CgRegion **ret);
@@ -251,7 +252,7 @@ uint32_t cg_params(CgProgram *p, uint32_t n, const ScTerm *const *term);
 
 /* --- Entries --------------------------------------------------------------------------------- */
 
-typedef struct CgWork { /* an entry under construction */
+struct CgWork { /* an entry under construction, on one level */
     const char *name;
     const ScGraph *g;
     CgTarget target;
@@ -263,7 +264,7 @@ typedef struct CgWork { /* an entry under construction */
     uint32_t first, n_kernel; /* its kernels among all */
     uint32_t n_own;           /* segments of its own */
     CgProgram program;
-} CgWork;
+};
 void cg_work_on(CgModule *m, const CgWork *u); /* states.c: m's fields are those of the entry */
 /* Decides which states are written in place, in all entries or in none, and how values lie. False
  * with errors in cx where entries do not agree on a state. */
@@ -280,7 +281,7 @@ typedef struct CgModelParts {
     const char *symbol, *name, *info;
     bool embed;
 } CgModelParts;
-/* Adds the constant ScrtModel of n entries. */
+/* Adds the constant ScrtModel of n entries, those of one level after the other. */
 bool cg_emit_model(CgModule *m, const CgKernels *k, uint32_t n, const CgWork *u,
                    const CgModelParts *parts);
 /* C header text in a. */

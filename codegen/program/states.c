@@ -299,7 +299,7 @@ static bool enter_state(CgModule *m, CgState *x)
     ScNode *n = sc_new(m->arena, ScNode);
     *n = (ScNode){
         .op = &sc_op_const, .loc = sc_def(x->g, x->s->past)->loc, .attr = blob, .n_out = 1};
-    if (!cg_weights_enter(m, g, n, NULL, &offset))
+    if (!cg_weights_enter(m, UINT32_MAX, g, n, NULL, &offset))
         return false;
     x->init = (int64_t)offset;
     return true;

@@ -17,19 +17,19 @@ typedef struct Entries {
     ScrtSession *s[MOST]; /* which share their states */
 } Entries;
 
-static void add(Entries *e, const char *name, const char *text, const char *cpu)
+static void add(Entries *e, const char *name, const char *text)
 {
     ScPassEnv env = {0};
     ScGraph *g = sct_graph(e->cx, text), *kernels = sc_pass_fuse(e->cx, g, &env);
     ck_assert_msg(kernels != NULL, "%s", sct_messages(e->cx));
     sc_graph_free(g);
     e->kernels[e->n] = kernels;
-    e->entry[e->n++] = (ScCodegenEntry){name, kernels, cpu};
+    e->entry[e->n++] = (ScCodegenEntry){name, kernels};
 }
 
-static void compile(Entries *e)
+static void build(Entries *e, const ScCodegenOptions *opt)
 {
-    e->o = sc_codegen_entries(e->cx, e->n, e->entry, NULL, SC_EMIT_OBJ);
+    e->o = sc_codegen_entries(e->cx, e->n, e->entry, opt, SC_EMIT_OBJ);
     ck_assert_msg(e->o != NULL, "%s", sct_messages(e->cx));
     e->loaded = sc_load(e->cx, e->o);
     ck_assert_msg(e->loaded != NULL, "%s", sct_messages(e->cx));
@@ -37,12 +37,15 @@ static void compile(Entries *e)
     ck_assert_uint_eq(e->model->n_entry, e->n);
     for (uint32_t i = 0; i < e->n; i++) {
         ScrtOptions o = {.entry = i, .n_thread = 1, .states = i ? scrt_states(e->s[0]) : NULL};
-        if (e->model->entry[i].features & ~scrt_cpu_features())
-            continue;
         ck_assert_int_eq(scrt_open(e->model, &o, &e->s[i]), SCRT_OK);
         ck_assert_uint_eq(scrt_entry_named(e->model, e->entry[i].name), i);
     }
     ck_assert_uint_eq(scrt_entry_named(e->model, "none"), e->n);
+}
+
+static void compile(Entries *e)
+{
+    build(e, NULL);
 }
 
 static void drop(Entries *e)
@@ -99,15 +102,14 @@ START_TEST(states_and_weights_are_shared)
 {
     Entries e = {.cx = sc_ctx_new()};
     int64_t rows;
-    add(&e, "main", PREFILL, NULL);
+    add(&e, "main", PREFILL);
     add(&e, "decode",
         "graph @h(%token: f32[1,16]) -> (%y) {\n"
         "  state @k (%past: f32[past,16] up to past = 8 -> %n)\n" WEIGHT
         "  %1 = mul %token, %w : f32[1,16]\n"
         "  %n = concat %past, %1 {axis = 0} : f32[past+1,16]\n"
         "  %y = reduce_sum %n {axes = [0]} : f32[1,16]\n"
-        "}\n",
-        NULL);
+        "}\n");
     compile(&e);
     ck_assert_uint_eq(e.model->weights_size, 64); /* once */
     ck_assert_uint_eq(e.model->n_state, 2);
@@ -127,8 +129,8 @@ END_TEST
 START_TEST(equal_kernels_are_one)
 {
     Entries e = {.cx = sc_ctx_new()};
-    add(&e, "main", PREFILL, NULL);
-    add(&e, "again", PREFILL, NULL);
+    add(&e, "main", PREFILL);
+    add(&e, "again", PREFILL);
     compile(&e);
     ck_assert_uint_eq(e.o->n_kernel, 2 * e.model->entry[0].n_kernel);
     for (uint32_t i = e.model->entry[0].n_kernel; i < e.o->n_kernel; i++)
@@ -144,13 +146,12 @@ START_TEST(in_place_in_all_or_none)
 {
     Entries e = {.cx = sc_ctx_new()};
     int64_t rows;
-    add(&e, "main", PREFILL, NULL);
+    add(&e, "main", PREFILL);
     add(&e, "shows",
         "graph @h(%x: f32[s,16]) -> (%n, %p) {\n"
         "  state @k (%p: f32[p,16] up to p = 8 -> %n)\n"
         "  %n = concat %x, %p {axis = 0} : f32[p+s,16]\n"
-        "}\n",
-        NULL);
+        "}\n");
     compile(&e);
     ck_assert(!e.model->state_info[1].in_place && e.model->state_info[0].in_place);
     ck_assert(run(&e, 0, 1, 1) == 24);
@@ -161,19 +162,94 @@ START_TEST(in_place_in_all_or_none)
 }
 END_TEST
 
-START_TEST(each_has_its_processor)
+/* --- Levels ---------------------------------------------------------------------------------- */
+
+#define PRODUCT                                                                                    \
+    "graph @g(%x: f32[s,16]) -> (%y) {\n"                                                          \
+    "  state @sum (%p: f32[16] -> %n)\n" WEIGHT "  %b = const 0.5 : f32[]\n"                       \
+    "  %v = reshape %w {shape = [16,1]} : f32[16,1]\n"                                             \
+    "  %m = matmul %x, %v : f32[s,1]\n"                                                            \
+    "  %n = add %p, %w : f32[16]\n"                                                                \
+    "  %y = mul %m, %b : f32[s,1]\n"                                                               \
+    "}\n"
+
+/* A session of each level that runs here, of one entry or another, all over the same states. */
+START_TEST(each_level_runs)
 {
     Entries e = {.cx = sc_ctx_new()};
-    add(&e, "old", PREFILL, "x86-64-v2");
-    add(&e, "new", PREFILL, "x86-64-v4");
-    add(&e, "old too", PREFILL, "x86-64-v2");
-    compile(&e);
-    ck_assert_uint_eq(e.o->features, e.model->entry[0].features);
-    ck_assert(e.model->entry[0].features != e.model->entry[1].features);
-    ck_assert(e.model->entry[0].features == e.model->entry[2].features);
-    ck_assert(run(&e, 0, 1, 1) == 24);
-    if (e.s[1])
-        ck_assert(run(&e, 1, 1, 1) == 48);
+    int64_t rows;
+    add(&e, "main", PRODUCT);
+    add(&e, "other", PREFILL);
+    ScCodegenOptions opt = {.cpu = "x86-64-v2,x86-64-v3,x86-64-v4", .embed_limit = 1 << 20};
+    build(&e, &opt);
+    const ScrtModel *m = e.model;
+    ck_assert_uint_eq(m->n_level, 3);
+    ck_assert_uint_eq(m->n_entry, 2);
+    ck_assert_uint_eq(e.o->n_level, 3);
+    uint32_t here = scrt_level_here(m);
+    ck_assert_uint_lt(here, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(scrt_level_named(m, e.o->level[i].name), i);
+        ck_assert_uint_eq(m->level[i].weights, e.o->level[i].weights);
+        ck_assert(m->level[i].weights <= m->weights_size);
+        ck_assert(i == 0 ||
+                  (m->level[i].features & m->level[i - 1].features) == m->level[i - 1].features);
+        ScrtOptions o = {.level = i + 1, .n_thread = 1, .states = scrt_states(e.s[0])};
+        ScrtSession *best = e.s[0], *s = NULL;
+        bool runs = !(m->level[i].features & ~scrt_cpu_features());
+        ck_assert_int_eq(scrt_open(m, &o, &s), runs ? SCRT_OK : SCRT_E_CPU);
+        ck_assert_int_eq(runs, i <= here);
+        if (!runs)
+            continue;
+        ck_assert_ptr_eq(scrt_level(s), &m->level[i]);
+        ck_assert_ptr_eq(scrt_entry(s), &m->entry[2 * i]);
+        ck_assert_ptr_eq(scrt_level(best), &m->level[here]);
+        ck_assert_ptr_eq(scrt_entry(best), &m->entry[2 * here]);
+        e.s[0] = s;
+        ck_assert(run(&e, 0, 3, 1) == 3 * 24 * 0.5);
+        ck_assert(state(&e, 0, &rows) == 24 * (i + 1));
+        e.s[0] = best;
+        scrt_close(s);
+    }
+    ck_assert_uint_eq(scrt_level_named(m, "none"), 3);
+    drop(&e);
+}
+END_TEST
+
+/* Functions that kernels share are the level's own: v4's tile under v2's name would end a process.
+ */
+START_TEST(each_level_has_its_functions)
+{
+    Entries e = {.cx = sc_ctx_new()};
+    add(&e, "main", PRODUCT);
+    ScCodegenOptions opt = {.cpu = "x86-64-v2,x86-64-v4", .embed_limit = 1 << 20};
+    ScObject *o = sc_codegen_entries(e.cx, 1, e.entry, &opt, SC_EMIT_LLVM);
+    ck_assert_msg(o != NULL, "%s", sct_messages(e.cx));
+    const char *first = strstr(o->bytes, "@tile_"), *other = strstr(o->bytes, "@stream_");
+    ck_assert(first && other && strstr(o->bytes, ".l1("));
+    sc_object_free(o);
+    drop(&e);
+}
+END_TEST
+
+START_TEST(levels_in_vain)
+{
+    static const struct {
+        const char *cpu, *says;
+    } cases[] = {
+        {"x86-64-v4,x86-64-v3", "processors \"x86-64-v4\" and \"x86-64-v3\": the code for the "
+                                "second, which needs no more, would run in the place of the first"},
+        {"x86-64-v3,x86-64-v3", "would run in the place of the first"},
+        {"x86-64-v3,", "processor \"\""},
+        {"x86-64-v3,fat", "processor \"fat\""},
+        {"haswell,x86-64-v5", "fat, for x86-64-v3,x86-64-v4"},
+        {"a,b,c,d,e,f,g,h,i", "more than 8 processors"},
+    };
+    Entries e = {.cx = sc_ctx_new()};
+    add(&e, "main", PRODUCT);
+    ScCodegenOptions opt = {.cpu = cases[_i].cpu};
+    ck_assert_ptr_null(sc_codegen_entries(e.cx, 1, e.entry, &opt, SC_EMIT_OBJ));
+    ck_assert_msg(strstr(sct_messages(e.cx), cases[_i].says), "%s", sct_messages(e.cx));
     drop(&e);
 }
 END_TEST
@@ -181,8 +257,8 @@ END_TEST
 static void refused(const char *text, const char *says)
 {
     Entries e = {.cx = sc_ctx_new()};
-    add(&e, "main", PREFILL, NULL);
-    add(&e, "other", text, NULL);
+    add(&e, "main", PREFILL);
+    add(&e, "other", text);
     ck_assert_ptr_null(sc_codegen_entries(e.cx, 2, e.entry, NULL, SC_EMIT_OBJ));
     ck_assert_msg(strstr(sct_messages(e.cx), says), "%s", sct_messages(e.cx));
     drop(&e);
@@ -210,7 +286,9 @@ int main(void)
     tcase_add_test(t, states_and_weights_are_shared);
     tcase_add_test(t, equal_kernels_are_one);
     tcase_add_test(t, in_place_in_all_or_none);
-    tcase_add_test(t, each_has_its_processor);
+    tcase_add_test(t, each_level_runs);
+    tcase_add_test(t, each_level_has_its_functions);
+    tcase_add_loop_test(t, levels_in_vain, 0, 6);
     tcase_add_test(t, unlike_states);
     suite_add_tcase(s, t);
     return sct_main("codegen-entries", s);

@@ -275,7 +275,7 @@ START_TEST(entries_share)
 {
     ScCtx *cx = sc_ctx_new();
     ScPassEnv env = {0};
-    ScCodegenEntry entry[2] = {{"one", NULL, NULL}, {"two", NULL, NULL}};
+    ScCodegenEntry entry[2] = {{"one", NULL}, {"two", NULL}};
     ScGraph *kernels[2];
     for (uint32_t i = 0; i < 2; i++) {
         char *text = text_of(&cases[1], i ? MORE : MORE - 1);

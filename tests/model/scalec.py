@@ -25,8 +25,8 @@ class Tensor(ctypes.Structure):
 
 
 class Options(ctypes.Structure):
-    _fields_ = [("entry", ctypes.c_uint32), ("n_thread", ctypes.c_uint32), ("profile", ctypes.c_bool), ("weights", ctypes.c_void_p),
-                ("weights_file", ctypes.c_char_p), ("states", ctypes.c_void_p)]
+    _fields_ = [(n, ctypes.c_uint32) for n in ("entry", "level", "n_thread")] + [
+        ("profile", ctypes.c_bool), ("weights", ctypes.c_void_p), ("weights_file", ctypes.c_char_p), ("states", ctypes.c_void_p)]
 
 
 class Port(ctypes.Structure):
@@ -43,7 +43,7 @@ class Entry(ctypes.Structure):
 
 class ModelHead(ctypes.Structure):
     """ScrtModel, as far as weights_size."""
-    _fields_ = [(n, ctypes.c_uint32) for n in ("abi", "n_entry", "n_state")] + [
+    _fields_ = [(n, ctypes.c_uint32) for n in ("abi", "n_entry", "n_state", "n_level")] + [
         ("name", ctypes.c_char_p), ("info", ctypes.c_char_p), ("entry", ctypes.POINTER(Entry)),
         ("state", ctypes.POINTER(Port)), ("state_info", ctypes.c_void_p),
         ("weights_size", ctypes.c_uint64)]

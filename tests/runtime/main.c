@@ -286,7 +286,8 @@ START_TEST(models_that_cannot_run_here)
     ScrtEntry e = toy_entry;
     model = &m;
     m.entry = &e;
-    e.features = (uint64_t)1 << 63 | 1;
+    ScrtLevel own = {"least", (uint64_t)1 << 63 | 1, 0};
+    m.level = &own;
     ck_assert_int_eq(tool("-i", scratch("all.npz"), NULL), 1);
     ck_assert_msg(strstr(err, "this processor lacks ") &&
                       strstr(err, "compiled for: compile it for "),
@@ -363,7 +364,14 @@ static const ScrtEntry show_entry = {
     .who = (const ScrtWho[]){{0}},
 };
 static const ScrtModel show = {
-    .abi = SCRT_ABI, .n_entry = 1, .name = "show", .info = "{}", .entry = &show_entry};
+    .abi = SCRT_ABI,
+    .n_entry = 1,
+    .n_level = 1,
+    .name = "show",
+    .info = "{}",
+    .entry = &show_entry,
+    .level = &(const ScrtLevel){"all", 0, 0},
+};
 
 static void *sevens(void *self, size_t bytes, size_t align)
 {

@@ -179,12 +179,18 @@ START_TEST(refuses_other_models)
     ScrtSession *s = NULL;
     ScrtModel m = toy;
     ScrtEntry e = toy_entry;
+    ScrtLevel level[2] = {{"least", (uint64_t)1 << 63, 0}, {"most", (uint64_t)3 << 62, 0}};
     m.abi = SCRT_ABI + 1;
     ck_assert_int_eq(scrt_open(&m, NULL, &s), SCRT_E_ABI);
     m = toy;
     m.entry = &e;
-    e.features = (uint64_t)1 << 63; /* no processor has it */
+    m.level = level; /* no processor has them */
     ck_assert_int_eq(scrt_open(&m, NULL, &s), SCRT_E_CPU);
+    ck_assert_uint_eq(scrt_level_here(&m), 1);
+    ck_assert_int_eq(scrt_open(&m, &(ScrtOptions){.level = 1}, &s), SCRT_E_CPU);
+    ck_assert_int_eq(scrt_open(&m, &(ScrtOptions){.level = 2}, &s), SCRT_E_ARGUMENT);
+    m = toy;
+    m.entry = &e;
     ck_assert_int_eq(scrt_open(&m, &(ScrtOptions){.entry = 1}, &s), SCRT_E_ARGUMENT);
     ScrtPort port = {"x", SCRT_F32, SCRT_MAX_RANK + 1, "?"};
     e = toy_entry;

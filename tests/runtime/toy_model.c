@@ -145,6 +145,7 @@ const ScrtModel toy = {
     .abi = SCRT_ABI,
     .n_entry = 1,
     .n_state = 2,
+    .n_level = 1,
     .name = "toy",
     .info = "{\"options\": {\"recipe\": \"f32\", \"cpu\": \"x86-64\"}, \"nodes\": [1, 2], "
             "\"note\": \"a \\\"quoted\\\" word\"}",
@@ -153,4 +154,5 @@ const ScrtModel toy = {
     .state_info = (const ScrtStateInfo[]){{.dims = s_dims, .init = -1, .axis = 1}, {.init = 16}},
     .weights_size = sizeof toy_weights,
     .weights = (const unsigned char *)toy_weights,
+    .level = &(const ScrtLevel){"all", 0, sizeof toy_weights},
 };

@@ -43,7 +43,14 @@ static ScrtSession *open_program(ScrtEntry *e, ScrtModel *m, const ScrtStep *run
                      .word = word,
                      .place = places,
                      .who = who};
-    *m = (ScrtModel){.abi = SCRT_ABI, .n_entry = 1, .name = "p", .info = "{}", .entry = e};
+    static const ScrtLevel all = {"all", 0, 0};
+    *m = (ScrtModel){.abi = SCRT_ABI,
+                     .n_entry = 1,
+                     .n_level = 1,
+                     .name = "p",
+                     .info = "{}",
+                     .entry = e,
+                     .level = &all};
     ScrtSession *s = NULL;
     ck_assert_int_eq(scrt_open(m, &(ScrtOptions){.n_thread = 3}, &s), SCRT_OK);
     return s;

@@ -174,7 +174,7 @@ static bool rewrite_all(ScCtx *cx, uint32_t n, ScalecEntry *e, const ScalecOptio
             one.stats = e[i].stats;
             one.scales = e[i].stats ? opt->scales : SC_SCALES_PROPAGATE;
         }
-        ret[i] = (ScCodegenEntry){e[i].name, scalec_rewrite(cx, &e[i].model, &one), NULL};
+        ret[i] = (ScCodegenEntry){e[i].name, scalec_rewrite(cx, &e[i].model, &one)};
         ok = ret[i].g != NULL;
     }
     sc_set_file(cx, e[0].model.path);

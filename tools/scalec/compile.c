@@ -204,10 +204,31 @@ static json_t *summary_json(const Cli *cli, const ScObject *o, const Cost *c)
         json_array_append_new(
             low, json_pack("{s:s, s:I, s:I}", "dtype", scrt_dtype_name(s->low[i].dtype), "all",
                            (json_int_t)s->low[i].all, "beside_wider", (json_int_t)s->low[i].some));
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:o}", "output", cli->output, "kernels",
-                     (json_int_t)o->n_kernel, "constants_before", (json_int_t)cli->given.constants,
-                     "weights", (json_int_t)o->n_weights, "products", (json_int_t)s->n_product,
-                     "low", low, "cost", cost_json(c));
+    json_t *levels = json_array();
+    for (uint32_t i = 0; i < o->n_level; i++)
+        json_array_append_new(levels, json_pack("{s:s, s:I}", "name", o->level[i].name, "weights",
+                                                (json_int_t)o->level[i].weights));
+    return json_pack("{s:s, s:I, s:o, s:I, s:I, s:I, s:o, s:o}", "output", cli->output, "kernels",
+                     (json_int_t)o->n_kernel, "levels", levels, "constants_before",
+                     (json_int_t)cli->given.constants, "weights", (json_int_t)o->n_weights,
+                     "products", (json_int_t)s->n_product, "low", low, "cost", cost_json(c));
+}
+
+/* "(packed for speed; x86-64-v3 reads 30184, x86-64-v4 30184)": of several levels how much each
+ * reads, so that one sees what is stored for one alone. */
+static void packed_text(const Cli *cli, const ScObject *o, ScStr *out)
+{
+    bool more = o->n_weights > cli->given.constants;
+    if (!more && o->n_level == 1)
+        return;
+    sc_str_add(out, more ? " (packed for speed" : " (");
+    for (uint32_t i = 0; i < o->n_level && o->n_level > 1; i++)
+        sc_str_addf(out, "%s%s%s %llu",
+                    i      ? ", "
+                    : more ? "; "
+                           : "",
+                    o->level[i].name, i ? "" : " reads", (unsigned long long)o->level[i].weights);
+    sc_str_add(out, ")");
 }
 
 /* "weights 23976 -> 30184 bytes": why there are more of them, and the file that has them. */
@@ -215,8 +236,7 @@ static void weights_text(const Cli *cli, const ScObject *o, ScStr *out)
 {
     sc_str_addf(out, "weights %llu -> %llu bytes", (unsigned long long)cli->given.constants,
                 (unsigned long long)o->n_weights);
-    if (o->n_weights > cli->given.constants)
-        sc_str_add(out, " (packed for speed)");
+    packed_text(cli, o, out);
     if (!o->embedded && o->n_weights)
         sc_str_addf(out, " in %s.weights", cli->output);
 }
@@ -237,9 +257,9 @@ static void conclude(const Cli *cli, const ScObject *o, ScalecOutput kind, const
     if (j && !taken)
         cli_print_json(j);
     else if (!cli->json)
-        fprintf(stderr, "%s: %u kernel%s, %s%s%s\n", cli->output, o->n_kernel,
-                o->n_kernel == 1 ? "" : "s", sc_str_get(&weights), low.n ? ", " : "",
-                sc_str_get(&low));
+        fprintf(stderr, "%s: %u kernel%s%s, %s%s%s\n", cli->output, o->n_kernel,
+                o->n_kernel == 1 ? "" : "s", o->n_level > 1 ? " on each level" : "",
+                sc_str_get(&weights), low.n ? ", " : "", sc_str_get(&low));
     if (link && !j)
         printf("%s\n", link);
     json_decref(j);

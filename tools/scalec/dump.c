@@ -37,9 +37,12 @@ static bool list_kernels(Cli *cli, const ScGraph *g, ScStr *out)
     ScObject *o = sc_codegen(cli->cx, g, &opt, SC_EMIT_OBJ);
     if (!o)
         return false;
-    for (uint32_t i = 0; i < o->n_kernel; i++)
+    for (uint32_t i = 0; i < o->n_level * o->n_kernel; i++) {
+        if (o->n_level > 1 && i % o->n_kernel == 0)
+            sc_str_addf(out, "; level %s\n", o->level[i / o->n_kernel].name);
         sc_str_addf(out, "; %s from %s: %s\n", o->kernel[i].name, o->kernel[i].from,
                     o->kernel[i].what);
+    }
     sc_str_addf(out, "; weights: %zu bytes\n", o->n_weights);
     scalec_object_free(o);
     return true;

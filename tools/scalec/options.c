@@ -134,8 +134,11 @@ const CliOption cli_options[] = {
                  "one more entry of the program: of that model, or of the first with other sizes; "
                  "all share weights, and states of equal names; may be repeated",
                  0, COMPILE},
-    [O_CPU] = {"cpu", "CPU", "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name", 0,
-               COMPILE | DUMP, .hint = "native x86-64-v2 x86-64-v3 x86-64-v4"},
+    [O_CPU] = {"cpu", "CPU",
+               "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name; several, A,B: "
+               "code for each, of which the last runs that the processor has; fat: "
+               "x86-64-v3,x86-64-v4",
+               0, COMPILE | DUMP, .hint = "native fat x86-64-v2 x86-64-v3 x86-64-v4"},
     [O_TARGET] = {"target", "TRIPLE",
                   "LLVM target triple, the host's by default; objects are made for "
                   "aarch64-linux-gnu too",
