@@ -38,7 +38,8 @@ static const ScPass pass_scalify = {
 static bool nothing_low(const ScPassEnv *env)
 {
     const ScRecipe *r = env->recipe;
-    return !r || (r->activation == SCRT_F32 && r->weight == SCRT_F32 && r->n_rule == 0);
+    return !r || (r->activation == SCRT_F32 && r->weight == SCRT_F32 &&
+                  r->cache == SCRT_DTYPE_NONE && r->n_rule == 0);
 }
 
 static const ScPass pass_quantize = {

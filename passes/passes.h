@@ -42,6 +42,7 @@ typedef struct ScRecipe {
     ScrtDtype activation; /* of quantizable operands that are no constants; F32: leave alone */
     ScrtDtype weight;     /* of quantizable operands that are constants */
     ScGranularity scale;  /* SC_BY_RECIPE is SC_BY_TENSOR */
+    ScrtDtype cache;      /* of what states hold that grow; SCRT_DTYPE_NONE: as the model has it */
     bool round_down;      /* the paper's rules instead of growth: see SCALES */
     bool keep_bias;       /* biases do not take back what rounded weights add on average */
     uint32_t n_rule;

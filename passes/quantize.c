@@ -40,6 +40,9 @@ typedef struct Pass {
     uint64_t *counted;  /* [n_value] formats, as bits, in which what saturates of it is counted */
     const char *const *label; /* [n_value] names, where that is counted */
     bool nested;
+    bool *caches; /* some state is stored in the recipe's cache format */
+    ScCached cached;
+    ScVal *low; /* [n_value] what stands for values of cached, as stored; else absent */
 } Pass;
 
 static bool has_f32_range(const ScrtFormat *f)
@@ -155,18 +158,12 @@ static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScScaledProduct *p
     return y;
 }
 
-/* It only orders or rebalances the elements of operand 0. */
-static bool keeps_elements(const ScNode *n)
-{
-    return n->n_in > 0 && n->op->flags & (SC_VIEW_OP | SC_REBALANCES);
-}
-
 /* What value v is called, or what it orders or rebalances, if only that has a name. */
 static const char *name_of(const Pass *p, ScVal v)
 {
     const ScGraph *g = p->s.g;
     ScVal named = v;
-    while (!g->value[named].name && keeps_elements(sc_def(g, named)))
+    while (!g->value[named].name && sc_keeps_elements(sc_def(g, named)))
         named = sc_def(g, named)->in[0];
     return p->label[g->value[named].name ? named : v];
 }
@@ -197,6 +194,8 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScSca
     ScVal old = n->in[i];
     if (!may_store(s->g, n, i))
         return SC_ABSENT;
+    if (p->low[old] != SC_ABSENT)
+        return p->low[old];
     const ScValue *v = &s->g->value[old];
     const ScNode *def = sc_def(s->g, old);
     bool constant = def->op->flags & SC_CONST_OP;
@@ -420,11 +419,11 @@ static void find_grown(Pass *p, const ScGraph *g)
         if (!g->state[i].grows)
             continue;
         p->grown[g->state[i].past] = p->grown[v] = true;
-        for (; keeps_elements(sc_def(g, v)); v = sc_def(g, v)->in[0])
+        for (; sc_keeps_elements(sc_def(g, v)); v = sc_def(g, v)->in[0])
             p->grown[sc_def(g, v)->in[0]] = true;
     }
     for (uint32_t i = 0; i < g->n_node; i++)
-        if (keeps_elements(&g->node[i]) && p->grown[g->node[i].in[0]])
+        if (sc_keeps_elements(&g->node[i]) && p->grown[g->node[i].in[0]])
             p->grown[g->node[i].first] = true;
 }
 
@@ -437,6 +436,47 @@ static void find_tables(Pass *p, const ScGraph *g)
                 p->table[g->node[i].in[k]] = true;
 }
 
+/* What is stored of old value v, in v's type and at its exponent. */
+static void widen_cached(Pass *p, ScVal v)
+{
+    ScScaler *s = &p->s;
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    s->env[v] = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(sc_type_of(s->g, v)->dtype)), p->low[v]);
+    sc_set_exp(&s->b, s->env[v], zero);
+    sc_scale_annotate(s, s->env[v], v);
+    if (s->g->value[v].exp)
+        s->env[v] = sc_scale_move(s, s->env[v], s->g->value[v].exp, false);
+}
+
+/* The states that the recipe's cache format is for, before s begins. */
+static void find_cached(Pass *p, ScCtx *cx, const ScGraph *g, ScArena *a)
+{
+    ScrtDtype fmt = p->recipe->cache;
+    const ScType **type = sc_array(a, const ScType *, g->n_state + 1);
+    p->low = sc_array(a, ScVal, g->n_value);
+    for (ScVal v = 0; v < g->n_value; v++)
+        p->low[v] = SC_ABSENT;
+    if (fmt == SCRT_DTYPE_NONE)
+        return;
+    sc_find_cached(g, fmt, a, &p->cached);
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        const ScType *t = sc_type_of(g, g->state[i].past);
+        type[i] = p->cached.state[i] ? sc_type(cx, fmt, t->rank, t->dim) : NULL;
+        *p->caches = *p->caches || type[i];
+    }
+    p->s.state_type = type;
+}
+
+/* Their next values, before s ends. */
+static void end_cached(Pass *p, ScArena *a)
+{
+    const ScGraph *g = p->s.g;
+    ScVal *next = sc_array(a, ScVal, g->n_state + 1);
+    for (uint32_t i = 0; i < g->n_state; i++)
+        next[i] = p->low[g->state[i].next];
+    p->s.state_next = next;
+}
+
 static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
 {
     (void)arg;
@@ -446,6 +486,8 @@ static const ScTerm *old_exp(ScScaler *s, ScVal v, void *arg)
 static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
 {
     Pass p = *(const Pass *)arg;
+    ScArena *a = sc_arena_new();
+    find_cached(&p, cx, g, a);
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
     sc_find_measured(g, &p.measured, p.s.scratch);
     find_grown(&p, g);
@@ -456,7 +498,13 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
         const ScNode *n = &g->node[i];
         const ScValue *v = &g->value[n->first];
         p.s.b.at = n->loc;
-        if (n->op->flags & SC_BARRIER) {
+        bool cached = p.cached.value && p.cached.value[n->first];
+        if (cached) {
+            p.low[n->first] = n->op == &sc_op_state
+                                  ? p.s.env[n->first]
+                                  : sc_cached_node(&p.s, n, p.recipe->cache, p.low);
+            widen_cached(&p, n->first);
+        } else if (n->op->flags & SC_BARRIER) {
             sc_scale_annotate(&p.s, p.s.env[n->first], n->first);
         } else if (n->op->flags & SC_CONST_OP) {
             p.s.env[n->first] = sc_scale_const(&p.s, n, v->type->dtype, v->exp);
@@ -467,8 +515,10 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
     }
     Pass nested = *(const Pass *)arg;
     nested.nested = true;
-    return sc_pass_nested(cx, sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED), quantized,
-                          &nested);
+    end_cached(&p, a);
+    ScGraph *ret = sc_scaler_end(&p.s, NULL, g->flags | SC_G_QUANTIZED);
+    sc_arena_free(a);
+    return sc_pass_nested(cx, ret, quantized, &nested);
 }
 
 ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
@@ -477,7 +527,13 @@ ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     ScArena *a = sc_arena_new();
     Pass p = {.env = env, .recipe = env->recipe ? env->recipe : &f32};
     p.met = sc_array(a, bool, p.recipe->n_rule + 1);
+    p.caches = sc_array(a, bool, 1);
     ScGraph *ret = quantized(cx, g, &p);
+    if (p.recipe->cache != SCRT_DTYPE_NONE && !*p.caches)
+        sc_warn(cx, NULL, SC_E_RECIPE,
+                "cache = %s of recipe %s: no state grows by what is appended to it, of wider "
+                "numbers than these",
+                scrt_dtype_name(p.recipe->cache), p.recipe->name);
     for (uint32_t i = 0; i < p.recipe->n_rule; i++)
         if (!p.met[i])
             sc_warn(

@@ -11,6 +11,7 @@
  *   margin = 1                             and the bits that they keep free
  *   round = growth
  *   bias = corrected                       or kept
+ *   cache = f32                            what states hold that grow
  *   rescale "add.*"
  *   layer "head.*" activation=f32 weight=f32 scale=tensor scales=dynamic
  *   site "*.gelu" format=f8e5m2
@@ -262,6 +263,16 @@ static bool read_bias(Reader *r, bool *ret_keep)
     return *ret_keep || strcmp(w, "corrected") == 0 || fail(r, "bias is corrected or kept, not", w);
 }
 
+static bool read_cache(Reader *r, ScrtDtype *ret)
+{
+    ScrtDtype t;
+    if (!read_format(r, &t))
+        return false;
+    *ret = t == SCRT_F32 ? SCRT_DTYPE_NONE : t;
+    return scrt_dtype_bits(t) >= 8 ||
+           fail(r, "a cache is not by blocks, as is asked of", scrt_dtype_name(t));
+}
+
 static bool read_setting(Reader *r, const char *key, Draft *d)
 {
     if (strcmp(key, "name") == 0)
@@ -282,6 +293,8 @@ static bool read_setting(Reader *r, const char *key, Draft *d)
         return read_round(r, &d->r.round_down);
     if (strcmp(key, "bias") == 0)
         return read_bias(r, &d->r.keep_bias);
+    if (strcmp(key, "cache") == 0)
+        return read_cache(r, &d->r.cache);
     return fail(r, "not a setting of recipes:", key);
 }
 
@@ -402,7 +415,7 @@ static bool is_low(ScrtDtype t)
 
 bool sc_recipe_stores_low(const ScRecipe *r)
 {
-    bool low = is_low(r->activation);
+    bool low = is_low(r->activation) || is_low(r->cache);
     for (uint32_t i = 0; i < r->n_rule; i++)
         low = low || is_low(r->rule[i].operand[0]);
     return low;
@@ -478,7 +491,7 @@ ScSite sc_site(const ScPassEnv *env, const ScGraph *g, const ScNode *n, bool *me
 bool sc_recipe_is_plain(const ScRecipe *r)
 {
     return r->n_rule == 0 && r->n_rescale == 0 && r->activation == SCRT_F32 &&
-           r->weight == SCRT_F32;
+           r->weight == SCRT_F32 && r->cache == SCRT_DTYPE_NONE;
 }
 
 void sc_recipe_print(const ScRecipe *r, ScStr *out)
@@ -498,6 +511,8 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
     sc_str_addf(out, "round = %s\n", r->round_down ? "down" : "growth");
     if (r->keep_bias)
         sc_str_add(out, "bias = kept\n");
+    if (r->cache != SCRT_DTYPE_NONE)
+        sc_str_addf(out, "cache = %s\n", scrt_dtype_name(r->cache));
     for (uint32_t i = 0; i < r->n_rescale; i++) {
         sc_str_add(out, "rescale ");
         sc_str_quote(out, r->rescale[i]);

@@ -304,7 +304,9 @@ void sc_scaler_begin(ScScaler *s, ScCtx *cx, const ScGraph *g,
         const ScState *st = &g->state[i];
         const ScValue *v = &g->value[st->past];
         s->b.at = sc_def(g, st->past)->loc;
-        s->past[i] = sc_state_like(&s->b, st, v->type, exp(s, st->past, arg));
+        const ScType *as = s->state_type ? s->state_type[i] : NULL;
+        s->past[i] = as ? sc_state_like(&s->b, st, as, sc_term(cx, 0))
+                        : sc_state_like(&s->b, st, v->type, exp(s, st->past, arg));
         s->env[st->past] = s->past[i];
         sc_set_name(&s->b, s->past[i], v->name);
     }
@@ -331,7 +333,9 @@ ScGraph *sc_scaler_end(ScScaler *s, const ScTerm *(*out_exp)(ScScaler *s, uint32
     }
     for (uint32_t i = 0; i < s->g->n_state; i++) {
         const ScState *st = &s->g->state[i];
-        sc_state_next(&s->b, s->past[i], settle(s, st->next, sc_scale_exp(s, s->past[i])));
+        bool other = s->state_type && s->state_type[i];
+        sc_state_next(&s->b, s->past[i],
+                      other ? s->state_next[i] : settle(s, st->next, sc_scale_exp(s, s->past[i])));
     }
     sc_build_flags(&s->b, flags);
     sc_arena_free(s->scratch);

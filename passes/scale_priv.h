@@ -67,6 +67,10 @@ typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
     uint8_t *lean;      /* [n_value] see ScGrow; sc_growth fills it in */
     bool unnamed;       /* what is built gets no names: something else will stand for it */
     const bool *is_out; /* [n_value] a graph output: its name goes to what becomes the output */
+    /* Set before sc_scaler_begin, or NULL: [n_state] the type that state i has instead of its own,
+     * at exponent 0, where it is not NULL; and next values of these, before sc_scaler_end. */
+    const ScType *const *state_type;
+    const ScVal *state_next;
 } ScScaler;
 
 /* Begins a graph of g's name, file and source with its inputs, states, poison and absent in env.
@@ -159,6 +163,16 @@ const ScSource *sc_rescale_points(const ScGraph *g, const ScFact *fact, const Sc
 /* saturation.c: adds to a state of this name how many elements of x, which is about to be stored at
  * exponent t, lie beyond ±max * 2^t, and how many there are. */
 void sc_count_saturated(ScScaler *s, ScVal x, const ScTerm *t, double max, const char *name);
+/* cache.c: it only orders or rebalances the elements of operand 0. */
+bool sc_keeps_elements(const ScNode *n);
+typedef struct ScCached {
+    bool *state; /* [n_state] it grows, is wider than the format, and is only appended to */
+    bool *value; /* [n_value] what such a state holds, in whatever order, and was appended to */
+} ScCached;
+void sc_find_cached(const ScGraph *g, ScrtDtype fmt, ScArena *a, ScCached *ret);
+/* The result of n, a value of ScCached, as stored: of low [n_value], which has such operands of it;
+ * the others are cast. */
+ScVal sc_cached_node(ScScaler *s, const ScNode *n, ScrtDtype fmt, const ScVal *low);
 /* The new value x at the exponent that a run finds for it, which sym is bound to. known: one for
  * data that has nothing but zeros, and for the first runs of a history. */
 ScVal sc_rescaled(ScScaler *s, ScVal x, const ScTerm *sym, int64_t known);

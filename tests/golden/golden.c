@@ -2,7 +2,8 @@
 /* Runs every tests/golden/<pass>/NAME.sc: before and after in one file.
  *
  *   ; run: scalify --scaled-io          passes in order, --scaled-io, --recipe R,
- *                                     --scale tensor, --scales dynamic, whatever the recipe says
+ *                                     --scale tensor, --cache F, --scales dynamic, whatever the
+ *                                     recipe says
  *   ; idempotent                        running them again on the result changes nothing
  *   ; rtol 1e-3                         the outputs may differ by this part of the largest one
  *   ; blob w rms 0.337                  data of the constant @w (all others: RMS 1.25)
@@ -61,6 +62,12 @@ static void read_run(Golden *t, char *words)
             ck_assert_msg(w && strcmp(w, "tensor") == 0 && t->env.recipe, "%s: scale", t->file);
             t->recipe = *t->env.recipe;
             t->recipe.scale = SC_BY_TENSOR;
+            t->env.recipe = &t->recipe;
+        } else if (strcmp(w, "--cache") == 0) {
+            w = strtok_r(NULL, " ", &save);
+            ck_assert_msg(w && t->env.recipe, "%s: cache", t->file);
+            t->recipe = *t->env.recipe;
+            t->recipe.cache = scrt_dtype_find(w, strlen(w));
             t->env.recipe = &t->recipe;
         } else if (strcmp(w, "--scales") == 0) {
             w = strtok_r(NULL, " ", &save);

@@ -71,8 +71,8 @@ class Dump:
 def the_whole_of_it(tmp):
     lines, _ = readme()
     keys = [re.match(r"\w+", line).group() for line in lines]
-    assert {"name", "activation", "weight", "scale", "bias", "round", "scales", "window", "margin", "rescale", "layer",
-            "site"} == set(keys), keys
+    assert {"name", "activation", "weight", "scale", "bias", "cache", "round", "scales", "window", "margin", "rescale",
+            "layer", "site"} == set(keys), keys
     d = Dump(tmp, "\n".join(lines))
     assert d.operands("a/fc2") == ["f8e5m2", "f32"] and d.operands("head/out") == ["f8e4m3fn", "f16"], d.text
     for name in ("a/proj", "a/dw1"):
@@ -102,7 +102,7 @@ def granularity(tmp):
 
 def settings(tmp):
     base = Dump(tmp, FP8)
-    for line in ("bias = corrected", "round = growth", "scales = static"):  # the defaults
+    for line in ("bias = corrected", "round = growth", "scales = static", "cache = f32"):  # the defaults
         assert Dump(tmp, FP8 + line).text == base.text, line
     for line in ("bias = kept", "round = down"):
         assert Dump(tmp, FP8 + line).text != base.text, line

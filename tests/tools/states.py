@@ -12,14 +12,15 @@ from onnx import TensorProto, helper, load, numpy_helper, save
 
 sys.path.insert(0, os.path.dirname(__file__))
 from command import failing, run_all  # noqa: E402
-from scalec import scalec  # noqa: E402
+from scalec import SCALEC, scalec  # noqa: E402
 
 LAYERS, HEADS, D = 2, 2, 8
 RULE = "present.*=past.*"
 
 
-def decoder(tmp):
-    """x [1, s, 16] and for each layer keys and values [1, 2, p, 8] of the past."""
+def decoder(tmp, keys=64):
+    """x [1, s, 16] and for each layer keys and values [1, 2, p, 8] of the past. keys: their size, so that what the probe
+    measures moves exponents."""
     rng = np.random.default_rng(3)
     width = HEADS * D
     nodes, init, inputs, outputs = [], [], [], []
@@ -39,7 +40,7 @@ def decoder(tmp):
     for i in range(LAYERS):
         part = {}
         for k in ("q", "key", "value"):
-            size = 64 if k == "key" else 1 / 4  # so that what the probe measures moves exponents
+            size = keys if k == "key" else 1 / 4
             w = const(f"{k}{i}.w", (rng.standard_normal((width, width)) * size).astype(np.float32))
             y = node("MatMul", [x, w], f"{k}{i}.y")
             part[k] = node("Transpose", [node("Reshape", [y, heads], f"{k}{i}.r")], f"{k}{i}.t",
@@ -110,6 +111,50 @@ def compiles_small(tmp):
         appends = [k for k in kernels if ": concat: 2 operands" in k]
         assert len(appends) == len(past) and all("no code" in k for k in appends), text
         assert not re.search(r"kernel %\"?present.*f8e4m3fn\[1,2,p\+s", text), text
+
+
+def caches_are_stored_low(tmp):
+    """In a recipe's format, the new part alone is cast; what is above its range is warned of."""
+    path, past = decoder(tmp, 1 / 4)
+    x = np.random.default_rng(7).standard_normal((1, 9, HEADS * D)).astype(np.float32)
+
+    def steps(exe, kept):
+        y, load = [], []
+        for a, b in ((0, 4), (4, 5), (5, 8), (8, 9)):
+            np.save(os.path.join(tmp, "x.npy"), x[:, a:b])
+            run(exe, tmp, "-i", "x=x.npy", *load, "--state-save", kept, "-o", "y.npy")
+            y.append(np.load(os.path.join(tmp, "y.npy"))[0])
+            load = ["--state-load", kept]
+        return np.concatenate(y)
+    plain = os.path.join(tmp, "plain")
+    scalec("compile", path, "--state", RULE, "-o", plain)
+    want = steps(plain, "f32.npz")
+    for fmt, least, width in (("f16", 60, 2), ("f8e4m3fn", 24, 1), ("f8e5m2", 18, 1)):
+        for base, floor in (("f32", least), ("f8e4m3fn", min(least, 18))):
+            recipe = os.path.join(tmp, "r.recipe")
+            with open(recipe, "w") as f:
+                f.write(f"activation = {base}\nweight = {base}\ncache = {fmt}\n")
+            exe = os.path.join(tmp, "low")
+            scalec("compile", path, "--state", RULE, "--recipe", recipe, "-o", exe)
+            noise = steps(exe, "low.npz") - want
+            db = 10 * np.log10((want ** 2).sum() / (noise ** 2).sum())
+            assert floor < db < 20 * least, (fmt, base, db)
+            with np.load(os.path.join(tmp, "low.npz")) as held:
+                assert all(held[n].shape == (1, HEADS, 9, D) and held[n].itemsize == width for n in past), fmt
+            said = run(exe, tmp, "-i", "x=x.npy", "--state-load", "f32.npz", status=1)
+            assert f"state 'past.0.key' is f32, not {fmt}" in said, said
+            text = scalec("dump", path, "--state", RULE, "--recipe", recipe)
+            appends = [k for k in re.findall(r"^; k\d+ .*", text, re.M) if ": concat: 2 operands" in k]
+            assert len(appends) == len(past) and all("no code" in k for k in appends), text
+            assert not re.search(r"kernel .*: f32\[1,2,p\+s,8\]", text), text
+    with open(recipe, "w") as f:
+        f.write("cache = f8e4m3fn\n")
+    for keys in (1 / 4, 64):
+        dump = [SCALEC, "dump", decoder(tmp, keys)[0], "--state", RULE, "--recipe", recipe]
+        said = subprocess.run(dump, capture_output=True, text=True)
+        assert said.returncode == 0 and ("present.0.key holds numbers" in said.stderr) == (keys > 1), said.stderr
+    said = subprocess.run([SCALEC, "dump", path, "--recipe", recipe], capture_output=True, text=True).stderr
+    assert "no state grows by what is appended to it" in said, said
 
 
 def two_entries(tmp):
@@ -210,4 +255,4 @@ def says_what_is_wrong(tmp):
         assert "--state" in failing("dump", path, "--state", rule, status=2)
 
 
-run_all("tools-states", [decodes, compiles_small, two_entries, first_contents, says_what_is_wrong])
+run_all("tools-states", [decodes, compiles_small, caches_are_stored_low, two_entries, first_contents, says_what_is_wrong])
