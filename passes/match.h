@@ -53,6 +53,9 @@ bool match_along(const ScType *t, const ScType *to, uint32_t axis);
 /* Old operand i of n has no other use. */
 bool match_used_once(const ScMatch *m, uint32_t i);
 
+/* raise_stored.c: v, of f32, is *ret_by times *ret_codes, which are stored in FP8. */
+bool match_stored(ScMatch *m, ScVal v, ScVal *ret_codes, double *ret_by);
+
 #define SC_MAX_FACTORS 8
 
 /* The factors of a product that are no constants, and the product of those that are. `whole` is not

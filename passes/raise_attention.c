@@ -5,7 +5,9 @@
  *
  * The scale is a constant times the scores, q, k, or the root of it times both. Masks are added,
  * or chosen by a `where`. Heads may be merged with the batch on the way, and those of k and v
- * repeated for groups of q's. Names of extents: B batch, H heads, L queries, S keys, E width. */
+ * repeated for groups of q's. What is stored in FP8 is read so: raise_stored.c has been at q and k,
+ * and the scale of v multiplies the result. Names of extents: B batch, H heads, L queries, S keys,
+ * E width. */
 #include <math.h>
 #include <string.h>
 
@@ -428,6 +430,19 @@ static ScVal four(ScMatch *m, const Attention *a, ScVal x)
     return sc_reshaped(&m->b, x, RANK, dim);
 }
 
+/* q, k, v and the result have one type, or f32 and what is stored low beside it. */
+static bool types_agree(const ScMatch *m, const Attention *a, const ScType *to)
+{
+    const ScVal in[] = {a->q, a->k, a->v};
+    bool alike = true, f32_or_low = to->dtype == SCRT_F32;
+    for (uint32_t i = 0; i < 3; i++) {
+        ScrtDtype t = match_type(m, in[i])->dtype;
+        alike = alike && t == to->dtype;
+        f32_or_low = f32_or_low && (t == SCRT_F32 || sc_is_fp8(t));
+    }
+    return alike || f32_or_low;
+}
+
 static ScVal build(ScMatch *m, Attention *a)
 {
     ScCtx *cx = m->b.cx;
@@ -437,11 +452,9 @@ static ScVal build(ScMatch *m, Attention *a)
         a->lead[0] = q->rank < 3 ? one : q->dim[0];
         a->lead[1] = q->rank < RANK ? one : q->dim[1];
     }
-    ScrtDtype t = q->dtype;
-    if (match_type(m, a->k)->dtype != t || match_type(m, a->v)->dtype != t || to->dtype != t ||
-        extent(m, a->k, 0) != extent(m, a->v, 1) || !isfinite(a->scale))
+    if (!types_agree(m, a, to) || extent(m, a->k, 0) != extent(m, a->v, 1) || !isfinite(a->scale))
         return SC_POISON;
-    ScrtDtype wide = t == SCRT_F64 ? SCRT_F64 : SCRT_F32;
+    ScrtDtype wide = q->dtype == SCRT_F64 ? SCRT_F64 : SCRT_F32;
     ScVal keys = swapped(m, four(m, a, a->k)), values = four(m, a, a->v);
     ScVal k = shared(m, keys), v = shared(m, values);
     if (extent(m, k, 2) != extent(m, v, 2)) /* one of them was repeated in another way */
@@ -469,12 +482,17 @@ static ScVal attention(ScMatch *m)
 {
     Attention a = {.v = m->in[1], .addend = SC_ABSENT, .keep = SC_ABSENT, .fill = -INFINITY};
     a.scale = 1;
+    double by = 1;
     match_begin(m);
     if (m->in[0] < SC_FIRST || a.v < SC_FIRST || m->n->n_in > 2 || !match_used_once(m, 0) ||
-        !weights(m, m->in[0], &a) || sc_built_blob(&m->b, a.v) || !same_leading(m, a.q, a.k) ||
-        !same_leading(m, a.v, m->in[0]))
+        !weights(m, m->in[0], &a))
         return SC_POISON;
-    return build(m, &a);
+    match_stored(m, a.v, &a.v, &by);
+    if (sc_built_blob(&m->b, a.v) || !same_leading(m, a.q, a.k) || !same_leading(m, a.v, m->in[0]))
+        return SC_POISON;
+    ScVal y = build(m, &a);
+    return y == SC_POISON || by == 1 ? y
+                                     : sc_op(&m->b, mul, y, sc_const_scalar(&m->b, SCRT_F32, by));
 }
 
 const ScIdiom sc_idioms_attention[] = {

@@ -80,6 +80,16 @@ static bool is_stored(ScMatch *m, ScVal v, uint32_t i, uint32_t depth, Stored *r
     return false;
 }
 
+bool match_stored(ScMatch *m, ScVal v, ScVal *ret_codes, double *ret_by)
+{
+    Stored s = {SC_ABSENT, 1, SC_ABSENT};
+    if (!is_stored(m, v, 0, 0, &s))
+        return false;
+    *ret_codes = s.codes;
+    *ret_by = s.by;
+    return true;
+}
+
 /* c, one number for each channel of the result y, as it lies beside y. */
 static ScVal beside(ScMatch *m, ScVal y, ScVal c)
 {
