@@ -125,6 +125,23 @@ def outputs_are_asked_of_first(tmp):
     assert open(path, "rb").read() == before
     scalec(*check[1:], "--html", os.path.join(tmp, "page"))
     assert os.path.exists(stats)
+    # And compile, dump and rewrite before they run the model on synthetic inputs, whose programs go there too.
+    none = os.path.join(tmp, "none", "a")
+    for args in (("compile", MNIST, "-o", none), ("dump", MNIST, "-o", none), ("rewrite", MNIST, "-o", none),
+                 ("compile", MNIST, "-o", tmp), ("compile", MNIST, "-o", os.path.join(tmp, "m"), "--lines", none)):
+        err = failing(*args, "--recipe", "fp8", "--save-stats", os.path.join(tmp, "late.stats"))
+        assert "E0111" in err and "warning" not in err and not os.path.exists(os.path.join(tmp, "late.stats")), (args, err)
+
+
+def samples_are_asked_of_first(tmp):
+    """check opens its samples before a probe runs: nothing that the probe measures is written."""
+    stats, empty, other = (os.path.join(tmp, n) for n in ("new.stats", "empty", "other.npz"))
+    os.mkdir(empty)
+    np.savez(other, x=np.ones(1, np.float32))
+    for data, why in ((os.path.join(tmp, "none"), "No such file"), (empty, "no file of samples"), (other, "does not fit")):
+        for recipe in ("fp8", "fp8,mxfp8"):
+            err = failing("check", MNIST, "--recipe", recipe, "--data", data, "--save-stats", stats)
+            assert why in err and "warning" not in err and not os.path.exists(stats), (data, recipe, err)
 
 
 def inputs_that_are_read_late_stay(tmp):
@@ -431,4 +448,4 @@ def full_and_read_only_disks(tmp):
         assert "status 1\nfill\nout\nold\n" in p.stdout and npy in p.stderr and word in p.stderr, p
 
 
-run_all("tools-files", (constants_of_texts, full_and_read_only_disks, inputs_stay, outputs_are_asked_of_first, inputs_that_are_read_late_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))
+run_all("tools-files", (constants_of_texts, full_and_read_only_disks, inputs_stay, outputs_are_asked_of_first, samples_are_asked_of_first, inputs_that_are_read_late_stay, no_regular_file, archives, safetensors, cut_short, outputs_stay_whole))

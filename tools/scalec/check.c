@@ -36,9 +36,7 @@ static bool build_pair(Cli *cli, ScalecModel *m, Check *ret)
 static const ScReport *measure(Cli *cli, Check *c, ScalecSamples *s, uint32_t *ret_n)
 {
     ScDamage *d = sc_damage_begin(cli->cx, c->low, c->plain);
-    bool ok =
-        (c->n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data)) &&
-        cli_add_samples(cli, s, d);
+    bool ok = cli_add_samples(cli, s, d);
     const ScReport *r = sc_damage_end(d, ret_n);
     return ok ? r : NULL;
 }
@@ -355,13 +353,13 @@ static void print_json(const Cli *cli, const Check *c)
 static bool look(Cli *cli, const ScalecModel *m, Check *c)
 {
     ScalecModel copy = *m;
-    if (!cli_statistics(cli, m))
-        return false;
-    copy.graph = sc_graph_clone(m->graph);
-    bool ok = build_pair(cli, &copy, c);
-    ScalecSamples *s = ok ? scalec_samples_open(cli->cx, c->low, cli->data, &cli->sample) : NULL;
+    ScalecSamples *s = scalec_samples_open(cli->cx, m->graph, cli->data, &cli->sample);
     c->n_sample = s ? scalec_samples_count(s) : 0;
-    const ScReport *r = s ? measure(cli, c, s, &c->n) : NULL;
+    bool ok = s && (c->n_sample > 0 ||
+                    sc_fail_file(cli->cx, cli->data, SC_E_INPUT, "it holds no sample"));
+    ok = ok && cli_statistics(cli, m);
+    copy.graph = ok ? sc_graph_clone(m->graph) : NULL;
+    const ScReport *r = ok && build_pair(cli, &copy, c) ? measure(cli, c, s, &c->n) : NULL;
     if (r) {
         double budget = cli->budget_given ? cli->budget : BUDGET;
         c->suggest.want = cli->suggest;
@@ -404,13 +402,6 @@ static bool check(Cli *cli, const ScalecModel *m)
     return ok;
 }
 
-/* Measuring takes long: what is written afterwards is asked of before it. */
-static bool outputs_are_free(Cli *cli)
-{
-    return (!cli->html || scalec_can_write(cli->cx, cli->html)) &&
-           (!cli->output || scalec_can_write(cli->cx, cli->output));
-}
-
 int cmd_check(Cli *cli)
 {
     ScalecModel m;
@@ -433,9 +424,9 @@ int cmd_check(Cli *cli)
         return cli_misuse(cli, "--order is for the table of one recipe");
     if (!cli_load(cli, &m))
         return cli_failed(cli);
-    bool ok = outputs_are_free(cli) && (cli->html ? cli_sheet(cli, &m)
-                                        : several ? cli_columns(cli, &m)
-                                                  : check(cli, &m));
+    bool ok = cli_can_write(cli) && (cli->html ? cli_sheet(cli, &m)
+                                     : several ? cli_columns(cli, &m)
+                                               : check(cli, &m));
     sc_graph_free(m.graph);
     return ok ? cli_done(cli) : cli_failed(cli);
 }

@@ -67,6 +67,9 @@ void cli_free(Cli *cli);
 bool cli_goes_together(Cli *cli);
 /* Whether all files that the command line would write are apart. False after a message. */
 bool cli_files_apart(Cli *cli);
+/* Whether each of them can be made: asked before the work whose result they get. False with errors.
+ */
+bool cli_can_write(Cli *cli);
 /* Notes the files that it names as inputs as read, before anything is written: one that is read
  * late, or by the runtime, must be no output either. Recipes are noted as they are read. */
 void cli_note_inputs(Cli *cli);

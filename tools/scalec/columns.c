@@ -81,8 +81,7 @@ json_t *cli_columns_json(Cli *cli, const ScalecModel *m, bool print)
         ok = sc_recipe(cli->cx, cli->opt.recipe = recipe[i]) != NULL;
     ScalecSamples *s = ok ? scalec_samples_open(cli->cx, m->graph, cli->data, &cli->sample) : NULL;
     uint32_t n_sample = s ? scalec_samples_count(s) : 0;
-    ok =
-        s && (n_sample > 0 || sc_fail(cli->cx, NULL, SC_E_INPUT, "%s: holds no sample", cli->data));
+    ok = s && (n_sample > 0 || sc_fail_file(cli->cx, cli->data, SC_E_INPUT, "it holds no sample"));
     ScalecReference *ref = ok ? scalec_reference(cli->cx, m, &cli->opt, s) : NULL;
     ok = ref != NULL;
     for (uint32_t i = 0; ok && i < n; i++) {

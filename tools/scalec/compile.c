@@ -307,7 +307,8 @@ int cmd_compile(Cli *cli)
         cli->opt.symbol = symbol_of(cli, cli->output);
     if (kinds[kind].emit == SC_EMIT_OBJ)
         cli->opt.output = cli->output;
-    bool ok = !cli->lines || (cli->opt.listing = whole_path(cli, cli->lines));
+    bool ok =
+        cli_can_write(cli) && (!cli->lines || (cli->opt.listing = whole_path(cli, cli->lines)));
     ok = ok && cli_load_entries(cli, &e, &n) && hooks_begin(cli, &e->model, &samples);
     ScObject *o = ok ? scalec_compile_entries(cli->cx, n, e, &cli->opt, kinds[kind].emit) : NULL;
     Cost cost = o ? cost_of(cli, o) : (Cost){0};

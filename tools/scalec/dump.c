@@ -106,7 +106,7 @@ int cmd_dump(Cli *cli)
         return cli_failed(cli);
     bool settled = cli->why || *format == 'h' || *format == 'o';
     cli->opt.until = settled && !cli->stage ? "settle" : cli->stage;
-    bool ok = cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
+    bool ok = cli_can_write(cli) && cli_statistics(cli, &m) && hooks_begin(cli, &m, &samples);
     ScGraph *g = ok ? scalec_rewrite(cli->cx, &m, &cli->opt) : NULL;
     ok = hooks_end(cli, samples, g != NULL);
     if (ok && cli->why)

@@ -40,6 +40,15 @@ bool cli_files_apart(Cli *cli)
     return true;
 }
 
+bool cli_can_write(Cli *cli)
+{
+    const char *const given[] = {cli->output, cli->lines, cli->save_stats, cli->html};
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++)
+        if (given[i] && !scalec_can_write(cli->cx, given[i]))
+            return false;
+    return true;
+}
+
 /* --- Inputs ----------------------------------------------------------------------------------- */
 
 /* path, and where it is a folder the files in it and in its folders: sets of samples. */

@@ -10,7 +10,7 @@ int cmd_rewrite(Cli *cli)
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     cli->opt.until = "settle";
-    bool ok = scalec_may_write(cli->cx, cli->output) && cli_statistics(cli, &m);
+    bool ok = cli_can_write(cli) && cli_statistics(cli, &m);
     ScGraph *g = ok ? scalec_rewrite(cli->cx, &m, &cli->opt) : NULL;
     ok = g && scalec_write_onnx(cli->cx, g, cli_profile(cli), cli->opt.embed_limit, cli->output);
     sc_graph_free(g);
