@@ -94,8 +94,9 @@ const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives a
 typedef enum ScProbeKind { SC_PROBE_NOISE, SC_PROBE_RAMP } ScProbeKind;
 ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
 bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, ScrtTensor *ret_in);
-/* Whether the other run says more: not where the model is given a number that it compares with
- * others, such as a rate, since that decides what it does, and nobody knows which ones it meets. */
+/* Whether both runs tell means and factors: not where the model is given a number that it compares
+ * with others, such as a rate, since that decides what it does, and nobody knows which ones it
+ * meets; nor of a waveform, whose spectrum nobody knows. */
 bool sc_probe_confirms(const ScGraph *raised);
 /* Input i, integers that choose parts of tables: the fewest parts that one has. 0: unknown. */
 int64_t sc_index_limit(const ScGraph *g, uint32_t i);

@@ -432,7 +432,7 @@ const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out
     const ScLevel *l = sc_levels(g, a, &n_level);
     r.means = sc_array(a, const ScMeans *, g->n_value);
     r.factor = sc_array(a, Factor, g->n_value);
-    if (ramp) {
+    if (ramp && sc_probe_confirms(g)) {
         out += n_measured(g);
         ramp += n_measured(g);
         read_means(&r, cx, g, &out, &ramp, a);

@@ -2,12 +2,16 @@
 /* The synthetic inputs on which a model is probed.
  *
  * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
- * Integers are drawn from the extent of the axis that they index; integers and bools that are
- * compared or made floats are masks of ones, those of 8 bits that become floats are drawn from all
- * of their range, as pixels are; what enters a nested graph means what it means there. Symbols take
- * nominal sizes: 1 for leading extents from which nothing is picked, 64 else.
+ * What a window moves over as one channel of one axis is a waveform, which lies between -1 and 1
+ * and is mostly much quieter: an eighth of that. Integers are drawn from the extent of the axis
+ * that they index; integers and bools that are compared or made floats are masks of ones, those of
+ * 8 bits that become floats are drawn from all of their range, as pixels are; a number that is
+ * compared with a constant, such as a rate, is that constant; what enters a nested graph means what
+ * it means there. Symbols take nominal sizes: 1 for leading extents from which nothing is picked,
+ * 64 else.
  *
- * The other run has inputs that are unlike these: ramps, and of integers few, repeated. */
+ * The other run has inputs that are unlike these: ramps, of integers few, repeated, and numbers
+ * that make comparisons turn out otherwise, so that the other branch runs too. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -20,6 +24,9 @@ typedef struct Meaning { /* of an input, by its uses */
     int64_t limit;       /* it indexes an axis of this extent; 0: it does not */
     bool mask, pixels, unknown;
     bool other; /* what is computed from it indexes an axis: positions times a stride */
+    bool wave;
+    int64_t rival[2]; /* what it is compared with, */
+    uint32_t n_rival; /* of which the first two are kept */
 } Meaning;
 
 typedef struct Sizes {
@@ -110,6 +117,35 @@ static bool same_units(const ScGraph *g, const ScNode *n, uint32_t k)
                   sizeof sc_scale_in(s, k)->coef) == 0;
 }
 
+/* A use of floats; f may be NULL. */
+static bool use_floats(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, Meaning *m)
+{
+    m->mask = m->mask || (f && n->n_out > 0 && f[n->first].product);
+    if (n->op->conv && k == 0) {
+        ScConv c;
+        int64_t channels;
+        n->op->conv(g, n, &c);
+        const ScType *x = sc_type_of(g, n->in[0]);
+        m->wave = m->wave || (c.window.n_spatial == 1 &&
+                              sc_term_const(x->dim[c.window.channels_last ? 2 : 1], &channels) &&
+                              channels == 1);
+    }
+    bool picked = n->op->gather_axis && k == 0; /* as what mirrors the ends of a waveform does */
+    return (n->op->lower.cls == SC_MAP || (n->op->flags & SC_VIEW_OP) || picked) && n->n_out > 0 &&
+           sc_type_is_float(sc_type_of(g, n->first));
+}
+
+/* The integer that v is, known when the model is compiled. */
+static bool known_number(const ScGraph *g, ScVal v, int64_t *ret)
+{
+    const ScNode *n = sc_def(g, v);
+    const ScBlob *b = n->op->flags & SC_CONST_OP ? n->attr[0].blob : NULL;
+    if (!b || !b->data || b->count != 1 || !scrt_dtype_is_integer(b->dtype))
+        return false;
+    *ret = scrt_load_int(b->dtype, b->data, 0);
+    return true;
+}
+
 /* What a use of value v as operand k of n says; true where the result means the same as v. exact: v
  * counts in the units of the input. */
 static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, bool exact,
@@ -118,11 +154,8 @@ static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, 
     const ScType *x = sc_type_of(g, n->in[k]);
     const ScType *y = n->n_out > 0 ? sc_type_of(g, n->first) : NULL;
     int64_t extent;
-    if (sc_type_is_float(x)) {
-        m->mask = m->mask || f[n->first].product;
-        return (n->op->lower.cls == SC_MAP || (n->op->flags & SC_VIEW_OP)) && y &&
-               sc_type_is_float(y);
-    }
+    if (sc_type_is_float(x))
+        return use_floats(g, f, n, k, m);
     const ScTerm *counted = n->op->counts ? n->op->counts(g, n, k) : NULL;
     if (counted) {
         if (!sc_term_eval(counted, sizes->n, sizes->env, &extent) || extent < 1)
@@ -133,6 +166,9 @@ static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, 
             m->limit = extent;
         return false;
     }
+    if (n->op == &sc_op_equal && exact && m->n_rival < 2 &&
+        known_number(g, n->in[1 - k], &m->rival[m->n_rival]))
+        m->n_rival += m->n_rival == 0 || m->rival[0] != m->rival[1];
     if (!y || n->op->n_sub > 0)
         m->unknown = true;
     else if (sc_type_is_float(y) && scrt_dtype_bits(x->dtype) == 8 && x->dtype != SCRT_BOOL)
@@ -158,8 +194,7 @@ static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Si
 
 /* Into what a node with control runs: operand k enters as input k - 1. What says whether, and how
  * often, is like a mask. */
-static void enter(const ScGraph *g, const ScNode *n, const Reached *outer, const Sizes *sizes,
-                  ScArena *a, Meaning *m)
+static void enter(const ScNode *n, const Reached *outer, const Sizes *sizes, ScArena *a, Meaning *m)
 {
     uint32_t n_head = n->op->control == SC_TURNS ? 2 : 1;
     for (uint32_t k = 0; k < n_head; k++)
@@ -169,7 +204,7 @@ static void enter(const ScGraph *g, const ScNode *n, const Reached *outer, const
         Reached inner = reached_none(sub, a);
         bool any = false;
         for (uint32_t k = n_head; k < n->n_in; k++) {
-            bool on = outer->at[n->in[k]] && !sc_type_is_float(sc_type_of(g, n->in[k]));
+            bool on = outer->at[n->in[k]];
             inner.at[sub->in[k - 1]] = on;
             inner.exact[sub->in[k - 1]] = on && outer->exact[n->in[k]];
             any = any || on;
@@ -179,7 +214,7 @@ static void enter(const ScGraph *g, const ScNode *n, const Reached *outer, const
     }
 }
 
-/* f: NULL where only integers are followed. */
+/* f: NULL where nobody asks for masks of floats. */
 static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
                    ScArena *a, Meaning *m)
 {
@@ -187,7 +222,7 @@ static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Si
         const ScNode *n = &g->node[i];
         bool on = false, units = false;
         if (n->op->control) {
-            enter(g, n, r, sizes, a, m);
+            enter(n, r, sizes, a, m);
             continue;
         }
         for (uint32_t k = 0; k < n->n_in; k++)
@@ -262,18 +297,27 @@ static double in_stretches(const ScrtTensor *t, int64_t k)
     return x - floor(x);
 }
 
+/* What turns comparisons out one way, or the other. */
+static int64_t compared(const Meaning *m, bool ramp)
+{
+    int64_t other = m->n_rival > 1 ? m->rival[1] : m->rival[0] == 1 ? 0 : 1;
+    return ramp ? other : m->rival[0];
+}
+
 /* Element k of t. What indexes an axis is as likely any index as another, in no order; on the other
  * run few are repeated. */
 static double draw(const Meaning *m, const ScrtTensor *t, int64_t k, ScProbeKind kind, uint64_t *r)
 {
     bool ramp = kind == SC_PROBE_RAMP;
-    if (scrt_dtype_is_float((ScrtDtype)t->dtype) && !m->mask)
-        return ramp ? on_ramp(t, k) + normal(r) / 8 : normal(r);
+    if (scrt_dtype_is_float((ScrtDtype)t->dtype) && !m->mask) {
+        double y = ramp ? on_ramp(t, k) + normal(r) / 8 : normal(r);
+        return !m->wave ? y : ramp ? (y - 0.5) / 4 : y / 8;
+    }
     double x = uniform(r), limit = (double)m->limit;
     if (m->limit > 0)
         return floor(limit * (ramp ? in_stretches(t, k) : x));
-    if (!m->pixels)
-        return 1;
+    if (!m->pixels) /* of a mask that is compared nobody knows which it is not */
+        return m->n_rival > 0 && scrt_count(t) == 1 ? (double)compared(m, ramp) : 1;
     x = floor((ramp ? on_ramp(t, k) : x) * 256);
     return scrt_dtype_kind((ScrtDtype)t->dtype) == SCRT_KIND_UINT ? x : x - 128;
 }
@@ -329,10 +373,8 @@ bool sc_probe_confirms(const ScGraph *raised)
         const ScType *t = sc_type_of(raised, raised->in[i]);
         int64_t count;
         bool one = sc_term_const(sc_type_count(raised->cx, t), &count) && count == 1;
-        if (sc_type_is_float(t))
-            continue;
         Meaning m = meaning(raised, NULL, raised->in[i], &sizes, a);
-        ok = m.limit > 0 || m.pixels || !one;
+        ok = sc_type_is_float(t) ? !m.wave : m.limit > 0 || m.pixels || !one;
     }
     sc_buf_free(sizes.env);
     sc_arena_free(a);

@@ -8,7 +8,9 @@ An array `label` among the inputs that judge is the index that the first output 
 in NAME.states: each input that judges, but the first, gets what the run before it gave.
 
   cast, amax   baselines in ONNX Runtime itself: the operands of every MatMul, Gemm and Conv are rounded to FP8 E4M3 as they
-               are, or divided by amax/448 first, the amax of the inputs that calibrate; the products are f32
+               are, or divided by amax/448 first, the amax of the inputs that calibrate; the products are f32. Recurrent
+               operators stay as they are, whose products scalec's recipes store too; a model whose products lie in
+               nested graphs has no such cell
   int8         ONNX Runtime's static quantizer, per tensor, min and max of the inputs that calibrate
   propagate, probe, calibrate   scalec's recipe fp8 with scales from that source; probe is the default
   dynamic, rows   the same with scales that the run finds, of each activation and of each row of those that have rows
@@ -25,7 +27,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from peer import HERE, SCALEC, command, session, why
+from peer import HERE, SCALEC, command, graphs, session, why
 from scalec import Model  # in a folder that peer adds
 
 FORMAT_MAX = 448.0
@@ -100,6 +102,9 @@ class Steps:
 def operands(model):
     """The operands of products, in the order of the nodes."""
     seen = {}
+    inside = [g for g in graphs(model.graph)][1:]
+    if any(n.op_type in PRODUCTS for g in inside for n in g.node):
+        raise ValueError("products in nested graphs")
     for n in model.graph.node:
         if n.op_type in PRODUCTS and n.domain in ("", "ai.onnx"):
             seen.update((x, None) for x in n.input[:2])

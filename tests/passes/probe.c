@@ -318,6 +318,68 @@ START_TEST(meanings_of_what_enters)
 }
 END_TEST
 
+static double mean_square(const ScrtTensor *t)
+{
+    double sum = 0;
+    for (int64_t k = 0; k < scrt_count(t); k++) {
+        double x = scrt_load(SCRT_F32, t->data, (size_t)k);
+        sum += x * x;
+    }
+    return sum / (double)scrt_count(t);
+}
+
+/* What a window moves over as one channel is a waveform, also in a branch and behind mirrored ends,
+ * and lies between -1 and 1; several channels are not. */
+START_TEST(waveforms_are_quiet)
+{
+    static const char text[] =
+        "graph @g(%x: f32[1,4096], %i: i64[4096], %w: f32[2,1,16], %z: f32[1,2,64], "
+        "%v: f32[2,2,16], %rate: i64[]) -> (%y, %u) {\n"
+        "  %u = conv %z, %v {strides = [1], pads = [0,0], dilations = [1]} : f32[1,2,49]\n"
+        "  %some = const 16000 : i64[]\n"
+        "  %is = equal %rate, %some : bool[]\n"
+        "  %y = if %is, %x, %i, %w : f32[1,2,4081]\n"
+        "    graph @then(%x: f32[1,4096], %i: i64[4096], %w: f32[2,1,16]) -> (%y) {\n"
+        "      %m = gather %x, %i {axis = 1} : f32[1,4096]\n"
+        "      %r = reshape %m : f32[1,1,4096]\n"
+        "      %y = conv %r, %w {strides = [1], pads = [0,0], dilations = [1]} : f32[1,2,4081]\n"
+        "    }\n"
+        "    graph @else(%x: f32[1,4096], %i: i64[4096], %w: f32[2,1,16]) -> (%y) {\n"
+        "      %r = reshape %x : f32[1,1,4096]\n"
+        "      %c = conv %r, %w {strides = [1], pads = [0,0], dilations = [1]} : f32[1,2,4081]\n"
+        "      %y = neg %c : f32[1,2,4081]\n"
+        "    }\n"
+        "}\n";
+    ScrtTensor in[2][6];
+    ScGraph *g = sc_parse(cx, "speech", text, NULL, NULL);
+    ck_assert_msg(g != NULL, "%s", st_words(cx));
+    for (int kind = 0; kind < 2; kind++) {
+        ck_assert(sc_probe_inputs(cx, g, kind ? SC_PROBE_RAMP : SC_PROBE_NOISE, in[kind]));
+        double wave = sqrt(mean_square(&in[kind][0])), other = sqrt(mean_square(&in[kind][3]));
+        ck_assert_msg(wave > 0.05 && wave < 0.2, "%g", wave);
+        ck_assert_msg(other > 0.4 && other < 1.3, "%g", other);
+    }
+    ck_assert(!sc_probe_confirms(g));
+    /* The rate is the one that it is compared with, and another one, so that both branches run. */
+    ck_assert_int_eq(scrt_load_int(SCRT_I64, in[0][5].data, 0), 16000);
+    ck_assert_int_eq(scrt_load_int(SCRT_I64, in[1][5].data, 0), 1);
+    ScGraph *p = sc_probe_graph(cx, g);
+    ScrtTensor *out[2] = {st_eval(p, in[0], NULL), st_eval(p, in[1], NULL)};
+    const ScStats *s = sc_probe_stats(cx, g, out[0], out[1]);
+    uint32_t inside = 0;
+    for (uint32_t i = 0; i < s->n; i++)
+        inside += (s->stat[i].name[0] == '1' || s->stat[i].name[0] == '2') && s->stat[i].amax > 0;
+    ck_assert_msg(inside >= 2, "%u sites of %u are inside", inside, s->n);
+    for (int kind = 0; kind < 2; kind++) {
+        st_free(out[kind], p->n_out);
+        for (int i = 0; i < 6; i++)
+            scrt_free(in[kind][i].data);
+    }
+    sc_graph_free(p);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* As many nodes as an edge's ends are picked from, not one. */
 START_TEST(what_is_picked_from_is_many)
 {
@@ -431,6 +493,7 @@ int main(void)
     tcase_add_test(t, factors_are_those_of_both_runs);
     tcase_add_test(t, nested_graphs_are_measured);
     tcase_add_test(t, meanings_of_what_enters);
+    tcase_add_test(t, waveforms_are_quiet);
     tcase_add_test(t, what_is_picked_from_is_many);
     tcase_add_test(t, sizes_fit_what_is_asked_of_them);
     tcase_add_test(t, pixels_and_mysteries);

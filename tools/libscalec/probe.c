@@ -54,7 +54,7 @@ static bool run(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns
         trial_open(cx, ret ? sc_probe_graph(cx, raised) : sc_graph_clone(raised), output, true, &t);
     uint32_t n_out = ok ? t.model->entry->n_out : 0;
     ok = ok && run_on(cx, &t, &noise);
-    if (ok && ret && sc_probe_confirms(raised)) {
+    if (ok && ret) {
         scrt_state_reset(t.session);
         ok = fill(cx, raised, SC_PROBE_RAMP, &ramp) && run_on(cx, &t, &ramp);
     }
