@@ -252,7 +252,12 @@ static bool plan_b(CgModule *m, CgContract *c)
     const ScType *t = sc_type_of(c->f->sub, c->node->in[1]);
     ScrtDtype result = sc_type_of(c->f->sub, c->node->first)->dtype;
     c->packed = may_pack(c);
-    CgTypes types = {sc_type_of(c->f->sub, c->node->in[0])->dtype, t->dtype, result, c->packed};
+    CgTypes types = {sc_type_of(c->f->sub, c->node->in[0])->dtype,
+                     t->dtype,
+                     result,
+                     c->packed,
+                     t->dtype,
+                     c->f->trait};
     if (c->desc.block)
         types.b = result; /* times its scale */
     cg_tile_init(m, &types, j->rows, j->cols, j->depth, &c->tile);
@@ -285,8 +290,8 @@ static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
                     cg_stream_panels(m, c, rows > 1 ? (uint32_t)rows : 1), c->tile.nr,
                     tiles ? "; else " : "");
     if (tiles)
-        sc_str_addf(&s, "tile %ux%u%s, kc %u", c->tile.mr, c->tile.nr, c->tile.micro->text,
-                    c->tile.kc);
+        sc_str_addf(&s, "tile %ux%u%s, kc %u", c->tile.mr, c->tile.nv * c->tile.w,
+                    c->tile.micro->text, c->tile.kc);
     if (c->packed && c->panels.unit.way != CG_UNIT_PLAIN)
         sc_str_addf(&s, "; decode by %s", cg_unit_name(&c->panels.unit));
     c->f->what = sc_str_keep(&s, m->arena);

@@ -300,8 +300,12 @@ static void plan_job(CgModule *m, Conv *c)
         .finish = conv_finish,
     };
     const ScGraph *sub = c->f->sub;
-    CgTypes types = {sc_type_of(sub, c->node->in[0])->dtype, c->filter.dtype,
-                     sc_type_of(sub, c->node->first)->dtype, cg_filter_may_pack(c->f, &c->filter)};
+    CgTypes types = {sc_type_of(sub, c->node->in[0])->dtype,
+                     c->filter.dtype,
+                     sc_type_of(sub, c->node->first)->dtype,
+                     cg_filter_may_pack(c->f, &c->filter),
+                     c->filter.dtype,
+                     c->f->trait};
     cg_tile_init(m, &types, rows, c->job.cols, c->job.depth, &c->tile);
     if (reads_in_place(m, c))
         c->job.a_at = conv_a_at;
@@ -355,6 +359,6 @@ bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *de
     f->what = sc_printf(m->arena, "conv %s x %s%s: channels last, tile %ux%u%s, kc %u",
                         scrt_dtype_name(sc_type_of(f->sub, n->in[0])->dtype),
                         scrt_dtype_name(c->filter.dtype), c->filter.packed ? " packed" : "", t->mr,
-                        t->nr, t->micro->text, t->kc);
+                        t->nv * t->w, t->micro->text, t->kc);
     return true;
 }

@@ -150,11 +150,12 @@ static void decode_bits(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef re
                            : from_top_byte(cg, u, cg_shl(cg, d, 32 - bits * (j + 1)));
 }
 
-/* Words of codes of fewer than 8 bits: at once, or byte by byte where there is no such integer. */
-static LLVMValueRef load_words(Cg *cg, const CgUnit *u, LLVMValueRef ptr)
+/* u->w words of codes of fewer than 8 bits: at once, or byte by byte, `apart` from one to the next,
+ * where there is no such integer. */
+static LLVMValueRef load_words(Cg *cg, const CgUnit *u, uint32_t apart, LLVMValueRef ptr)
 {
     LLVMTypeRef ti = cg_vec(cg->m->i32, u->w);
-    uint32_t bytes = scrt_dtype_bits((ScrtDtype)u->dtype) / 2, apart = cg_unit_word(u, 0, 1);
+    uint32_t bytes = scrt_dtype_bits((ScrtDtype)u->dtype) / 2;
     LLVMTypeRef part = apart == 1 ? LLVMIntTypeInContext(cg->m->ctx, 8 * bytes) : cg->m->i8;
     LLVMValueRef d = NULL;
     for (uint32_t q = 0; q < (apart == 1 ? 1 : bytes); q++) {
@@ -282,13 +283,8 @@ static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
     }
 }
 
-void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4])
+static void decode(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
-    bool small = scrt_dtype_bits((ScrtDtype)u->dtype) < 8;
-    LLVMValueRef x = small ? load_words(cg, u, ptr)
-                           : LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, 4 * u->w), ptr, "");
-    if (!small)
-        LLVMSetAlignment(x, 1);
     if (u->way == CG_UNIT_PERM)
         decode_perm(cg, u, x, ret);
     else if (u->way == CG_UNIT_F16)
@@ -301,4 +297,46 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
         decode_shift(cg, u, x, ret);
     else
         decode_bits(cg, u, x, ret);
+}
+
+bool cg_unit_splits(const CgUnit *u)
+{
+    return u->way != CG_UNIT_TABLE && u->way != CG_UNIT_PAIRS;
+}
+
+uint32_t cg_unit_layout(const CgUnit *u)
+{
+    bool dwords = u->way == CG_UNIT_SHIFT || u->way == CG_UNIT_PERM;
+    return dwords ? CG_UNIT_BITS : u->way;
+}
+
+/* Where vector j of w lanes of piece h of a unit comes from: the first of those lanes. */
+static uint32_t piece_lane(const CgUnit *u, uint32_t w, uint32_t h, uint32_t j)
+{
+    if (u->way != CG_UNIT_F16)
+        return j * u->w + h * w;
+    uint32_t word = (2 * h + j % 2) * w; /* of the unit's: see cg_unit_place */
+    return (word / u->w + j / 2 * 2) * u->w + word % u->w;
+}
+
+/* A unit falls into pieces that are units of w lanes, but that they hold other lanes. */
+void cg_unit_decode(Cg *cg, const CgUnit *u, uint32_t w, LLVMValueRef ptr, LLVMValueRef *ret)
+{
+    CgUnit own = *u;
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype);
+    own.w = w;
+    for (uint32_t h = 0; h < u->w / w; h++) {
+        LLVMValueRef x, y[4];
+        uint32_t at = bits < 8 ? cg_unit_word(u, h * w, 0) : 4 * h * w;
+        LLVMValueRef from = h ? cg_gep(cg, cg->m->i8, ptr, cg_int(cg, at)) : ptr;
+        if (bits < 8) {
+            x = load_words(cg, &own, cg_unit_word(u, 0, 1), from);
+        } else {
+            x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, 4 * w), from, "");
+            LLVMSetAlignment(x, 1);
+        }
+        decode(cg, &own, x, y);
+        for (uint32_t j = 0; j < 4; j++)
+            ret[piece_lane(u, w, h, j) / w] = y[j];
+    }
 }

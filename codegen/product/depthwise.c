@@ -184,10 +184,9 @@ bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *
     if (!cg_slide_init(m, f, n, desc, &d->s))
         return false;
     CgTile *t = &d->tile;
-    CgTypes types = cg_types_of(sc_type_of(f->sub, n->first)->dtype);
-    cg_tile_types(m, &types, t);
-    t->nr = t->w;
-    t->nv = 1;
+    ScrtDtype y = sc_type_of(f->sub, n->first)->dtype;
+    CgTypes types = {y, y, y, cg_filter_may_pack(f, filter), filter->dtype, f->trait};
+    cg_tile_vector(m, &types, t);
     d->filter = filter;
     d->panels = sc_term_cdiv(m->cx, d->s.channels, sc_term(m->cx, t->nr));
     cg_filter_pack(m, f, t, filter);

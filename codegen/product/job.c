@@ -103,7 +103,7 @@ void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *
     Finish f = {t, epi, row, acc, col0, first};
     int64_t n;
     bool whole = sc_term_const(cols, &n) && n % t->nr == 0;
-    cg_lanes_unrolled(cg, col0, col1, t->w, t->nv, whole, finish_lanes, &f);
+    cg_lanes_unrolled(cg, col0, col1, t->w, t->nr / t->w, whole, finish_lanes, &f);
 }
 
 /* --- Cutting --------------------------------------------------------------------------------- */
@@ -431,6 +431,7 @@ LLVMValueRef cg_job_body(CgModule *m, const CgJob *j)
 void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body)
 {
     Cut c = cut_job(cg, j);
-    LLVMValueRef work = cg_mul_int(cg, cg_mul_int(cg, c.block, c.depth), cg_int(cg, j->tile.nv));
+    LLVMValueRef work =
+        cg_mul_int(cg, cg_mul_int(cg, c.block, c.depth), cg_int(cg, j->tile.nr / j->tile.w));
     cg_parallel(cg, body, c.items, cg_grain(cg, work));
 }

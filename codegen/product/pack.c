@@ -104,10 +104,20 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
     free(place);
 }
 
+CgPanels cg_panels_layout(const CgPanels *p)
+{
+    CgPanels q = *p;
+    q.unit.way = cg_unit_layout(&p->unit);
+    q.unit.w = p->unit.way == CG_UNIT_PLAIN ? 1 : p->unit.w;
+    q.unit.facts = q.w = q.block = q.scale = 0;
+    return q;
+}
+
 CgPack cg_panels_pack(CgModule *m, const CgPanels *p)
 {
+    CgPanels layout = cg_panels_layout(p);
     return (CgPack){.fn = cg_pack_panels,
-                    .arg = sc_memdup(m->arena, p, sizeof *p),
-                    .n_arg = sizeof *p,
+                    .arg = sc_memdup(m->arena, &layout, sizeof layout),
+                    .n_arg = sizeof layout,
                     .bytes = cg_panels_bytes(p)};
 }

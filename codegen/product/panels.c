@@ -11,24 +11,24 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
         ret->unit.way = t->micro->way;
         ret->unit.nv = t->nv;
     }
-    if (ret->unit.way == CG_UNIT_PLAIN)
-        ret->unit.w = t->w;
+    ret->w = ret->unit.way == CG_UNIT_PLAIN ? t->w : m->target.w;
+    ret->unit.w = ret->unit.way == CG_UNIT_PLAIN ? t->w : t->lanes;
     ret->ku = ret->unit.way == CG_UNIT_PLAIN ? 1 : 4 * ret->unit.w / t->nr;
     ret->size = scrt_dtype_bits(dtype) / 8;
 }
 
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
-                  LLVMValueRef ret[4])
+                  LLVMValueRef ret[CG_UNIT_VECS])
 {
     if (p->unit.way != CG_UNIT_PLAIN) {
         LLVMValueRef at = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(p)));
-        cg_unit_decode(cg, &p->unit, cg_gep(cg, cg->m->i8, panel, at), ret);
+        cg_unit_decode(cg, &p->unit, p->w, cg_gep(cg, cg->m->i8, panel, at), ret);
         return;
     }
     LLVMValueRef first = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(p) / p->size));
-    for (uint32_t j = 0; j < p->nr / p->unit.w; j++) {
-        LLVMValueRef at = cg_add_int(cg, first, cg_int(cg, j * p->unit.w));
-        ret[j] = cg_load(cg, (ScrtDtype)p->unit.dtype, panel, at, p->unit.w, NULL).v;
+    for (uint32_t j = 0; j < p->nr / p->w; j++) {
+        LLVMValueRef at = cg_add_int(cg, first, cg_int(cg, j * p->w));
+        ret[j] = cg_load(cg, (ScrtDtype)p->unit.dtype, panel, at, p->w, NULL).v;
     }
 }
 
@@ -62,9 +62,8 @@ static LLVMTypeRef unpack_type(CgModule *m)
 
 void cg_scales_load(Cg *cg, const CgPanels *p, LLVMValueRef ptr, LLVMValueRef *ret)
 {
-    for (uint32_t j = 0; j < p->nr / p->unit.w; j++)
-        ret[j] =
-            cg_load(cg, (ScrtDtype)p->scale, ptr, cg_int(cg, j * p->unit.w), p->unit.w, NULL).v;
+    for (uint32_t j = 0; j < p->nr / p->w; j++)
+        ret[j] = cg_load(cg, (ScrtDtype)p->scale, ptr, cg_int(cg, j * p->w), p->w, NULL).v;
 }
 
 int64_t cg_scales_bytes(const CgPanels *p)
@@ -98,9 +97,10 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
         return;
     Cg cg;
     LLVMValueRef fn = cg_begin_fn(&cg, m, NULL, name, unpack_type(m));
-    uint32_t n = p->ku / t->ku * t->nv;
+    uint32_t row = t->nr / t->w, n = p->ku / t->ku * row; /* vectors */
     CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
-    LLVMValueRef x[4], scale[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
+    LLVMValueRef x[CG_UNIT_VECS], scale[CG_ROW_VECS];
+    LLVMValueRef first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
     cg_unit_load(&cg, p, LLVMGetParam(fn, 0), i.i, x);
     if (p->block) {
         LLVMValueRef block = LLVMBuildUDiv(cg.b, i.i, cg_int(&cg, p->block / p->ku), "");
@@ -108,7 +108,7 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
         cg_scales_load(&cg, p, cg_gep(&cg, m->i8, LLVMGetParam(fn, 3), block), scale);
     }
     for (uint32_t j = 0; p->block && j < n; j++)
-        x[j] = LLVMBuildFMul(cg.b, x[j], scale[j % t->nv], "");
+        x[j] = LLVMBuildFMul(cg.b, x[j], scale[j % row], "");
     for (uint32_t j = 0; j < n; j++) {
         LLVMValueRef at = cg_gep(&cg, cg_vec(t->b.type, t->w * t->ku), LLVMGetParam(fn, 1),
                                  cg_add_int(&cg, first, cg_int(&cg, j)));

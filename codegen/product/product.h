@@ -49,17 +49,22 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
 /* Of codes of fewer bits: where byte `byte` of word `lane` lies. */
 uint32_t cg_unit_word(const CgUnit *u, uint32_t lane, uint32_t byte);
 /* Decodes the unit at ptr (aligned to a byte): exactly, whatever the code, as far as the facts
- * allow it to be. Not for plain units. */
-void cg_unit_decode(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[4]);
+ * allow it to be. Not for plain units. ret: its 4 w numbers as vectors of `lanes`: w, or where the
+ * unit splits a part of it, for code whose vectors are narrower than those it was packed for. */
+void cg_unit_decode(Cg *cg, const CgUnit *u, uint32_t lanes, LLVMValueRef ptr, LLVMValueRef *ret);
+bool cg_unit_splits(const CgUnit *u);
+/* The first way that lays codes as this unit's does. */
+uint32_t cg_unit_layout(const CgUnit *u);
 /* 64 codes of E4M3FN or E5M2 in the order of memory to two vectors of 32 bf16 bit patterns, where
  * CG_UNIT_PAIRS is a way of the target's. */
 void cg_pairs_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef codes, LLVMValueRef ret[2]);
 
-/* The vectors of a unit of a panel, one for each step of a tile and each of its nv, as the tile's
+/* The vectors of a unit of a panel, one for each step of a tile and each of a row's, as the tile's
  * elements of B, before any scales. */
 typedef struct CgPanels CgPanels;
+enum { CG_UNIT_VECS = 16, CG_ROW_VECS = 8 }; /* of a unit, of a row of a panel: at most */
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
-                  LLVMValueRef ret[4]);
+                  LLVMValueRef ret[CG_UNIT_VECS]);
 
 /* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c, panels.c) -
  */
@@ -68,6 +73,7 @@ enum { CG_PACK_BATCH = SCRT_MAX_RANK };
 struct CgPanels { /* plain data: the argument of the packer */
     CgUnit unit;
     uint32_t nr, ku; /* columns of a panel; rows of a unit */
+    uint32_t w;      /* lanes of the vectors that it is read in: unit.w or fewer */
     uint32_t size;   /* bytes of an element, of 8 bits or more */
     uint32_t block;  /* rows that have a scale, in panels of their own; 0: there are none */
     uint32_t scale;  /* ScrtDtype of the scales */
@@ -81,6 +87,9 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out); /
 size_t cg_panels_bytes(const CgPanels *p);                                     /* of all matrices */
 int64_t cg_unit_bytes(const CgPanels *p); /* of ku rows of a panel */
 CgPack cg_panels_pack(CgModule *m, const CgPanels *p);
+/* What the packer reads of it: equal where the same bytes come of the same data, whoever reads
+ * them. */
+CgPanels cg_panels_layout(const CgPanels *p);
 int64_t cg_panel_bytes(const CgPanels *p);  /* of one panel */
 int64_t cg_matrix_bytes(const CgPanels *p); /* of one matrix of the batch */
 typedef struct CgTile CgTile;
@@ -114,6 +123,8 @@ typedef struct CgTypes { /* of a product */
     ScrtDtype a, b;      /* as stored, where they are multiplied as they are; else the result's */
     ScrtDtype result;
     bool packed; /* B is in packed panels: so nv must divide 4, and a step may take several k */
+    ScrtDtype stored; /* of packed B: its elements, */
+    uint64_t facts;   /* and what is known of their codes */
 } CgTypes;
 
 /* What multiplies: a row of the table in micro.c. A step multiplies ku neighbours in k of a row of
@@ -143,25 +154,30 @@ struct CgTile {
     uint32_t size;  /* its bytes */
     uint32_t ku;    /* the micro's */
     uint32_t w, nv; /* sums of a vector; vectors of a row */
-    uint32_t nr;    /* w * nv */
-    uint32_t last;  /* lanes of the row's last vector that are computed, <= w */
-    uint32_t mr;    /* rows */
-    uint32_t low;   /* rows of the lower tile for what is left: 0: none is; < mr */
-    bool exact;     /* what is left is always `low` rows; else up to mr, zeros below */
-    uint32_t kc;    /* columns of a chunk, a multiple of 4 */
-    uint32_t ks;    /* distance of A's rows in elements of A, as they are read */
-    uint32_t rows;  /* of a block at most: a multiple of mr */
+    uint32_t parts; /* tiles side by side in a panel: several where it is a later level's */
+    uint32_t nr;    /* columns of a panel: w * nv * parts */
+    uint32_t
+        lanes; /* of the vectors that packed panels are for: this target's, or a later level's */
+    uint32_t last; /* lanes of the row's last vector that are computed, <= w */
+    uint32_t mr;   /* rows */
+    uint32_t low;  /* rows of the lower tile for what is left: 0: none is; < mr */
+    bool exact;    /* what is left is always `low` rows; else up to mr, zeros below */
+    uint32_t kc;   /* columns of a chunk, a multiple of 4 */
+    uint32_t ks;   /* distance of A's rows in elements of A, as they are read */
+    uint32_t rows; /* of a block at most: a multiple of mr */
 };
 
 /* What multiplies, its types and lanes; the rest of *ret is 0. */
 void cg_tile_types(CgModule *m, const CgTypes *types, CgTile *ret);
+/* That, and panels of one vector's columns. */
+void cg_tile_vector(CgModule *m, const CgTypes *types, CgTile *ret);
 /* That, and a tile for a result of rows x cols summed over depth; extents are terms, NULL cols: as
  * many as wanted. */
 void cg_tile_init(CgModule *m, const CgTypes *types, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, CgTile *ret);
 static inline CgTypes cg_types_of(ScrtDtype result) /* multiplied in the result's compute type */
 {
-    return (CgTypes){result, result, result, false};
+    return (CgTypes){.a = result, .b = result, .result = result};
 }
 void cg_tile_chunk(CgTile *t, uint32_t whole); /* makes kc a multiple of it, a power of two */
 /* Lets tiles read rows of A that lie `pitch` elements apart, as they are multiplied, without a
@@ -176,7 +192,7 @@ typedef struct CgTileArgs {
     LLVMValueRef off;               /* NULL: none */
     LLVMValueRef next, step;        /* next NULL: nothing is to be prefetched */
 } CgTileArgs;
-/* Calls the tile of mr rows, which the caller has made before. */
+/* Calls the tile of mr rows, which the caller has made before, on each part of the panel. */
 void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, const CgTileArgs *x);
 /* What the tiles of a chunk ask memory for while they multiply: each its share of every row of what
  * begins at next, for n_row rows of A by n_k rows of B; `row`: bytes of a row. */

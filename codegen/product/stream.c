@@ -22,10 +22,17 @@ enum {
     N_PARAM,
 };
 
+/* Vectors of a row of a panel. */
+static uint32_t row_vecs(const CgTile *t)
+{
+    return t->nr / t->w;
+}
+
 uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows)
 {
-    uint32_t n = GROUP, sums = m->target.n_reg > 16 ? 16 : 6; /* decoding needs registers too */
-    while (n > 1 && n * c->tile.nv * rows > sums)
+    /* Decoding needs registers too; panels of a level with wider vectors leave it fewer. */
+    uint32_t n = GROUP, sums = m->target.n_reg > 16 ? 16 : c->tile.parts > 1 ? 8 : 6;
+    while (n > 1 && n * row_vecs(&c->tile) * rows > sums)
         n /= 2;
     return n;
 }
@@ -58,8 +65,9 @@ static LLVMTypeRef stream_type(CgModule *m)
 typedef struct Stream {
     const CgContract *c;
     uint32_t rows, panels;
-    LLVMValueRef acc[64];          /* [row][panel][nv] variables */
-    LLVMValueRef scale[GROUP * 4]; /* [panel][nv] of the block, where there are blocks */
+    uint32_t nv;                             /* vectors of a row of a panel */
+    LLVMValueRef acc[64];                    /* [row][panel][nv] variables */
+    LLVMValueRef scale[GROUP * CG_ROW_VECS]; /* [panel][nv] of the block, where there are blocks */
 } Stream;
 
 static LLVMValueRef sum_address(Cg *cg, const Stream *s, uint32_t r, uint32_t p, uint32_t j)
@@ -77,7 +85,8 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
     LLVMTypeRef vec = cg_vec(t->el, t->w);
     LLVMValueRef k = cg_mul_int(cg, unit, cg_int(cg, q->ku));
     for (uint32_t p = 0; p < s->panels; p++) {
-        LLVMValueRef x[4], at = cg_mul_int(cg, LLVMGetParam(cg->fn, S_STEP), cg_int(cg, p));
+        LLVMValueRef x[CG_UNIT_VECS],
+            at = cg_mul_int(cg, LLVMGetParam(cg->fn, S_STEP), cg_int(cg, p));
         LLVMValueRef panel = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_W), at);
         LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
         for (int64_t line = 0; line < cg_unit_bytes(q); line += LINE) {
@@ -85,18 +94,18 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
             cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, ahead), 3);
         }
         cg_unit_load(cg, q, panel, unit, x);
-        for (uint32_t i = 0; q->block && i < q->ku * t->nv; i++)
-            x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * t->nv + i % t->nv], "");
+        for (uint32_t i = 0; q->block && i < q->ku * s->nv; i++)
+            x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * s->nv + i % s->nv], "");
         for (uint32_t i = 0; i < q->ku / t->ku * s->rows; i++) {
             uint32_t r = i % s->rows, kk = i / s->rows;
             LLVMValueRef col =
                 cg_add_int(cg, k, cg_int(cg, (int64_t)r * t->ks + (int64_t)kk * t->ku));
             LLVMValueRef from = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, S_A), col);
             LLVMValueRef a = cg_tile_group(cg, t, from, t->w);
-            for (uint32_t j = 0; j < t->nv; j++) {
-                LLVMValueRef acc = s->acc[(r * s->panels + p) * t->nv + j];
+            for (uint32_t j = 0; j < s->nv; j++) {
+                LLVMValueRef acc = s->acc[(r * s->panels + p) * s->nv + j];
                 LLVMValueRef sum = cg_get(cg, vec, acc);
-                cg_set(cg, acc, cg_tile_mac(cg, t, a, x[kk * t->nv + j], sum));
+                cg_set(cg, acc, cg_tile_mac(cg, t, a, x[kk * s->nv + j], sum));
             }
         }
     }
@@ -106,8 +115,8 @@ static void load_sums(Cg *cg, Stream *s, bool load)
 {
     const CgTile *t = &s->c->tile;
     LLVMTypeRef vec = cg_vec(t->el, t->w);
-    for (uint32_t i = 0; i < s->rows * s->panels * t->nv; i++) {
-        uint32_t j = i % t->nv, p = i / t->nv % s->panels, r = i / t->nv / s->panels;
+    for (uint32_t i = 0; i < s->rows * s->panels * s->nv; i++) {
+        uint32_t j = i % s->nv, p = i / s->nv % s->panels, r = i / s->nv / s->panels;
         LLVMValueRef at = sum_address(cg, s, r, p, j), x;
         if (load)
             cg_set(cg, s->acc[i], x = LLVMBuildLoad2(cg->b, vec, at, ""));
@@ -131,7 +140,7 @@ static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
             LLVMValueRef step = LLVMGetParam(cg->fn, S_SCALE_STEP);
             LLVMValueRef here = cg_add_int(cg, at, cg_mul_int(cg, step, cg_int(cg, p)));
             here = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_SCALE), here);
-            cg_scales_load(cg, q, here, s->scale + (size_t)p * s->c->tile.nv);
+            cg_scales_load(cg, q, here, s->scale + (size_t)p * s->nv);
         }
         from = cg_mul_int(cg, block.i, per);
         to = cg_min_int(cg, units, cg_add_int(cg, from, per));
@@ -157,8 +166,8 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     Cg cg;
     fn = cg_begin_fn(&cg, m, NULL, name, stream_type(m));
     LLVMTypeRef vec = cg_vec(t->el, t->w);
-    Stream s = {.c = c, .rows = rows, .panels = panels};
-    for (uint32_t i = 0; i < rows * panels * t->nv; i++)
+    Stream s = {.c = c, .rows = rows, .panels = panels, .nv = row_vecs(t)};
+    for (uint32_t i = 0; i < rows * panels * s.nv; i++)
         s.acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
     CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, S_FIRST), ""));
     load_sums(&cg, &s, true);
@@ -339,6 +348,6 @@ void cg_stream_run(Cg *cg, const CgContract *c, LLVMValueRef body)
 {
     LLVMValueRef items = cg_mul_int(cg, groups(cg, c), cg_term(cg, c->job.outer));
     LLVMValueRef clocks =
-        cg_mul_int(cg, cg_term(cg, c->k), cg_int(cg, (int64_t)3 * GROUP * c->tile.nv));
+        cg_mul_int(cg, cg_term(cg, c->k), cg_int(cg, (int64_t)3 * GROUP * row_vecs(&c->tile)));
     cg_parallel(cg, body, items, cg_grain(cg, clocks));
 }

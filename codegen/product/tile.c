@@ -116,23 +116,85 @@ bool cg_tile_direct(CgTile *t, int64_t pitch)
     return true;
 }
 
+/* --- Panels of a later level --- */
+
+/* What a tile is chosen for: rows and columns, -1 where nobody knows; cols 0: a vector of them. */
+typedef struct Want {
+    int64_t rows, cols;
+} Want;
+
+static void shape(const CgTarget *t, const CgTypes *types, const Want *want, CgTile *ret)
+{
+    ret->parts = 1;
+    ret->lanes = t->w;
+    ret->nv = ret->mr = 1;
+    if (want->cols)
+        choose(t, want->rows, want->cols, types->packed, ret);
+    ret->nr = ret->nv * ret->w;
+}
+
+/* Whether code for `own`, with the tile t, can read the panels of level `of`, with the tile x. */
+static bool can_read(const CgTarget *own, const CgTile *t, const CgTarget *of, const CgTile *x,
+                     const CgTypes *types)
+{
+    CgUnit a = cg_unit(own, types->stored, types->facts);
+    CgUnit b = cg_unit(of, types->stored, types->facts);
+    return t->micro->way == CG_UNIT_PLAIN && x->micro == t->micro && x->nr % t->w == 0 &&
+           x->w > t->w && t->w == own->w && cg_unit_layout(&a) == cg_unit_layout(&b) &&
+           cg_unit_splits(&b);
+}
+
+/* Packed panels are stored once for all levels that can read the same: they are those that the last
+ * one of them, which has the widest vectors, takes. */
+static void share_panels(CgModule *m, const CgTypes *types, const Want *want, CgTile *ret)
+{
+    CgTarget own = m->target;
+    for (uint32_t i = m->n_level; i-- > own.level + 1;) {
+        CgTile x;
+        m->target = m->levels[i];
+        cg_tile_types(m, types, &x);
+        m->target = own;
+        shape(&m->levels[i], types, want, &x);
+        if (!can_read(&own, ret, &m->levels[i], &x, types))
+            continue;
+        uint32_t vecs = x.nr / ret->w, most = want->cols ? own.tile_nv : 1;
+        ret->nv = vecs < most ? vecs : most;
+        ret->mr = want->cols ? tile_rows(&own, ret->nv, want->rows) : 1;
+        ret->parts = vecs / ret->nv;
+        ret->nr = x.nr;
+        ret->lanes = m->levels[i].w;
+        return;
+    }
+}
+
+static void choose_panels(CgModule *m, const CgTypes *types, const Want *want, CgTile *ret)
+{
+    cg_tile_types(m, types, ret);
+    shape(&m->target, types, want, ret);
+    if (types->packed)
+        share_panels(m, types, want, ret);
+}
+
+void cg_tile_vector(CgModule *m, const CgTypes *types, CgTile *ret)
+{
+    choose_panels(m, types, &(Want){-1, 0}, ret);
+}
+
 void cg_tile_init(CgModule *m, const CgTypes *types, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, CgTile *ret)
 {
     const CgTarget *t = &m->target;
-    cg_tile_types(m, types, ret);
     int64_t n_row = const_or(rows, -1), n_k = const_or(depth, -1);
     int64_t usual = usual_rows(rows);
     bool many = n_row >= 0 || usual > t->n_reg; /* else a tile for them would be too low for more */
-    choose(t, many ? usual : -1, const_or(cols, -1), types->packed, ret);
-    ret->nr = ret->nv * ret->w;
+    choose_panels(m, types, &(Want){many ? usual : -1, const_or(cols, -1)}, ret);
     ret->last = last_lanes(t, ret, const_or(cols, INT64_MAX));
     ret->exact = n_row >= 0;
     ret->low = many ? (uint32_t)(usual % ret->mr) : 0;
     if (!ret->exact && !ret->low)
         ret->low = ret->mr / 2;
 
-    uint32_t kc = t->kc;
+    uint32_t kc = t->kc / ret->parts; /* a panel's rows stay in the first cache */
     if (n_k >= 0) {
         int64_t chunks = (n_k + kc - 1) / kc;
         kc = chunks ? (uint32_t)((n_k + chunks - 1) / chunks) : 1;
@@ -220,8 +282,8 @@ static void move_sum(Cg *cg, const CgTile *t, uint32_t i, LLVMValueRef var, bool
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 {
     char *el = LLVMPrintTypeToString(t->el);
-    const char *name = sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u%s", t->micro->name, el, mr,
-                                 t->nr, t->last, t->ks, offsets ? "_offsets" : "");
+    const char *name = sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u_%u%s", t->micro->name, el, mr,
+                                 t->nv * t->w, t->nr, t->last, t->ks, offsets ? "_offsets" : "");
     name = cg_shared_name(m, name);
     LLVMDisposeMessage(el);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
@@ -262,7 +324,14 @@ void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, const CgTileArgs *x)
         [P_STEP] = x->next ? x->step : cg_int(cg, 0),
     };
     LLVMValueRef fn = cg_tile_fn(cg->m, t, mr, x->off);
-    LLVMBuildCall2(cg->b, tile_type(cg->m), fn, arg, N_PARAM, "");
+    for (uint32_t i = 0; i < t->parts; i++) { /* the first asks for what comes */
+        LLVMValueRef at = cg_int(cg, (int64_t)i * t->nv * t->w);
+        arg[P_B] = cg_gep(cg, t->b.type, x->b, at);
+        arg[P_C] = cg_gep(cg, t->el, x->c, at);
+        arg[P_NEXT] = i ? arg[P_B] : arg[P_NEXT];
+        arg[P_STEP] = i ? cg_int(cg, 0) : arg[P_STEP];
+        LLVMBuildCall2(cg->b, tile_type(cg->m), fn, arg, N_PARAM, "");
+    }
 }
 
 CgAhead cg_ahead(Cg *cg, const CgTile *t, LLVMValueRef n_row, LLVMValueRef n_k, LLVMValueRef next,

@@ -565,9 +565,10 @@ static void pack_weights(CgModule *m, Winograd *k, const CgFilter *filter)
     sc_term_const(filter->access.offset, &k->panels.offset);
     k->panels.n_batch = 1;
     k->panels.batch[0] = POINTS;
+    const CgPanels layout = cg_panels_layout(&k->panels);
     k->f->pack[k->weights] = (CgPack){.fn = pack,
-                                      .arg = sc_memdup(m->arena, &k->panels, sizeof k->panels),
-                                      .n_arg = sizeof k->panels,
+                                      .arg = sc_memdup(m->arena, &layout, sizeof layout),
+                                      .n_arg = sizeof layout,
                                       .bytes = cg_panels_bytes(&k->panels)};
 }
 
@@ -586,7 +587,7 @@ static bool plan(CgModule *m, Winograd *k, const ScNode *n, const CgFilter *filt
     }
     sc_term_const(filter->in, &k->in);
     k->out = filter->out;
-    CgTypes types = {SCRT_F32, SCRT_F32, SCRT_F32, true};
+    CgTypes types = {SCRT_F32, SCRT_F32, SCRT_F32, true, filter->dtype, k->f->trait};
     cg_tile_init(m, &types, k->count, filter->out, filter->in, &k->tile);
     k->small = filter->dtype != SCRT_F32;
     if (k->small && k->tile.kc > SMALL_CHUNK) {
@@ -616,10 +617,11 @@ bool cg_emit_winograd(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *d
     cg_begin_entry(&cg, m, f);
     const ScTerm *blocks = sc_term_cdiv(m->cx, k->count, sc_term(m->cx, k->rows));
     LLVMValueRef items = cg_mul_int(&cg, cg_term(&cg, blocks), n_panel(&cg, k));
-    int64_t clocks = POINTS * k->in * k->rows * k->tile.nv / 2;
+    int64_t clocks = POINTS * k->in * k->rows * (k->tile.nr / k->tile.w) / 2;
     cg_parallel(&cg, body, items, cg_grain(&cg, cg_int(&cg, clocks)));
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "conv f32 x %s packed: winograd 4x4, blocks of %u, tile %ux%u",
-                        scrt_dtype_name(filter->dtype), k->rows, k->tile.mr, k->tile.nr);
+    f->what =
+        sc_printf(m->arena, "conv f32 x %s packed: winograd 4x4, blocks of %u, tile %ux%u",
+                  scrt_dtype_name(filter->dtype), k->rows, k->tile.mr, k->tile.nv * k->tile.w);
     return true;
 }

@@ -122,7 +122,7 @@ static void on_each_cpu(int rounds, Make make)
             continue;
         }
         for (int i = 0; i < sct_rounds(c, rounds); i++)
-            check(sct_cpus[c], (uint64_t)i * SCT_N_CPU + (uint64_t)c, make);
+            check(sct_levels(c, i), (uint64_t)i * SCT_N_CPU + (uint64_t)c, make);
     }
 }
 

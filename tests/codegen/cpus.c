@@ -13,6 +13,12 @@ int sct_rounds(int c, int n)
     return !SCT_SANITIZED && strcmp(sct_cpus[c], "native") == 0 ? n : n / 2;
 }
 
+const char *sct_levels(int c, int round)
+{
+    static const char *const with[] = {"x86-64-v2,x86-64-v4", NULL, "x86-64-v3,x86-64-v4", NULL};
+    return round % 2 && with[c] ? with[c] : sct_cpus[c];
+}
+
 bool sct_runs(const char *cpu)
 {
     ScCtx *cx = sc_ctx_new();

@@ -12,6 +12,9 @@ extern const char *const sct_cpus[];
 /* Of n random cases those that sct_cpus[c] has: all of them the host's target, without a sanitizer;
  * else half. */
 int sct_rounds(int c, int n);
+/* sct_cpus[c], or in every second round the same as the least of two levels, whose code reads the
+ * panels of one with wider vectors. */
+const char *sct_levels(int c, int round);
 /* Whether this machine runs code for a target; true for "native". */
 bool sct_runs(const char *cpu);
 

@@ -35,14 +35,15 @@ static void build(CgModule *m, const CgUnit *u)
         cg_begin_fn(&cg, m, NULL, "decode_units", LLVMFunctionType(m->t_void, p, 3, 0));
     LLVMSetLinkage(fn, LLVMExternalLinkage);
     CgLoop i = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, 2), cg_int(&cg, 1));
-    LLVMValueRef x[4], first = cg_mul_int(&cg, i.i, cg_int(&cg, 4 * u->w));
+    LLVMValueRef x[CG_UNIT_VECS], first = cg_mul_int(&cg, i.i, cg_int(&cg, 4 * u->w));
+    uint32_t lanes = m->target.w;
     uint32_t bytes = u->w * scrt_dtype_bits((ScrtDtype)u->dtype) / 2;
     LLVMValueRef at_byte = cg_mul_int(&cg, i.i, cg_int(&cg, bytes));
-    cg_unit_decode(&cg, u, cg_gep(&cg, m->i8, LLVMGetParam(fn, 0), at_byte), x);
+    cg_unit_decode(&cg, u, lanes, cg_gep(&cg, m->i8, LLVMGetParam(fn, 0), at_byte), x);
     if (u->way == CG_UNIT_PAIRS)
         apart(&cg, u, x);
-    for (uint32_t j = 0; j < 4; j++) {
-        LLVMValueRef at = cg_add_int(&cg, first, cg_int(&cg, j * u->w));
+    for (uint32_t j = 0; j < 4 * u->w / lanes; j++) {
+        LLVMValueRef at = cg_add_int(&cg, first, cg_int(&cg, j * lanes));
         LLVMSetAlignment(LLVMBuildStore(cg.b, x[j], cg_gep(&cg, m->f32, LLVMGetParam(fn, 1), at)),
                          4);
     }
@@ -108,6 +109,21 @@ static void compare(const CgUnit *u, Decode decode, const char *target)
     }
 }
 
+/* A unit of more lanes than the target's vectors have is decoded in pieces. */
+static void try_lanes(CgModule *m, const CgUnit *u, const char *target)
+{
+    LLVMModuleRef whole = m->mod;
+    m->mod = LLVMCloneModule(whole);
+    build(m, u);
+    LLVMOrcLLJITRef jit = NULL;
+    Decode decode = load(m, &jit);
+    compare(u, decode, target);
+    LLVMErrorRef e = LLVMOrcDisposeLLJIT(jit);
+    ck_assert(e == LLVMErrorSuccess);
+    LLVMDisposeModule(m->mod);
+    m->mod = whole;
+}
+
 /* False where this machine or the target lacks the way. */
 static bool try_unit(const char *target, uint32_t way, ScrtDtype dtype, uint32_t facts, uint32_t nv)
 {
@@ -122,12 +138,8 @@ static bool try_unit(const char *target, uint32_t way, ScrtDtype dtype, uint32_t
           (t->vbmi || (way != CG_UNIT_TABLE && way != CG_UNIT_PAIRS));
     if (has) {
         CgUnit u = {.way = way, .dtype = dtype, .w = t->w, .nv = nv, .facts = facts};
-        build(&m, &u);
-        LLVMOrcLLJITRef jit = NULL;
-        Decode decode = load(&m, &jit);
-        compare(&u, decode, target);
-        LLVMErrorRef e = LLVMOrcDisposeLLJIT(jit);
-        ck_assert(e == LLVMErrorSuccess);
+        for (; u.w <= (cg_unit_splits(&u) ? 16 : t->w); u.w *= 2)
+            try_lanes(&m, &u, target);
     }
     cg_module_done(&m);
     sc_ctx_free(cx);

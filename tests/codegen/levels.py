@@ -64,6 +64,12 @@ def same_bits(tmp, model, recipe, level):
     assert want.tobytes() == got.tobytes(), np.abs(want - got).max()
 
 
+def stored_once(tmp, model, recipe):
+    fat, last = (info(build(tmp, model, recipe, cpu)) for cpu in ("fat", LEVELS[-1]))
+    assert fat["weights_bytes"] == last["weights_bytes"], (fat["weights_bytes"], last["weights_bytes"])
+    assert all(x["weights_bytes"] == last["levels"][0]["weights_bytes"] for x in fat["levels"]), fat["levels"]
+
+
 def what_is_said(tmp):
     out = os.path.join(tmp, "said")
     p = json.loads(scalec("compile", MNIST, "--recipe", "fp8", "--cpu", "fat", "--json", "-o", out))
@@ -146,6 +152,7 @@ def main():
                         count.check(what, lambda: same_bits(tmp, model, recipe, level))
                     else:
                         count.skip(what, f"this processor lacks {level}")
+                count.check(f"{model} {recipe}: stored once", lambda: stored_once(tmp, model, recipe))
         for what, fn in (("what is said", what_is_said), ("dump", dumped)):
             count.check(what, lambda: fn(tmp))
         for what, fn in (("a shared object and an object", libraries), ("states", states)):

@@ -138,7 +138,7 @@ void rig_evaluate(Rig *r, ScrtTensor *ret_out)
 
 void rig_run(Rig *r, uint32_t n_thread, ScrtTensor *ret_out)
 {
-    ScrtOptions opt = {.n_thread = n_thread};
+    ScrtOptions opt = {.n_thread = n_thread, .level = strchr(r->cpu, ',') ? 1 : 0};
     ScrtSession *s = NULL;
     ck_assert_int_eq(scrt_open(sc_loaded_model(r->loaded), &opt, &s), SCRT_OK);
     memset(ret_out, 0, r->g->n_out * sizeof *ret_out);
