@@ -364,12 +364,19 @@ static void read_sites(Reading *r, ScCtx *cx, const ScLevel *l, ScArena *a)
         r->other += 2 * s.n;
 }
 
-/* What both runs say of a mean, brought to the lesser of both values' sizes: where the signs agree
- * the geometric mean, else 0. So a correction is rather too small than wrong where the mean follows
- * from the inputs' own. */
+/* What both runs say of a mean: where the signs agree the geometric mean, else 0. */
 static double agreed(double x, double y)
 {
     return x * y <= 0 ? 0 : copysign(sqrt(fabs(x)) * sqrt(fabs(y)), x);
+}
+
+/* Means are of the size of the lesser run, or up to half as much again: by how much they are less
+ * than both sizes' geometric mean. So a correction is rather too small than wrong where the mean
+ * follows from the inputs' own. */
+static double cautious(double size, double other)
+{
+    double more = sqrt(size > other ? size / other : other / size);
+    return more > 1.5 ? 1.5 / more : 1;
 }
 
 static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor **out,
@@ -380,16 +387,16 @@ static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         if (s[v].n == 0)
             continue;
-        double *x = sc_array(a, double, (size_t)s[v].n), larger = 1;
+        double *x = sc_array(a, double, (size_t)s[v].n), by = 1;
         if (site.of[v] > 0) {
             uint32_t k = 2 * (site.of[v] - 1);
-            larger = sqrt(scrt_load(SCRT_F32, r->out[k].data, 0) /
-                          scrt_load(SCRT_F32, r->other[k].data, 0));
+            by = cautious(sqrt(scrt_load(SCRT_F32, r->out[k].data, 0)),
+                          sqrt(scrt_load(SCRT_F32, r->other[k].data, 0)));
         }
         bool finite = true;
         for (int64_t c = 0; c < s[v].n; c++) {
-            x[c] = agreed(scrt_load(SCRT_F32, (*out)->data, (size_t)c) / fmax(larger, 1),
-                          scrt_load(SCRT_F32, (*other)->data, (size_t)c) * fmin(larger, 1));
+            x[c] = by * agreed(scrt_load(SCRT_F32, (*out)->data, (size_t)c),
+                               scrt_load(SCRT_F32, (*other)->data, (size_t)c));
             finite = finite && isfinite(x[c]);
         }
         r->means[v] = finite ? sc_means(cx, &s[v], x) : NULL;
