@@ -63,7 +63,7 @@ static bool rank(Bench *b, double seconds)
 static double gain(Bench *b)
 {
     double noise;
-    if (!switches_noise(&b->x, &noise))
+    if (!switches_noise(&b->x, NULL, &noise))
         exit(1);
     return 10 * log10(b->base / noise);
 }
@@ -183,7 +183,8 @@ int main(int argc, char **argv)
         return 2;
     Bench b = {.cx = sc_ctx_new()};
     bool ok = load(&b, argv[1], argv[2], argv[3]) && rank(&b, strtod(argv[4], NULL)) &&
-              switches_open(b.cx, b.low, b.samples, b.n, &b.x) && switches_noise(&b.x, &b.base);
+              switches_open(b.cx, b.low, b.samples, b.n, &b.x) &&
+              switches_noise(&b.x, NULL, &b.base);
     double *alone = calloc(b.n + 1, sizeof *alone);
     if (ok && alone) {
         uint32_t step[FIRST], triple[FIRST];

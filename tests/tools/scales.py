@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tempfile
 
 import numpy as np
@@ -368,8 +369,40 @@ def check_compares_and_suggests(tmp):
     assert "the command fails" in failing(*args, "fp8,f16", "--metric", "false")
     assert "no number" in failing(*args, "fp8,f16", "--metric", "true")
     for wrong in (("fp8,f16", "--suggest", "30"), ("fp8", "--metric", count), ("fp8", "-o", made),
+                  ("fp8,f16", "--suggest", "30", "--metric", count),
                   ("fp8", "--suggest", "30", "-o", "-"), ("fp8", "--order", "size"), ("fp8,f16", "--order", "rank")):
         failing(*args, *wrong, status=2)
+
+
+def a_metric_is_reached(tmp):
+    """The fewest sites in f32 until a command is content, which may be the labels' script of the benches."""
+    data, made, judge = (os.path.join(tmp, f) for f in ("data", "made.recipe", "least.py"))
+    os.mkdir(data)
+    for i, name in enumerate(sorted(os.listdir(os.path.dirname(DIGIT)))):  # 10.npz comes behind 9.npz there
+        if name.endswith(".npy"):
+            x = np.load(os.path.join(os.path.dirname(DIGIT), name)).astype(np.float32).reshape(1, 1, 28, 28)
+            np.savez(os.path.join(data, f"{i}.npz"), Input3=x, label=[int(name[0])])
+    args = ("check", MNIST, "--data", data, "--recipe")
+    labels = f"{sys.executable} {os.path.join(SOURCE, 'tests', 'bench', 'labels.py')} {data}"
+    right = json.loads(scalec(*args, "fp8,f32", "--metric", labels, "--json"))["recipes"]
+    assert right[0]["metric"] == right[1]["metric"] == 100, right
+    keep = os.path.join(tmp, "kept")
+    scalec(*args, "fp8,f32", "--metric", f"sh -c 'mkdir -p {keep}; cp $0/* {keep}; echo 1'")  # f32's are there at last
+    write(judge, "import glob, sys\nimport numpy as np\nnoise = signal = 0\n"
+          f"for p in glob.glob({keep!r} + '/*.npz'):\n"
+          "    w, g = (np.load(f)['Plus214_Output_0'].astype(float) for f in (p, p.replace(sys.argv[1], sys.argv[2])))\n"
+          "    noise, signal = noise + ((w - g) ** 2).sum(), signal + (w ** 2).sum()\n"
+          "print(10 * np.log10(signal / max(noise, 1e-30)))\n")
+    metric = f"{sys.executable} {judge} {keep}"
+    want = json.loads(scalec(*args, "fp8,f32", "--metric", metric, "--json"))["recipes"][0]["metric"] + 3
+    found = json.loads(scalec(*args, "fp8", "--suggest", str(want), "--metric", metric, "-o", made, "--json"))["suggest"]
+    assert found["wanted_metric"] == want and 0 < found["sites"] < 6 and found["steps"][0]["sites"] == 6, found
+    assert all((s["metric"] >= want) == (s["sites"] >= found["sites"]) for s in found["steps"]), found
+    reached = json.loads(scalec(*args, f"fp8,{made}", "--metric", metric, "--json"))["recipes"][1]
+    assert reached["metric"] > want - 0.3, (reached, open(made).read())
+    assert "for a metric of 99" in scalec(*args, "fp8", "--suggest", "99", "--metric", labels)
+    assert "the metric is 1, not 2" in failing(*args, "fp8", "--suggest", "2", "--metric", "echo 1 #")
+    assert "the command fails" in failing(*args, "fp8", "--suggest", "2", "--metric", "false")
 
 
 def blocks_have_scales_of_their_own(tmp):
@@ -587,12 +620,12 @@ def values_of_one_name_are_told_apart(tmp):
     assert 'site "x"' not in said and 'layer "other" activation=f32' in said and 'site "w2"' not in said, said
 
 
-run_all("tools-scales", [check_compares_and_suggests, blocks_have_scales_of_their_own,
-                         outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights, compiling_says_what_it_cost,
-                         channels_have_exponents_of_their_own, check_ranks_by_what_is_gained, check_finds_the_sites,
-                         weights_of_any_size, low_recipes_probe, biases_take_back_what_rounding_adds,
-                         what_drawn_integers_say,
+run_all("tools-scales", [check_compares_and_suggests, a_metric_is_reached, blocks_have_scales_of_their_own,
+                         outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights,
+                         compiling_says_what_it_cost, channels_have_exponents_of_their_own,
+                         check_ranks_by_what_is_gained, check_finds_the_sites, weights_of_any_size, low_recipes_probe,
+                         biases_take_back_what_rounding_adds, what_drawn_integers_say,
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
-                         a_session_remembers, what_is_nested_is_ranked_too,
-                         values_of_one_name_are_told_apart, saturations_are_counted])
+                         a_session_remembers, what_is_nested_is_ranked_too, values_of_one_name_are_told_apart,
+                         saturations_are_counted])

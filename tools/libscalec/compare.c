@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compiled programs beside the f32 program, on all samples: the columns of `scalec check` with
  * several recipes, and what a command of the user's makes of the outputs. */
+#include "tools/libscalec/metric.h"
 #include "tools/libscalec/trial.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct ScalecReference {
     uint32_t n_sample, n_out;
@@ -91,7 +90,7 @@ typedef struct Column {
     ScCtx *cx;
     const ScalecReference *ref;
     const ScrtModel *model;
-    const char *folder; /* for the outputs, or NULL */
+    Metric *metric; /* or NULL */
     bool ok;
     double noise;
     ScalecColumn *ret;
@@ -109,20 +108,6 @@ static void largest_error(const ScrtTensor *got, const ScrtTensor *want, double 
     }
 }
 
-static void write_outputs(Column *c, uint32_t i, const ScrtTensor *out)
-{
-    char path[128];
-    ScrtIoError err;
-    ScrtNamed *item = sc_calloc(c->ref->n_out + 1, sizeof *item);
-    for (uint32_t k = 0; k < c->ref->n_out; k++)
-        item[k] =
-            (ScrtNamed){.name = (char *)(uintptr_t)c->model->entry->out[k].name, .tensor = out[k]};
-    snprintf(path, sizeof path, "%s/%u.npz", c->folder, i);
-    if (scrt_npz_write(path, item, c->ref->n_out, &err) != SCRT_OK)
-        c->ok = scalec_write_failed(c->cx, path, &err);
-    free(item);
-}
-
 static void compare(void *arg, uint32_t i, ScrtTensor *out)
 {
     Column *c = arg;
@@ -132,33 +117,8 @@ static void compare(void *arg, uint32_t i, ScrtTensor *out)
         largest_error(&out[k], &want[k], &c->ret->max_error);
     }
     trial_count_rows(out, want, c->ref->n_out, &c->ret->rows, &c->ret->same);
-    if (c->folder && c->ok)
-        write_outputs(c, i, out);
-}
-
-/* The number that the user's command prints for the folder of outputs. It is a shell's command, as
- * its giver wrote it. */
-static bool ask(ScCtx *cx, const char *metric, const char *folder, double *ret)
-{
-    char line[256] = "", *end = line;
-    const char *command = sc_printf(sc_ctx_arena(cx), "%s %s", metric, folder);
-    FILE *f = popen(command, "r"); // NOLINT(cert-env33-c): it is the user's own
-    if (f && fgets(line, sizeof line, f))
-        *ret = strtod(line, &end);
-    int status = f ? pclose(f) : -1;
-    return (status == 0 && end != line) ||
-           sc_fail_file(cx, NULL, SC_E_RUN, "--metric %s: %s", metric,
-                        status != 0 ? "the command fails" : "it prints no number");
-}
-
-static void remove_outputs(const char *folder, uint32_t n)
-{
-    char path[128];
-    for (uint32_t i = 0; i < n; i++) {
-        snprintf(path, sizeof path, "%s/%u.npz", folder, i);
-        unlink(path);
-    }
-    rmdir(folder);
+    if (c->metric && c->ok)
+        c->ok = metric_add(c->metric, c->model, i, out);
 }
 
 bool scalec_column(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt, ScalecSamples *s,
@@ -167,23 +127,22 @@ bool scalec_column(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt, Sc
     SC_STAGE(cx, "column");
     Trial t = {0};
     ScObject *o = NULL;
-    char folder[] = "/tmp/scalec-outputs-XXXXXX";
+    Metric asked = {0};
     Column c = {.cx = cx, .ref = ref, .ret = ret, .ok = true};
     *ret = (ScalecColumn){.metric = (double)NAN};
     bool ok = open_trial(cx, m, opt, &t, &o);
-    if (ok && metric && !mkdtemp(folder))
-        ok = sc_fail_file(cx, folder, SC_E_WRITE, "%s", strerror(errno));
-    else if (ok && metric)
-        c.folder = folder;
+    if (ok && metric) {
+        ok = metric_open(cx, metric, ref->n_sample, &asked);
+        c.metric = &asked;
+    }
     if (ok) {
         c.model = t.model;
         ret->bytes = o->n_weights;
         ok = run_all(cx, &t, s, compare, &c) && c.ok;
         ret->sqnr = -10 * log10(c.noise / ((double)ref->n_out * ref->n_sample));
     }
-    ok = ok && (!metric || ask(cx, metric, folder, &ret->metric));
-    if (c.folder)
-        remove_outputs(folder, ref->n_sample);
+    ok = ok && (!metric || metric_ask(&asked, &ret->metric));
+    metric_close(&asked);
     trial_close(&t);
     scalec_object_free(o);
     return ok;

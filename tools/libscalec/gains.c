@@ -73,7 +73,7 @@ static bool is_late(const Trials *x, double share)
 static bool gain_now(Trials *x, double *ret)
 {
     double noise;
-    if (!switches_noise(&x->switches, &noise))
+    if (!switches_noise(&x->switches, NULL, &noise))
         return false;
     *ret = x->base == noise ? 0 : 10 * log10(x->base / noise);
     return true;
@@ -95,7 +95,7 @@ static void progress(const Trials *x, double from, double to, double done)
 static bool measure(Trials *x, uint32_t n)
 {
     x->begin = now();
-    if (!switches_noise(&x->switches, &x->base))
+    if (!switches_noise(&x->switches, NULL, &x->base))
         return false;
     for (uint32_t i = 0; i < n && !is_late(x, until[1]); i++) {
         *keeps(x, i) = true;
@@ -252,44 +252,57 @@ static bool try_together(Trials *x, uint32_t n)
     return ok;
 }
 
-/* The first k sites stay high: what the outputs have then. */
-static bool try_first(Trials *x, uint32_t k, ScalecSuggest *s)
+/* The first k sites stay high: what the outputs have then, *ret_enough: whether that is as wanted.
+ */
+static bool try_first(Trials *x, uint32_t k, ScalecSuggest *s, bool *ret_enough)
 {
-    double noise;
+    double noise, worth = (double)NAN;
+    Metric asked = {0};
+    ScCtx *cx = x->switches.cx;
     for (uint32_t i = 0; i < x->switches.n_site; i++)
         *keeps(x, i) = i < k;
-    if (!switches_noise(&x->switches, &noise))
+    bool ok = (!s->metric || metric_open(cx, s->metric, x->switches.n_sample, &asked)) &&
+              switches_noise(&x->switches, s->metric ? &asked : NULL, &noise) &&
+              (!s->metric || metric_ask(&asked, &worth));
+    metric_close(&asked);
+    if (!ok)
         return false;
+    double sqnr = -10 * log10(noise);
     s->step[s->n_step].keep = k;
-    s->step[s->n_step++].sqnr = -10 * log10(noise);
+    s->step[s->n_step].sqnr = sqnr;
+    s->step[s->n_step++].metric = worth;
+    *ret_enough = (s->metric ? worth : sqnr) >= s->want;
     return true;
 }
 
 static bool suggest(Trials *x, ScalecSuggest *s)
 {
-    uint32_t few = 0, many = x->switches.n_site; /* too few; enough: all high have no noise */
+    uint32_t few = 0, many = x->switches.n_site; /* too few; enough: all high have no noise, */
+    bool enough;
     s->n_step = 0;
-    if (!try_first(x, 0, s))
+    s->reached = true;
+    if (s->metric && !try_first(x, many, s, &s->reached)) /* but what are they worth? */
         return false;
-    if (s->step[0].sqnr >= s->want)
+    if (s->reached && !try_first(x, 0, s, &enough))
+        return false;
+    if (s->reached && enough)
         many = 0;
-    while (many > few + 1) {
+    while (s->reached && many > few + 1) {
         uint32_t middle = (few + many) / 2;
-        if (!try_first(x, middle, s))
+        if (!try_first(x, middle, s, &enough))
             return false;
-        *(s->step[s->n_step - 1].sqnr >= s->want ? &many : &few) = middle;
+        *(enough ? &many : &few) = middle;
     }
     s->keep = many;
     return true;
 }
 
 /* All that is measured, and the order of the result. */
-static bool try_all(Trials *x, const ScGraph *low, ScalecSamples *s, uint32_t n,
-                    ScalecSuggest *wanted)
+static bool try_all(Trials *x, const ScGraph *low, ScalecSamples *s, uint32_t n)
 {
     bool ok = switches_open(x->switches.cx, low, s, n, &x->switches) && measure(x, n);
     qsort(x->gain, n, sizeof *x->gain, by_gain);
-    return ok && try_together(x, n) && (!wanted || suggest(x, wanted));
+    return ok && try_together(x, n);
 }
 
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
@@ -314,14 +327,15 @@ const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
     Trials x = {.switches.cx = cx, .gain = gain, .number = number, .seconds = seconds};
     if (wanted)
         wanted->n_step = 0;
-    bool ok = n == 0 || try_all(&x, low, s, n, wanted);
+    bool ok = n == 0 || try_all(&x, low, s, n);
     if (!ok) {
         sc_forget_diags(cx, before);
         sc_warn(cx, NULL, SC_E_RUN, "the sites could not be tried one by one: gains are estimates");
     }
+    ok = !ok || n == 0 || !wanted || suggest(&x, wanted);
     if (n > 0)
         switches_close(&x.switches);
     sc_arena_free(a);
     *ret_n = n;
-    return gain;
+    return ok ? gain : NULL;
 }

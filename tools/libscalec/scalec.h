@@ -176,22 +176,25 @@ typedef struct ScalecGain {
     bool measured;   /* by runs of a compiled program; else a first-order estimate from roundings */
     double together; /* dB with the sites before it kept too, of the first few; else NaN */
 } ScalecGain;
-/* Which sites stay high so that the outputs have a wanted SQNR: the fewest of the first ones by
- * gain, by bisection. */
+/* Which sites stay high so that the outputs have a wanted SQNR, or are worth so much to a command
+ * as of scalec_column: the fewest of the first ones by gain, by bisection. */
 typedef struct ScalecSuggest {
-    double want;   /* dB */
-    uint32_t keep; /* so many of the first gains */
+    const char *metric; /* the command; NULL: SQNR counts */
+    double want;        /* dB, or what the command prints */
+    uint32_t keep;      /* so many of the first gains */
+    bool reached;       /* else all are too few for the command */
     uint32_t n_step;
     struct {
         uint32_t keep;
-        double sqnr; /* of the outputs' mean noise to signal, beside the program with all high */
-    } step[40];      /* what was tried, in order */
+        double sqnr;   /* of the outputs' mean noise to signal, beside the program with all high */
+        double metric; /* NaN: there is none */
+    } step[40];        /* what was tried, in order */
 } ScalecSuggest;
 /* For each site: runs on all samples, one site after the other, until `seconds` have passed. The
  * first few are those that gain most together: each beside those before it; then come those that
  * were measured and those that were not, the largest first. report: of low, from sc_damage_end.
- * Warns where nothing can be run; then suggest (NULL: nobody asks) has no steps. The result lives
- * as long as cx. */
+ * Warns where nothing can be run; then suggest (NULL: nobody asks) has no steps. NULL with errors
+ * where its command fails. The result lives as long as cx. */
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
                                ScalecSuggest *suggest, uint32_t *ret_n);

@@ -44,7 +44,7 @@ bool switches_open(ScCtx *cx, const ScGraph *low, ScalecSamples *s, uint32_t n_s
     return true;
 }
 
-bool switches_noise(Switches *x, double *ret)
+bool switches_noise(Switches *x, Metric *m, double *ret)
 {
     uint32_t n_out = x->trial.model->entry->n_out;
     double sum = 0;
@@ -53,7 +53,10 @@ bool switches_noise(Switches *x, double *ret)
             return false;
         for (uint32_t k = 0; k < n_out; k++)
             sum += trial_noise(&x->out[k], &x->want[i][k]);
+        bool ok = !m || metric_add(m, x->trial.model, i, x->out);
         trial_free(x->out, n_out);
+        if (!ok)
+            return false;
     }
     *ret = sum / (n_out * x->n_sample);
     return true;

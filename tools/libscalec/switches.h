@@ -4,6 +4,7 @@
 #ifndef SCALEC_SWITCHES_H
 #define SCALEC_SWITCHES_H
 
+#include "tools/libscalec/metric.h"
 #include "tools/libscalec/trial.h"
 
 typedef struct Switches {
@@ -20,8 +21,9 @@ typedef struct Switches {
 /* Compiles it and runs the samples with all sites kept; none is after that. Borrows samples. False
  * with errors; to be closed either way. */
 bool switches_open(ScCtx *cx, const ScGraph *low, ScalecSamples *s, uint32_t n_site, Switches *ret);
-/* Runs all samples: the mean noise to signal of the outputs beside those with all sites kept. */
-bool switches_noise(Switches *x, double *ret);
+/* Runs all samples: the mean noise to signal of the outputs beside those with all sites kept. m
+ * (NULL: nobody asks) gets the outputs. */
+bool switches_noise(Switches *x, Metric *m, double *ret);
 void switches_close(Switches *x);
 
 #endif

@@ -304,13 +304,21 @@ static bool suggest(Cli *cli, const Check *c)
     ScStr s = {0};
     if (c->suggest.n_step == 0)
         return sc_fail_file(cli->cx, NULL, SC_E_RUN, "--suggest: nothing could be tried");
+    if (!c->suggest.reached)
+        return sc_fail_file(cli->cx, NULL, SC_E_RUN,
+                            "--suggest: with all sites in f32 the metric is %g, not %g",
+                            c->suggest.step[0].metric, c->suggest.want);
     suggested(cli, c, &s);
     bool ok = !cli->output || scalec_write_file(cli->cx, cli->output, sc_str_get(&s), s.n);
     if (!cli->json) {
-        printf("\nfor %.1f dB:\n", c->suggest.want);
-        for (uint32_t i = 0; i < c->suggest.n_step; i++)
-            printf("%6u of %u sites in f32: %.1f dB\n", c->suggest.step[i].keep, c->n_site,
+        printf(cli->metric ? "\nfor a metric of %g:\n" : "\nfor %.1f dB:\n", c->suggest.want);
+        for (uint32_t i = 0; i < c->suggest.n_step; i++) {
+            printf("%6u of %u sites in f32: %.1f dB", c->suggest.step[i].keep, c->n_site,
                    c->suggest.step[i].sqnr);
+            if (cli->metric)
+                printf(", metric %g", c->suggest.step[i].metric);
+            printf("\n");
+        }
         printf("the fewest: %u\n%s%s", c->suggest.keep, cli->output ? "" : "\n",
                cli->output ? "" : sc_str_get(&s));
     }
@@ -321,12 +329,15 @@ static bool suggest(Cli *cli, const Check *c)
 static json_t *suggest_json(const Check *c)
 {
     json_t *steps = json_array();
-    for (uint32_t i = 0; i < c->suggest.n_step; i++)
-        json_array_append_new(steps,
-                              json_pack("{s:I, s:o}", "sites", (json_int_t)c->suggest.step[i].keep,
-                                        "sqnr_db", cli_json_real(c->suggest.step[i].sqnr)));
-    return json_pack("{s:f, s:I, s:o}", "wanted_db", c->suggest.want, "sites",
-                     (json_int_t)c->suggest.keep, "steps", steps);
+    for (uint32_t i = 0; i < c->suggest.n_step; i++) {
+        json_t *o = json_pack("{s:I, s:o}", "sites", (json_int_t)c->suggest.step[i].keep, "sqnr_db",
+                              cli_json_real(c->suggest.step[i].sqnr));
+        if (o && c->suggest.metric)
+            json_object_set_new(o, "metric", cli_json_real(c->suggest.step[i].metric));
+        json_array_append_new(steps, o);
+    }
+    return json_pack("{s:f, s:I, s:o}", c->suggest.metric ? "wanted_metric" : "wanted_db",
+                     c->suggest.want, "sites", (json_int_t)c->suggest.keep, "steps", steps);
 }
 
 static json_t *tensors_json(const Check *c)
@@ -363,13 +374,16 @@ static bool look(Cli *cli, const ScalecModel *m, Check *c)
     if (r) {
         double budget = cli->budget_given ? cli->budget : BUDGET;
         c->suggest.want = cli->suggest;
+        c->suggest.metric = cli->metric;
         const ScalecGain *gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget,
                                               cli->suggest_given ? &c->suggest : NULL, &c->n_site);
-        rank(cli, c, r, gain);
+        ok = gain != NULL;
+        if (ok)
+            rank(cli, c, r, gain);
         c->depth = depths(cli, c->low);
     }
     scalec_samples_close(s);
-    return r != NULL;
+    return r && ok;
 }
 
 static void forget(Check *c)
@@ -410,10 +424,10 @@ int cmd_check(Cli *cli)
     if (!cli->opt.recipe || !strcmp(cli->opt.recipe, "f32"))
         return cli_misuse(cli, "what beside f32? --recipe R, one that stores something low");
     bool several = cli_is_several(cli);
-    if (cli->suggest_given && (cli->metric || several))
-        return cli_misuse(cli, "--suggest is for one recipe, without --metric");
-    if (cli->metric && !several)
-        return cli_misuse(cli, "--metric is for several recipes: --recipe A,B");
+    if (cli->suggest_given && several)
+        return cli_misuse(cli, "--suggest is for one recipe");
+    if (cli->metric && !several && !cli->suggest_given)
+        return cli_misuse(cli, "--metric is for several recipes, --recipe A,B, or for --suggest");
     if (cli->html && !strcmp(cli->html, "-"))
         return cli_misuse(cli, "--html is a file: standard output has the table");
     if (cli->output && !cli->suggest_given)

@@ -188,14 +188,15 @@ const CliOption cli_options[] = {
          RUN | CHECK | COMPILE | DUMP | DIFF},
     [O_RTOL] = {"rtol", "X", "relative tolerance of floats (1e-3)", 0, RUN | COMPILE | DUMP | DIFF},
     [O_ATOL] = {"atol", "X", "absolute tolerance (1e-5)", 0, RUN | DIFF},
-    [O_SUGGEST] = {"suggest", "DB",
+    [O_SUGGEST] = {"suggest", "X",
                    "write to -o the recipe that keeps the fewest sites high until the outputs have "
-                   "this SQNR",
+                   "an SQNR of X dB, or --metric says X or more",
                    0, CHECK},
-    [O_METRIC] = {"metric", "CMD",
-                  "with several recipes: a command that gets a folder, the outputs of sample N in "
-                  "N.npz, and prints a number",
-                  0, CHECK},
+    [O_METRIC] =
+        {"metric", "CMD",
+         "with several recipes, or --suggest: a command that gets a folder, the outputs of "
+         "sample N in N.npz, and prints a number",
+         0, CHECK},
     [O_ORDER] = {"order", "O", "the table by rank (default) or as the graph goes: rank or graph", 0,
                  CHECK, .choice = "rank graph"},
     [O_HTML] = {"html", "FILE", "also write a page: recipes as columns, histograms, error by depth",
