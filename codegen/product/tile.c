@@ -324,12 +324,17 @@ void cg_tile_call(Cg *cg, const CgTile *t, uint32_t mr, const CgTileArgs *x)
         [P_STEP] = x->next ? x->step : cg_int(cg, 0),
     };
     LLVMValueRef fn = cg_tile_fn(cg->m, t, mr, x->off);
-    for (uint32_t i = 0; i < t->parts; i++) { /* the first asks for what comes */
+    LLVMValueRef share = NULL; /* each part asks for its own of what comes */
+    if (t->parts > 1) {
+        arg[P_STEP] = LLVMBuildUDiv(cg->b, arg[P_STEP], cg_int(cg, t->parts), "");
+        share = cg_mul_int(cg, arg[P_STEP], x->k);
+    }
+    for (uint32_t i = 0; i < t->parts; i++) {
         LLVMValueRef at = cg_int(cg, (int64_t)i * t->nv * t->w);
         arg[P_B] = cg_gep(cg, t->b.type, x->b, at);
         arg[P_C] = cg_gep(cg, t->el, x->c, at);
-        arg[P_NEXT] = i ? arg[P_B] : arg[P_NEXT];
-        arg[P_STEP] = i ? cg_int(cg, 0) : arg[P_STEP];
+        if (i)
+            arg[P_NEXT] = cg_gep(cg, cg->m->i8, arg[P_NEXT], share);
         LLVMBuildCall2(cg->b, tile_type(cg->m), fn, arg, N_PARAM, "");
     }
 }
