@@ -396,6 +396,8 @@ uint32_t cg_targets(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
         return 0;
     }
     uint32_t n = list_levels(a, arch, opt->cpu, name);
+    if (n == 0) /* "fat" where an architecture has no usual levels */
+        unknown_cpu(cx, arch, !sc_target_is_elsewhere(triple), opt->cpu);
     if (n > CG_LEVELS) {
         sc_fail_file(cx, NULL, SC_E_TARGET, "more than %d processors", CG_LEVELS);
         return 0;

@@ -235,7 +235,7 @@ END_TEST
 START_TEST(levels_in_vain)
 {
     static const struct {
-        const char *cpu, *says;
+        const char *cpu, *says, *target;
     } cases[] = {
         {"x86-64-v4,x86-64-v3", "processors \"x86-64-v4\" and \"x86-64-v3\": the code for the "
                                 "second, which needs no more, would run in the place of the first"},
@@ -244,10 +244,12 @@ START_TEST(levels_in_vain)
         {"x86-64-v3,fat", "processor \"fat\""},
         {"haswell,x86-64-v5", "fat, for x86-64-v3,x86-64-v4"},
         {"a,b,c,d,e,f,g,h,i", "more than 8 processors"},
+        {"fat", "processor \"fat\"", "aarch64-linux-gnu"},
+        {"neoverse-n1,cortex-a72", "would run in the place of the first", "aarch64-linux-gnu"},
     };
     Entries e = {.cx = sc_ctx_new()};
     add(&e, "main", PRODUCT);
-    ScCodegenOptions opt = {.cpu = cases[_i].cpu};
+    ScCodegenOptions opt = {.cpu = cases[_i].cpu, .target = cases[_i].target};
     ck_assert_ptr_null(sc_codegen_entries(e.cx, 1, e.entry, &opt, SC_EMIT_OBJ));
     ck_assert_msg(strstr(sct_messages(e.cx), cases[_i].says), "%s", sct_messages(e.cx));
     drop(&e);
@@ -288,7 +290,7 @@ int main(void)
     tcase_add_test(t, in_place_in_all_or_none);
     tcase_add_test(t, each_level_runs);
     tcase_add_test(t, each_level_has_its_functions);
-    tcase_add_loop_test(t, levels_in_vain, 0, 6);
+    tcase_add_loop_test(t, levels_in_vain, 0, 8);
     tcase_add_test(t, unlike_states);
     suite_add_tcase(s, t);
     return sct_main("codegen-entries", s);
