@@ -112,6 +112,29 @@ static ScVal source_of(const ScGraph *g, ScVal v)
     return is_float(g, v) && is_float(g, ret) ? ret : SC_ABSENT;
 }
 
+/* y is x divided by a factor between powers of two, as quantize does before a cast (SCALES,
+ * activations of products by channel): a product without a name with a number in [1/2, 1). */
+static bool is_divided(const ScGraph *g, ScVal y)
+{
+    const ScNode *n = sc_def(g, y);
+    if (g->value[y].name || n->op != &sc_op_mul || !is_const(g, n->in[1]))
+        return false;
+    const ScBlob *b = sc_def(g, n->in[1])->attr[0].blob;
+    double by = b->count == 1 ? scrt_load(b->dtype, b->data, 0) : 0;
+    return by >= 0.5 && by < 1;
+}
+
+ScVal sc_stored_of(const ScGraph *g, ScVal v)
+{
+    while (v >= SC_FIRST && !g->value[v].name) {
+        ScVal x = is_divided(g, v) ? sc_def(g, v)->in[0] : source_of(g, v);
+        if (x == SC_ABSENT)
+            break;
+        v = x;
+    }
+    return v;
+}
+
 static void match(ScArena *a, Part *p)
 {
     Named *table = sc_array(a, Named, p->ref->n_value);
@@ -435,7 +458,8 @@ static ScReport report(const ScDamage *d, const Part *p, const char *const *labe
     const Sum *s = &p->sum[v];
     const ScValue *val = &p->g->value[v];
     const ScNode *def = sc_def(p->g, v);
-    ScVal rows = sc_rounded_by_rows(p->g, v), origin = p->stored[rows == SC_ABSENT ? v : rows];
+    ScVal rows = sc_rounded_by_rows(p->g, v);
+    ScVal origin = sc_stored_of(p->g, p->stored[rows == SC_ABSENT ? v : rows]);
     ScVal named = val->name || !p->g->value[origin].name ? v : origin;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
     const ScrtFormat *f = scrt_format(val->type->dtype);

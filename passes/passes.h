@@ -168,8 +168,15 @@ const ScReport *sc_damage_end(ScDamage *d, uint32_t *ret_n);
  * g). NULL with errors. */
 const ScVal *sc_storage_sites(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 ScGraph *sc_switched_graph(ScCtx *cx, const ScGraph *g);
+/* The value with a name that v is the stored form of: below casts, rebalances and what they divide
+ * by before; v where it has a name itself, else what lies deepest. */
+ScVal sc_stored_of(const ScGraph *g, ScVal v);
 /* Whether operand k of n reads a storage site where it is one. */
 bool sc_reads_site(const ScGraph *g, const ScNode *n, uint32_t k);
+
+/* [g->n_value] 256 log2 of a magnitude that no element of the value represented exceeds, whatever
+ * the inputs are, as far as rows can prove it; SC_NO_TOP elsewhere. Nested graphs are left out. */
+const int32_t *sc_ceilings(const ScGraph *g, ScArena *a);
 
 /* How many products of g and of what is nested in it have a bias that takes back what the rounding
  * of their weights adds on average. */

@@ -294,3 +294,12 @@ ScFact *sc_scale_facts(const ScGraph *g, ScArena *a)
     demand(g, a, f);
     return f;
 }
+
+const int32_t *sc_ceilings(const ScGraph *g, ScArena *a)
+{
+    const ScFact *f = sc_scale_facts(g, a);
+    int32_t *ret = sc_array(a, int32_t, g->n_value);
+    for (ScVal v = 0; v < g->n_value; v++)
+        ret[v] = f[v].top;
+    return ret;
+}

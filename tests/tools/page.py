@@ -115,6 +115,40 @@ def folds_layers_of_5000_nodes(tmp):
     assert time.monotonic() - began < LIMIT
 
 
+def folds_layers_without_names(tmp):
+    """As PyTorch's newer exporter names nodes: layers are what comes again, whether or not they need a rebalance or a
+    factor, which is all that the third of them has more."""
+    lines, last = [], "x"
+
+    def add(text, name=""):
+        nonlocal last
+        lines.append(f"  %v{len(lines)} = {text} : f32[4]" + (f' from "{name}"' if name else ""))
+        last = f"v{len(lines) - 1}"
+
+    add("sqrt %x", "before")
+    for k in range(40):
+        for op in ("relu", "neg", "abs", "tanh", "exp", "sin", "cos"):
+            add(f"{op} %{last}", f"node_{op}_{k}")
+        if k == 2:
+            lines.append("  %c = const 0.5 : f32[]")
+            add(f"mul %{last}, %c", "node_mul")
+    path = write(os.path.join(tmp, "alike.sc"), f"graph @g(%x: f32[4]) -> (%{last}) {{\n" + "\n".join(lines) + "\n}\n")
+    text, found = shown(page(path, tmp, "--stage", "import"), tmp, "#node_tanh_3")
+    assert found == "11 found" and "39 layers as node_relu_0" in text and "node_relu_39" in text, (text, found)
+    text, _ = shown(page(path, tmp, "--stage", "import"), tmp, "#node_tanh_0")
+    assert "layers as" not in text and "tanh" in text, text
+
+
+def values_below_a_ceiling_fit(tmp):
+    """What is proven to stay within its format is not said to be near its end: 1 * 2^7 is less than 448."""
+    for first, near in (("relu %x", True), ("clip %x, %lo, %hi", False)):
+        path = write(os.path.join(tmp, "c.sc"), "graph @g(%x: f32[4,8], %w: f32[8,8]) -> (%y) {\n  %lo = const 0 : f32[]\n"
+                     "  %hi = const 1 : f32[]\n  %k = const 128 : f32[]\n" f"  %a = {first} : f32[4,8]\n"
+                     "  %b = mul %a, %k : f32[4,8]\n  %c = cast %b : f8e4m3fn[4,8]\n  %y = matmul %c, %w : f32[4,8]\n}\n")
+        text = scalec("dump", path, "--stage", "settle")
+        assert ("near the end of their format: 1, %c" in text) == near and "g 6." in text, text
+
+
 def sheet(tmp, recipe, *args):
     out = os.path.join(tmp, "sheet.html")
     return out, scalec("check", MNIST, "--data", DIGIT, "--recipe", recipe, "--html", out, *args)
@@ -130,6 +164,8 @@ def checks_all_recipes(tmp):
     alike = json.loads(scalec("check", MNIST, "--data", DIGIT, "--recipe", "fp8", "--json"))["tensors"]
     assert alike == d["recipes"][0]["tensors"]
     sites = [t for t in alike if t["site"]]
+    # One that is divided by a factor before its cast is called what the model calls it, as a recipe's site line must be.
+    assert {"Input3", "Pooling66_Output_0", "Pooling160_Output_0_reshape0"} <= {t["name"] for t in sites}, sites
     assert len(sites) == 6 and sum(t["constant"] for t in sites) == 3 and all("octaves" in t for t in sites)
     w = next(t for t in sites if t["name"] == "Parameter5")["octaves"]  # 8 x 1 x 5 x 5 numbers, divided by channel: amax 448
     assert sum(w["count"]) == 200 and (w["least"], w["normal"], w["most"]) == (-9, -6, 8) and w["first"] == -13
@@ -152,5 +188,6 @@ def sheet_shows_columns_and_histograms(tmp):
     assert re.search(r'<aside.*class="histogram"', page, re.S)
 
 
-run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, names_that_begin_alike_cluster, shows_totals,
-                       finds_and_explains, folds_layers_of_5000_nodes])
+run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, names_that_begin_alike_cluster, shows_totals,
+                       finds_and_explains, folds_layers_of_5000_nodes,
+                       folds_layers_without_names])

@@ -12,34 +12,52 @@ typedef struct Totals {
     ScStr outlier;
 } Totals;
 
-/* Data whose RMS, as estimated, lies so near the largest number of a narrow format that some of it
- * saturates, or near the least normal one, so that much of it is subnormal. */
-static bool is_outlier(const ScGraph *g, const ScValue *v)
+typedef struct Level { /* a graph, and what is known of its values */
+    const ScGraph *g;
+    ScArena *a;
+    const char *const *label;
+    const int32_t *top; /* of sc_ceilings; NULL until somebody asks */
+} Level;
+
+/* Whether no element of x can be beyond what format f holds: what pinned a value is often that. */
+static bool is_proven_to_fit(Level *l, ScVal v, const ScrtFormat *f)
 {
-    if (!v->exp || v->g == SC_NO_G || !sc_type_is_float(v->type))
+    int64_t e;
+    if (!sc_term_const(l->g->value[v].exp, &e))
         return false;
-    const ScrtFormat *f = scrt_format(v->type->dtype);
-    double rms = v->g / 256.0;
-    bool fits = g->node[v->node].op->flags & SC_CONST_OP; /* its exponent is chosen so */
-    return f->exp_bits < 8 &&
-           ((!fits && rms > log2(f->max) - ROOM_ABOVE) || rms < log2(f->min_normal) + ROOM_BELOW);
+    l->top = l->top ? l->top : sc_ceilings(l->g, l->a);
+    return l->top[v] != SC_NO_TOP && l->top[v] / 256.0 - (double)e <= log2(f->max);
 }
 
-static void look_at_value(const ScGraph *g, ScVal v, const char *const *label, Totals *t)
+/* Data whose RMS, as estimated, lies so near the largest number of a narrow format that some of it
+ * saturates, or near the least normal one, so that much of it is subnormal. */
+static bool is_outlier(Level *l, ScVal v)
 {
-    const ScValue *x = &g->value[v];
-    if (!is_outlier(g, x))
+    const ScValue *x = &l->g->value[v];
+    if (!x->exp || x->g == SC_NO_G || !sc_type_is_float(x->type))
+        return false;
+    const ScrtFormat *f = scrt_format(x->type->dtype);
+    double rms = x->g / 256.0;
+    bool fits = l->g->node[x->node].op->flags & SC_CONST_OP; /* its exponent is chosen so */
+    return f->exp_bits < 8 &&
+           ((!fits && rms > log2(f->max) - ROOM_ABOVE && !is_proven_to_fit(l, v, f)) ||
+            rms < log2(f->min_normal) + ROOM_BELOW);
+}
+
+static void look_at_value(Level *l, ScVal v, Totals *t)
+{
+    if (!is_outlier(l, v))
         return;
     if (t->n_outlier++ < SHOWN)
-        sc_str_addf(&t->outlier, "%s%%%s (log2 RMS %.1f)", t->outlier.n ? ", " : "", label[v],
-                    x->g / 256.0);
+        sc_str_addf(&t->outlier, "%s%%%s (log2 RMS %.1f)", t->outlier.n ? ", " : "", l->label[v],
+                    l->g->value[v].g / 256.0);
 }
 
 /* inside: a kernel, whose values have no names of their own. */
 static void look(const ScGraph *g, bool inside, Totals *t)
 {
     ScArena *a = sc_arena_new();
-    const char *const *label = inside ? NULL : sc_labels(g, a);
+    Level l = {g, a, inside ? NULL : sc_labels(g, a), NULL};
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         ScrtDtype d = n->n_out ? sc_type_of(g, n->first)->dtype : SCRT_DTYPE_NONE;
@@ -60,7 +78,7 @@ static void look(const ScGraph *g, bool inside, Totals *t)
         }
         t->moves += (n->op->flags & SC_REBALANCES) != 0;
         for (uint32_t k = 0; k < n->n_out && !inside; k++)
-            look_at_value(g, n->first + k, label, t);
+            look_at_value(&l, n->first + k, t);
         for (uint32_t k = 0; k < n->op->n_sub; k++)
             look(n->sub[k], n->op->lower.cls == SC_KERNEL, t);
     }

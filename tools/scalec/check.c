@@ -250,10 +250,7 @@ static void add_layers(ScStr *out, const ScGraph *g, ScVal v)
 /* The name that a recipe knows site v of g by: its own, or that of what was cast; NULL: none. */
 static const char *site_name(const ScGraph *g, ScVal v)
 {
-    while (!g->value[v].name && sc_def(g, v)->n_in > 0 &&
-           (sc_def(g, v)->op == &sc_op_cast || sc_def(g, v)->op->flags & SC_REBALANCES))
-        v = sc_def(g, v)->in[0];
-    return g->value[v].name;
+    return g->value[sc_stored_of(g, v)].name;
 }
 
 /* The names [c->n_site] that a recipe knows sites by: NULL where another has it too. */
