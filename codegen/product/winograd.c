@@ -209,8 +209,7 @@ static void find_patch(Cg *cg, const Winograd *k, const At *at, LLVMValueRef con
     LLVMValueRef y[3] = {idx[0]};
     y[1] = position(cg, k, 0, idx[1], i.i, &inside);
     y[2] = position(cg, k, 1, idx[2], j.i, &inside);
-    LLVMValueRef p =
-        cg_gep(cg, k->tile.el, cg_operand(cg, (uint32_t)k->x.operand), cg_address(cg, &k->x, 3, y));
+    LLVMValueRef p = cg_access_pointer(cg, &k->x, cg_address(cg, &k->x, 3, y));
     p = LLVMBuildSelect(cg->b, inside, p, place(cg, k, at, AT_ZEROS), "");
     LLVMValueRef to = cg_add_int(cg, cg_mul_int(cg, i.i, n), j.i);
     LLVMBuildStore(cg->b, p, cg_gep(cg, cg->m->t_ptr, place(cg, k, at, AT_PATCH), to));
@@ -225,13 +224,14 @@ static void patch_channels(Cg *cg, const Winograd *k, const At *at, LLVMValueRef
     const CgTile *t = &k->tile;
     LLVMValueRef d[PATCH][PATCH], half[PATCH][PATCH], v[PATCH];
     LLVMValueRef table = place(cg, k, at, AT_PATCH);
+    ScrtDtype stored = sc_type_of(cg->f->sub, k->x.root)->dtype;
     LLVMValueRef channel = cg_add_int(cg, cg_mul_int(cg, chunk, cg_int(cg, t->kc)), k0);
     for (uint32_t j = 0; j < PATCH; j++) { /* columns, then rows */
         LLVMValueRef column[PATCH];
         for (uint32_t i = 0; i < PATCH; i++) {
             LLVMValueRef p = cg_gep(cg, cg->m->t_ptr, table, cg_int(cg, i * PATCH + j));
             p = LLVMBuildLoad2(cg->b, cg->m->t_ptr, p, "");
-            d[i][j] = load(cg, t, cg_gep(cg, t->el, p, channel));
+            d[i][j] = cg_load(cg, stored, p, channel, t->w, NULL).v;
             column[i] = d[i][j];
         }
         transform_patch(cg, column, v);
@@ -518,7 +518,7 @@ static bool pays(const ScType *y)
     return squares >= LEAST_SQUARES && 9 * h * w >= 2 * POINTS * squares;
 }
 
-/* Whether weights of this type can be panels of f32. */
+/* Whether numbers of this type can become f32 as they are met. */
 static bool is_stored(ScrtDtype t)
 {
     return scrt_dtype_is_float(t) && scrt_dtype_bits(t) >= 8 && scrt_dtype_bits(t) <= 32;
@@ -529,11 +529,14 @@ bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScCon
 {
     const ScType *x = sc_type_of(f->sub, n->in[0]), *y = sc_type_of(f->sub, n->first);
     const ScWindow *w = &desc->window;
+    const CgTypes types = {.a = x->dtype, .b = filter->dtype, .result = y->dtype, .packed = true};
+    CgTile tile;
+    cg_tile_types(m, &types, &tile);
     int64_t in;
-    bool plain = w->n_spatial == 2 && desc->group == 1;
+    bool plain = tile.micro->way == CG_UNIT_PLAIN && w->n_spatial == 2 && desc->group == 1;
     for (uint32_t d = 0; plain && d < 2; d++)
         plain = w->kernel[d] == 3 && w->stride[d] == 1 && w->dilation[d] == 1;
-    return plain && m->target.vec_bits >= 256 && x->dtype == SCRT_F32 && y->dtype == SCRT_F32 &&
+    return plain && m->target.vec_bits >= 256 && is_stored(x->dtype) && y->dtype == SCRT_F32 &&
            is_stored(filter->dtype) && cg_filter_may_pack(f, filter) &&
            sc_term_const(filter->in, &in) && in >= 2 * m->target.w && in % m->target.w == 0 &&
            pays(y);
@@ -621,7 +624,8 @@ bool cg_emit_winograd(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *d
     cg_parallel(&cg, body, items, cg_grain(&cg, cg_int(&cg, clocks)));
     cg_end_fn(&cg);
     f->what =
-        sc_printf(m->arena, "conv f32 x %s packed: winograd 4x4, blocks of %u, tile %ux%u",
+        sc_printf(m->arena, "conv %s x %s packed: winograd 4x4, blocks of %u, tile %ux%u",
+                  scrt_dtype_name(sc_type_of(f->sub, n->in[0])->dtype),
                   scrt_dtype_name(filter->dtype), k->rows, k->tile.mr, k->tile.nv * k->tile.w);
     return true;
 }

@@ -246,12 +246,12 @@ START_TEST(conv_rows)
 END_TEST
 
 /* Windows of 3 x 3 over many channels: in fewer multiplications, with pads, squares that the result
- * cuts, several blocks and chunks, and what stands in the epilogue; small weights are transformed
- * at run time. */
+ * cuts, several blocks and chunks, and what stands in the epilogue; x and weights of f32 or small,
+ * such weights being transformed at run time. */
 static int64_t make_squares(Rig *r, const ScOp *op)
 {
     static const char *const type[] = {"f32", "f8e4m3fn", "f8e5m2"};
-    const char *w = type[rig_draw(r, 0, 2)];
+    const char *w = type[rig_draw(r, 0, 2)], *t = type[rig_draw(r, 0, 2)];
     (void)op;
     int64_t in = (int64_t[]){32, 48, 288}[rig_draw(r, 0, 2)], out = rig_draw(r, 17, 70);
     int64_t x = rig_draw(r, 12, 22), pad[4];
@@ -270,15 +270,15 @@ static int64_t make_squares(Rig *r, const ScOp *op)
     rig_blob(r, "w", 4, (int64_t[]){out, in, 3, 3});
     rig_blob(r, "b", 1, &out);
     rig_parse(r,
-              "graph @g(%%x: f32[2,%s,%lld], %%r: f32[%lld]) -> (%%y) {\n"
+              "graph @g(%%x: %s[2,%s,%lld], %%r: f32[%lld]) -> (%%y) {\n"
               "  %%w = const @w : %s[%lld,%lld,3,3]\n"
               "  %%b = const @b : f32[%lld]\n"
               "  %%c = conv %%x, %%w, %%b {pads = [%lld,%lld,%lld,%lld], channels_last = 1} "
               ": f32[2,%s,%lld]\n"
               "  %%y = add %%c, %%r : f32[2,%s,%lld]\n}\n",
-              from, (long long)in, (long long)out, w, (long long)out, (long long)in, (long long)out,
-              (long long)pad[0], (long long)pad[1], (long long)pad[2], (long long)pad[3], to,
-              (long long)out, to, (long long)out);
+              t, from, (long long)in, (long long)out, w, (long long)out, (long long)in,
+              (long long)out, (long long)pad[0], (long long)pad[1], (long long)pad[2],
+              (long long)pad[3], to, (long long)out, to, (long long)out);
     rig_inputs(r, known ? NULL : "s", rig_draw(r, 1, 22));
     return in * 9;
 }
@@ -392,27 +392,28 @@ END_TEST
 START_TEST(report_squares)
 {
     static const struct {
-        const char *x, *w;
+        const char *x, *t, *w;
         bool squares;
-    } c[] = {{"14,14", "f32", true},
-             {"7,7", "f32", false},
-             {"s,9", "f32", true},
-             {"14,14", "f8e4m3fn", true}};
+    } c[] = {{"14,14", "f32", "f32", true},
+             {"7,7", "f32", "f32", false},
+             {"s,9", "f32", "f32", true},
+             {"14,14", "f32", "f8e4m3fn", true},
+             {"14,14", "f8e4m3fn", "f8e4m3fn", true}};
     enum { WEIGHTS = 16 * 32 * 9 };
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
         Rig r;
         rig_init(&r, "x86-64-v3", 1);
         rig_blob(&r, "w", 4, (int64_t[]){16, 32, 3, 3});
         rig_parse(&r,
-                  "graph @g(%%x: f32[1,%s,32]) -> (%%y) {\n"
+                  "graph @g(%%x: %s[1,%s,32]) -> (%%y) {\n"
                   "  %%w = const @w : %s[16,32,3,3]\n"
                   "  %%y = conv %%x, %%w {pads = [1,1,1,1], channels_last = 1} : f32[1,%s,16]\n}\n",
-                  c[i].x, c[i].w, c[i].x);
+                  c[i].t, c[i].x, c[i].w, c[i].x);
         rig_compile(&r);
         if (strcmp(c[i].w, "f32") != 0) /* they stay small in the program */
             ck_assert_uint_le(r.object->n_weights, WEIGHTS + 64);
         bool squares = strstr(rig_what(&r, 0), "winograd 4x4") != NULL;
-        ck_assert_msg(squares == c[i].squares, "[%s]: %s", c[i].x, rig_what(&r, 0));
+        ck_assert_msg(squares == c[i].squares, "%s [%s]: %s", c[i].t, c[i].x, rig_what(&r, 0));
         rig_free(&r);
     }
 }
