@@ -7,12 +7,17 @@
 
 extern const CgClass cg_map, cg_reduce, cg_view, cg_concat, cg_gather, cg_scan;
 
-/* An access that is contiguous along dim p of a space but walked along its last dim, q. */
+/* An access that is contiguous along dims p of a space but walked along its last dim, q. What moves
+ * are atoms: neighbours along a dim after q that are neighbours on both sides, or single elements.
+ */
 typedef struct CgTranspose {
-    CgAccess from;
+    CgAccess from; /* up to q */
     ScrtDtype t;
-    uint32_t p, q;
-    const ScTerm *dim[SCRT_MAX_RANK];    /* of the copy: 1 where the operand is broadcast */
+    uint32_t q, atom, w;              /* elements of an atom; atoms of a tile's side */
+    uint32_t n_p;                     /* dims p, which lie densely: together they are the rows, */
+    uint32_t p[SCRT_MAX_RANK];        /* the one that varies least first */
+    const ScTerm *rows;               /* their product */
+    const ScTerm *dim[SCRT_MAX_RANK]; /* of the copy: 1 where the operand is broadcast */
     const ScTerm *stride[SCRT_MAX_RANK]; /* of the copy: dense, 0 where it is broadcast */
     const ScTerm *count, *scratch;       /* elements; bytes into scratch, NULL: result 0 */
 } CgTranspose;

@@ -7,60 +7,133 @@
 
 enum { LEAST = 4 }; /* extents of the last dim below this are not worth a copy in scratch */
 
-/* Of `least` columns and more, where that is known. */
-static bool transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
-                       int64_t least, CgTranspose *ret)
+/* Neighbours along the last dim that move together, because they lie side by side in the operand
+ * and, where it goes elsewhere than into scratch, in the result. */
+static uint32_t atom_of(const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
+                        const CgAccess *to)
 {
-    const ScTerm *last = a->rank ? a->stride[a->rank - 1] : NULL;
-    int64_t extent;
-    if (a->operand < 0 || !last || sc_term_is(last, 0) || sc_term_is(last, 1) ||
-        (sc_term_const(dim[a->rank - 1], &extent) && extent < least))
+    uint32_t last = a->rank - 1, bits = scrt_dtype_bits(sc_type_of(f->sub, a->root)->dtype);
+    int64_t n;
+    if (a->rank < 2 || !sc_term_is(a->stride[last], 1) || (to && !sc_term_is(to->stride[last], 1)))
+        return 1;
+    bool whole = sc_term_const(dim[last], &n) && (n == 2 || n == 4 || n == 8) && n * bits <= 64;
+    return whole ? (uint32_t)n : 1;
+}
+
+/* The dims along which the operand is contiguous: more than one where the first is shorter than a
+ * tile, so that channels that lie in pairs are rows of one tile. */
+static void find_rows(CgModule *m, const CgAccess *a, CgTranspose *ret)
+{
+    const ScTerm *step = sc_term(m->cx, ret->atom);
+    uint32_t dim[SCRT_MAX_RANK], n = 0;
+    int64_t known;
+    ret->rows = sc_term(m->cx, 1);
+    for (uint32_t d = 0; d < ret->q; d++) {
+        if (a->stride[d] != step || sc_term_is(ret->dim[d], 1))
+            continue;
+        dim[n++] = d;
+        ret->rows = sc_term_mul(m->cx, ret->rows, ret->dim[d]);
+        step = sc_term_mul(m->cx, step, ret->dim[d]);
+        if (!sc_term_const(ret->rows, &known) || known >= ret->w)
+            break;
+        d = UINT32_MAX; /* from the first on */
+    }
+    ret->n_p = n;
+    for (uint32_t i = 0; i < n; i++)
+        ret->p[i] = dim[n - 1 - i];
+}
+
+/* Of `least` columns and more, where that is known; to: NULL for scratch. */
+static bool transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
+                       const CgAccess *to, int64_t least, CgTranspose *ret)
+{
+    if (a->operand < 0 || !a->rank)
         return false;
-    *ret = (CgTranspose){.from = *a, .p = UINT32_MAX, .q = a->rank - 1};
+    uint32_t atom = atom_of(f, a, dim, to), q = a->rank - (atom > 1 ? 2 : 1);
+    int64_t extent;
+    if (sc_term_is(a->stride[q], 0) || sc_term_is(a->stride[q], atom) ||
+        (sc_term_const(dim[q], &extent) && extent < least))
+        return false;
+    *ret = (CgTranspose){.from = *a, .q = q, .atom = atom};
+    ret->from.rank = q + 1;
     ret->t = sc_type_of(f->sub, a->root)->dtype;
+    ret->w = m->target.vec_bits / (scrt_dtype_bits(ret->t) * atom);
+    ret->w = ret->w < m->target.w ? ret->w : m->target.w;
     ret->count = sc_term(m->cx, 1);
     for (uint32_t d = a->rank; d-- > 0;) {
         bool moves = !sc_term_is(a->stride[d], 0);
-        if (sc_term_is(a->stride[d], 1))
-            ret->p = d;
         ret->dim[d] = moves ? dim[d] : sc_term(m->cx, 1);
         ret->stride[d] = moves ? ret->count : sc_term(m->cx, 0);
         ret->count = sc_term_mul(m->cx, ret->count, ret->dim[d]);
     }
-    return ret->p != UINT32_MAX;
+    find_rows(m, a, ret);
+    return ret->n_p > 0;
 }
 
 /* --- One tile -------------------------------------------------------------------------------- */
 
 typedef struct Tile {
     const CgTranspose *t;
-    LLVMValueRef src, dst;           /* pointers */
-    LLVMValueRef from, to;           /* i64 elements of the tile row's first element */
-    LLVMValueRef q_stride, p_stride; /* of the source along q, of the copy along p */
+    LLVMTypeRef el, atom;      /* of an element, for addresses; of what moves */
+    uint32_t w, align;         /* rows and columns of a tile; bytes */
+    LLVMValueRef src, dst;     /* pointers */
+    LLVMValueRef from, to;     /* i64 elements of the block's first, less what rows add */
+    LLVMValueRef row0;         /* of the block */
+    LLVMValueRef row[64];      /* what each of its rows adds in the copy */
+    LLVMValueRef q_from, q_to; /* strides along q */
 } Tile;
 
-static LLVMValueRef place(Cg *cg, LLVMValueRef first, LLVMValueRef i, LLVMValueRef stride,
-                          LLVMValueRef j)
+static Tile tile_of(Cg *cg, const CgTranspose *t)
 {
-    return cg_add_int(cg, cg_add_int(cg, first, cg_mul_int(cg, i, stride)), j);
+    Tile x = {.t = t, .w = t->w, .align = scrt_dtype_bits(t->t) / 8};
+    x.el = x.atom = cg_storage_type(cg->m, t->t);
+    if (t->atom > 1)
+        x.atom = LLVMIntTypeInContext(cg->m->ctx, scrt_dtype_bits(t->t) * t->atom);
+    x.src = cg_operand(cg, (uint32_t)t->from.operand);
+    x.dst = t->scratch ? cg_gep(cg, cg->m->i8, cg_scratch(cg), cg_term(cg, t->scratch))
+                       : cg_result(cg, 0);
+    x.q_from = cg_term(cg, t->from.stride[t->q]);
+    x.q_to = cg_term(cg, t->stride[t->q]);
+    return x;
+}
+
+/* What row i of all adds in the copy. */
+static LLVMValueRef row_offset(Cg *cg, const CgTranspose *t, LLVMValueRef i)
+{
+    const ScTerm *dim[SCRT_MAX_RANK];
+    LLVMValueRef idx[SCRT_MAX_RANK], at = cg_int(cg, 0);
+    for (uint32_t d = 0; d < t->n_p; d++)
+        dim[d] = t->dim[t->p[d]];
+    cg_unflatten(cg, i, t->n_p, dim, idx);
+    for (uint32_t d = 0; d < t->n_p; d++)
+        at = cg_add_int(cg, at, cg_mul_int(cg, idx[d], cg_term(cg, t->stride[t->p[d]])));
+    return at;
+}
+
+static LLVMValueRef load_atoms(Cg *cg, const Tile *x, LLVMTypeRef type, LLVMValueRef at)
+{
+    LLVMValueRef v = LLVMBuildLoad2(cg->b, type, cg_gep(cg, x->el, x->src, at), "");
+    LLVMSetAlignment(v, x->align);
+    return v;
+}
+
+static void store_atoms(Cg *cg, const Tile *x, LLVMValueRef v, LLVMValueRef at)
+{
+    LLVMSetAlignment(LLVMBuildStore(cg->b, v, cg_gep(cg, x->el, x->dst, at)), x->align);
 }
 
 static void whole_tile(Cg *cg, const Tile *x, LLVMValueRef q)
 {
-    LLVMTypeRef e = cg_storage_type(cg->m, x->t->t);
-    uint32_t w = cg->m->target.w, align = scrt_dtype_bits(x->t->t) / 8;
-    LLVMValueRef v[64], zero = cg_int(cg, 0);
-    for (uint32_t i = 0; i < w; i++) {
+    LLVMValueRef v[64];
+    for (uint32_t i = 0; i < x->w; i++) {
         LLVMValueRef qi = cg_add_int(cg, q, cg_int(cg, i));
-        LLVMValueRef at = place(cg, x->from, qi, x->q_stride, zero);
-        v[i] = LLVMBuildLoad2(cg->b, cg_vec(e, w), cg_gep(cg, e, x->src, at), "");
-        LLVMSetAlignment(v[i], align);
+        LLVMValueRef at = cg_add_int(cg, x->from, cg_mul_int(cg, qi, x->q_from));
+        v[i] = load_atoms(cg, x, cg_vec(x->atom, x->w), at);
     }
-    cg_turn(cg, v, w);
-    for (uint32_t i = 0; i < w; i++) {
-        LLVMValueRef at = place(cg, x->to, cg_int(cg, i), x->p_stride, q);
-        LLVMSetAlignment(LLVMBuildStore(cg->b, v[i], cg_gep(cg, e, x->dst, at)), align);
-    }
+    cg_turn(cg, v, x->w);
+    LLVMValueRef to = cg_add_int(cg, x->to, cg_mul_int(cg, q, x->q_to));
+    for (uint32_t i = 0; i < x->w; i++)
+        store_atoms(cg, x, v[i], cg_add_int(cg, to, x->row[i]));
 }
 
 /* The planes of a picture become its pixels: 2 or 3 columns, which the copy has side by side in
@@ -68,50 +141,50 @@ static void whole_tile(Cg *cg, const Tile *x, LLVMValueRef q)
 static uint32_t few_columns(const CgTranspose *t)
 {
     int64_t n;
-    bool few = sc_term_const(t->dim[t->q], &n) && (n == 2 || n == 3);
-    return few && sc_term_is(t->stride[t->q], 1) && sc_term_is(t->stride[t->p], n) ? (uint32_t)n
-                                                                                   : 0;
+    bool few = t->atom == 1 && t->n_p == 1 && sc_term_const(t->dim[t->q], &n) && (n == 2 || n == 3);
+    return few && sc_term_is(t->stride[t->q], 1) && sc_term_is(t->stride[t->p[0]], n) ? (uint32_t)n
+                                                                                      : 0;
 }
 
 static void few_rows(Cg *cg, const Tile *x, uint32_t n)
 {
-    LLVMTypeRef e = cg_storage_type(cg->m, x->t->t);
-    uint32_t w = cg->m->target.w, align = scrt_dtype_bits(x->t->t) / 8;
-    LLVMValueRef v[3], lane[3 * 64], zero = cg_int(cg, 0);
-    for (uint32_t i = 0; i < n; i++) {
-        LLVMValueRef at = place(cg, x->from, cg_int(cg, i), x->q_stride, zero);
-        v[i] = LLVMBuildLoad2(cg->b, cg_vec(e, w), cg_gep(cg, e, x->src, at), "");
-        LLVMSetAlignment(v[i], align);
-    }
+    uint32_t w = x->w;
+    LLVMTypeRef vec = cg_vec(x->el, w);
+    LLVMValueRef v[3], lane[3 * 64];
+    for (uint32_t i = 0; i < n; i++)
+        v[i] = load_atoms(cg, x, vec,
+                          cg_add_int(cg, x->from, cg_mul_int(cg, cg_int(cg, i), x->q_from)));
     for (uint32_t i = 0; i < 2 * w; i++)
         lane[i] = LLVMConstInt(cg->m->i32, i, 0);
-    LLVMValueRef none = LLVMGetPoison(cg_vec(e, w)), both = LLVMConstVector(lane, 2 * w);
+    LLVMValueRef none = LLVMGetPoison(vec), both = LLVMConstVector(lane, 2 * w);
     LLVMValueRef lo = LLVMBuildShuffleVector(cg->b, v[0], v[1], both, "");
     LLVMValueRef hi = LLVMBuildShuffleVector(cg->b, n == 3 ? v[2] : none, none, both, "");
     for (uint32_t i = 0; i < n * w; i++)
         lane[i] = LLVMConstInt(cg->m->i32, i % n * w + i / n, 0);
     LLVMValueRef all = LLVMBuildShuffleVector(cg->b, lo, hi, LLVMConstVector(lane, n * w), "");
-    LLVMSetAlignment(LLVMBuildStore(cg->b, all, cg_gep(cg, e, x->dst, x->to)), align);
+    store_atoms(cg, x, all, cg_add_int(cg, x->to, x->row[0]));
 }
 
-/* Rows 0 .. rows - 1, from column q on, element by element. */
+/* Rows 0 .. rows - 1 of the block, from column q on, atom by atom. */
 static void rest_of_tile(Cg *cg, const Tile *x, LLVMValueRef rows, LLVMValueRef q, LLVMValueRef n)
 {
-    LLVMTypeRef e = cg_storage_type(cg->m, x->t->t);
     LLVMValueRef one = cg_int(cg, 1);
-    CgLoop col = cg_for(cg, q, n, one);
     CgLoop row = cg_for(cg, cg_int(cg, 0), rows, one);
-    LLVMValueRef from = place(cg, x->from, col.i, x->q_stride, row.i);
-    LLVMValueRef to = place(cg, x->to, row.i, x->p_stride, col.i);
-    LLVMValueRef v = LLVMBuildLoad2(cg->b, e, cg_gep(cg, e, x->src, from), "");
-    LLVMBuildStore(cg->b, v, cg_gep(cg, e, x->dst, to));
-    cg_next(cg, &row);
+    LLVMValueRef from = cg_mul_int(cg, row.i, cg_int(cg, x->t->atom));
+    LLVMValueRef to = row_offset(cg, x->t, cg_add_int(cg, x->row0, row.i));
+    from = cg_add_int(cg, x->from, from);
+    to = cg_add_int(cg, x->to, to);
+    CgLoop col = cg_for(cg, q, n, one);
+    LLVMValueRef at = cg_add_int(cg, from, cg_mul_int(cg, col.i, x->q_from));
+    LLVMValueRef v = load_atoms(cg, x, x->atom, at);
+    store_atoms(cg, x, v, cg_add_int(cg, to, cg_mul_int(cg, col.i, x->q_to)));
     cg_next(cg, &col);
+    cg_next(cg, &row);
 }
 
 static void whole_tiles(Cg *cg, const Tile *x, LLVMValueRef full, LLVMValueRef rows, LLVMValueRef n)
 {
-    LLVMValueRef w = cg_int(cg, cg->m->target.w), zero = cg_int(cg, 0);
+    LLVMValueRef w = cg_int(cg, x->w), zero = cg_int(cg, 0);
     LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, w, ""), "");
     whole = LLVMBuildSelect(cg->b, full, whole, zero, "");
     CgLoop q = cg_for(cg, zero, whole, w);
@@ -124,42 +197,46 @@ static void whole_tiles(Cg *cg, const Tile *x, LLVMValueRef full, LLVMValueRef r
 
 static LLVMValueRef blocks(Cg *cg, const CgTranspose *t)
 {
-    return cg_cdiv_int(cg, cg_term(cg, t->dim[t->p]), cg_int(cg, cg->m->target.w));
+    return cg_cdiv_int(cg, cg_term(cg, t->rows), cg_int(cg, t->w));
+}
+
+/* The dims that are neither rows nor columns; 1 in place of those. */
+static void other_dims(CgModule *m, const CgTranspose *t, const ScTerm **ret)
+{
+    for (uint32_t d = 0; d < t->from.rank; d++)
+        ret[d] = d == t->q ? sc_term(m->cx, 1) : t->dim[d];
+    for (uint32_t i = 0; i < t->n_p; i++)
+        ret[t->p[i]] = sc_term(m->cx, 1);
 }
 
 /* Where the block of rows `item` begins; answers how many rows it has. */
 static LLVMValueRef begin_block(Cg *cg, Tile *x, LLVMValueRef item)
 {
     const CgTranspose *t = x->t;
-    LLVMValueRef idx[SCRT_MAX_RANK], w = cg_int(cg, cg->m->target.w), n = blocks(cg, t);
+    LLVMValueRef idx[SCRT_MAX_RANK], w = cg_int(cg, x->w), n = blocks(cg, t);
     const ScTerm *dim[SCRT_MAX_RANK];
-    LLVMValueRef p = LLVMBuildMul(cg->b, LLVMBuildURem(cg->b, item, n, ""), w, "");
-    for (uint32_t d = 0; d < t->from.rank; d++)
-        dim[d] = d == t->p || d == t->q ? sc_term(cg->m->cx, 1) : t->dim[d];
+    other_dims(cg->m, t, dim);
+    x->row0 = LLVMBuildMul(cg->b, LLVMBuildURem(cg->b, item, n, ""), w, "");
     cg_unflatten(cg, LLVMBuildUDiv(cg->b, item, n, ""), t->from.rank, dim, idx);
-    idx[t->p] = p;
-    idx[t->q] = cg_int(cg, 0);
     x->from = cg_address(cg, &t->from, t->from.rank, idx);
+    x->from = cg_add_int(cg, x->from, cg_mul_int(cg, x->row0, cg_int(cg, t->atom)));
     x->to = cg_int(cg, 0);
     for (uint32_t d = 0; d < t->from.rank; d++)
         x->to = cg_add_int(cg, x->to, cg_mul_int(cg, idx[d], cg_term(cg, t->stride[d])));
-    return cg_min_int(cg, w, LLVMBuildSub(cg->b, cg_term(cg, t->dim[t->p]), p, ""));
+    for (uint32_t i = 0; i < x->w; i++)
+        x->row[i] = row_offset(cg, t, cg_add_int(cg, x->row0, cg_int(cg, i)));
+    return cg_min_int(cg, w, LLVMBuildSub(cg->b, cg_term(cg, t->rows), x->row0, ""));
 }
 
 LLVMValueRef cg_transpose_body(CgModule *m, CgFunc *f, const CgTranspose *t, const char *suffix)
 {
     Cg cg;
     LLVMValueRef body = cg_begin_body(&cg, m, f, suffix);
-    Tile x = {.t = t, .src = cg_operand(&cg, (uint32_t)t->from.operand)};
-    x.dst = t->scratch ? cg_gep(&cg, m->i8, cg_scratch(&cg), cg_term(&cg, t->scratch))
-                       : cg_result(&cg, 0);
-    x.q_stride = cg_term(&cg, t->from.stride[t->q]);
-    x.p_stride = cg_term(&cg, t->stride[t->p]);
-    LLVMValueRef w = cg_int(&cg, m->target.w), n = cg_term(&cg, t->dim[t->q]),
-                 zero = cg_int(&cg, 0);
+    Tile x = tile_of(&cg, t);
+    LLVMValueRef n = cg_term(&cg, t->dim[t->q]), zero = cg_int(&cg, 0);
     CgLoop item = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     LLVMValueRef rows = begin_block(&cg, &x, item.i);
-    LLVMValueRef full = LLVMBuildICmp(cg.b, LLVMIntEQ, rows, w, "");
+    LLVMValueRef full = LLVMBuildICmp(cg.b, LLVMIntEQ, rows, cg_int(&cg, x.w), "");
     uint32_t few = few_columns(t);
     if (few) {
         CgIf all = cg_if(&cg, full);
@@ -185,21 +262,19 @@ LLVMValueRef *cg_transpose_bodies(CgModule *m, CgFunc *f, uint32_t n, const CgTr
 
 void cg_transpose_run(Cg *cg, const CgTranspose *t, LLVMValueRef body)
 {
-    const ScTerm *others = sc_term(cg->m->cx, 1);
-    for (uint32_t d = 0; d < t->from.rank; d++) {
-        if (d != t->p && d != t->q)
-            others = sc_term_mul(cg->m->cx, others, t->dim[d]);
-    }
+    const ScTerm *dim[SCRT_MAX_RANK];
+    other_dims(cg->m, t, dim);
+    const ScTerm *others = cg_product(cg->m, 0, t->from.rank, dim);
     LLVMValueRef n = cg_mul_int(cg, cg_term(cg, others), blocks(cg, t));
-    const ScTerm *each = sc_term_scale(cg->m->cx, t->dim[t->q], cg->m->target.w);
-    cg_parallel(cg, body, n, cg_row_grain(cg, each));
+    int64_t each = (int64_t)t->w * t->atom;
+    cg_parallel(cg, body, n, cg_row_grain(cg, sc_term_scale(cg->m->cx, t->dim[t->q], each)));
 }
 
 bool cg_transposed(CgModule *m, const CgFunc *f, const CgAccess *a, const ScTerm *const *dim,
                    const CgAccess *to, CgTranspose *ret)
 {
     int64_t n;
-    if (!transposed(m, f, a, dim, 2, ret))
+    if (!transposed(m, f, a, dim, to, 2, ret))
         return false;
     for (uint32_t d = 0; d < a->rank; d++)
         ret->stride[d] = to->stride[d];
@@ -215,7 +290,7 @@ uint32_t cg_transpose_operands(CgModule *m, CgFunc *f, uint32_t n, CgAccess *a,
     const ScTerm *bytes = f->scratch ? f->scratch : sc_term(m->cx, 0);
     for (uint32_t i = 0; i < n; i++) {
         CgTranspose *t = &ret[k];
-        if (!transposed(m, f, &a[i], dim, LEAST, t))
+        if (!transposed(m, f, &a[i], dim, NULL, LEAST, t))
             continue;
         t->scratch = a[i].scratch = bytes;
         const ScTerm *size = sc_term_scale(m->cx, t->count, scrt_dtype_bits(t->t) / 8);
@@ -233,8 +308,10 @@ void cg_transpose_shape(const CgFunc *f, CgShape *s, CgTranspose *t)
 {
     cg_shape_access(f, s, &t->from);
     cg_shape_word(s, t->t);
-    cg_shape_word(s, t->p);
-    cg_shape_word(s, t->q);
+    cg_shape_word(s, (uint64_t)t->q << 32 | t->atom);
+    for (uint32_t i = 0; i < t->n_p; i++)
+        cg_shape_word(s, t->p[i]);
+    cg_shape_any(s, &t->rows);
     cg_shape_word(s, few_columns(t));
     for (uint32_t d = 0; d < t->from.rank; d++) {
         cg_shape_term(s, &t->dim[d]);

@@ -48,7 +48,8 @@ static void emit_transpose(CgModule *m, CgFunc *f, const CgTranspose *copy)
     cg_begin_entry(&cg, m, f);
     cg_transpose_run(&cg, copy, body);
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "view: transpose, tiles of %u", m->target.w);
+    const char *pairs = copy->atom > 1 ? sc_printf(m->arena, " x %u", copy->atom) : "";
+    f->what = sc_printf(m->arena, "view: transpose, tiles of %u%s", copy->w, pairs);
 }
 
 static bool emit(CgModule *m, CgFunc *f)

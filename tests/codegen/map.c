@@ -157,6 +157,33 @@ START_TEST(transposes)
 }
 END_TEST
 
+/* Neighbours that stay so move together: depth to space, whose rows are channels and lines by
+ * turns; heads of few channels. */
+START_TEST(transposed_atoms)
+{
+    static const char *const type[] = {"i8", "f16", "f32", "f64"};
+    for (int i = 0; i < 4; i++) {
+        char text[2048];
+        const char *t = type[i];
+        snprintf(text, sizeof text,
+                 "graph @g(%%x: %s[n,5,24], %%y: %s[5,n,24], %%z: %s[n,19,4], %%c: %s[n,2])"
+                 " -> (%%3, %%6, %%7, %%8, %%9) {\n"
+                 "  %%1 = transpose %%x {perm = [2,0,1]} : %s[24,n,5]\n"
+                 "  %%2 = reshape %%1 : %s[6,2,2,n,5]\n"
+                 "  %%3 = transpose %%2 {perm = [0,3,1,4,2]} : %s[6,n,2,5,2]\n"
+                 "  %%4 = transpose %%y {perm = [2,0,1]} : %s[24,5,n]\n"
+                 "  %%5 = reshape %%4 : %s[6,2,2,5,n]\n"
+                 "  %%6 = transpose %%5 {perm = [0,3,1,4,2]} : %s[6,5,2,n,2]\n"
+                 "  %%7 = equal %%6, %%c : bool[6,5,2,n,2]\n"
+                 "  %%8 = transpose %%z {perm = [1,0,2]} : %s[19,n,4]\n"
+                 "  %%9 = transpose %%4 {perm = [0,2,1]} : %s[24,n,5]\n"
+                 "}\n",
+                 t, t, t, t, t, t, t, t, t, t, t, t);
+        sct_everywhere(text, -4, 4, exact, SIZES(0, 1, 2, 7, 8, 9, 16, 33));
+    }
+}
+END_TEST
+
 /* Outputs that no kernel writes: inputs, constants, twice the same, a view of an input. */
 START_TEST(copies)
 {
@@ -362,6 +389,7 @@ int main(void)
     tcase_add_test(t, low_precision);
     tcase_add_test(t, views);
     tcase_add_test(t, transposes);
+    tcase_add_test(t, transposed_atoms);
     tcase_add_test(t, copies);
     tcase_add_test(t, beside_an_anchor);
     tcase_add_test(t, first_rows);
