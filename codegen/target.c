@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The target description. Features of this machine come from LLVM's list for the host. Those of a
  * named processor are asked of LLVM too, but its C interface has no question for them: so a probe
- * module, one small function for each feature, is compiled for that processor, and a feature is
- * there where the instruction it brings stands in the assembly. */
+ * module is made, for each feature a function that needs it and a caller that is for that
+ * processor, and a feature is there where LLVM finds that the one may be inlined into the other. */
 #include "codegen/target.h"
 
 #include <assert.h>
 #include <llvm-c/Core.h>
+#include <llvm-c/Error.h>
 #include <llvm-c/IRReader.h>
 #include <llvm-c/Target.h>
 #include <llvm-c/TargetMachine.h>
+#include <llvm-c/Transforms/PassBuilder.h>
 #include <string.h>
 
 typedef enum ArchId { X86_64, AARCH64 } ArchId;
@@ -55,128 +57,76 @@ static const struct Feature {
 };
 enum { N_FEATURES = sizeof features / sizeof *features };
 
-/* A function that makes LLVM use `insn` on registers named `reg` where the feature is there. */
-static const struct Probe {
-    uint32_t bit;
-    const char *insn, *reg, *result, *params, *body;
-} probes[] = {
-    {SCRT_CPU_SSSE3, "pshufb", "", "<16 x i8>", "(<16 x i8> %a)",
-     "%r = shufflevector <16 x i8> %a, <16 x i8> poison, <16 x i32> <i32 7, i32 1, "
-     "i32 13, i32 4, i32 15, i32 2, i32 9, i32 0, i32 5, i32 14, i32 3, i32 11, i32 "
-     "6, i32 12, i32 10, i32 8> ret <16 x i8> %r"},
-    {SCRT_CPU_SSE41, "round", "", "<4 x float>", "(<4 x float> %a)",
-     "%r = call <4 x float> @llvm.floor.v4f32(<4 x float> %a) ret <4 x float> %r"},
-    {SCRT_CPU_SSE42, "pcmpgtq", "", "<2 x i64>", "(<2 x i64> %a, <2 x i64> %b)",
-     "%c = icmp sgt <2 x i64> %a, %b %r = sext <2 x i1> %c to <2 x i64> ret <2 x "
-     "i64> %r"},
-    {SCRT_CPU_POPCNT, "popcnt", "", "i64", "(i64 %a)",
-     "%r = call i64 @llvm.ctpop.i64(i64 %a) ret i64 %r"},
-    {SCRT_CPU_AVX, "vaddps", "ymm", "<8 x float>", "(<8 x float> %a, <8 x float> %b)",
-     "%r = fadd <8 x float> %a, %b ret <8 x float> %r"},
-    {SCRT_CPU_AVX2, "vpmulld", "ymm", "<8 x i32>", "(<8 x i32> %a, <8 x i32> %b)",
-     "%r = mul <8 x i32> %a, %b ret <8 x i32> %r"},
-    {SCRT_CPU_FMA, "vfmadd2", "", "<4 x float>", "(<4 x float> %a, <4 x float> %b, <4 x float> %c)",
-     "%r = call <4 x float> @llvm.fma.v4f32(<4 x float> %a, <4 x float> %b, <4 x "
-     "float> %c) ret <4 x float> %r"},
-    {SCRT_CPU_F16C, "vcvtph2ps", "", "<4 x float>", "(<4 x i16> %a)",
-     "%h = bitcast <4 x i16> %a to <4 x half> %r = fpext <4 x half> %h to <4 x "
-     "float> ret <4 x float> %r"},
-    {SCRT_CPU_BMI, "andn", "", "i64", "(i64 %a, i64 %b)",
-     "%n = xor i64 %a, -1 %r = and i64 %n, %b ret i64 %r"},
-    {SCRT_CPU_BMI2, "shlx", "", "i64", "(i64 %a, i64 %b)", "%r = shl i64 %a, %b ret i64 %r"},
-    {SCRT_CPU_LZCNT, "lzcnt", "", "i64", "(i64 %a)",
-     "%r = call i64 @llvm.ctlz.i64(i64 %a, i1 false) ret i64 %r"},
-    {SCRT_CPU_MOVBE, "movbe", "", "i64", "(ptr %a)",
-     "%v = load i64, ptr %a %r = call i64 @llvm.bswap.i64(i64 %v) ret i64 %r"},
-    {SCRT_CPU_AVX512F, "vaddps", "zmm", "<16 x float>", "(<16 x float> %a, <16 x float> %b)",
-     "%r = fadd <16 x float> %a, %b ret <16 x float> %r"},
-    {SCRT_CPU_AVX512BW, "vpaddb", "zmm", "<64 x i8>", "(<64 x i8> %a, <64 x i8> %b)",
-     "%r = add <64 x i8> %a, %b ret <64 x i8> %r"},
-    {SCRT_CPU_AVX512VL, "vprolvd", "xmm", "<4 x i32>", "(<4 x i32> %a, <4 x i32> %b)",
-     "%r = call <4 x i32> @llvm.fshl.v4i32(<4 x i32> %a, <4 x i32> %a, <4 x i32> %b) "
-     "ret <4 x i32> %r"},
-    {SCRT_CPU_AVX512DQ, "vpmullq", "", "<8 x i64>", "(<8 x i64> %a, <8 x i64> %b)",
-     "%r = mul <8 x i64> %a, %b ret <8 x i64> %r"},
-    {SCRT_CPU_AVX512CD, "vplzcntd", "", "<16 x i32>", "(<16 x i32> %a)",
-     "%r = call <16 x i32> @llvm.ctlz.v16i32(<16 x i32> %a, i1 false) ret <16 x i32> "
-     "%r"},
-    {SCRT_CPU_AVX512VBMI, "vpermb", "", "<64 x i8>", "(<64 x i8> %a)",
-     "%r = shufflevector <64 x i8> %a, <64 x i8> poison, <64 x i32> <i32 37, i32 12, "
-     "i32 58, i32 3, i32 41, i32 22, i32 9, i32 63, i32 17, i32 50, i32 28, i32 5, "
-     "i32 33, i32 44, i32 19, i32 8, i32 61, i32 14, i32 2, i32 39, i32 55, i32 26, "
-     "i32 47, i32 11, i32 30, i32 0, i32 52, i32 21, i32 36, i32 7, i32 60, i32 25, "
-     "i32 43, i32 16, i32 34, i32 57, i32 1, i32 29, i32 48, i32 13, i32 62, i32 20, "
-     "i32 38, i32 6, i32 53, i32 27, i32 45, i32 10, i32 59, i32 18, i32 4, i32 40, "
-     "i32 31, i32 56, i32 23, i32 49, i32 15, i32 35, i32 42, i32 24, i32 54, i32 "
-     "46, i32 32, i32 51> ret <64 x i8> %r"},
-    {SCRT_CPU_AVX512FP16, "vaddph", "", "<8 x half>", "(<8 x half> %a, <8 x half> %b)",
-     "%r = fadd <8 x half> %a, %b ret <8 x half> %r"},
-    {SCRT_CPU_AVX512BF16, "vcvtneps2bf16", "zmm", "<16 x bfloat>", "(<16 x float> %a)",
-     "%r = fptrunc <16 x float> %a to <16 x bfloat> ret <16 x bfloat> %r"},
+/* What code may use beyond the baseline, where the processor has it. */
+static const uint32_t used[] = {
+    SCRT_CPU_SSE3,       SCRT_CPU_SSSE3,    SCRT_CPU_SSE41,      SCRT_CPU_SSE42,
+    SCRT_CPU_POPCNT,     SCRT_CPU_AVX,      SCRT_CPU_AVX2,       SCRT_CPU_FMA,
+    SCRT_CPU_F16C,       SCRT_CPU_BMI,      SCRT_CPU_BMI2,       SCRT_CPU_LZCNT,
+    SCRT_CPU_MOVBE,      SCRT_CPU_AVX512F,  SCRT_CPU_AVX512BW,   SCRT_CPU_AVX512VL,
+    SCRT_CPU_AVX512DQ,   SCRT_CPU_AVX512CD, SCRT_CPU_AVX512VBMI, SCRT_CPU_AVX512FP16,
+    SCRT_CPU_AVX512BF16, SCRT_CPU_AMXTILE,  SCRT_CPU_AMXBF16,
 };
-enum { N_PROBES = sizeof probes / sizeof *probes };
+enum { N_USED = sizeof used / sizeof *used };
 
-/* The assembly of all probes for a processor. */
-static LLVMMemoryBufferRef probe_assembly(LLVMTargetMachineRef tm)
+static const char *feature_name(uint32_t bit)
 {
-    ScStr ir = {0};
-    for (uint32_t i = 0; i < N_PROBES; i++)
-        sc_str_addf(&ir, "define %s @p%u%s #0 { %s }\n", probes[i].result, i, probes[i].params,
-                    probes[i].body);
-    sc_str_add(&ir, "attributes #0 = { nounwind \"prefer-vector-width\"=\"512\" "
-                    "\"min-legal-vector-width\"=\"512\" }\n");
-    LLVMContextRef ctx = LLVMContextCreate();
-    LLVMMemoryBufferRef text = LLVMCreateMemoryBufferWithMemoryRangeCopy(ir.s, ir.n, "probe");
-    LLVMModuleRef mod = NULL;
-    LLVMMemoryBufferRef out = NULL;
-    char *message = NULL;
-    if (LLVMParseIRInContext(ctx, text, &mod, &message) ||
-        LLVMTargetMachineEmitToMemoryBuffer(tm, mod, LLVMAssemblyFile, &message, &out)) {
-        assert(!"the probe module compiles for every x86-64 processor");
-        LLVMDisposeMessage(message);
-    }
-    if (mod)
-        LLVMDisposeModule(mod);
-    LLVMContextDispose(ctx);
-    sc_str_free(&ir);
-    return out;
+    uint32_t i = 0;
+    while (features[i].bit != bit)
+        i++;
+    return features[i].name;
 }
 
-/* Whether a line of text between begin and end has both words. */
-static bool has_insn(const char *begin, const char *end, const char *insn, const char *reg)
+/* For each feature a function @f that needs it, and a caller @p for the processor. */
+static LLVMModuleRef probe_module(LLVMContextRef ctx, const char *triple, const char *cpu)
 {
-    for (const char *line = begin; line < end;) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line));
-        stop = stop ? stop : end;
-        size_t n = (size_t)(stop - line);
-        if (memmem(line, n, insn, strlen(insn)) && memmem(line, n, reg, strlen(reg)))
-            return true;
-        line = stop + 1;
+    ScStr ir = {0};
+    for (uint32_t i = 0; i < N_USED; i++)
+        sc_str_addf(&ir,
+                    "define internal void @f%u() #%u { store volatile i8 0, ptr null ret void }\n"
+                    "define void @p%u() #%u { call void @f%u() ret void }\n"
+                    "attributes #%u = { \"target-cpu\"=\"%s\" \"target-features\"=\"+%s\" }\n",
+                    i, i, i, N_USED, i, i, archs[X86_64].cpu, feature_name(used[i]));
+    sc_str_addf(&ir, "attributes #%u = { \"target-cpu\"=\"%s\" }\n", N_USED, cpu);
+    LLVMMemoryBufferRef text = LLVMCreateMemoryBufferWithMemoryRangeCopy(ir.s, ir.n, "probe");
+    LLVMModuleRef mod = NULL;
+    char *message = NULL;
+    if (LLVMParseIRInContext(ctx, text, &mod, &message)) {
+        assert(!"the probe module is parsed");
+        LLVMDisposeMessage(message);
     }
-    return false;
+    sc_str_free(&ir);
+    if (mod)
+        LLVMSetTarget(mod, triple);
+    return mod;
 }
 
 static uint64_t named_features(LLVMTargetRef target, const char *triple, const char *cpu)
 {
     LLVMTargetMachineRef tm = LLVMCreateTargetMachine(
         target, triple, cpu, "", LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
-    LLVMMemoryBufferRef text = probe_assembly(tm);
+    LLVMContextRef ctx = LLVMContextCreate();
+    LLVMModuleRef mod = probe_module(ctx, triple, cpu);
+    LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
+    LLVMErrorRef e = LLVMRunPasses(mod, "cgscc(inline)", tm, options);
+    assert(!e);
+    LLVMConsumeError(e);
     uint64_t bits = 0;
-    const char *p = LLVMGetBufferStart(text), *stop = p + LLVMGetBufferSize(text);
-    for (uint32_t i = 0; i < N_PROBES; i++) {
-        char label[16];
-        int n = snprintf(label, sizeof label, "\np%u:", i);
-        const char *begin = memmem(p, (size_t)(stop - p), label, (size_t)n);
-        const char *end = begin ? memmem(begin, (size_t)(stop - begin), ".Lfunc_end", 10) : NULL;
-        if (end && has_insn(begin, end, probes[i].insn, probes[i].reg))
-            bits |= UINT64_C(1) << probes[i].bit;
+    for (uint32_t i = 0; i < N_USED; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "p%u", i);
+        LLVMValueRef fn = LLVMGetNamedFunction(mod, name);
+        LLVMValueRef first = LLVMGetFirstInstruction(LLVMGetEntryBasicBlock(fn));
+        if (!LLVMIsACallInst(first))
+            bits |= UINT64_C(1) << used[i];
     }
-    LLVMDisposeMemoryBuffer(text);
+    LLVMDisposePassBuilderOptions(options);
+    LLVMDisposeModule(mod);
+    LLVMContextDispose(ctx);
     LLVMDisposeTargetMachine(tm);
-    if (bits >> SCRT_CPU_SSSE3 & 1)
-        bits |= UINT64_C(1) << SCRT_CPU_SSE3; /* which no code generator uses by itself */
     return bits;
 }
+
+#define BIT(x) (UINT64_C(1) << SCRT_CPU_##x)
 
 static uint64_t host_features(void)
 {
@@ -190,15 +140,14 @@ static uint64_t host_features(void)
         }
     }
     LLVMDisposeMessage(list);
-    return bits;
+    const uint64_t tiles = BIT(AMXTILE) | BIT(AMXBF16) | BIT(AMXINT8) | BIT(AMXFP16);
+    return bits & (~tiles | scrt_cpu_features()); /* which asks the kernel, too */
 }
 
 static bool has_all(uint64_t bits, uint64_t want)
 {
     return (bits & want) == want;
 }
-
-#define BIT(x) (UINT64_C(1) << SCRT_CPU_##x)
 
 /* Everything about code shapes follows from the features. */
 static void describe_x86(CgTarget *t)
