@@ -8,6 +8,16 @@
 
 typedef enum ScEmit { SC_EMIT_OBJ, SC_EMIT_ASM, SC_EMIT_LLVM } ScEmit;
 
+/* Functions that do what the instructions of tile registers (AMX) do, in the calling thread. */
+typedef struct ScTileModel {
+    void (*config)(const void *from);                        /* LDTILECFG */
+    void (*release)(void);                                   /* TILERELEASE */
+    void (*zero)(int64_t t);                                 /* TILEZERO */
+    void (*load)(int64_t t, const void *from, int64_t step); /* TILELOADD */
+    void (*store)(int64_t t, void *to, int64_t step);        /* TILESTORED */
+    void (*dot)(int64_t c, int64_t a, int64_t b);            /* TDPBF16PS */
+} ScTileModel;
+
 typedef struct ScCodegenOptions {
     /* "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name; NULL: "native", or where the target is
      * another architecture its baseline, Armv8-A. Several, separated by commas, are levels: there
@@ -26,7 +36,10 @@ typedef struct ScCodegenOptions {
     const char *weights_name; /* of that file's artefact, for messages; or NULL */
     /* Debug lines: the file, absolute, to which the caller writes ScObject.listing. NULL: none. */
     const char *listing;
-    bool quick;      /* compiled in less time, for a program that runs once or a few times */
+    bool quick; /* compiled in less time, for a program that runs once or a few times */
+    /* For tests: code as for a processor that also has tile registers, and calls these in the place
+     * of their instructions, so it runs in this process alone. NULL: code as for the processor. */
+    const ScTileModel *tiles;
     bool fault_tail; /* debug builds: kernels ignore their tail, for the test that this is caught */
 } ScCodegenOptions;
 

@@ -355,6 +355,8 @@ uint32_t cg_targets(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
         if (!init(cx, a, triple, target, arch, name[i], &ret[i]))
             return 0;
         ret[i].level = i;
+        ret[i].modelled = opt->tiles ? BIT(AMXTILE) | BIT(AMXBF16) : 0;
+        ret[i].tiles = opt->tiles;
     }
     return check_order(cx, n, ret) ? n : 0;
 }

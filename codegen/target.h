@@ -21,11 +21,13 @@ typedef struct CgTarget {
     uint32_t level;                             /* which of the program's it is */
     const char *triple, *cpu, *tune, *features; /* as LLVM is given them */
     uint64_t bits;     /* SCRT_CPU_ features the code may use, as 1 << bit: no others are enabled */
-    uint32_t vec_bits; /* 128, 256, 512 */
-    uint32_t w;        /* f32 lanes of a vector: 4, 8, 16 */
-    uint32_t n_reg;    /* vector registers: 16, 32 */
-    bool fma, f16;     /* f16: instructions convert it */
-    bool fence;        /* stores past the caches need one */
+    uint64_t modelled; /* features whose instructions are calls of tiles instead */
+    const ScTileModel *tiles; /* see ScCodegenOptions */
+    uint32_t vec_bits;        /* 128, 256, 512 */
+    uint32_t w;               /* f32 lanes of a vector: 4, 8, 16 */
+    uint32_t n_reg;           /* vector registers: 16, 32 */
+    bool fma, f16;            /* f16: instructions convert it */
+    bool fence;               /* stores past the caches need one */
     bool avx2;
     bool avx512; /* F, BW, VL, DQ, CD: masks at every width */
     bool vbmi, fp16;

@@ -212,7 +212,7 @@ static void conv_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, L
     } else {
         copy_runs(cg, &w);
     }
-    zeros(cg, c, dst, at->n_k, cg_add_int(cg, at->n_k, cg_int(cg, 1)));
+    zeros(cg, c, dst, at->n_k, cg_add_int(cg, at->n_k, cg_int(cg, c->tile.deep)));
 }
 
 /* --- B, and what becomes of the sums ---------------------------------------------------------- */
@@ -274,8 +274,9 @@ static void plan_few(Conv *c)
 static bool reads_in_place(CgModule *m, Conv *c)
 {
     ScrtDtype t = sc_type_of(c->f->sub, c->node->in[0])->dtype;
-    int64_t pitch;
-    return c->rows_flat && c->x.operand >= 0 && !c->x.scratch && c->tile.ku == 1 &&
+    int64_t pitch, depth;
+    bool whole = sc_term_const(c->job.depth, &depth) && depth % c->tile.deep == 0;
+    return c->rows_flat && c->x.operand >= 0 && !c->x.scratch && (c->tile.ku == 1 || whole) &&
            cg_storage_type(m, t) == c->tile.a.type &&
            sc_term_is(c->x.stride[c->desc.n_spatial + 1], 1) && sc_term_const(c->pitch, &pitch) &&
            cg_tile_direct(&c->tile, pitch);

@@ -13,7 +13,7 @@
  *          shifted by one, times 2^8. f16 subnormals convert at full speed.
  *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
  *   pairs  the same lookups; the 16 bits stay what they are, a bf16 number, beside that of the next
- *          row.
+ *          row. bf16 numbers are packed so, and not decoded.
  *   shift  pmaddubsw shifts two codes of each dword into the place of exponent and mantissa of an
  *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32. */
 #include "codegen/product/product.h"
@@ -79,8 +79,11 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i)
         return 2 * (lane + (vec & 1) * u->w) + vec / 2;
     case CG_UNIT_TABLE: /* bytes unpack to words within 128 bits, words to dwords in place */
         return lane / 4 * 16 + vec / 2 * 8 + lane % 4 * 2 + vec % 2;
-    case CG_UNIT_PAIRS: { /* word w of vector v is byte w of every 8 that unpack to it */
+    case CG_UNIT_PAIRS: { /* of bf16: in order; else: word w of vector v is byte w of every 8 that
+                             unpack to it */
         uint32_t word = 2 * lane + vec / u->nv % 2;
+        if (u->dtype == SCRT_BF16)
+            return (vec / (2 * u->nv) * u->nv + vec % u->nv) * 2 * u->w + word;
         return word / 8 * 16 + (vec / (2 * u->nv) * u->nv + vec % u->nv) * 8 + word % 8;
     }
     case CG_UNIT_PLAIN:
@@ -319,22 +322,29 @@ static uint32_t piece_lane(const CgUnit *u, uint32_t w, uint32_t h, uint32_t j)
     return (word / u->w + j / 2 * 2) * u->w + word % u->w;
 }
 
+static LLVMValueRef load_bytes(Cg *cg, uint32_t n, LLVMValueRef ptr)
+{
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, n), ptr, "");
+    LLVMSetAlignment(x, 1);
+    return x;
+}
+
 /* A unit falls into pieces that are units of w lanes, but that they hold other lanes. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, uint32_t w, LLVMValueRef ptr, LLVMValueRef *ret)
 {
     CgUnit own = *u;
     uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype);
     own.w = w;
+    for (uint32_t j = 0; j < 2 && u->dtype == SCRT_BF16; j++)
+        ret[j] = load_bytes(cg, 4 * w, cg_gep(cg, cg->m->i8, ptr, cg_int(cg, (int64_t)j * 4 * w)));
+    if (u->dtype == SCRT_BF16)
+        return;
     for (uint32_t h = 0; h < u->w / w; h++) {
-        LLVMValueRef x, y[4];
+        LLVMValueRef y[4];
         uint32_t at = bits < 8 ? cg_unit_word(u, h * w, 0) : 4 * h * w;
         LLVMValueRef from = h ? cg_gep(cg, cg->m->i8, ptr, cg_int(cg, at)) : ptr;
-        if (bits < 8) {
-            x = load_words(cg, &own, cg_unit_word(u, 0, 1), from);
-        } else {
-            x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, 4 * w), from, "");
-            LLVMSetAlignment(x, 1);
-        }
+        LLVMValueRef x = bits < 8 ? load_words(cg, &own, cg_unit_word(u, 0, 1), from)
+                                  : load_bytes(cg, 4 * w, from);
         decode(cg, &own, x, y);
         for (uint32_t j = 0; j < 4; j++)
             ret[piece_lane(u, w, h, j) / w] = y[j];

@@ -63,7 +63,8 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
 {
     LLVMValueRef w = cg_int(cg, t->w);
     LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, w, ""), "");
-    cg_tile_zeros(cg, t, cg_gep(cg, t->a.type, dst, whole));
+    for (uint32_t i = 0; i < t->w || i < t->deep; i += t->w)
+        cg_tile_zeros(cg, t, cg_gep(cg, t->a.type, dst, cg_add_int(cg, whole, cg_int(cg, i))));
     Copy c = {t, a, address, dst, stride};
     LLVMValueRef done = by_codes(cg, &c) ? copy_codes(cg, &c, n) : cg_int(cg, 0);
     cg_lanes(cg, done, n, t->w, copy_lanes, &c);
@@ -201,7 +202,8 @@ static const ScTerm *a_elements(CgModule *m, const CgJob *j)
     const CgTile *t = &j->tile;
     if (!j->a_at)
         return chunk_elements(m, j);
-    return sc_term(m->cx, t->exact ? 0 : (int64_t)t->mr * t->ks + t->w);
+    uint32_t zeros = t->w > t->deep ? t->w : t->deep;
+    return sc_term(m->cx, t->exact ? 0 : (int64_t)t->mr * t->ks + zeros);
 }
 
 /* Scratch of a thread: A, C, the panel of B, the class's own. */
@@ -421,9 +423,11 @@ LLVMValueRef cg_job_body(CgModule *m, const CgJob *j)
     LLVMValueRef seen_block = cg_var(&cg, m->i64, none), seen_image = cg_var(&cg, m->i64, none);
     if (j->once)
         j->once(&cg, j, &at);
+    cg_registers_begin(&cg, t);
     CgLoop item = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     job_item(&cg, j, &c, &at, item.i, seen_block, seen_image);
     cg_next(&cg, &item);
+    cg_registers_end(&cg, t);
     cg_end_fn(&cg);
     return fn;
 }

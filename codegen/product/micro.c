@@ -53,12 +53,60 @@ static LLVMValueRef dot_bf16(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRe
     return cg_intrinsic(cg, name, 0, NULL, 3, arg);
 }
 
+/* Numbers that a bf16 holds exactly, in both operands. Of bf16 operands themselves the instructions
+ * of tile registers read subnormal ones as zeros: less than 2^-126 of a number's partner is lost.
+ */
+static bool both_bf16(const CgTypes *t)
+{
+    bool bf16 = t->packed && t->a == SCRT_BF16 && t->b == SCRT_BF16;
+    return both_fp8(t) || (bf16 && (t->result == SCRT_BF16 || t->result == SCRT_F32));
+}
+
+/* Even numbers of each pair, then odd ones, as f32. */
+static LLVMValueRef apart(Cg *cg, LLVMValueRef pairs, uint32_t w)
+{
+    LLVMTypeRef bits = cg_vec(cg->m->i32, w);
+    LLVMValueRef lane[64], x = LLVMBuildBitCast(cg->b, pairs, bits, "");
+    LLVMValueRef even = cg_shl(cg, x, 16), odd = cg_and(cg, x, (int32_t)0xffff0000);
+    for (uint32_t i = 0; i < 2 * w; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, i, 0);
+    x = LLVMBuildShuffleVector(cg->b, even, odd, LLVMConstVector(lane, 2 * w), "");
+    return LLVMBuildBitCast(cg->b, x, cg_vec(cg->m->f32, 2 * w), "");
+}
+
+static LLVMValueRef fma_bf16(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)
+{
+    uint32_t w = LLVMGetVectorSize(LLVMTypeOf(acc)) / 2;
+    return cg_fma(cg, apart(cg, a, w), apart(cg, b, w), acc);
+}
+
+static LLVMValueRef even_and_odd(Cg *cg, LLVMValueRef acc)
+{
+    uint32_t w = LLVMGetVectorSize(LLVMTypeOf(acc)) / 2;
+    return LLVMBuildFAdd(cg->b, cg_take(cg, acc, 0, w), cg_take(cg, acc, w, w), "");
+}
+
 /* --- The table -------------------------------------------------------------------------------- */
 
 #define BIT(x) (UINT64_C(1) << SCRT_CPU_##x)
 
 /* Where AVX512-FP16 is, the bf16 dot product was measured at a third of what fma does. */
 static const CgMicro micros[] = {
+    {.name = "registers",
+     .text = " in tile registers",
+     .needs = BIT(AVX512F) | BIT(AVX512BW) | BIT(AVX512VL) | BIT(AVX512VBMI) | BIT(AMXTILE) |
+              BIT(AMXBF16),
+     .fits = both_bf16,
+     .a = SCRT_BF16,
+     .b = SCRT_BF16,
+     .sum = SCRT_F32,
+     .ku = 2,
+     .deep = 32,
+     .large = true,
+     .registers = true,
+     .way = CG_UNIT_PAIRS,
+     .mac = fma_bf16,
+     .part = even_and_odd},
     {.name = "pairs",
      .text = " of bf16 pairs",
      .needs = BIT(AVX512F) | BIT(AVX512BW) | BIT(AVX512VL) | BIT(AVX512VBMI) | BIT(AVX512BF16),
@@ -74,11 +122,12 @@ static const CgMicro micros[] = {
 };
 enum { N_MICRO = sizeof micros / sizeof *micros, PLAIN = N_MICRO - 1 };
 
-static const CgMicro *choose(const CgTarget *t, const CgTypes *types)
+static const CgMicro *choose(const CgTarget *t, const CgTypes *types, bool large)
 {
+    const uint64_t has = t->bits | t->modelled;
     uint32_t i = 0;
-    while (i < PLAIN && ((t->bits & micros[i].needs) != micros[i].needs ||
-                         (t->bits & micros[i].unless) || !micros[i].fits(types)))
+    while (i < PLAIN && ((has & micros[i].needs) != micros[i].needs || (has & micros[i].unless) ||
+                         (micros[i].large && !large) || !micros[i].fits(types)))
         i++;
     return &micros[i];
 }
@@ -95,14 +144,20 @@ static CgElement computing(CgModule *m, ScrtDtype t)
     return (CgElement){cg_compute_type(m, t), size};
 }
 
-void cg_tile_types(CgModule *m, const CgTypes *types, CgTile *ret)
+void cg_tile_types(CgModule *m, const CgTypes *types, bool large, CgTile *ret)
 {
-    const CgMicro *u = choose(&m->target, types);
+    const CgMicro *u = choose(&m->target, types, large);
     CgElement sum = computing(m, u->sum ? u->sum : types->result);
     *ret = (CgTile){.micro = u, .ku = u->ku, .el = sum.type, .size = sum.size};
+    ret->deep = u->deep ? u->deep : u->ku;
     ret->a = u->a ? stored(m, u->a) : sum;
     ret->b = u->b ? stored(m, u->b) : sum;
     ret->w = sum.size > 4 ? m->target.w / 2 : m->target.w;
+}
+
+LLVMTypeRef cg_tile_sums(const CgTile *t)
+{
+    return cg_vec(t->el, t->micro->part ? t->w * t->ku : t->w);
 }
 
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)

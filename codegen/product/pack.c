@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Constant matrices into panels, at compile time, in their stored format: nr columns side by side,
- * so that a kernel reads one stream; the last panel and the last unit are filled up with zeros. */
+ * so that a kernel reads one stream; the last panel and its last rows are filled up with zeros. */
 #include "codegen/product/product.h"
 
 #include <stdlib.h>
@@ -13,7 +13,7 @@ int64_t cg_unit_bytes(const CgPanels *p)
 
 int64_t cg_panel_bytes(const CgPanels *p)
 {
-    return (p->k + p->ku - 1) / p->ku * cg_unit_bytes(p);
+    return (p->k + p->deep - 1) / p->deep * (p->deep / p->ku) * cg_unit_bytes(p);
 }
 
 int64_t cg_matrix_bytes(const CgPanels *p)
@@ -85,6 +85,7 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
     CgPanels p;
     memcpy(&p, arg, sizeof p);
     int64_t n_batch = n_matrix(&p), unit = cg_unit_bytes(&p);
+    int64_t rows = cg_panel_bytes(&p) / unit * p.ku;
     uint32_t *place = sc_calloc((size_t)p.ku * p.nr, sizeof *place);
     bool small = scrt_dtype_bits((ScrtDtype)p.unit.dtype) < 8;
     for (uint32_t i = 0; i < p.ku * p.nr; i++)
@@ -95,7 +96,7 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
             at += left % p.batch[i] * p.batch_stride[i];
         const unsigned char *src = (const unsigned char *)t->data + at * p.size;
         for (int64_t n0 = 0; n0 < p.n; n0 += p.nr)
-            for (int64_t k0 = 0; k0 < p.k; k0 += p.ku, out += unit)
+            for (int64_t k0 = 0; k0 < rows; k0 += p.ku, out += unit)
                 if (small)
                     pack_bits(&p, t->data, at, k0, n0, out);
                 else

@@ -14,6 +14,7 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
     ret->w = ret->unit.way == CG_UNIT_PLAIN ? t->w : m->target.w;
     ret->unit.w = ret->unit.way == CG_UNIT_PLAIN ? t->w : t->lanes;
     ret->ku = ret->unit.way == CG_UNIT_PLAIN ? 1 : 4 * ret->unit.w / t->nr;
+    ret->deep = t->deep > ret->ku ? t->deep : ret->ku;
     ret->size = scrt_dtype_bits(dtype) / 8;
 }
 
@@ -125,7 +126,8 @@ LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMVal
         return src;
     LLVMValueRef fn = LLVMGetNamedFunction(cg->m->mod, unpack_name(cg->m, p));
     LLVMValueRef none = LLVMConstNull(cg->m->t_ptr);
-    LLVMValueRef units = cg_cdiv_int(cg, n_k, cg_int(cg, p->ku));
+    LLVMValueRef units = cg_cdiv_int(cg, n_k, cg_int(cg, p->deep));
+    units = cg_mul_int(cg, units, cg_int(cg, p->deep / p->ku));
     LLVMValueRef arg[4] = {src, dst, units, scales ? scales : none};
     LLVMBuildCall2(cg->b, unpack_type(cg->m), fn, arg, 4, "");
     return dst;

@@ -74,6 +74,7 @@ struct CgPanels { /* plain data: the argument of the packer */
     CgUnit unit;
     uint32_t nr, ku; /* columns of a panel; rows of a unit */
     uint32_t w;      /* lanes of the vectors that it is read in: unit.w or fewer */
+    uint32_t deep;   /* panels have a multiple of as many rows: the tile's, at least ku */
     uint32_t size;   /* bytes of an element, of 8 bits or more */
     uint32_t block;  /* rows that have a scale, in panels of their own; 0: there are none */
     uint32_t scale;  /* ScrtDtype of the scales */
@@ -135,9 +136,15 @@ typedef struct CgMicro {
     bool (*fits)(const CgTypes *t);
     ScrtDtype a, b, sum; /* of the elements in scratch and the sums; none: the result computes */
     uint32_t ku;
-    uint32_t way; /* CgUnitWay in which FP8 codes of B are decoded; plain: as the target would */
+    uint32_t deep;  /* neighbours in k that a step of a tile takes at once; 0: ku */
+    bool large;     /* only where cg_registers_pay */
+    bool registers; /* in tile registers: registers.c; mac is for few rows, which have none */
+    uint32_t way;   /* CgUnitWay in which FP8 codes of B are decoded; plain: as the target would */
     /* acc + a * b: vectors of w sums and of w * ku elements. */
     LLVMValueRef (*mac)(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
+    /* Where a tile adds up `deep` neighbours from zero, in ku parts, and adds that to its sum: mac
+     * is for w * ku sums, and this makes w of them. NULL: mac adds to the sum. */
+    LLVMValueRef (*part)(Cg *cg, LLVMValueRef acc);
 } CgMicro;
 
 typedef struct CgElement {
@@ -153,6 +160,7 @@ struct CgTile {
     LLVMTypeRef el; /* of the sums: f32, f64 or an integer */
     uint32_t size;  /* its bytes */
     uint32_t ku;    /* the micro's */
+    uint32_t deep;  /* rows of A end in zeros up to a multiple of it, and so do chunks of B */
     uint32_t w, nv; /* sums of a vector; vectors of a row */
     uint32_t parts; /* tiles side by side in a panel: several where it is a later level's */
     uint32_t nr;    /* columns of a panel: w * nv * parts */
@@ -160,6 +168,7 @@ struct CgTile {
         lanes; /* of the vectors that packed panels are for: this target's, or a later level's */
     uint32_t last; /* lanes of the row's last vector that are computed, <= w */
     uint32_t mr;   /* rows */
+    uint32_t high; /* of a tile register; 0: there are none */
     uint32_t low;  /* rows of the lower tile for what is left: 0: none is; < mr */
     bool exact;    /* what is left is always `low` rows; else up to mr, zeros below */
     uint32_t kc;   /* columns of a chunk, a multiple of 4 */
@@ -167,8 +176,8 @@ struct CgTile {
     uint32_t rows; /* of a block at most: a multiple of mr */
 };
 
-/* What multiplies, its types and lanes; the rest of *ret is 0. */
-void cg_tile_types(CgModule *m, const CgTypes *types, CgTile *ret);
+/* What multiplies, its types and lanes; the rest of *ret is 0. large: see CgMicro. */
+void cg_tile_types(CgModule *m, const CgTypes *types, bool large, CgTile *ret);
 /* That, and panels of one vector's columns. */
 void cg_tile_vector(CgModule *m, const CgTypes *types, CgTile *ret);
 /* That, and a tile for a result of rows x cols summed over depth; extents are terms, NULL cols: as
@@ -209,8 +218,21 @@ LLVMValueRef cg_tile_group(Cg *cg, const CgTile *t, LLVMValueRef ptr, uint32_t w
 void cg_tile_put(Cg *cg, const CgTile *t, LLVMValueRef x, LLVMValueRef ptr);
 /* A vector of w zeros at ptr in a row of A. */
 void cg_tile_zeros(Cg *cg, const CgTile *t, LLVMValueRef ptr);
-/* acc + a * b: see CgMicro. */
+/* The type of acc, and acc + a * b: see CgMicro. */
+LLVMTypeRef cg_tile_sums(const CgTile *t);
 LLVMValueRef cg_tile_mac(Cg *cg, const CgTile *t, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);
+
+/* --- Tile registers (registers.c) ------------------------------------------------------------- */
+
+/* Whether a product is worth the configuration; -1: unknown. */
+bool cg_registers_pay(const CgTarget *target, int64_t rows, int64_t cols, int64_t depth);
+/* Columns and rows of a tile; usual: rows that there are most often, -1 where nobody knows. */
+void cg_registers_shape(int64_t rows, int64_t usual, int64_t cols, CgTile *t);
+/* Loads the configuration, gives the registers back: nothing where the tile has none. */
+void cg_registers_begin(Cg *cg, const CgTile *t);
+void cg_registers_end(Cg *cg, const CgTile *t);
+/* What the function of a tile of mr rows does; see cg_tile_fn. */
+void cg_registers_tile(Cg *cg, const CgTile *t, uint32_t mr, const CgTileArgs *x);
 
 /* --- The loop over tiles (job.c) -------------------------------------------------------------- */
 
@@ -232,7 +254,8 @@ struct CgJob {
     const ScTerm *extra_bytes; /* and for the class's own, or NULL */
     bool offsets;              /* the tile reads B through off */
     void *self;
-    /* Writes row `row` (of the whole) to dst for one chunk: n_k elements, then zeros up to 4. */
+    /* Writes row `row` (of the whole) to dst for one chunk: n_k elements, then zeros up to a
+     * multiple of 4 and of the tile's `deep`. */
     void (*a_row)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst);
     /* Where row `row` lies, and those of its tile tile.ks elements apart; NULL: rows are copied. */
     LLVMValueRef (*a_at)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row);
@@ -251,7 +274,8 @@ const ScTerm *cg_job_scratch(CgModule *m, const CgJob *j);
 /* The body function over all items, and, in an entry, its run on the pool. */
 LLVMValueRef cg_job_body(CgModule *m, const CgJob *j);
 void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body);
-/* One row of A into scratch: n elements at address of a, `stride` apart, then zeros. */
+/* One row of A into scratch: n elements at address of a, `stride` apart, then zeros, as many as the
+ * tile wants. */
 void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef address,
                  const ScTerm *stride, LLVMValueRef n, LLVMValueRef dst);
 /* Sums acc[from] .. acc[to - 1] plus the bias, through the epilogue into those columns of a row. */

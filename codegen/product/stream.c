@@ -3,8 +3,8 @@
  * one stream does not use the memory's bandwidth, decoded in registers and used at once for every
  * row; the sums stay in registers for a chunk of k. Panels of an item lie a quarter of the matrix
  * apart, so that from item to item each stream goes on where it was: streams that are as short as
- * neighbouring panels were read at 60 to 70 % of this rate. Each element's sum runs upward in k in
- * one chain, as in the tiles. */
+ * neighbouring panels were read at 60 to 70 % of this rate. Each element's sum is made in the order
+ * of the tiles: upward in k in one chain, or in parts. */
 #include "codegen/product/contract_priv.h"
 
 enum {
@@ -32,6 +32,7 @@ uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows)
 {
     /* Decoding needs registers too; panels of a level with wider vectors leave it fewer. */
     uint32_t n = GROUP, sums = m->target.n_reg > 16 ? 16 : c->tile.parts > 1 ? 8 : 6;
+    sums /= c->tile.micro->part ? 2 : 1;
     while (n > 1 && n * row_vecs(&c->tile) * rows > sums)
         n /= 2;
     return n;
@@ -67,6 +68,7 @@ typedef struct Stream {
     uint32_t rows, panels;
     uint32_t nv;                             /* vectors of a row of a panel */
     LLVMValueRef acc[64];                    /* [row][panel][nv] variables */
+    LLVMValueRef part[64];                   /* of each, where sums are made in parts */
     LLVMValueRef scale[GROUP * CG_ROW_VECS]; /* [panel][nv] of the block, where there are blocks */
 } Stream;
 
@@ -82,7 +84,7 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
 {
     const CgPanels *q = &s->c->panels;
     const CgTile *t = &s->c->tile;
-    LLVMTypeRef vec = cg_vec(t->el, t->w);
+    LLVMTypeRef vec = cg_tile_sums(t);
     LLVMValueRef k = cg_mul_int(cg, unit, cg_int(cg, q->ku));
     for (uint32_t p = 0; p < s->panels; p++) {
         LLVMValueRef x[CG_UNIT_VECS],
@@ -103,7 +105,8 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
             LLVMValueRef from = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, S_A), col);
             LLVMValueRef a = cg_tile_group(cg, t, from, t->w);
             for (uint32_t j = 0; j < s->nv; j++) {
-                LLVMValueRef acc = s->acc[(r * s->panels + p) * s->nv + j];
+                uint32_t to = (r * s->panels + p) * s->nv + j;
+                LLVMValueRef acc = t->micro->part ? s->part[to] : s->acc[to];
                 LLVMValueRef sum = cg_get(cg, vec, acc);
                 cg_set(cg, acc, cg_tile_mac(cg, t, a, x[kk * s->nv + j], sum));
             }
@@ -126,37 +129,64 @@ static void load_sums(Cg *cg, Stream *s, bool load)
     }
 }
 
-/* All units, block by block where there are scales. */
+static void load_scales(Cg *cg, Stream *s, LLVMValueRef block)
+{
+    const CgPanels *q = &s->c->panels;
+    LLVMValueRef at = cg_mul_int(cg, block, cg_int(cg, cg_scales_bytes(q)));
+    for (uint32_t p = 0; p < s->panels; p++) {
+        LLVMValueRef step = LLVMGetParam(cg->fn, S_SCALE_STEP);
+        LLVMValueRef here = cg_add_int(cg, at, cg_mul_int(cg, step, cg_int(cg, p)));
+        here = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_SCALE), here);
+        cg_scales_load(cg, q, here, s->scale + (size_t)p * s->nv);
+    }
+}
+
+/* Parts begin at zero, or are added to their sums. */
+static void parts(Cg *cg, const Stream *s, bool begin)
+{
+    const CgTile *t = &s->c->tile;
+    LLVMTypeRef vec = cg_vec(t->el, t->w), wide = cg_tile_sums(t);
+    for (uint32_t i = 0; t->micro->part && i < s->rows * s->panels * s->nv; i++) {
+        if (begin) {
+            cg_set(cg, s->part[i], LLVMConstNull(wide));
+            continue;
+        }
+        LLVMValueRef sum = t->micro->part(cg, cg_get(cg, wide, s->part[i]));
+        cg_set(cg, s->acc[i], LLVMBuildFAdd(cg->b, cg_get(cg, vec, s->acc[i]), sum, ""));
+    }
+}
+
+/* All units, block by block where there are scales or the tile's sums are made in parts. */
 static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
 {
     const CgPanels *q = &s->c->panels;
-    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), per = cg_int(cg, q->block / q->ku);
+    const CgTile *t = &s->c->tile;
+    uint32_t rows = q->block ? q->block : t->micro->part ? t->deep : 0;
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), per = cg_int(cg, rows / q->ku);
     CgLoop block = {0};
     LLVMValueRef from = zero, to = units;
-    if (q->block) {
+    if (rows) {
         block = cg_for(cg, zero, cg_cdiv_int(cg, units, per), one);
-        LLVMValueRef at = cg_mul_int(cg, block.i, cg_int(cg, cg_scales_bytes(q)));
-        for (uint32_t p = 0; p < s->panels; p++) {
-            LLVMValueRef step = LLVMGetParam(cg->fn, S_SCALE_STEP);
-            LLVMValueRef here = cg_add_int(cg, at, cg_mul_int(cg, step, cg_int(cg, p)));
-            here = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_SCALE), here);
-            cg_scales_load(cg, q, here, s->scale + (size_t)p * s->nv);
-        }
+        if (q->block)
+            load_scales(cg, s, block.i);
         from = cg_mul_int(cg, block.i, per);
         to = cg_min_int(cg, units, cg_add_int(cg, from, per));
+        parts(cg, s, true);
     }
     CgLoop unit = cg_for(cg, from, to, one);
     stream_unit(cg, s, unit.i);
     cg_next(cg, &unit);
-    if (q->block)
+    if (rows) {
+        parts(cg, s, false);
         cg_next(cg, &block);
+    }
 }
 
 static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels)
 {
     const CgTile *t = &c->tile;
     const CgUnit *u = &c->panels.unit;
-    const char *name = sc_printf(m->arena, "stream_%s_%s%u_%ux%ux%u_%u_%u_%u_%s",
+    const char *name = sc_printf(m->arena, "stream_%s_%s_%s%u_%ux%ux%u_%u_%u_%u_%s", t->micro->name,
                                  scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, rows, panels,
                                  t->nr, t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
     name = cg_shared_name(m, name);
@@ -167,8 +197,10 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     fn = cg_begin_fn(&cg, m, NULL, name, stream_type(m));
     LLVMTypeRef vec = cg_vec(t->el, t->w);
     Stream s = {.c = c, .rows = rows, .panels = panels, .nv = row_vecs(t)};
-    for (uint32_t i = 0; i < rows * panels * s.nv; i++)
+    for (uint32_t i = 0; i < rows * panels * s.nv; i++) {
         s.acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
+        s.part[i] = t->micro->part ? cg_var(&cg, cg_tile_sums(t), NULL) : NULL;
+    }
     CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, S_FIRST), ""));
     load_sums(&cg, &s, true);
     cg_endif(&cg, &more);

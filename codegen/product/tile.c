@@ -102,7 +102,7 @@ static uint32_t last_lanes(const CgTarget *target, const CgTile *t, int64_t cols
 void cg_tile_chunk(CgTile *t, uint32_t whole)
 {
     uint32_t line = 64 / t->a.size;
-    t->kc = cg_round_up(t->kc, whole);
+    t->kc = cg_round_up(t->kc, whole > t->deep ? whole : t->deep);
     t->ks = (((t->kc + line - 1) / line + 1) | 1) * line;
 }
 
@@ -121,6 +121,7 @@ bool cg_tile_direct(CgTile *t, int64_t pitch)
 /* What a tile is chosen for: rows and columns, -1 where nobody knows; cols 0: a vector of them. */
 typedef struct Want {
     int64_t rows, cols;
+    bool large; /* see CgMicro */
 } Want;
 
 static void shape(const CgTarget *t, const CgTypes *types, const Want *want, CgTile *ret)
@@ -152,7 +153,7 @@ static void share_panels(CgModule *m, const CgTypes *types, const Want *want, Cg
     for (uint32_t i = m->n_level; i-- > own.level + 1;) {
         CgTile x;
         m->target = m->levels[i];
-        cg_tile_types(m, types, &x);
+        cg_tile_types(m, types, want->large, &x);
         m->target = own;
         shape(&m->levels[i], types, want, &x);
         if (!can_read(&own, ret, &m->levels[i], &x, types))
@@ -169,7 +170,7 @@ static void share_panels(CgModule *m, const CgTypes *types, const Want *want, Cg
 
 static void choose_panels(CgModule *m, const CgTypes *types, const Want *want, CgTile *ret)
 {
-    cg_tile_types(m, types, ret);
+    cg_tile_types(m, types, want->large, ret);
     shape(&m->target, types, want, ret);
     if (types->packed)
         share_panels(m, types, want, ret);
@@ -177,22 +178,32 @@ static void choose_panels(CgModule *m, const CgTypes *types, const Want *want, C
 
 void cg_tile_vector(CgModule *m, const CgTypes *types, CgTile *ret)
 {
-    choose_panels(m, types, &(Want){-1, 0}, ret);
+    choose_panels(m, types, &(Want){.rows = -1}, ret);
+}
+
+/* Rows of a tile in vector registers for what is left; usual: rows, -1 where nobody knows. */
+static void leave_rows(int64_t rows, int64_t usual, CgTile *ret)
+{
+    ret->exact = rows >= 0;
+    ret->low = usual >= 0 ? (uint32_t)(usual % ret->mr) : 0;
+    if (!ret->exact && !ret->low)
+        ret->low = ret->mr / 2;
 }
 
 void cg_tile_init(CgModule *m, const CgTypes *types, const ScTerm *rows, const ScTerm *cols,
                   const ScTerm *depth, CgTile *ret)
 {
     const CgTarget *t = &m->target;
-    int64_t n_row = const_or(rows, -1), n_k = const_or(depth, -1);
+    int64_t n_row = const_or(rows, -1), n_k = const_or(depth, -1), n_col = const_or(cols, -1);
     int64_t usual = usual_rows(rows);
     bool many = n_row >= 0 || usual > t->n_reg; /* else a tile for them would be too low for more */
-    choose_panels(m, types, &(Want){many ? usual : -1, const_or(cols, -1)}, ret);
-    ret->last = last_lanes(t, ret, const_or(cols, INT64_MAX));
-    ret->exact = n_row >= 0;
-    ret->low = many ? (uint32_t)(usual % ret->mr) : 0;
-    if (!ret->exact && !ret->low)
-        ret->low = ret->mr / 2;
+    const Want want = {many ? usual : -1, n_col, cg_registers_pay(t, n_row, n_col, n_k)};
+    choose_panels(m, types, &want, ret);
+    ret->last = last_lanes(t, ret, n_col < 0 ? INT64_MAX : n_col);
+    if (ret->micro->registers)
+        cg_registers_shape(n_row, want.rows, n_col, ret);
+    else
+        leave_rows(n_row, want.rows, ret);
 
     uint32_t kc = t->kc / ret->parts; /* a panel's rows stay in the first cache */
     if (n_k >= 0) {
@@ -279,11 +290,47 @@ static void move_sum(Cg *cg, const CgTile *t, uint32_t i, LLVMValueRef var, bool
         cg_set(cg, var, load(cg, vec, ptr, align));
 }
 
+static void vector_tile(Cg *cg, const CgTile *t, uint32_t mr, bool offsets)
+{
+    LLVMValueRef acc[64], fn = cg->fn;
+    uint32_t n = mr * t->nv;
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMTypeRef vec = cg_vec(t->el, lanes(t, i % t->nv));
+        acc[i] = cg_var(cg, vec, LLVMConstNull(vec));
+    }
+    CgIf more = cg_if(cg, LLVMBuildNot(cg->b, LLVMGetParam(fn, P_FIRST), ""));
+    for (uint32_t i = 0; i < n; i++)
+        move_sum(cg, t, i, acc[i], false);
+    cg_endif(cg, &more);
+    CgLoop k = cg_for(cg, cg_int(cg, 0), LLVMGetParam(fn, P_K), cg_int(cg, t->ku));
+    tile_step(cg, t, mr, offsets, k.i, acc);
+    cg_next(cg, &k);
+    for (uint32_t i = 0; i < n; i++)
+        move_sum(cg, t, i, acc[i], true);
+}
+
+/* Of a packed B, which has no offsets. */
+static void register_tile(Cg *cg, const CgTile *t, uint32_t mr)
+{
+    LLVMValueRef fn = cg->fn;
+    const CgTileArgs x = {
+        .a = LLVMGetParam(fn, P_A),
+        .b = LLVMGetParam(fn, P_B),
+        .c = LLVMGetParam(fn, P_C),
+        .k = LLVMGetParam(fn, P_K),
+        .first = LLVMGetParam(fn, P_FIRST),
+        .next = LLVMGetParam(fn, P_NEXT),
+        .step = LLVMGetParam(fn, P_STEP),
+    };
+    cg_registers_tile(cg, t, mr, &x);
+}
+
 LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 {
     char *el = LLVMPrintTypeToString(t->el);
-    const char *name = sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u_%u%s", t->micro->name, el, mr,
-                                 t->nv * t->w, t->nr, t->last, t->ks, offsets ? "_offsets" : "");
+    const char *name =
+        sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u_%u_%u%s", t->micro->name, el, mr, t->nv * t->w,
+                  t->nr, t->high, t->last, t->ks, offsets ? "_offsets" : "");
     name = cg_shared_name(m, name);
     LLVMDisposeMessage(el);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
@@ -292,21 +339,10 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 
     Cg cg;
     fn = cg_begin_fn(&cg, m, NULL, name, tile_type(m));
-    LLVMValueRef acc[64];
-    uint32_t n = mr * t->nv;
-    for (uint32_t i = 0; i < n; i++) {
-        LLVMTypeRef vec = cg_vec(t->el, lanes(t, i % t->nv));
-        acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
-    }
-    CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, P_FIRST), ""));
-    for (uint32_t i = 0; i < n; i++)
-        move_sum(&cg, t, i, acc[i], false);
-    cg_endif(&cg, &more);
-    CgLoop k = cg_for(&cg, cg_int(&cg, 0), LLVMGetParam(fn, P_K), cg_int(&cg, t->ku));
-    tile_step(&cg, t, mr, offsets, k.i, acc);
-    cg_next(&cg, &k);
-    for (uint32_t i = 0; i < n; i++)
-        move_sum(&cg, t, i, acc[i], true);
+    if (t->micro->registers)
+        register_tile(&cg, t, mr);
+    else
+        vector_tile(&cg, t, mr, offsets);
     cg_end_fn(&cg);
     return fn;
 }

@@ -531,7 +531,7 @@ bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScCon
     const ScWindow *w = &desc->window;
     const CgTypes types = {.a = x->dtype, .b = filter->dtype, .result = y->dtype, .packed = true};
     CgTile tile;
-    cg_tile_types(m, &types, &tile);
+    cg_tile_types(m, &types, false, &tile);
     int64_t in;
     bool plain = tile.micro->way == CG_UNIT_PLAIN && w->n_spatial == 2 && desc->group == 1;
     for (uint32_t d = 0; plain && d < 2; d++)

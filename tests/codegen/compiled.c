@@ -10,7 +10,9 @@ SctModel sct_compile(const char *text, const char *cpu, const ScCodegenOptions *
     SctModel m = {.cx = sc_ctx_new(), .cpu = cpu};
     ScCodegenOptions o = opt ? *opt : (ScCodegenOptions){.embed_limit = 1 << 20};
     ScPassEnv env = {0};
-    o.cpu = cpu;
+    const ScCodegenOptions target = sct_cpu_options(cpu);
+    o.cpu = target.cpu;
+    o.tiles = target.tiles;
     m.g = sct_graph(m.cx, text);
     ScGraph *expanded = sc_pass_expand(m.cx, m.g, &env);
     ck_assert_msg(expanded != NULL, "%s", sct_messages(m.cx));

@@ -22,8 +22,10 @@ static void check(ScrtDtype dtype, uint32_t way, uint32_t w, uint32_t nv, bool t
 {
     int64_t batch = draw(1, 3), k = draw(0, 9), n = draw(0, 70);
     uint32_t size = scrt_dtype_bits(dtype) / 8;
-    CgPanels p = {.unit = {.way = way, .dtype = dtype, .w = w}, .nr = nv * w, .size = size};
+    CgPanels p = {
+        .unit = {.way = way, .dtype = dtype, .w = w, .nv = nv}, .nr = nv * w, .size = size};
     p.ku = way == CG_UNIT_PLAIN ? 1 : 4 / nv;
+    p.deep = p.ku << draw(0, 3);
     p.k = k, p.n = n;
     p.k_stride = trans ? 1 : n;
     p.n_stride = trans ? k : 1;
@@ -38,6 +40,7 @@ static void check(ScrtDtype dtype, uint32_t way, uint32_t w, uint32_t nv, bool t
     unsigned char *out = calloc(bytes + 1, 1);
     cg_pack_panels(&t, &p, out);
     ck_assert_uint_eq(bytes, (size_t)(batch * cg_matrix_bytes(&p)));
+    ck_assert_int_eq(cg_panel_bytes(&p), (k + p.deep - 1) / p.deep * p.deep * p.nr * size);
 
     size_t filled = 0;
     for (int64_t b = 0; b < batch; b++)
@@ -69,6 +72,16 @@ START_TEST(codes)
 }
 END_TEST
 
+/* Rows of pairs: of codes that are decoded to them, and of bf16. */
+START_TEST(pairs)
+{
+    for (int round = 0; round < 200; round++) {
+        check(SCRT_F8E5M2, CG_UNIT_PAIRS, 16, draw(1, 2), draw(0, 1));
+        check(SCRT_BF16, CG_UNIT_PAIRS, 16, draw(1, 2), draw(0, 1));
+    }
+}
+END_TEST
+
 START_TEST(plain)
 {
     static const ScrtDtype dtype[] = {SCRT_F32, SCRT_F16, SCRT_BF16, SCRT_F64, SCRT_I8};
@@ -85,6 +98,7 @@ START_TEST(again)
     CgPanels p = {.unit = {.way = CG_UNIT_PLAIN, .dtype = SCRT_F32, .w = 4},
                   .nr = 4,
                   .ku = 1,
+                  .deep = 1,
                   .size = 4,
                   .k = 2,
                   .n = 3,
@@ -105,6 +119,7 @@ int main(void)
     Suite *s = suite_create("codegen-pack");
     TCase *t = tcase_create("panels");
     tcase_add_test(t, codes);
+    tcase_add_test(t, pairs);
     tcase_add_test(t, plain);
     tcase_add_test(t, again);
     suite_add_tcase(s, t);

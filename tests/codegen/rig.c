@@ -108,7 +108,8 @@ void rig_compile(Rig *r)
     ScPassEnv env = {0};
     r->kernels = sc_pass_fuse(r->cx, r->g, &env);
     ck_assert_msg(r->kernels != NULL, "%s\n%s", r->text, sct_messages(r->cx));
-    ScCodegenOptions opt = {.cpu = r->cpu, .embed_limit = 64 << 20};
+    ScCodegenOptions opt = sct_cpu_options(r->cpu);
+    opt.embed_limit = 64 << 20;
     r->object = sc_codegen(r->cx, r->kernels, &opt, SC_EMIT_OBJ);
     ck_assert_msg(r->object != NULL, "%s\n%s", r->text, sct_messages(r->cx));
     r->loaded = sc_load(r->cx, r->object);

@@ -12,7 +12,8 @@ enum { RIG_BLOBS = 8, RIG_PORTS = 8 };
 
 typedef struct Rig {
     ScCtx *cx;
-    const char *cpu; /* as ScCodegenOptions.cpu; of several levels the first runs */
+    const char
+        *cpu; /* of sct_cpus, sct_levels or sct_product_cpu; of several levels the first runs */
     uint64_t seed;
     bool magnitudes; /* constants and inputs are absolute values */
     double range;    /* their largest magnitude; 0: 2 */

@@ -53,13 +53,13 @@ static void check(const char *cpu, uint64_t seed, const ScOp *op, Make make, boo
 
 static void on_each_cpu(int rounds, const ScOp *op, Make make, bool exact)
 {
-    for (int c = 0; c < SCT_N_CPU; c++) {
-        if (!sct_runs(sct_cpus[c])) {
-            sct_note_skip(__func__, "this machine does not run %s", sct_cpus[c]);
+    for (int c = 0; c < SCT_N_PRODUCT_CPU; c++) {
+        if (!sct_runs(sct_product_cpu(c))) {
+            sct_note_skip(__func__, "this machine does not run %s", sct_product_cpu(c));
             continue;
         }
         for (int i = 0; i < sct_rounds(c, rounds); i++)
-            check(sct_levels(c, i), (uint64_t)i * SCT_N_CPU + (uint64_t)c, op, make, exact);
+            check(sct_levels(c, i), (uint64_t)i * SCT_N_PRODUCT_CPU + (uint64_t)c, op, make, exact);
     }
 }
 
