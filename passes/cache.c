@@ -41,14 +41,14 @@ static bool is_wider(const ScGraph *g, ScVal v, ScrtDtype fmt)
     return sc_type_is_float(t) && scrt_dtype_bits(t->dtype) > scrt_dtype_bits(fmt);
 }
 
-void sc_find_cached(const ScGraph *g, ScrtDtype fmt, ScArena *a, ScCached *ret)
+void sc_find_cached(const ScGraph *g, ScrtDtype fmt, const bool *high, ScArena *a, ScCached *ret)
 {
     uint32_t *from = sc_array(a, uint32_t, g->n_value); /* 1 + the state whose elements v has */
     bool *way = sc_array(a, bool, g->n_value);          /* and it leads to that one's next value */
     ret->state = sc_array(a, bool, g->n_state + 1);
     ret->value = sc_array(a, bool, g->n_value);
     for (uint32_t i = 0; i < g->n_state; i++)
-        if (g->state[i].grows && is_wider(g, g->state[i].past, fmt))
+        if (!high[i] && g->state[i].grows && is_wider(g, g->state[i].past, fmt))
             from[g->state[i].past] = i + 1;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
@@ -81,10 +81,9 @@ static void warn_of_range(ScScaler *s, ScVal v, ScrtDtype fmt)
     double most = scrt_format(fmt)->max, amax = s->g->value[v].amax;
     const char *name = s->g->value[v].name;
     if (isfinite(amax) && amax > most)
-        sc_warn(s->b.cx, s->b.at, SC_E_RECIPE,
-                "cache = %s: %s holds numbers of up to %.3g, and the format ends at %g: they "
-                "saturate",
-                scrt_dtype_name(fmt), name ? name : "a state", amax, most);
+        sc_warn(s->b.cx, s->b.at, SC_E_SATURATES,
+                "%s holds numbers of up to %.3g, and cache = %s ends at %g",
+                name ? name : "a state", amax, scrt_dtype_name(fmt), most);
 }
 
 ScVal sc_cached_node(ScScaler *s, const ScNode *n, ScrtDtype fmt, const ScVal *low)

@@ -23,21 +23,30 @@
  * with infinities or NaN. SCALES, Where a value is stored in low precision. */
 #include "passes/scale_priv.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 
 #define LEAST_TABLE (1 << 16) /* elements */
 
+typedef struct Counted {
+    ScrtDtype fmt;
+    const ScTerm *t;
+    double factor;
+    struct Counted *next;
+} Counted;
+
 typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
     const ScRecipe *recipe;
-    bool *met;          /* [recipe->n_rule] some node's name matched */
-    ScSymbols measured; /* exponents that a run finds, of this graph */
-    bool *grown;        /* [n_value] what a state that grows holds, in whatever order */
-    bool meets;         /* the node that is looked at reads some of it */
-    bool *table;        /* [n_value] rows of it are picked: it is stored once, so by tensor */
-    uint64_t *counted;  /* [n_value] formats, as bits, in which what saturates of it is counted */
+    bool *met;                /* [recipe->n_rule] some node's name matched */
+    ScSymbols measured;       /* exponents that a run finds, of this graph */
+    bool *grown;              /* [n_value] what a state that grows holds, in whatever order */
+    bool meets;               /* the node that is looked at reads some of it */
+    bool *table;              /* [n_value] rows of it are picked: it is stored once, so by tensor */
+    Counted **counted;        /* [n_value] how what saturates of it is counted */
+    ScSymbols taken;          /* names of states */
     const char *const *label; /* [n_value] names, where that is counted */
     bool nested;
     bool *caches; /* some state is stored in the recipe's cache format */
@@ -158,32 +167,54 @@ static ScVal divided(Pass *p, ScVal old, ScrtDtype fmt, const ScScaledProduct *p
     return y;
 }
 
-/* What value v is called, or what it orders or rebalances, if only that has a name. */
-static const char *name_of(const Pass *p, ScVal v)
+/* The value that v orders anew or rebalances, all of its elements, the first in that row. */
+static ScVal same_elements(const ScGraph *g, ScVal v)
+{
+    const ScTerm *count = sc_type_count(g->cx, sc_type_of(g, v));
+    while (sc_keeps_elements(sc_def(g, v)) &&
+           sc_type_count(g->cx, sc_type_of(g, sc_def(g, v)->in[0])) == count)
+        v = sc_def(g, v)->in[0];
+    return v;
+}
+
+/* A name for a state that counts, which no other state has. */
+static const char *counter_name(Pass *p, ScVal v, ScrtDtype other)
 {
     const ScGraph *g = p->s.g;
     ScVal named = v;
     while (!g->value[named].name && sc_keeps_elements(sc_def(g, named)))
         named = sc_def(g, named)->in[0];
-    return p->label[g->value[named].name ? named : v];
+    const char *base = p->label[g->value[named].name ? named : v];
+    if (other != SCRT_DTYPE_NONE)
+        base = sc_printf(p->s.scratch, "%s as %s", base, scrt_dtype_name(other));
+    const char *name = sc_printf(p->s.scratch, SCRT_SATURATED "%s", base);
+    for (unsigned k = 2; !sc_symbols_add(&p->taken, p->s.scratch, sc_intern(g->cx, name), 0); k++)
+        name = sc_printf(p->s.scratch, SCRT_SATURATED "%s~%u", base, k);
+    return name;
 }
 
-/* Has what saturates of x counted, which is stored as fmt at exponent t for old, once. */
-static void count(Pass *p, ScVal old, ScVal x, ScrtDtype fmt, const ScTerm *t)
+/* Has what saturates of x counted, which is stored as fmt at exponent t, divided by factor, for
+ * old: once for all that store the same so. */
+static void count(Pass *p, ScVal old, ScVal x, ScrtDtype fmt, const ScTerm *t, double factor)
 {
     const ScrtFormat *f = scrt_format(fmt);
-    bool again = p->counted[old] >> fmt & 1, other = p->counted[old] != 0;
-    if (!p->env->count_saturated || has_f32_range(f) || again || x == SC_POISON)
+    if (!p->env->count_saturated || has_f32_range(f) || x == SC_POISON)
         return;
-    p->counted[old] |= (uint64_t)1 << fmt;
-    const char *name = name_of(p, old);
+    old = same_elements(p->s.g, old);
+    ScrtDtype other = SCRT_DTYPE_NONE;
+    for (const Counted *c = p->counted[old]; c; c = c->next) {
+        if (c->fmt == fmt && c->t == t && c->factor == factor)
+            return;
+        other = fmt;
+    }
+    Counted *c = sc_array(p->s.scratch, Counted, 1);
+    *c = (Counted){fmt, t, factor, p->counted[old]};
+    p->counted[old] = c;
     if (p->nested)
-        sc_warn(p->s.b.cx, p->s.b.at, SC_E_RECIPE,
-                "%s: what saturates in a nested graph is not counted: it has no states", name);
+        sc_warn(p->s.b.cx, p->s.b.at, SC_E_UNCOUNTED, "%s is stored in a nested graph",
+                p->label[old]);
     else
-        sc_count_saturated(&p->s, x, t, f->max,
-                           other ? sc_printf(p->s.scratch, "%s as %s", name, scrt_dtype_name(fmt))
-                                 : name);
+        sc_count_saturated(&p->s, x, t, f->max, counter_name(p, old, other));
 }
 
 /* Operand i of n in the format that the recipe says at n, or SC_ABSENT where it stays as it is;
@@ -216,7 +247,10 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScSca
         const ScTerm *t = activation_exp(p, old, fmt, factor);
         product->all *= factor;
         x = sc_scale_move(s, x, t, false);
-        count(p, old, x, fmt, t);
+        bool exact = at->source != SC_DELAYED &&
+                     sc_measured_exp(s->g, &p->measured, old, scrt_format(fmt)->max);
+        if (!exact) /* else nothing can be beyond */
+            count(p, old, x, fmt, t, factor);
         ScVal low = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(fmt)), x);
         sc_set_exp(&s->b, low, t);
         sc_scale_annotate(s, low, old);
@@ -448,6 +482,25 @@ static void widen_cached(Pass *p, ScVal v)
         s->env[v] = sc_scale_move(s, s->env[v], s->g->value[v].exp, false);
 }
 
+/* Whether a site of the recipe keeps what a state holds in f32, by the state's name or that of its
+ * value in a run. */
+static bool stays_high(Pass *p, const ScGraph *g, const ScState *s)
+{
+    const char *const name[] = {s->name, g->value[s->past].name, g->value[s->next].name};
+    bool ret = false;
+    for (uint32_t i = 0; i < p->recipe->n_rule; i++) {
+        const ScRecipeRule *r = &p->recipe->rule[i];
+        bool matches = false;
+        for (size_t k = 0; r->site && k < 3; k++)
+            matches = matches || (name[k] && fnmatch(r->pattern, name[k], 0) == 0);
+        if (!matches || (r->operand[0] != SCRT_F32 && r->operand[0] != p->recipe->cache))
+            continue;
+        ret = r->operand[0] == SCRT_F32;
+        p->met[i] = true;
+    }
+    return ret;
+}
+
 /* The states that the recipe's cache format is for, before s begins. */
 static void find_cached(Pass *p, ScCtx *cx, const ScGraph *g, ScArena *a)
 {
@@ -458,13 +511,28 @@ static void find_cached(Pass *p, ScCtx *cx, const ScGraph *g, ScArena *a)
         p->low[v] = SC_ABSENT;
     if (fmt == SCRT_DTYPE_NONE)
         return;
-    sc_find_cached(g, fmt, a, &p->cached);
+    bool *high = sc_array(a, bool, g->n_state + 1);
+    for (uint32_t i = 0; i < g->n_state; i++)
+        high[i] = stays_high(p, g, &g->state[i]);
+    sc_find_cached(g, fmt, high, a, &p->cached);
     for (uint32_t i = 0; i < g->n_state; i++) {
         const ScType *t = sc_type_of(g, g->state[i].past);
         type[i] = p->cached.state[i] ? sc_type(cx, fmt, t->rank, t->dim) : NULL;
         *p->caches = *p->caches || type[i];
     }
     p->s.state_type = type;
+}
+
+/* Has what saturates counted of what n appends. */
+static void count_cached(Pass *p, const ScNode *n)
+{
+    ScScaler *s = &p->s;
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    s->b.at = n->loc;
+    for (uint32_t k = 0; p->env->count_saturated && k < n->n_in; k++)
+        if (p->low[n->in[k]] == SC_ABSENT && sc_type_is_float(sc_type_of(s->g, n->in[k])))
+            count(p, n->in[k], sc_scale_move(s, s->env[n->in[k]], zero, false), p->recipe->cache,
+                  zero, 1);
 }
 
 /* Their next values, before s ends. */
@@ -492,7 +560,9 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
     sc_find_measured(g, &p.measured, p.s.scratch);
     find_grown(&p, g);
     find_tables(&p, g);
-    p.counted = sc_array(p.s.scratch, uint64_t, g->n_value);
+    p.counted = sc_array(p.s.scratch, Counted *, g->n_value);
+    for (uint32_t i = 0; i < g->n_state; i++)
+        sc_symbols_add(&p.taken, p.s.scratch, g->state[i].name, i);
     p.label = p.env->count_saturated ? sc_labels(g, p.s.scratch) : NULL;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
@@ -500,6 +570,7 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
         p.s.b.at = n->loc;
         bool cached = p.cached.value && p.cached.value[n->first];
         if (cached) {
+            count_cached(&p, n);
             p.low[n->first] = n->op == &sc_op_state
                                   ? p.s.env[n->first]
                                   : sc_cached_node(&p.s, n, p.recipe->cache, p.low);

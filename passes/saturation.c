@@ -3,8 +3,8 @@
  * model is compiled fits the data that it was measured on; whether it fits what a program meets
  * later, only the program can tell. So each operand that a run stores by such a scale gets a state
  * of two numbers: elements above the format's largest number, and elements at all, of all runs of a
- * session. NaN is none of the former. What a nested graph stores is not counted, since states lie
- * outside nested graphs: its name is warned of. */
+ * session. NaN is none of the former. States lie outside nested graphs, so what these store is not
+ * counted, which a warning says. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -57,8 +57,7 @@ void sc_count_saturated(ScScaler *s, ScVal x, const ScTerm *t, double max, const
     ScBuild *b = &s->b;
     const ScTerm *two = sc_term(b->cx, 2);
     const ScTerm *count = sc_type_count(b->cx, sc_built(b, x)->type);
-    ScVal past = sc_state(b, sc_printf(s->scratch, SCRT_SATURATED "%s", name),
-                          sc_type(b->cx, SCRT_I64, 1, &two), NULL, NULL);
+    ScVal past = sc_state(b, name, sc_type(b->cx, SCRT_I64, 1, &two), NULL, NULL);
     ScVal all = sc_node1(b, &sc_op_term, SC_ATTRS(SC_TERMS(1, &count)), 0, NULL);
     ScVal now = sc_op_at(b, concat, SC_ATTRS(SC_INT(0)), as_vector(s, beyond(s, x, t, max)),
                          as_vector(s, all));

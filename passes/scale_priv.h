@@ -169,7 +169,8 @@ typedef struct ScCached {
     bool *state; /* [n_state] it grows, is wider than the format, and is only appended to */
     bool *value; /* [n_value] what such a state holds, in whatever order, and was appended to */
 } ScCached;
-void sc_find_cached(const ScGraph *g, ScrtDtype fmt, ScArena *a, ScCached *ret);
+/* high [n_state]: it stays as it is. */
+void sc_find_cached(const ScGraph *g, ScrtDtype fmt, const bool *high, ScArena *a, ScCached *ret);
 /* The result of n, a value of ScCached, as stored: of low [n_value], which has such operands of it;
  * the others are cast. */
 ScVal sc_cached_node(ScScaler *s, const ScNode *n, ScrtDtype fmt, const ScVal *low);

@@ -268,10 +268,14 @@ static int check_options(const Cli *c)
                            "-o, --top, --bench, --profile, --repeat, --info and states");
     if (c->saturations && (c->data || c->bench || c->info))
         return scrtio_fail(c, USAGE, "--saturations goes with none of --data, --bench and --info");
+    if (c->saturations && c->run)
+        return scrtio_fail(c, USAGE, "--saturations: the evaluator has no states that count");
     if (c->saturations && !scrtio_counts_saturations(c))
-        return scrtio_fail(c, USAGE,
-                           "--saturations: this program stores no tensor by scales that were fixed "
-                           "before it ran, or was compiled without --saturations");
+        return scrtio_fail(
+            c, USAGE,
+            "--saturations: this program counts nothing: it was compiled without "
+            "--saturations, or stores nothing low by fixed or delayed scales outside "
+            "nested graphs");
     if (c->tolerance_given && !c->data)
         return scrtio_fail(c, USAGE, "--rtol and --atol go with --data");
     if (c->labels && !c->top)
@@ -382,9 +386,12 @@ static int open_session(Cli *c)
     return scrtio_fail(c, FAULT, "%s", scrt_status_text(s));
 }
 
-static int load_state(Cli *c)
+int scrtio_begin_states(Cli *c)
 {
     ScrtIoError err;
+    if (c->run)
+        return DONE;
+    scrt_state_reset(c->session);
     if (!c->state_load || scrt_state_load(c->session, c->state_load, &err) == SCRT_OK)
         return DONE;
     return scrtio_fail(c, FAULT, "%s", err.text);
@@ -416,20 +423,6 @@ int scrtio_fail_run(const Cli *c)
     return scrtio_fail(c, FAULT,
                        "%s; the inputs were made up with %s: --dim NAME=N says other sizes",
                        scrt_error(c->session), sizes);
-}
-
-int scrtio_run_model(Cli *c)
-{
-    ScrtIoError err = {""};
-    if (c->run)
-        return c->run(c->self, c->in, c->out, &err) == SCRT_OK
-                   ? DONE
-                   : scrtio_fail(c, FAULT, "%s", err.text);
-    for (int64_t i = 0; i < (c->repeat ? c->repeat : 1); i++)
-        if (scrt_run(c->session, c->in, c->out) != SCRT_OK)
-            return scrtio_fail_run(c);
-    c->ran = true;
-    return DONE;
 }
 
 /* Whether it is a file that this run reads. A state that is saved where it was loaded moves on. */
@@ -585,7 +578,7 @@ static int execute(Cli *c)
         return scrtio_fail(c, USAGE, "the evaluator has no threads, timings or states");
     int status = c->run ? DONE : open_session(c);
     if (status == DONE)
-        status = load_state(c);
+        status = scrtio_begin_states(c);
     if (status == DONE && c->data)
         return scrtio_run_data(c);
     if (status == DONE && c->labels)
@@ -623,9 +616,10 @@ static bool make_room(Cli *c)
     const ScrtEntry *e = c->entry;
     c->in = zeroed(e->n_in * sizeof *c->in);
     c->out = zeroed(e->n_out * sizeof *c->out);
+    c->next_out = zeroed(e->n_out * sizeof *c->next_out);
     c->source = zeroed(e->n_in * sizeof *c->source);
     c->bare = zeroed(e->n_in * sizeof *c->bare);
-    return c->bare && c->in && c->out && c->source;
+    return c->bare && c->in && c->out && c->next_out && c->source;
 }
 
 void scrtio_free_tensors(Cli *c)
@@ -648,6 +642,7 @@ static void release(Cli *c)
     scrt_file_close(&c->label);
     scrt_free(c->in);
     scrt_free(c->out);
+    scrt_free(c->next_out);
     scrt_free(c->source);
     scrt_free(c->bare);
     scrt_free(c->input);

@@ -32,6 +32,7 @@ typedef struct Cli { /* the command line, and what it was turned into */
     void *self;
     ScrtSession *session;
     ScrtTensor *in, *out; /* [n_in], [n_out]; their data is owned */
+    ScrtTensor *next_out; /* [n_out] types and dims of the outputs of the next run */
     const char **source;  /* [n_in] the file each input came from; NULL: made up */
     bool *bare;           /* [n_in] that file says neither type nor shape */
     bool made_up;         /* the inputs are no one's: for a benchmark */
@@ -92,6 +93,10 @@ int64_t scrtio_find_symbol(const Cli *c, const char *name, size_t n);
 /* What --dim says of it; false: nothing. */
 bool scrtio_given_size(const Cli *c, const char *name, size_t n, int64_t *ret);
 int scrtio_run_model(Cli *c);
+/* A run of the session into c->out, whose memory is made anew where states have grown since. */
+ScrtStatus scrtio_run_again(Cli *c);
+/* Every state as it was before the first run. */
+int scrtio_begin_states(Cli *c);
 /* After scrt_run failed: why, and of made-up inputs the sizes that nobody gave. */
 int scrtio_fail_run(const Cli *c);
 int scrtio_run_bench(Cli *c);

@@ -10,16 +10,19 @@ typedef struct Counted {
     int64_t beyond, all;
 } Counted;
 
-static bool counts(const ScrtPort *p)
+/* A model's own state may be called so. */
+static bool counts(const Cli *c, uint32_t i)
 {
-    return !strncmp(p->name, SCRT_SATURATED, sizeof SCRT_SATURATED - 1);
+    const ScrtPort *p = &c->model->state[i];
+    return !strncmp(p->name, SCRT_SATURATED, sizeof SCRT_SATURATED - 1) && p->dtype == SCRT_I64 &&
+           p->rank == 1 && c->model->state_info[i].dims[0] == 2;
 }
 
 bool scrtio_counts_saturations(const Cli *c)
 {
     bool any = false;
     for (uint32_t i = 0; i < c->model->n_state; i++)
-        any = any || counts(&c->model->state[i]);
+        any = any || counts(c, i);
     return any;
 }
 
@@ -42,7 +45,7 @@ static Counted *counted(const Cli *c, uint32_t *ret_n)
     Counted *ret = scrt_alloc((c->model->n_state + 1) * sizeof *ret);
     for (uint32_t i = 0; ret && i < c->model->n_state; i++) {
         ScrtTensor t;
-        if (!counts(&c->model->state[i]) || scrt_state_get(c->session, i, &t) != SCRT_OK)
+        if (!counts(c, i) || scrt_state_get(c->session, i, &t) != SCRT_OK)
             continue;
         const int64_t *count = t.data;
         ret[n++] =

@@ -220,7 +220,7 @@ START_TEST(usage_errors)
         {{"--dim", "batch=3"}, "--dim goes with --bench, --profile or --info"},
         {{"--bench", "--repeat", "3"}, "--bench cannot go with"},
         {{"-o", "-", "--top", "3"}, "so --top, --profile and --saturations cannot"},
-        {{"--saturations"}, "or was compiled without --saturations"},
+        {{"--saturations"}, "it was compiled without --saturations"},
         {{"--bench", "--saturations"}, "goes with none of --data, --bench and --info"},
         {{"--weights", "w"}, "this executable holds its weights itself"},
         {{"-i", "z=a.npy"}, "the model has no input 'z'; it has: x, k"},

@@ -256,8 +256,10 @@ def numbers(tmp):
         assert "from 1 to 1048576" in failing("compile", text, "-o", out, "--state-capacity", value, status=2)
         assert "from 1 to 1048576" in failing("check", MNIST, "--data", DIGIT, "--top", value, status=2)
     for value in ("-1", "nan", "inf", "1e999", "x", ""):
-        for args in (("run", MNIST, "-i", DIGIT, "--rtol"), ("check", MNIST, "--data", DIGIT, "--suggest")):
-            assert "not a number of 0 or more" in failing(*args, value, status=2)
+        assert "not a number of 0 or more" in failing("run", MNIST, "-i", DIGIT, "--rtol", value, status=2)
+        words = "noise below 0" if value == "-1" else "is not a number"  # of a --metric it may be any
+        assert words in failing("check", MNIST, "--data", DIGIT, "--recipe", "fp8", "--suggest", value, status=2)
+    assert "wants a command" in failing("check", MNIST, "--data", DIGIT, "--recipe", "fp8", "--suggest", "-1", "--metric", "", status=2)
     for state, words in (("y=q", 'no input "q"'), ("q=x", 'no output "q"'), ("*=*.in", "no such state")):
         assert words in failing("compile", text, "-o", out, "--state", state, status=2)
     assert "--dim is for ONNX models" in failing("compile", text, "-o", out, "--dim", "n=3", status=2)

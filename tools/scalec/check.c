@@ -370,6 +370,9 @@ static bool look(Cli *cli, const ScalecModel *m, Check *c)
     const ScReport *r = ok && build_pair(cli, &copy, c) ? measure(cli, c, s, &c->n) : NULL;
     if (r) {
         double budget = cli->budget_given ? cli->budget : BUDGET;
+        const ScRecipe *recipe = sc_recipe(cli->cx, cli->opt.recipe);
+        if (recipe->cache != SCRT_DTYPE_NONE)
+            sc_warn(cli->cx, NULL, SC_E_CACHED, "cache = %s", scrt_dtype_name(recipe->cache));
         c->suggest.want = cli->suggest;
         c->suggest.metric = cli->metric;
         const ScalecGain *gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget,
@@ -423,6 +426,10 @@ int cmd_check(Cli *cli)
     bool several = cli_is_several(cli);
     if (cli->suggest_given && several)
         return cli_misuse(cli, "--suggest is for one recipe");
+    if (cli->suggest_given && !cli->metric && cli->suggest < 0)
+        return cli_misuse(cli, "--suggest: %g dB: outputs are noise below 0", cli->suggest);
+    if (cli->metric && !*cli->metric)
+        return cli_misuse(cli, "--metric wants a command");
     if (cli->metric && !several && !cli->suggest_given)
         return cli_misuse(cli, "--metric is for several recipes, --recipe A,B, or for --suggest");
     if (cli->html && !strcmp(cli->html, "-"))

@@ -258,6 +258,18 @@ static bool count_arg(const Cli *cli, const char *name, const char *text, uint64
     return true;
 }
 
+static bool number_arg(const Cli *cli, const char *name, const char *text, double *ret)
+{
+    char *end;
+    double v = strtod(text, &end);
+    if (*end || end == text || !isfinite(v)) {
+        cli_misuse(cli, "--%s: \"%s\" is not a number", name, text);
+        return false;
+    }
+    *ret = v;
+    return true;
+}
+
 static bool real_arg(const Cli *cli, const char *name, const char *text, double *ret)
 {
     char *end;
@@ -482,7 +494,7 @@ static bool set(Cli *cli, OptId id, const char *arg)
     else if (id == O_ATOL)
         return (cli->tolerance_given = real_arg(cli, name, arg, &cli->atol));
     else if (id == O_SUGGEST)
-        return (cli->suggest_given = real_arg(cli, name, arg, &cli->suggest));
+        return (cli->suggest_given = number_arg(cli, name, arg, &cli->suggest));
     else if (id == O_BUDGET)
         return (cli->budget_given = real_arg(cli, name, arg, &cli->budget));
     else if (id == O_EMBED && !count_arg(cli, name, arg, 0, UINT64_MAX, &v))
