@@ -2,6 +2,7 @@
 """Every target's object and program: no undefined symbols, and under an emulator of just that processor."""
 import glob
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -58,13 +59,15 @@ def refuses(tmp, cpu, emulator):
 # --- AArch64: an object, and the runtime from its sources ---
 
 AARCH64 = "aarch64-linux-gnu"
-IO = {"file.c", "image.c", "image_out.c", "pixels.c", "main.c", "main_bench.c", "main_data.c", "main_info.c", "main_inputs.c",
-      "main_print.c", "npy.c", "npy_text.c", "npz.c", "out.c", "pb.c", "safetensors.c", "tensors.c", "zip.c"}
 
 
 def runtime(tmp, cc):
-    """libscrt for AArch64, as README builds it."""
-    src = [f for d in ("runtime", "runtime/num") for f in glob.glob(os.path.join(SOURCE, d, "*.c")) if os.path.basename(f) not in IO]
+    """libscrt for AArch64, of the sources that README names."""
+    with open(os.path.join(SOURCE, "README.md")) as f:
+        named = re.search(r'R=runtime; SRC="(.*?)"', f.read()).group(1).replace("$R", "runtime").split()
+    parts = [sorted(glob.glob(os.path.join(SOURCE, n))) for n in named]
+    assert all(parts), named
+    src = sum(parts, [])
     at = os.path.join(tmp, "scrt")
     os.mkdir(at)
     subprocess.run([cc, "-O1", "-ffp-contract=off", "-D_GNU_SOURCE", f"-I{SOURCE}", "-c", *src], cwd=at, check=True)
