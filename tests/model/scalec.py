@@ -71,7 +71,8 @@ class Model:
         self.head = ModelHead.from_address(self.address)
         self.entry = self.head.entry[0]
         self.session = ctypes.c_void_p()
-        opt = Options(n_thread=threads)
+        beside = path + ".weights"  # where there are many
+        opt = Options(n_thread=threads, weights_file=beside.encode() if os.path.exists(beside) else None)
         st = self.lib.scrt_open(ctypes.c_void_p(self.address), ctypes.byref(opt), ctypes.byref(self.session))
         if st != OK:
             raise RuntimeError(f"scrt_open: status {st}")
