@@ -100,8 +100,10 @@ static void print_words(const Cli *c, const double *ms, int n, double mean)
 
 static bool run_once(Cli *c, double *ret_s, ScrtStatus *ret)
 {
+    *ret = scrtio_fit_outputs(c);
     double t = now_s();
-    *ret = scrtio_run_again(c);
+    if (*ret == SCRT_OK)
+        *ret = scrt_run(c->session, c->in, c->out);
     *ret_s = now_s() - t;
     return *ret == SCRT_OK;
 }

@@ -142,12 +142,6 @@ static double sqnr(const Difference *d)
     return 10 * log10(d->power / d->noise);
 }
 
-static bool same_shape(const ScrtTensor *a, const ScrtTensor *b)
-{
-    return a->dtype == b->dtype && a->rank == b->rank &&
-           memcmp(a->dims, b->dims, a->rank * sizeof a->dims[0]) == 0;
-}
-
 typedef struct Tally {
     uint32_t differ, compared, rounded;
     double sqnr;  /* the least of those that are rounded */
@@ -159,7 +153,7 @@ static void judge(const Cli *c, const char *set, uint32_t k, const ScrtTensor *w
 {
     const ScrtTensor *got = &c->out[k];
     t->compared++;
-    if (!same_shape(got, want)) {
+    if (!scrtio_same_shape(got, want)) {
         char is[256], should[256];
         scrtio_show_dims(is, sizeof is, got);
         scrtio_show_dims(should, sizeof should, want);

@@ -93,8 +93,9 @@ int64_t scrtio_find_symbol(const Cli *c, const char *name, size_t n);
 /* What --dim says of it; false: nothing. */
 bool scrtio_given_size(const Cli *c, const char *name, size_t n, int64_t *ret);
 int scrtio_run_model(Cli *c);
-/* A run of the session into c->out, whose memory is made anew where states have grown since. */
-ScrtStatus scrtio_run_again(Cli *c);
+/* Before a run: lets go of outputs that states have given other extents than they had. */
+ScrtStatus scrtio_fit_outputs(Cli *c);
+bool scrtio_same_shape(const ScrtTensor *a, const ScrtTensor *b); /* and type */
 /* Every state as it was before the first run. */
 int scrtio_begin_states(Cli *c);
 /* After scrt_run failed: why, and of made-up inputs the sizes that nobody gave. */

@@ -4,30 +4,23 @@
 
 #include <string.h>
 
-static bool same_shape(const ScrtTensor *a, const ScrtTensor *b)
+bool scrtio_same_shape(const ScrtTensor *a, const ScrtTensor *b)
 {
     return a->dtype == b->dtype && a->rank == b->rank &&
            !memcmp(a->dims, b->dims, a->rank * sizeof *a->dims);
 }
 
-/* Lets go of outputs that states have given other extents than they had. */
-static ScrtStatus fit_outputs(Cli *c)
+ScrtStatus scrtio_fit_outputs(Cli *c)
 {
-    uint32_t n = c->entry->n_out;
+    uint32_t n = c->entry->n_state ? c->entry->n_out : 0; /* else they keep their extents */
     ScrtTensor *now = c->next_out;
-    ScrtStatus s = scrt_shapes(c->session, c->in, now);
+    ScrtStatus s = n ? scrt_shapes(c->session, c->in, now) : SCRT_OK;
     for (uint32_t i = 0; s == SCRT_OK && i < n; i++)
-        if (!same_shape(&now[i], &c->out[i])) {
+        if (!scrtio_same_shape(&now[i], &c->out[i])) {
             scrt_free(c->out[i].data);
             c->out[i].data = NULL;
         }
     return s;
-}
-
-ScrtStatus scrtio_run_again(Cli *c)
-{
-    ScrtStatus s = c->entry->n_state ? fit_outputs(c) : SCRT_OK;
-    return s == SCRT_OK ? scrt_run(c->session, c->in, c->out) : s;
 }
 
 int scrtio_run_model(Cli *c)
@@ -38,7 +31,7 @@ int scrtio_run_model(Cli *c)
                    ? DONE
                    : scrtio_fail(c, FAULT, "%s", err.text);
     for (int64_t i = 0; i < (c->repeat ? c->repeat : 1); i++)
-        if (scrtio_run_again(c) != SCRT_OK)
+        if (scrtio_fit_outputs(c) != SCRT_OK || scrt_run(c->session, c->in, c->out) != SCRT_OK)
             return scrtio_fail_run(c);
     c->ran = true;
     return DONE;

@@ -258,28 +258,33 @@ static bool count_arg(const Cli *cli, const char *name, const char *text, uint64
     return true;
 }
 
-static bool number_arg(const Cli *cli, const char *name, const char *text, double *ret)
+static bool is_number(const char *text, double *ret)
 {
     char *end;
     double v = strtod(text, &end);
-    if (*end || end == text || !isfinite(v)) {
-        cli_misuse(cli, "--%s: \"%s\" is not a number", name, text);
+    if (*end || end == text || !isfinite(v))
         return false;
-    }
     *ret = v;
     return true;
 }
 
+static bool number_arg(const Cli *cli, const char *name, const char *text, double *ret)
+{
+    if (is_number(text, ret))
+        return true;
+    cli_misuse(cli, "--%s: \"%s\" is not a number", name, text);
+    return false;
+}
+
 static bool real_arg(const Cli *cli, const char *name, const char *text, double *ret)
 {
-    char *end;
-    double v = strtod(text, &end);
-    if (*end || end == text || !(v >= 0) || isinf(v)) {
-        cli_misuse(cli, "--%s: \"%s\" is not a number of 0 or more", name, text);
-        return false;
+    double v;
+    if (is_number(text, &v) && v >= 0) {
+        *ret = v;
+        return true;
     }
-    *ret = v;
-    return true;
+    cli_misuse(cli, "--%s: \"%s\" is not a number of 0 or more", name, text);
+    return false;
 }
 
 static bool dim_arg(Cli *cli, const char *text)
