@@ -53,7 +53,8 @@ static bool rank(Bench *b, double seconds)
         ok = scalec_samples_get(b->samples, i, &in) && sc_damage_add(d, in);
     const ScReport *r = sc_damage_end(d, &n_report);
     if (ok)
-        b->check = scalec_gains(b->cx, b->low, b->samples, r, n_report, seconds, NULL, &b->n);
+        b->check = scalec_gains(b->cx, b->low, b->samples, r, n_report, seconds, NULL,
+                                sc_array(sc_ctx_arena(b->cx), double, b->low->n_out + 1), &b->n);
     for (uint32_t i = 0; i < b->n; i++)
         b->n_measured += b->check[i].measured;
     return ok && b->n >= FIRST;

@@ -354,6 +354,10 @@ def check_compares_and_suggests(tmp):
     assert 20 < columns["fp8"]["sqnr_db"] < columns["fp8-weights"]["sqnr_db"] and columns["f32"]["sqnr_db"] is None, got
     assert columns["fp8"]["max_error"] > columns["fp8-weights"]["max_error"] > columns["f32"]["max_error"] == 0
     assert columns["fp8"]["weights"] < 0.3 * columns["f32"]["weights"] and columns["fp8"]["same"] == n
+    quick = json.loads(scalec(*args, "fp8", "--budget", "0", "--suggest", "10", "--json"))
+    alone = next(t["sqnr_db"] for t in quick["tensors"] if t["output"])  # tensors are looked at on the first sample alone
+    assert quick["samples_of_tensors"] == 1 < quick["samples"] == n and "on the first 1" in scalec(*args, "fp8", "--budget", "0")
+    assert abs(alone - columns["fp8"]["sqnr_db"]) < 0.01 > abs(quick["suggest"]["steps"][0]["sqnr_db"] - alone), quick
     want = columns["fp8"]["sqnr_db"] + 4
     steps = json.loads(scalec(*args, "fp8", "--suggest", str(want), "-o", made, "--json"))["suggest"]
     assert 0 < steps["sites"] < 6 and steps["steps"][0]["sites"] == 0, steps

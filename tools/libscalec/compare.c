@@ -92,7 +92,7 @@ typedef struct Column {
     const ScrtModel *model;
     Metric *metric; /* or NULL */
     bool ok;
-    double noise;
+    TrialNoise *sum; /* [ref->n_out] */
     ScalecColumn *ret;
 } Column;
 
@@ -113,7 +113,7 @@ static void compare(void *arg, uint32_t i, ScrtTensor *out)
     Column *c = arg;
     const ScrtTensor *want = c->ref->out + i * c->ref->n_out;
     for (uint32_t k = 0; k < c->ref->n_out; k++) {
-        c->noise += trial_noise(&out[k], &want[k]);
+        trial_add_noise(&c->sum[k], &out[k], &want[k]);
         largest_error(&out[k], &want[k], &c->ret->max_error);
     }
     trial_count_rows(out, want, c->ref->n_out, &c->ret->rows, &c->ret->same);
@@ -137,9 +137,11 @@ bool scalec_column(ScCtx *cx, const ScalecModel *m, const ScalecOptions *opt, Sc
     }
     if (ok) {
         c.model = t.model;
+        c.sum = sc_calloc(ref->n_out + 1, sizeof *c.sum);
         ret->bytes = o->n_weights;
         ok = run_all(cx, &t, s, compare, &c) && c.ok;
-        ret->sqnr = -10 * log10(c.noise / ((double)ref->n_out * ref->n_sample));
+        ret->sqnr = -10 * log10(trial_mean_ratio(c.sum, ref->n_out));
+        free(c.sum);
     }
     ok = ok && (!metric || metric_ask(&asked, &ret->metric));
     metric_close(&asked);

@@ -91,12 +91,15 @@ static void progress(const Trials *x, double from, double to, double done)
     sc_stage_share(x->switches.cx, (uint64_t)(1000 * fmin(1, fmax(tried, spent))), 1000);
 }
 
-/* gain is in the order of estimates. */
-static bool measure(Trials *x, uint32_t n)
+/* gain is in the order of estimates. sqnr: as of try_all. */
+static bool measure(Trials *x, uint32_t n, double *sqnr)
 {
     x->begin = now();
     if (!switches_noise(&x->switches, NULL, &x->base))
         return false;
+    for (uint32_t i = 0; i < x->switches.trial.model->entry->n_out; i++)
+        if (x->switches.sum[i].counts)
+            sqnr[i] = -10 * log10(trial_ratio(&x->switches.sum[i]));
     for (uint32_t i = 0; i < n && !is_late(x, until[1]); i++) {
         *keeps(x, i) = true;
         if (!gain_now(x, &x->gain[i].gain))
@@ -297,17 +300,17 @@ static bool suggest(Trials *x, ScalecSuggest *s)
     return true;
 }
 
-/* All that is measured, and the order of the result. */
-static bool try_all(Trials *x, const ScGraph *low, ScalecSamples *s, uint32_t n)
+/* All that is measured, and the order of the result; sqnr [low->n_out]: with all sites low. */
+static bool try_all(Trials *x, const ScGraph *low, ScalecSamples *s, uint32_t n, double *sqnr)
 {
-    bool ok = switches_open(x->switches.cx, low, s, n, &x->switches) && measure(x, n);
+    bool ok = switches_open(x->switches.cx, low, s, n, &x->switches) && measure(x, n, sqnr);
     qsort(x->gain, n, sizeof *x->gain, by_gain);
     return ok && try_together(x, n);
 }
 
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
-                               ScalecSuggest *wanted, uint32_t *ret_n)
+                               ScalecSuggest *wanted, double *sqnr, uint32_t *ret_n)
 {
     SC_STAGE(cx, "gains");
     ScArena *a = sc_arena_new();
@@ -327,7 +330,9 @@ const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
     Trials x = {.switches.cx = cx, .gain = gain, .number = number, .seconds = seconds};
     if (wanted)
         wanted->n_step = 0;
-    bool ok = n == 0 || try_all(&x, low, s, n);
+    for (uint32_t i = 0; i < low->n_out; i++)
+        sqnr[i] = (double)NAN;
+    bool ok = n == 0 || try_all(&x, low, s, n, sqnr);
     if (!ok) {
         sc_forget_diags(cx, before);
         sc_warn(cx, NULL, SC_E_RUN, "the sites could not be tried one by one: gains are estimates");

@@ -56,20 +56,21 @@ void scalec_runs_free(ScalecRuns *r)
 static bool measure(ScCtx *cx, Trial *t, const ScalecRuns *r, ScalecCost *ret)
 {
     ScrtTensor *out = sc_calloc(r->n_out + 1, sizeof *out);
-    double noise = 0;
+    TrialNoise *sum = sc_calloc(r->n_out + 1, sizeof *sum);
     *ret = (ScalecCost){0};
     bool ok = true;
     for (uint32_t i = 0; ok && i < r->n; i++) {
         const ScrtTensor *want = &r->out[i * r->n_out];
         ok = trial_run(cx, t, &r->in[i * r->n_in], out);
         for (uint32_t k = 0; ok && k < r->n_out; k++)
-            noise += trial_noise(&out[k], &want[k]);
+            trial_add_noise(&sum[k], &out[k], &want[k]);
         if (ok)
             trial_count_rows(out, want, r->n_out, &ret->rows, &ret->same);
         trial_free(out, r->n_out);
     }
+    ret->sqnr = -10 * log10(trial_mean_ratio(sum, r->n_out));
     free(out);
-    ret->sqnr = -10 * log10(noise / (r->n_out * r->n));
+    free(sum);
     return ok;
 }
 

@@ -162,7 +162,8 @@ const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output
 bool scalec_try(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret);
 /* What a program's outputs are worth beside those of the runs. */
 typedef struct ScalecCost {
-    double sqnr;         /* dB, of the outputs' mean noise to signal; infinite: there is none */
+    double sqnr;         /* dB, of the mean noise to signal of the outputs of floats, each one's
+                          * over all runs; infinite: there is none */
     uint64_t rows, same; /* of the first output of floats that has rows: how many there are, and
                           * how many have their largest element where f32's have it */
 } ScalecCost;
@@ -194,10 +195,12 @@ typedef struct ScalecSuggest {
  * first few are those that gain most together: each beside those before it; then come those that
  * were measured and those that were not, the largest first. report: of low, from sc_damage_end.
  * Warns where nothing can be run; then suggest (NULL: nobody asks) has no steps. NULL with errors
- * where its command fails. The result lives as long as cx. */
+ * where its command fails. sqnr [low->n_out] gets each output's dB with all sites low, beside the
+ * program with all high; NaN where it is not of floats, or there is nothing to run. The result
+ * lives as long as cx. */
 const ScalecGain *scalec_gains(ScCtx *cx, const ScGraph *low, ScalecSamples *s,
                                const ScReport *report, uint32_t n_report, double seconds,
-                               ScalecSuggest *suggest, uint32_t *ret_n);
+                               ScalecSuggest *suggest, double *sqnr, uint32_t *ret_n);
 
 /* The f32 program's outputs on all samples, for columns beside it. NULL with errors. */
 typedef struct ScalecReference ScalecReference;

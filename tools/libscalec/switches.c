@@ -10,6 +10,7 @@ static void allocate(Switches *x, const ScGraph *low)
     x->in = sc_calloc(low->n_in + x->n_site + 1, sizeof *x->in);
     x->want = sc_calloc(x->n_sample + 1, sizeof *x->want);
     x->out = sc_calloc(low->n_out + 1, sizeof *x->out);
+    x->sum = sc_calloc(low->n_out + 1, sizeof *x->sum);
     for (uint32_t i = 0; i < x->n_sample; i++)
         x->want[i] = sc_calloc(low->n_out + 1, sizeof **x->want);
 }
@@ -47,18 +48,18 @@ bool switches_open(ScCtx *cx, const ScGraph *low, ScalecSamples *s, uint32_t n_s
 bool switches_noise(Switches *x, Metric *m, double *ret)
 {
     uint32_t n_out = x->trial.model->entry->n_out;
-    double sum = 0;
+    memset(x->sum, 0, n_out * sizeof *x->sum);
     for (uint32_t i = 0; i < x->n_sample; i++) {
         if (!run(x, i, x->out))
             return false;
         for (uint32_t k = 0; k < n_out; k++)
-            sum += trial_noise(&x->out[k], &x->want[i][k]);
+            trial_add_noise(&x->sum[k], &x->out[k], &x->want[i][k]);
         bool ok = !m || metric_add(m, x->trial.model, i, x->out);
         trial_free(x->out, n_out);
         if (!ok)
             return false;
     }
-    *ret = sum / (n_out * x->n_sample);
+    *ret = trial_mean_ratio(x->sum, n_out);
     return true;
 }
 
@@ -74,4 +75,5 @@ void switches_close(Switches *x)
     free(x->in);
     free(x->want);
     free(x->out);
+    free(x->sum);
 }

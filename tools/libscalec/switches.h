@@ -16,13 +16,14 @@ typedef struct Switches {
     ScrtTensor *in;    /* [n_in + n_site] */
     ScrtTensor **want; /* [n_sample] the outputs with all sites kept */
     ScrtTensor *out;
+    TrialNoise *sum; /* [n_out] of the last run of all samples */
 } Switches;
 
 /* Compiles it and runs the samples with all sites kept; none is after that. Borrows samples. False
  * with errors; to be closed either way. */
 bool switches_open(ScCtx *cx, const ScGraph *low, ScalecSamples *s, uint32_t n_site, Switches *ret);
-/* Runs all samples: the mean noise to signal of the outputs beside those with all sites kept. m
- * (NULL: nobody asks) gets the outputs. */
+/* Runs all samples: the mean noise to signal of the outputs beside those with all sites kept; of
+ * each it stays in x->sum. m (NULL: nobody asks) gets the outputs. */
 bool switches_noise(Switches *x, Metric *m, double *ret);
 void switches_close(Switches *x);
 

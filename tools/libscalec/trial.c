@@ -81,20 +81,39 @@ bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out)
            sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_error(t->session));
 }
 
-double trial_noise(const ScrtTensor *got, const ScrtTensor *want)
+void trial_add_noise(TrialNoise *sum, const ScrtTensor *got, const ScrtTensor *want)
 {
-    double signal = 0, noise = 0;
-    if (scrt_count(got) != scrt_count(want))
-        return INFINITY;
-    for (int64_t i = 0; scrt_dtype_is_float((ScrtDtype)want->dtype) && i < scrt_count(want); i++) {
+    bool floats = scrt_dtype_is_float((ScrtDtype)want->dtype);
+    if (scrt_count(got) != scrt_count(want)) {
+        sum->counts = true;
+        sum->noise = INFINITY;
+        return;
+    }
+    sum->counts = sum->counts || floats;
+    for (int64_t i = 0; floats && i < scrt_count(want); i++) {
         double x = scrt_load((ScrtDtype)want->dtype, want->data, (size_t)i);
         double y = scrt_load((ScrtDtype)got->dtype, got->data, (size_t)i);
         if (!isfinite(x))
             continue;
-        signal += x * x;
-        noise += isfinite(y) ? (x - y) * (x - y) : INFINITY;
+        sum->signal += x * x;
+        sum->noise += isfinite(y) ? (x - y) * (x - y) : INFINITY;
     }
-    return noise == 0 ? 0 : noise / signal;
+}
+
+double trial_ratio(const TrialNoise *sum)
+{
+    return sum->noise == 0 ? 0 : sum->noise / sum->signal;
+}
+
+double trial_mean_ratio(const TrialNoise *sum, uint32_t n)
+{
+    double all = 0;
+    uint32_t n_counted = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        all += trial_ratio(&sum[i]);
+        n_counted += sum[i].counts;
+    }
+    return all == 0 ? 0 : all / n_counted;
 }
 
 static int64_t largest(const ScrtTensor *t, int64_t row, int64_t n)

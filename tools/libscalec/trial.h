@@ -23,9 +23,18 @@ bool trial_open(ScCtx *cx, ScGraph *g, const char *output, bool quick, Trial *re
 bool trial_borrow(ScCtx *cx, ScObject *o, Trial *ret);
 /* out [n_out], each data freed with trial_free. False with SC_E_RUN. */
 bool trial_run(ScCtx *cx, Trial *t, const ScrtTensor *in, ScrtTensor *out);
-/* Noise to signal of a float output, where want is finite; 0 for what is no float, infinite
- * where there are more or fewer elements, as data decided. */
-double trial_noise(const ScrtTensor *got, const ScrtTensor *want);
+typedef struct TrialNoise { /* of one output, over runs */
+    bool counts;            /* it is of floats */
+    double signal, noise; /* power, where the wanted numbers are finite; noise infinite where there
+                           * are more or fewer elements, as data decided */
+} TrialNoise;
+/* Adds a run's. */
+void trial_add_noise(TrialNoise *sum, const ScrtTensor *got, const ScrtTensor *want);
+/* Noise to signal of an output over all its runs; 0: it is exact, or not of floats. Runs count by
+ * their power: one that says nearly nothing has no say. */
+double trial_ratio(const TrialNoise *sum);
+/* The mean of those that are of floats, of n outputs. */
+double trial_mean_ratio(const TrialNoise *sum, uint32_t n);
 /* Of the first output of floats that has rows: adds how many there are, and how many have their
  * largest element where want's have it. */
 void trial_count_rows(const ScrtTensor *got, const ScrtTensor *want, uint32_t n_out, uint64_t *rows,

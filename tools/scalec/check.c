@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BUDGET 60 /* seconds for the runs that measure gains */
+#define BUDGET 60 /* seconds for what looks at tensors, and for the runs that measure gains */
 #define WIDEST 64 /* columns of a name */
 
 typedef struct Line { /* of the table */
@@ -20,6 +20,7 @@ typedef struct Line { /* of the table */
 typedef struct Check {
     ScGraph *low, *plain;
     uint32_t n, n_sample, n_site, n_measured;
+    uint32_t n_seen; /* samples on which tensors were looked at, the first ones */
     ScalecSuggest suggest;
     Line *line;      /* [n] sites by gain, then the rest in graph order */
     uint32_t *depth; /* [low->n_value] the longest way from an input, in nodes; 0: a constant's */
@@ -33,12 +34,23 @@ static bool build_pair(Cli *cli, ScalecModel *m, Check *ret)
     return ret->low != NULL;
 }
 
-static const ScReport *measure(Cli *cli, Check *c, ScalecSamples *s, uint32_t *ret_n)
+static const ScReport *measure(Cli *cli, Check *c, ScalecSamples *s, double seconds)
 {
     ScDamage *d = sc_damage_begin(cli->cx, c->low, c->plain);
-    bool ok = cli_add_samples(cli, s, d);
-    const ScReport *r = sc_damage_end(d, ret_n);
+    bool ok = cli_add_samples(cli, s, seconds, d, &c->n_seen);
+    const ScReport *r = sc_damage_end(d, &c->n);
     return ok ? r : NULL;
+}
+
+/* Of outputs the SQNR is that of the compiled program on all samples, where it could be run. */
+static const ScReport *with_outputs(Cli *cli, const Check *c, const ScReport *r, const double *sqnr)
+{
+    ScReport *ret = sc_memdup(sc_ctx_arena(cli->cx), r, (c->n + 1) * sizeof *ret);
+    for (uint32_t i = 0; i < c->low->n_out; i++)
+        for (uint32_t k = 0; k < c->n && !isnan(sqnr[i]); k++)
+            if (ret[k].v == c->low->out[i])
+                ret[k].sqnr = sqnr[i];
+    return ret;
 }
 
 static void rank(Cli *cli, Check *c, const ScReport *r, const ScalecGain *gain)
@@ -117,12 +129,15 @@ static void print_table(const Cli *cli, const Check *c)
     if (!ranked)
         qsort(line, shown, sizeof *line, by_place);
     uint32_t corrected = sc_count_corrected(c->low);
-    printf("%s, recipe %s, %u sample%s\n"
+    char seen[64] = "";
+    if (c->n_seen < c->n_sample)
+        snprintf(seen, sizeof seen, ", tensors on the first %u, outputs on all", c->n_seen);
+    printf("%s, recipe %s, %u sample%s%s\n"
            "%u storage sites%s what the outputs gain where one alone stays in f32: %u measured%s\n"
            "%s what they gain together with those %s\n"
            "%u bias%s back what rounded weights add on average\n\n",
-           cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_sample == 1 ? "" : "s", c->n_site,
-           ranked ? " first, by" : ":", c->n_measured,
+           cli->args.item[0], cli->opt.recipe, c->n_sample, c->n_sample == 1 ? "" : "s", seen,
+           c->n_site, ranked ? " first, by" : ":", c->n_measured,
            c->n_measured < c->n_site ? ", the rest (~) estimated" : "",
            ranked ? "the first of them by" : "of some,",
            ranked ? "above" : "that gain most before them", corrected,
@@ -347,9 +362,10 @@ static json_t *tensors_json(const Check *c)
 
 static void print_json(const Cli *cli, const Check *c)
 {
-    json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:o}", "model", cli->args.item[0], "recipe",
-                          cli->opt.recipe, "samples", (int)c->n_sample, "corrected_biases",
-                          (int)sc_count_corrected(c->low), "tensors", tensors_json(c));
+    json_t *o = json_pack("{s:s, s:s, s:i, s:i, s:i, s:o}", "model", cli->args.item[0], "recipe",
+                          cli->opt.recipe, "samples", (int)c->n_sample, "samples_of_tensors",
+                          (int)c->n_seen, "corrected_biases", (int)sc_count_corrected(c->low),
+                          "tensors", tensors_json(c));
     if (o && cli->suggest_given)
         json_object_set_new(o, "suggest", suggest_json(c));
     if (o)
@@ -367,19 +383,21 @@ static bool look(Cli *cli, const ScalecModel *m, Check *c)
                     sc_fail_file(cli->cx, cli->data, SC_E_INPUT, "it holds no sample"));
     ok = ok && cli_statistics(cli, m);
     copy.graph = ok ? sc_graph_clone(m->graph) : NULL;
-    const ScReport *r = ok && build_pair(cli, &copy, c) ? measure(cli, c, s, &c->n) : NULL;
+    double budget = cli->budget_given ? cli->budget : BUDGET;
+    const ScReport *r = ok && build_pair(cli, &copy, c) ? measure(cli, c, s, budget) : NULL;
     if (r) {
-        double budget = cli->budget_given ? cli->budget : BUDGET;
+        double *sqnr = sc_array(sc_ctx_arena(cli->cx), double, c->low->n_out + 1);
         const ScRecipe *recipe = sc_recipe(cli->cx, cli->opt.recipe);
         if (recipe->cache != SCRT_DTYPE_NONE)
             sc_warn(cli->cx, NULL, SC_E_CACHED, "cache = %s", scrt_dtype_name(recipe->cache));
         c->suggest.want = cli->suggest;
         c->suggest.metric = cli->metric;
-        const ScalecGain *gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget,
-                                              cli->suggest_given ? &c->suggest : NULL, &c->n_site);
+        const ScalecGain *gain =
+            scalec_gains(cli->cx, c->low, s, r, c->n, budget,
+                         cli->suggest_given ? &c->suggest : NULL, sqnr, &c->n_site);
         ok = gain != NULL;
         if (ok)
-            rank(cli, c, r, gain);
+            rank(cli, c, with_outputs(cli, c, r, sqnr), gain);
         c->depth = depths(cli, c->low);
     }
     scalec_samples_close(s);

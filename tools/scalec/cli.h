@@ -97,8 +97,9 @@ json_t *cli_columns_json(Cli *cli, const ScalecModel *m, bool print);
  * NULL with errors. */
 json_t *cli_check_tensors(Cli *cli, const ScalecModel *m, bool alone);
 bool cli_sheet(Cli *cli, const ScalecModel *m); /* check --html */
-/* Runs all samples for d: the stage "samples". */
-bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d);
+/* Runs samples for d in the evaluator until so many seconds have passed, one at least: the stage
+ * "samples". ret gets how many. */
+bool cli_add_samples(Cli *cli, ScalecSamples *s, double seconds, ScDamage *d, uint32_t *ret);
 
 static inline ScalecProfile cli_profile(const Cli *cli)
 {

@@ -14,8 +14,8 @@ static bool list_outside(Cli *cli, const ScGraph *g, ScStr *out)
 {
     ScalecSamples *s = scalec_samples_open(cli->cx, g, cli->data, &cli->sample);
     ScDamage *d = s ? sc_damage_begin(cli->cx, g, NULL) : NULL;
-    uint32_t n = 0, outside = 0, count = s ? scalec_samples_count(s) : 0;
-    bool ok = d != NULL && cli_add_samples(cli, s, d);
+    uint32_t n = 0, outside = 0, count = 0;
+    bool ok = d != NULL && cli_add_samples(cli, s, INFINITY, d, &count);
     const ScReport *r = d ? sc_damage_end(d, &n) : NULL;
     for (uint32_t i = 0; ok && i < n; i++)
         outside += r[i].outside;

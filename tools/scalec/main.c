@@ -2,6 +2,7 @@
 /* scalec: finds the subcommand, prints diagnostics, and what several subcommands share. */
 #include "tools/scalec/options.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -211,16 +212,19 @@ static bool calibrate(Cli *cli, const ScGraph *raised, ScalecRuns *runs)
     return cli->opt.stats != NULL;
 }
 
-bool cli_add_samples(Cli *cli, ScalecSamples *s, ScDamage *d)
+bool cli_add_samples(Cli *cli, ScalecSamples *s, double seconds, ScDamage *d, uint32_t *ret)
 {
     SC_STAGE(cli->cx, "samples");
     const ScrtTensor *in;
-    uint32_t n = scalec_samples_count(s);
+    double begin = cli_now(), spent = 0;
+    uint32_t n = scalec_samples_count(s), i = 0;
     bool ok = true;
-    for (uint32_t i = 0; ok && i < n; i++) {
-        sc_stage_share(cli->cx, i, n);
+    for (; ok && i < n && (i == 0 || spent < seconds); i++) {
+        sc_stage_share(cli->cx, (uint64_t)(1000 * fmax((double)i / n, spent / seconds)), 1000);
         ok = scalec_samples_get(s, i, &in) && sc_damage_add(d, in);
+        spent = cli_now() - begin;
     }
+    *ret = i;
     return ok;
 }
 

@@ -35,7 +35,7 @@ struct CliWatch {
     double share, part_begin; /* share: NAN where it is not known */
 };
 
-static double now(void)
+double cli_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -53,7 +53,7 @@ static void clear(CliWatch *w)
 
 static void draw(CliWatch *w)
 {
-    double spent = now() - w->part_begin;
+    double spent = cli_now() - w->part_begin;
     char line[160];
     size_t room = sizeof line;
     size_t n = (size_t)snprintf(line, room, "scalec %s: %s", w->command, w->outer);
@@ -81,7 +81,7 @@ static void *draw_on(void *arg)
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&w->wake, &w->lock, &until);
-        if (!w->stop && w->outer && now() - w->begin >= PATIENCE)
+        if (!w->stop && w->outer && cli_now() - w->begin >= PATIENCE)
             draw(w);
     }
     pthread_mutex_unlock(&w->lock);
@@ -113,7 +113,7 @@ static void measure(CliWatch *w, const ScStage *s)
             part = s->name;
         }
     if (part != w->part)
-        w->part_begin = now();
+        w->part_begin = cli_now();
     w->part = part;
 }
 
@@ -127,7 +127,7 @@ static void see(void *arg, const ScStage *innermost)
     if (w->terminal)
         pthread_mutex_lock(&w->lock);
     if (name != w->outer) {
-        double t = now();
+        double t = cli_now();
         if (w->outer)
             spent_on(w, w->outer)->seconds += t - w->since;
         if (name)
@@ -147,7 +147,7 @@ static void see(void *arg, const ScStage *innermost)
 CliWatch *cli_watch_begin(ScCtx *cx, const char *command)
 {
     CliWatch *w = sc_calloc(1, sizeof *w);
-    *w = (CliWatch){.cx = cx, .command = command, .begin = now(), .share = NAN};
+    *w = (CliWatch){.cx = cx, .command = command, .begin = cli_now(), .share = NAN};
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->wake, NULL);
     w->terminal = isatty(STDERR_FILENO) && pthread_create(&w->thread, NULL, draw_on, w) == 0;
@@ -178,13 +178,13 @@ void cli_watch_hand_over(CliWatch *w, const char *stage)
 {
     cli_watch_stop(w);
     spent_on(w, stage);
-    w->since = now();
+    w->since = cli_now();
     w->outer = stage;
 }
 
 void cli_watch_print(CliWatch *w)
 {
-    double end = now(), all = end - w->begin, rest = all;
+    double end = cli_now(), all = end - w->begin, rest = all;
     if (w->outer)
         spent_on(w, w->outer)->seconds += end - w->since;
     w->outer = NULL;

@@ -21,5 +21,6 @@ void cli_watch_hand_over(CliWatch *w, const char *stage);
 /* On standard error: each stage, what lay between them, and the whole since cli_watch_begin. */
 void cli_watch_print(CliWatch *w);
 void cli_watch_free(CliWatch *w);
+double cli_now(void); /* seconds, of a clock that is never set */
 
 #endif
