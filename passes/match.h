@@ -27,7 +27,7 @@ typedef struct ScIdiom {
 /* The families, each ended by one without an op. */
 extern const ScIdiom sc_idioms_activations[], sc_idioms_attention[], sc_idioms_bias[],
     sc_idioms_blocks[], sc_idioms_channels[], sc_idioms_gelu[], sc_idioms_norms[],
-    sc_idioms_rotary[], sc_idioms_softmax[], sc_idioms_stored[];
+    sc_idioms_one_hot[], sc_idioms_rotary[], sc_idioms_softmax[], sc_idioms_stored[];
 
 /* Starts to match, or starts again after a match that came to nothing: the location is n's. */
 void match_begin(ScMatch *m);
