@@ -10,7 +10,7 @@
  * order: where the two take other ways, the numbers say so.
  *
  * Two numbers tell a stored value's own rounding from what came before: it is compared with its own
- * operand as well. */
+ * operand as well, and where it was divided by a factor before, that is multiplied back. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -42,6 +42,7 @@ typedef struct Part {       /* the graph or one nested in it, and what the refer
     const ScLevel *level;
     ScVal *twin;    /* [g->n_value] value of ref, or SC_ABSENT */
     ScVal *stored;  /* [g->n_value] the value whose stored form this is; itself otherwise */
+    double *by;     /* [g->n_value] what its numbers were divided by, beside the twin's */
     bool *ref_kept; /* [ref->n_value] */
     bool *rounds;   /* [g->n_value] a cast to fewer bits */
     bool *kept;     /* [g->n_value] operands of conversions into storage */
@@ -112,22 +113,23 @@ static ScVal source_of(const ScGraph *g, ScVal v)
     return is_float(g, v) && is_float(g, ret) ? ret : SC_ABSENT;
 }
 
-/* y is x divided by a factor between powers of two, as quantize does before a cast (SCALES,
- * activations of products by channel): a product without a name with a number in [1/2, 1). */
-static bool is_divided(const ScGraph *g, ScVal y)
+/* What y is operand 0 divided by, a factor between powers of two, as quantize does before a cast
+ * (SCALES, activations of products by channel): a product without a name with a number in [1/2, 1).
+ * 1: it is not. */
+static double divided_by(const ScGraph *g, ScVal y)
 {
     const ScNode *n = sc_def(g, y);
     if (g->value[y].name || n->op != &sc_op_mul || !is_const(g, n->in[1]))
-        return false;
+        return 1;
     const ScBlob *b = sc_def(g, n->in[1])->attr[0].blob;
     double by = b->count == 1 ? scrt_load(b->dtype, b->data, 0) : 0;
-    return by >= 0.5 && by < 1;
+    return by >= 0.5 && by < 1 ? 1 / by : 1;
 }
 
 ScVal sc_stored_of(const ScGraph *g, ScVal v)
 {
     while (v >= SC_FIRST && !g->value[v].name) {
-        ScVal x = is_divided(g, v) ? sc_def(g, v)->in[0] : source_of(g, v);
+        ScVal x = divided_by(g, v) > 1 ? sc_def(g, v)->in[0] : source_of(g, v);
         if (x == SC_ABSENT)
             break;
         v = x;
@@ -145,15 +147,18 @@ static void match(ScArena *a, Part *p)
             table[n++] = (Named){of_ref[v], v};
     qsort(table, n, sizeof *table, by_name);
     for (ScVal v = SC_FIRST; v < p->g->n_value; v++) {
-        ScVal source = source_of(p->g, v);
+        double by = divided_by(p->g, v);
+        ScVal source = by > 1 ? sc_def(p->g, v)->in[0] : source_of(p->g, v);
         Named key = {.name = p->g->value[v].name ? label[v] : NULL};
         if (!is_float(p->g, v))
             continue;
         const Named *hit = key.name && n ? bsearch(&key, table, n, sizeof *table, by_name) : NULL;
         if (hit)
             p->twin[v] = hit->v;
-        else if (source != SC_ABSENT)
+        else if (source != SC_ABSENT) {
             p->twin[v] = p->twin[source];
+            p->by[v] = p->by[source] * by;
+        }
     }
     for (uint32_t i = 0; i < p->g->n_out && i < p->ref->n_out; i++)
         if (is_float(p->g, p->g->out[i]) && is_float(p->ref, p->ref->out[i]))
@@ -194,6 +199,7 @@ static void begin_part(ScArena *a, const ScLevel *level, const ScGraph *ref, Par
                 .level = level,
                 .twin = sc_array(a, ScVal, g->n_value),
                 .stored = sc_array(a, ScVal, g->n_value),
+                .by = sc_array(a, double, g->n_value),
                 .rounds = sc_array(a, bool, g->n_value),
                 .kept = sc_array(a, bool, g->n_value),
                 .x = sc_array(a, double *, g->n_value),
@@ -201,6 +207,7 @@ static void begin_part(ScArena *a, const ScLevel *level, const ScGraph *ref, Par
     for (ScVal v = 0; v < g->n_value; v++) {
         p->twin[v] = SC_ABSENT;
         p->stored[v] = v;
+        p->by[v] = 1;
         ScVal source = v >= SC_FIRST ? source_of(g, v) : SC_ABSENT;
         ScVal rows = v >= SC_FIRST ? sc_rounded_by_rows(g, v) : SC_ABSENT;
         if (rows != SC_ABSENT)
@@ -354,7 +361,7 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
                 count_octave(s, f, ldexp(source[i], -e));
         }
         if (want)
-            compare(s, x, e, want[i]);
+            compare(s, x * p->by[v], e, want[i]);
     }
     s->last = n;
     const ScNode *def = sc_def(g, v);

@@ -441,6 +441,15 @@ START_TEST(factors_between_powers_of_two)
         double db = 10 * log10(signal / noise);
         ck_assert_msg(scale == SC_BY_TENSOR ? db < 32 : db > 40, "scale %d: %.1f dB", scale, db);
         st_free(got, 1);
+        uint32_t n;
+        ScDamage *d = sc_damage_begin(cx, q, g);
+        ck_assert(sc_damage_add(d, in));
+        const ScReport *rep = sc_damage_end(d, &n), *stored = NULL;
+        for (uint32_t i = 0; i < n; i++) /* of x, before which nothing was lost */
+            stored = isnan(rep[i].rounding) || rep[i].constant ? stored : &rep[i];
+        ck_assert(stored && !strcmp(stored->name, "x"));
+        ck_assert_msg(fabs(stored->sqnr - stored->rounding) < 0.1, "scale %d: %g and %g dB", scale,
+                      stored->sqnr, stored->rounding);
         sc_graph_free(q);
     }
     st_free(want, 1);
