@@ -113,10 +113,8 @@ static ScVal source_of(const ScGraph *g, ScVal v)
     return is_float(g, v) && is_float(g, ret) ? ret : SC_ABSENT;
 }
 
-/* What y is operand 0 divided by, a factor between powers of two, as quantize does before a cast
- * (SCALES, activations of products by channel): a product without a name with a number in [1/2, 1).
- * 1: it is not. */
-static double divided_by(const ScGraph *g, ScVal y)
+/* A product without a name with a number in [1/2, 1). */
+double sc_divided_by(const ScGraph *g, ScVal y)
 {
     const ScNode *n = sc_def(g, y);
     if (g->value[y].name || n->op != &sc_op_mul || !is_const(g, n->in[1]))
@@ -129,7 +127,7 @@ static double divided_by(const ScGraph *g, ScVal y)
 ScVal sc_stored_of(const ScGraph *g, ScVal v)
 {
     while (v >= SC_FIRST && !g->value[v].name) {
-        ScVal x = divided_by(g, v) > 1 ? sc_def(g, v)->in[0] : source_of(g, v);
+        ScVal x = sc_divided_by(g, v) > 1 ? sc_def(g, v)->in[0] : source_of(g, v);
         if (x == SC_ABSENT)
             break;
         v = x;
@@ -147,7 +145,7 @@ static void match(ScArena *a, Part *p)
             table[n++] = (Named){of_ref[v], v};
     qsort(table, n, sizeof *table, by_name);
     for (ScVal v = SC_FIRST; v < p->g->n_value; v++) {
-        double by = divided_by(p->g, v);
+        double by = sc_divided_by(p->g, v);
         ScVal source = by > 1 ? sc_def(p->g, v)->in[0] : source_of(p->g, v);
         Named key = {.name = p->g->value[v].name ? label[v] : NULL};
         if (!is_float(p->g, v))

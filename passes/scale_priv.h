@@ -278,5 +278,8 @@ const ScTerm *sc_growth_down(const ScGraph *g, const ScNode *n);
 ScVal sc_rounded_in_blocks(const ScGraph *g, ScVal v);
 /* The same where v are codes of rows, each with a scale, by which somebody multiplies later. */
 ScVal sc_rounded_by_rows(const ScGraph *g, ScVal v);
+/* What y is operand 0 divided by, a factor between powers of two, as quantize does before a cast
+ * (SCALES, activations of such products). 1: it is not. damage.c. */
+double sc_divided_by(const ScGraph *g, ScVal y);
 
 #endif

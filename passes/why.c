@@ -50,15 +50,43 @@ static void exponent(const Why *w, ScVal v)
     sc_str_add(w->out, plain ? "" : ")");
 }
 
+static void blob(const Why *w, const ScBlob *b)
+{
+    const ScConstFacts *c = sc_const_facts(w->g->cx, b);
+    sc_str_addf(w->out, "%s%s%s", b->name ? "@" : "", b->name ? b->name : "", b->name ? ", " : "");
+    if (c)
+        sc_str_addf(w->out, "RMS %.3g, largest magnitude %.3g", c->rms, c->amax);
+}
+
+/* What b was made of: weights that channels or blocks have numbers of, a bias that takes back what
+ * their rounding adds. */
+static void made_of(const Why *w, const ScBlob *b, bool low)
+{
+    float least = INFINITY, most = 0;
+    for (size_t i = 0; i < b->n_unit; i++) {
+        least = b->unit[i] < least ? b->unit[i] : least;
+        most = b->unit[i] > most ? b->unit[i] : most;
+    }
+    sc_str_add(w->out, "; it is ");
+    blob(w, b->from);
+    if (!low)
+        sc_str_add(w->out, ", less what rounded weights add on average");
+    if (b->unit && (least != 1 || most != 1))
+        sc_str_addf(w->out, ", divided by %zu number%s from %.3g to %.3g%s", b->n_unit,
+                    b->n_unit == 1 ? "" : "s", (double)least, (double)most,
+                    low ? ", where it is stored best" : " that its product is multiplied by");
+}
+
 static void constant(const Why *w, const ScNode *n)
 {
     const ScBlob *b = n->attr[0].blob;
     const ScType *t = sc_type_of(w->g, n->first);
-    const ScConstFacts *c = sc_const_facts(w->g->cx, b);
-    sc_str_addf(w->out, "constant%s%s", b->name ? " @" : "", b->name ? b->name : "");
-    if (c)
-        sc_str_addf(w->out, ", RMS %.3g, largest magnitude %.3g", c->rms, c->amax);
-    if (sc_type_is_float(t) && scrt_format(t->dtype)->bits < 16)
+    bool low = sc_type_is_float(t) && scrt_format(t->dtype)->bits < 16;
+    sc_str_add(w->out, "constant ");
+    blob(w, b);
+    if (b->from)
+        made_of(w, b, low);
+    else if (low)
         sc_str_addf(w->out, ": the least exponent at which that fits %s's %g",
                     scrt_dtype_name(t->dtype), scrt_format(t->dtype)->max);
 }
@@ -86,6 +114,11 @@ static void signature(const Why *w, const ScNode *n, const ScSchema *s)
 {
     const ScTerm *const *var = variables(w, n, s);
     sc_str_addf(w->out, "%s", n->op->name);
+    if (n->n_out == 1 && sc_divided_by(w->g, n->first) > 1) {
+        sc_str_addf(w->out, ", divides by %.4g, at which the cast rounds least",
+                    sc_divided_by(w->g, n->first));
+        return;
+    }
     if (n->op->flags & SC_REBALANCES) {
         sc_str_add(w->out, " from ");
         exponent(w, n->in[0]);
@@ -100,6 +133,27 @@ static void signature(const Why *w, const ScNode *n, const ScSchema *s)
         else
             sc_str_add(w->out, "0");
     }
+}
+
+/* How much larger than what was measured, or is expected, a value may be that n stores: x is its
+ * result. */
+static void room(const Why *w, const ScNode *n, const ScValue *x)
+{
+    const ScrtFormat *f = scrt_format(x->type->dtype);
+    int64_t e;
+    if (!(n->op->flags & SC_CONVERTS) || !f || f->exp_bits >= 8 || !x->exp ||
+        !sc_term_const(x->exp, &e))
+        return;
+    const ScNode *from = sc_def(w->g, n->in[0]);
+    while (from->op->flags & SC_REBALANCES)
+        from = sc_def(w->g, from->in[0]);
+    double most = log2(f->max * sc_divided_by(w->g, from->first)) + (double)e;
+    if (x->amax > 0)
+        sc_str_addf(w->out, "; %s holds 2^%.1f times the largest magnitude measured",
+                    scrt_dtype_name(x->type->dtype), most - log2((double)x->amax));
+    else if (x->g != SC_NO_G)
+        sc_str_addf(w->out, "; %s holds 2^%.1f times the RMS expected",
+                    scrt_dtype_name(x->type->dtype), most - (double)e - x->g / 256.0);
 }
 
 static void line(const Why *w, ScVal v, uint32_t depth)
@@ -130,6 +184,7 @@ static void line(const Why *w, ScVal v, uint32_t depth)
         sc_str_addf(w->out, "; log2 RMS of the data about %.2f", x->g / 256.0);
     if (x->amax > 0)
         sc_str_addf(w->out, ", measured amax %.3g", x->amax);
+    room(w, n, x);
     for (uint32_t k = 0; k < n->loc->n; k++)
         sc_str_addf(w->out, "%s%s", k ? ", " : "; from ", n->loc->origin[k].name);
     sc_str_add(w->out, "\n");

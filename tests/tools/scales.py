@@ -86,7 +86,12 @@ def why_goes_down_to_the_weights(tmp):
     first, *rest = text.splitlines()
     assert first.startswith("%Plus214_Output_0: f32[1,10] * 2^0; "), first
     assert any("matmul, " in x and "with a = " in x for x in rest), text
-    assert any("constant @" in x and "f8e4m3fn's 448" in x for x in rest), text
+    assert any("constant @" in x and "it is @Parameter5, RMS" in x and "divided by 8 numbers from" in x for x in rest), text
+    assert any("less what rounded weights add on average" in x for x in rest), text
+    assert any("cast, " in x and "f8e4m3fn holds 2^" in x and "largest magnitude measured" in x for x in rest), text
+    tensor = write(os.path.join(tmp, "tensor.recipe"), "activation = f8e4m3fn\nweight = f8e4m3fn\n")
+    text = scalec("dump", MNIST, "--recipe", tensor, "--scales", "propagate", "--why", "Plus214_Output_0")
+    assert "constant @Parameter5, RMS" in text and "fits f8e4m3fn's 448" in text and "times the RMS expected" in text, text
     assert any("input, in the caller's numbers" in x for x in rest), text
     depth = [len(x) - len(x.lstrip()) for x in rest]
     assert depth[0] == 2 and all(b - a <= 2 for a, b in zip(depth, depth[1:])), text
