@@ -255,13 +255,15 @@ static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
     return sums ? cast(p, x, scrt_dtype_is_low(to) ? SCRT_F32 : to) : x;
 }
 
-/* The least power of two that is no less than x, f32, as a cast to E8M0 gives it that rounds up:
- * 2^-127 to 2^127. The logarithm may be off by one step; the comparisons mend that. */
+/* The least power of two that is no less than x, f32, as a cast to E8M0 gives it that rounds up,
+ * 2^-126 to 2^127. The logarithm may be off by one step; the comparisons mend that. E8M0 has 2^-127
+ * too, which is subnormal: where a runtime has no such numbers, a block of zeros would be divided
+ * by 0. */
 static ScVal power_above(Plain *p, ScVal x)
 {
     ScBuild *b = &p->b;
     ScVal n = sc_op(b, mul, sc_op(b, log, x), sc_const_scalar(b, SCRT_F32, 1 / log(2)));
-    n = sc_op(b, clip, sc_op(b, ceil, n), sc_const_scalar(b, SCRT_F32, -126),
+    n = sc_op(b, clip, sc_op(b, ceil, n), sc_const_scalar(b, SCRT_F32, -125),
               sc_const_scalar(b, SCRT_F32, 126));
     ScVal y = sc_op(b, pow, sc_const_scalar(b, SCRT_F32, 2), n);
     y = sc_op(b, where, sc_op(b, less, y, x), sc_op(b, mul, y, sc_const_scalar(b, SCRT_F32, 2)), y);

@@ -24,6 +24,7 @@ enum {
     DIM,
     PROFILE,
     SATURATIONS,
+    SUBNORMALS,
     STATE_LOAD,
     STATE_SAVE,
     REPEAT,
@@ -51,6 +52,7 @@ static const struct option long_options[] = {
     {"dim", required_argument, NULL, DIM},
     {"profile", no_argument, NULL, PROFILE},
     {"saturations", no_argument, NULL, SATURATIONS},
+    {"subnormals", no_argument, NULL, SUBNORMALS},
     {"state-load", required_argument, NULL, STATE_LOAD},
     {"state-save", required_argument, NULL, STATE_SAVE},
     {"repeat", required_argument, NULL, REPEAT},
@@ -169,6 +171,9 @@ static int take_option(Cli *c, int option)
         return DONE;
     case SATURATIONS:
         c->saturations = true;
+        return DONE;
+    case SUBNORMALS:
+        c->subnormals = true;
         return DONE;
     case STATE_LOAD:
         c->state_load = optarg;
@@ -370,6 +375,7 @@ static int open_session(Cli *c)
                      .level = c->level_given ? c->level + 1 : 0,
                      .n_thread = (uint32_t)(c->threads < 1024 ? c->threads : 1024),
                      .profile = c->profile,
+                     .subnormals = c->subnormals,
                      .weights_file = c->weights};
     if (c->threads > scrt_processors())
         scrtio_fail(c, DONE, "note: more threads, %lld, than processors that may be used, %u",

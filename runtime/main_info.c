@@ -93,6 +93,8 @@ void scrtio_print_help(const Cli *c)
           "  --dim NAME=NUMBER   a size of such inputs; 1 where nothing is said\n"
           "  --profile           the time of each kernel, on such inputs if none are given\n"
           "  --saturations       elements that saturated, if it was compiled to count them\n"
+          "  --subnormals        keeps results of f32 below 2^-126, of f64 below 2^-1022, else "
+          "zeros\n"
           "  --data DIR          runs the sets of an ONNX test_data_set and compares: --rtol X\n"
           "                      (1e-3, of floats), --atol X (1e-5); without them the rounding of\n"
           "                      the model itself to less than f32 is granted too\n"

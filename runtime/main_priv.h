@@ -26,7 +26,7 @@ typedef struct Cli { /* the command line, and what it was turned into */
     bool has_image, used_image;
     ScrtFile label;               /* of --labels */
     int64_t threads, top, repeat; /* 0: not given */
-    bool help, version, info, bench, json, profile, saturations;
+    bool help, version, info, bench, json, profile, saturations, subnormals;
 
     ScrtRunFn run; /* instead of a session; NULL: scrt_run */
     void *self;

@@ -38,6 +38,7 @@ typedef struct Worker {
     ScrtBody body; /* NULL: end */
     void *arg;
     int64_t begin, end;
+    ScrtFpEnv env; /* the caller's */
     uint32_t index;
     bool spins;
     pthread_t thread;
@@ -104,13 +105,13 @@ static bool claim(Worker *w, uint32_t round)
 static void *work(void *arg)
 {
     Worker *w = arg;
-    scrt_fp_enter();
     for (uint32_t round = 0;;) {
         round = await(&w->go, round, w->spins); /* rounds that the caller ran itself are skipped */
         if (!claim(w, round))
             continue;
         if (!w->body)
             return NULL;
+        scrt_fp_set(w->env);
         w->body(w->arg, w->begin, w->end, w->index);
         advance(&w->done, round);
     }
@@ -213,6 +214,7 @@ void scrt_pool_run(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t gra
         int64_t end = k == pieces - 1 ? n : begin + (per + (k < more)) * grain;
         w->body = body;
         w->arg = arg;
+        w->env = scrt_fp_get();
         w->begin = begin;
         w->end = end;
         advance(&w->go, atomic_load_explicit(&w->go.value, memory_order_relaxed) + 1);
@@ -225,7 +227,8 @@ void scrt_pool_run(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t gra
 
 void scrt_parallel(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t grain)
 {
-    ScrtFpEnv was = scrt_fp_enter();
+    ScrtFpEnv was = scrt_fp_get();
+    scrt_fp_set(scrt_fp_plain(false));
     scrt_pool_run(p, body, arg, n, grain);
-    scrt_fp_leave(was);
+    scrt_fp_set(was);
 }

@@ -312,6 +312,9 @@ typedef struct ScrtOptions {
     uint32_t level;    /* 1 + one of the model's; 0: the last that this processor has */
     uint32_t n_thread; /* 0: one for each processor this process may use */
     bool profile;      /* measure each kernel: see ScrtProfile */
+    bool subnormals;   /* results of f32 and f64 below the least normal number are kept on x86, too;
+                          else they are zeros, since where a model makes many of them (as
+                          x * sigmoid(x) does) some processors take several times as long */
     /* For a model whose object holds no weights: weights_size bytes in memory aligned to 64, which
      * must outlive the session and are trusted; else the sidecar file, which is mapped and checked.
      * Both are ignored where the object holds the weights. */
@@ -398,8 +401,9 @@ uint32_t scrt_processors(void);   /* that this process may run on */
 void scrt_pool_free(ScrtPool *p); /* takes NULL */
 uint32_t scrt_pool_size(const ScrtPool *p);
 /* Runs body over [0, n) as ScrtFns.parallel says; the caller is thread 0. In every piece rounding
- * is to nearest, subnormals are kept and exceptions masked. p may be NULL: one piece. Not from
- * within a body, and by one thread at a time. grain < 1 counts as 1; n < 1 runs nothing. */
+ * is to nearest, as without ScrtOptions.subnormals, and exceptions masked. p may be NULL: one
+ * piece. Not from within a body, and by one thread at a time. grain < 1 counts as 1; n < 1 runs
+ * nothing. */
 void scrt_parallel(ScrtPool *p, ScrtBody body, void *arg, int64_t n, int64_t grain);
 
 /* --- Tensors --------------------------------------------------------------------------------- */

@@ -7,33 +7,41 @@
 
 #include <time.h>
 
-/* The floating-point environment of compiled code: to nearest, subnormals kept, exceptions masked.
- * A host may have asked its thread for something else (audio and game code flush subnormals), and a
- * new thread inherits that from its maker. */
+/* The floating-point environment of compiled code: to nearest, exceptions masked. On x86 results of
+ * f32 and f64 that would be subnormal are zeros unless they are asked for: some processors take 100
+ * clocks and more for each, and again where it is an operand (f16 and FP8 have theirs in any case).
+ * Operands are read as they are: a block of zeros is divided by its scale, 2^-127, which read as 0
+ * would make NaN of it. A host may have set its thread otherwise. */
 #if defined(__x86_64__)
 typedef uint32_t ScrtFpEnv;
-static inline ScrtFpEnv scrt_fp_enter(void)
+static inline ScrtFpEnv scrt_fp_get(void)
 {
-    ScrtFpEnv was = __builtin_ia32_stmxcsr();
-    __builtin_ia32_ldmxcsr(0x1f80);
-    return was;
+    return __builtin_ia32_stmxcsr();
 }
-static inline void scrt_fp_leave(ScrtFpEnv was)
+static inline void scrt_fp_set(ScrtFpEnv env)
 {
-    __builtin_ia32_ldmxcsr(was);
+    __builtin_ia32_ldmxcsr(env);
+}
+static inline ScrtFpEnv scrt_fp_plain(bool subnormals)
+{
+    return subnormals ? 0x1f80 : 0x1f80 | 0x8000; /* FTZ */
 }
 #elif defined(__aarch64__)
 typedef uint64_t ScrtFpEnv;
-static inline ScrtFpEnv scrt_fp_enter(void)
+static inline ScrtFpEnv scrt_fp_get(void)
 {
-    ScrtFpEnv was, plain = 0;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(was));
-    __asm__ volatile("msr fpcr, %0" : : "r"(plain));
-    return was;
+    ScrtFpEnv env;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(env));
+    return env;
 }
-static inline void scrt_fp_leave(ScrtFpEnv was)
+static inline void scrt_fp_set(ScrtFpEnv env)
 {
-    __asm__ volatile("msr fpcr, %0" : : "r"(was));
+    __asm__ volatile("msr fpcr, %0" : : "r"(env));
+}
+static inline ScrtFpEnv scrt_fp_plain(bool subnormals)
+{
+    (void)subnormals; /* they take no longer; what makes zeros of them (FZ) does of operands too */
+    return 0;
 }
 #else
 #error "no floating-point environment for this processor yet"

@@ -229,6 +229,7 @@ ScrtStatus scrt_open(const ScrtModel *m, const ScrtOptions *options, ScrtSession
     s->entry = e;
     s->level = level;
     s->model = m;
+    s->subnormals = options && options->subnormals;
     ScrtStatus st = map_weights(s, options);
     if (st == SCRT_OK)
         st = scrt_states_open(s, options ? options->states : NULL);
@@ -401,9 +402,10 @@ static ScrtStatus walk_run(ScrtSession *s, const ScrtTensor *out)
     scrt_states_begin(s);
     for (uint32_t i = 0; i < s->entry->n_out; i++)
         s->made[i] = false;
-    ScrtFpEnv was = scrt_fp_enter();
+    ScrtFpEnv was = scrt_fp_get();
+    scrt_fp_set(scrt_fp_plain(s->subnormals));
     ScrtStatus st = scrt_walk(s, s->entry->run);
-    scrt_fp_leave(was);
+    scrt_fp_set(was);
     for (uint32_t i = 0; i < s->entry->n_out && st == SCRT_OK; i++)
         if (s->entry->out[i].dtype == SCRT_STRING)
             st = give_strings(s, i);

@@ -13,6 +13,7 @@ struct ScrtSession {
     ScrtCall call;
     ScrtProfile *profile; /* [n_kernel + 1], the copies last; NULL: not wanted */
     void *mapping;        /* of the weights' file, or NULL */
+    bool subnormals;      /* of ScrtOptions */
 
     ScrtStates *states;
     bool bound; /* what Entry.bind leaves is of in_dims, and of this version of the states */

@@ -38,7 +38,7 @@ void sct_close(SctModel *m)
 ScrtSession *sct_open(const SctModel *m, uint32_t n_thread)
 {
     ScrtSession *s;
-    ScrtOptions opt = {.n_thread = n_thread};
+    ScrtOptions opt = {.n_thread = n_thread, .subnormals = true}; /* as the evaluator has them */
     ck_assert_int_eq(scrt_open(sc_loaded_model(m->loaded), &opt, &s), SCRT_OK);
     return s;
 }

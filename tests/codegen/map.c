@@ -317,6 +317,49 @@ START_TEST(rebalances)
 }
 END_TEST
 
+#if defined(__x86_64__)
+/* Without ScrtOptions.subnormals a result below the least normal number is 0, on each thread; all
+ * else is as it was: operands, and f16. */
+START_TEST(flushes_subnormals)
+{
+    static const char text[] = "graph @g(%x: f32[n], %h: f16[n]) -> (%p, %q, %i) {\n"
+                               "  %p = mul %x, %x : f32[n]\n"
+                               "  %q = div %x, %x : f32[n]\n"
+                               "  %i = add %h, %h : f16[n]\n"
+                               "}\n";
+    enum { N = 1 << 16 }; /* for both threads */
+    static const float pattern[] = {0x1p-149f, -0x1p-127f, 0x1p-70f,  -0x1p-64f,
+                                    -0x1p-63f, 0x1p-50f,   -0x1p-10f, 3};
+    SctModel m = sct_compile(text, "native", NULL);
+    ScrtOptions opt = {.n_thread = 2};
+    ScrtSession *s = NULL;
+    ck_assert_int_eq(scrt_open(sc_loaded_model(m.loaded), &opt, &s), SCRT_OK);
+    ScrtTensor in[2] = {{.dtype = SCRT_F32, .rank = 1, .dims = {N}},
+                        {.dtype = SCRT_F16, .rank = 1, .dims = {N}}};
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(scrt_tensor_alloc(&in[i]), SCRT_OK);
+    for (int k = 0; k < N; k++) {
+        ((float *)in[0].data)[k] = pattern[k % 8];
+        scrt_store(SCRT_F16, in[1].data, k, 0x1p-24, false);
+    }
+    ScrtTensor out[3] = {0};
+    ck_assert_int_eq(scrt_run(s, in, out), SCRT_OK);
+    for (int k = 0; k < N; k++) {
+        float x = pattern[k % 8], square = k % 8 < 4 ? 0 : x * x;
+        float p = ((float *)out[0].data)[k], q = ((float *)out[1].data)[k];
+        sct_need(p == square && q == 1, "element %d: %a, %a of %a", k, p, q, x);
+        ck_assert(scrt_load(SCRT_F16, out[2].data, k) == 0x1p-23);
+    }
+    for (int i = 0; i < 3; i++)
+        scrt_free(out[i].data);
+    for (int i = 0; i < 2; i++)
+        scrt_free(in[i].data);
+    scrt_close(s);
+    sct_close(&m);
+}
+END_TEST
+#endif
+
 START_TEST(states)
 {
     static const char text[] = "graph @sum(%x: f32[5]) -> (%total, %was) {\n"
@@ -396,6 +439,9 @@ int main(void)
     tcase_add_test(t, concatenation);
     tcase_add_test(t, parts_of_one_shape);
     tcase_add_test(t, rebalances);
+#if defined(__x86_64__)
+    tcase_add_test(t, flushes_subnormals);
+#endif
     tcase_add_test(t, states);
     tcase_add_test(t, shapes);
     tcase_add_test(t, past_the_caches);

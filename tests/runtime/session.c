@@ -276,22 +276,27 @@ START_TEST(hash_sees_every_bit_and_the_length)
 END_TEST
 
 #if defined(__x86_64__)
+/* _i: subnormals are kept */
 START_TEST(the_callers_floating_point_environment_does_not_matter)
 {
-    ScrtSession *s = open_toy(2);
+    ScrtSession *s = NULL;
+    ScrtOptions o = {.n_thread = 2, .subnormals = _i};
+    ck_assert_int_eq(scrt_open(&toy, &o, &s), SCRT_OK);
     ScrtTensor in[2], out[2] = {0};
     inputs(in, ROWS);
     for (int i = 0; i < ROWS * 3; i++)
         x_data[i] = i % 2 ? 0x1p-149f : 0x1p-25f;
     float less_w[3] = {-0.5f, -1.5f, -2.5f}; /* (x + s) + w: a tie, and s + w is 0 */
     ScrtTensor t = {.dtype = SCRT_F32, .rank = 1, .dims = {3}, .data = less_w};
-    /* flush to zero, subnormals are zero, round up, division by zero traps; inexact is flagged */
-    uint32_t was = __builtin_ia32_stmxcsr(), odd = (0x1f80 & ~0x200u) | 0x8040 | 0x4000 | 0x20;
+    /* subnormals as they are not wanted, round up, division by zero traps; inexact is flagged */
+    uint32_t odd = (0x1f80 & ~0x200u) | (_i ? 0x8000 : 0) | 0x40 | 0x4000 | 0x20;
+    uint32_t was = __builtin_ia32_stmxcsr(), wanted = _i ? 0x1f80 : 0x1f80 | 0x8000;
     for (int zero = 0; zero < 2; zero++) {
         float y[ROWS * 3], total, next[3], plain[3] = {0};
         ck_assert_int_eq(zero ? SCRT_OK : scrt_state_set(s, 0, &t), SCRT_OK);
         if (zero)
             scrt_state_reset(s);
+        __builtin_ia32_ldmxcsr(wanted);
         toy_reference(ROWS, x_data, two, zero ? plain : less_w, y, &total, next);
         __builtin_ia32_ldmxcsr(odd);
         ScrtStatus st = scrt_run(s, in, out);
@@ -417,7 +422,7 @@ int main(void)
     tcase_add_test(c, takes_weights_from_memory_or_a_file);
     tcase_add_test(c, hash_sees_every_bit_and_the_length);
 #if defined(__x86_64__)
-    tcase_add_test(c, the_callers_floating_point_environment_does_not_matter);
+    tcase_add_loop_test(c, the_callers_floating_point_environment_does_not_matter, 0, 2);
 #endif
     tcase_add_test(c, profiles_kernels);
     tcase_add_test(c, every_allocation_may_fail);
