@@ -14,7 +14,9 @@
 #include <string.h>
 
 #define MASK_SIZE 0x1p13
-#define NOTHING   (-(1 << 20)) /* the ceiling of zeros */
+
+/* The ceiling of zeros; what is less than half of it is below each number that any type has. */
+#define NOTHING (-(1 << 20))
 
 static double element(const ScBlob *b, size_t i)
 {
@@ -236,9 +238,16 @@ static void ceilings(const ScGraph *g, const ScNode *n, ScArena *a, ScFact *f)
         least[i] = c && c->n == c->count && c->n > 0 ? sc_log2_256(c->amin) - 1 : SC_NO_TOP;
     }
     sc_row_top(&(ScTop){.g = g, .n = n, .in = in, .least = least, .nonneg = nonneg, .ret = ret});
-    for (uint32_t i = 0; i < n->n_out; i++)
-        if (is_float(g, n->first + i))
-            f[n->first + i].top = ret[i];
+    for (uint32_t i = 0; i < n->n_out; i++) {
+        ScFact *r = &f[n->first + i];
+        if (!is_float(g, n->first + i))
+            continue;
+        r->top = ret[i];
+        if (ret[i] < NOTHING / 2) { /* a product of zeros, say: nobody should follow it either */
+            r->top = NOTHING;
+            r->any = SC_ANY_VALUE;
+        }
+    }
 }
 
 /* Whether this use asks for exponent 0 (SCALES, Demand). */
