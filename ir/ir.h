@@ -24,7 +24,7 @@ typedef struct ScType { /* interned: equal types are equal pointers */
     ScTypeKind kind;
     ScrtDtype dtype;
     uint32_t rank;
-    const ScTerm *const *dim; /* [rank] */
+    const ScTerm *const *dim; /* [rank]; of poison, which has rank 0, more: any axis may be read */
 } ScType;
 
 const ScType *sc_type(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const ScTerm *const *dim);

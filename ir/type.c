@@ -5,21 +5,24 @@
 #include <assert.h>
 #include <string.h>
 
+/* There are n_dim, of which rank count. Without any, dim is no null pointer either: what an axis
+ * is counted from must be one that may be counted from. */
 static const ScType *intern(ScCtx *cx, ScTypeKind kind, ScrtDtype dtype, uint32_t rank,
-                            const ScTerm *const *dim)
+                            uint32_t n_dim, const ScTerm *const *dim)
 {
+    static const ScTerm *const none[1];
     ScType t;
     memset(&t, 0, sizeof t); /* padding is compared too */
     t.kind = kind;
     t.dtype = dtype;
     t.rank = rank;
-    t.dim = rank ? sc_intern_bytes(cx, dim, rank * sizeof *dim) : NULL;
+    t.dim = n_dim ? sc_intern_bytes(cx, dim, n_dim * sizeof *dim) : none;
     return sc_intern_bytes(cx, &t, sizeof t);
 }
 
 const ScType *sc_type(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const ScTerm *const *dim)
 {
-    return intern(cx, SC_TYPE_TENSOR, dtype, rank, dim);
+    return intern(cx, SC_TYPE_TENSOR, dtype, rank, rank, dim);
 }
 
 const ScType *sc_type_c(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t *dim)
@@ -33,12 +36,15 @@ const ScType *sc_type_c(ScCtx *cx, ScrtDtype dtype, uint32_t rank, const int64_t
 
 const ScType *sc_type_poison(ScCtx *cx)
 {
-    return intern(cx, SC_TYPE_POISON, SCRT_DTYPE_NONE, 0, NULL);
+    const ScTerm *dim[SCRT_MAX_RANK];
+    for (uint32_t i = 0; i < SCRT_MAX_RANK; i++)
+        dim[i] = sc_term_sym(cx, "?");
+    return intern(cx, SC_TYPE_POISON, SCRT_DTYPE_NONE, 0, SCRT_MAX_RANK, dim);
 }
 
 const ScType *sc_type_absent(ScCtx *cx)
 {
-    return intern(cx, SC_TYPE_ABSENT, SCRT_DTYPE_NONE, 0, NULL);
+    return intern(cx, SC_TYPE_ABSENT, SCRT_DTYPE_NONE, 0, 0, NULL);
 }
 
 const ScType *sc_type_with(ScCtx *cx, const ScType *t, ScrtDtype dtype)

@@ -57,6 +57,7 @@ def pads():
             case(f"pad-{mode}-{i}", node("Pad", "x p", mode=mode), {"x": x, "p": ints(*p)}, opset=19, dims=dims, want=want)
             case(f"pad-{mode}-{i}-known", node("Pad", "x p", mode=mode), {"x": x}, {"p": ints(*p)}, opset=19, dims=dims, want=want)
     case("pad-nothing-left", node("Pad", "x p"), {"x": x, "p": ints(-2, 0, -2, 0)}, dims=dims, words="must")
+    case("pad-nothing-left-known", node("Pad", "x p"), {"x": x}, {"p": ints(-2, -1, -2, 2)}, words="must be at most")
     for size in ((3, 4), (5, 5), (2, 2), (6, 1), (1, 7)):
         s = ints(*size)
         for name, form in (("data", {"inputs": {"x": x, "s": s}}), ("known", {"inputs": {"x": x}, "consts": {"s": s}})):
