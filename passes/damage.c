@@ -325,6 +325,8 @@ static void measure_rows(Part *p, const ScNode *n, const ScrtTensor *scale, int 
     Sum *s = &p->sum[n->first];
     const double *x = p->x[n->in[0]], *code = p->x[n->first];
     int64_t rows = scrt_count(scale), width = rows > 0 ? s->last / rows : 0;
+    if (is_const(p->g, n->in[0])) /* its numbers are not seen */
+        return;
     for (int64_t i = 0; i < rows * width; i++) {
         double by = scrt_load((ScrtDtype)scale->dtype, scale->data, (size_t)(i / width));
         double off = code[i] * ldexp(by, e) - x[i];

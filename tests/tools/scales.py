@@ -375,12 +375,43 @@ def check_compares_and_suggests(tmp):
     assert ranked[6:] != placed[6:] and sorted(ranked[6:]) == sorted(placed[6:]), placed
     first = [line.split()[0] for line in placed[6:] if line]
     assert first.index("Input3") < first.index("ReLU32_Output_0") < first.index("Plus214_Output_0"), placed
+    odd = os.path.join(tmp, "it's $HOME")  # the outputs are in $TMPDIR, whatever it is called
+    os.mkdir(odd)
+    got = json.loads(scalec(*args, "fp8,f32", "--metric", count, "--json", env={**os.environ, "TMPDIR": odd}))
+    assert all(c["metric"] == n for c in got["recipes"]) and not os.listdir(odd), got
+    os.environ["TMPDIR"] = gone = os.path.join(tmp, "gone")
+    assert gone in failing(*args, "fp8,f16", "--metric", count)
+    del os.environ["TMPDIR"]
     assert "the command fails" in failing(*args, "fp8,f16", "--metric", "false")
     assert "no number" in failing(*args, "fp8,f16", "--metric", "true")
     for wrong in (("fp8,f16", "--suggest", "30"), ("fp8", "--metric", count), ("fp8", "-o", made),
                   ("fp8,f16", "--suggest", "30", "--metric", count),
                   ("fp8", "--suggest", "30", "-o", "-"), ("fp8", "--order", "size"), ("fp8,f16", "--order", "rank")):
         failing(*args, *wrong, status=2)
+
+
+def sites_that_no_sample_meets(tmp):
+    """In a branch that none takes; and codes of rows that are made of a constant, whose numbers nobody is told."""
+    path, data, made = (os.path.join(tmp, f) for f in ("if.onnx", "x.npz", "made.recipe"))
+    rng = np.random.default_rng(1)
+
+    def drawn(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+    branch = [helper.make_graph([helper.make_node("MatMul", ["x", f"w{k}"], [f"m{k}"], f"mm{k}")], f"b{k}", [],
+                                [onnx.ValueInfoProto(name=f"m{k}")]) for k in range(2)]
+    m = model([helper.make_node("If", ["c"], ["a"], then_branch=branch[0], else_branch=branch[1]),
+               helper.make_node("MatMul", ["a", "w2"], ["y"], "mm2")], [("x", [4, 16])], [("y", [4, 16])],
+              [(f"w{k}", drawn(16, 16)) for k in range(3)])
+    m.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
+    onnx.save(m, path)
+    np.savez(data, x=drawn(4, 16), c=np.array(True))
+    table = scalec("check", path, "--data", data, "--recipe", "fp8", "--suggest", "60", "-o", made)
+    assert "6 storage sites" in table and "of 6 sites in f32: inf dB" in table and 'site "w2" format=f32' in open(made).read(), table
+    onnx.save(model([helper.make_node("Gemm", ["a", "w", "x"], ["y"], "fc")], [("x", [1, 8])], [("y", [1, 8])],
+                    [("a", drawn(1, 32)), ("w", drawn(32, 8))]), path)
+    np.savez(data, x=drawn(1, 8))
+    table = scalec("check", path, "--data", data, "--recipe", "mxfp6")
+    assert re.search(r"^\S+ +f6e2m3 .*", table, re.M) and "output y: SQNR" in table, table
 
 
 def a_metric_is_reached(tmp):
@@ -634,7 +665,7 @@ def values_of_one_name_are_told_apart(tmp):
     assert 'site "x"' not in said and 'layer "other" activation=f32' in said and 'site "w2"' not in said, said
 
 
-run_all("tools-scales", [check_compares_and_suggests, a_metric_is_reached, blocks_have_scales_of_their_own,
+run_all("tools-scales", [check_compares_and_suggests, sites_that_no_sample_meets, a_metric_is_reached, blocks_have_scales_of_their_own,
                          outputs_of_other_sizes_are_not_compared, why_goes_down_to_the_weights,
                          compiling_says_what_it_cost, channels_have_exponents_of_their_own,
                          check_ranks_by_what_is_gained, check_finds_the_sites, weights_of_any_size, low_recipes_probe,

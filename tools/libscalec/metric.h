@@ -10,7 +10,7 @@ typedef struct Metric {
     ScCtx *cx;
     const char *command;
     uint32_t n_sample;
-    char folder[32]; /* empty: it is not open */
+    const char *folder; /* in $TMPDIR; NULL: it is not open */
 } Metric;
 
 /* False with errors; to be closed either way. */

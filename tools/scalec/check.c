@@ -20,7 +20,8 @@ typedef struct Line { /* of the table */
 typedef struct Check {
     ScGraph *low, *plain;
     uint32_t n, n_sample, n_site, n_measured;
-    uint32_t n_seen; /* samples on which tensors were looked at, the first ones */
+    uint32_t n_seen;        /* samples on which tensors were looked at, the first ones */
+    const ScalecGain *gain; /* [n_site] the largest first */
     ScalecSuggest suggest;
     Line *line;      /* [n] sites by gain, then the rest in graph order */
     uint32_t *depth; /* [low->n_value] the longest way from an input, in nodes; 0: a constant's */
@@ -53,18 +54,19 @@ static const ScReport *with_outputs(Cli *cli, const Check *c, const ScReport *r,
     return ret;
 }
 
-static void rank(Cli *cli, Check *c, const ScReport *r, const ScalecGain *gain)
+/* Lines of sites come first; no sample has met one that is in a branch that none took. */
+static void rank(Cli *cli, Check *c, const ScReport *r)
 {
     bool *site = sc_array(sc_ctx_arena(cli->cx), bool, sc_count_values(c->low));
     uint32_t at = 0;
     c->line = sc_array(sc_ctx_arena(cli->cx), Line, c->n + 1);
     for (uint32_t i = 0; i < c->n_site; i++) {
-        for (uint32_t k = 0; k < c->n && !site[gain[i].v]; k++)
-            if (r[k].v == gain[i].v) {
-                c->line[at++] = (Line){&r[k], &gain[i]};
-                site[gain[i].v] = true;
+        for (uint32_t k = 0; k < c->n && !site[c->gain[i].v]; k++)
+            if (r[k].v == c->gain[i].v) {
+                c->line[at++] = (Line){&r[k], &c->gain[i]};
+                site[c->gain[i].v] = true;
             }
-        c->n_measured += gain[i].measured;
+        c->n_measured += c->gain[i].measured;
     }
     for (uint32_t k = 0; k < c->n; k++)
         if (!site[r[k].v])
@@ -273,8 +275,8 @@ static const char **own_names(Cli *cli, const Check *c, const ScLevel *level, ui
 {
     const char **name = sc_array(sc_ctx_arena(cli->cx), const char *, c->n_site + 1);
     for (uint32_t i = 0; i < c->n_site; i++) {
-        const ScLevel *l = sc_level_of(level, n_level, c->line[i].gain->v);
-        name[i] = site_name(l->g, c->line[i].gain->v - l->first);
+        const ScLevel *l = sc_level_of(level, n_level, c->gain[i].v);
+        name[i] = site_name(l->g, c->gain[i].v - l->first);
     }
     for (uint32_t i = 0; i < c->n_site; i++) {
         bool shared = false;
@@ -299,8 +301,8 @@ static void suggested(Cli *cli, const Check *c, ScStr *out)
     sc_recipe_print(&r, out);
     const char **name = own_names(cli, c, level, n_level);
     for (uint32_t i = 0; i < c->suggest.keep; i++) {
-        const ScLevel *l = sc_level_of(level, n_level, c->line[i].gain->v);
-        ScVal v = c->line[i].gain->v - l->first;
+        const ScLevel *l = sc_level_of(level, n_level, c->gain[i].v);
+        ScVal v = c->gain[i].v - l->first;
         if (name[i]) {
             sc_str_add(out, "site ");
             add_pattern(out, name[i]);
@@ -373,6 +375,15 @@ static void print_json(const Cli *cli, const Check *c)
     json_decref(o);
 }
 
+/* A state that grows is stored in fmt. */
+static bool has_cache(const ScGraph *g, ScrtDtype fmt)
+{
+    for (uint32_t i = 0; i < g->n_state; i++)
+        if (g->state[i].grows && sc_type_of(g, g->state[i].past)->dtype == fmt)
+            return true;
+    return false;
+}
+
 /* The model keeps its graph. */
 static bool look(Cli *cli, const ScalecModel *m, Check *c)
 {
@@ -388,16 +399,15 @@ static bool look(Cli *cli, const ScalecModel *m, Check *c)
     if (r) {
         double *sqnr = sc_array(sc_ctx_arena(cli->cx), double, c->low->n_out + 1);
         const ScRecipe *recipe = sc_recipe(cli->cx, cli->opt.recipe);
-        if (recipe->cache != SCRT_DTYPE_NONE)
+        if (has_cache(c->low, recipe->cache))
             sc_warn(cli->cx, NULL, SC_E_CACHED, "cache = %s", scrt_dtype_name(recipe->cache));
         c->suggest.want = cli->suggest;
         c->suggest.metric = cli->metric;
-        const ScalecGain *gain =
-            scalec_gains(cli->cx, c->low, s, r, c->n, budget,
-                         cli->suggest_given ? &c->suggest : NULL, sqnr, &c->n_site);
-        ok = gain != NULL;
+        c->gain = scalec_gains(cli->cx, c->low, s, r, c->n, budget,
+                               cli->suggest_given ? &c->suggest : NULL, sqnr, &c->n_site);
+        ok = c->gain != NULL;
         if (ok)
-            rank(cli, c, with_outputs(cli, c, r, sqnr), gain);
+            rank(cli, c, with_outputs(cli, c, r, sqnr));
         c->depth = depths(cli, c->low);
     }
     scalec_samples_close(s);
