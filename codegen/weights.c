@@ -28,6 +28,7 @@ typedef struct CgEntry {
     CgPack pack;
     size_t bytes;
     uint64_t offset, hash;
+    uint64_t gap;    /* bytes before it that align it */
     uint32_t levels; /* that read it: 1 << each */
 } CgEntry;
 
@@ -145,6 +146,7 @@ bool cg_weights_enter(CgModule *m, uint32_t levels, const ScGraph *g, const ScNo
     }
     uint64_t align = e.bytes < PAIR_FROM ? ALIGN : PAIR;
     *ret_offset = e.offset = (w->n + align - 1) / align * align;
+    e.gap = e.offset - w->n;
     w->n = e.offset + e.bytes;
     sc_buf_push(w->entry, w->n_entry, w->cap_entry, e);
     w->table[k] = w->n_entry;
@@ -155,7 +157,7 @@ uint64_t cg_weights_of(const CgWeights *w, uint32_t level)
 {
     uint64_t n = 0;
     for (uint32_t i = 0; i < w->n_entry; i++)
-        n += w->entry[i].levels >> level & 1 ? w->entry[i].bytes : 0;
+        n += w->entry[i].levels >> level & 1 ? w->entry[i].gap + w->entry[i].bytes : 0;
     return n;
 }
 

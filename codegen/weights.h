@@ -35,7 +35,7 @@ typedef struct CgWeights {
  * whichever kernels read it, on any level; levels: 1 << each that does. False after sc_fail. */
 bool cg_weights_enter(CgModule *m, uint32_t levels, const ScGraph *g, const ScNode *n,
                       const CgPack *pack, uint64_t *ret_offset);
-/* Bytes of what a level reads. */
+/* Bytes of what a level reads, with those that align it: of one that reads all, all there are. */
 uint64_t cg_weights_of(const CgWeights *w, uint32_t level);
 /* Writes all that was entered: into memory, or into the caller's file where there are more bytes
  * than are embedded. False after sc_fail. */

@@ -73,16 +73,14 @@ void scrtio_print_help(const Cli *c)
         stdout);
     if (m->n_entry > 1)
         puts("  --entry NAME        runs this entry instead of the first");
-    if (m->n_level > 1) {
-        fputs("  --level NAME        runs the code for these processors instead of the last that "
-              "this\n                      one has:",
-              stdout);
-        for (uint32_t i = 0; i < m->n_level; i++) {
-            fputs(i ? ", " : " ", stdout);
-            scrtio_print_text(stdout, m->level[i].name);
-        }
-        putchar('\n');
+    fputs("  --level NAME        runs the code for these processors instead of the last that "
+          "this\n                      one has:",
+          stdout);
+    for (uint32_t i = 0; i < m->n_level; i++) {
+        fputs(i ? ", " : " ", stdout);
+        scrtio_print_text(stdout, m->level[i].name);
     }
+    putchar('\n');
     if (m->n_state)
         fputs("  --state-load FILE   the states before the run, an .npz\n"
               "  --state-save FILE   the states after it\n",

@@ -81,8 +81,11 @@ def what_is_said(tmp):
     assert all(x["weights_bytes"] <= i["weights_bytes"] for x in i["levels"])
     p = run(out, "--level", "x86-64-v2")
     assert p.returncode == 2 and "x86-64-v3, x86-64-v4" in p.stderr, p.stderr
-    assert "--level NAME" in run(out, "--help").stdout
-    assert "--level NAME" not in run(build(tmp, "mnist/mnist.onnx", "fp8", LEVELS[0]), "--help").stdout
+    assert "one has: " + ", ".join(LEVELS) + "\n" in run(out, "--help").stdout
+    one = build(tmp, "mnist/mnist.onnx", "fp8", LEVELS[0])
+    assert f"one has: {LEVELS[0]}\n" in run(one, "--help").stdout
+    i = json.loads(run(one, "--info", "--json").stdout)
+    assert i["levels"][0]["weights_bytes"] == i["weights_bytes"], i
 
 
 def libraries(tmp):
