@@ -35,7 +35,7 @@ static uint32_t carrier(const ScNode *n, const uint32_t *from)
     return at;
 }
 
-static bool is_wider(const ScGraph *g, ScVal v, ScrtDtype fmt)
+bool sc_is_wider(const ScGraph *g, ScVal v, ScrtDtype fmt)
 {
     const ScType *t = sc_type_of(g, v);
     return sc_type_is_float(t) && scrt_dtype_bits(t->dtype) > scrt_dtype_bits(fmt);
@@ -48,7 +48,7 @@ void sc_find_cached(const ScGraph *g, ScrtDtype fmt, const bool *high, ScArena *
     ret->state = sc_array(a, bool, g->n_state + 1);
     ret->value = sc_array(a, bool, g->n_value);
     for (uint32_t i = 0; i < g->n_state; i++)
-        if (!high[i] && g->state[i].grows && is_wider(g, g->state[i].past, fmt))
+        if (!high[i] && g->state[i].grows && sc_is_wider(g, g->state[i].past, fmt))
             from[g->state[i].past] = i + 1;
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];

@@ -201,8 +201,22 @@ void sc_why_end(ScWhySteps *w);
  * synthetic inputs. */
 typedef enum ScScales { SC_SCALES_PROPAGATE, SC_SCALES_CALIBRATE, SC_SCALES_PROBE } ScScales;
 
+/* What of a recipe met something in one of the graphs that it was applied to, the entries of a
+ * program. All zero: it was applied to none. */
+typedef struct ScRecipeUse {
+    bool scaled;   /* scalify has run */
+    bool stored;   /* quantize has run */
+    bool caches;   /* there is a state that its cache format is meant for */
+    bool *rule;    /* [n_rule] a name matched */
+    bool *rescale; /* [n_rescale] likewise */
+} ScRecipeUse;
+void sc_recipe_use_begin(const ScRecipe *r, ScRecipeUse *ret); /* to be ended */
+/* Warns of what met nothing (SC_E_RECIPE) and frees what use holds. */
+void sc_recipe_use_end(ScCtx *cx, const ScRecipe *r, ScRecipeUse *use);
+
 typedef struct ScPassEnv {  /* what passes may ask; all may be zero */
     const ScRecipe *recipe; /* NULL: f32 */
+    ScRecipeUse *use;       /* passes add to it and warn of nothing; NULL: each warns itself */
     ScScales scales;
     const ScStats *stats; /* for all but SC_SCALES_PROPAGATE */
     ScSource source;      /* in the place of the recipe's, not of its layers'; SC_SOURCE_UNSAID */

@@ -40,7 +40,7 @@ typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
     const ScRecipe *recipe;
-    bool *met;                /* [recipe->n_rule] some node's name matched */
+    ScRecipeUse *use;         /* what of the recipe met something */
     ScSymbols measured;       /* exponents that a run finds, of this graph */
     bool *grown;              /* [n_value] what a state that grows holds, in whatever order */
     bool meets;               /* the node that is looked at reads some of it */
@@ -49,7 +49,6 @@ typedef struct Pass {
     ScSymbols taken;          /* names of states */
     const char *const *label; /* [n_value] names, where that is counted */
     bool nested;
-    bool *caches; /* some state is stored in the recipe's cache format */
     ScCached cached;
     ScVal *low; /* [n_value] what stands for values of cached, as stored; else absent */
 } Pass;
@@ -373,6 +372,11 @@ static ScVal with_rows(Pass *p, const ScNode *n, ScVal y, ScVal rows)
     ScScaler *s = &p->s;
     const ScTerm *zero = sc_term(s->b.cx, 0);
     int bias = sc_bias(n);
+    const ScType *t = sc_built(&s->b, rows)->type;
+    if (sc_type_of(s->g, n->in[1])->rank == 1) { /* a vector leaves no columns */
+        rows = sc_reshaped(&s->b, rows, t->rank - 1, t->dim);
+        sc_set_exp(&s->b, rows, zero);
+    }
     y = sc_scale_move(s, sc_scale_times(s, y, rows), zero, false);
     if (bias < 0)
         return y;
@@ -413,7 +417,7 @@ static void node(Pass *p, const ScNode *n)
     p->meets = false;
     for (uint32_t i = 0; i < n->n_in; i++)
         p->meets = p->meets || p->grown[n->in[i]];
-    ScSite at = sc_site(p->env, s->g, n, p->met);
+    ScSite at = sc_site(p->env, s->g, n, p->use->rule);
     if (by_blocks(p, n, &at))
         return;
     bool by_rows = !p->meets && sc_by_rows(s->g, n, &at);
@@ -496,7 +500,7 @@ static bool stays_high(Pass *p, const ScGraph *g, const ScState *s)
         if (!matches || (r->operand[0] != SCRT_F32 && r->operand[0] != p->recipe->cache))
             continue;
         ret = r->operand[0] == SCRT_F32;
-        p->met[i] = true;
+        p->use->rule[i] = true;
     }
     return ret;
 }
@@ -516,9 +520,16 @@ static void find_cached(Pass *p, ScCtx *cx, const ScGraph *g, ScArena *a)
         high[i] = stays_high(p, g, &g->state[i]);
     sc_find_cached(g, fmt, high, a, &p->cached);
     for (uint32_t i = 0; i < g->n_state; i++) {
-        const ScType *t = sc_type_of(g, g->state[i].past);
+        const ScState *s = &g->state[i];
+        const ScType *t = sc_type_of(g, s->past);
         type[i] = p->cached.state[i] ? sc_type(cx, fmt, t->rank, t->dim) : NULL;
-        *p->caches = *p->caches || type[i];
+        bool meant = s->grows && !high[i] && sc_is_wider(g, s->past, fmt);
+        p->use->caches = p->use->caches || meant;
+        if (meant && !type[i])
+            sc_warn(cx, sc_def(g, s->past)->loc, SC_E_RECIPE,
+                    "cache = %s of recipe %s: state \"%s\" stays in %s, since more is done to it "
+                    "than that something is appended",
+                    scrt_dtype_name(fmt), p->recipe->name, s->name, scrt_dtype_name(t->dtype));
     }
     p->s.state_type = type;
 }
@@ -595,25 +606,13 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
 ScGraph *sc_pass_quantize(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
 {
     static const ScRecipe f32 = {.name = "f32", .activation = SCRT_F32, .weight = SCRT_F32};
-    ScArena *a = sc_arena_new();
     Pass p = {.env = env, .recipe = env->recipe ? env->recipe : &f32};
-    p.met = sc_array(a, bool, p.recipe->n_rule + 1);
-    p.caches = sc_array(a, bool, 1);
+    ScRecipeUse own = {0};
+    if (!env->use)
+        sc_recipe_use_begin(p.recipe, &own);
+    p.use = env->use ? env->use : &own;
+    p.use->stored = true;
     ScGraph *ret = quantized(cx, g, &p);
-    if (p.recipe->cache != SCRT_DTYPE_NONE && !*p.caches)
-        sc_warn(cx, NULL, SC_E_RECIPE,
-                "cache = %s of recipe %s: no state grows by what is appended to it, of wider "
-                "numbers than these",
-                scrt_dtype_name(p.recipe->cache), p.recipe->name);
-    for (uint32_t i = 0; i < p.recipe->n_rule; i++)
-        if (!p.met[i])
-            sc_warn(
-                cx, NULL, SC_E_RECIPE,
-                p.recipe->rule[i].site
-                    ? "site \"%s\" of recipe %s: nothing that could be stored low has such a name"
-                    : "layer \"%s\" of recipe %s: no node with operands that could be stored low "
-                      "has such a name",
-                p.recipe->rule[i].pattern, p.recipe->name);
-    sc_arena_free(a);
+    sc_recipe_use_end(cx, p.recipe, &own);
     return ret;
 }

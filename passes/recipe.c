@@ -488,6 +488,39 @@ ScSite sc_site(const ScPassEnv *env, const ScGraph *g, const ScNode *n, bool *me
     return site;
 }
 
+void sc_recipe_use_begin(const ScRecipe *r, ScRecipeUse *ret)
+{
+    *ret = (ScRecipeUse){.rule = sc_calloc(r->n_rule + 1, sizeof *ret->rule),
+                         .rescale = sc_calloc(r->n_rescale + 1, sizeof *ret->rescale)};
+}
+
+void sc_recipe_use_end(ScCtx *cx, const ScRecipe *r, ScRecipeUse *use)
+{
+    for (uint32_t i = 0; use->scaled && i < r->n_rescale; i++)
+        if (!use->rescale[i])
+            sc_warn(cx, NULL, SC_E_RECIPE,
+                    "rescale \"%s\" of recipe %s: no node has such a name and a result that may "
+                    "have any exponent",
+                    r->rescale[i], r->name);
+    if (use->stored && r->cache != SCRT_DTYPE_NONE && !use->caches)
+        sc_warn(cx, NULL, SC_E_RECIPE,
+                "cache = %s of recipe %s: no state grows by what is appended to it, of wider "
+                "numbers than these",
+                scrt_dtype_name(r->cache), r->name);
+    for (uint32_t i = 0; use->stored && i < r->n_rule; i++)
+        if (!use->rule[i])
+            sc_warn(
+                cx, NULL, SC_E_RECIPE,
+                r->rule[i].site
+                    ? "site \"%s\" of recipe %s: nothing that could be stored low has such a name"
+                    : "layer \"%s\" of recipe %s: no node with operands that could be stored low "
+                      "has such a name",
+                r->rule[i].pattern, r->name);
+    free(use->rule);
+    free(use->rescale);
+    *use = (ScRecipeUse){0};
+}
+
 bool sc_recipe_is_plain(const ScRecipe *r)
 {
     return r->n_rule == 0 && r->n_rescale == 0 && r->activation == SCRT_F32 &&

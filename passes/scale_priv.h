@@ -169,6 +169,8 @@ typedef struct ScCached {
     bool *state; /* [n_state] it grows, is wider than the format, and is only appended to */
     bool *value; /* [n_value] what such a state holds, in whatever order, and was appended to */
 } ScCached;
+/* v is of floats of more bits than the format's. */
+bool sc_is_wider(const ScGraph *g, ScVal v, ScrtDtype fmt);
 /* high [n_state]: it stays as it is. */
 void sc_find_cached(const ScGraph *g, ScrtDtype fmt, const bool *high, ScArena *a, ScCached *ret);
 /* The result of n, a value of ScCached, as stored: of low [n_value], which has such operands of it;

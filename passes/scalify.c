@@ -23,7 +23,7 @@ typedef struct Found {
     ScArena *a;
     ScSymbols taken; /* symbols of the graphs */
     uint32_t n;
-    bool *met; /* [recipe->n_rescale] some node of such a name is measured */
+    ScRecipeUse *use; /* of what it rescales: some node of such a name is measured */
 } Found;
 
 typedef struct Pass {
@@ -384,7 +384,7 @@ static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, Fou
     p.s.low_at_0 = true;
     sc_scaler_begin(&p.s, cx, g, source_exp, &p);
     p.has_own = sc_array(p.s.scratch, bool, g->n_value);
-    p.source = sc_rescale_points(g, p.s.fact, env, p.s.scratch, found->met);
+    p.source = sc_rescale_points(g, p.s.fact, env, p.s.scratch, found->use->rescale);
     if (env->scales != SC_SCALES_PROPAGATE || any_delayed(g, p.source))
         p.label = sc_stat_labels(g, prefix, p.s.scratch);
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -410,18 +410,15 @@ ScGraph *sc_pass_scalify(ScCtx *cx, const ScGraph *g, const ScPassEnv *env)
     }
     if (!check_stats(cx, g, env))
         return NULL;
-    const ScRecipe *r = env->recipe;
-    Found found = {.a = sc_arena_new()};
-    found.met = sc_array(found.a, bool, (r ? r->n_rescale : 0) + 1);
+    ScRecipeUse own = {0};
+    if (!env->use && env->recipe)
+        sc_recipe_use_begin(env->recipe, &own);
+    Found found = {.a = sc_arena_new(), .use = env->use ? env->use : &own};
+    found.use->scaled = true;
     take_symbols(&found, g);
     ScGraph *ret = scalified(cx, g, env, &found, "", NULL);
-    for (uint32_t i = 0; r && i < r->n_rescale; i++)
-        if (!found.met[i])
-            sc_warn(
-                cx, NULL, SC_E_RECIPE,
-                "rescale \"%s\" of recipe %s: no node has such a name and a result that may have "
-                "any exponent",
-                r->rescale[i], r->name);
+    if (env->recipe)
+        sc_recipe_use_end(cx, env->recipe, &own);
     sc_arena_free(found.a);
     return ret;
 }

@@ -127,7 +127,11 @@ def outputs_are_asked_of_first(tmp):
     assert os.path.exists(stats)
     # And compile, dump and rewrite before they run the model on synthetic inputs, whose programs go there too.
     none = os.path.join(tmp, "none", "a")
-    for args in (("compile", MNIST, "-o", none), ("dump", MNIST, "-o", none), ("rewrite", MNIST, "-o", none),
+    for beside in ("a.weights", "b.h", "c.npz", "d.onnx.data"):
+        os.mkdir(os.path.join(tmp, beside))
+    a, b, c, d = (os.path.join(tmp, n) for n in ("a", "b.so", "c", "d.onnx"))
+    for args in (("compile", MNIST, "-o", a), ("compile", MNIST, "--emit", "so", "-o", b), ("dump", MNIST, "-o", c), ("rewrite", MNIST, "-o", d),
+                 ("compile", MNIST, "-o", none), ("dump", MNIST, "-o", none), ("rewrite", MNIST, "-o", none),
                  ("compile", MNIST, "-o", tmp), ("compile", MNIST, "-o", os.path.join(tmp, "m"), "--lines", none)):
         err = failing(*args, "--recipe", "fp8", "--save-stats", os.path.join(tmp, "late.stats"))
         assert "E0111" in err and "warning" not in err and not os.path.exists(os.path.join(tmp, "late.stats")), (args, err)

@@ -222,6 +222,24 @@ def two_entries(tmp):
     alone = json.loads(subprocess.run([one, "--info", "--json"], check=True, capture_output=True,
                                       text=True).stdout)
     assert info["weights_bytes"] < 1.1 * alone["weights_bytes"], (info, alone)
+    recipe, other = os.path.join(tmp, "c.recipe"), os.path.join(tmp, "other.sc")
+    with open(recipe, "w") as f:
+        f.write('cache = f8e4m3fn\nlayer "nothing*" weight=f16\nsite "past" format=f8e4m3fn\n')
+    with open(other, "w") as f:
+        f.write("graph @g(%x: f32[2]) -> (%y) {\n  %y = neg %x : f32[2]\n}\n")
+    grows, plays = os.path.join(tmp, "grows.sc"), os.path.join(tmp, "plays.sc")
+    with open(grows, "w") as f:
+        f.write(GROWS)
+    with open(plays, "w") as f:  # what it holds is changed too
+        f.write(GROWS.replace("%all = concat", "%c = concat").replace("%1 = ", "%all = neg %c : f32[p+s,8]\n  %1 = "))
+    for pair in ((grows, other), (other, grows)):  # what one entry meets nobody is warned of; all else once
+        p = subprocess.run([SCALEC, "compile", pair[0], "--entry", "b=" + pair[1], "--recipe", recipe, "-o", exe], capture_output=True, text=True)
+        assert p.returncode == 0 and "cache = " not in p.stderr and 'site "' not in p.stderr, p.stderr
+        assert p.stderr.count('layer "nothing*"') == 1, p.stderr
+    p = subprocess.run([SCALEC, "compile", other, "--entry", "b=" + other, "--recipe", recipe, "-o", exe], capture_output=True, text=True)
+    assert p.stderr.count("no state grows") == 1, p.stderr
+    said = failing("compile", grows, "--entry", "b=" + plays, "--recipe", recipe, "-o", exe)
+    assert 'state "past" stays in f32, since more is done to it' in said and "E0406" in said, said
     for entry in ("main", "=x.onnx", "a=", "a:b"):
         assert "--entry" in failing("compile", path, "--entry", entry, "-o", exe, status=2)
     said = failing("compile", path, "--state", RULE, "--entry", "d", "--dim", "d:q=1", "-o", exe, status=2)

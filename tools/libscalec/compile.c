@@ -164,20 +164,27 @@ static void settle_beside(ScalecBeside *b, ScObject *o)
 static bool rewrite_all(ScCtx *cx, uint32_t n, ScalecEntry *e, const ScalecOptions *opt,
                         ScCodegenEntry *ret)
 {
-    bool ok = true;
+    ScPipeline p;
+    ScRecipeUse use = {0};
+    bool ok = pipeline_of(cx, opt, &p);
+    if (ok)
+        sc_recipe_use_begin(p.env.recipe, &use);
+    p.env.use = &use;
     for (uint32_t i = 0; i < n && ok; i++) {
-        ScalecOptions one = *opt;
         sc_set_file(cx, e[i].model.path);
         if (i > 0) {
-            one.after = NULL;
-            one.eval_in = NULL;
-            one.stats = e[i].stats;
-            one.scales = e[i].stats ? opt->scales : SC_SCALES_PROPAGATE;
+            p.after = NULL;
+            p.eval_in = NULL;
+            p.env.stats = e[i].stats;
+            p.env.scales = e[i].stats ? opt->scales : SC_SCALES_PROPAGATE;
         }
-        ret[i] = (ScCodegenEntry){e[i].name, scalec_rewrite(cx, &e[i].model, &one)};
+        ret[i] = (ScCodegenEntry){e[i].name, sc_pipeline_run(cx, e[i].model.graph, &p)};
+        e[i].model.graph = NULL;
         ok = ret[i].g != NULL;
     }
     sc_set_file(cx, e[0].model.path);
+    if (p.env.recipe)
+        sc_recipe_use_end(cx, p.env.recipe, &use);
     return ok;
 }
 

@@ -4,7 +4,9 @@
 #include "tools/scalec/cli.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { MOST = 8 };
 
@@ -40,13 +42,27 @@ bool cli_files_apart(Cli *cli)
     return true;
 }
 
+/* A folder of such a name could only be met when all is done. */
+static bool no_folders_beside(Cli *cli)
+{
+    const char *file[MOST];
+    struct stat st;
+    uint32_t n = cli->output && strcmp(cli->output, "-") ? add_beside(cli, file) : 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (stat(file[i], &st) == 0 && S_ISDIR(st.st_mode))
+            return sc_fail_file(cli->cx, file[i], SC_E_WRITE,
+                                "%s; what goes with %s may have to be written there",
+                                strerror(EISDIR), cli->output);
+    return true;
+}
+
 bool cli_can_write(Cli *cli)
 {
     const char *const given[] = {cli->output, cli->lines, cli->save_stats, cli->html};
     for (size_t i = 0; i < sizeof given / sizeof *given; i++)
         if (given[i] && !scalec_can_write(cli->cx, given[i]))
             return false;
-    return true;
+    return no_folders_beside(cli);
 }
 
 /* --- Inputs ----------------------------------------------------------------------------------- */
