@@ -10,7 +10,6 @@
 typedef enum CgF8Way { /* how FP8 weights are decoded in registers where nothing is known of them */
                        CG_F8_BITS,  /* integer operations on 32-bit lanes: every target */
                        CG_F8_F16,   /* bits into f16, then the conversion instruction to f32 */
-                       CG_F8_FP16,  /* the same with AVX512-FP16's own conversion */
                        CG_F8_TABLE, /* two-register byte permutations (VBMI) */
 } CgF8Way;
 
@@ -30,7 +29,7 @@ typedef struct CgTarget {
     bool fence;               /* stores past the caches need one */
     bool avx2;
     bool avx512; /* F, BW, VL, DQ, CD: masks at every width */
-    bool vbmi, fp16;
+    bool vbmi;
     CgF8Way f8;
     uint32_t tile_nv;  /* most columns of a register tile of CONTRACT, in vectors */
     uint32_t kc;       /* depth of a decoded panel */

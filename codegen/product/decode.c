@@ -54,7 +54,7 @@ CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
         u.way = CG_UNIT_SHIFT;
     else if (t->f8 == CG_F8_TABLE && t->w == 16)
         u.way = CG_UNIT_TABLE;
-    else if ((t->f8 == CG_F8_F16 || t->f8 == CG_F8_FP16) && (finite || e5m2))
+    else if (t->f8 == CG_F8_F16 && (finite || e5m2))
         u.way = CG_UNIT_F16;
     else
         u.way = CG_UNIT_BITS;

@@ -591,12 +591,12 @@ START_TEST(report)
                "contract f8e4m3fn x f8e4m3fn packed: tile 16x32 in tile registers, kc 256; decode "
                "by pairs");
     reports_of("sapphirerapids", "f8e4m3fn", "f8e4m3fn", "15", 512, 512,
-               "contract f8e4m3fn x f8e4m3fn packed: tile 8x32, kc 256; decode by f16");
+               "contract f8e4m3fn x f8e4m3fn packed: tile 8x32, kc 256; decode by table");
     reports_of("sapphirerapids", "f8e4m3fn", "f8e4m3fn", "16", 64, 32,
-               "contract f8e4m3fn x f8e4m3fn packed: tile 8x32, kc 64; decode by f16");
+               "contract f8e4m3fn x f8e4m3fn packed: tile 8x32, kc 64; decode by table");
     reports("sapphirerapids", "f32", "f8e5m2",
             "contract f32 x f8e5m2 packed: rows <= 3 stream 4 panels of 32; else tile 8x32, kc "
-            "196; decode by f16");
+            "196; decode by table");
 }
 END_TEST
 
