@@ -119,7 +119,7 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt, dou
     const ScrtFormat *f = scrt_format(fmt);
     if (has_f32_range(f))
         return sc_term(cx, 0);
-    const ScTerm *measured = sc_measured_exp(p->s.g, &p->measured, old, f->max);
+    const ScTerm *measured = sc_measured_exp(p->s.g, &p->measured, old, fmt);
     int ceiling;
     if (measured)
         return measured;
@@ -246,8 +246,7 @@ static ScVal store(Pass *p, const ScNode *n, uint32_t i, const ScSite *at, ScSca
         const ScTerm *t = activation_exp(p, old, fmt, factor);
         product->all *= factor;
         x = sc_scale_move(s, x, t, false);
-        bool exact = at->source != SC_DELAYED &&
-                     sc_measured_exp(s->g, &p->measured, old, scrt_format(fmt)->max);
+        bool exact = at->source != SC_DELAYED && sc_measured_exp(s->g, &p->measured, old, fmt);
         if (!exact) /* else nothing can be beyond */
             count(p, old, x, fmt, t, factor);
         ScVal low = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(fmt)), x);

@@ -219,11 +219,12 @@ void sc_find_measured(const ScGraph *g, ScSymbols *s, ScArena *a)
     }
 }
 
-const ScTerm *sc_measured_exp(const ScGraph *g, const ScSymbols *s, ScVal v, double max)
+const ScTerm *sc_measured_exp(const ScGraph *g, const ScSymbols *s, ScVal v, ScrtDtype fmt)
 {
     const ScTerm *e = g->value[v].exp;
     ScVal of;
     return e->kind == SC_T_SYM && sc_symbols_find(s, e->sym, &of) && of == base_of(g, v)
-               ? sc_term_addc(g->cx, e, sc_fit_exp(14, max))
+               ? sc_term_addc(g->cx, e,
+                              scrt_dtype_is_low(fmt) ? sc_fit_exp(14, scrt_format(fmt)->max) : 0)
                : NULL;
 }

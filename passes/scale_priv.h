@@ -186,8 +186,9 @@ ScVal sc_rescaled_by_history(ScScaler *s, ScVal x, const ScTerm *sym, int64_t kn
  * whose former data: that value is neither a view nor a rebalance. */
 void sc_find_measured(const ScGraph *g, ScSymbols *s, ScArena *a);
 /* Where v is such a value of g at its exponent, or a view of one, what brings the largest magnitude
- * as near to max as whole bits can; else NULL. s: of g alone. */
-const ScTerm *sc_measured_exp(const ScGraph *g, const ScSymbols *s, ScVal v, double max);
+ * as near to what fmt holds as whole bits can, where a cast to it saturates; else NULL. s: of g
+ * alone. */
+const ScTerm *sc_measured_exp(const ScGraph *g, const ScSymbols *s, ScVal v, ScrtDtype fmt);
 /* Product n has operand 0 by rows: each has the scale of its own that a run finds. */
 bool sc_by_rows(const ScGraph *g, const ScNode *n, const ScSite *site);
 /* x, operand 0 of such a product, as codes of format t, and the factor that its rows of the result

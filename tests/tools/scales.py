@@ -554,6 +554,9 @@ def a_session_remembers(tmp):
     assert not np.array_equal(first, second)
     want = runner(tmp, path)(x * big)
     assert 10 * np.log10((want ** 2).sum() / ((third - want) ** 2).sum()) > 20
+    half, far = runner(tmp, path, "--recipe", "f16", "--scales", "delayed"), x * np.float32(2 ** 9)
+    first, want = half(far), runner(tmp, path)(far)
+    assert 10 * np.log10((want ** 2).sum() / ((first - want) ** 2).sum()) > 40  # f16 would not saturate
     for _ in range(3):  # a window of 2 forgets, and then small data is stored as dynamic scales have it
         small = run(x, "--state-load", kept, "--state-save", kept)
     want = runner(tmp, path)(x)
