@@ -7,8 +7,8 @@
  *   bench-sites MODEL SAMPLES RECIPE SECONDS    what check may spend on single sites
  *
  * One line: sites, how many check measured, dB of the outputs with all sites low, and what the
- * three first of check, the best triple, the best three steps and exchanges gain. Status 1: no
- * result. */
+ * first ones of check, three at most, the best triple, the best three steps and exchanges gain;
+ * steps and exchanges may leave fewer than three. Status 1: no result. */
 #include "tools/libscalec/switches.h"
 
 #include <math.h>
@@ -81,13 +81,17 @@ static double gain_of(Bench *b, const uint32_t *site, uint32_t n)
 static double of_check(Bench *b)
 {
     ScArena *a = sc_arena_new();
-    uint32_t n, first[FIRST] = {0};
+    uint32_t n, i, first[FIRST] = {0};
     const ScVal *site = sc_storage_sites(b->low, a, &n);
-    for (uint32_t i = 0; i < FIRST; i++)
+    for (i = 0; i < FIRST; i++)
         for (uint32_t k = 0; k < n; k++)
             first[i] = site[k] == b->check[i].v ? k : first[i];
     sc_arena_free(a);
-    return gain_of(b, first, FIRST);
+    double most =
+        gain_of(b, first, 1); /* one more may make what is behind it round worse: it says so */
+    for (i = 2; i <= FIRST; i++)
+        most = fmax(most, gain_of(b, first, i));
+    return most;
 }
 
 /* The site that gains most beside those in kept [n]; ret_gain [b->n] what each gains with them. */

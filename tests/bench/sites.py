@@ -3,7 +3,7 @@
 
 DIR holds NAME.onnx, and beside it samples in NAME.judge/*.npz. SECONDS is what check may spend (60, as by default). Of
 each model, recipe fp8 with the scales it takes by default: how many sites there are and how many check measured in its
-time, dB of the outputs, and what they gain where some are kept in f32: the three that check ranks first; the best three
+time, dB of the outputs, and what they gain where some are kept in f32: those that check ranks first, one to three; the best three
 of the twelve that gain most alone, of all their triples; the best three by steps, where each is the best of all sites
 beside those kept already; the better one of these, after one of three was exchanged for any other as long as that
 gained. The last column is the first of these against the last, in percent: exit status 1 where it is below 80."""
