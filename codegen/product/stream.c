@@ -4,7 +4,8 @@
  * row; the sums stay in registers for a chunk of k. Panels of an item lie a quarter of the matrix
  * apart, so that from item to item each stream goes on where it was: streams that are as short as
  * neighbouring panels were read at 60 to 70 % of this rate. Each element's sum is made in the order
- * of the tiles: upward in k in one chain, or in parts. */
+ * of the tiles: upward in k in one chain, or in parts; where blocks of rows have scales, those of a
+ * block are added up first, and their sum is scaled once. */
 #include "codegen/product/contract_priv.h"
 
 enum {
@@ -30,8 +31,12 @@ static uint32_t row_vecs(const CgTile *t)
 
 uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows)
 {
-    /* Decoding needs registers too; panels of a level with wider vectors leave it fewer. */
-    uint32_t n = GROUP, sums = m->target.n_reg > 16 ? 16 : c->tile.parts > 1 ? 8 : 6;
+    /* Decoding needs registers too, and so do parts of sums; panels of a level with wider vectors
+     * leave it fewer. */
+    bool wide = m->target.n_reg > 16;
+    uint32_t n = GROUP, sums = wide ? 16 : c->tile.parts > 1 ? 8 : 6;
+    if (c->panels.block)
+        sums = wide ? 10 : 4;
     sums /= c->tile.micro->part ? 2 : 1;
     while (n > 1 && n * row_vecs(&c->tile) * rows > sums)
         n /= 2;
@@ -68,7 +73,7 @@ typedef struct Stream {
     uint32_t rows, panels;
     uint32_t nv;                             /* vectors of a row of a panel */
     LLVMValueRef acc[64];                    /* [row][panel][nv] variables */
-    LLVMValueRef part[64];                   /* of each, where sums are made in parts */
+    LLVMValueRef part[64];                   /* of each, where sums are made in parts or blocks */
     LLVMValueRef scale[GROUP * CG_ROW_VECS]; /* [panel][nv] of the block, where there are blocks */
 } Stream;
 
@@ -77,6 +82,11 @@ static LLVMValueRef sum_address(Cg *cg, const Stream *s, uint32_t r, uint32_t p,
     const CgTile *t = &s->c->tile;
     uint32_t at = r * GROUP * t->nr + p * t->nr + j * t->w;
     return cg_gep(cg, t->el, LLVMGetParam(cg->fn, S_C), cg_int(cg, at));
+}
+
+static bool has_parts(const Stream *s)
+{
+    return s->c->tile.micro->part || s->c->panels.block;
 }
 
 /* One unit of each panel, for all rows. */
@@ -96,8 +106,6 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
             cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, ahead), 3);
         }
         cg_unit_load(cg, q, panel, unit, x);
-        for (uint32_t i = 0; q->block && i < q->ku * s->nv; i++)
-            x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * s->nv + i % s->nv], "");
         for (uint32_t i = 0; i < q->ku / t->ku * s->rows; i++) {
             uint32_t r = i % s->rows, kk = i / s->rows;
             LLVMValueRef col =
@@ -106,7 +114,7 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
             LLVMValueRef a = cg_tile_group(cg, t, from, t->w);
             for (uint32_t j = 0; j < s->nv; j++) {
                 uint32_t to = (r * s->panels + p) * s->nv + j;
-                LLVMValueRef acc = t->micro->part ? s->part[to] : s->acc[to];
+                LLVMValueRef acc = has_parts(s) ? s->part[to] : s->acc[to];
                 LLVMValueRef sum = cg_get(cg, vec, acc);
                 cg_set(cg, acc, cg_tile_mac(cg, t, a, x[kk * s->nv + j], sum));
             }
@@ -141,18 +149,22 @@ static void load_scales(Cg *cg, Stream *s, LLVMValueRef block)
     }
 }
 
-/* Parts begin at zero, or are added to their sums. */
+/* Parts begin at zero, or are added to their sums, times their block's scales. */
 static void parts(Cg *cg, const Stream *s, bool begin)
 {
     const CgTile *t = &s->c->tile;
     LLVMTypeRef vec = cg_vec(t->el, t->w), wide = cg_tile_sums(t);
-    for (uint32_t i = 0; t->micro->part && i < s->rows * s->panels * s->nv; i++) {
+    for (uint32_t i = 0; has_parts(s) && i < s->rows * s->panels * s->nv; i++) {
         if (begin) {
             cg_set(cg, s->part[i], LLVMConstNull(wide));
             continue;
         }
-        LLVMValueRef sum = t->micro->part(cg, cg_get(cg, wide, s->part[i]));
-        cg_set(cg, s->acc[i], LLVMBuildFAdd(cg->b, cg_get(cg, vec, s->acc[i]), sum, ""));
+        LLVMValueRef part = cg_get(cg, wide, s->part[i]), acc = cg_get(cg, vec, s->acc[i]);
+        if (t->micro->part)
+            acc = LLVMBuildFAdd(cg->b, acc, t->micro->part(cg, part), "");
+        else
+            acc = cg_fma(cg, part, s->scale[i % (s->panels * s->nv)], acc);
+        cg_set(cg, s->acc[i], acc);
     }
 }
 
@@ -167,8 +179,6 @@ static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
     LLVMValueRef from = zero, to = units;
     if (rows) {
         block = cg_for(cg, zero, cg_cdiv_int(cg, units, per), one);
-        if (q->block)
-            load_scales(cg, s, block.i);
         from = cg_mul_int(cg, block.i, per);
         to = cg_min_int(cg, units, cg_add_int(cg, from, per));
         parts(cg, s, true);
@@ -177,6 +187,8 @@ static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
     stream_unit(cg, s, unit.i);
     cg_next(cg, &unit);
     if (rows) {
+        if (q->block)
+            load_scales(cg, s, block.i);
         parts(cg, s, false);
         cg_next(cg, &block);
     }
@@ -199,7 +211,7 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     Stream s = {.c = c, .rows = rows, .panels = panels, .nv = row_vecs(t)};
     for (uint32_t i = 0; i < rows * panels * s.nv; i++) {
         s.acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
-        s.part[i] = t->micro->part ? cg_var(&cg, cg_tile_sums(t), NULL) : NULL;
+        s.part[i] = has_parts(&s) ? cg_var(&cg, cg_tile_sums(t), NULL) : NULL;
     }
     CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, S_FIRST), ""));
     load_sums(&cg, &s, true);

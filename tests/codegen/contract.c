@@ -369,10 +369,49 @@ START_TEST(not_finite)
 }
 END_TEST
 
+/* --- Scales of blocks ------------------------------------------------------------------------- */
+
+/* Powers of two, one for each block of rows of a column. */
+static void scale_blob(Rig *r, int64_t rows, int64_t cols)
+{
+    float *x = sc_array(sc_ctx_arena(r->cx), float, (size_t)(rows * cols));
+    for (int64_t i = 0; i < rows * cols; i++)
+        x[i] = ldexpf(1, (int)rig_draw(r, -9, 9));
+    int64_t dim[2] = {rows, cols};
+    r->blob[r->n_blob++] = sc_blob(r->cx, sc_intern(r->cx, "s"), SCRT_F32, 2, dim, x);
+}
+
+static int64_t make_blocks(Rig *r)
+{
+    static const char *const types[] = {"f4e2m1", "f8e4m3fn", "f6e3m2", "f8e5m2"};
+    const char *t = types[rig_draw(r, 0, 3)];
+    int64_t block = 16 << rig_draw(r, 0, 1), k = block * rig_draw(r, 1, 20);
+    int64_t m = rig_draw(r, 1, 5), n = rig_draw(r, 0, 3) ? rig_draw(r, 1, 70) : 300;
+    bool trans = rig_draw(r, 0, 1);
+    rig_blob(r, "w", 2, (int64_t[]){trans ? n : k, trans ? k : n});
+    scale_blob(r, trans ? n : k / block, trans ? k / block : n);
+    long long kk = k, nn = n, blocks = k / block;
+    rig_parse(r,
+              "graph @g(%%x: f32[m,%lld]) -> (%%y) {\n  %%w = const @w : %s[%lld,%lld]\n"
+              "  %%s = const @s : f8e8m0[%lld,%lld]\n"
+              "  %%y = block_matmul %%x, %%w, %%s {trans_b = %d, block = %lld} : f32[m,%lld]\n}\n",
+              kk, t, trans ? nn : kk, trans ? kk : nn, trans ? nn : blocks, trans ? blocks : nn,
+              trans, (long long)block, nn);
+    rig_inputs(r, "m", m);
+    return k;
+}
+
+/* Few rows scale the sum of a block, tiles its elements. */
+START_TEST(blocks)
+{
+    on_each_cpu(20, make_blocks);
+}
+END_TEST
+
 /* --- Rows, tiles and few rows alike ---------------------------------------------------------- */
 
-/* A row of the result has the same bits however many rows there are: streamed or tiled. Of numbers
- * in a large range each sum is rounded. */
+/* A row of the result has the same bits however many rows there are, streamed or tiled, where no
+ * blocks have scales. Of numbers in a large range each sum is rounded. */
 static void rows_of(const char *cpu, const Pair *p, int64_t k, int64_t n, double range)
 {
     static const int64_t rows[] = {1, 2, 3, 5, 40};
@@ -634,6 +673,10 @@ int main(void)
     tcase_add_test(t, tile_instructions);
     tcase_add_test(t, report);
     tcase_add_test(t, weights_stay_small);
+    suite_add_tcase(s, t);
+    t = tcase_create("blocks");
+    tcase_set_timeout(t, 900);
+    tcase_add_test(t, blocks);
     suite_add_tcase(s, t);
     return sct_main("codegen-contract", s);
 }
