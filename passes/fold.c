@@ -2,8 +2,9 @@
 /* Constant folding: a node whose operands are constants is run once, now, by the evaluator.
  *
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
- * not grow because it is compiled. But the filters of convolutions may: they are packed once, where
- * a run would decode and turn them again and again. Nor must a small file fill the memory: all
+ * not grow because it is compiled. But what only products and convolutions read may, the weights of
+ * a model in INT8 for one: they are packed once, where a run would decode and turn them again and
+ * again. Nor must a small file fill the memory: all
  * results together, those of nested graphs and of an earlier folding among them, take no more than
  * eight times the constants that the graph came with, or 64 MiB; past that nodes stay nodes. What
  * only the next node of a chain would read is computed together with that, since the session keeps
@@ -27,7 +28,7 @@ typedef struct Fold {
     ScUses use;
     const ScVal *env;
     const bool *constant; /* [g->n_value] computed from constants alone */
-    const bool *filter;   /* [g->n_value] the value becomes a convolution's filter */
+    const bool *weights;  /* [g->n_value] the value becomes an operand of products alone */
     uint8_t *later;       /* [g->n_value] nodes up to it that its reader computes too; 0: none */
     size_t *budget;       /* bytes that results may still take, those of nested graphs too */
 } Fold;
@@ -89,9 +90,9 @@ static bool *constants(const ScGraph *g, ScArena *a)
     return is;
 }
 
-/* Of which values all readers are convolutions that take them as filters, or make one of them and
- * other constants, element by element. */
-static bool *filters(const Fold *f, ScArena *a)
+/* Of which values all readers are products and convolutions that take them as operands, or make one
+ * of them and other constants, element by element or by another order. */
+static bool *weights(const Fold *f, ScArena *a)
 {
     const ScGraph *g = f->g;
     bool *is = sc_array(a, bool, g->n_value);
@@ -100,8 +101,9 @@ static bool *filters(const Fold *f, ScArena *a)
         for (uint32_t k = f->use.first[v]; is[v] && k < f->use.first[v + 1]; k++) {
             ScUse u = f->use.use[k];
             const ScNode *n = u.node == UINT32_MAX ? NULL : &g->node[u.node];
-            is[v] = n && ((n->op->conv && u.operand == 1) ||
-                          (n->op->lower.cls == SC_MAP && f->constant[n->first] && is[n->first]));
+            is[v] = n && ((u.operand < 32 && n->op->quantizable >> u.operand & 1) ||
+                          ((n->op->lower.cls == SC_MAP || sc_is_view(n)) && f->constant[n->first] &&
+                           is[n->first]));
         }
     }
     return is;
@@ -124,7 +126,7 @@ static bool result_bytes(const Fold *f, const ScNode *n, size_t from, size_t *re
             __builtin_add_overflow(*ret, bytes, ret))
             return false;
     bool grows = *ret > ALWAYS_BYTES && *ret > from;
-    return *ret <= *f->budget && (!grows || f->filter[n->first]);
+    return *ret <= *f->budget && (!grows || f->weights[n->first]);
 }
 
 /* Whether n may be computed: its operands are constants with data and its results, of *ret bytes,
@@ -352,7 +354,7 @@ static ScGraph *fold(ScCtx *cx, const ScGraph *g, void *budget)
     f.env = env;
     f.use = sc_uses(g, sc_pass_scratch(env));
     f.constant = constants(g, sc_pass_scratch(env));
-    f.filter = filters(&f, sc_pass_scratch(env));
+    f.weights = weights(&f, sc_pass_scratch(env));
     f.later = sc_array(sc_pass_scratch(env), uint8_t, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
