@@ -4,11 +4,10 @@
  * Results that would be larger than what they come from, and than 64 KiB, stay nodes: a model must
  * not grow because it is compiled. But what only products and convolutions read may, the weights of
  * a model in INT8 for one: they are packed once, where a run would decode and turn them again and
- * again. Nor must a small file fill the memory: all
- * results together, those of nested graphs and of an earlier folding among them, take no more than
- * eight times the constants that the graph came with, or 64 MiB; past that nodes stay nodes. What
- * only the next node of a chain would read is computed together with that, since the session keeps
- * each constant that was ever made.
+ * again. Nor must a small file fill the memory: all results together, those of nested graphs and of
+ * an earlier folding among them, take no more than eight times the constants that the graph came
+ * with, or 64 MiB; past that nodes stay nodes. What only the next node of a chain would read is
+ * computed together with that, since the session keeps each constant that was ever made.
  * What is stored in FP8 stays so, and codes by blocks do where products read them. A view of a
  * constant that keeps its order is the same constant of another shape and copies nothing. Integers
  * whose elements inference knows (shapes, mostly) become constants even where their operands are
