@@ -3,8 +3,8 @@
 those of models.py, compiled as programs, whose profile says what the products by weights take together.
 
   decode            GB/s of weights, and of what four streams are read with
-  prompts           GFLOP/s, and of what multiplications in registers reach: of f32, or of pairs of bf16 where the
-                    program multiplies those
+  prompts           GFLOP/s, and of what multiplications in registers reach: of f32, or of pairs of bf16 or in
+                    tile registers where the program multiplies so
 
 A limit is the best of a few, so times are calm ones too: a product's share of the mean, of the time that a tenth of the
 runs stay below. A machine that others use disturbs long runs more than short loops."""
@@ -22,11 +22,12 @@ from scalec import BUILD, scalec
 
 LEAST = 100e3  # bytes of a layer's weights
 UNIT = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
+TILES = {"dot": "of bf16 pairs", "tile": "in tile registers"}  # limit -> what a kernel says of itself
 BITS = {"f32": 32, "fp8": 8, "fp8-weights": 8, "mxfp4-weights": 4.25}
 
 
 class Limits:
-    """The program of limits.c: READ and COPY in GB/s, FMA and DOT in GFLOP/s, on two threads."""
+    """The program of limits.c: READ and COPY in GB/s, FMA, DOT and TILE in GFLOP/s, on two threads."""
 
     def __init__(self):
         self.proc = subprocess.Popen([os.path.join(BUILD, "tests", "bench-limits")], stdin=subprocess.PIPE,
@@ -41,7 +42,7 @@ class Limits:
     def now(self):
         self.proc.stdin.write("\n")
         self.proc.stdin.flush()
-        return dict(zip(("read", "copy", "fma", "dot"), map(float, self.proc.stdout.readline().split())))
+        return dict(zip(("read", "copy", "fma", "dot", "tile"), map(float, self.proc.stdout.readline().split())))
 
 
 def by_weights(exe, threads):
@@ -64,16 +65,16 @@ def row(path, recipe, rows, threads, limits, tmp):
     for _ in range(ROUNDS // 2):
         allow = limits.now()
         seconds, held, what = by_weights(exe, threads)
-        pairs = "of bf16 pairs" in what
+        by = next((unit for unit, text in TILES.items() if text in what), "fma")
         if rows == 1:
             limit, rate = allow["read"], 1e-9 * held / seconds
         else:
-            limit = threads / 2 * allow["dot" if pairs else "fma"]
+            limit = threads / 2 * allow[by]
             rate = 1e-9 * 2 * rows * held * 8 / BITS[recipe] / seconds
         rates.append(rate)
         parts.append(rate / limit)
     name, unit = os.path.basename(path)[:-5], "GB/s" if rows == 1 else "GFLOP/s"
-    of = "reading" if rows == 1 else "bf16 pairs" if pairs else "FMA"
+    of = "reading" if rows == 1 else TILES.get(by, "of FMA")[3:]
     print(f"{name:<18} {recipe:<14} {np.median(rates):8.1f} {unit:<8} {100 * np.median(parts):4.0f} % of {of}", flush=True)
 
 

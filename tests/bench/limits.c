@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the machine allows on two threads, beside which benchmarks stand: a line "READ COPY FMA DOT"
- * for each line that comes in. READ: four streams, summed, GB/s. COPY: of 64 MiB, stored past the
- * caches, GB/s; both directions count. FMA: of f32 in registers, GFLOP/s. DOT: the same of pairs of
- * bf16, where an instruction multiplies them, else 0.
+/* What the machine allows on two threads, beside which benchmarks stand: a line "READ COPY FMA DOT
+ * TILE" for each line that comes in. READ: four streams, summed, GB/s. COPY: of 64 MiB, stored past
+ * the caches, GB/s; both directions count. FMA: of f32 in registers, GFLOP/s. DOT: the same of
+ * pairs of bf16, where an instruction multiplies them, else 0. TILE: the same in tile registers
+ * (AMX).
  *
  * With the argument `stores`: a copy by size, again and again between the same places, through the
  * caches and past them: from which size on the second is faster. */
+#include "runtime/scrt_priv.h"
+
 #include <immintrin.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,7 +17,7 @@
 #include <time.h>
 
 enum { SIZE = 64 << 20, STREAMS = 4, AHEAD = 2048, STEPS = 1 << 22, CHAINS = 12 };
-enum { READ, PAST, THROUGH, FMA, DOT, END };
+enum { READ, PAST, THROUGH, FMA, DOT, TILE, END };
 
 static char *from, *to;
 static pthread_barrier_t begin, end;
@@ -102,6 +105,46 @@ __attribute__((target("avx512f,avx512bf16"))) static void dot512(void)
     (void)keep;
 }
 
+enum { TILE_ROWS = 16, TILE_CHAINS = 4, TILE_STEPS = STEPS / 16 };
+
+/* Four sums, of two registers by two. */
+__attribute__((target("amx-tile,amx-bf16"))) static void tiles(void)
+{
+    static unsigned char x[TILE_ROWS * 64];
+    /* Of all eight registers 16 rows of 64 bytes. Static: GCC 12 takes _tile_loadconfig for a
+     * reader of the first 8 bytes, and would not write the others into a variable of the function.
+     */
+    static const unsigned char config[64] __attribute__((aligned(64))) = {
+        1,         [16] = 64, [18] = 64, [20] = 64, [22] = 64, [24] = 64,
+        [26] = 64, [28] = 64, [30] = 64, [48] = 16, [49] = 16, [50] = 16,
+        [51] = 16, [52] = 16, [53] = 16, [54] = 16, [55] = 16,
+    };
+    memset(x, 0x3d, sizeof x); /* 0.05 */
+    _tile_loadconfig(config);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    _tile_loadd(4, x, 64);
+    _tile_loadd(5, x, 64);
+    _tile_loadd(6, x, 64);
+    _tile_loadd(7, x, 64);
+    for (int i = 0; i < TILE_STEPS; i++) {
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_release();
+}
+
+/* Whether the processor has tile registers and the kernel lets this process use them. */
+static bool has_tiles(void)
+{
+    const uint64_t need = UINT64_C(1) << SCRT_CPU_AMXTILE | UINT64_C(1) << SCRT_CPU_AMXBF16;
+    return (scrt_cpu_features() & need) == need && scrt_cpu_enable(need);
+}
+
 /* Lanes of the widest vectors that multiply and add; 0: none do. */
 static int lanes(void)
 {
@@ -126,6 +169,8 @@ static void work(size_t offset)
         through(from + offset, to + offset);
     else if (job == DOT)
         dot512();
+    else if (job == TILE)
+        tiles();
     else if (lanes() == 16)
         fma512();
     else if (lanes())
@@ -179,6 +224,7 @@ int main(int argc, char **argv)
 {
     from = aligned_alloc(4096, SIZE + 4096);
     to = aligned_alloc(4096, SIZE);
+    const bool amx = has_tiles(); /* asked for before there are threads */
     pthread_t thread;
     if (!from || !to || pthread_barrier_init(&begin, NULL, 2) ||
         pthread_barrier_init(&end, NULL, 2) || pthread_create(&thread, NULL, other, NULL))
@@ -192,7 +238,9 @@ int main(int argc, char **argv)
             double read = rate(READ, (double)half), copy = rate(PAST, 2.0 * (double)half);
             double fma = rate(FMA, 2.0 * CHAINS * STEPS * lanes());
             double dot = pairs() ? rate(DOT, 4.0 * CHAINS * STEPS * pairs()) : 0;
-            printf("%.2f %.2f %.1f %.1f\n", read, copy, fma, dot);
+            double tile =
+                amx ? rate(TILE, 2.0 * TILE_CHAINS * TILE_STEPS * TILE_ROWS * 16 * 32) : 0;
+            printf("%.2f %.2f %.1f %.1f %.1f\n", read, copy, fma, dot, tile);
             fflush(stdout);
         }
     job = END;
