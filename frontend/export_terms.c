@@ -53,10 +53,17 @@ static const char *symbol(Export *x, const char *sym)
 
 /* --- Terms ------------------------------------------------------------------------------------ */
 
+/* Div rounds toward zero; what Mod leaves has the sign of b. */
 static const char *floor_div(Export *x, const char *a, const char *b)
 {
-    /* Div rounds toward zero; what Mod leaves has the sign of b. */
     return ex_op(x, "Div", 14, ex_op(x, "Sub", 14, a, ex_op(x, "Mod", 10, a, b)), b);
+}
+
+/* Most are of extents, for which Div alone says it, and import follows that. */
+static const char *quotient(Export *x, const ScTerm *t, const char *a, const char *b)
+{
+    bool exact = sc_term_range(x->cx, t->arg[0]).lo >= 0 && sc_term_range(x->cx, t->arg[1]).lo > 0;
+    return exact ? ex_op(x, "Div", 14, a, b) : floor_div(x, a, b);
 }
 
 static const char *sum(Export *x, const ScTerm *t)
@@ -113,7 +120,7 @@ static const char *compute(Export *x, const ScTerm *t)
     case SC_T_MUL:
         return fold(x, "Mul", 14, t);
     case SC_T_FDIV:
-        return floor_div(x, a, b);
+        return quotient(x, t, a, b);
     case SC_T_CDIV:
         return ex_op(x, "Neg", 13, floor_div(x, ex_op(x, "Neg", 13, a, NULL), b), NULL);
     case SC_T_MOD:

@@ -5,9 +5,10 @@
  *
  * The scale is a constant times the scores, q, k, or the root of it times both. Masks are added,
  * or chosen by a `where`. Heads may be merged with the batch on the way, and those of k and v
- * repeated for groups of q's. What is stored in FP8 is read so: raise_stored.c has been at q and k,
- * and the scale of v multiplies the result. Names of extents: B batch, H heads, L queries, S keys,
- * E width. */
+ * repeated for groups of q's, or of extent 1 beside the group's axis: five axes, B, heads of k,
+ * group, as `rewrite` writes it. What is stored in FP8 is read so: raise_stored.c has been at q and
+ * k, and the scale of v multiplies the result. Names of extents: B batch, H heads, L queries, S
+ * keys, E width. */
 #include <math.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 
 enum {
     RANK = 4,
+    GROUPED = 5,
     DEEP = 12, /* nodes between softmax and product, and views between a repeated head and it */
 };
 
@@ -147,7 +149,20 @@ static ScVal without_scale(ScMatch *m, ScVal v, double *c)
     return below == n.in[0] ? v : sc_node1(&m->b, n.op, n.attr, 1, &below);
 }
 
-/* A reshape that only splits or joins the axes before the last two: 3 and 4 axes. */
+/* The extents of `other`, of 3 axes or of 5 with a group, are those of `apart`, of 4, where heads
+ * are joined with the batch or with the group. */
+static bool same_heads(const ScMatch *m, const ScType *other, const ScType *apart)
+{
+    uint32_t last = other->rank - 2;
+    if (apart->rank != RANK || (other->rank != 3 && other->rank != GROUPED) ||
+        memcmp(other->dim + last, apart->dim + 2, 2 * sizeof *apart->dim) != 0)
+        return false;
+    return other->rank == 3 ||
+           (other->dim[0] == apart->dim[0] &&
+            sc_term_mul(m->b.cx, other->dim[1], other->dim[2]) == apart->dim[1]);
+}
+
+/* A reshape that only splits or joins the axes before the last two: 3 or 5 axes and 4. */
 static bool joins_leading(ScMatch *m, ScVal v, Attention *a, ScVal *ret)
 {
     ScNode n;
@@ -155,10 +170,9 @@ static bool joins_leading(ScMatch *m, ScVal v, Attention *a, ScVal *ret)
     if (def->op != &sc_op_reshape)
         return false;
     const ScType *t = match_type(m, v), *of = match_type(m, def->in[0]);
-    if (t->rank + of->rank != 7 || (t->rank != 3 && t->rank != RANK) ||
-        memcmp(t->dim + t->rank - 2, of->dim + of->rank - 2, 2 * sizeof *t->dim) != 0)
-        return false;
     const ScType *apart = t->rank == RANK ? t : of;
+    if (!same_heads(m, apart == t ? of : t, apart))
+        return false;
     if (a->lead[0] && (a->lead[0] != apart->dim[0] || a->lead[1] != apart->dim[1]))
         return false;
     memcpy(a->lead, apart->dim, sizeof a->lead);
@@ -214,6 +228,8 @@ static ScVal mask_of(ScMatch *m, const Attention *a, uint32_t rank, ScVal mask)
         return SC_POISON;
     if (rank == RANK || t->rank < 3)
         return mask;
+    if (rank > RANK)
+        return SC_POISON;
     const ScTerm *one = sc_term(m->b.cx, 1), *apart[] = {t->dim[0], one, t->dim[1], t->dim[2]};
     if (a->lead[0] && !sc_term_is(t->dim[0], 1)) {
         if (sc_term_mul(m->b.cx, a->lead[0], a->lead[1]) != t->dim[0])
@@ -423,10 +439,18 @@ static ScVal shared(ScMatch *m, ScVal v)
 
 /* --- The idiom -------------------------------------------------------------------------------- */
 
-/* x with four axes: B, H and its own last two. */
+/* The heads of t, of a group's axis too. */
+static const ScTerm *heads(const ScMatch *m, const ScType *t)
+{
+    return t->rank == GROUPED ? sc_term_mul(m->b.cx, t->dim[1], t->dim[2]) : t->dim[1];
+}
+
+/* x with four axes: B, H (its own where there are groups) and its own last two. */
 static ScVal four(ScMatch *m, const Attention *a, ScVal x)
 {
-    const ScTerm *dim[] = {a->lead[0], a->lead[1], extent(m, x, 1), extent(m, x, 0)};
+    const ScType *t = match_type(m, x);
+    const ScTerm *h = t->rank == GROUPED ? heads(m, t) : a->lead[1];
+    const ScTerm *dim[] = {a->lead[0], h, extent(m, x, 1), extent(m, x, 0)};
     return sc_reshaped(&m->b, x, RANK, dim);
 }
 
@@ -450,7 +474,7 @@ static ScVal build(ScMatch *m, Attention *a)
     const ScTerm *one = sc_term(cx, 1);
     if (!a->lead[0]) {
         a->lead[0] = q->rank < 3 ? one : q->dim[0];
-        a->lead[1] = q->rank < RANK ? one : q->dim[1];
+        a->lead[1] = q->rank < RANK ? one : heads(m, q);
     }
     if (!types_agree(m, a, to) || extent(m, a->k, 0) != extent(m, a->v, 1) || !isfinite(a->scale))
         return SC_POISON;
@@ -459,6 +483,8 @@ static ScVal build(ScMatch *m, Attention *a)
     ScVal k = shared(m, keys), v = shared(m, values);
     if (extent(m, k, 2) != extent(m, v, 2)) /* one of them was repeated in another way */
         k = keys, v = values;
+    if (extent(m, k, 2) != extent(m, v, 2))
+        return SC_POISON;
     ScVal scale = sc_const_scalar(&m->b, wide, wide == SCRT_F32 ? (float)a->scale : a->scale);
     const ScTerm *diagonal =
         match_causal(m, extent(m, a->q, 1), extent(m, a->v, 1), a->fill, &a->addend, &a->keep);
@@ -471,11 +497,16 @@ static ScVal build(ScMatch *m, Attention *a)
     return y == SC_POISON ? y : sc_reshaped(&m->b, y, to->rank, to->dim);
 }
 
+/* The axes of a before the last two are those of b, which may have one head for each group. */
 static bool same_leading(const ScMatch *m, ScVal a, ScVal b)
 {
     const ScType *x = match_type(m, a), *y = match_type(m, b);
-    return x->rank == y->rank && x->rank >= 2 && x->rank <= RANK &&
-           memcmp(x->dim, y->dim, (x->rank - 2) * sizeof *x->dim) == 0;
+    if (x->rank != y->rank || x->rank < 2 || x->rank > GROUPED)
+        return false;
+    uint32_t alike = x->rank - 2;
+    if (x->rank == GROUPED && sc_term_is(y->dim[2], 1))
+        alike = 2;
+    return memcmp(x->dim, y->dim, alike * sizeof *x->dim) == 0;
 }
 
 static ScVal attention(ScMatch *m)
@@ -488,7 +519,7 @@ static ScVal attention(ScMatch *m)
         !weights(m, m->in[0], &a))
         return SC_POISON;
     match_stored(m, a.v, &a.v, &by);
-    if (sc_built_blob(&m->b, a.v) || !same_leading(m, a.q, a.k) || !same_leading(m, a.v, m->in[0]))
+    if (sc_built_blob(&m->b, a.v) || !same_leading(m, a.q, a.k) || !same_leading(m, m->in[0], a.v))
         return SC_POISON;
     ScVal y = build(m, &a);
     return y == SC_POISON || by == 1 ? y

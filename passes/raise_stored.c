@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operands of products that come from FP8, by a cast and a scale, as DequantizeLinear
  * is imported: the product reads what is stored, and the scales multiply its result, in the
- * epilogue. A power of two there changes no bit but where f32 over- or underflows. */
+ * epilogue. A power of two there changes no bit but where f32 over- or underflows. Of tables the
+ * rows are picked as they are stored, and widened then: no bit changes, and of a vocabulary a few
+ * rows are read instead of all. */
 #include <string.h>
 
 #include "passes/match.h"
@@ -137,7 +139,23 @@ static ScVal stored(ScMatch *m)
     return scaled && bias >= 0 ? with_bias(m, y, m->in[bias]) : y;
 }
 
+static ScVal picked(ScMatch *m)
+{
+    const ScNode *n = m->n;
+    ScVal in[SC_MAX_IN], codes;
+    double by;
+    match_begin(m);
+    if (!match_stored(m, m->in[0], &codes, &by))
+        return SC_POISON;
+    memcpy(in, m->in, n->n_in * sizeof *in);
+    in[0] = codes;
+    ScVal rows = sc_node1(&m->b, n->op, n->attr, n->n_in, in);
+    ScVal y = sc_op_at(&m->b, cast, SC_ATTRS(SC_DT(SCRT_F32)), rows);
+    return by == 1 ? y : sc_op(&m->b, mul, y, sc_const_scalar(&m->b, SCRT_F32, by));
+}
+
 const ScIdiom sc_idioms_stored[] = {
+    {"gather of what is stored", &sc_op_gather, picked},
     {"matmul of what is stored", &sc_op_matmul, stored},
     {"gemm of what is stored", &sc_op_gemm, stored},
     {"conv of what is stored", &sc_op_conv, stored},
