@@ -639,7 +639,8 @@ START_TEST(report)
 }
 END_TEST
 
-/* FP8 weights stay bytes: the blob holds the panels and no more (whole steps of any micro-kernel). */
+/* FP8 weights stay bytes: the blob holds the panels and no more (whole steps of any micro-kernel).
+ */
 START_TEST(weights_stay_small)
 {
     Rig r;
