@@ -282,12 +282,17 @@ static bool reads_in_place(CgModule *m, Conv *c)
            cg_tile_direct(&c->tile, pitch);
 }
 
-static void plan_job(CgModule *m, Conv *c)
+static void plan_tile(CgModule *m, Conv *c)
 {
     ScCtx *cx = m->cx;
+    const ScGraph *sub = c->f->sub;
+    const ScType *x = sc_type_of(sub, c->node->in[0]), *y = sc_type_of(sub, c->node->first);
     const ScTerm *rows = sc_term(cx, 1);
-    for (uint32_t i = 0; i <= c->desc.n_spatial; i++)
+    for (uint32_t i = 0; i <= c->desc.n_spatial; i++) {
+        c->dim[i] = y->dim[i];
+        c->extent[i] = x->dim[1 + i];
         rows = sc_term_mul(cx, rows, c->dim[i]);
+    }
     c->job = (CgJob){
         .f = c->f,
         .outer = c->filter.group,
@@ -300,19 +305,20 @@ static void plan_job(CgModule *m, Conv *c)
         .panel = conv_panel,
         .finish = conv_finish,
     };
-    const ScGraph *sub = c->f->sub;
-    CgTypes types = {sc_type_of(sub, c->node->in[0])->dtype,
-                     c->filter.dtype,
-                     sc_type_of(sub, c->node->first)->dtype,
-                     cg_filter_may_pack(c->f, &c->filter),
-                     c->filter.dtype,
-                     c->f->trait};
+    CgTypes types = {x->dtype,        c->filter.dtype,
+                     y->dtype,        cg_filter_may_pack(c->f, &c->filter),
+                     c->filter.dtype, c->f->trait};
     cg_tile_init(m, &types, rows, c->job.cols, c->job.depth, &c->tile);
+}
+
+static void plan_job(CgModule *m, Conv *c)
+{
     if (reads_in_place(m, c))
         c->job.a_at = conv_a_at;
     c->job.tile = c->tile;
     plan_few(c);
-    c->job.b_bytes = sc_term(cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);
+    c->job.b_bytes =
+        sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);
 }
 
 static bool plan(CgModule *m, Conv *c)
@@ -322,10 +328,6 @@ static bool plan(CgModule *m, Conv *c)
     if (!cg_type_ok(m, c->node->loc, x->dtype) || !cg_type_ok(m, c->node->loc, y->dtype) ||
         !cg_access(m, c->f, c->node->in[0], x->rank, x->dim, &c->x))
         return false;
-    for (uint32_t i = 0; i + 1 < x->rank; i++) {
-        c->dim[i] = y->dim[i];
-        c->extent[i] = x->dim[1 + i];
-    }
     c->epi = cg_epi_new(m, c->f, c->node);
     if (!c->epi)
         return false;
@@ -344,7 +346,8 @@ bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *de
         return false;
     if (c->filter.depthwise)
         return cg_emit_depthwise(m, f, n, &c->desc, &c->filter);
-    if (cg_winograd_fits(m, f, n, desc, &c->filter))
+    plan_tile(m, c);
+    if (cg_winograd_fits(m, f, n, desc, &c->tile, &c->filter))
         return cg_emit_winograd(m, f, n, &c->desc, &c->filter);
     if (!plan(m, c))
         return false;

@@ -37,9 +37,10 @@ LLVMValueRef cg_filter_ahead(Cg *cg, const CgFilter *filter, const CgAt *at, LLV
 bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *desc);
 bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
                        CgFilter *filter);
-/* Windows of 3 x 3 in fewer multiplications (winograd.c): whether they can be and it pays. */
+/* Windows of 3 x 3 in fewer multiplications (winograd.c): whether they can be and it pays, beside
+ * the tile that would multiply them as they are: pairs and tile registers take less time. */
 bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScConv *desc,
-                      CgFilter *filter);
+                      const CgTile *direct, CgFilter *filter);
 bool cg_emit_winograd(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
                       const CgFilter *filter);
 

@@ -525,15 +525,12 @@ static bool is_stored(ScrtDtype t)
 }
 
 bool cg_winograd_fits(CgModule *m, const CgFunc *f, const ScNode *n, const ScConv *desc,
-                      CgFilter *filter)
+                      const CgTile *direct, CgFilter *filter)
 {
     const ScType *x = sc_type_of(f->sub, n->in[0]), *y = sc_type_of(f->sub, n->first);
     const ScWindow *w = &desc->window;
-    const CgTypes types = {.a = x->dtype, .b = filter->dtype, .result = y->dtype, .packed = true};
-    CgTile tile;
-    cg_tile_types(m, &types, false, &tile);
     int64_t in;
-    bool plain = tile.micro->way == CG_UNIT_PLAIN && w->n_spatial == 2 && desc->group == 1;
+    bool plain = direct->micro->way == CG_UNIT_PLAIN && w->n_spatial == 2 && desc->group == 1;
     for (uint32_t d = 0; plain && d < 2; d++)
         plain = w->kernel[d] == 3 && w->stride[d] == 1 && w->dilation[d] == 1;
     return plain && m->target.vec_bits >= 256 && is_stored(x->dtype) && y->dtype == SCRT_F32 &&
