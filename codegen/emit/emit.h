@@ -310,6 +310,10 @@ CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_
 /* The same for indices that are counted as one, row-major: without a division where no operand is
  * broadcast over some of them only. */
 CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_idx);
+/* Whether rows load elements of their own, as a residual is; and asks memory for those of columns
+ * col .. col + n - 1, which need not be there. */
+bool cg_epi_waits(const CgEpi *e, uint32_t n_idx);
+void cg_epi_ask(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, uint32_t n);
 /* acc, w sums at column col, plus the leader's bias where it has one. */
 LLVMValueRef cg_epi_add_bias(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col,
                              LLVMValueRef acc, uint32_t w, LLVMValueRef mask);

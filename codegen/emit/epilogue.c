@@ -157,6 +157,38 @@ static CgVal load(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t i, LLVMVal
     return cg_access_load(cg, a, at, s, w, mask);
 }
 
+/* Whether each row has elements of its own there, side by side in memory. */
+static bool own_elements(const CgAccess *a, uint32_t n_idx)
+{
+    bool own = false;
+    for (uint32_t d = 0; d < n_idx; d++)
+        own = own || !sc_term_is(a->stride[d], 0);
+    return own && a->operand >= 0 && !a->index && !a->scratch && a->rank > n_idx &&
+           sc_term_is(a->stride[a->rank - 1], 1);
+}
+
+bool cg_epi_waits(const CgEpi *e, uint32_t n_idx)
+{
+    bool waits = false;
+    for (uint32_t i = 0; i < e->n_access; i++)
+        waits = waits || own_elements(&e->access[i], n_idx);
+    return waits;
+}
+
+void cg_epi_ask(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, uint32_t n)
+{
+    enum { LINE = 64, SECOND_CACHE = 2 };
+    for (uint32_t i = 0; i < e->n_access; i++) {
+        const CgAccess *a = &e->access[i];
+        if (!own_elements(a, r->n_idx))
+            continue;
+        uint32_t bytes = scrt_dtype_bits(sc_type_of(e->f->sub, a->root)->dtype) * n / 8;
+        LLVMValueRef from = cg_access_pointer(cg, a, cg_add_int(cg, r->at[i], col));
+        for (uint32_t k = 0; k < bytes; k += LINE)
+            cg_prefetch(cg, cg_gep(cg, cg->m->i8, from, cg_int(cg, k)), SECOND_CACHE);
+    }
+}
+
 LLVMValueRef cg_epi_add_bias(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col,
                              LLVMValueRef acc, uint32_t w, LLVMValueRef mask)
 {

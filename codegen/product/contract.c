@@ -242,6 +242,7 @@ static void plan_job(CgModule *m, CgContract *c)
         .depth = c->k,
         .self = c,
         .a_row = cg_contract_a_row,
+        .ask = cg_epi_waits(c->epi, c->nb + c->has_m) ? cg_contract_ask : NULL,
         .finish = cg_contract_finish,
     };
 }

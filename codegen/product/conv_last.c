@@ -230,6 +230,14 @@ static LLVMValueRef conv_ahead(Cg *cg, const CgJob *j, const CgAt *at, LLVMValue
     return cg_filter_ahead(cg, &c->filter, at, at->outer, ret);
 }
 
+static void conv_ask(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row)
+{
+    const Conv *c = j->self;
+    LLVMValueRef first = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.out));
+    CgEpiRow r = cg_epi_flat_row(cg, c->epi, row, 1 + c->desc.n_spatial);
+    cg_epi_ask(cg, c->epi, &r, cg_add_int(cg, first, at->col0), c->tile.nr);
+}
+
 static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
 {
     const Conv *c = j->self;
@@ -316,6 +324,7 @@ static void plan_job(CgModule *m, Conv *c)
     if (reads_in_place(m, c))
         c->job.a_at = conv_a_at;
     c->job.tile = c->tile;
+    c->job.ask = cg_epi_waits(c->epi, 1 + c->desc.n_spatial) ? conv_ask : NULL;
     plan_few(c);
     c->job.b_bytes =
         sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);

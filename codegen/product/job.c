@@ -323,6 +323,25 @@ static void finish_rows(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef fro
     cg_next(cg, &row);
 }
 
+/* What the next tile, of this panel or the next one, will load when it is finished: rows lie far
+ * apart, so no processor guesses it. */
+static void ask_next(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef r, LLVMValueRef last)
+{
+    if (!j->ask)
+        return;
+    LLVMValueRef mr = cg_int(cg, j->tile.mr), next = cg_add_int(cg, r, mr);
+    CgIf now = cg_if(cg, last);
+    LLVMValueRef past = LLVMBuildICmp(cg->b, LLVMIntSGE, next, at->n_row, "");
+    next = LLVMBuildSelect(cg->b, past, cg_int(cg, 0), next, "");
+    CgAt then = *at;
+    then.col0 = LLVMBuildSelect(cg->b, past, at->col1, at->col0, "");
+    LLVMValueRef end = cg_min_int(cg, cg_add_int(cg, next, mr), at->n_row);
+    CgLoop row = cg_for(cg, next, end, cg_int(cg, 1));
+    j->ask(cg, j, &then, cg_add_int(cg, at->row0, row.i));
+    cg_next(cg, &row);
+    cg_endif(cg, &now);
+}
+
 /* All tiles of one chunk: the tall ones, then what is left. Each of them asks memory for its share
  * of the next chunk, so that reading and multiplying overlap; after the last chunk each is finished
  * at once, so that writing and multiplying do. */
@@ -337,6 +356,7 @@ static void chunk_tiles(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chu
         ahead = cg_ahead(cg, t, at->n_row, at->n_k, next, row);
     }
     CgLoop r = cg_for(cg, zero, at->n_row, cg_int(cg, t->mr));
+    ask_next(cg, j, at, r.i, last);
     const CgTileArgs arg = {
         .a = tile_a(cg, j, at, chunk, r.i),
         .b = b,

@@ -62,6 +62,13 @@ static CgEpiRow epilogue_row(Cg *cg, const CgContract *c, const CgAt *at, LLVMVa
     return cg_epi_row(cg, c->epi, idx, c->nb + c->has_m);
 }
 
+void cg_contract_ask(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row)
+{
+    const CgContract *c = j->self;
+    CgEpiRow r = epilogue_row(cg, c, at, row);
+    cg_epi_ask(cg, c->epi, &r, at->col0, c->tile.nr);
+}
+
 void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
 {
     const CgContract *c = j->self;

@@ -266,6 +266,9 @@ struct CgJob {
     /* What memory holds for the chunk after this one: answers the bytes of a row (i64), and where
      * they begin, perhaps beyond the last; NULL: B does not come from memory in this order. */
     LLVMValueRef (*ahead)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef *ret);
+    /* Asks memory for what finishing the row's columns from col0 on, a panel's, will load. NULL:
+     * that loads nothing of the row's own. */
+    void (*ask)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row);
     /* Stores row `row` from c, columns col0 .. col1. */
     void (*finish)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef c);
 };
