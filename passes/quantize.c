@@ -14,8 +14,8 @@
  *               calibrate does so too, and both at RMS 1
  *   round=down  RMS 1, as the paper does
  *
- * Products that read what a state holds that grows keep their activations: all of it would be cast
- * anew for each token, which moves more than it saves.
+ * Products that read what grows, as a state or in the caller's hands, keep their activations: all
+ * of it would be cast anew for each token, which moves more than it saves.
  *
  * bf16 has the range of f32 and is stored in the original numbers. The result is brought back to
  * the exponent and type that it had, so nothing downstream changes; settle then finds better
@@ -42,7 +42,7 @@ typedef struct Pass {
     const ScRecipe *recipe;
     ScRecipeUse *use;         /* what of the recipe met something */
     ScSymbols measured;       /* exponents that a run finds, of this graph */
-    bool *grown;              /* [n_value] what a state that grows holds, in whatever order */
+    bool *grown;              /* [n_value] what grows from run to run, in whatever order */
     bool meets;               /* the node that is looked at reads some of it */
     bool *table;              /* [n_value] rows of it are picked: it is stored once, so by tensor */
     Counted **counted;        /* [n_value] how what saturates of it is counted */
@@ -448,9 +448,30 @@ static void node(Pass *p, const ScNode *n)
 }
 
 /* Values of states that grow, and others of the same elements. */
+/* What v is but for its order. */
+static ScVal elements_of(const ScGraph *g, ScVal v)
+{
+    while (sc_keeps_elements(sc_def(g, v)))
+        v = sc_def(g, v)->in[0];
+    return v;
+}
+
+/* A cache that the caller keeps: an input that comes back as a result with something appended. */
+static void find_handed(Pass *p, const ScGraph *g)
+{
+    for (uint32_t i = 0; i < g->n_out; i++) {
+        ScVal next = elements_of(g, g->out[i]);
+        const ScNode *n = sc_def(g, next);
+        for (uint32_t k = 0; n->op == &sc_op_concat && k < n->n_in; k++)
+            if (sc_def(g, elements_of(g, n->in[k]))->op == &sc_op_input)
+                p->grown[next] = p->grown[elements_of(g, n->in[k])] = true;
+    }
+}
+
 static void find_grown(Pass *p, const ScGraph *g)
 {
     p->grown = sc_array(p->s.scratch, bool, g->n_value);
+    find_handed(p, g);
     for (uint32_t i = 0; i < g->n_state; i++) {
         ScVal v = g->state[i].next;
         if (!g->state[i].grows)
