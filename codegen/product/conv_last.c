@@ -18,6 +18,7 @@ typedef struct Conv {
     const ScTerm *run; /* neighbours in x that are neighbours in k */
     bool merged;       /* a run is all of the window's last dim */
     int64_t few;       /* elements of a run, where a chunk is all of k, in few short runs; else 0 */
+    bool codes;        /* of which codes are collected, to be looked up together */
     bool rows_flat;    /* a row of A is x at row * pitch */
     const ScTerm *pitch;
     CgTile tile;
@@ -123,13 +124,23 @@ static LLVMValueRef is_whole(Cg *cg, const Walk *w, LLVMValueRef *ret)
     return inside;
 }
 
-static void copy_vector(Cg *cg, const Conv *c, LLVMValueRef from, LLVMValueRef dst, int64_t n)
+/* How a vector of the few runs gets where it is collected: as elements of A in the row, or as codes
+ * in scratch of the class's own, from which the row is looked up at once. */
+static void copy_vector(Cg *cg, const Walk *w, LLVMValueRef from, int64_t to, int64_t n)
 {
+    const Conv *c = w->c;
     const CgTile *t = &c->tile;
     const ScTerm *stride = c->x.stride[c->desc.n_spatial + 1];
     LLVMValueRef mask = n < t->w ? cg_mask(cg, cg_int(cg, n), t->w) : NULL;
-    CgVal x = cg_access_load(cg, &c->x, from, stride, t->w, mask);
-    cg_tile_put(cg, t, x.v, dst);
+    if (!c->codes) {
+        CgVal x = cg_access_load(cg, &c->x, from, stride, t->w, mask);
+        cg_tile_put(cg, t, x.v, cg_gep(cg, t->a.type, w->dst, cg_int(cg, to)));
+        return;
+    }
+    LLVMValueRef base = cg_access_pointer(cg, &c->x, from);
+    CgVal x = cg_load(cg, SCRT_U8, base, cg_int(cg, 0), t->w, mask);
+    LLVMValueRef dst = cg_gep(cg, cg->m->i8, w->at->extra, cg_int(cg, to));
+    LLVMSetAlignment(LLVMBuildStore(cg->b, x.v, dst), 1);
 }
 
 /* The few runs of a window that lies in x, one by one. What a short vector writes too much, the
@@ -152,10 +163,13 @@ static void copy_few(Cg *cg, const Walk *w, LLVMValueRef first)
         }
         for (int64_t i = 0; i < c->few; i += lanes) {
             int64_t at = i + lanes > c->few && i ? c->few - lanes : i;
-            LLVMValueRef to = cg_gep(cg, c->tile.a.type, w->dst, cg_int(cg, r * c->few + at));
-            copy_vector(cg, c, cg_add_int(cg, from, cg_int(cg, at)), to, c->few - at);
+            copy_vector(cg, w, cg_add_int(cg, from, cg_int(cg, at)), r * c->few + at, c->few - at);
         }
     }
+    ScrtDtype type = sc_type_of(c->f->sub, c->x.root)->dtype;
+    for (int64_t i = 0; c->codes && i < n * c->few; i += CG_CODES)
+        cg_codes_put(cg, &c->tile, type, cg_gep(cg, cg->m->i8, w->at->extra, cg_int(cg, i)),
+                     cg_gep(cg, c->tile.a.type, w->dst, cg_int(cg, i)), (uint32_t)(n * c->few - i));
 }
 
 static void copy_runs(Cg *cg, const Walk *w)
@@ -326,6 +340,9 @@ static void plan_job(CgModule *m, Conv *c)
     c->job.tile = c->tile;
     c->job.ask = cg_epi_waits(c->epi, 1 + c->desc.n_spatial) ? conv_ask : NULL;
     plan_few(c);
+    c->codes = c->few && cg_by_codes(c->f, &c->tile, &c->x, c->x.stride[c->desc.n_spatial + 1]);
+    if (c->codes)
+        c->job.extra_bytes = sc_term(m->cx, (int64_t)c->tile.kc + CG_CODES);
     c->job.b_bytes =
         sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);
 }

@@ -26,34 +26,36 @@ static void copy_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueR
     cg_tile_put(cg, c->t, x.v, cg_gep(cg, c->t->a.type, c->dst, i));
 }
 
-/* FP8 neighbours that become pairs of bf16 are looked up so many at a time: a fifth of the
- * instructions that the way by f32 takes. */
-enum { CODES = 64 };
-
-static bool by_codes(Cg *cg, const Copy *c)
+bool cg_by_codes(const CgFunc *f, const CgTile *t, const CgAccess *a, const ScTerm *stride)
 {
-    if (c->t->micro->way != CG_UNIT_PAIRS || c->t->w != CODES / 4 || !sc_term_is(c->stride, 1) ||
-        c->a->operand < 0 || c->a->index || c->a->way)
+    if (t->micro->way != CG_UNIT_PAIRS || t->w != CG_CODES / 4 || !sc_term_is(stride, 1) ||
+        a->operand < 0 || a->index || a->way)
         return false;
-    ScrtDtype t = sc_type_of(cg->f->sub, c->a->root)->dtype;
-    return t == SCRT_F8E4M3FN || t == SCRT_F8E5M2;
+    ScrtDtype type = sc_type_of(f->sub, a->root)->dtype;
+    return type == SCRT_F8E4M3FN || type == SCRT_F8E5M2;
+}
+
+void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, LLVMValueRef dst,
+                  uint32_t n)
+{
+    LLVMValueRef word[2], code = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, CG_CODES), codes, "");
+    LLVMSetAlignment(code, 1);
+    cg_pairs_decode(cg, type, code, word);
+    for (uint32_t j = 0; j < 2 && j * CG_CODES / 2 < n; j++) {
+        LLVMValueRef to = cg_gep(cg, t->a.type, dst, cg_int(cg, (int64_t)j * CG_CODES / 2));
+        LLVMSetAlignment(LLVMBuildStore(cg->b, word[j], to), t->a.size);
+    }
 }
 
 /* Answers how many of the n are done. */
 static LLVMValueRef copy_codes(Cg *cg, const Copy *c, LLVMValueRef n)
 {
-    LLVMValueRef step = cg_int(cg, CODES), zero = cg_int(cg, 0), word[2];
+    LLVMValueRef step = cg_int(cg, CG_CODES), zero = cg_int(cg, 0);
     LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, step, ""), "");
     CgLoop i = cg_for(cg, zero, whole, step);
     LLVMValueRef from = cg_access_pointer(cg, c->a, cg_add_int(cg, c->address, i.i));
-    LLVMValueRef code = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, CODES), from, "");
-    LLVMSetAlignment(code, 1);
-    cg_pairs_decode(cg, sc_type_of(cg->f->sub, c->a->root)->dtype, code, word);
-    for (uint32_t j = 0; j < 2; j++) {
-        LLVMValueRef at = cg_add_int(cg, i.i, cg_int(cg, (int64_t)j * CODES / 2));
-        LLVMValueRef to = cg_gep(cg, c->t->a.type, c->dst, at);
-        LLVMSetAlignment(LLVMBuildStore(cg->b, word[j], to), c->t->a.size);
-    }
+    cg_codes_put(cg, c->t, sc_type_of(cg->f->sub, c->a->root)->dtype, from,
+                 cg_gep(cg, c->t->a.type, c->dst, i.i), CG_CODES);
     cg_next(cg, &i);
     return whole;
 }
@@ -66,7 +68,8 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
     for (uint32_t i = 0; i < t->w || i < t->deep; i += t->w)
         cg_tile_zeros(cg, t, cg_gep(cg, t->a.type, dst, cg_add_int(cg, whole, cg_int(cg, i))));
     Copy c = {t, a, address, dst, stride};
-    LLVMValueRef done = by_codes(cg, &c) ? copy_codes(cg, &c, n) : cg_int(cg, 0);
+    bool codes = cg_by_codes(cg->f, t, a, stride);
+    LLVMValueRef done = codes ? copy_codes(cg, &c, n) : cg_int(cg, 0);
     cg_lanes(cg, done, n, t->w, copy_lanes, &c);
 }
 

@@ -281,6 +281,15 @@ void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body);
  * tile wants. */
 void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef address,
                  const ScTerm *stride, LLVMValueRef n, LLVMValueRef dst);
+/* FP8 neighbours that become pairs of bf16 are looked up so many at a time: a fifth of the
+ * instructions that the way by f32 takes. */
+enum { CG_CODES = 64 };
+/* Whether elements of a, `stride` apart, are such neighbours and rows of A hold such pairs. */
+bool cg_by_codes(const CgFunc *f, const CgTile *t, const CgAccess *a, const ScTerm *stride);
+/* n of the 64 codes of a type at `codes` to dst in a row of A; n: 32 or 64, or what either holds.
+ */
+void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, LLVMValueRef dst,
+                  uint32_t n);
 /* Sums acc[from] .. acc[to - 1] plus the bias, through the epilogue into those columns of a row. */
 void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
                    LLVMValueRef from, LLVMValueRef to);

@@ -394,15 +394,18 @@ START_TEST(report_squares)
     static const struct {
         const char *x, *t, *w;
         bool squares;
-    } c[] = {{"14,14", "f32", "f32", true},
-             {"7,7", "f32", "f32", false},
-             {"s,9", "f32", "f32", true},
-             {"14,14", "f32", "f8e4m3fn", true},
-             {"14,14", "f8e4m3fn", "f8e4m3fn", true}};
+        const char *cpu;
+    } c[] = {{"14,14", "f32", "f32", true, "x86-64-v3"},
+             {"7,7", "f32", "f32", false, "x86-64-v3"},
+             {"s,9", "f32", "f32", true, "x86-64-v3"},
+             {"14,14", "f32", "f8e4m3fn", true, "x86-64-v3"},
+             {"14,14", "f8e4m3fn", "f8e4m3fn", true, "x86-64-v3"},
+             {"14,14", "f32", "f8e4m3fn", true, "sapphirerapids"},
+             {"14,14", "f8e4m3fn", "f8e4m3fn", false, "sapphirerapids"}};
     enum { WEIGHTS = 16 * 32 * 9 };
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
         Rig r;
-        rig_init(&r, "x86-64-v3", 1);
+        rig_init(&r, c[i].cpu, 1);
         rig_blob(&r, "w", 4, (int64_t[]){16, 32, 3, 3});
         rig_parse(&r,
                   "graph @g(%%x: %s[1,%s,32]) -> (%%y) {\n"
