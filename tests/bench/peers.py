@@ -11,7 +11,8 @@ rounds' ratios, ONNX Runtime's f32 time over the column's: above 1 is faster tha
   ov f32, ov        OpenVINO told to compute in f32, and as it is
 
 Last come three operators on 64 MiB: of what memory allows, a copy past the caches by limits.c in the same round, the
-part that they reach; and what multiplications and additions of f32 reach in registers."""
+part that they reach; and what multiplications and additions reach in registers: of f32, of pairs of bf16, of those in
+tile registers, 0 where there are none."""
 import argparse
 import glob
 import os
@@ -139,10 +140,10 @@ def memory_rows():
             for _ in range(ROUNDS):
                 allow = limits.now()
                 reached = 2e-9 * x["x"].nbytes / per_call(call, SLICE)
-                part.append((reached / allow["copy"], allow["read"], allow["copy"], allow["fma"], allow["dot"]))
+                part.append((reached / allow["copy"], *(allow[k] for k in ("read", "copy", "fma", "dot", "tile"))))
             q = np.median(part, axis=0)
             print(f"{name:<26} {100 * q[0]:5.0f} % of a copy ({q[2]:.0f} GB/s; read {q[1]:.0f} GB/s)", flush=True)
-    print(f"peak {q[3]:.0f} GFLOP/s; of bf16 pairs {q[4]:.0f}")
+    print(f"peak {q[3]:.0f} GFLOP/s; of bf16 pairs {q[4]:.0f}; in tile registers {q[5]:.0f}")
 
 
 def paths(named, tmp):
