@@ -4,6 +4,7 @@ import functools
 import glob
 import json
 import os
+import re
 import sys
 import tempfile
 
@@ -438,6 +439,16 @@ def differences(tmp):
     digit = os.path.join(SOURCE, "tests", "model", "data", "digits", "3.npy")
     said = scalec("diff", first, other, "--data", digit, status=3)
     assert "output Plus214_Output_0: SQNR " in said
+    assert re.search(r"\n[1-9][0-9]* values of both by name, 0 of them equal\nfirst that differs: %Plus30_Output_0 = conv: "
+                     r"SQNR [0-9.]+ dB", said), said
+    assert "differs most: %" in said and "\nvalue %" not in said
+    assert "\nvalue %ReLU32_Output_0 = relu: SQNR " in scalec("diff", first, other, "--data", digit, "--verbose", status=3)
+    values = json.loads(scalec("diff", first, other, "--data", digit, "--json", status=3))["values"]
+    assert any(v["name"] == "ReLU32_Output_0" and v["sqnr"] > 10 for v in values)
+    written = rewrite(MNIST, os.path.join(tmp, "m.onnx"), "--recipe", "fp8")
+    said = scalec("diff", other, written, "--stage", "settle", "--data", digit)
+    assert "output Plus214_Output_0: equal" in said and " of both by name, 0 of them equal" not in said
+    assert not re.search(r"blob \S+ (\w{16}) -> \S+ \1\n", said)  # the same data by another name
     scalec("diff", first, other, "--data", digit, "--rtol", "1", "--atol", "100")
     assert "equal" in scalec("diff", MNIST, MNIST, "--data", digit, "--stage", "raise")
     assert "two arguments are needed" in failing("diff", MNIST, status=2)

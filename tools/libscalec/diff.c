@@ -136,6 +136,13 @@ static const char *attr_text(Diff *d, const ScAttr *a)
 
 static void graphs(Diff *d, const ScGraph *a, const ScGraph *b);
 
+/* Equal, or the same data by two names: what folding made has a name of its own. */
+static bool same_data(const ScAttr *a, const ScAttr *b)
+{
+    bool data = a->kind == SC_A_BLOB && b->kind == SC_A_BLOB && a->blob->data && b->blob->data;
+    return sc_attr_equal(a, b) || (data && a->blob->hash == b->blob->hash);
+}
+
 static void pair(Diff *d, const Side *sa, const ScNode *a, const Side *sb, const ScNode *b)
 {
     uint32_t before = d->n;
@@ -152,7 +159,7 @@ static void pair(Diff *d, const Side *sa, const ScNode *a, const Side *sb, const
             add(d, SCALEC_CHANGED, sa, a, "exponent", exp_text(d, x->exp), exp_text(d, y->exp));
     }
     for (uint32_t i = 0; i < a->op->n_attr; i++)
-        if (!sc_attr_equal(&a->attr[i], &b->attr[i]) && a->op->attr[i].text != SC_TEXT_DTYPE &&
+        if (!same_data(&a->attr[i], &b->attr[i]) && a->op->attr[i].text != SC_TEXT_DTYPE &&
             a->op->attr[i].text != SC_TEXT_SHAPE)
             add(d, SCALEC_CHANGED, sa, a, a->op->attr[i].name, attr_text(d, &a->attr[i]),
                 attr_text(d, &b->attr[i]));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* scalec diff: two graphs, node by node, and with --data what their outputs are on samples. */
+/* scalec diff: two graphs, node by node, and with --data what their outputs are on samples, and the
+ * values inside that have the same name and type in both. */
 #include "runtime/handles.h"
 #include "tools/scalec/cli.h"
 
@@ -7,14 +8,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An output over all samples, A's beside B's. */
+/* An output or another value over all samples, A's beside B's. */
 typedef struct Output {
-    const char *name;
+    const char *name, *op;
     double signal, noise; /* squares */
     double most;          /* the largest difference */
     uint64_t beyond, n;   /* elements beyond tolerance, of how many */
     bool shape;           /* differs */
 } Output;
+
+/* Values of both graphs, outside nested ones, in A's order. */
+typedef struct Pairs {
+    const Cli *cli;
+    uint32_t *of[2]; /* [n_value] of A and B: 1 + which pair; 0: none */
+    Output *seen;    /* [n] */
+    ScrtTensor *a;   /* [n] A's of one sample, data from malloc */
+    int64_t *exp;    /* [n] of these */
+    uint32_t n;
+} Pairs;
 
 /* --- Graphs ----------------------------------------------------------------------------------- */
 
@@ -54,12 +65,14 @@ static json_t *node_json(const ScalecDifference *d)
 
 /* --- Outputs ---------------------------------------------------------------------------------- */
 
-static void compare(const Cli *cli, const ScrtTensor *a, const ScrtTensor *b, Output *o)
+static void compare(const Cli *cli, const ScrtTensor *a, int64_t exp_a, const ScrtTensor *b,
+                    int64_t exp_b, Output *o)
 {
     o->shape =
         o->shape || a->rank != b->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims);
     for (size_t i = 0; !o->shape && i < (size_t)scrt_count(a); i++) {
-        double x = scrt_load(a->dtype, a->data, i), y = scrt_load(b->dtype, b->data, i);
+        double x = ldexp(scrt_load(a->dtype, a->data, i), (int)exp_a);
+        double y = ldexp(scrt_load(b->dtype, b->data, i), (int)exp_b);
         double d = x == y || (isnan(x) && isnan(y)) ? 0 : fabs(x - y);
         if (a->dtype == SCRT_STRING && !scrt_strings_equal(a, b, (int64_t)i))
             d = INFINITY;
@@ -71,18 +84,83 @@ static void compare(const Cli *cli, const ScrtTensor *a, const ScrtTensor *b, Ou
     }
 }
 
-static bool run_sample(Cli *cli, const ScGraph *const *g, const ScrtTensor *in, Output *out)
+static void see_a(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                  uint32_t depth)
+{
+    Pairs *p = arg;
+    uint32_t k = depth ? 0 : p->of[0][v];
+    size_t bytes;
+    (void)g;
+    if (k == 0 || !scrt_tensor_bytes(t, &bytes))
+        return;
+    p->a[k - 1] = *t;
+    p->a[k - 1].data = memcpy(sc_calloc(bytes + 1, 1), t->data, bytes);
+    p->exp[k - 1] = exp;
+}
+
+static void see_b(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64_t exp,
+                  uint32_t depth)
+{
+    Pairs *p = arg;
+    uint32_t k = depth ? 0 : p->of[1][v];
+    (void)g;
+    if (k && p->a[k - 1].data)
+        compare(p->cli, &p->a[k - 1], p->exp[k - 1], t, exp, &p->seen[k - 1]);
+}
+
+static bool is_seen(const ScGraph *g, ScVal v)
+{
+    return g->value[v].name && sc_type_is_float(sc_type_of(g, v)) &&
+           !(sc_def(g, v)->op->flags & (SC_BARRIER | SC_CONST_OP));
+}
+
+static void find_pairs(const Cli *cli, const ScGraph *const *g, Pairs *p)
+{
+    *p = (Pairs){.cli = cli};
+    for (uint32_t k = 0; k < 2; k++)
+        p->of[k] = sc_calloc(g[k]->n_value + 1u, sizeof *p->of[k]);
+    p->seen = sc_calloc(g[0]->n_value + 1u, sizeof *p->seen);
+    p->a = sc_calloc(g[0]->n_value + 1u, sizeof *p->a);
+    p->exp = sc_calloc(g[0]->n_value + 1u, sizeof *p->exp);
+    for (ScVal v = SC_FIRST; v < g[0]->n_value; v++) {
+        for (ScVal w = SC_FIRST; is_seen(g[0], v) && w < g[1]->n_value; w++) {
+            if (g[1]->value[w].name != g[0]->value[v].name || !is_seen(g[1], w) ||
+                g[0]->value[v].type != g[1]->value[w].type)
+                continue;
+            p->seen[p->n].name = g[0]->value[v].name;
+            p->seen[p->n].op = sc_def(g[0], v)->op->name;
+            p->of[0][v] = p->of[1][w] = ++p->n;
+            break;
+        }
+    }
+}
+
+static void free_pairs(Pairs *p)
+{
+    free(p->of[0]);
+    free(p->of[1]);
+    free(p->seen);
+    free(p->a);
+    free(p->exp);
+}
+
+static bool run_sample(Cli *cli, const ScGraph *const *g, const ScrtTensor *in, Output *out,
+                       Pairs *p)
 {
     uint32_t n = g[0]->n_out;
     ScrtTensor *t[2] = {sc_calloc(n + 1u, sizeof **t), sc_calloc(n + 1u, sizeof **t)};
     bool ok = true;
     for (uint32_t k = 0; ok && k < 2; k++)
-        ok = sc_eval(g[k], in, t[k], NULL);
+        ok = sc_eval(g[k], in, t[k], &(ScEvalOptions){.see = k ? see_b : see_a, .arg = p});
     for (uint32_t i = 0; ok && i < n; i++)
-        compare(cli, &t[0][i], &t[1][i], &out[i]);
+        compare(cli, &t[0][i], 0, &t[1][i], 0, &out[i]);
     for (uint32_t i = 0; i < n; i++)
         for (uint32_t k = 0; k < 2; k++)
             scrt_free(t[k][i].data);
+    for (uint32_t i = 0; i < p->n; i++) {
+        free(p->a[i].data);
+        p->a[i].data = NULL;
+    }
     free(t[0]);
     free(t[1]);
     return ok;
@@ -99,7 +177,7 @@ static bool same_interface(Cli *cli, const ScGraph *a, const ScGraph *b)
 }
 
 /* [*g[0]->n_out], the caller's to free; NULL with errors. */
-static Output *run_both(Cli *cli, const ScGraph *const *g)
+static Output *run_both(Cli *cli, const ScGraph *const *g, Pairs *p)
 {
     Output *out = sc_calloc(g[0]->n_out + 1u, sizeof *out);
     const ScrtTensor *in;
@@ -108,7 +186,7 @@ static Output *run_both(Cli *cli, const ScGraph *const *g)
                            : NULL;
     bool ok = s != NULL;
     for (uint32_t i = 0; ok && i < scalec_samples_count(s); i++)
-        ok = scalec_samples_get(s, i, &in) && run_sample(cli, g, in, out);
+        ok = scalec_samples_get(s, i, &in) && run_sample(cli, g, in, out, p);
     for (uint32_t i = 0; ok && i < g[0]->n_out; i++)
         out[i].name = g[0]->out_name[i];
     scalec_samples_close(s);
@@ -124,15 +202,46 @@ static double sqnr(const Output *o)
     return 10 * log10(o->signal / o->noise);
 }
 
-static void print_output(const Output *o)
+static bool is_equal(const Output *o)
 {
+    return !o->shape && o->noise == 0;
+}
+
+/* what: in front of its name; the operator of a value behind. */
+static void print_output(const char *what, const Output *o)
+{
+    printf("%s%s%s%s: ", what, o->name, o->op ? " = " : "", o->op ? o->op : "");
     if (o->shape)
-        printf("output %s: other shapes\n", o->name);
+        puts("other shapes");
     else if (o->noise == 0)
-        printf("output %s: equal\n", o->name);
+        puts("equal");
     else
-        printf("output %s: SQNR %.1f dB, largest difference %.3g, %llu of %llu beyond tolerance\n",
-               o->name, sqnr(o), o->most, (unsigned long long)o->beyond, (unsigned long long)o->n);
+        printf("SQNR %.1f dB, largest difference %.3g, %llu of %llu beyond tolerance\n", sqnr(o),
+               o->most, (unsigned long long)o->beyond, (unsigned long long)o->n);
+}
+
+/* How many are equal, the first that differs and the one that differs most; all that do if verbose.
+ */
+static void print_values(const Cli *cli, const Pairs *p)
+{
+    uint32_t equal = 0;
+    const Output *first = NULL, *most = NULL;
+    for (uint32_t i = 0; i < p->n; i++) {
+        const Output *o = &p->seen[i];
+        equal += is_equal(o);
+        if (is_equal(o))
+            continue;
+        first = first ? first : o;
+        if (!most || (!most->shape && (o->shape || !(sqnr(o) >= sqnr(most)))))
+            most = o;
+        if (cli->verbose)
+            print_output("value %", o);
+    }
+    printf("%u values of both by name, %u of them equal\n", p->n, equal);
+    if (first)
+        print_output("first that differs: %", first);
+    if (most != first)
+        print_output("differs most: %", most);
 }
 
 static json_t *output_json(const Output *o)
@@ -147,16 +256,18 @@ static json_t *output_json(const Output *o)
 /* --- Both ------------------------------------------------------------------------------------- */
 
 static void print_all(const Cli *cli, const ScalecDifference *d, uint32_t n, uint32_t same,
-                      const Output *out, uint32_t n_out)
+                      const Output *out, uint32_t n_out, const Pairs *p)
 {
     if (cli->json) {
-        json_t *nodes = json_array(), *outputs = json_array();
+        json_t *nodes = json_array(), *outputs = json_array(), *values = json_array();
         for (uint32_t i = 0; i < n; i++)
             json_array_append_new(nodes, node_json(&d[i]));
         for (uint32_t i = 0; out && i < n_out; i++)
             json_array_append_new(outputs, output_json(&out[i]));
-        json_t *all =
-            json_pack("{s:i, s:o, s:o}", "same", (int)same, "nodes", nodes, "outputs", outputs);
+        for (uint32_t i = 0; i < p->n; i++)
+            json_array_append_new(values, output_json(&p->seen[i]));
+        json_t *all = json_pack("{s:i, s:o, s:o, s:o}", "same", (int)same, "nodes", nodes,
+                                "outputs", outputs, "values", values);
         cli_print_json(all);
         json_decref(all);
         return;
@@ -168,8 +279,10 @@ static void print_all(const Cli *cli, const ScalecDifference *d, uint32_t n, uin
     }
     printf("%u nodes are the same; %u differences, %u nodes only in A, %u only in B\n", same,
            count[SCALEC_CHANGED], count[SCALEC_ONLY_A], count[SCALEC_ONLY_B]);
+    if (out)
+        print_values(cli, p);
     for (uint32_t i = 0; out && i < n_out; i++)
-        print_output(&out[i]);
+        print_output("output ", &out[i]);
 }
 
 int cmd_diff(Cli *cli)
@@ -179,14 +292,18 @@ int cmd_diff(Cli *cli)
     bool ok = g[0] && g[1];
     uint32_t n = 0, same = 0;
     const ScalecDifference *d = ok ? scalec_diff(cli->cx, g[0], g[1], &n, &same) : NULL;
-    Output *out = ok && cli->data ? run_both(cli, (const ScGraph *const *)g) : NULL;
+    Pairs p = {0};
+    if (ok && cli->data)
+        find_pairs(cli, (const ScGraph *const *)g, &p);
+    Output *out = ok && cli->data ? run_both(cli, (const ScGraph *const *)g, &p) : NULL;
     ok = ok && (!cli->data || out);
     bool differ = !cli->data && n > 0;
     for (uint32_t i = 0; out && i < g[0]->n_out; i++)
         differ = differ || out[i].shape || out[i].beyond;
     if (ok)
-        print_all(cli, d, n, same, out, g[0]->n_out);
+        print_all(cli, d, n, same, out, g[0]->n_out, &p);
     free(out);
+    free_pairs(&p);
     sc_graph_free(g[0]);
     sc_graph_free(g[1]);
     int status = ok ? cli_done(cli) : cli_failed(cli);

@@ -33,7 +33,7 @@ const CliCommand cli_commands[] = {
     {"check", "MODEL --data PATH",
      "run low precision beside f32 and rank what is stored by its cost", CHECK, 1, 1,
      "scalec check mnist.onnx --recipe fp8 --data samples.npz"},
-    {"diff", "A B", "where two graphs differ, node by node, and their outputs on samples", DIFF, 2,
+    {"diff", "A B", "where two graphs differ, node by node, and their values on samples", DIFF, 2,
      2, "scalec diff before.onnx after.onnx --data samples.npz"},
     {"ops", "[MODEL]", "the operators that are supported, or those of a model", OPS, 0, 1,
      "scalec ops resnet.onnx"},
@@ -226,7 +226,9 @@ const CliOption cli_options[] = {
     [O_ALL] = {"all", NULL, "every error and warning", 0, EXPLAIN},
     [O_PRINT_LINK] = {"print-link", NULL, "say how a program is linked with the result, so or obj",
                       0, COMPILE},
-    [O_VERBOSE] = {"verbose", NULL, "every node that is not supported, not the operators alone",
+    [O_VERBOSE] = {"verbose", NULL,
+                   "every node that is not supported, not the operators alone; of diff each "
+                   "value that differs",
                    'v', MODEL | OPS},
     [O_HELP] = {"help", NULL, "this text", 'h', ~0u},
 };
