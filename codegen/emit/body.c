@@ -182,25 +182,22 @@ static LLVMValueRef scale_lanes(Cg *cg, LLVMValueRef x, LLVMValueRef n, uint32_t
 
 static LLVMValueRef scale_avx512(Cg *cg, LLVMValueRef x, LLVMValueRef n, uint32_t w)
 {
-    uint32_t most = cg->m->target.w, part = w > most ? most : w < 4 ? 4 : w;
-    LLVMTypeRef t = cg_vec(cg->m->f32, part);
-    LLVMValueRef ret = LLVMGetPoison(LLVMTypeOf(x)), first = LLVMConstInt(cg->m->i32, 0, 0);
-    if (w == part)
-        return scale_lanes(cg, x, n, w);
+    uint32_t most = cg->m->target.w, n_part = w > most ? w / most : 1;
+    LLVMTypeRef t = cg_vec(cg->m->f32, 4);
+    LLVMValueRef part[64], first = LLVMConstInt(cg->m->i32, 0, 0);
     if (w == 1) {
         x = LLVMBuildInsertElement(cg->b, LLVMGetPoison(t), x, first, "");
         n = LLVMBuildInsertElement(cg->b, LLVMGetPoison(t), n, first, "");
-        return LLVMBuildExtractElement(cg->b, scale_lanes(cg, x, n, part), first, "");
+        return LLVMBuildExtractElement(cg->b, scale_lanes(cg, x, n, 4), first, "");
     }
-    for (uint32_t i = 0; i < w; i += part) {
-        LLVMValueRef y = scale_lanes(cg, cg_take(cg, x, i, part), cg_take(cg, n, i, part), part);
-        for (uint32_t j = 0; j < part && i + j < w; j++) {
-            LLVMValueRef from = LLVMConstInt(cg->m->i32, j, 0);
-            LLVMValueRef lane = LLVMBuildExtractElement(cg->b, y, from, "");
-            ret = LLVMBuildInsertElement(cg->b, ret, lane, LLVMConstInt(cg->m->i32, i + j, 0), "");
-        }
-    }
-    return ret;
+    if (w < 4)
+        return cg_take(cg, scale_lanes(cg, cg_take(cg, x, 0, 4), cg_take(cg, n, 0, 4), 4), 0, w);
+    if (n_part == 1)
+        return scale_lanes(cg, x, n, w);
+    for (uint32_t i = 0; i < n_part; i++)
+        part[i] =
+            scale_lanes(cg, cg_take(cg, x, i * most, most), cg_take(cg, n, i * most, most), most);
+    return cg_join(cg, part, n_part);
 }
 
 /* x 2^n: n as the last bits of a sum with a number whose last bit is worth 1; two factors, of which
@@ -507,6 +504,54 @@ uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch)
     ScX y[SC_MAX_OUT];
     bool has = (n->op->lower.cls == SC_MAP || n->op->lower.cls == SC_REDUCE) && n->op->lower.body;
     return has ? node_body(scratch, g, n, y).n : n->op->lower.cls == SC_REDUCE;
+}
+
+/* Instructions that round a vector to type t, about. */
+static uint32_t rounding(ScrtDtype t)
+{
+    return !is_float(t) || scrt_dtype_bits(t) > 16 ? 0 : scrt_dtype_bits(t) > 8 ? 8 : 24;
+}
+
+/* Whether the body goes lane by lane: calls, and divisions of integers. */
+static bool has_lanes(const ScBody *b)
+{
+    for (uint32_t i = 0; i < b->n; i++) {
+        uint8_t code = b->ins[i].code;
+        if (code == SC_X_LIBM1 || code == SC_X_LIBM2 || (code == SC_X_DIV && !is_float(b->compute)))
+            return true;
+    }
+    return false;
+}
+
+void cg_chain_add(CgChain *k, const ScGraph *g, const ScNode *n, ScArena *scratch)
+{
+    ScX y[SC_MAX_OUT];
+    ScBody b = node_body(scratch, g, n, y);
+    k->cost += b.n;
+    k->lanes |= has_lanes(&b);
+    for (uint32_t i = 0; i < n->n_in + n->n_out; i++) {
+        ScrtDtype t = sc_type_of(g, i < n->n_in ? n->in[i] : n->first + i - n->n_in)->dtype;
+        k->lanes |= scrt_dtype_bits(t) > 32;
+        k->cost += i < n->n_in ? 0 : rounding(t);
+    }
+}
+
+void cg_chain_access(CgChain *k, const ScTerm *stride)
+{
+    k->lanes |= !sc_term_is(stride, 0) && !sc_term_is(stride, 1);
+}
+
+uint32_t cg_at_once(const CgModule *m, const CgChain *k, const ScTerm *columns)
+{
+    enum {
+        SHORT = 16, /* instructions: the processor sees several vectors of it by itself */
+        HELD = 8,   /* registers that a vector of a longer one takes */
+    };
+    uint32_t n = k->cost <= SHORT || k->lanes ? 1 : m->target.n_reg / HELD;
+    int64_t have;
+    while (n > 1 && sc_term_const(columns, &have) && (int64_t)n * m->target.w > have)
+        n /= 2;
+    return n;
 }
 
 void cg_node(Cg *cg, const ScGraph *g, const ScNode *n, const CgVal *in, uint32_t w, CgVal *ret)

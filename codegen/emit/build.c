@@ -287,6 +287,20 @@ LLVMValueRef cg_take(Cg *cg, LLVMValueRef x, uint32_t from, uint32_t n)
                                   "");
 }
 
+LLVMValueRef cg_join(Cg *cg, LLVMValueRef *x, uint32_t n)
+{
+    LLVMValueRef at[64];
+    for (; n > 1; n /= 2) {
+        uint32_t w = 2 * LLVMGetVectorSize(LLVMTypeOf(x[0]));
+        for (uint32_t i = 0; i < w; i++)
+            at[i] = LLVMConstInt(cg->m->i32, i, 0);
+        for (uint32_t i = 0; i < n / 2; i++)
+            x[i] =
+                LLVMBuildShuffleVector(cg->b, x[2 * i], x[2 * i + 1], LLVMConstVector(at, w), "");
+    }
+    return x[0];
+}
+
 static bool is_const_int(LLVMValueRef v, int64_t c)
 {
     return LLVMIsAConstantInt(v) && LLVMConstIntGetSExtValue(v) == c;
@@ -490,23 +504,55 @@ void cg_lanes(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes bo
         some_lanes(cg, stop, to, w, body, arg);
 }
 
-void cg_lanes_unrolled(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, uint32_t most,
-                       bool whole, CgLanes body, void *arg)
+/* Fewer than a group of vectors: where the target masks, one loop does for whole ones and the tail.
+ */
+static void some_vectors(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, CgLanes body,
+                         void *arg)
 {
-    if (!whole && (!cg->m->target.avx512 || ignores_tail(cg->m))) {
+    if (!cg->m->target.avx512 || ignores_tail(cg->m)) {
         cg_lanes(cg, from, to, w, body, arg);
         return;
     }
-    for (uint32_t i = 0; i < most; i++) {
+    CgLoop l = cg_for(cg, from, to, cg_int(cg, w));
+    body(cg, arg, l.i, w, cg_mask(cg, LLVMBuildSub(cg->b, to, l.i, ""), w));
+    cg_next(cg, &l);
+}
+
+void cg_lanes_at_once(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, uint32_t at_once,
+                      CgLanes body, void *arg)
+{
+    if (at_once == 1) {
+        cg_lanes(cg, from, to, w, body, arg);
+        return;
+    }
+    LLVMValueRef group = cg_int(cg, (int64_t)w * at_once);
+    LLVMValueRef n = LLVMBuildSub(cg->b, to, from, "");
+    LLVMValueRef whole = LLVMBuildAnd(cg->b, n, LLVMBuildNeg(cg->b, group, ""), "");
+    LLVMValueRef stop = LLVMBuildAdd(cg->b, from, whole, "");
+    CgLoop l = cg_for(cg, from, stop, group);
+    body(cg, arg, l.i, w * at_once, NULL);
+    cg_next(cg, &l);
+    some_vectors(cg, stop, to, w, body, arg);
+}
+
+void cg_lanes_unrolled(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, uint32_t at_once,
+                       uint32_t most, bool whole, CgLanes body, void *arg)
+{
+    if (!whole && (!cg->m->target.avx512 || ignores_tail(cg->m))) {
+        cg_lanes_at_once(cg, from, to, w, at_once, body, arg);
+        return;
+    }
+    for (uint32_t i = 0; i < most; i += at_once) {
+        uint32_t n = w * (at_once < most - i ? at_once : most - i);
         LLVMValueRef at = cg_add_int(cg, from, cg_int(cg, (int64_t)i * w));
         LLVMValueRef left = LLVMBuildSub(cg->b, to, at, "");
-        LLVMValueRef mask = whole ? NULL : cg_mask(cg, cg_max_int(cg, left, cg_int(cg, 0)), w);
-        body(cg, arg, at, w, mask);
+        LLVMValueRef mask = whole ? NULL : cg_mask(cg, cg_max_int(cg, left, cg_int(cg, 0)), n);
+        body(cg, arg, at, n, mask);
     }
 }
 
-void cg_lanes_past(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, ScrtDtype t,
-                   LLVMValueRef base, LLVMValueRef index, CgLanes body, void *arg)
+void cg_lanes_past(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, uint32_t at_once,
+                   ScrtDtype t, LLVMValueRef base, LLVMValueRef index, CgLanes body, void *arg)
 {
     const uint32_t size = scrt_dtype_bits(t) / 8;
     LLVMValueRef ptr = cg_gep(cg, cg_storage_type(cg->m, t), base, index);
@@ -516,7 +562,7 @@ void cg_lanes_past(Cg *cg, LLVMValueRef from, LLVMValueRef to, uint32_t w, ScrtD
     ahead = LLVMBuildUDiv(cg->b, ahead, cg_int(cg, size), "");
     LLVMValueRef first = cg_min_int(cg, cg_add_int(cg, from, ahead), to);
     some_lanes(cg, from, first, w, body, arg);
-    cg_lanes(cg, first, to, w, body, arg);
+    cg_lanes_at_once(cg, first, to, w, at_once, body, arg);
 }
 
 /* Blocks of 1, 2, 4 ... lanes change places between pairs of vectors. */

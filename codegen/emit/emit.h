@@ -78,6 +78,8 @@ LLVMValueRef cg_fconst(LLVMTypeRef t, double x);  /* float or vector of them */
 LLVMValueRef cg_splat(Cg *cg, LLVMValueRef x, uint32_t w);
 /* Lanes from .. from + n - 1 of vector x, n at most 64, those beyond its last undefined. */
 LLVMValueRef cg_take(Cg *cg, LLVMValueRef x, uint32_t from, uint32_t n);
+/* n vectors of equal width as one, in order; n a power of two. x is scratch afterwards. */
+LLVMValueRef cg_join(Cg *cg, LLVMValueRef *x, uint32_t n);
 LLVMValueRef cg_mul_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* i64; folds 0 and 1 */
 LLVMValueRef cg_add_int(Cg *cg, LLVMValueRef a, LLVMValueRef b);
 LLVMValueRef cg_min_int(Cg *cg, LLVMValueRef a, LLVMValueRef b); /* signed */
@@ -120,10 +122,14 @@ void cg_endif(Cg *cg, CgIf *i);
  * planted fault is on there is no tail. */
 typedef void (*CgLanes)(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask);
 void cg_lanes(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, CgLanes body, void *arg);
-/* As cg_lanes, for at most `most` vectors, without a loop where the target masks or they are known
- * to be whole, all of them. */
-void cg_lanes_unrolled(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, uint32_t most,
-                       bool whole, CgLanes body, void *arg);
+/* As cg_lanes, for groups of `at_once` vectors as one of w * at_once lanes first: a power of two.
+ */
+void cg_lanes_at_once(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, uint32_t at_once,
+                      CgLanes body, void *arg);
+/* As cg_lanes_at_once, for at most `most` vectors, without a loop where the target masks or they
+ * are known to be whole, all of them. */
+void cg_lanes_unrolled(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, uint32_t at_once,
+                       uint32_t most, bool whole, CgLanes body, void *arg);
 /* Lanes 0 .. n - 1 of w, as <w x i1>; n is i64. */
 LLVMValueRef cg_mask(Cg *cg, LLVMValueRef n, uint32_t w);
 
@@ -164,10 +170,10 @@ void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint3
                    LLVMValueRef mask);
 void cg_store_fence(Cg *cg);
 bool cg_is_past_caches(CgModule *m, const ScType *t);
-/* As cg_lanes, with a tail before the first vector, so that vectors of t lie at multiples of their
- * size; index: of the element of base that belongs to `begin`. */
-void cg_lanes_past(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, ScrtDtype t,
-                   LLVMValueRef base, LLVMValueRef index, CgLanes body, void *arg);
+/* As cg_lanes_at_once, with a tail before the first vector, so that vectors of t lie at multiples
+ * of their size; index: of the element of base that belongs to `begin`. */
+void cg_lanes_past(Cg *cg, LLVMValueRef begin, LLVMValueRef end, uint32_t w, uint32_t at_once,
+                   ScrtDtype t, LLVMValueRef base, LLVMValueRef index, CgLanes body, void *arg);
 /* Compute vector x (f32, f64) rounded to the float type t, as scrt_round: x.code and x.v are set.
  * Nothing to do for f32 from f32. */
 CgVal cg_round(Cg *cg, ScrtDtype t, LLVMValueRef x, bool saturate, ScrtRound mode);
@@ -282,6 +288,19 @@ void cg_unflatten(Cg *cg, LLVMValueRef i, uint32_t n, const ScTerm *const *dim,
                   LLVMValueRef *ret_idx);
 /* Instructions of a MAP or REDUCE node's body; 0 for others. */
 uint32_t cg_cost(const ScGraph *g, const ScNode *n, ScArena *scratch);
+/* How many vectors of what some nodes compute are computed at once, instruction by instruction. A
+ * long body is a chain: a processor that looks ahead by a hundred instructions or so would wait for
+ * each of them. A short one waits for memory. */
+typedef struct CgChain {
+    uint32_t cost; /* instructions for an element */
+    bool lanes;    /* some of them go lane by lane, or fill two registers: one vector at a time */
+} CgChain;
+void cg_chain_add(CgChain *k, const ScGraph *g, const ScNode *n, ScArena *scratch);
+/* An access along a dimension of this stride. */
+void cg_chain_access(CgChain *k, const ScTerm *stride);
+/* A power of two. columns: how many elements there are, of which no more than all are computed at
+ * once. */
+uint32_t cg_at_once(const CgModule *m, const CgChain *k, const ScTerm *columns);
 /* Elements of a nested graph's space that are worth a thread, and rows of so many elements. */
 int64_t cg_element_grain(const ScGraph *g);
 LLVMValueRef cg_row_grain(Cg *cg, const ScTerm *inner);
@@ -321,6 +340,8 @@ LLVMValueRef cg_epi_add_bias(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValu
  * stores every result of the kernel. */
 void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
                       uint32_t w, LLVMValueRef mask);
+/* How many vectors are given to cg_epi_store at once. */
+uint32_t cg_epi_at_once(const CgEpi *e, const ScTerm *columns);
 /* The same, acc: w elements of the leader's result before rounding to its type (f32 or f64, or the
  * integer type). */
 void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,

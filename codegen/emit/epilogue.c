@@ -227,6 +227,18 @@ void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef co
     sc_arena_free(scratch);
 }
 
+uint32_t cg_epi_at_once(const CgEpi *e, const ScTerm *columns)
+{
+    ScArena *scratch = sc_arena_new();
+    CgChain k = {0};
+    for (uint32_t i = 0; i < e->n; i++)
+        cg_chain_add(&k, e->f->sub, e->node[i], scratch);
+    for (uint32_t i = 0; i < e->n_access && e->type->rank; i++)
+        cg_chain_access(&k, e->access[i].stride[e->type->rank - 1]);
+    sc_arena_free(scratch);
+    return cg_at_once(e->m, &k, columns);
+}
+
 void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
                   uint32_t w, LLVMValueRef mask)
 {

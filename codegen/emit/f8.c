@@ -46,6 +46,17 @@ static LLVMValueRef in_order_table(Cg *cg, ScrtDtype t, LLVMValueRef code)
     return LLVMBuildBitCast(cg->b, r, cg_vec(cg->m->f32, 16), "");
 }
 
+/* Of several vectors at once: each looked up by itself. */
+static LLVMValueRef in_order_tables(Cg *cg, ScrtDtype t, LLVMValueRef code, uint32_t w)
+{
+    LLVMValueRef part[4];
+    if (w == 16)
+        return in_order_table(cg, t, code);
+    for (uint32_t i = 0; i < w / 16; i++)
+        part[i] = in_order_table(cg, t, cg_take(cg, code, 16 * i, 16));
+    return cg_join(cg, part, w / 16);
+}
+
 static LLVMValueRef in_order_f16(Cg *cg, ScrtDtype t, LLVMValueRef code, uint32_t w)
 {
     CgModule *m = cg->m;
@@ -71,8 +82,8 @@ bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *re
     uint32_t w = LLVMGetTypeKind(type) == LLVMVectorTypeKind ? LLVMGetVectorSize(type) : 1;
     if ((t != SCRT_F8E4M3FN && t != SCRT_F8E5M2) || w < 8)
         return false;
-    if (w == 16 && target->f8 == CG_F8_TABLE && t == SCRT_F8E4M3FN)
-        *ret = in_order_table(cg, t, code);
+    if (w >= 16 && target->f8 == CG_F8_TABLE && t == SCRT_F8E4M3FN)
+        *ret = in_order_tables(cg, t, code, w);
     else if (target->f16)
         *ret = in_order_f16(cg, t, code, w);
     else

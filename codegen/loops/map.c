@@ -106,15 +106,29 @@ static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef
     sc_arena_free(scratch);
 }
 
+static uint32_t at_once(CgModule *m, const Map *k)
+{
+    const ScGraph *g = k->f->sub;
+    ScArena *scratch = sc_arena_new();
+    CgChain work = {0};
+    for (uint32_t i = 0; i < g->n_node; i++)
+        if (g->node[i].op->lower.cls == SC_MAP)
+            cg_chain_add(&work, g, &g->node[i], scratch);
+    for (uint32_t i = 0; i < k->n_access; i++)
+        cg_chain_access(&work, inner_stride(m, k, i));
+    sc_arena_free(scratch);
+    return cg_at_once(m, &work, k->space.inner);
+}
+
 static void row(Cg *cg, Map *k, LLVMValueRef from, LLVMValueRef to)
 {
     const ScGraph *g = k->f->sub;
-    uint32_t w = cg->m->target.w;
+    uint32_t w = cg->m->target.w, n = at_once(cg->m, k);
     if (k->past)
-        cg_lanes_past(cg, from, to, w, sc_type_of(g, g->out[0])->dtype, cg_result(cg, 0),
+        cg_lanes_past(cg, from, to, w, n, sc_type_of(g, g->out[0])->dtype, cg_result(cg, 0),
                       cg_add_int(cg, k->at[k->n_access], from), elements, k);
     else
-        cg_lanes(cg, from, to, w, elements, k);
+        cg_lanes_at_once(cg, from, to, w, n, elements, k);
 }
 
 static void shape(Map *k, CgShape *s)

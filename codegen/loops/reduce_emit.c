@@ -93,6 +93,12 @@ static LLVMValueRef kept_row(Cg *cg, const RedInfo *i)
 
 /* --- A phase's loop -------------------------------------------------------------------------- */
 
+/* Whether this phase reads what an earlier one kept. */
+static bool is_again(const Row *r, const RedInfo *i)
+{
+    return i->kept && i->need & ((UINT64_C(1) << r->phase) - 1);
+}
+
 /* All values along the row that this phase needs, at position i of the last dim. */
 static void full_values(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMValueRef mask,
                         CgVal *x)
@@ -106,7 +112,7 @@ static void full_values(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMVa
             x[v] = cg_splat_val(cg, r->one[0][v], w);
         if (!info->full || !(info->need >> r->phase & 1))
             continue;
-        bool again = info->kept && info->need & ((UINT64_C(1) << r->phase) - 1);
+        bool again = is_again(r, info);
         if (again)
             x[v] = cg_load(cg, sc_type_of(g, v)->dtype, kept_row(cg, info), pos, w, mask);
         else if (info->access[0])
@@ -122,6 +128,27 @@ static void full_values(Cg *cg, const Row *r, LLVMValueRef i, uint32_t w, LLVMVa
 static bool is_past(const Row *r)
 {
     return r->k->past && r->phase + 1 == r->k->n_phase && r->n_acc == 0;
+}
+
+/* Vectors of this phase that are computed at once where partial sums do not say it. */
+static uint32_t at_once(CgModule *m, const Row *r)
+{
+    const Red *k = r->k;
+    const ScGraph *g = k->f->sub;
+    const CgSpace *s = &k->space;
+    const ScTerm *one = sc_term(m->cx, 1);
+    ScArena *scratch = sc_arena_new();
+    CgChain chain = {0};
+    for (ScVal v = SC_FIRST; v < g->n_value; v++) {
+        const RedInfo *i = &k->info[v];
+        bool here = i->full && i->need >> r->phase & 1 && !is_again(r, i);
+        if (here && i->node && i->node->first == v)
+            cg_chain_add(&chain, g, i->node, scratch);
+        if (here && i->access[0] && s->rank > s->n_outer)
+            cg_chain_access(&chain, k->access[i->access[0] - 1].stride[s->rank - 1]);
+    }
+    sc_arena_free(scratch);
+    return cg_at_once(m, &chain, s->rank > s->n_outer ? s->dim[s->rank - 1] : one);
 }
 
 /* While the second phase computes, memory brings the row after this one: w elements, from i on. */
@@ -150,7 +177,7 @@ static void add_to(Cg *cg, const Acc *a, LLVMValueRef var, LLVMValueRef x, LLVMV
     cg_set(cg, var, mask ? LLVMBuildSelect(cg->b, mask, sum, old, "") : sum);
 }
 
-/* w elements: one, a vector or, wide, a vector for each partial sum. */
+/* w elements: one, a vector or several, one after another for the partial sums that there are. */
 static void combine(Cg *cg, const Row *r, const Acc *a, LLVMValueRef x, uint32_t w,
                     LLVMValueRef mask)
 {
@@ -160,7 +187,7 @@ static void combine(Cg *cg, const Row *r, const Acc *a, LLVMValueRef x, uint32_t
         return;
     }
     for (uint32_t p = 0; p < w / lanes; p++)
-        add_to(cg, a, a->part[p], cg_take(cg, x, p * lanes, lanes), NULL);
+        add_to(cg, a, a->part[p % r->n_part], cg_take(cg, x, p * lanes, lanes), NULL);
 }
 
 static void elements(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
@@ -205,11 +232,12 @@ static void last_dim(Cg *cg, Row *r, LLVMValueRef n)
     }
     r->part = 0;
     const ScGraph *g = r->k->f->sub;
+    uint32_t vectors = r->n_part > 1 ? 1 : at_once(cg->m, r);
     if (is_past(r))
-        cg_lanes_past(cg, from, n, w, sc_type_of(g, g->out[0])->dtype, cg_result(cg, 0),
+        cg_lanes_past(cg, from, n, w, vectors, sc_type_of(g, g->out[0])->dtype, cg_result(cg, 0),
                       cg_add_int(cg, r->at[r->k->n_access], r->base), elements, r);
     else
-        cg_lanes(cg, from, n, w, elements, r);
+        cg_lanes_at_once(cg, from, n, w, vectors, elements, r);
 }
 
 static void inner_dims(Cg *cg, Row *r)

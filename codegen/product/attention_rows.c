@@ -36,17 +36,39 @@ static ScX score_of(ScBody *b, const CgAttn *a)
     return a->what.addend < 0 ? s : sc_x(b, SC_X_ADD, s, sc_x_in(b, 3, SC_XF), 0);
 }
 
+/* e^(score - top): operands 0 and 1. */
+static ScX weight_of(ScBody *b)
+{
+    return sc_x_exp(b, sc_x(b, SC_X_SUB, sc_x_in(b, 0, SC_XF), sc_x_in(b, 1, SC_XF), 0));
+}
+
 static LLVMValueRef apply(Cg *cg, const CgAttn *a, bool exponential, const CgVal *in, uint32_t w)
 {
     ScArena *scratch = sc_arena_new();
     ScBody b = {.arena = scratch, .g = a->f->sub, .compute = a->compute};
     CgVal ret;
-    ScX y = exponential
-                ? sc_x_exp(&b, sc_x(&b, SC_X_SUB, sc_x_in(&b, 0, SC_XF), sc_x_in(&b, 1, SC_XF), 0))
-                : score_of(&b, a);
+    ScX y = exponential ? weight_of(&b) : score_of(&b, a);
     cg_body(cg, &b, in, w, 1, &y, &ret);
     sc_arena_free(scratch);
     return ret.v;
+}
+
+/* Columns that lie together, wherever one of so many vectors begins. */
+static const ScTerm *together(Cg *cg, const CgTile *t)
+{
+    return sc_term(cg->m->cx, t->nr & -t->nr);
+}
+
+/* Vectors at once. Scores lie in panels, a row of weights lies whole. */
+static uint32_t at_once(Cg *cg, const CgAttn *a, bool exponential)
+{
+    ScArena *scratch = sc_arena_new();
+    ScBody b = {.arena = scratch, .g = a->f->sub, .compute = a->compute};
+    exponential ? weight_of(&b) : score_of(&b, a);
+    CgChain chain = {b.n, a->compute == SCRT_F64};
+    sc_arena_free(scratch);
+    return cg_at_once(cg->m, &chain,
+                      exponential ? sc_term(cg->m->cx, a->n_key) : together(cg, &a->t1));
 }
 
 /* Element i of a mask of the block's row, where there is one. */
@@ -63,14 +85,18 @@ static CgVal mask_value(Cg *cg, const Row *r, const CgAccess *x, LLVMValueRef ro
     return (CgVal){LLVMBuildFPCast(cg->b, y.v, cg_vec(a->t1.el, w), ""), a->compute, NULL};
 }
 
-/* Combines x, in the lanes of the mask, with what the variables hold. */
+/* Combines x, in the lanes of the mask, with what the variables hold, vector by vector. */
 static void gather(Cg *cg, const Row *r, bool max, LLVMValueRef x, uint32_t w, LLVMValueRef mask)
 {
-    LLVMTypeRef type = cg_vec(r->a->t1.el, w);
-    LLVMValueRef var = w == r->a->t1.w ? r->wide : r->narrow, was = cg_get(cg, type, var);
+    uint32_t lanes = r->a->t1.w;
+    LLVMTypeRef type = cg_vec(r->a->t1.el, w < lanes ? w : lanes);
+    LLVMValueRef var = w < lanes ? r->narrow : r->wide;
     if (mask)
         x = LLVMBuildSelect(cg->b, mask, x, cg_fconst(type, max ? -INFINITY : 0), "");
-    cg_set(cg, var, cg_combine(cg, max ? SC_MAX : SC_SUM, r->a->compute, was, x));
+    for (uint32_t i = 0; i < w; i += lanes) {
+        LLVMValueRef was = cg_get(cg, type, var), y = w > lanes ? cg_take(cg, x, i, lanes) : x;
+        cg_set(cg, var, cg_combine(cg, max ? SC_MAX : SC_SUM, r->a->compute, was, y));
+    }
 }
 
 static void score_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
@@ -166,7 +192,7 @@ void cg_attn_weigh(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row
     LLVMValueRef sum_ptr = cg_gep(cg, el, at->part[CG_ATTN_SUM], row);
     LLVMValueRef n = seen(cg, a, at, query), none = cg_fconst(el, -INFINITY);
     start(cg, &r, true);
-    cg_lanes(cg, zero, n, a->t1.w, score_lanes, &r);
+    cg_lanes_at_once(cg, zero, n, a->t1.w, at_once(cg, a, false), score_lanes, &r);
     LLVMValueRef was = cg_attn_get(cg, a, top_ptr, 1);
     LLVMValueRef top = cg_combine(cg, SC_MAX, a->compute, was, result(cg, &r, true));
     cg_attn_put(cg, a, top, top_ptr);
@@ -179,7 +205,7 @@ void cg_attn_weigh(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef row
     cg_set(cg, sum_var, LLVMBuildFMul(cg->b, cg_attn_get(cg, a, sum_ptr, 1), factor, ""));
     cg_endif(cg, &more);
     start(cg, &r, false);
-    cg_lanes(cg, zero, n, a->t1.w, weight_lanes, &r);
+    cg_lanes_at_once(cg, zero, n, a->t1.w, at_once(cg, a, true), weight_lanes, &r);
     LLVMValueRef sum = LLVMBuildFAdd(cg->b, cg_get(cg, el, sum_var), result(cg, &r, false), "");
     cg_attn_put(cg, a, sum, sum_ptr);
     if (a->what.diagonal)
@@ -221,5 +247,7 @@ void cg_attn_finish(Cg *cg, const CgAttn *a, const CgAttnAt *at, LLVMValueRef ro
         none = LLVMBuildAnd(cg->b, none, no_key, "");
     }
     Finish f = {a, at, &to, row, sum, none};
-    cg_lanes(cg, cg_int(cg, 0), cg_term(cg, a->out_width), a->t1.w, finish_lanes, &f);
+    uint32_t vectors = cg_epi_at_once(a->epi, together(cg, &a->t2));
+    cg_lanes_at_once(cg, cg_int(cg, 0), cg_term(cg, a->out_width), a->t1.w, vectors, finish_lanes,
+                     &f);
 }

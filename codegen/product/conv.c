@@ -167,7 +167,7 @@ static void finish_row(Cg *cg, const Conv *c, const CgAt *at, LLVMValueRef const
     CgIf some = cg_if(cg, LLVMBuildICmp(b, LLVMIntSLT, from, end, ""));
     CgEpiRow row = cg_epi_row(cg, w->epi, idx, n_idx);
     acc = cg_gep(cg, w->tile.el, acc, LLVMBuildSub(b, begin, at->col0, ""));
-    cg_finish_row(cg, &w->tile, w->epi, &row, acc, from, end);
+    cg_finish_row(cg, &w->tile, w->epi, &row, acc, from, end, length);
     cg_endif(cg, &some);
 }
 

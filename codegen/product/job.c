@@ -93,11 +93,15 @@ static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
 }
 
 void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
-                   LLVMValueRef from, LLVMValueRef to)
+                   LLVMValueRef from, LLVMValueRef to, const ScTerm *cols)
 {
     LLVMValueRef zero = cg_int(cg, 0);
     Finish f = {t, epi, row, acc, zero, zero};
-    cg_lanes(cg, from, to, t->w, finish_lanes, &f);
+    int64_t n;
+    bool known = sc_term_const(cols, &n) && n < t->nr;
+    cg_lanes_at_once(cg, from, to, t->w,
+                     cg_epi_at_once(epi, known ? cols : sc_term(cg->m->cx, t->nr)), finish_lanes,
+                     &f);
 }
 
 void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row,
@@ -107,7 +111,8 @@ void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *
     Finish f = {t, epi, row, acc, col0, first};
     int64_t n;
     bool whole = sc_term_const(cols, &n) && n % t->nr == 0;
-    cg_lanes_unrolled(cg, col0, col1, t->w, t->nr / t->w, whole, finish_lanes, &f);
+    cg_lanes_unrolled(cg, col0, col1, t->w, cg_epi_at_once(epi, sc_term(cg->m->cx, t->nr)),
+                      t->nr / t->w, whole, finish_lanes, &f);
 }
 
 /* --- Cutting --------------------------------------------------------------------------------- */

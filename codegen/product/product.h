@@ -286,13 +286,14 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
 enum { CG_CODES = 64 };
 /* Whether elements of a, `stride` apart, are such neighbours and rows of A hold such pairs. */
 bool cg_by_codes(const CgFunc *f, const CgTile *t, const CgAccess *a, const ScTerm *stride);
-/* n of the 64 codes of a type at `codes` to dst in a row of A; n: 32 or 64, or what either holds.
- */
+/* The first n of 64 codes of a type at `codes` to dst in a row of A, or all of them; written are as
+ * many as 32 hold, or 64. */
 void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, LLVMValueRef dst,
                   uint32_t n);
-/* Sums acc[from] .. acc[to - 1] plus the bias, through the epilogue into those columns of a row. */
+/* Sums acc[from] .. acc[to - 1] plus the bias, through the epilogue into those columns of a row of
+ * `cols`, in one panel. */
 void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
-                   LLVMValueRef from, LLVMValueRef to);
+                   LLVMValueRef from, LLVMValueRef to, const ScTerm *cols);
 /* The same for columns col0 .. col1 - 1, a panel of `cols` columns, whose sums begin at acc; they
  * are columns first + col0 and up of the row. */
 void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row,

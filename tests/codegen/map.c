@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MAP, VIEW and CONCAT kernels against the evaluator, bit for bit. */
 #include "tests/codegen/compiled.h"
+#include "tests/codegen/rig.h"
 
 #include <math.h>
+#include <string.h>
 
 static const SctBound exact = {0};
 #define SIZES(...)                                                                                 \
@@ -114,6 +116,72 @@ START_TEST(low_precision)
                    "  %8 = cast %c : f8e5m2[n]\n"
                    "}\n",
                    0, 600, exact, SIZES(1, 37));
+}
+END_TEST
+
+/* What is computed for several vectors at once, in groups of them, whole vectors and tails. */
+START_TEST(long_bodies)
+{
+    sct_everywhere("graph @g(%x: f32[n], %h: f16[n], %c: f8e4m3fn[n]) -> (%4, %7, %8, %9, %10) {\n"
+                   "  %a = cast %h : f32[n]\n"
+                   "  %b = cast %c : f32[n]\n"
+                   "  %1 = mul %x, %a : f32[n]\n"
+                   "  %2 = sub %1, %x : f32[n]\n"
+                   "  %3 = div %2, %x : f32[n]\n"
+                   "  %4 = less %3, %b : bool[n]\n"
+                   "  %5 = where %4, %3, %2 : f32[n]\n"
+                   "  %6 = sqrt %5 : f32[n]\n"
+                   "  %7 = add %6, %1 : f32[n]\n"
+                   "  %8 = cast %7 : f8e4m3fn[n]\n"
+                   "  %9 = cast %3 : f8e5m2[n]\n"
+                   "  %10 = cast %2 : f16[n]\n"
+                   "}\n",
+                   0.5, 40, exact,
+                   SIZES(0, 1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 79, 80, 127, 128, 150));
+    sct_everywhere("graph @g(%x: f32[3,n], %a: f32[n]) -> (%y) {\n"
+                   "  %1 = mul %x, %a : f32[3,n]\n"
+                   "  %y = cast %1 : f8e4m3fn[3,n]\n"
+                   "}\n",
+                   -40, 40, exact, SIZES(1, 5, 16, 33, 64, 95, 150));
+}
+END_TEST
+
+/* An element has the same bits whatever it lies in: a group of vectors, a vector, a tail. */
+static void same_in_any_length(const char *cpu)
+{
+    enum { MOST = 150 };
+    Rig r;
+    ScrtTensor all[2], some[2];
+    rig_init(&r, cpu, 7);
+    r.range = 5;
+    rig_parse(&r, "graph @g(%%x: f32[n]) -> (%%y, %%c) {\n"
+                  "  %%1 = erf %%x : f32[n]\n"
+                  "  %%2 = tanh %%x : f32[n]\n"
+                  "  %%y = sigmoid %%1 : f32[n]\n"
+                  "  %%3 = mul %%2, %%x : f32[n]\n"
+                  "  %%c = cast %%3 : f8e4m3fn[n]\n"
+                  "}\n");
+    rig_compile(&r);
+    rig_inputs(&r, "n", MOST);
+    rig_run(&r, 1, all);
+    for (int64_t n = 1; n < MOST; n++) {
+        r.in[0].dims[0] = n;
+        rig_run(&r, 1, some);
+        ck_assert_msg(!memcmp(some[0].data, all[0].data, (size_t)n * 4), "%s, f32: %d", cpu,
+                      (int)n);
+        ck_assert_msg(!memcmp(some[1].data, all[1].data, (size_t)n), "%s, FP8: %d", cpu, (int)n);
+        rig_outputs_free(&r, some);
+    }
+    r.in[0].dims[0] = MOST;
+    rig_outputs_free(&r, all);
+    rig_free(&r);
+}
+
+START_TEST(lengths)
+{
+    for (int c = 0; c < SCT_N_CPU; c++)
+        if (sct_runs(sct_cpus[c]))
+            same_in_any_length(sct_cpus[c]);
 }
 END_TEST
 
@@ -430,6 +498,8 @@ int main(void)
     tcase_add_test(t, integers_and_bools);
     tcase_add_test(t, doubles);
     tcase_add_test(t, low_precision);
+    tcase_add_test(t, long_bodies);
+    tcase_add_test(t, lengths);
     tcase_add_test(t, views);
     tcase_add_test(t, transposes);
     tcase_add_test(t, transposed_atoms);
