@@ -549,7 +549,8 @@ uint32_t cg_at_once(const CgModule *m, const CgChain *k, const ScTerm *columns)
     };
     uint32_t n = k->cost <= SHORT || k->lanes ? 1 : m->target.n_reg / HELD;
     int64_t have;
-    while (n > 1 && sc_term_const(columns, &have) && (int64_t)n * m->target.w > have)
+    n = n < CG_AT_ONCE ? n : CG_AT_ONCE;
+    while (n > 1 && columns && sc_term_const(columns, &have) && (int64_t)n * m->target.w > have)
         n /= 2;
     return n;
 }

@@ -298,8 +298,9 @@ typedef struct CgChain {
 void cg_chain_add(CgChain *k, const ScGraph *g, const ScNode *n, ScArena *scratch);
 /* An access along a dimension of this stride. */
 void cg_chain_access(CgChain *k, const ScTerm *stride);
-/* A power of two. columns: how many elements there are, of which no more than all are computed at
- * once. */
+/* A power of two, at most CG_AT_ONCE. columns: how many elements there are, of which no more than
+ * all are computed at once; or NULL. */
+enum { CG_AT_ONCE = 4 };
 uint32_t cg_at_once(const CgModule *m, const CgChain *k, const ScTerm *columns);
 /* Elements of a nested graph's space that are worth a thread, and rows of so many elements. */
 int64_t cg_element_grain(const ScGraph *g);
@@ -324,6 +325,7 @@ void cg_epi_shape(CgEpi *e, CgShape *s);
 typedef struct CgEpiRow {
     uint32_t n_idx;
     LLVMValueRef at[SC_EPILOGUE_MAX + 1]; /* i64 element addresses of operands, then results */
+    const struct CgEpiRow *beside;        /* a row more that is computed at once, or NULL */
 } CgEpiRow;
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx);
 /* The same for indices that are counted as one, row-major: without a division where no operand is
@@ -333,14 +335,15 @@ CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_id
  * col .. col + n - 1, which need not be there. */
 bool cg_epi_waits(const CgEpi *e, uint32_t n_idx);
 void cg_epi_ask(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, uint32_t n);
-/* acc, w sums at column col, plus the leader's bias where it has one. */
+/* acc, w sums at column col, plus the leader's bias where it has one. Here and below: of rows
+ * beside one another w elements of each, row by row, as one vector. */
 LLVMValueRef cg_epi_add_bias(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col,
                              LLVMValueRef acc, uint32_t w, LLVMValueRef mask);
 /* x: w elements of the leader's result, of its type. Evaluates the MAP nodes and
  * stores every result of the kernel. */
 void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, CgVal x,
                       uint32_t w, LLVMValueRef mask);
-/* How many vectors are given to cg_epi_store at once. */
+/* How many vectors are given to cg_epi_store at once, of one row or of rows beside one another. */
 uint32_t cg_epi_at_once(const CgEpi *e, const ScTerm *columns);
 /* The same, acc: w elements of the leader's result before rounding to its type (f32 or f64, or the
  * integer type). */

@@ -148,13 +148,43 @@ CgEpiRow cg_epi_flat_row(Cg *cg, const CgEpi *e, LLVMValueRef row, uint32_t n_id
     return r;
 }
 
+/* Access i in the columns of each row. */
 static CgVal load(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t i, LLVMValueRef col,
                   uint32_t w, LLVMValueRef mask)
 {
     const CgAccess *a = &e->access[i];
     const ScTerm *s = cg_merged_stride(cg->m, a, r->n_idx, e->type->rank, e->type->dim);
-    LLVMValueRef at = cg_add_int(cg, r->at[i], cg_mul_int(cg, col, cg_term(cg, s)));
-    return cg_access_load(cg, a, at, s, w, mask);
+    LLVMValueRef column = cg_mul_int(cg, col, cg_term(cg, s)), v[CG_AT_ONCE], code[CG_AT_ONCE];
+    uint32_t n = 0;
+    CgVal x;
+    for (; r; r = r->beside, n++) {
+        x = cg_access_load(cg, a, cg_add_int(cg, r->at[i], column), s, w, mask);
+        v[n] = x.v;
+        code[n] = x.code;
+    }
+    return n == 1 ? x : (CgVal){cg_join(cg, v, n), x.t, x.code ? cg_join(cg, code, n) : NULL};
+}
+
+static void store(Cg *cg, const CgEpi *e, const CgEpiRow *r, uint32_t i, LLVMValueRef col, CgVal x,
+                  uint32_t w, LLVMValueRef mask)
+{
+    CgVal part = x;
+    bool one = !r->beside;
+    for (uint32_t from = 0; r; r = r->beside, from += w) {
+        if (!one)
+            part.v = cg_take(cg, x.v, from, w);
+        if (!one && x.code)
+            part.code = cg_take(cg, x.code, from, w);
+        cg_store(cg, part, cg_result(cg, i), cg_add_int(cg, r->at[e->n_access + i], col), w, mask);
+    }
+}
+
+static uint32_t n_row(const CgEpiRow *r)
+{
+    uint32_t n = 0;
+    for (; r; r = r->beside)
+        n++;
+    return n;
 }
 
 /* Whether each row has elements of its own there, side by side in memory. */
@@ -220,10 +250,9 @@ void cg_epi_store_val(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef co
             all[e->value[i]] = load(cg, e, r, i, col, w, mask);
     }
     for (uint32_t i = 0; i < e->n; i++)
-        cg_node_of(cg, g, e->node[i], all, w);
+        cg_node_of(cg, g, e->node[i], all, w * n_row(r));
     for (uint32_t i = 0; i < g->n_out; i++)
-        cg_store(cg, all[g->out[i]], cg_result(cg, i), cg_add_int(cg, r->at[e->n_access + i], col),
-                 w, mask);
+        store(cg, e, r, i, col, all[g->out[i]], w, mask);
     sc_arena_free(scratch);
 }
 
@@ -244,5 +273,6 @@ void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, L
 {
     ScrtDtype t = e->type->dtype;
     CgVal x = {acc, accumulated(cg, acc, t), NULL};
-    cg_epi_store_val(cg, e, r, col, cg_result_value(cg, e->leader, t, x, w), w, mask);
+    x = cg_result_value(cg, e->leader, t, x, w * n_row(r));
+    cg_epi_store_val(cg, e, r, col, x, w, mask);
 }

@@ -244,6 +244,7 @@ static void plan_job(CgModule *m, CgContract *c)
         .a_row = cg_contract_a_row,
         .ask = cg_epi_waits(c->epi, c->nb + c->has_m) ? cg_contract_ask : NULL,
         .finish = cg_contract_finish,
+        .epi = c->epi,
     };
 }
 

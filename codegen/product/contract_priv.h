@@ -33,7 +33,8 @@ LLVMValueRef cg_packed_panel(Cg *cg, const CgContract *c, LLVMValueRef outer, LL
 LLVMValueRef cg_panel_scales(Cg *cg, const CgContract *c, LLVMValueRef panel, LLVMValueRef k0);
 void cg_contract_a_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst);
 void cg_contract_ask(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row);
-void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc);
+void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n, LLVMValueRef row,
+                        LLVMValueRef acc);
 
 /* Few rows (stream.c). */
 uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows); /* read side by side */

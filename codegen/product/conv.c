@@ -171,8 +171,10 @@ static void finish_row(Cg *cg, const Conv *c, const CgAt *at, LLVMValueRef const
     cg_endif(cg, &some);
 }
 
-static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
+static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n, LLVMValueRef row,
+                        LLVMValueRef acc)
 {
+    (void)n; /* one: a row of the result is many columns */
     const Conv *c = j->self;
     const CgWindow *w = &c->w;
     LLVMBuilderRef b = cg->b;

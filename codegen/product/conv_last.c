@@ -252,12 +252,18 @@ static void conv_ask(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row)
     cg_epi_ask(cg, c->epi, &r, cg_add_int(cg, first, at->col0), c->tile.nr);
 }
 
-static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
+static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n, LLVMValueRef row,
+                        LLVMValueRef acc)
 {
     const Conv *c = j->self;
     LLVMValueRef first = cg_mul_int(cg, at->outer, cg_term(cg, c->filter.out));
-    CgEpiRow r = cg_epi_flat_row(cg, c->epi, row, 1 + c->desc.n_spatial);
-    cg_finish_panel(cg, &c->tile, c->epi, &r, acc, at->col0, at->col1, j->cols, first);
+    CgEpiRow r[CG_AT_ONCE];
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMValueRef at_row = cg_add_int(cg, row, cg_int(cg, i));
+        r[i] = cg_epi_flat_row(cg, c->epi, at_row, 1 + c->desc.n_spatial);
+        r[i].beside = i + 1 < n ? &r[i + 1] : NULL;
+    }
+    cg_finish_panel(cg, &c->tile, c->epi, r, acc, at->col0, at->col1, j->cols, first);
 }
 
 /* --- The kernel ------------------------------------------------------------------------------ */
@@ -338,6 +344,7 @@ static void plan_job(CgModule *m, Conv *c)
     if (reads_in_place(m, c))
         c->job.a_at = conv_a_at;
     c->job.tile = c->tile;
+    c->job.epi = c->epi;
     c->job.ask = cg_epi_waits(c->epi, 1 + c->desc.n_spatial) ? conv_ask : NULL;
     plan_few(c);
     c->codes = c->few && cg_by_codes(c->f, &c->tile, &c->x, c->x.stride[c->desc.n_spatial + 1]);

@@ -45,12 +45,18 @@ static LLVMValueRef load_weights(Cg *cg, const Lanes *l, LLVMValueRef tap)
     return w;
 }
 
-static void finish(Cg *cg, const Lanes *l, const CgSpot *at, LLVMValueRef x)
+static CgEpiRow epilogue_row(Cg *cg, const Lanes *l, const CgSpot *at)
 {
     const CgSlide *s = &l->r->d->s;
-    CgEpiRow epi = cg_epi_row(cg, s->epi, at->idx, 1 + s->desc.n_spatial);
-    x = cg_epi_add_bias(cg, s->epi, &epi, l->i, x, l->w, l->mask);
-    cg_epi_store(cg, s->epi, &epi, l->i, x, l->w, l->mask);
+    return cg_epi_row(cg, s->epi, at->idx, 1 + s->desc.n_spatial);
+}
+
+/* x: the sums of a spot, or of several, whose rows are beside one another. */
+static void finish(Cg *cg, const Lanes *l, const CgEpiRow *row, LLVMValueRef x)
+{
+    const CgEpi *epi = l->r->d->s.epi;
+    x = cg_epi_add_bias(cg, epi, row, l->i, x, l->w, l->mask);
+    cg_epi_store(cg, epi, row, l->i, x, l->w, l->mask);
 }
 
 /* --- Neighbours together --- */
@@ -104,6 +110,23 @@ static void add_together(Cg *cg, const Lanes *l, const CgSpot *row, LLVMValueRef
         add_line(cg, l, g, tap, cg_slide_address(cg, s, first, tap));
 }
 
+/* NEIGHBOURS spots from `from` on, as many at once as the epilogue asks for. */
+static void finish_together(Cg *cg, const Lanes *l, const CgSpot *row, LLVMValueRef from,
+                            Together *g)
+{
+    const CgSlide *s = &l->r->d->s;
+    uint32_t n = l->w > 1 ? cg_epi_at_once(s->epi, NULL) : 1;
+    CgEpiRow to[NEIGHBOURS];
+    for (uint32_t c = 0; c < NEIGHBOURS; c++) {
+        CgSpot at = *row;
+        at.idx[s->desc.n_spatial] = cg_add_int(cg, from, cg_int(cg, c));
+        to[c] = epilogue_row(cg, l, &at);
+        to[c].beside = (c + 1) % n ? &to[c + 1] : NULL;
+    }
+    for (uint32_t c = 0; c < NEIGHBOURS; c += n)
+        finish(cg, l, &to[c], cg_join(cg, &g->acc[c], n));
+}
+
 /* The spots of a row that are computed together; returns them. */
 static CgSpan row_together(Cg *cg, const Lanes *l, const CgSpot *row)
 {
@@ -116,11 +139,7 @@ static CgSpan row_together(Cg *cg, const Lanes *l, const CgSpot *row)
         g.weight[tap] = load_weights(cg, l, cg_int(cg, tap));
     CgLoop i = cg_for(cg, span.from, span.to, by);
     add_together(cg, l, row, i.i, &g);
-    for (uint32_t c = 0; c < NEIGHBOURS; c++) {
-        CgSpot at = *row;
-        at.idx[s->desc.n_spatial] = cg_add_int(cg, i.i, cg_int(cg, c));
-        finish(cg, l, &at, g.acc[c]);
-    }
+    finish_together(cg, l, row, i.i, &g);
     cg_next(cg, &i);
     return span;
 }
@@ -150,7 +169,8 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
     CgSpots spots = cg_spots(cg, s, &row, together ? &done : NULL);
     cg_set(cg, l.acc, LLVMConstNull(vec));
     cg_slide_window(cg, s, &spots.at, add_product, &l);
-    finish(cg, &l, &spots.at, cg_get(cg, vec, l.acc));
+    CgEpiRow to = epilogue_row(cg, &l, &spots.at);
+    finish(cg, &l, &to, cg_get(cg, vec, l.acc));
     cg_spots_end(cg, &spots);
 }
 

@@ -86,8 +86,14 @@ static void finish_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
     LLVMTypeRef el = f->t->el;
     LLVMValueRef column = cg_add_int(cg, f->first, i);
     LLVMValueRef at = cg_gep(cg, el, f->acc, LLVMBuildSub(cg->b, i, f->begin, ""));
-    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(el, w), at, "");
-    LLVMSetAlignment(x, f->t->size);
+    LLVMValueRef part[CG_AT_ONCE];
+    uint32_t n = 0;
+    for (const CgEpiRow *r = f->row; r; r = r->beside, n++) {
+        LLVMValueRef line = cg_gep(cg, el, at, cg_int(cg, (int64_t)n * f->t->nr));
+        part[n] = LLVMBuildLoad2(cg->b, cg_vec(el, w), line, "");
+        LLVMSetAlignment(part[n], f->t->size);
+    }
+    LLVMValueRef x = cg_join(cg, part, n);
     x = cg_epi_add_bias(cg, f->epi, f->row, column, x, w, mask);
     cg_epi_store(cg, f->epi, f->row, column, x, w, mask);
 }
@@ -321,14 +327,39 @@ static LLVMValueRef tile_a(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef 
     return cg_gep(cg, t->a.type, a, at->k0);
 }
 
-/* Rows from .. to - 1 of the block, whose sums lie in C. */
-static void finish_rows(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef from, LLVMValueRef to)
+/* How many rows are finished at once: those that a panel leaves room for. */
+static uint32_t rows_at_once(Cg *cg, const CgJob *j)
+{
+    uint32_t vectors = j->tile.nr / j->tile.w;
+    int64_t n;
+    bool whole = sc_term_const(j->cols, &n) && n % j->tile.nr == 0;
+    if (!j->epi || !(whole || cg->m->target.avx512))
+        return 1;
+    uint32_t most = cg_epi_at_once(j->epi, NULL);
+    return most > vectors ? most / vectors : 1;
+}
+
+/* Rows from .. to - 1 of the block, whose sums lie in C, n of them at once; answers the first that
+ * is not done. */
+static LLVMValueRef finish_some(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n,
+                                LLVMValueRef from, LLVMValueRef to)
 {
     const CgTile *t = &j->tile;
-    CgLoop row = cg_for(cg, from, to, cg_int(cg, 1));
-    j->finish(cg, j, at, cg_add_int(cg, at->row0, row.i),
+    LLVMValueRef step = cg_int(cg, n), some = LLVMBuildSub(cg->b, to, from, "");
+    LLVMValueRef end = cg_add_int(cg, from, LLVMBuildAnd(cg->b, some, cg_int(cg, -(int64_t)n), ""));
+    CgLoop row = cg_for(cg, from, end, step);
+    j->finish(cg, j, at, n, cg_add_int(cg, at->row0, row.i),
               cg_gep(cg, t->el, at->c, cg_mul_int(cg, row.i, cg_int(cg, t->nr))));
     cg_next(cg, &row);
+    return end;
+}
+
+static void finish_rows(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef from, LLVMValueRef to)
+{
+    uint32_t n = rows_at_once(cg, j);
+    if (n > 1)
+        from = finish_some(cg, j, at, n, from, to);
+    finish_some(cg, j, at, 1, from, to);
 }
 
 /* What the next tile, of this panel or the next one, will load when it is finished: rows lie far

@@ -69,9 +69,14 @@ void cg_contract_ask(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row)
     cg_epi_ask(cg, c->epi, &r, at->col0, c->tile.nr);
 }
 
-void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef acc)
+void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n, LLVMValueRef row,
+                        LLVMValueRef acc)
 {
     const CgContract *c = j->self;
-    CgEpiRow r = epilogue_row(cg, c, at, row);
-    cg_finish_panel(cg, &c->tile, c->epi, &r, acc, at->col0, at->col1, j->cols, cg_int(cg, 0));
+    CgEpiRow r[CG_AT_ONCE];
+    for (uint32_t i = 0; i < n; i++) {
+        r[i] = epilogue_row(cg, c, at, cg_add_int(cg, row, cg_int(cg, i)));
+        r[i].beside = i + 1 < n ? &r[i + 1] : NULL;
+    }
+    cg_finish_panel(cg, &c->tile, c->epi, r, acc, at->col0, at->col1, j->cols, cg_int(cg, 0));
 }

@@ -269,8 +269,11 @@ struct CgJob {
     /* Asks memory for what finishing the row's columns from col0 on, a panel's, will load. NULL:
      * that loads nothing of the row's own. */
     void (*ask)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row);
-    /* Stores row `row` from c, columns col0 .. col1. */
-    void (*finish)(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef c);
+    /* Stores n rows from `row` on, whose sums begin at c, columns col0 .. col1; more than one, and
+     * at most CG_AT_ONCE, where epi says so. */
+    void (*finish)(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n, LLVMValueRef row,
+                   LLVMValueRef c);
+    const CgEpi *epi; /* or NULL */
 };
 /* Terms of the scratch a thread needs for this job. */
 const ScTerm *cg_job_scratch(CgModule *m, const CgJob *j);
@@ -294,8 +297,8 @@ void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, L
  * `cols`, in one panel. */
 void cg_finish_row(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row, LLVMValueRef acc,
                    LLVMValueRef from, LLVMValueRef to, const ScTerm *cols);
-/* The same for columns col0 .. col1 - 1, a panel of `cols` columns, whose sums begin at acc; they
- * are columns first + col0 and up of the row. */
+/* The same for columns col0 .. col1 - 1, a panel of `cols` columns, whose sums begin at acc, those
+ * of a row beside it t->nr elements on; they are columns first + col0 and up of the row. */
 void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *row,
                      LLVMValueRef acc, LLVMValueRef col0, LLVMValueRef col1, const ScTerm *cols,
                      LLVMValueRef first);

@@ -322,7 +322,7 @@ static void finish_group(Cg *cg, const Chunk *k)
     at.col0 = cg_mul_int(cg, panel_at(cg, k, p.i), nr);
     at.col1 = cg_min_int(cg, cg_add_int(cg, at.col0, nr), cg_term(cg, k->c->n));
     LLVMValueRef sum = cg_add_int(cg, line, cg_mul_int(cg, p.i, nr));
-    cg_contract_finish(cg, &k->c->job, &at, row.i, cg_gep(cg, t->el, at.c, sum));
+    cg_contract_finish(cg, &k->c->job, &at, 1, row.i, cg_gep(cg, t->el, at.c, sum));
     cg_next(cg, &p);
     cg_next(cg, &row);
 }

@@ -120,6 +120,23 @@ static const char *shape(char *buf, size_t n, bool last, const char *batch, int6
     return buf;
 }
 
+/* Nodes after value %c that leave it as it is, of type t: in half of the cases so many that several
+ * vectors of them, or rows beside one another, are computed at once. Answers the last one's name.
+ */
+static const char *draw_nodes(Rig *r, const char *t, size_t n, char *ret_text)
+{
+    bool many = rig_draw(r, 0, 1);
+    char from[8] = "c", to[8];
+    ret_text[0] = '\0';
+    for (int i = 0; many && i < 10; i++) {
+        size_t at = strlen(ret_text);
+        snprintf(to, sizeof to, "d%d", i);
+        snprintf(ret_text + at, n - at, "  %%%s = neg %%%s : %s\n", to, from, t);
+        memcpy(from, to, sizeof to);
+    }
+    return many ? "d9" : "c";
+}
+
 static int64_t make_conv(Rig *r, const ScOp *op)
 {
     static const char *const type[][3] = {
@@ -149,17 +166,19 @@ static int64_t make_conv(Rig *r, const ScOp *op)
     char result[96], from[96], to[96];
     shape(from, sizeof from, last, "n", in * group, x);
     snprintf(result, sizeof result, "%s[%s]", t[2], shape(to, sizeof to, last, "n", out, y));
+    char nodes[1024];
+    const char *end = draw_nodes(r, result, sizeof nodes, nodes);
     rig_parse(r,
               "graph @g(%%x: %s[%s]) -> (%%y) {\n"
               "  %%w = const @w : %s[%lld,%lld,%lld,%lld]\n"
               "  %%b = const @b : %s[%lld]\n"
               "  %%c = conv %%x, %%w, %%b {strides = [%lld,%lld], pads = [%lld,%lld,%lld,%lld], "
-              "dilations = [%lld,%lld], group = %lld, channels_last = %d} : %s\n"
-              "  %%y = relu %%c : %s\n}\n",
+              "dilations = [%lld,%lld], group = %lld, channels_last = %d} : %s\n%s"
+              "  %%y = relu %%%s : %s\n}\n",
               t[0], from, t[1], (long long)out, (long long)in, (long long)k[0], (long long)k[1],
               t[2], (long long)out, (long long)stride[0], (long long)stride[1], (long long)pad[0],
               (long long)pad[1], (long long)pad[2], (long long)pad[3], (long long)dil[0],
-              (long long)dil[1], (long long)group, last, result, result);
+              (long long)dil[1], (long long)group, last, result, nodes, end, result);
     rig_inputs(r, "n", batch);
     return in * k[0] * k[1];
 }
