@@ -101,7 +101,8 @@ static LLVMValueRef emit_part(CgModule *m, CgFunc *f, Part *p, uint32_t i)
     if (p->n_idx > p->axis)
         idx[p->axis] = cg_add_int(&cg, idx[p->axis], p->along);
     p->row = cg_epi_row(&cg, p->epi, idx, p->n_idx);
-    cg_lanes(&cg, cg_int(&cg, 0), cg_term(&cg, p->inner), m->target.w, elements, p);
+    cg_lanes_at_once(&cg, cg_int(&cg, 0), cg_term(&cg, p->inner), m->target.w,
+                     cg_epi_at_once(p->epi, p->inner), elements, p);
     cg_next(&cg, &row);
     cg_end_fn(&cg);
     return body;

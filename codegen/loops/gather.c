@@ -172,7 +172,8 @@ static LLVMValueRef emit_body(CgModule *m, CgFunc *f, Gather *k)
     CgLoop row = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
     cg_unflatten(&cg, row.i, k->n_idx, k->y.dim, idx);
     begin_row(&cg, k, idx);
-    cg_lanes(&cg, cg_int(&cg, 0), cg_term(&cg, k->column), m->target.w, lanes, k);
+    uint32_t vectors = k->by_index ? 1 : cg_epi_at_once(k->epi, k->column);
+    cg_lanes_at_once(&cg, cg_int(&cg, 0), cg_term(&cg, k->column), m->target.w, vectors, lanes, k);
     cg_next(&cg, &row);
     cg_end_fn(&cg);
     return body;
