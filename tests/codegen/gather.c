@@ -180,6 +180,13 @@ START_TEST(epilogues)
                    "  %y = cast %4 : f16[n,4,12]\n"
                    "}\n",
                    -2, 2, exact, SIZES(0, 1, 17));
+    sct_everywhere("graph @g(%t: f8e4m3fn[9,150], %i: i64[n], %p: f32[150]) -> (%y) {\n"
+                   "  %1 = gather %t, %i : f8e4m3fn[n,150]\n"
+                   "  %2 = cast %1 : f32[n,150]\n"
+                   "  %3 = mul %2, %p : f32[n,150]\n"
+                   "  %y = cast %3 : f8e4m3fn[n,150]\n"
+                   "}\n",
+                   -8, 8, exact, SIZES(0, 1, 5));
     sct_everywhere("graph @g(%t: f32[3,n,8], %i: i64[5], %r: f32[5,1,8]) -> (%y) {\n"
                    "  %1 = transpose %t {perm = [1,0,2]} : f32[n,3,8]\n"
                    "  %2 = gather %1, %i : f32[5,3,8]\n"

@@ -309,6 +309,12 @@ END_TEST
 
 START_TEST(concatenation)
 {
+    sct_everywhere("graph @g(%x: f32[n,70], %z: f32[n,45], %a: f32[115]) -> (%y) {\n"
+                   "  %1 = concat %x, %z {axis = 1} : f32[n,115]\n"
+                   "  %2 = mul %1, %a : f32[n,115]\n"
+                   "  %y = cast %2 : f8e4m3fn[n,115]\n"
+                   "}\n",
+                   -20, 20, exact, SIZES(0, 1, 3));
     sct_everywhere("graph @g(%a: f32[n,3], %b: f32[n,18], %c: f32[4,n], %d: f32[2,n])"
                    " -> (%x, %y, %z) {\n"
                    "  %x = concat %a, %b, %a {axis = 1} : f32[n,24]\n"
