@@ -40,13 +40,14 @@ typedef struct Pass {
     ScScaler s;
     const ScPassEnv *env;
     const ScRecipe *recipe;
-    ScRecipeUse *use;         /* what of the recipe met something */
-    ScSymbols measured;       /* exponents that a run finds, of this graph */
-    bool *grown;              /* [n_value] what grows from run to run, in whatever order */
-    bool meets;               /* the node that is looked at reads some of it */
-    bool *table;              /* [n_value] rows of it are picked: it is stored once, so by tensor */
-    Counted **counted;        /* [n_value] how what saturates of it is counted */
-    ScSymbols taken;          /* names of states */
+    ScRecipeUse *use;   /* what of the recipe met something */
+    ScSymbols measured; /* exponents that a run finds, of this graph */
+    bool *grown;        /* [n_value] what grows from run to run, in whatever order: a state, */
+    bool *handed;       /* [n_value] or what the caller hands in and gets back */
+    bool meets;         /* the node that is looked at reads some of it */
+    bool *table;        /* [n_value] rows of it are picked: it is stored once, so by tensor */
+    Counted **counted;  /* [n_value] how what saturates of it is counted */
+    ScSymbols taken;    /* names of states */
     const char *const *label; /* [n_value] names, where that is counted */
     bool nested;
     ScCached cached;
@@ -402,6 +403,64 @@ static ScVal finished(Pass *p, const ScNode *n, ScVal factor, ScVal rows,
     return y;
 }
 
+/* What v is but for its order. */
+static ScVal elements_of(const ScGraph *g, ScVal v)
+{
+    while (sc_keeps_elements(sc_def(g, v)))
+        v = sc_def(g, v)->in[0];
+    return v;
+}
+
+/* A cache that the caller keeps: an input that comes back as a result with something appended. */
+static void find_handed(Pass *p, const ScGraph *g)
+{
+    p->handed = sc_array(p->s.scratch, bool, g->n_value);
+    for (uint32_t i = 0; i < g->n_out; i++) {
+        ScVal next = elements_of(g, g->out[i]);
+        const ScNode *n = sc_def(g, next);
+        ScVal past = n->op == &sc_op_concat ? elements_of(g, n->in[0]) : SC_ABSENT;
+        if (past != SC_ABSENT && sc_def(g, past)->op == &sc_op_input)
+            p->handed[next] = p->handed[past] = true;
+    }
+}
+
+/* Values of states that grow, or of what the caller hands in and out, and others of the same
+ * elements. */
+static void find_grown(Pass *p, const ScGraph *g)
+{
+    p->grown = sc_array(p->s.scratch, bool, g->n_value);
+    find_handed(p, g);
+    for (uint32_t i = 0; i < g->n_state; i++) {
+        ScVal v = g->state[i].next;
+        if (!g->state[i].grows)
+            continue;
+        p->grown[g->state[i].past] = p->grown[v] = true;
+        for (; sc_keeps_elements(sc_def(g, v)); v = sc_def(g, v)->in[0])
+            p->grown[sc_def(g, v)->in[0]] = true;
+    }
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *n = &g->node[i];
+        if (!sc_keeps_elements(n))
+            continue;
+        p->grown[n->first] = p->grown[n->first] || p->grown[n->in[0]];
+        p->handed[n->first] = p->handed[n->first] || p->handed[n->in[0]];
+    }
+}
+
+/* What is handed in is known for a cache where it meets another activation: with weights it may be
+ * any input that a result holds too. */
+static bool reads_grown(const Pass *p, const ScGraph *g, const ScNode *n)
+{
+    bool grown = false, handed = false, weights = false;
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        grown = grown || p->grown[n->in[i]];
+        handed = handed || p->handed[n->in[i]];
+        weights = weights || (i < 32 && (n->op->quantizable >> i & 1) && n->in[i] != SC_ABSENT &&
+                              (sc_def(g, n->in[i])->op->flags & SC_CONST_OP));
+    }
+    return grown || (handed && !weights);
+}
+
 /* Low-precision operands are multiplied and added up in f32; a result of another type comes back to
  * it, and whatever meets them on the way there (a bias) is f32 too. */
 static void node(Pass *p, const ScNode *n)
@@ -413,9 +472,7 @@ static void node(Pass *p, const ScNode *n)
     uint32_t stored = 0;
     ScScaledProduct product;
     s->b.at = n->loc;
-    p->meets = false;
-    for (uint32_t i = 0; i < n->n_in; i++)
-        p->meets = p->meets || p->grown[n->in[i]];
+    p->meets = reads_grown(p, s->g, n);
     ScSite at = sc_site(p->env, s->g, n, p->use->rule);
     if (by_blocks(p, n, &at))
         return;
@@ -445,44 +502,6 @@ static void node(Pass *p, const ScNode *n)
         s->env[n->first] = finished(p, n, factor, rows, later ? &product : NULL);
     s->unnamed = false;
     results(s, n);
-}
-
-/* Values of states that grow, and others of the same elements. */
-/* What v is but for its order. */
-static ScVal elements_of(const ScGraph *g, ScVal v)
-{
-    while (sc_keeps_elements(sc_def(g, v)))
-        v = sc_def(g, v)->in[0];
-    return v;
-}
-
-/* A cache that the caller keeps: an input that comes back as a result with something appended. */
-static void find_handed(Pass *p, const ScGraph *g)
-{
-    for (uint32_t i = 0; i < g->n_out; i++) {
-        ScVal next = elements_of(g, g->out[i]);
-        const ScNode *n = sc_def(g, next);
-        for (uint32_t k = 0; n->op == &sc_op_concat && k < n->n_in; k++)
-            if (sc_def(g, elements_of(g, n->in[k]))->op == &sc_op_input)
-                p->grown[next] = p->grown[elements_of(g, n->in[k])] = true;
-    }
-}
-
-static void find_grown(Pass *p, const ScGraph *g)
-{
-    p->grown = sc_array(p->s.scratch, bool, g->n_value);
-    find_handed(p, g);
-    for (uint32_t i = 0; i < g->n_state; i++) {
-        ScVal v = g->state[i].next;
-        if (!g->state[i].grows)
-            continue;
-        p->grown[g->state[i].past] = p->grown[v] = true;
-        for (; sc_keeps_elements(sc_def(g, v)); v = sc_def(g, v)->in[0])
-            p->grown[sc_def(g, v)->in[0]] = true;
-    }
-    for (uint32_t i = 0; i < g->n_node; i++)
-        if (sc_keeps_elements(&g->node[i]) && p->grown[g->node[i].in[0]])
-            p->grown[g->node[i].first] = true;
 }
 
 static void find_tables(Pass *p, const ScGraph *g)

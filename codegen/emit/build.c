@@ -292,6 +292,7 @@ LLVMValueRef cg_join(Cg *cg, LLVMValueRef *x, uint32_t n)
     LLVMValueRef at[64];
     for (; n > 1; n /= 2) {
         uint32_t w = 2 * LLVMGetVectorSize(LLVMTypeOf(x[0]));
+        assert(w <= 64);
         for (uint32_t i = 0; i < w; i++)
             at[i] = LLVMConstInt(cg->m->i32, i, 0);
         for (uint32_t i = 0; i < n / 2; i++)

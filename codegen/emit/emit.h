@@ -349,5 +349,7 @@ uint32_t cg_epi_at_once(const CgEpi *e, const ScTerm *columns);
  * integer type). */
 void cg_epi_store(Cg *cg, const CgEpi *e, const CgEpiRow *r, LLVMValueRef col, LLVMValueRef acc,
                   uint32_t w, LLVMValueRef mask);
+/* How many vectors are given to cg_epi_store at once. */
+uint32_t cg_epi_at_once(const CgEpi *e, const ScTerm *columns);
 
 #endif

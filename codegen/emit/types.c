@@ -367,13 +367,17 @@ void cg_store_past(Cg *cg, CgVal x, LLVMValueRef base, LLVMValueRef index, uint3
         return;
     }
     LLVMContextRef c = LLVMGetTypeContext(m->i32);
-    LLVMValueRef p = cg_gep(cg, cg_storage_type(m, x.t), base, index);
-    LLVMValueRef s = LLVMBuildStore(cg->b, to_storage(cg, x, w), p);
+    LLVMValueRef p = cg_gep(cg, cg_storage_type(m, x.t), base, index), v = to_storage(cg, x, w);
     LLVMMetadataRef one = LLVMValueAsMetadata(LLVMConstInt(m->i32, 1, 0));
     static const char kind[] = "nontemporal";
-    LLVMSetAlignment(s, w * bytes_of(x.t));
-    LLVMSetMetadata(s, LLVMGetMDKindIDInContext(c, kind, sizeof kind - 1),
-                    LLVMMetadataAsValue(c, LLVMMDNodeInContext2(c, &one, 1)));
+    uint32_t part = w < m->target.w ? w : m->target.w; /* of several vectors each is aligned */
+    for (uint32_t i = 0; i < w; i += part) {
+        LLVMValueRef at = cg_gep(cg, cg_storage_type(m, x.t), p, cg_int(cg, i));
+        LLVMValueRef s = LLVMBuildStore(cg->b, w == part ? v : cg_take(cg, v, i, part), at);
+        LLVMSetAlignment(s, part * bytes_of(x.t));
+        LLVMSetMetadata(s, LLVMGetMDKindIDInContext(c, kind, sizeof kind - 1),
+                        LLVMMetadataAsValue(c, LLVMMDNodeInContext2(c, &one, 1)));
+    }
 }
 
 void cg_store_fence(Cg *cg)

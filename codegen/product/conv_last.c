@@ -125,7 +125,8 @@ static LLVMValueRef is_whole(Cg *cg, const Walk *w, LLVMValueRef *ret)
 }
 
 /* How a vector of the few runs gets where it is collected: as elements of A in the row, or as codes
- * in scratch of the class's own, from which the row is looked up at once. */
+ * in scratch of the class's own, from which the row is looked up at once, with what lies behind up
+ * to a multiple of 32, which the zeros at the row's end overwrite. */
 static void copy_vector(Cg *cg, const Walk *w, LLVMValueRef from, int64_t to, int64_t n)
 {
     const Conv *c = w->c;
@@ -356,10 +357,8 @@ static void plan_job(CgModule *m, Conv *c)
 
 static bool plan(CgModule *m, Conv *c)
 {
-    const ScGraph *sub = c->f->sub;
-    const ScType *x = sc_type_of(sub, c->node->in[0]), *y = sc_type_of(sub, c->node->first);
-    if (!cg_type_ok(m, c->node->loc, x->dtype) || !cg_type_ok(m, c->node->loc, y->dtype) ||
-        !cg_access(m, c->f, c->node->in[0], x->rank, x->dim, &c->x))
+    const ScType *x = sc_type_of(c->f->sub, c->node->in[0]);
+    if (!cg_access(m, c->f, c->node->in[0], x->rank, x->dim, &c->x))
         return false;
     c->epi = cg_epi_new(m, c->f, c->node);
     if (!c->epi)
@@ -379,6 +378,9 @@ bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *de
         return false;
     if (c->filter.depthwise)
         return cg_emit_depthwise(m, f, n, &c->desc, &c->filter);
+    if (!cg_type_ok(m, n->loc, sc_type_of(f->sub, n->in[0])->dtype) ||
+        !cg_type_ok(m, n->loc, sc_type_of(f->sub, n->first)->dtype))
+        return false;
     plan_tile(m, c);
     if (cg_winograd_fits(m, f, n, desc, &c->tile, &c->filter))
         return cg_emit_winograd(m, f, n, &c->desc, &c->filter);

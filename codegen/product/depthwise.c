@@ -62,6 +62,7 @@ static void finish(Cg *cg, const Lanes *l, const CgEpiRow *row, LLVMValueRef x)
 /* --- Neighbours together --- */
 
 enum { NEIGHBOURS = 4 };
+_Static_assert(NEIGHBOURS % CG_AT_ONCE == 0, "they are finished in whole groups");
 
 typedef struct Together {
     LLVMValueRef first;                   /* address in x of the first one's window */

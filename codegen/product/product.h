@@ -289,8 +289,8 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
 enum { CG_CODES = 64 };
 /* Whether elements of a, `stride` apart, are such neighbours and rows of A hold such pairs. */
 bool cg_by_codes(const CgFunc *f, const CgTile *t, const CgAccess *a, const ScTerm *stride);
-/* The first n of 64 codes of a type at `codes` to dst in a row of A, or all of them; written are as
- * many as 32 hold, or 64. */
+/* Codes of a type at `codes`, of which 64 are read, to dst in a row of A: 32 where n <= 32,
+ * else 64. */
 void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, LLVMValueRef dst,
                   uint32_t n);
 /* Sums acc[from] .. acc[to - 1] plus the bias, through the epilogue into those columns of a row of

@@ -22,7 +22,7 @@ from scalec import BUILD, scalec
 
 LEAST = 100e3  # bytes of a layer's weights
 UNIT = {"": 1, "K": 1e3, "M": 1e6, "G": 1e9}
-TILES = {"dot": "of bf16 pairs", "tile": "in tile registers"}  # limit -> what a kernel says of itself
+UNITS = {"dot": "bf16 pairs", "tile": "tile registers"}  # limit -> what a kernel says of itself; else "fma"
 BITS = {"f32": 32, "fp8": 8, "fp8-weights": 8, "mxfp4-weights": 4.25}
 
 
@@ -65,7 +65,7 @@ def row(path, recipe, rows, threads, limits, tmp):
     for _ in range(ROUNDS // 2):
         allow = limits.now()
         seconds, held, what = by_weights(exe, threads)
-        by = next((unit for unit, text in TILES.items() if text in what), "fma")
+        by = next((unit for unit, text in UNITS.items() if text in what), "fma")
         if rows == 1:
             limit, rate = allow["read"], 1e-9 * held / seconds
         else:
@@ -74,7 +74,7 @@ def row(path, recipe, rows, threads, limits, tmp):
         rates.append(rate)
         parts.append(rate / limit)
     name, unit = os.path.basename(path)[:-5], "GB/s" if rows == 1 else "GFLOP/s"
-    of = "reading" if rows == 1 else TILES.get(by, "of FMA")[3:]
+    of = "reading" if rows == 1 else UNITS.get(by, "FMA")
     print(f"{name:<18} {recipe:<14} {np.median(rates):8.1f} {unit:<8} {100 * np.median(parts):4.0f} % of {of}", flush=True)
 
 

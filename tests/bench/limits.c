@@ -105,12 +105,12 @@ __attribute__((target("avx512f,avx512bf16"))) static void dot512(void)
     (void)keep;
 }
 
+static unsigned char operand[1024]; /* of a register */
 enum { TILE_ROWS = 16, TILE_CHAINS = 4, TILE_STEPS = STEPS / 16 };
 
 /* Four sums, of two registers by two. */
 __attribute__((target("amx-tile,amx-bf16"))) static void tiles(void)
 {
-    static unsigned char x[TILE_ROWS * 64];
     /* Of all eight registers 16 rows of 64 bytes. Static: GCC 12 takes _tile_loadconfig for a
      * reader of the first 8 bytes, and would not write the others into a variable of the function.
      */
@@ -119,16 +119,15 @@ __attribute__((target("amx-tile,amx-bf16"))) static void tiles(void)
         [26] = 64, [28] = 64, [30] = 64, [48] = 16, [49] = 16, [50] = 16,
         [51] = 16, [52] = 16, [53] = 16, [54] = 16, [55] = 16,
     };
-    memset(x, 0x3d, sizeof x); /* 0.05 */
     _tile_loadconfig(config);
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    _tile_loadd(4, x, 64);
-    _tile_loadd(5, x, 64);
-    _tile_loadd(6, x, 64);
-    _tile_loadd(7, x, 64);
+    _tile_loadd(4, operand, 64);
+    _tile_loadd(5, operand, 64);
+    _tile_loadd(6, operand, 64);
+    _tile_loadd(7, operand, 64);
     for (int i = 0; i < TILE_STEPS; i++) {
         _tile_dpbf16ps(0, 4, 6);
         _tile_dpbf16ps(1, 4, 7);
@@ -224,7 +223,8 @@ int main(int argc, char **argv)
 {
     from = aligned_alloc(4096, SIZE + 4096);
     to = aligned_alloc(4096, SIZE);
-    const bool amx = has_tiles(); /* asked for before there are threads */
+    const bool amx = has_tiles();          /* asked for before there are threads */
+    memset(operand, 0x3d, sizeof operand); /* 0.05 */
     pthread_t thread;
     if (!from || !to || pthread_barrier_init(&begin, NULL, 2) ||
         pthread_barrier_init(&end, NULL, 2) || pthread_create(&thread, NULL, other, NULL))

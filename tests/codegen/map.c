@@ -490,6 +490,18 @@ START_TEST(past_the_caches)
                    "  %y = add %x, %a : f16[4099,4099]\n"
                    "}\n",
                    -2, 2, exact, SIZES(1));
+    /* of long bodies several vectors at once, each of which is aligned and no more */
+    sct_everywhere("graph @g(%x: f16[4099,4099], %a: f16[4099]) -> (%y) {\n"
+                   "  %1 = add %x, %a : f16[4099,4099]\n"
+                   "  %2 = relu %1 : f16[4099,4099]\n"
+                   "  %3 = neg %2 : f16[4099,4099]\n"
+                   "  %y = add %3, %a : f16[4099,4099]\n"
+                   "}\n",
+                   -2, 2, exact, SIZES(1));
+    sct_everywhere("graph @g(%x: f32[8191,4099]) -> (%y) {\n"
+                   "  %y = cast %x : f8e4m3fn[8191,4099]\n"
+                   "}\n",
+                   -2, 2, exact, SIZES(1));
 }
 END_TEST
 

@@ -146,6 +146,15 @@ START_TEST(past_the_caches)
                    "  %y = sub %x, %1 : f64[1025,4099]\n"
                    "}\n",
                    -2, 2, exact, 1, &one);
+    /* of long bodies several vectors at once */
+    sct_everywhere("graph @g(%x: f16[4099,4099]) -> (%y) {\n"
+                   "  %1 = reduce_max %x {axes = [1]} : f16[4099,1]\n"
+                   "  %2 = sub %x, %1 : f16[4099,4099]\n"
+                   "  %3 = neg %2 : f16[4099,4099]\n"
+                   "  %4 = relu %3 : f16[4099,4099]\n"
+                   "  %y = add %4, %x : f16[4099,4099]\n"
+                   "}\n",
+                   -2, 2, exact, 1, &one);
 }
 END_TEST
 
