@@ -327,6 +327,12 @@ typedef struct CgEpiRow {
     LLVMValueRef at[SC_EPILOGUE_MAX + 1]; /* i64 element addresses of operands, then results */
     const struct CgEpiRow *beside;        /* a row more that is computed at once, or NULL */
 } CgEpiRow;
+/* Makes n rows neighbours, in order. */
+static inline void cg_epi_beside(CgEpiRow *r, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        r[i].beside = i + 1 < n ? &r[i + 1] : NULL;
+}
 CgEpiRow cg_epi_row(Cg *cg, const CgEpi *e, LLVMValueRef const *idx, uint32_t n_idx);
 /* The same for indices that are counted as one, row-major: without a division where no operand is
  * broadcast over some of them only. */

@@ -65,7 +65,7 @@ static uint32_t at_once(Cg *cg, const CgAttn *a, bool exponential)
     ScArena *scratch = sc_arena_new();
     ScBody b = {.arena = scratch, .g = a->f->sub, .compute = a->compute};
     exponential ? weight_of(&b) : score_of(&b, a);
-    CgChain chain = {b.n, a->compute == SCRT_F64};
+    CgChain chain = {.cost = b.n, .lanes = a->compute == SCRT_F64};
     sc_arena_free(scratch);
     return cg_at_once(cg->m, &chain,
                       exponential ? sc_term(cg->m->cx, a->n_key) : together(cg, &a->t1));

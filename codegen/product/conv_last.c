@@ -262,8 +262,8 @@ static void conv_finish(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n, LLVM
     for (uint32_t i = 0; i < n; i++) {
         LLVMValueRef at_row = cg_add_int(cg, row, cg_int(cg, i));
         r[i] = cg_epi_flat_row(cg, c->epi, at_row, 1 + c->desc.n_spatial);
-        r[i].beside = i + 1 < n ? &r[i + 1] : NULL;
     }
+    cg_epi_beside(r, n);
     cg_finish_panel(cg, &c->tile, c->epi, r, acc, at->col0, at->col1, j->cols, first);
 }
 
@@ -311,7 +311,8 @@ static bool reads_in_place(CgModule *m, Conv *c)
            cg_tile_direct(&c->tile, pitch);
 }
 
-static void plan_tile(CgModule *m, Conv *c)
+/* What is multiplied, and by which tile: known before it is known whether windows are. */
+static void plan_product(CgModule *m, Conv *c)
 {
     ScCtx *cx = m->cx;
     const ScGraph *sub = c->f->sub;
@@ -381,7 +382,7 @@ bool cg_emit_conv_last(CgModule *m, CgFunc *f, const ScNode *n, const ScConv *de
     if (!cg_type_ok(m, n->loc, sc_type_of(f->sub, n->in[0])->dtype) ||
         !cg_type_ok(m, n->loc, sc_type_of(f->sub, n->first)->dtype))
         return false;
-    plan_tile(m, c);
+    plan_product(m, c);
     if (cg_winograd_fits(m, f, n, desc, &c->tile, &c->filter))
         return cg_emit_winograd(m, f, n, &c->desc, &c->filter);
     if (!plan(m, c))

@@ -122,10 +122,11 @@ static void finish_together(Cg *cg, const Lanes *l, const CgSpot *row, LLVMValue
         CgSpot at = *row;
         at.idx[s->desc.n_spatial] = cg_add_int(cg, from, cg_int(cg, c));
         to[c] = epilogue_row(cg, l, &at);
-        to[c].beside = (c + 1) % n ? &to[c + 1] : NULL;
     }
-    for (uint32_t c = 0; c < NEIGHBOURS; c += n)
+    for (uint32_t c = 0; c < NEIGHBOURS; c += n) {
+        cg_epi_beside(&to[c], n);
         finish(cg, l, &to[c], cg_join(cg, &g->acc[c], n));
+    }
 }
 
 /* The spots of a row that are computed together; returns them. */

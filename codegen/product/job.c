@@ -369,8 +369,10 @@ static void ask_next(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef r, LLV
     if (!j->ask)
         return;
     LLVMValueRef mr = cg_int(cg, j->tile.mr), next = cg_add_int(cg, r, mr);
-    CgIf now = cg_if(cg, last);
     LLVMValueRef past = LLVMBuildICmp(cg->b, LLVMIntSGE, next, at->n_row, "");
+    LLVMValueRef more = LLVMBuildICmp(cg->b, LLVMIntSLT, at->col1, cg_term(cg, j->cols), "");
+    more = LLVMBuildOr(cg->b, more, LLVMBuildNot(cg->b, past, ""), "");
+    CgIf now = cg_if(cg, LLVMBuildAnd(cg->b, last, more, ""));
     next = LLVMBuildSelect(cg->b, past, cg_int(cg, 0), next, "");
     CgAt then = *at;
     then.col0 = LLVMBuildSelect(cg->b, past, at->col1, at->col0, "");

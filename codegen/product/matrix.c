@@ -74,9 +74,8 @@ void cg_contract_finish(Cg *cg, const CgJob *j, const CgAt *at, uint32_t n, LLVM
 {
     const CgContract *c = j->self;
     CgEpiRow r[CG_AT_ONCE];
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n; i++)
         r[i] = epilogue_row(cg, c, at, cg_add_int(cg, row, cg_int(cg, i)));
-        r[i].beside = i + 1 < n ? &r[i + 1] : NULL;
-    }
+    cg_epi_beside(r, n);
     cg_finish_panel(cg, &c->tile, c->epi, r, acc, at->col0, at->col1, j->cols, cg_int(cg, 0));
 }
