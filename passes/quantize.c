@@ -608,6 +608,7 @@ static ScGraph *quantized(ScCtx *cx, const ScGraph *g, void *arg)
     find_cached(&p, cx, g, a);
     sc_scaler_begin(&p.s, cx, g, old_exp, NULL);
     sc_find_measured(g, &p.measured, p.s.scratch);
+    p.s.measured = &p.measured;
     find_grown(&p, g);
     find_tables(&p, g);
     p.counted = sc_array(p.s.scratch, Counted *, g->n_value);

@@ -226,6 +226,87 @@ static void build(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_out)
     sc_scale_build(s, n, sub, in, ret_out);
 }
 
+/* log2 of about the largest magnitude of new value x in the original numbers; -HUGE_VAL: it has
+ * nothing but zeros. */
+static double largest(ScScaler *s, ScVal x)
+{
+    const ScValue *v = sc_built(&s->b, x);
+    const ScNode *def = sc_built_def(&s->b, x);
+    bool symbolic;
+    int e = sc_scale_const_exp(v->exp, &symbolic);
+    if (def->op->flags & SC_CONST_OP) {
+        const ScConstFacts *c = sc_const_facts(s->b.cx, def->attr[0].blob);
+        return c ? log2(c->amax) : 0;
+    }
+    if (v->amax > 0) /* other inputs may make it larger */
+        return log2((double)v->amax) + 4;
+    return symbolic || v->g == SC_NO_G ? 8 : v->g / 256.0 + e + 8;
+}
+
+typedef struct Least {
+    ScScaler *s;
+    const ScTerm *t;
+} Least;
+
+static void at_least(void *arg, const char *sym)
+{
+    Least *l = arg;
+    ScCtx *cx = l->s->b.cx;
+    if (sc_symbols_find(l->s->measured, sym, NULL))
+        l->t = sc_term_subst(cx, l->t, 1, &sym, &(const ScTerm *){sc_term(cx, -SC_MEASURE_LIMIT)});
+}
+
+/* Whether x stays a few bits below what its format holds, whatever a run finds for the symbols of
+ * exponent t. */
+static bool has_room(ScScaler *s, ScVal x, const ScTerm *t)
+{
+    const ScrtFormat *f = scrt_format(sc_built(&s->b, x)->type->dtype);
+    Least least = {s, t};
+    if (s->measured)
+        sc_term_symbols(t, at_least, &least);
+    int64_t lo = sc_term_range(s->b.cx, least.t).lo;
+    return lo < -MAX_COEF || largest(s, x) - (double)lo <= log2(f->max) - 4;
+}
+
+/* y, the result of n without its bias, plus the bias, both in the original numbers. */
+static ScVal biased(ScScaler *s, const ScNode *n, ScVal y, ScVal bias)
+{
+    const ScTerm *zero = sc_term(s->b.cx, 0);
+    const ScType *t = sc_built(&s->b, y)->type, *was = sc_built(&s->b, bias)->type;
+    uint32_t axis = sc_bias_axis(s->g, n, t->rank);
+    const ScTerm *dim[SCRT_MAX_RANK];
+    y = sc_scale_move(s, y, zero, false);
+    bias = sc_scale_move(s, bias, zero, false);
+    if (axis + 1 < t->rank) {
+        dim[0] = was->dim[0];
+        for (uint32_t d = 1; d < t->rank - axis; d++)
+            dim[d] = sc_term(s->b.cx, 1);
+        bias = sc_reshaped(&s->b, bias, t->rank - axis, dim);
+        sc_set_exp(&s->b, bias, zero);
+    }
+    if (was->dtype != t->dtype) {
+        bias = sc_op_at(&s->b, cast, SC_ATTRS(SC_DT(t->dtype)), bias);
+        sc_set_exp(&s->b, bias, zero);
+    }
+    y = sc_op(&s->b, add, y, bias);
+    sc_set_exp(&s->b, y, zero);
+    if (!s->unnamed && !s->is_out[n->first])
+        sc_set_name(&s->b, y, s->g->value[n->first].name);
+    return y;
+}
+
+/* Node n on data, at the exponents that its signature gives. */
+static void scaled(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScTerm *const *var,
+                   const ScVal *data, ScVal *ret_out)
+{
+    build(s, n, data, ret_out);
+    for (uint32_t i = 0; i < n->n_out; i++)
+        if (sc_type_is_float(sc_built(&s->b, ret_out[i])->type))
+            sc_set_exp(&s->b, ret_out[i],
+                       sc && sc->has_scale ? sc_scale_apply(s->b.cx, sc_scale_out(sc, i), var)
+                                           : sc_term(s->b.cx, 0));
+}
+
 void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out)
 {
     const ScSchema *sc = sc_schema(s->b.cx, n->op);
@@ -242,11 +323,19 @@ void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_dat
                                         sc_operand_any(s->fact, n, i));
     }
 
-    build(s, n, ret_data, ret_out);
-    for (uint32_t i = 0; i < n->n_out; i++)
-        if (sc_type_is_float(sc_built(&s->b, ret_out[i])->type))
-            sc_set_exp(&s->b, ret_out[i],
-                       has ? sc_scale_apply(s->b.cx, sc_scale_out(sc, i), var) : zero);
+    int bias = has ? sc_bias(n) : -1;
+    if (bias < 0 || in[bias] == SC_POISON || !is_float_in(s, n, (uint32_t)bias) ||
+        has_room(s, in[bias], sc_scale_exp(s, ret_data[bias]))) {
+        scaled(s, n, sc, var, ret_data, ret_out);
+        return;
+    }
+    ScVal *bare = sc_memdup(s->scratch, ret_data, n->n_in * sizeof *bare);
+    bool unnamed = s->unnamed;
+    bare[bias] = SC_ABSENT;
+    s->unnamed = true;
+    scaled(s, n, sc, var, bare, ret_out);
+    s->unnamed = unnamed;
+    ret_out[0] = biased(s, n, ret_out[0], in[bias]);
 }
 
 void sc_scale_copy(ScScaler *s, const ScNode *n)

@@ -71,6 +71,7 @@ typedef struct ScScaler { /* one pass over graph g, which need not be scaled */
      * at exponent 0, where it is not NULL; and next values of these, before sc_scaler_end. */
     const ScType *const *state_type;
     const ScVal *state_next;
+    const ScSymbols *measured; /* exponents that a run finds; NULL: none */
 } ScScaler;
 
 /* Begins a graph of g's name, file and source with its inputs, states, poison and absent in env.
@@ -88,7 +89,8 @@ void sc_scale_build(ScScaler *s, const ScNode *n, ScGraph *const *sub, const ScV
 
 /* Builds node n of s->g on the new values in[n_in], sets exponents and names; operands that do not
  * have the exponent that the signature wants are rebalanced. ret_data [n_in] receives the operands
- * as rebalanced, ret_out [n_out] the results. */
+ * as rebalanced, ret_out [n_out] the results. A bias that its format has no room for at the
+ * product's exponent is added behind it, in the original numbers, which the result then has. */
 void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out);
 /* Node n as it stands in s->g, with the exponents and annotations it has there; operands are those
  * of env, brought to the exponents that n's have. */

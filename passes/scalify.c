@@ -22,6 +22,7 @@
 typedef struct Found {
     ScArena *a;
     ScSymbols taken; /* symbols of the graphs */
+    ScSymbols new;   /* those of them that were found here */
     uint32_t n;
     ScRecipeUse *use; /* of what it rescales: some node of such a name is measured */
 } Found;
@@ -187,6 +188,7 @@ static const ScTerm *new_exponent(Pass *p)
     do
         t = sc_term_sym(cx, sc_intern(cx, sc_printf(p->s.scratch, "e.%u", f->n++)));
     while (!sc_symbols_add(&f->taken, f->a, t->sym, 0));
+    sc_symbols_add(&f->new, f->a, t->sym, 0);
     return t;
 }
 
@@ -276,6 +278,10 @@ static void node(Pass *p, const ScNode *n)
         in[i] = s->env[n->in[i]];
     sc_scale_node(s, n, in, data, &s->env[n->first]);
     sc_growth(s, n, data, g, shift);
+    if (sc_bias(n) >= 0 && g[0] != SC_NO_G) /* that of a bias behind it is another */
+        g[0] -= 256 * sc_scale_const_exp(sc_term_sub(s->b.cx, sc_scale_exp(s, s->env[n->first]),
+                                                     sc_scale_exp(s, data[sc_bias(n)])),
+                                         NULL);
     for (uint32_t i = 0; i < n->n_out; i++) {
         ScVal v = n->first + i;
         if (!sc_type_is_float(sc_type_of(s->g, v)) || s->env[v] == SC_POISON)
@@ -382,6 +388,7 @@ static ScGraph *scalified(ScCtx *cx, const ScGraph *g, const ScPassEnv *env, Fou
               .prefix = prefix,
               .door = door};
     p.s.low_at_0 = true;
+    p.s.measured = &found->new;
     sc_scaler_begin(&p.s, cx, g, source_exp, &p);
     p.has_own = sc_array(p.s.scratch, bool, g->n_value);
     p.source = sc_rescale_points(g, p.s.fact, env, p.s.scratch, found->use->rescale);

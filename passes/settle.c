@@ -15,12 +15,15 @@
  * One more rebalance stands behind a product of a stored operand and one that is not (fp8-weights):
  * the stored one's exponent leaves there, in the epilogue. It would otherwise travel on and add up
  * layer by layer, until the data of a deep network overflows f32. So do exponents that a run finds:
- * where symbols meet nobody knows which one is larger. */
+ * where symbols meet nobody knows which one is larger. And so does an exponent beyond +-32: what an
+ * operand becomes that a signature wants at it (a bias; twice it, an epsilon) stays in f32. */
 #include "passes/scale_priv.h"
+
+#define FARTHEST 32 /* an exponent that goes on, either way */
 
 typedef struct Settle {
     ScScaler s;
-    ScSymbols *measured; /* exponents that a run finds, of the graphs so far */
+    ScSymbols *measured; /* exponents that a run finds, of the graphs so far: the scaler's */
     ScArena *arena;
 } Settle;
 
@@ -95,6 +98,21 @@ static const ScTerm *stored_part(Settle *p, const ScNode *n, const ScVal *data, 
     return stored && (other || sc_symbols_meet(p->measured, part)) ? part : NULL;
 }
 
+/* The exponent that result r of n goes on with. */
+static const ScTerm *left_over(Settle *p, const ScNode *n, const ScVal *data, uint32_t r)
+{
+    ScScaler *s = &p->s;
+    ScCtx *cx = s->b.cx;
+    const ScTerm *e = sc_scale_exp(s, s->env[n->first + r]);
+    int bias = sc_bias(n);
+    bool behind = bias >= 0 && sc_scale_exp(s, data[bias]) != e; /* a bias: all is at 0 */
+    const ScTerm *part = behind ? NULL : stored_part(p, n, data, r);
+    if (part)
+        e = sc_term_sub(cx, e, part);
+    int k = sc_scale_const_exp(e, NULL);
+    return k < -FARTHEST || k > FARTHEST ? sc_term(cx, 0) : e;
+}
+
 /* Whether n makes a narrow value, or none that is a float from narrow ones: such a node keeps the
  * exponents that it has. */
 static bool is_kept(const ScScaler *s, const ScNode *n)
@@ -120,10 +138,10 @@ static void node(Settle *p, const ScNode *n)
     sc_scale_node(s, n, in, data, &s->env[n->first]);
     for (uint32_t i = 0; i < n->n_out; i++) {
         ScVal *now = &s->env[n->first + i];
-        const ScTerm *part = *now == SC_POISON ? NULL : stored_part(p, n, data, i);
+        if (*now == SC_POISON || !s->g->value[n->first + i].exp)
+            continue;
         sc_scale_annotate(s, *now, n->first + i);
-        if (part)
-            *now = sc_scale_move(s, *now, sc_term_sub(s->b.cx, sc_scale_exp(s, *now), part), false);
+        *now = sc_scale_move(s, *now, left_over(p, n, data, i), false);
     }
 }
 
@@ -160,7 +178,8 @@ static void control(Settle *p, const ScNode *n)
 
 static ScGraph *settled(ScCtx *cx, const ScGraph *g, bool nested, ScSymbols *measured, ScArena *a)
 {
-    Settle p = {.s = {.constants_follow = true}, .measured = measured, .arena = a};
+    Settle p = {
+        .s = {.constants_follow = true, .measured = measured}, .measured = measured, .arena = a};
     ScScaler *s = &p.s;
     sc_scaler_begin(s, cx, g, old_exp, &nested);
     sc_find_measured(g, measured, a);

@@ -35,9 +35,9 @@ def failing(*args, status=1, cwd=None):
     return p.stderr
 
 
-def model(nodes, inputs, outputs, init=(), opset=17):
+def model(nodes, inputs, outputs, init=(), opset=17, dtype=TensorProto.FLOAT):
     def value(v):
-        return helper.make_tensor_value_info(v[0], TensorProto.FLOAT, v[1])
+        return helper.make_tensor_value_info(v[0], dtype, v[1])
     g = helper.make_graph(nodes, "g", [value(v) for v in inputs], [value(v) for v in outputs],
                           [numpy_helper.from_array(a, n) for n, a in init])
     return helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)

@@ -260,6 +260,39 @@ def weights_of_any_size(tmp):
             assert (before == after).all(), (options, exponents, np.abs(before - after).max(), np.abs(before).max())
 
 
+def products_far_below_their_biases(tmp):
+    """A product near 2^-130 in f32, near 2^-20 in a model of f16, and a bias of about 1: the result is the bias, and what
+    reads it goes on in its own numbers."""
+    path, npz, out = (os.path.join(tmp, f) for f in ("far.onnx", "x.npz", "y.npz"))
+    add = helper.make_node("Add", ["m", "b"], ["y"], "bias")
+    products = [(helper.make_node("Gemm", ["h", "w", "c"], ["y"], "gemm"), [4, 8], {"w": normal(8, 6)}),
+                (helper.make_node("MatMul", ["h", "w"], ["m"], "product"), [4, 8], {"w": normal(8, 6)}),
+                (helper.make_node("Conv", ["h", "w", "b"], ["y"], "conv"), [1, 3, 6, 6], {"w": normal(6, 3, 3, 3)}),
+                (helper.make_node("ConvTranspose", ["h", "w", "b"], ["y"], "conv"), [1, 3, 6, 6], {"w": normal(3, 6, 3, 3)}),
+                (helper.make_node("LSTM", ["h", "w", "r", "b"], ["", "y"], "lstm", hidden_size=6), [3, 2, 8],
+                 {"w": normal(1, 24, 8), "r": normal(1, 24, 6), "b": normal(1, 48)})]
+
+    def run(*options):
+        scalec("run", path, "-i", npz, "-o", out, *options)
+        with np.load(out) as z:
+            return z["y"].astype(float)
+    for dtype, x_by, w_by in ((np.float32, -60, -70), (np.float32, -10, -118), (np.float16, -10, -10)):
+        for node, extents, init in products:
+            given = "c" in node.input
+            init = {"b": normal(6), **init, "s": np.full(1, 2.0 ** x_by), "w": np.ldexp(init["w"], w_by)}
+            nodes = [helper.make_node("Mul", ["x", "s"], ["h"], "scale"), node] + ([add] if "m" in node.output else [])
+            onnx.save(model(nodes, [("x", extents)] + ([("c", [6])] if given else []), [("y", None)],
+                            [(k, v.astype(dtype)) for k, v in init.items()], dtype=helper.np_dtype_to_tensor_dtype(np.dtype(dtype))),
+                      path)
+            inputs = {"x": normal(*extents), **({"c": normal(6)} if given else {})}
+            np.savez(npz, **{k: v.astype(dtype) for k, v in inputs.items()})
+            want = run()
+            for options in (["f16", "--calibrate", npz], *([r, "--scales", s] for r in ("f16", "fp8")
+                            for s in ("propagate", "dynamic"))):
+                np.testing.assert_allclose(run("--recipe", *options), want, rtol=0.1, atol=0.1,
+                                           err_msg=f"{node.op_type} {dtype} {w_by} {options}")
+
+
 def biases_take_back_what_rounding_adds(tmp):
     """The mean of each output channel is nearly f32's, with samples and by a probe, where the recipe does not say that
     biases are kept; `check` counts them."""
@@ -676,4 +709,4 @@ run_all("tools-scales", [check_compares_and_suggests, sites_that_no_sample_meets
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers, what_is_nested_is_ranked_too, values_of_one_name_are_told_apart,
-                         saturations_are_counted])
+                         saturations_are_counted, products_far_below_their_biases])
