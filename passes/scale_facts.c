@@ -190,8 +190,26 @@ static Tally tally(const ScGraph *g, const ScNode *n, const ScFact *f, const ScS
     return t;
 }
 
-/* Facts of the results of node n from those of its operands. */
-static void forward(const ScGraph *g, const ScNode *n, ScFact *f)
+/* Whether some product may store what becomes of each value, [n_value]: no mask goes that way, for
+ * masks end at a softmax or where something else is taken in the original numbers. */
+static const bool *reaches_product(const ScGraph *g, ScArena *a)
+{
+    bool *ret = sc_array(a, bool, g->n_value);
+    for (uint32_t i = g->n_node; i-- > 0;) {
+        const ScNode *n = &g->node[i];
+        const ScSchema *sc = sc_schema(g->cx, n->op);
+        bool goes_on = false;
+        for (uint32_t k = 0; k < n->n_out; k++)
+            goes_on = goes_on || (ret[n->first + k] && !(n->op->flags & SC_MASK_ENDS));
+        for (uint32_t k = 0; k < n->n_in; k++)
+            if ((k < 32 && n->op->quantizable >> k & 1) || (goes_on && !takes0(sc, k)))
+                ret[n->in[k]] = true;
+    }
+    return ret;
+}
+
+/* Facts of the results of node n from those of its operands. reaches: see reaches_product. */
+static void forward(const ScGraph *g, const ScNode *n, const bool *reaches, ScFact *f)
 {
     uint32_t fl = n->op->flags;
     Tally t = tally(g, n, f, sc_schema(g->cx, n->op));
@@ -203,7 +221,7 @@ static void forward(const ScGraph *g, const ScNode *n, ScFact *f)
     else if (carries && t.n == 1 && t.alone == 1) /* a view or cast of a single number is one too */
         r.any = SC_ANY_ALONE;
     r.big = r.any != SC_ANY_NOT && t.big > 0;
-    r.product = (fl & SC_ANY_PRODUCT) && t.finite_mask > 0;
+    r.product = (fl & SC_ANY_PRODUCT) && t.finite_mask > 0 && !reaches[n->first];
     if (r.product) {
         r.any = SC_ANY_VALUE;
         r.big = true;
@@ -290,13 +308,14 @@ ScFact *sc_scale_facts(const ScGraph *g, ScArena *a)
     ScFact *f = sc_array(a, ScFact, g->n_value);
     for (ScVal v = 0; v < g->n_value; v++)
         f[v].top = SC_NO_TOP;
+    const bool *reaches = reaches_product(g, a);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         sc_stage_share(g->cx, i, g->n_node);
         if (n->op->flags & SC_CONST_OP)
             constant_facts(g, n, &f[n->first]);
         else if (!(n->op->flags & SC_BARRIER)) {
-            forward(g, n, f);
+            forward(g, n, reaches, f);
             ceilings(g, n, a, f);
         }
     }
