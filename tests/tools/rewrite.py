@@ -450,6 +450,13 @@ def differences(tmp):
     assert "output Plus214_Output_0: equal" in said and " of both by name, 0 of them equal" not in said
     assert not re.search(r"blob \S+ (\w{16}) -> \S+ \1\n", said)  # the same data by another name
     scalec("diff", first, other, "--data", digit, "--rtol", "1", "--atol", "100")
+    twice = "graph @g(%x: f32[4]) -> (%y) {{\n  %h = relu %x : f32[4]\n  %h~2 = {} %h : f32[4]\n  %y = exp %h~2 : f32[4]\n}}\n"
+    neg, abs_ = (write(os.path.join(tmp, op + ".sc"), twice.format(op)) for op in ("neg", "abs"))
+    x = os.path.join(tmp, "x.npy")
+    np.save(x, np.float32([-1, 2, 3, -4]))
+    assert "3 values of both by name, 3 of them equal\noutput y: equal" in scalec("diff", neg, neg, "--data", x)
+    said = scalec("diff", neg, abs_, "--data", x, status=3)
+    assert "3 values of both by name, 1 of them equal\nfirst that differs: %h~2 = neg" in said, said
     assert "equal" in scalec("diff", MNIST, MNIST, "--data", digit, "--stage", "raise")
     assert "two arguments are needed" in failing("diff", MNIST, status=2)
 

@@ -11,10 +11,12 @@
 /* An output or another value over all samples, A's beside B's. */
 typedef struct Output {
     const char *name, *op;
+    const char *label;    /* its printed name, which no other value has */
     double signal, noise; /* squares */
     double most;          /* the largest difference */
     uint64_t beyond, n;   /* elements beyond tolerance, of how many */
     bool shape;           /* differs */
+    bool shown;           /* by both on some sample */
 } Output;
 
 /* Values of both graphs, outside nested ones, in A's order. */
@@ -68,6 +70,7 @@ static json_t *node_json(const ScalecDifference *d)
 static void compare(const Cli *cli, const ScrtTensor *a, int64_t exp_a, const ScrtTensor *b,
                     int64_t exp_b, Output *o)
 {
+    o->shown = true;
     o->shape =
         o->shape || a->rank != b->rank || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims);
     for (size_t i = 0; !o->shape && i < (size_t)scrt_count(a); i++) {
@@ -114,25 +117,67 @@ static bool is_seen(const ScGraph *g, ScVal v)
            !(sc_def(g, v)->op->flags & (SC_BARRIER | SC_CONST_OP));
 }
 
+typedef struct Named {
+    const char *name; /* the session's, as the type is */
+    const ScType *type;
+    ScVal v;
+} Named;
+
+static int by_name(const void *pa, const void *pb)
+{
+    const Named *a = pa, *b = pb;
+    if (a->name != b->name)
+        return strcmp(a->name, b->name);
+    if (a->type != b->type)
+        return (uintptr_t)a->type < (uintptr_t)b->type ? -1 : 1;
+    return (a->v > b->v) - (a->v < b->v);
+}
+
+/* The values of g with a name, sorted: [*ret_n], the caller's to free. */
+static Named *named(const ScGraph *g, uint32_t *ret_n)
+{
+    Named *ret = sc_calloc(g->n_value + 1u, sizeof *ret);
+    *ret_n = 0;
+    for (ScVal v = SC_FIRST; v < g->n_value; v++)
+        if (is_seen(g, v))
+            ret[(*ret_n)++] = (Named){g->value[v].name, sc_type_of(g, v), v};
+    qsort(ret, *ret_n, sizeof *ret, by_name);
+    return ret;
+}
+
+/* Of several values of one name and type the first of A goes with the first of B, and so on. */
 static void find_pairs(const Cli *cli, const ScGraph *const *g, Pairs *p)
 {
+    uint32_t n[2], i = 0, k = 0;
     *p = (Pairs){.cli = cli};
-    for (uint32_t k = 0; k < 2; k++)
-        p->of[k] = sc_calloc(g[k]->n_value + 1u, sizeof *p->of[k]);
+    for (uint32_t side = 0; side < 2; side++)
+        p->of[side] = sc_calloc(g[side]->n_value + 1u, sizeof *p->of[side]);
     p->seen = sc_calloc(g[0]->n_value + 1u, sizeof *p->seen);
     p->a = sc_calloc(g[0]->n_value + 1u, sizeof *p->a);
     p->exp = sc_calloc(g[0]->n_value + 1u, sizeof *p->exp);
-    for (ScVal v = SC_FIRST; v < g[0]->n_value; v++) {
-        for (ScVal w = SC_FIRST; is_seen(g[0], v) && w < g[1]->n_value; w++) {
-            if (g[1]->value[w].name != g[0]->value[v].name || !is_seen(g[1], w) ||
-                g[0]->value[v].type != g[1]->value[w].type)
-                continue;
-            p->seen[p->n].name = g[0]->value[v].name;
-            p->seen[p->n].op = sc_def(g[0], v)->op->name;
-            p->of[0][v] = p->of[1][w] = ++p->n;
-            break;
-        }
+    Named *a = named(g[0], &n[0]), *b = named(g[1], &n[1]);
+    const char *const *label = sc_labels(g[0], sc_ctx_arena(cli->cx));
+    ScVal *with = sc_calloc(g[0]->n_value + 1u, sizeof *with);
+    while (i < n[0] && k < n[1]) {
+        Named x = a[i], y = b[k];
+        x.v = y.v = 0;
+        int c = by_name(&x, &y);
+        if (c == 0)
+            with[a[i].v] = b[k].v;
+        i += c <= 0;
+        k += c >= 0;
     }
+    for (ScVal v = SC_FIRST; v < g[0]->n_value; v++) {
+        if (with[v] < SC_FIRST)
+            continue;
+        p->seen[p->n].name = g[0]->value[v].name;
+        p->seen[p->n].label = label[v];
+        p->seen[p->n].op = sc_def(g[0], v)->op->name;
+        p->of[0][v] = p->of[1][with[v]] = ++p->n;
+    }
+    free(with);
+    free(a);
+    free(b);
 }
 
 static void free_pairs(Pairs *p)
@@ -210,7 +255,8 @@ static bool is_equal(const Output *o)
 /* what: in front of its name; the operator of a value behind. */
 static void print_output(const char *what, const Output *o)
 {
-    printf("%s%s%s%s: ", what, o->name, o->op ? " = " : "", o->op ? o->op : "");
+    printf("%s%s%s%s: ", what, o->label ? o->label : o->name, o->op ? " = " : "",
+           o->op ? o->op : "");
     if (o->shape)
         puts("other shapes");
     else if (o->noise == 0)
@@ -224,12 +270,13 @@ static void print_output(const char *what, const Output *o)
  */
 static void print_values(const Cli *cli, const Pairs *p)
 {
-    uint32_t equal = 0;
+    uint32_t shown = 0, equal = 0;
     const Output *first = NULL, *most = NULL;
     for (uint32_t i = 0; i < p->n; i++) {
         const Output *o = &p->seen[i];
-        equal += is_equal(o);
-        if (is_equal(o))
+        shown += o->shown;
+        equal += o->shown && is_equal(o);
+        if (!o->shown || is_equal(o))
             continue;
         first = first ? first : o;
         if (!most || (!most->shape && (o->shape || !(sqnr(o) >= sqnr(most)))))
@@ -237,7 +284,7 @@ static void print_values(const Cli *cli, const Pairs *p)
         if (cli->verbose)
             print_output("value %", o);
     }
-    printf("%u values of both by name, %u of them equal\n", p->n, equal);
+    printf("%u values of both by name, %u of them equal\n", shown, equal);
     if (first)
         print_output("first that differs: %", first);
     if (most != first)
@@ -265,7 +312,8 @@ static void print_all(const Cli *cli, const ScalecDifference *d, uint32_t n, uin
         for (uint32_t i = 0; out && i < n_out; i++)
             json_array_append_new(outputs, output_json(&out[i]));
         for (uint32_t i = 0; i < p->n; i++)
-            json_array_append_new(values, output_json(&p->seen[i]));
+            if (p->seen[i].shown)
+                json_array_append_new(values, output_json(&p->seen[i]));
         json_t *all = json_pack("{s:i, s:o, s:o, s:o}", "same", (int)same, "nodes", nodes,
                                 "outputs", outputs, "values", values);
         cli_print_json(all);
