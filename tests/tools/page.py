@@ -90,6 +90,29 @@ def names_that_begin_alike_cluster(tmp):
     assert 'label="/a/b"' in dot and re.search(r"subgraph cluster_\d+ \{[^}]*n1; n2;", dot, re.S), dot
 
 
+def dot_draws_a_thousand_nodes(tmp):
+    """Layers with constants, casts and a sum around them, in seconds; what a node reads and makes stands at it."""
+    lines, last = [], "x"
+    for k in range(80):
+        at = f'from "/m/layers.{k}/'
+        weight, bias = (", ".join(str(i % 7 + k) for i in range(n)) for n in (16, 4))
+        lines += [f'  %w{k} = const [{weight}] as f32[4,4] : f32[4,4]', f'  %b{k} = const [{bias}] as f32[4] : f32[4]',
+                  f'  %u{k} = gemm %{last}, %w{k}, %b{k} : f32[8,4] {at}up"', f'  %r{k} = relu %u{k} : f32[8,4] {at}relu"',
+                  f'  %d{k} = matmul %r{k}, %w{k} : f32[8,4] {at}down"', f'  %y{k} = add %d{k}, %{last} : f32[8,4] {at}sum"']
+        last = f"y{k}"
+    path, dot = os.path.join(tmp, "deep.sc"), os.path.join(tmp, "deep.dot")
+    write(path, f"graph @g(%x: f32[8,4]) -> (%{last}) {{\n" + "\n".join(lines) + "\n}\n")
+    recipe = write(os.path.join(tmp, "tensor.recipe"), "activation = f8e4m3fn\nweight = f8e4m3fn\n")
+    scalec("dump", path, "--recipe", recipe, "--scales", "propagate", "--stage", "settle", "--format", "dot", "-o", dot)
+    text = open(dot).read()
+    assert text.count(" [label=") > 600 and "[label=\"const" not in text and text.count("subgraph cluster_") == 80
+    assert re.search(r'"gemm from /m/layers.7/up\\n%w7: f8e4m3fn\[4,4\][^"]*\\n-> %u7: f32\[8,4\]', text), text[:2000]
+    if not shutil.which("dot"):
+        raise Skip("no dot")
+    svg = subprocess.run(["dot", "-Tsvg", dot], capture_output=True, check=True, timeout=LIMIT).stdout
+    assert svg.count(b"<title>") > 1200
+
+
 def shows_totals(tmp):
     text, _ = shown(page(MNIST, tmp, "--recipe", "fp8"), tmp)
     assert " map, " in text and "5960 bytes of f8e4m3fn" in text, text
@@ -188,6 +211,6 @@ def sheet_shows_columns_and_histograms(tmp):
     assert re.search(r'<aside.*class="histogram"', page, re.S)
 
 
-run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, names_that_begin_alike_cluster, shows_totals,
+run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, names_that_begin_alike_cluster, dot_draws_a_thousand_nodes, shows_totals,
                        finds_and_explains, folds_layers_of_5000_nodes,
                        folds_layers_without_names])

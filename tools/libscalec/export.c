@@ -41,6 +41,25 @@ static const char *dot_fill(const ScGraph *g, const ScNode *n)
                                            : "";
 }
 
+/* "%name: type * 2^exponent" behind `what` on a line of its own. */
+static void dot_value(const ScGraph *g, ScVal v, const char *const *label, const char *what,
+                      ScStr *s)
+{
+    ScStr text = {0};
+    sc_str_addf(&text, "%s%%%s: ", what, label[v]);
+    type_text(g, v, &text);
+    sc_str_add(s, "\\n");
+    quoted(s, sc_str_get(&text));
+    sc_str_free(&text);
+}
+
+static bool is_constant(const ScGraph *g, ScVal v)
+{
+    return sc_def(g, v)->op->flags & SC_CONST_OP;
+}
+
+/* Constants are text of what reads them, and types stand at what makes them: nodes with long edges,
+ * and edges with labels, are what keeps dot busy. */
 static void dot_node(const ScGraph *g, uint32_t i, const char *const *label, ScStr *s)
 {
     const ScNode *n = &g->node[i];
@@ -51,20 +70,18 @@ static void dot_node(const ScGraph *g, uint32_t i, const char *const *label, ScS
         sc_str_addf(&text, "%s%s", k ? ", " : " from ", n->loc->origin[k].name);
     sc_str_addf(s, "  n%u [label=\"", i);
     quoted(s, sc_str_get(&text));
+    sc_str_free(&text);
+    for (uint32_t k = 0; k < n->n_in; k++)
+        if (n->in[k] >= SC_FIRST && is_constant(g, n->in[k]))
+            dot_value(g, n->in[k], label, "", s);
+    for (uint32_t k = 0; k < n->n_out; k++)
+        dot_value(g, n->first + k, label, "-> ", s);
     sc_str_addf(s, "\", shape=%s%s];\n", n->op->lower.cls == SC_SOURCE ? "ellipse" : "box",
                 dot_fill(g, n));
-    sc_str_free(&text);
-    for (uint32_t k = 0; k < n->n_in; k++) {
-        if (n->in[k] < SC_FIRST)
-            continue;
-        ScStr edge = {0};
-        sc_str_addf(&edge, "%%%s: ", label[n->in[k]]);
-        type_text(g, n->in[k], &edge);
-        sc_str_addf(s, "  n%u -> n%u [label=\"", g->value[n->in[k]].node, i);
-        quoted(s, sc_str_get(&edge));
-        sc_str_addf(s, "\"%s];\n", is_low(g, n->in[k]) ? ", color=\"#c92a2a\", penwidth=2" : "");
-        sc_str_free(&edge);
-    }
+    for (uint32_t k = 0; k < n->n_in; k++)
+        if (n->in[k] >= SC_FIRST && !is_constant(g, n->in[k]))
+            sc_str_addf(s, "  n%u -> n%u%s;\n", g->value[n->in[k]].node, i,
+                        is_low(g, n->in[k]) ? " [color=\"#c92a2a\", penwidth=2]" : "");
 }
 
 /* A node and the part of its ONNX name before the last slash. */
@@ -89,7 +106,7 @@ static void dot_clusters(const ScGraph *g, ScArena *a, ScStr *s)
         const ScLoc *loc = g->node[i].loc;
         const char *name = loc->n ? loc->origin[0].name : NULL,
                    *end = name ? strrchr(name, '/') : NULL;
-        if (end && end > name)
+        if (end && end > name && !(g->node[i].op->flags & SC_CONST_OP))
             place[n++] = (Place){sc_printf(a, "%.*s", (int)(end - name), name), i};
     }
     qsort(place, n, sizeof *place, by_prefix);
@@ -113,21 +130,20 @@ bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path)
     ScStr s = {0};
     sc_str_add(&s, "digraph \"");
     quoted(&s, g->name);
-    sc_str_add(&s, "\" {\n  node [fontname=\"sans-serif\", fontsize=10];\n"
-                   "  edge [fontname=\"sans-serif\", fontsize=8];\n");
+    sc_str_add(&s, "\" {\n  node [fontname=\"sans-serif\", fontsize=10];\n");
     for (uint32_t i = 0; i < g->n_node; i++)
-        dot_node(g, i, label, &s);
+        if (!(g->node[i].op->flags & SC_CONST_OP))
+            dot_node(g, i, label, &s);
     dot_clusters(g, a, &s);
     for (uint32_t i = 0; i < g->n_out; i++) {
+        ScVal v = g->out[i];
         sc_str_addf(&s, "  out%u [label=\"", i);
         quoted(&s, g->out_name[i]);
-        sc_str_addf(&s, "\", shape=ellipse];\n  n%u -> out%u [label=\"", g->value[g->out[i]].node,
-                    i);
-        ScStr edge = {0};
-        type_text(g, g->out[i], &edge);
-        quoted(&s, sc_str_get(&edge));
-        sc_str_free(&edge);
-        sc_str_add(&s, "\"];\n");
+        if (is_constant(g, v))
+            dot_value(g, v, label, "", &s);
+        sc_str_add(&s, "\", shape=ellipse];\n");
+        if (!is_constant(g, v))
+            sc_str_addf(&s, "  n%u -> out%u;\n", g->value[v].node, i);
     }
     sc_str_add(&s, "}\n");
     bool ok = scalec_write_file(cx, path, sc_str_get(&s), s.n);
