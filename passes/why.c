@@ -331,7 +331,7 @@ static bool no_tensor(ScCtx *cx, const Why *w, const char *tensor)
         const char *const *label = sc_stat_labels(g, w->level[i].prefix, w->a);
         for (ScVal v = SC_FIRST; v < g->n_value && n < 5; v++)
             if (sc_type_is_float(sc_type_of(g, v)) && strstr(label[v], tensor))
-                sc_str_addf(&near, "%s\"%s\"", n++ ? ", " : "it has ", label[v]);
+                sc_str_addf(&near, "%s%%%s", n++ ? ", " : "it has ", label[v]);
     }
     sc_fail_file(cx, NULL, SC_E_PASS, "this stage has no tensor \"%s\"", tensor);
     sc_note(cx, "%s", n ? near.s : "scalec dump --stage settle prints those that it has");

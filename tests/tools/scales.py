@@ -96,7 +96,7 @@ def why_goes_down_to_the_weights(tmp):
     depth = [len(x) - len(x.lstrip()) for x in rest]
     assert depth[0] == 2 and all(b - a <= 2 for a, b in zip(depth, depth[1:])), text
     assert 'no tensor "nobody"' in failing("dump", MNIST, "--recipe", "fp8", "--why", "nobody", status=2)
-    assert 'it has "Plus112_Output_0"' in failing("dump", MNIST, "--recipe", "fp8", "--why", "Plus112", status=2)
+    assert "it has %Plus112_Output_0\n" in failing("dump", MNIST, "--recipe", "fp8", "--why", "Plus112", status=2)
     failing("dump", MNIST, "--why", "x", "--format", "dot", status=2)
     line = next(x for x in scalec("check", MNIST, "--recipe", "fp8", "--data", DIGIT, "--budget", "0").splitlines()
                 if x.startswith("tensor"))
@@ -121,6 +121,20 @@ def check_wants_a_recipe(tmp):
     path, npz = folding_model(tmp)
     assert "--recipe" in failing("check", path, "--data", npz, status=2)
     assert "--recipe" in failing("check", path, "--data", npz, "--recipe", "f32", status=2)
+
+
+def columns_stand_below_their_heads(tmp):
+    """A name wider than its column ends there as it ends."""
+    far = "/".join(["encoder"] * 12) + "/"
+    path, npz = os.path.join(tmp, "far.onnx"), os.path.join(tmp, "x.npz")
+    nodes = [helper.make_node("MatMul", ["x", "w"], [far + "product"], "up"), helper.make_node("Relu", [far + "product"], ["y"], "relu")]
+    onnx.save(model(nodes, [("x", [4, 16])], [("y", [4, 24])], [("w", np.eye(16, 24, dtype=np.float32))]), path)
+    np.savez(npz, x=np.ones((4, 16), np.float32))
+    table = scalec("check", path, "--data", npz, "--recipe", "fp8", "--scales", "propagate")
+    head, *rows = re.search(r"^tensor .*?(?=\n\n)", table, re.M | re.S)[0].split("\n")
+    at = head.index("type")
+    assert any(r.startswith("...") and r[:at].endswith("/product ") for r in rows), table
+    assert all(r[at - 1] == " " and r[at:].split()[0] in ("f32", "f8e4m3fn") for r in rows), table
 
 
 def patterns_that_match_nothing_are_named(tmp):
@@ -709,4 +723,5 @@ run_all("tools-scales", [check_compares_and_suggests, sites_that_no_sample_meets
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers, what_is_nested_is_ranked_too, values_of_one_name_are_told_apart,
-                         saturations_are_counted, products_far_below_their_biases])
+                         saturations_are_counted, products_far_below_their_biases,
+                         columns_stand_below_their_heads])

@@ -94,20 +94,30 @@ static const char *decibels(double x, char text[32])
     return text;
 }
 
+/* The end of a name that is wider than the column tells it from others; --json has all of it. */
+static const char *fitting(const char *name, int width, char text[WIDEST + 1])
+{
+    size_t n = strlen(name);
+    if (n <= (size_t)width)
+        return name;
+    snprintf(text, WIDEST + 1, "...%s", name + n - (size_t)width + 3);
+    return text;
+}
+
 static void print_line(const Line *l, int width)
 {
     ScStr e = {0};
-    char rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-", together[32];
+    char name[WIDEST + 1], rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-", together[32];
     const ScReport *r = l->r;
     if (l->gain)
         snprintf(gain, sizeof gain, "%s%.2f", l->gain->measured ? "" : "~", l->gain->gain);
     if (r->g != SC_NO_G)
         snprintf(expected, sizeof expected, "%.2f", r->g / 256.0);
     decibels(l->gain ? l->gain->together : (double)NAN, together);
-    printf("%-*s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s %8s%s\n", width, r->name,
-           scrt_dtype_name(r->type->dtype), exponent_text(r, &e), expected, log2(r->rms), r->amax,
-           100 * r->underflow, 100 * r->saturated, decibels(r->rounding, rounding),
-           decibels(r->sqnr, sqnr), gain, together,
+    printf("%-*s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s %8s%s\n", width,
+           fitting(r->name, width, name), scrt_dtype_name(r->type->dtype), exponent_text(r, &e),
+           expected, log2(r->rms), r->amax, 100 * r->underflow, 100 * r->saturated,
+           decibels(r->rounding, rounding), decibels(r->sqnr, sqnr), gain, together,
            r->outside ? "  outside its format's range" : "");
     sc_str_free(&e);
 }
