@@ -112,12 +112,32 @@ static void round_channels(const ScBlob *b, const ScScaledProduct *p, ScrtDtype 
     }
 }
 
+/* The largest number of a format, or where its highest exponents stay free, as many as its mantissa
+ * has bits. Codes without those are decoded fastest (codegen: CG_CODES_LOW). */
+static double largest(const ScrtFormat *f, bool low)
+{
+    return low ? ldexp(2 - ldexp(1, -f->man_bits), ilogb(f->max) - f->man_bits) : f->max;
+}
+
+/* Whether a channel whose n_few smallest numbers are subnormal then has a thousandth more error at
+ * most; error: at each mantissa. Of the numbers the largest is in [1, 2). */
+static bool may_stay_low(const ScrtFormat *f, const float *error, const float *power, size_t n_few)
+{
+    double sum = 0, step = 4 / largest(f, true) * f->min_denorm;
+    for (uint32_t i = 0; i < SC_MANTISSAS; i++)
+        sum += (double)(error[i] * power[i]);
+    return (double)n_few * step * step / 12 <= 1e-3 * sum;
+}
+
 const float *sc_channel_units(ScScaler *s, const ScBlob *b, const ScScaledProduct *p,
                               const ScrtFormat *f)
 {
     size_t n = (size_t)p->channels, c;
     float *power = sc_array(s->scratch, float, n *SC_MANTISSAS);
+    size_t *n_few = sc_array(s->scratch, size_t, n);
     double *amax = sc_array(s->scratch, double, n), gain;
+    const double few = 4 / largest(f, true) * f->min_normal;
+    bool low = f->bits == 8 && f->has_neg_zero;
     float *unit = sc_array(sc_ctx_arena(s->b.cx), float, n + 1);
     ScFactors *factors = sc_new(s->scratch, ScFactors);
     sc_factors_init(factors, f->man_bits);
@@ -137,16 +157,23 @@ const float *sc_channel_units(ScScaler *s, const ScBlob *b, const ScScaledProduc
         m = sc_blob_block(b, i, x);
         for (size_t k = 0; k < m; k++) {
             c = next_channel(&at);
-            if (to_1[c] > 0)
+            if (to_1[c] > 0 && x[k] != 0) {
                 sc_mantissas_add(power + c * SC_MANTISSAS, x[k] * to_1[c]);
+                n_few[c] += fabs(x[k] * to_1[c]) < few;
+            }
         }
     }
+    uint32_t *best = sc_array(s->scratch, uint32_t, n);
     for (c = 0; c < n; c++) {
-        uint32_t k = sc_factor_best(factors, power + c * SC_MANTISSAS, NULL, &gain);
-        int e = amax[c] > 0 ? sc_fit_exp(amax[c] / sc_factor_at(k), f->max) : 0;
+        best[c] = sc_factor_best(factors, power + c * SC_MANTISSAS, NULL, &gain);
+        low = low && may_stay_low(f, factors->error[best[c]], power + c * SC_MANTISSAS, n_few[c]);
+    }
+    for (c = 0; c < n; c++) {
+        double factor = sc_factor_at(best[c]);
+        int e = amax[c] > 0 ? sc_fit_exp(amax[c] / factor, largest(f, low)) : 0;
         if (e < -MOST || e > MOST)
             return NULL;
-        unit[c] = amax[c] > 0 ? (float)ldexp(sc_factor_at(k), e) : 1;
+        unit[c] = amax[c] > 0 ? (float)ldexp(factor, e) : 1;
     }
     return unit;
 }

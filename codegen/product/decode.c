@@ -15,25 +15,49 @@
  *   pairs  the same lookups; the 16 bits stay what they are, a bf16 number, beside that of the next
  *          row. bf16 numbers are packed so, and not decoded.
  *   shift  pmaddubsw shifts two codes of each dword into the place of exponent and mantissa of an
- *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32. */
+ *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32: where
+ *          the highest exponents are free, as with weights of RMS 1, all codes are packed with
+ *          exponents that much higher, and none is subnormal. */
 #include "codegen/product/product.h"
 
 #include <math.h>
 #include <string.h>
 
+/* Exponents by which subnormal numbers become normal: bits of the mantissa. */
+static uint32_t raise_bits(ScrtDtype t)
+{
+    return t == SCRT_F8E5M2 ? 2 : 3;
+}
+
 uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n)
 {
     const uint8_t *c = code;
-    const uint8_t man = t == SCRT_F8E5M2 ? 3 : 7, inf = t == SCRT_F8E5M2 ? 0x7c : 0x7f;
-    uint64_t facts = CG_CODES_NORMAL | CG_CODES_FINITE;
+    const bool e5m2 = t == SCRT_F8E5M2;
+    const uint8_t man = e5m2 ? 3 : 7, inf = e5m2 ? 0x7c : 0x7f;
+    const uint8_t low = (uint8_t)(0x7f - (raise_bits(t) << raise_bits(t)));
+    uint64_t facts = CG_CODES_NORMAL | CG_CODES_FINITE | CG_CODES_LOW;
     for (size_t i = 0; i < n; i++) {
         uint8_t mag = c[i] & 0x7f;
         if (mag && mag <= man)
             facts &= ~(uint64_t)CG_CODES_NORMAL;
         if (mag >= inf)
             facts &= ~(uint64_t)CG_CODES_FINITE;
+        if (mag > low)
+            facts &= ~(uint64_t)CG_CODES_LOW;
     }
     return facts;
+}
+
+uint8_t cg_unit_code(const CgUnit *u, uint8_t code)
+{
+    const uint32_t man = u->raised, least = 1u << man, mag = code & 0x7f;
+    if (!man || !mag)
+        return code;
+    if (mag >= least)
+        return (uint8_t)(code + (man << man));
+    uint32_t high = 31 - (uint32_t)__builtin_clz(mag); /* becomes the 1 before the mantissa */
+    uint32_t up = (high + 1) << man | (mag << (man - high) & (least - 1));
+    return (uint8_t)((code & 0x80) | up);
 }
 
 CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
@@ -50,14 +74,18 @@ CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
         return u;
     bool finite = facts & CG_CODES_FINITE, e5m2 = dtype == SCRT_F8E5M2;
     bool shifts = t->w == 4 ? cg_has(t, SCRT_CPU_SSSE3) : t->w == 8 ? t->avx2 : t->avx512;
-    if (shifts && finite && (facts & CG_CODES_NORMAL))
+    if (shifts && (facts & CG_CODES_LOW)) {
         u.way = CG_UNIT_SHIFT;
-    else if (t->f8 == CG_F8_TABLE && t->w == 16)
+        u.raised = raise_bits(dtype);
+    } else if (shifts && finite && (facts & CG_CODES_NORMAL)) {
+        u.way = CG_UNIT_SHIFT;
+    } else if (t->f8 == CG_F8_TABLE && t->w == 16) {
         u.way = CG_UNIT_TABLE;
-    else if (t->f8 == CG_F8_F16 && (finite || e5m2))
+    } else if (t->f8 == CG_F8_F16 && (finite || e5m2)) {
         u.way = CG_UNIT_F16;
-    else
+    } else {
         u.way = CG_UNIT_BITS;
+    }
     return u;
 }
 
@@ -282,7 +310,7 @@ static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
         LLVMValueRef d = j < 2 ? cg_shl(cg, t[j], 16) : t[j - 2];
         d = cg_and(cg, d, (int32_t)(e5m2 ? 0x8fe00000 : 0x87f00000));
         ret[j] = LLVMBuildFMul(cg->b, LLVMBuildBitCast(cg->b, d, tf, ""),
-                               cg_fconst(tf, ldexp(1, e5m2 ? 112 : 120)), "");
+                               cg_fconst(tf, ldexp(1, (e5m2 ? 112 : 120) - (int)u->raised)), "");
     }
 }
 

@@ -28,9 +28,10 @@ static int64_t row_at(const CgPanels *p, int64_t k)
     return k / p->k_inner * p->k_outer + k % p->k_inner * p->k_stride;
 }
 
-/* One unit: rows k0 .. k0 + ku, columns n0 .. n0 + nr. dst is zeroed; place: of each lane. */
-static void pack_unit(const CgPanels *p, const uint32_t *place, const unsigned char *src,
-                      int64_t k0, int64_t n0, unsigned char *dst)
+/* One unit: rows k0 .. k0 + ku, columns n0 .. n0 + nr. dst is zeroed; place: of each lane; code:
+ * what is packed for a byte. */
+static void pack_unit(const CgPanels *p, const uint32_t *place, const uint8_t code[256],
+                      const unsigned char *src, int64_t k0, int64_t n0, unsigned char *dst)
 {
     int64_t cols = p->n - n0 < p->nr ? p->n - n0 : p->nr, size = p->size;
     for (int64_t k = k0; k < k0 + p->ku && k < p->k; k++, place += p->nr) {
@@ -41,7 +42,7 @@ static void pack_unit(const CgPanels *p, const uint32_t *place, const unsigned c
         }
         for (int64_t n = 0; n < cols; n++, from += p->n_stride * size) {
             if (size == 1)
-                dst[place[n]] = *from;
+                dst[place[n]] = code[*from];
             else
                 memcpy(dst + place[n] * size, from, (size_t)size);
         }
@@ -87,6 +88,9 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
     int64_t n_batch = n_matrix(&p), unit = cg_unit_bytes(&p);
     int64_t rows = cg_panel_bytes(&p) / unit * p.ku;
     uint32_t *place = sc_calloc((size_t)p.ku * p.nr, sizeof *place);
+    uint8_t code[256];
+    for (int i = 0; i < 256; i++)
+        code[i] = cg_unit_code(&p.unit, (uint8_t)i);
     bool small = scrt_dtype_bits((ScrtDtype)p.unit.dtype) < 8;
     for (uint32_t i = 0; i < p.ku * p.nr; i++)
         place[i] = small ? 0 : cg_unit_place(&p.unit, i);
@@ -100,7 +104,7 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
                 if (small)
                     pack_bits(&p, t->data, at, k0, n0, out);
                 else
-                    pack_unit(&p, place, src, k0, n0, out);
+                    pack_unit(&p, place, code, src, k0, n0, out);
     }
     free(place);
 }

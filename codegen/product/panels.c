@@ -9,6 +9,7 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
     *ret = (CgPanels){.unit = cg_unit(&m->target, dtype, facts), .nr = t->nr};
     if (t->micro->way != CG_UNIT_PLAIN) {
         ret->unit.way = t->micro->way;
+        ret->unit.raised = 0;
         ret->unit.nv = t->nv;
     }
     ret->w = ret->unit.way == CG_UNIT_PLAIN ? t->w : m->target.w;
@@ -137,35 +138,42 @@ LLVMValueRef cg_panel_values(Cg *cg, const CgPanels *p, const CgTile *t, LLVMVal
 
 enum { BLOCK = 4096 }; /* elements */
 
-/* x: f32, need not be aligned. */
-static bool all_finite(const char *x, size_t n)
+/* The largest magnitude, NaN above all. x: f32, need not be aligned. */
+static float largest(const char *x, size_t n)
 {
     uint32_t worst = 0;
+    float f;
     for (size_t i = 0; i < n; i++) {
         uint32_t u;
         memcpy(&u, x + i * sizeof u, sizeof u);
         worst = (u & 0x7fffffff) > worst ? u & 0x7fffffff : worst;
     }
-    return worst < 0x7f800000;
+    memcpy(&f, &worst, sizeof f);
+    return f;
 }
 
 /* Facts of the codes of type t that a blob is stored in. Codes are not kept, so only as many are
- * made as it takes: one in a hundred weights is subnormal, and what is finite is stored finite. */
+ * made as it takes: one in a hundred weights is subnormal, and the largest of a block has the
+ * highest code. What is low needs no other fact: kernels of unlike facts are compiled each. */
 static uint64_t stored_facts(const ScBlob *b, ScrtDtype t, int64_t exp)
 {
-    uint64_t facts = CG_CODES_NORMAL | CG_CODES_FINITE;
+    uint64_t facts = CG_CODES_NORMAL | CG_CODES_FINITE | CG_CODES_LOW;
     unsigned char code[BLOCK];
     size_t bytes = scrt_dtype_bits(b->dtype) / 8;
     for (size_t i = 0; i < b->count && facts; i += BLOCK) {
         ScBlob part = *b;
         part.data = (const char *)b->data + i * bytes;
         part.count = b->count - i < BLOCK ? b->count - i : BLOCK;
-        if (!(facts & CG_CODES_NORMAL) && b->dtype == SCRT_F32 && all_finite(part.data, part.count))
-            continue;
+        float worst;
+        if (!(facts & CG_CODES_NORMAL) && b->dtype == SCRT_F32) {
+            worst = largest(part.data, part.count);
+            part.data = &worst;
+            part.count = 1;
+        }
         sc_blob_store(&part, t, exp, code);
         facts &= cg_codes_facts(t, code, part.count);
     }
-    return facts;
+    return facts & CG_CODES_LOW ? facts & ~(uint64_t)CG_CODES_NORMAL : facts;
 }
 
 uint64_t cg_operand_facts(CgModule *m, const CgFunc *f, ScVal v)

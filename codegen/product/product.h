@@ -22,7 +22,7 @@ typedef enum CgUnitWay {
     CG_UNIT_BITS,  /* integer operations on 32-bit lanes */
     CG_UNIT_F16,   /* bits into f16, the conversion instruction, times 2^8 for E4M3 */
     CG_UNIT_TABLE, /* byte tables of the upper half of the f32 (VBMI) */
-    CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only */
+    CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only, as packed */
     CG_UNIT_PERM,  /* lookup of the f32 by vpermps: codes of 4 bits */
     CG_UNIT_PAIRS, /* byte tables of both halves of a bf16; two rows become one of pairs */
 } CgUnitWay;
@@ -30,6 +30,7 @@ typedef enum CgUnitWay {
 enum {                           /* what is known of all codes of a tensor */
        CG_CODES_NORMAL = 1 << 0, /* none is subnormal; zeros are normal here */
        CG_CODES_FINITE = 1 << 1, /* none is NaN or infinite */
+       CG_CODES_LOW = 1 << 2,    /* none has one of the highest exponents: see cg_unit_code */
 };
 uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n);
 
@@ -38,12 +39,16 @@ typedef struct CgUnit { /* plain data, compared as bytes */
     uint32_t dtype;     /* of the stored elements */
     uint32_t w;         /* lanes of a decoded vector */
     uint32_t nv;        /* pairs: vectors of a row, 1 or 2 */
-    uint32_t facts;     /* CG_CODES_ */
+    uint32_t facts;     /* CG_CODES_, of the codes before they are raised */
+    uint32_t raised;    /* what is packed are codes of numbers 2^raised times as large */
 } CgUnit;
 /* The way that the target takes for codes of which facts are known; w is the target's. Plain for
  * every type but E4M3FN, E5M2 and those of fewer than 8 bits. */
 CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts);
 const char *cg_unit_name(const CgUnit *u);
+/* The code that is packed for one of 8 bits. Raised by as many exponents as the mantissa has bits,
+ * subnormal numbers are normal. */
+uint8_t cg_unit_code(const CgUnit *u, uint8_t code);
 /* The byte of the unit that holds lane i % w of vector i / w; of codes of 8 bits or more. */
 uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
 /* Of codes of fewer bits: where byte `byte` of word `lane` lies. */

@@ -142,7 +142,7 @@ static bool can_read(const CgTarget *own, const CgTile *t, const CgTarget *of, c
     CgUnit b = cg_unit(of, types->stored, types->facts);
     return t->micro->way == CG_UNIT_PLAIN && x->micro == t->micro && x->nr % t->w == 0 &&
            x->w > t->w && t->w == own->w && cg_unit_layout(&a) == cg_unit_layout(&b) &&
-           cg_unit_splits(&b);
+           a.raised == b.raised && cg_unit_splits(&b);
 }
 
 /* Packed panels are stored once for all levels that can read the same: they are those that the last

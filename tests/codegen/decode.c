@@ -81,7 +81,7 @@ static void put(const CgUnit *u, uint8_t *packed, uint32_t i, uint8_t code)
     uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype), unit = 4 * u->w, k = i % unit;
     packed += i / unit * unit * bits / 8;
     if (bits == 8)
-        packed[cg_unit_place(u, k)] = code;
+        packed[cg_unit_place(u, k)] = cg_unit_code(u, code);
     for (uint32_t b = 0, at = k / u->w * bits; bits < 8 && b < bits; b++, at++)
         packed[cg_unit_word(u, k % u->w, at / 8)] |= (uint8_t)((code >> b & 1) << at % 8);
 }
@@ -127,6 +127,7 @@ static void try_lanes(CgModule *m, const CgUnit *u, const char *target)
 /* False where this machine or the target lacks the way. */
 static bool try_unit(const char *target, uint32_t way, ScrtDtype dtype, uint32_t facts, uint32_t nv)
 {
+    uint32_t raised = !(facts & CG_CODES_LOW) ? 0 : dtype == SCRT_F8E5M2 ? 2 : 3;
     ScCtx *cx = sc_ctx_new();
     ScCodegenOptions opt = {.cpu = target};
     CgModule m;
@@ -137,7 +138,8 @@ static bool try_unit(const char *target, uint32_t way, ScrtDtype dtype, uint32_t
     has = has && (way != CG_UNIT_F16 || t->f16) &&
           (t->vbmi || (way != CG_UNIT_TABLE && way != CG_UNIT_PAIRS));
     if (has) {
-        CgUnit u = {.way = way, .dtype = dtype, .w = t->w, .nv = nv, .facts = facts};
+        CgUnit u = {
+            .way = way, .dtype = dtype, .w = t->w, .nv = nv, .facts = facts, .raised = raised};
         for (; u.w <= (cg_unit_splits(&u) ? 16 : t->w); u.w *= 2)
             try_lanes(&m, &u, target);
     }
@@ -209,6 +211,32 @@ START_TEST(shift)
 {
     uint32_t facts = CG_CODES_FINITE | CG_CODES_NORMAL;
     all_targets(CG_UNIT_SHIFT, facts, facts);
+    facts = CG_CODES_FINITE | CG_CODES_LOW;
+    all_targets(CG_UNIT_SHIFT, facts, facts);
+}
+END_TEST
+
+/* A raised code is that of a number so much larger, and none is subnormal. */
+START_TEST(raised)
+{
+    static const ScrtDtype type[] = {SCRT_F8E4M3FN, SCRT_F8E5M2};
+    static const uint32_t n_low[] = {2 * 0x68, 2 * 0x78};
+    for (int k = 0; k < 2; k++) {
+        CgUnit u = {.way = CG_UNIT_SHIFT, .dtype = type[k], .raised = k ? 2 : 3};
+        uint32_t n = 0, man = k ? 3 : 7;
+        for (uint32_t c = 0; c < 256; c++) {
+            uint8_t code = (uint8_t)c, up = cg_unit_code(&u, code), mag = up & 0x7f;
+            if (!(cg_codes_facts(type[k], &code, 1) & CG_CODES_LOW))
+                continue;
+            n++;
+            double x = scrt_value(type[k], code);
+            double exp = mag >> (k ? 2 : 3), one = 1 + (mag & man) / (man + 1.0);
+            double y = mag ? ldexp(one, (int)exp - (k ? 15 : 7)) : 0;
+            ck_assert(up >> 7 == code >> 7 && (mag == 0 || mag > man));
+            ck_assert_double_eq(fabs(x) * (1 << u.raised), y);
+        }
+        ck_assert_uint_eq(n, n_low[k]);
+    }
 }
 END_TEST
 
@@ -237,12 +265,15 @@ END_TEST
 START_TEST(facts)
 {
     const uint8_t zero[2] = {0x00, 0x80}, sub[2] = {0x38, 0x87}, nan[1] = {0xff}, big[1] = {0x7e};
-    uint64_t both = CG_CODES_NORMAL | CG_CODES_FINITE;
-    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, zero, 2), both);
+    const uint8_t edge[2] = {0xe7, 0xe8};
+    uint64_t both = CG_CODES_NORMAL | CG_CODES_FINITE, low = CG_CODES_LOW;
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, zero, 2), both | low);
     ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, big, 1), both);
-    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, sub, 2), CG_CODES_FINITE);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, edge, 1), both | low);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, edge, 2), both);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, sub, 2), CG_CODES_FINITE | low);
     ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, nan, 1), CG_CODES_NORMAL);
-    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E5M2, sub, 2), both);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E5M2, sub, 2), both | low);
     ck_assert_uint_eq(cg_codes_facts(SCRT_F8E5M2, big, 1), CG_CODES_NORMAL);
 }
 END_TEST
@@ -258,7 +289,14 @@ START_TEST(choice)
                    .f16 = true,
                    .vbmi = true,
                    .f8 = CG_F8_TABLE};
-    uint64_t finite = CG_CODES_FINITE, both = finite | CG_CODES_NORMAL;
+    uint64_t finite = CG_CODES_FINITE, both = finite | CG_CODES_NORMAL, low = finite | CG_CODES_LOW;
+    const CgTarget *const target[2] = {&v3, &v4};
+    for (int i = 0; i < 2; i++) {
+        ck_assert_uint_eq(cg_unit(target[i], SCRT_F8E4M3FN, low).way, CG_UNIT_SHIFT);
+        ck_assert_uint_eq(cg_unit(target[i], SCRT_F8E4M3FN, low).raised, 3);
+        ck_assert_uint_eq(cg_unit(target[i], SCRT_F8E5M2, low).raised, 2);
+        ck_assert_uint_eq(cg_unit(target[i], SCRT_F8E4M3FN, both).raised, 0);
+    }
     ck_assert_uint_eq(cg_unit(&v3, SCRT_F8E4M3FN, finite).way, CG_UNIT_F16);
     ck_assert_uint_eq(cg_unit(&v3, SCRT_F8E4M3FN, 0).way, CG_UNIT_BITS);
     ck_assert_uint_eq(cg_unit(&v3, SCRT_F8E5M2, 0).way, CG_UNIT_F16);
@@ -278,6 +316,7 @@ int main(void)
     tcase_add_test(t, table);
     tcase_add_test(t, pairs);
     tcase_add_test(t, shift);
+    tcase_add_test(t, raised);
     tcase_add_test(t, places);
     tcase_add_test(t, facts);
     tcase_add_test(t, choice);

@@ -12,18 +12,18 @@ graph @bias(%x: f32[4,8], %p: f32[1,2,4,4]) -> (%y, %z, %q) {
 }
 ; --- biases take back what the rounding of weights adds on average; where there is none, one is made
 graph @bias [scaled, quantized] (%x: f32[4,8], %p: f32[1,2,4,4]) -> (%y, %z, %q) {
-  %w = const @fold.da5d25533737db06 : f8e4m3fn[8,4]
-  %5 = const @fold.2f65060abf3b3294 : f32[4] from "fc"
+  %w = const @fold.74ee9fbb2866f411 : f8e4m3fn[8,4]
+  %5 = const @fold.2954adb647afad1e : f32[4] from "fc"
   %6 = gemm %x, %w, %5 : f32[4,4] from "fc"
-  %7 = const @fold.e56c296079309012 : f32[4] from "fc"
+  %7 = const @fold.bfb2bfa05c58e2d3 : f32[4] from "fc"
   %y = mul %6, %7 : f32[4,4] from "fc"
   %9 = matmul %x, %w : f32[4,4] from "bare"
   %10 = mul %9, %7 : f32[4,4] from "bare"
   %11 = const @fold.155189e5daf322a6 : f32[4] from "bare"
   %z = add %10, %11 : f32[4,4] from "bare"
-  %f = const @fold.789cccdebe642dec : f8e4m3fn[3,2,3,3]
+  %f = const @fold.afe9e67103d83080 : f8e4m3fn[3,2,3,3]
   %14 = conv %p, %f {pads = [1,1,1,1]} : f32[1,3,4,4] from "conv"
-  %15 = const @fold.d00eab025ce11b57 : f32[3,1,1] from "conv"
+  %15 = const @fold.50981d06f027beef : f32[3,1,1] from "conv"
   %16 = mul %14, %15 : f32[1,3,4,4] from "conv"
   %17 = const @fold.927508c15c1e6fd5 : f32[3,1,1] from "conv"
   %q = add %16, %17 : f32[1,3,4,4] from "conv"

@@ -12,9 +12,9 @@ graph @rows(%x: f32[4,8], %k: f32[8,4]) -> (%y, %z) {
   %6 = bind %4 {as = [e.0]} : i64[]
   %7, %8 = quantize %x {block = 8} : f8e4m3fn[4,8], f8e8m0[4,1] from "fc"
   %9 = cast %8 : f32[4,1] from "fc"
-  %w = const @fold.7e601d8a7b887cb1 : f8e4m3fn[8,8]
+  %w = const @fold.b7efab27d250df3d : f8e4m3fn[8,8]
   %11 = gemm %7, %w : f32[4,8] from "fc"
-  %12 = const @fold.8d5aee7c25e27c76 : f32[8] from "fc"
+  %12 = const @fold.db054e1edc81f150 : f32[8] from "fc"
   %13 = mul %11, %12 : f32[4,8] from "fc"
   %14 = mul %13, %9 : f32[4,8] from "fc"
   %b = const @b : f32[8]

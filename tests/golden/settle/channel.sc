@@ -16,17 +16,17 @@ graph @mnist(%x: f32[1,1,28,28]) -> (%y) {
 graph @mnist(%x: f32[1,1,28,28]) -> (%y) {
   %3 = rebalance %x, -2 : f32[1,1,28,28] * 2^-2 from "Convolution28", "Plus30"
   %4 = cast %3 : f8e4m3fn[1,1,28,28] * 2^-2 from "Convolution28", "Plus30"
-  %w = const @fold.bd0815cba2076cf1 : f8e4m3fn[8,1,5,5]
-  %6 = const @fold.0dd2af0c0eaa5cc9 : f32[8] * 2^-2 from "Convolution28", "Plus30"
+  %w = const @fold.feaae3fa9b41c2a3 : f8e4m3fn[8,1,5,5]
+  %6 = const @fold.cabe367e504aa504 : f32[8] * 2^-2 from "Convolution28", "Plus30"
   %7 = conv %4, %w, %6 {strides = [1,1], pads = [2,2,2,2], dilations = [1,1]} : f32[1,8,28,28] * 2^-2 from "Convolution28", "Plus30"
-  %8 = const @fold.5fd354faf8794b97 : f32[8,1,1] from "Convolution28", "Plus30"
+  %8 = const @fold.eae773679bdfc661 : f32[8,1,1] from "Convolution28", "Plus30"
   %9 = mul %7, %8 : f32[1,8,28,28] * 2^-2 from "Convolution28", "Plus30"
   %10 = relu %9 : f32[1,8,28,28] * 2^-2 from "ReLU32"
   %11 = reshape %10 : f32[1,6272] * 2^-2
   %12 = cast %11 : f8e4m3fn[1,6272] * 2^-2 from "Times212"
-  %v = const @fold.fe82e079e34e78c4 : f8e4m3fn[6272,10]
+  %v = const @fold.03e2402884cea007 : f8e4m3fn[6272,10]
   %14 = matmul %12, %v : f32[1,10] * 2^-2 from "Times212"
-  %15 = const @fold.8a86bc98f8ec8637 : f32[10] from "Times212"
+  %15 = const @fold.f0d4246916a69d00 : f32[10] from "Times212"
   %16 = mul %14, %15 : f32[1,10] * 2^-2 from "Times212"
   %y = rebalance %16, 0 : f32[1,10] from "Times212"
 }
