@@ -220,6 +220,22 @@ static void decode_perm(Cg *cg, const CgUnit *u, LLVMValueRef d, LLVMValueRef re
     }
 }
 
+uint32_t cg_unit_small(const CgUnit *u)
+{
+    const bool e5m2 = u->dtype == SCRT_F8E5M2;
+    if (u->way == CG_UNIT_SHIFT)
+        return (e5m2 ? 112 : 120) - u->raised;
+    return u->way == CG_UNIT_F16 && !e5m2 ? 8 : 0;
+}
+
+static LLVMValueRef made_right(Cg *cg, const CgUnit *u, LLVMValueRef x)
+{
+    uint32_t small = cg_unit_small(u) - u->left;
+    if (!small)
+        return x;
+    return LLVMBuildFMul(cg->b, x, cg_fconst(LLVMTypeOf(x), ldexp(1, (int)small)), "");
+}
+
 static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
     CgModule *m = cg->m;
@@ -236,9 +252,7 @@ static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef h = cg_take(cg, f16[j / 2], j % 2 * u->w, u->w);
         h = LLVMBuildBitCast(cg->b, h, cg_vec(m->f16, u->w), "");
-        ret[j] = LLVMBuildFPExt(cg->b, h, tf, "");
-        if (u->dtype == SCRT_F8E4M3FN)
-            ret[j] = LLVMBuildFMul(cg->b, ret[j], cg_fconst(tf, 256), "");
+        ret[j] = made_right(cg, u, LLVMBuildFPExt(cg->b, h, tf, ""));
     }
 }
 
@@ -309,8 +323,7 @@ static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef d = j < 2 ? cg_shl(cg, t[j], 16) : t[j - 2];
         d = cg_and(cg, d, (int32_t)(e5m2 ? 0x8fe00000 : 0x87f00000));
-        ret[j] = LLVMBuildFMul(cg->b, LLVMBuildBitCast(cg->b, d, tf, ""),
-                               cg_fconst(tf, ldexp(1, (e5m2 ? 112 : 120) - (int)u->raised)), "");
+        ret[j] = made_right(cg, u, LLVMBuildBitCast(cg->b, d, tf, ""));
     }
 }
 

@@ -41,6 +41,7 @@ typedef struct CgUnit { /* plain data, compared as bytes */
     uint32_t nv;        /* pairs: vectors of a row, 1 or 2 */
     uint32_t facts;     /* CG_CODES_, of the codes before they are raised */
     uint32_t raised;    /* what is packed are codes of numbers 2^raised times as large */
+    uint32_t left;      /* decoded numbers stay 2^left too small: cg_unit_small or 0 */
 } CgUnit;
 /* The way that the target takes for codes of which facts are known; w is the target's. Plain for
  * every type but E4M3FN, E5M2 and those of fewer than 8 bits. */
@@ -58,6 +59,9 @@ uint32_t cg_unit_word(const CgUnit *u, uint32_t lane, uint32_t byte);
  * unit splits a part of it, for code whose vectors are narrower than those it was packed for. */
 void cg_unit_decode(Cg *cg, const CgUnit *u, uint32_t lanes, LLVMValueRef ptr, LLVMValueRef *ret);
 bool cg_unit_splits(const CgUnit *u);
+/* How many times too small, as a power of two, numbers are before the way's last step makes them
+ * right; whoever multiplies them may do so with numbers that much larger. */
+uint32_t cg_unit_small(const CgUnit *u);
 /* The first way that lays codes as this unit's does. */
 uint32_t cg_unit_layout(const CgUnit *u);
 /* 64 codes of E4M3FN or E5M2 in the order of memory to two vectors of 32 bf16 bit patterns, where

@@ -5,8 +5,14 @@
  * apart, so that from item to item each stream goes on where it was: streams that are as short as
  * neighbouring panels were read at 60 to 70 % of this rate. Each element's sum is made in the order
  * of the tiles: upward in k in one chain, or in parts; where blocks of rows have scales, those of a
- * block are added up first, and their sum is scaled once. */
+ * block are added up first, and their sum is scaled once.
+ *
+ * Where decoded numbers are a power of two too small (cg_unit_small), rows of A are made larger by
+ * it in the place of them: products are the same, exactly, as long as no element of A becomes
+ * infinite. What type A has tells, or all of its elements are looked at. */
 #include "codegen/product/contract_priv.h"
+
+#include <math.h>
 
 enum {
     GROUP = 4,    /* panels of an item */
@@ -57,6 +63,20 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
     return sc_term_addc(m->cx, a_bytes(m, c), acc);
 }
 
+/* How much larger rows of A may be, as a power of two, so that numbers need not be made right. */
+static uint32_t left_small(CgModule *m, const CgContract *c)
+{
+    bool plain = c->tile.micro->way == CG_UNIT_PLAIN && c->tile.el == m->f32;
+    return plain ? cg_unit_small(&c->panels.unit) : 0;
+}
+
+/* Whether every number of A's type is finite then. */
+static bool fits_enlarged(const CgContract *c, uint32_t left)
+{
+    const ScrtFormat *f = scrt_format(sc_type_of(c->f->sub, c->node->in[0])->dtype);
+    return f && ldexp(f->max, (int)left) < 0x1p128;
+}
+
 /* --- The function: rows x panels, for one chunk ----------------------------------------------- */
 
 /* void (ptr a, ptr packed, i64 step, ptr scales, i64 step, ptr c, i64 units, i1 first): panels, and
@@ -70,6 +90,7 @@ static LLVMTypeRef stream_type(CgModule *m)
 
 typedef struct Stream {
     const CgContract *c;
+    CgPanels panel; /* c->panels, or the same with a unit that leaves numbers small */
     uint32_t rows, panels;
     uint32_t nv;                             /* vectors of a row of a panel */
     LLVMValueRef acc[64];                    /* [row][panel][nv] variables */
@@ -92,7 +113,7 @@ static bool has_parts(const Stream *s)
 /* One unit of each panel, for all rows. */
 static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
 {
-    const CgPanels *q = &s->c->panels;
+    const CgPanels *q = &s->panel;
     const CgTile *t = &s->c->tile;
     LLVMTypeRef vec = cg_tile_sums(t);
     LLVMValueRef k = cg_mul_int(cg, unit, cg_int(cg, q->ku));
@@ -194,13 +215,15 @@ static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
     }
 }
 
-static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels)
+static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels,
+                              uint32_t left)
 {
     const CgTile *t = &c->tile;
     const CgUnit *u = &c->panels.unit;
-    const char *name = sc_printf(m->arena, "stream_%s_%s_%s%u_%ux%ux%u_%u_%u_%u_%s", t->micro->name,
-                                 scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, rows, panels,
-                                 t->nr, t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
+    const char *name =
+        sc_printf(m->arena, "stream_%s_%s_%s%u_%u_%ux%ux%u_%u_%u_%u_%s", t->micro->name,
+                  scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, left, rows, panels, t->nr,
+                  t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
     name = cg_shared_name(m, name);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
@@ -208,7 +231,8 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     Cg cg;
     fn = cg_begin_fn(&cg, m, NULL, name, stream_type(m));
     LLVMTypeRef vec = cg_vec(t->el, t->w);
-    Stream s = {.c = c, .rows = rows, .panels = panels, .nv = row_vecs(t)};
+    Stream s = {.c = c, .panel = c->panels, .rows = rows, .panels = panels, .nv = row_vecs(t)};
+    s.panel.unit.left = left;
     for (uint32_t i = 0; i < rows * panels * s.nv; i++) {
         s.acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
         s.part[i] = has_parts(&s) ? cg_var(&cg, cg_tile_sums(t), NULL) : NULL;
@@ -220,6 +244,16 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     load_sums(&cg, &s, false);
     cg_end_fn(&cg);
     return fn;
+}
+
+/* Both of the functions: the second is for rows that are too large to be made larger. NULL: there
+ * are none. */
+static void stream_fns(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels,
+                       LLVMValueRef ret[2])
+{
+    uint32_t left = left_small(m, c);
+    ret[0] = stream_fn(m, c, rows, panels, left);
+    ret[1] = left && !fits_enlarged(c, left) ? stream_fn(m, c, rows, panels, 0) : NULL;
 }
 
 /* --- The body: items are groups of panels ---------------------------------------------------- */
@@ -234,6 +268,7 @@ typedef struct Chunk {
     CgAt *at;
     LLVMValueRef index;
     LLVMValueRef panel, step, n_panel; /* of the group: its first, and how far apart they are */
+    LLVMValueRef large;                /* i1: rows are not enlarged; NULL: they always are */
 } Chunk;
 
 /* Of the group's panel number p. */
@@ -265,7 +300,11 @@ static LLVMValueRef stream_panels(Cg *cg, const Chunk *k, uint32_t rows, uint32_
     arg[S_C] = cg_gep(cg, t->el, k->at->c, cg_mul_int(cg, p.i, cg_int(cg, t->nr)));
     arg[S_UNITS] = cg_cdiv_int(cg, k->at->n_k, cg_int(cg, c->panels.ku));
     arg[S_FIRST] = LLVMBuildICmp(cg->b, LLVMIntEQ, k->index, cg_int(cg, 0), "");
-    LLVMBuildCall2(cg->b, stream_type(cg->m), stream_fn(cg->m, c, rows, n), arg, N_PARAM, "");
+    LLVMValueRef fn[2];
+    stream_fns(cg->m, c, rows, n, fn);
+    if (fn[1])
+        fn[0] = LLVMBuildSelect(cg->b, k->large, fn[1], fn[0], "");
+    LLVMBuildCall2(cg->b, stream_type(cg->m), fn[0], arg, N_PARAM, "");
     cg_next(cg, &p);
     return whole;
 }
@@ -279,8 +318,14 @@ static void stream_chunk(Cg *cg, const Chunk *k, uint32_t rows)
     stream_panels(cg, k, rows, 1, begin);
 }
 
-/* All rows of A, once for each matrix. */
-static void fill_rows(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks)
+/* A row of a chunk, in scratch or on its way there. */
+typedef struct Row {
+    LLVMValueRef i, at;
+} Row;
+typedef void (*RowFn)(Cg *cg, const CgContract *c, const CgAt *at, const Row *row, void *arg);
+
+static void each_row(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks, RowFn fn,
+                     void *arg)
 {
     const CgTile *t = &c->tile;
     LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, t->kc);
@@ -290,9 +335,84 @@ static void fill_rows(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks
     CgLoop row = cg_for(cg, zero, at->n_row, one);
     LLVMValueRef line = cg_mul_int(cg, chunk.i, cg_int(cg, CG_STREAM_ROWS));
     line = cg_mul_int(cg, cg_add_int(cg, line, row.i), cg_int(cg, t->ks));
-    cg_contract_a_row(cg, &c->job, at, row.i, cg_gep(cg, t->a.type, at->a, line));
+    fn(cg, c, at, &(Row){row.i, cg_gep(cg, t->a.type, at->a, line)}, arg);
     cg_next(cg, &row);
     cg_next(cg, &chunk);
+}
+
+/* The vectors of f32 of a row, with the zeros that fill up the last one. */
+static CgLoop vectors(Cg *cg, const CgContract *c, const CgAt *at, const Row *row,
+                      LLVMValueRef *ret_at)
+{
+    LLVMValueRef w = cg_int(cg, c->tile.w);
+    CgLoop i = cg_for(cg, cg_int(cg, 0), cg_cdiv_int(cg, at->n_k, w), cg_int(cg, 1));
+    *ret_at = cg_gep(cg, cg->m->f32, row->at, cg_mul_int(cg, i.i, w));
+    return i;
+}
+
+static LLVMValueRef load_f32(Cg *cg, const CgContract *c, LLVMValueRef at)
+{
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->f32, c->tile.w), at, "");
+    LLVMSetAlignment(x, 4);
+    return x;
+}
+
+static void enlarge_row(Cg *cg, const CgContract *c, const CgAt *at, const Row *row, void *arg)
+{
+    LLVMValueRef ptr;
+    (void)arg;
+    CgLoop i = vectors(cg, c, at, row, &ptr);
+    LLVMValueRef x = load_f32(cg, c, ptr);
+    x = LLVMBuildFMul(cg->b, x, cg_fconst(LLVMTypeOf(x), ldexp(1, (int)left_small(cg->m, c))), "");
+    LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), 4);
+    cg_next(cg, &i);
+}
+
+/* arg: where the largest bits of each lane are. */
+static void measure_row(Cg *cg, const CgContract *c, const CgAt *at, const Row *row, void *arg)
+{
+    LLVMValueRef ptr, most = arg;
+    LLVMTypeRef bits = cg_vec(cg->m->i32, c->tile.w);
+    CgLoop i = vectors(cg, c, at, row, &ptr);
+    LLVMValueRef x = LLVMBuildBitCast(cg->b, load_f32(cg, c, ptr), bits, "");
+    x = cg_and(cg, x, INT32_MAX);
+    LLVMValueRef was = cg_get(cg, bits, most);
+    LLVMValueRef above = LLVMBuildICmp(cg->b, LLVMIntUGT, x, was, "");
+    cg_set(cg, most, LLVMBuildSelect(cg->b, above, x, was, ""));
+    cg_next(cg, &i);
+}
+
+static void copy_row(Cg *cg, const CgContract *c, const CgAt *at, const Row *row, void *arg)
+{
+    (void)arg;
+    cg_contract_a_row(cg, &c->job, at, row->i, row->at);
+}
+
+/* All rows of A, once for each matrix, enlarged where they may be; large: see Chunk, a variable. */
+static void fill_rows(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks,
+                      LLVMValueRef large)
+{
+    uint32_t left = left_small(cg->m, c), w = c->tile.w;
+    each_row(cg, c, at, chunks, copy_row, NULL);
+    if (!left)
+        return;
+    CgIf fits = {0};
+    if (large) {
+        LLVMTypeRef bits = cg_vec(cg->m->i32, w);
+        LLVMValueRef most = cg_var(cg, bits, LLVMConstNull(bits));
+        cg_set(cg, most, LLVMConstNull(bits));
+        each_row(cg, c, at, chunks, measure_row, most);
+        LLVMValueRef limit = cg_iconst(bits, (int64_t)(255 - left) << 23); /* 2^(128 - left) */
+        LLVMValueRef x = LLVMBuildICmp(cg->b, LLVMIntUGE, cg_get(cg, bits, most), limit, "");
+        LLVMTypeRef mask = LLVMIntTypeInContext(cg->m->ctx, w);
+        x = LLVMBuildICmp(cg->b, LLVMIntNE, LLVMBuildBitCast(cg->b, x, mask, ""),
+                          LLVMConstNull(mask), "");
+        cg_set(cg, large, x);
+        fits = cg_if(cg, LLVMBuildNot(cg->b, x, ""));
+    }
+    each_row(cg, c, at, chunks, enlarge_row, NULL);
+    if (large)
+        cg_endif(cg, &fits);
 }
 
 /* Group g of whole ones has panels g, g + whole, g + 2 whole ..; the last one has those left over,
@@ -328,12 +448,12 @@ static void finish_group(Cg *cg, const Chunk *k)
 }
 
 static void stream_item(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef group,
-                        LLVMValueRef chunks)
+                        LLVMValueRef chunks, LLVMValueRef large)
 {
     LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, c->tile.kc);
     int64_t known;
     bool fixed = sc_term_const(c->job.rows, &known);
-    Chunk k = {.c = c, .at = at};
+    Chunk k = {.c = c, .at = at, .large = large ? cg_get(cg, cg->m->i1, large) : NULL};
     choose_panels(cg, &k, group);
     CgLoop chunk = cg_for(cg, zero, chunks, one);
     k.index = chunk.i;
@@ -360,8 +480,9 @@ LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c)
     for (uint32_t rows = 1; rows <= CG_STREAM_ROWS; rows++) {
         if (fixed && rows != known)
             continue;
-        stream_fn(m, c, rows, 1);
-        stream_fn(m, c, rows, cg_stream_panels(m, c, rows));
+        LLVMValueRef fn[2];
+        stream_fns(m, c, rows, 1, fn);
+        stream_fns(m, c, rows, cg_stream_panels(m, c, rows), fn);
     }
     Cg cg;
     LLVMValueRef fn = cg_begin_body(&cg, m, c->f, "stream");
@@ -374,15 +495,18 @@ LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c)
                .row0 = cg_int(&cg, 0),
                .n_row = cg_term(&cg, c->job.rows)};
     LLVMValueRef seen = cg_var(&cg, m->i64, cg_int(&cg, -1));
+    uint32_t left = left_small(m, c);
+    LLVMValueRef large =
+        left && !fits_enlarged(c, left) ? cg_var(&cg, m->i1, LLVMConstNull(m->i1)) : NULL;
     CgLoop item = cg_for(&cg, cg.begin, cg.end, one);
     LLVMValueRef group = LLVMBuildURem(cg.b, item.i, n, "");
     at.outer = LLVMBuildUDiv(cg.b, item.i, n, "");
     LLVMValueRef was = cg_get(&cg, m->i64, seen);
     CgIf fresh = cg_if(&cg, LLVMBuildICmp(cg.b, LLVMIntNE, was, at.outer, ""));
     cg_set(&cg, seen, at.outer);
-    fill_rows(&cg, c, &at, chunks);
+    fill_rows(&cg, c, &at, chunks, large);
     cg_endif(&cg, &fresh);
-    stream_item(&cg, c, &at, group, chunks);
+    stream_item(&cg, c, &at, group, chunks, large);
     cg_next(&cg, &item);
     cg_end_fn(&cg);
     return fn;

@@ -413,16 +413,19 @@ END_TEST
 /* --- Rows, tiles and few rows alike ---------------------------------------------------------- */
 
 /* A row of the result has the same bits however many rows there are, streamed or tiled, where no
- * blocks have scales. Of numbers in a large range each sum is rounded. */
-static void rows_of(const char *cpu, const Pair *p, int64_t k, int64_t n, double range)
+ * blocks have scales. Of numbers in a large range each sum is rounded; range: of B, then A, which
+ * decides what is multiplied by a power of two. */
+static void rows_of(const char *cpu, const Pair *p, int64_t k, int64_t n, double range_b,
+                    double range_a)
 {
     static const int64_t rows[] = {1, 2, 3, 5, 40};
     Rig r;
     ScrtTensor all, some;
     char text[256];
     rig_init(&r, cpu, (uint64_t)(k + n));
-    r.range = range;
+    r.range = range_b;
     rig_blob(&r, "w", 2, (int64_t[]){k, n});
+    r.range = range_a;
     long long kk = k, nn = n;
     snprintf(text, sizeof text,
              "graph @g(%%x: %s[m,%lld]) -> (%%y) {\n  %%w = const @w : %s[%lld,%lld]\n"
@@ -448,8 +451,9 @@ START_TEST(rows_alike)
 {
     for (int c = 0; c < SCT_N_PRODUCT_CPU; c++)
         for (int i = 0; sct_runs(sct_product_cpu(c)) && i < N_PAIR - 2; i++) {
-            rows_of(sct_product_cpu(c), &pair[i], 33, 70, 0);
-            rows_of(sct_product_cpu(c), &pair[i], 600, 16, 400);
+            rows_of(sct_product_cpu(c), &pair[i], 33, 70, 0, 0);
+            rows_of(sct_product_cpu(c), &pair[i], 600, 16, 400, 400);
+            rows_of(sct_product_cpu(c), &pair[i], 41, 40, 0, 2e4);
         }
 }
 END_TEST
