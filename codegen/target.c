@@ -186,6 +186,7 @@ static void describe(CgTarget *t, ArchId arch)
     t->tile_nv = 2;
     t->kc = 256;
     t->cache_l2 = (t->avx512 ? 512 : 256) << 10; /* half of what there is at least */
+    t->cache_block = (t->avx512 ? 1 : 2) << 20;  /* low tiles are turned, and read from the third */
 }
 
 static const char *feature_text(ScArena *a, uint64_t bits)

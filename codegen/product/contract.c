@@ -270,6 +270,7 @@ static bool plan_b(CgModule *m, CgContract *c)
     if (c->desc.block && !(c->packed && describe_scales(m, c)))
         return sc_fail(m->cx, c->node->loc, SC_E_LOWER, "blocks of what is no constant");
     j->tile = c->tile;
+    cg_tile_columns(&m->target, &j->tile);
     j->panel = c->packed ? packed_panel : gathered_panel;
     j->ahead = c->packed ? packed_ahead : NULL;
     j->b_bytes = sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);

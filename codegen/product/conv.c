@@ -267,6 +267,7 @@ static void plan_job(CgModule *m, Conv *c)
     CgTypes types = cg_types_of(result);
     cg_tile_init(m, &types, c->rows, c->job.cols, c->job.depth, &w->tile);
     c->job.tile = w->tile;
+    cg_tile_columns(&m->target, &c->job.tile);
     w->slack = sc_term(cx, 2 * w->tile.nr);
     if (!c->direct)
         c->job.b_bytes = sc_term(cx, (int64_t)w->tile.kc * w->tile.nr * w->tile.size);

@@ -346,6 +346,8 @@ static void plan_job(CgModule *m, Conv *c)
     if (reads_in_place(m, c))
         c->job.a_at = conv_a_at;
     c->job.tile = c->tile;
+    if (!c->job.a_at)
+        cg_tile_columns(&m->target, &c->job.tile);
     c->job.epi = c->epi;
     c->job.ask = cg_epi_waits(c->epi, 1 + c->desc.n_spatial) ? conv_ask : NULL;
     plan_few(c);

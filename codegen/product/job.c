@@ -199,7 +199,8 @@ static const ScTerm *block_rows(CgModule *m, const CgJob *j)
 /* Elements between two chunks of A. */
 static const ScTerm *chunk_stride(CgModule *m, const CgJob *j)
 {
-    return sc_term_scale(m->cx, block_rows(m, j), j->tile.ks);
+    const CgTile *t = &j->tile;
+    return sc_term_scale(m->cx, block_rows(m, j), t->turned ? t->turned : t->ks);
 }
 
 static const ScTerm *chunk_elements(CgModule *m, const CgJob *j)
@@ -210,14 +211,23 @@ static const ScTerm *chunk_elements(CgModule *m, const CgJob *j)
     return sc_term_mul(m->cx, chunks, chunk_stride(m, j));
 }
 
-/* Elements of A that are copied: all of a block's, or of A that is read where it lies a tile's. */
+/* Of a tile's rows, before they are turned. */
+static int64_t row_elements(const CgTile *t)
+{
+    uint32_t zeros = t->w > t->deep ? t->w : t->deep;
+    return (int64_t)t->mr * t->ks + zeros;
+}
+
+/* Elements of A that are copied: all of a block's, or of A that is read where it lies a tile's;
+ * before those that are turned a tile's rows. */
 static const ScTerm *a_elements(CgModule *m, const CgJob *j)
 {
     const CgTile *t = &j->tile;
+    if (t->turned)
+        return sc_term_addc(m->cx, chunk_elements(m, j), row_elements(t) + t->w);
     if (!j->a_at)
         return chunk_elements(m, j);
-    uint32_t zeros = t->w > t->deep ? t->w : t->deep;
-    return sc_term(m->cx, t->exact ? 0 : (int64_t)t->mr * t->ks + zeros);
+    return sc_term(m->cx, t->exact ? 0 : row_elements(t));
 }
 
 /* Scratch of a thread: A, C, the panel of B, the class's own. */
@@ -277,6 +287,30 @@ static LLVMValueRef is_short(Cg *cg, const CgTile *t, LLVMValueRef left)
     return LLVMBuildAnd(cg->b, few, odd, "");
 }
 
+/* Where a chunk of the block's rows lies. */
+static LLVMValueRef chunk_a(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef chunk)
+{
+    LLVMValueRef base = cg_mul_int(cg, chunk, cg_term(cg, chunk_stride(cg->m, j)));
+    if (j->tile.turned)
+        base = cg_add_int(cg, base, cg_int(cg, row_elements(&j->tile)));
+    return cg_gep(cg, j->tile.a.type, at->a, base);
+}
+
+/* The block's rows for one chunk, turned tile by tile. */
+static void fill_turned(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef base)
+{
+    const CgTile *t = &j->tile;
+    LLVMValueRef mr = cg_int(cg, t->mr);
+    CgLoop r = cg_for(cg, cg_int(cg, 0), at->n_row, mr);
+    LLVMValueRef n = cg_min_int(cg, mr, LLVMBuildSub(cg->b, at->n_row, r.i, ""));
+    fill_rows(cg, j, at, at->a, r.i, n);
+    if (!t->exact)
+        fill_below(cg, j, at->a, n, mr, at->n_k);
+    LLVMValueRef to = cg_mul_int(cg, r.i, cg_int(cg, t->turned));
+    cg_tile_turn(cg, t, at->a, at->n_k, cg_gep(cg, t->a.type, base, to));
+    cg_next(cg, &r);
+}
+
 /* The block's rows of A, chunk by chunk; of A that is read where it lies only those of a tile that
  * would read beyond them, all chunks at once. */
 static void fill_a(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
@@ -300,12 +334,15 @@ static void fill_a(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
     CgLoop chunk = cg_for(cg, zero, c->chunks, one);
     at->k0 = cg_mul_int(cg, chunk.i, kc);
     at->n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, c->depth, at->k0, ""));
-    LLVMValueRef base = cg_mul_int(cg, chunk.i, cg_term(cg, chunk_stride(cg->m, j)));
-    base = cg_gep(cg, t->a.type, at->a, base);
-    fill_rows(cg, j, at, base, zero, at->n_row);
-    if (!t->exact)
-        fill_below(cg, j, base, at->n_row, cg_mul_int(cg, cg_cdiv_int(cg, at->n_row, mr), mr),
-                   at->n_k);
+    LLVMValueRef base = chunk_a(cg, j, at, chunk.i);
+    if (t->turned) {
+        fill_turned(cg, j, at, base);
+    } else {
+        fill_rows(cg, j, at, base, zero, at->n_row);
+        if (!t->exact)
+            fill_below(cg, j, base, at->n_row, cg_mul_int(cg, cg_cdiv_int(cg, at->n_row, mr), mr),
+                       at->n_k);
+    }
     cg_next(cg, &chunk);
 }
 
@@ -315,9 +352,9 @@ static LLVMValueRef tile_a(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef 
 {
     const CgTile *t = &j->tile;
     if (!j->a_at) {
-        LLVMValueRef base = cg_mul_int(cg, chunk, cg_term(cg, chunk_stride(cg->m, j)));
-        base = cg_add_int(cg, base, cg_mul_int(cg, r, cg_int(cg, t->ks)));
-        return cg_gep(cg, t->a.type, at->a, base);
+        LLVMValueRef base = chunk_a(cg, j, at, chunk);
+        uint32_t apart = t->turned ? t->turned : t->ks;
+        return cg_gep(cg, t->a.type, base, cg_mul_int(cg, r, cg_int(cg, apart)));
     }
     LLVMValueRef a = j->a_at(cg, j, at, cg_add_int(cg, at->row0, r));
     if (!t->exact) {

@@ -161,7 +161,7 @@ typedef struct CgElement {
     uint32_t size; /* bytes */
 } CgElement;
 
-enum { CG_TILE_ROWS = 128 }; /* rows of A that a thread holds at a time: at most, about */
+enum { CG_TILE_ROWS = 128 }; /* rows of A that a thread holds at a time: at most, up to a tile */
 
 struct CgTile {
     const CgMicro *micro;
@@ -175,14 +175,16 @@ struct CgTile {
     uint32_t nr;    /* columns of a panel: w * nv * parts */
     uint32_t
         lanes; /* of the vectors that packed panels are for: this target's, or a later level's */
-    uint32_t last; /* lanes of the row's last vector that are computed, <= w */
-    uint32_t mr;   /* rows */
-    uint32_t high; /* of a tile register; 0: there are none */
-    uint32_t low;  /* rows of the lower tile for what is left: 0: none is; < mr */
-    bool exact;    /* what is left is always `low` rows; else up to mr, zeros below */
-    uint32_t kc;   /* columns of a chunk, a multiple of 4 */
-    uint32_t ks;   /* distance of A's rows in elements of A, as they are read */
-    uint32_t rows; /* of a block at most: a multiple of mr */
+    uint32_t last;   /* lanes of the row's last vector that are computed, <= w */
+    uint32_t mr;     /* rows */
+    uint32_t high;   /* of a tile register; 0: there are none */
+    uint32_t low;    /* rows of the lower tile for what is left: 0: none is; < mr */
+    bool exact;      /* what is left is always `low` rows; else up to mr, zeros below */
+    uint32_t kc;     /* columns of a chunk, a multiple of 4 */
+    uint32_t ks;     /* distance of A's rows in elements of A, as they are read */
+    uint32_t turned; /* columns of a tile's rows lie one after the other, mr elements each: so many
+                        are there room for in a chunk; 0: rows do */
+    uint32_t rows;   /* of a block at most: a multiple of mr */
 };
 
 /* What multiplies, its types and lanes; the rest of *ret is 0. large: see CgMicro. */
@@ -201,6 +203,12 @@ void cg_tile_chunk(CgTile *t, uint32_t whole); /* makes kc a multiple of it, a p
 /* Lets tiles read rows of A that lie `pitch` elements apart, as they are multiplied, without a
  * copy; false where too many of a tile's would meet in one set of the cache. */
 bool cg_tile_direct(CgTile *t, int64_t pitch);
+/* Lets tiles read their rows of A column by column where that pays: a processor with few registers
+ * has low tiles, for which many short rows are to come from the second cache. */
+void cg_tile_columns(const CgTarget *target, CgTile *t);
+/* The rows of a tile, ks elements apart, to columns at dst, with room for w columns more; n: i64,
+ * columns that are wanted. */
+void cg_tile_turn(Cg *cg, const CgTile *t, LLVMValueRef rows, LLVMValueRef n, LLVMValueRef dst);
 /* void (ptr a, ptr b, ptr c, i64 k, i1 first, ptr off, ptr next, i64 step): rows of b lie nr
  * elements apart, or, with offsets, at off[k] (i64 elements) from b. first: C is written, else
  * added to. next + k * step, in bytes, is prefetched into L2 at step k. */

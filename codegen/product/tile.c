@@ -4,6 +4,18 @@
 
 #include <string.h>
 
+static LLVMValueRef load(Cg *cg, LLVMTypeRef t, LLVMValueRef ptr, uint32_t align)
+{
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, t, ptr, "");
+    LLVMSetAlignment(x, align);
+    return x;
+}
+
+static void store(Cg *cg, LLVMValueRef x, LLVMValueRef ptr, uint32_t align)
+{
+    LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), align);
+}
+
 /* --- Choosing -------------------------------------------------------------------------------- */
 
 static int64_t const_or(const ScTerm *t, int64_t otherwise)
@@ -116,6 +128,38 @@ bool cg_tile_direct(CgTile *t, int64_t pitch)
     return true;
 }
 
+void cg_tile_columns(const CgTarget *target, CgTile *t)
+{
+    if (target->n_reg <= 16 && t->ku == 1 && t->mr > 1 && t->w > 1)
+        t->turned = cg_round_up(t->kc, t->w);
+}
+
+/* w columns at a time. The last vector of a column reaches into the next one, which is stored
+ * after it. */
+void cg_tile_turn(Cg *cg, const CgTile *t, LLVMValueRef rows, LLVMValueRef n, LLVMValueRef dst)
+{
+    LLVMTypeRef vec = cg_vec(t->a.type, t->w);
+    LLVMValueRef v[64];
+    CgLoop k = cg_for(cg, cg_int(cg, 0), n, cg_int(cg, t->w));
+    uint32_t groups = (t->mr + t->w - 1) / t->w;
+    for (uint32_t g = 0; g < groups; g++) {
+        for (uint32_t i = 0; i < t->w; i++) {
+            uint32_t r = g * t->w + i;
+            LLVMValueRef at = cg_add_int(cg, k.i, cg_int(cg, (int64_t)r * t->ks));
+            v[r] = r < t->mr ? load(cg, vec, cg_gep(cg, t->a.type, rows, at), t->a.size)
+                             : LLVMGetPoison(vec);
+        }
+        cg_turn(cg, v + (size_t)g * t->w, t->w);
+    }
+    LLVMValueRef to = cg_mul_int(cg, k.i, cg_int(cg, t->mr));
+    for (uint32_t i = 0; i < t->w * groups; i++) {
+        uint32_t column = i / groups, g = i % groups;
+        LLVMValueRef at = cg_add_int(cg, to, cg_int(cg, (int64_t)column * t->mr + g * t->w));
+        store(cg, v[g * t->w + column], cg_gep(cg, t->a.type, dst, at), t->a.size);
+    }
+    cg_next(cg, &k);
+}
+
 /* --- Panels of a later level --- */
 
 /* What a tile is chosen for: rows and columns, -1 where nobody knows; cols 0: a vector of them. */
@@ -213,28 +257,20 @@ void cg_tile_init(CgModule *m, const CgTypes *types, const ScTerm *rows, const S
     ret->kc = kc;
     cg_tile_chunk(ret, 4);
 
-    uint32_t block = CG_TILE_ROWS / ret->mr * ret->mr;
+    uint32_t block = cg_round_up(CG_TILE_ROWS, ret->mr);
     if (n_row >= 0 && n_row < block)
         block = cg_round_up((uint32_t)n_row, ret->mr);
     while (block > ret->mr && n_k > 0 &&
-           (double)block * (double)n_k * ret->a.size > 2.0 * t->cache_l2)
+           (double)block * (double)n_k * ret->a.size > (double)t->cache_block)
         block -= ret->mr;
     ret->rows = block > ret->mr ? block : ret->mr;
 }
 
 /* --- The tile -------------------------------------------------------------------------------- */
 
-static LLVMValueRef load(Cg *cg, LLVMTypeRef t, LLVMValueRef ptr, uint32_t align)
-{
-    LLVMValueRef x = LLVMBuildLoad2(cg->b, t, ptr, "");
-    LLVMSetAlignment(x, align);
-    return x;
-}
-
-static void store(Cg *cg, LLVMValueRef x, LLVMValueRef ptr, uint32_t align)
-{
-    LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), align);
-}
+/* A low tile's loop is of several steps: what they ask memory for, and the loop itself, take places
+ * of multiplications. */
+enum { MACS = 48, STEPS = 4, LINE = 64 };
 
 enum { P_A, P_B, P_C, P_K, P_FIRST, P_OFF, P_NEXT, P_STEP, N_PARAM };
 
@@ -264,17 +300,41 @@ static void tile_step(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, LLVMVa
         LLVMValueRef ptr = cg_gep(cg, t->b.type, row, cg_int(cg, (int64_t)j * t->w * t->ku));
         b[j] = load(cg, cg_vec(t->b.type, n), ptr, offsets ? t->b.size : t->b.size * n);
     }
-    LLVMValueRef ahead = LLVMBuildMul(cg->b, k, LLVMGetParam(cg->fn, P_STEP), "");
-    cg_prefetch(cg, cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, P_NEXT), ahead), 2);
-    LLVMValueRef col = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, P_A), k);
+    LLVMValueRef first = t->turned ? cg_mul_int(cg, k, cg_int(cg, t->mr)) : k;
+    LLVMValueRef col = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, P_A), first);
     for (uint32_t r = 0; r < mr; r++) {
-        LLVMValueRef from = cg_gep(cg, t->a.type, col, cg_int(cg, (int64_t)r * t->ks));
+        int64_t line = t->turned ? r : (int64_t)r * t->ks;
+        LLVMValueRef from = cg_gep(cg, t->a.type, col, cg_int(cg, line));
         for (uint32_t j = 0; j < t->nv; j++) {
             LLVMValueRef *x = &acc[r * t->nv + j], a = cg_tile_group(cg, t, from, lanes(t, j));
             LLVMTypeRef vec = cg_vec(t->el, lanes(t, j));
             cg_set(cg, *x, cg_tile_mac(cg, t, a, b[j], cg_get(cg, vec, *x)));
         }
     }
+}
+
+/* What step k asks memory for. */
+static void ask(Cg *cg, LLVMValueRef k)
+{
+    LLVMValueRef ahead = LLVMBuildMul(cg->b, k, LLVMGetParam(cg->fn, P_STEP), "");
+    cg_prefetch(cg, cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, P_NEXT), ahead), 2);
+}
+
+/* So many steps from k on. Most often they ask for less than a line, else for one each. */
+static void tile_steps(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, uint32_t n,
+                       LLVMValueRef k, LLVMValueRef *acc)
+{
+    ask(cg, k);
+    if (n > 1) {
+        LLVMValueRef most = cg_int(cg, LINE / (n * t->ku));
+        CgIf more =
+            cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSGT, LLVMGetParam(cg->fn, P_STEP), most, ""));
+        for (uint32_t i = 1; i < n; i++)
+            ask(cg, cg_add_int(cg, k, cg_int(cg, i * t->ku)));
+        cg_endif(cg, &more);
+    }
+    for (uint32_t i = 0; i < n; i++)
+        tile_step(cg, t, mr, offsets, cg_add_int(cg, k, cg_int(cg, i * t->ku)), acc);
 }
 
 /* The sums of row i / nv, vector i % nv: from C, or to it. */
@@ -302,8 +362,19 @@ static void vector_tile(Cg *cg, const CgTile *t, uint32_t mr, bool offsets)
     for (uint32_t i = 0; i < n; i++)
         move_sum(cg, t, i, acc[i], false);
     cg_endif(cg, &more);
-    CgLoop k = cg_for(cg, cg_int(cg, 0), LLVMGetParam(fn, P_K), cg_int(cg, t->ku));
-    tile_step(cg, t, mr, offsets, k.i, acc);
+    LLVMValueRef from = cg_int(cg, 0), end = LLVMGetParam(fn, P_K);
+    uint32_t steps = n < MACS ? MACS / n : 1;
+    steps = steps > STEPS ? STEPS : steps;
+    if (steps > 1) {
+        LLVMValueRef step = cg_int(cg, steps * t->ku);
+        LLVMValueRef whole = cg_mul_int(cg, LLVMBuildUDiv(cg->b, end, step, ""), step);
+        CgLoop k = cg_for(cg, from, whole, step);
+        tile_steps(cg, t, mr, offsets, steps, k.i, acc);
+        cg_next(cg, &k);
+        from = whole;
+    }
+    CgLoop k = cg_for(cg, from, end, cg_int(cg, t->ku));
+    tile_steps(cg, t, mr, offsets, 1, k.i, acc);
     cg_next(cg, &k);
     for (uint32_t i = 0; i < n; i++)
         move_sum(cg, t, i, acc[i], true);
@@ -329,8 +400,9 @@ LLVMValueRef cg_tile_fn(CgModule *m, const CgTile *t, uint32_t mr, bool offsets)
 {
     char *el = LLVMPrintTypeToString(t->el);
     const char *name =
-        sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u_%u_%u%s", t->micro->name, el, mr, t->nv * t->w,
-                  t->nr, t->high, t->last, t->ks, offsets ? "_offsets" : "");
+        sc_printf(m->arena, "tile_%s_%s_%ux%u_%u_%u_%u_%u%s%s", t->micro->name, el, mr,
+                  t->nv * t->w, t->nr, t->high, t->last, t->turned ? t->mr : t->ks,
+                  t->turned ? "_turned" : "", offsets ? "_offsets" : "");
     name = cg_shared_name(m, name);
     LLVMDisposeMessage(el);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
