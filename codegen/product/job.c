@@ -196,11 +196,14 @@ static const ScTerm *block_rows(CgModule *m, const CgJob *j)
     return sc_term_min(cx, all, sc_term(cx, j->tile.rows));
 }
 
-/* Elements between two chunks of A. */
+/* Elements between two chunks of A. The last column of turned rows is followed by what of its
+ * vector is too much. */
 static const ScTerm *chunk_stride(CgModule *m, const CgJob *j)
 {
     const CgTile *t = &j->tile;
-    return sc_term_scale(m->cx, block_rows(m, j), t->turned ? t->turned : t->ks);
+    const ScTerm *rows = block_rows(m, j);
+    return t->turned ? sc_term_addc(m->cx, sc_term_scale(m->cx, rows, t->turned), t->w)
+                     : sc_term_scale(m->cx, rows, t->ks);
 }
 
 static const ScTerm *chunk_elements(CgModule *m, const CgJob *j)
@@ -224,7 +227,7 @@ static const ScTerm *a_elements(CgModule *m, const CgJob *j)
 {
     const CgTile *t = &j->tile;
     if (t->turned)
-        return sc_term_addc(m->cx, chunk_elements(m, j), row_elements(t) + t->w);
+        return sc_term_addc(m->cx, chunk_elements(m, j), row_elements(t));
     if (!j->a_at)
         return chunk_elements(m, j);
     return sc_term(m->cx, t->exact ? 0 : row_elements(t));
@@ -296,53 +299,72 @@ static LLVMValueRef chunk_a(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef
     return cg_gep(cg, j->tile.a.type, at->a, base);
 }
 
-/* The block's rows for one chunk, turned tile by tile. */
-static void fill_turned(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef base)
+/* A loop over the chunks. */
+static CgLoop chunks(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
+{
+    LLVMValueRef kc = cg_int(cg, j->tile.kc);
+    CgLoop chunk = cg_for(cg, cg_int(cg, 0), c->chunks, cg_int(cg, 1));
+    at->k0 = cg_mul_int(cg, chunk.i, kc);
+    at->n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, c->depth, at->k0, ""));
+    return chunk;
+}
+
+/* The block's rows, turned tile by tile: all chunks of one first, so that its rows are read from
+ * end to end. */
+static void fill_turned(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
 {
     const CgTile *t = &j->tile;
     LLVMValueRef mr = cg_int(cg, t->mr);
     CgLoop r = cg_for(cg, cg_int(cg, 0), at->n_row, mr);
     LLVMValueRef n = cg_min_int(cg, mr, LLVMBuildSub(cg->b, at->n_row, r.i, ""));
+    CgLoop chunk = chunks(cg, j, c, at);
     fill_rows(cg, j, at, at->a, r.i, n);
     if (!t->exact)
         fill_below(cg, j, at->a, n, mr, at->n_k);
     LLVMValueRef to = cg_mul_int(cg, r.i, cg_int(cg, t->turned));
-    cg_tile_turn(cg, t, at->a, at->n_k, cg_gep(cg, t->a.type, base, to));
+    to = cg_gep(cg, t->a.type, chunk_a(cg, j, at, chunk.i), to);
+    cg_tile_turn(cg, t, at->a, at->n_k, to);
+    cg_next(cg, &chunk);
     cg_next(cg, &r);
 }
 
-/* The block's rows of A, chunk by chunk; of A that is read where it lies only those of a tile that
- * would read beyond them, all chunks at once. */
+/* Of A that is read where it lies only the rows of a tile that would read beyond them are copied,
+ * all chunks at once. */
+static void fill_short(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
+{
+    const CgTile *t = &j->tile;
+    if (t->exact)
+        return;
+    LLVMValueRef mr = cg_int(cg, t->mr);
+    at->k0 = cg_int(cg, 0);
+    at->n_k = c->depth;
+    LLVMValueRef left = LLVMBuildURem(cg->b, at->n_row, mr, "");
+    LLVMValueRef first = LLVMBuildSub(cg->b, at->n_row, left, "");
+    CgIf some = cg_if(cg, is_short(cg, t, left));
+    fill_rows(cg, j, at, at->a, first, left);
+    fill_below(cg, j, at->a, left, mr, at->n_k);
+    cg_endif(cg, &some);
+}
+
+/* The block's rows of A, chunk by chunk. */
 static void fill_a(Cg *cg, const CgJob *j, const Cut *c, CgAt *at)
 {
     const CgTile *t = &j->tile;
-    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), kc = cg_int(cg, t->kc);
-    LLVMValueRef mr = cg_int(cg, t->mr);
     if (j->a_at) {
-        if (t->exact)
-            return;
-        at->k0 = zero;
-        at->n_k = c->depth;
-        LLVMValueRef left = LLVMBuildURem(cg->b, at->n_row, mr, "");
-        LLVMValueRef first = LLVMBuildSub(cg->b, at->n_row, left, "");
-        CgIf some = cg_if(cg, is_short(cg, t, left));
-        fill_rows(cg, j, at, at->a, first, left);
-        fill_below(cg, j, at->a, left, mr, at->n_k);
-        cg_endif(cg, &some);
+        fill_short(cg, j, c, at);
         return;
     }
-    CgLoop chunk = cg_for(cg, zero, c->chunks, one);
-    at->k0 = cg_mul_int(cg, chunk.i, kc);
-    at->n_k = cg_min_int(cg, kc, LLVMBuildSub(cg->b, c->depth, at->k0, ""));
-    LLVMValueRef base = chunk_a(cg, j, at, chunk.i);
     if (t->turned) {
-        fill_turned(cg, j, at, base);
-    } else {
-        fill_rows(cg, j, at, base, zero, at->n_row);
-        if (!t->exact)
-            fill_below(cg, j, base, at->n_row, cg_mul_int(cg, cg_cdiv_int(cg, at->n_row, mr), mr),
-                       at->n_k);
+        fill_turned(cg, j, c, at);
+        return;
     }
+    LLVMValueRef mr = cg_int(cg, t->mr);
+    CgLoop chunk = chunks(cg, j, c, at);
+    LLVMValueRef base = chunk_a(cg, j, at, chunk.i);
+    fill_rows(cg, j, at, base, cg_int(cg, 0), at->n_row);
+    if (!t->exact)
+        fill_below(cg, j, base, at->n_row, cg_mul_int(cg, cg_cdiv_int(cg, at->n_row, mr), mr),
+                   at->n_k);
     cg_next(cg, &chunk);
 }
 
@@ -476,7 +498,6 @@ static void job_item(Cg *cg, const CgJob *j, const Cut *c, CgAt *at, LLVMValueRe
 {
     const CgTile *t = &j->tile;
     LLVMBuilderRef b = cg->b;
-    LLVMValueRef one = cg_int(cg, 1), zero = cg_int(cg, 0), kc = cg_int(cg, t->kc);
     at->panel = LLVMBuildURem(b, item, c->panels, "");
     LLVMValueRef image = LLVMBuildUDiv(b, item, c->panels, "");
     at->inner = LLVMBuildURem(b, image, c->inner, "");
@@ -496,9 +517,7 @@ static void job_item(Cg *cg, const CgJob *j, const Cut *c, CgAt *at, LLVMValueRe
         j->image(cg, j, at);
         cg_endif(cg, &fresh);
     }
-    CgLoop chunk = cg_for(cg, zero, c->chunks, one);
-    at->k0 = cg_mul_int(cg, chunk.i, kc);
-    at->n_k = cg_min_int(cg, kc, LLVMBuildSub(b, c->depth, at->k0, ""));
+    CgLoop chunk = chunks(cg, j, c, at);
     LLVMValueRef end = cg_add_int(cg, at->k0, at->n_k);
     chunk_tiles(cg, j, at, chunk.i, LLVMBuildICmp(b, LLVMIntEQ, end, c->depth, ""));
     cg_next(cg, &chunk);
