@@ -8,15 +8,14 @@
  *
  *   bits   16 lanes take 9 integer operations; runs everywhere, on codes of 4 and 6 bits too. Small
  *          integers take two shifts and a conversion.
- *   perm   codes of 4 bits choose among the 16 numbers, or 8 and a sign.
- *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
- *          shifted by one, times 2^8. f16 subnormals convert at full speed.
- *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
- *   pairs  the same lookups; the 16 bits stay what they are, a bf16 number, beside that of the next
- *          row. bf16 numbers are packed so, and not decoded.
- *   shift  pmaddubsw shifts two codes of each dword into the place of exponent and mantissa of an
- *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32: where
- *          the highest exponents are free, as with weights of RMS 1, all codes are packed with
+ *   perm   codes of 4 bits choose among the 16 numbers, or with AVX2 among the upper bytes of
+ * these. f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the
+ * same shifted by one, times 2^8. f16 subnormals convert at full speed. table  the upper 16 bits of
+ * the f32 are a function of 7 bits: two lookups of 128 bytes. pairs  the same lookups; the 16 bits
+ * stay what they are, a bf16 number, beside that of the next row. bf16 numbers are packed so, and
+ * not decoded. shift  pmaddubsw shifts two codes of each dword into the place of exponent and
+ * mantissa of an f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32:
+ * where the highest exponents are free, as with weights of RMS 1, all codes are packed with
  *          exponents that much higher, and none is subnormal. */
 #include "codegen/product/product.h"
 
@@ -64,9 +63,8 @@ CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
 {
     CgUnit u = {.way = CG_UNIT_PLAIN, .dtype = dtype, .w = t->w, .facts = (uint32_t)facts};
     if (scrt_dtype_bits(dtype) < 8) {
-        bool looks = scrt_dtype_bits(dtype) == 4 && t->w == 16 && t->avx512;
-        looks = looks || (dtype == SCRT_F4E2M1 && t->w == 8 && t->avx2);
-        u.way = looks ? CG_UNIT_PERM : CG_UNIT_BITS;
+        bool looks = t->w == 16 ? t->avx512 : t->w == 8 && t->avx2;
+        u.way = looks && scrt_dtype_bits(dtype) == 4 ? CG_UNIT_PERM : CG_UNIT_BITS;
         u.facts = CG_CODES_FINITE;
         return u;
     }
@@ -199,24 +197,75 @@ static LLVMValueRef load_words(Cg *cg, const CgUnit *u, uint32_t apart, LLVMValu
     return d;
 }
 
+static float number(const CgUnit *u, uint32_t code)
+{
+    return is_int(u) ? (float)((int)(code ^ 8) - 8) : (float)scrt_value((ScrtDtype)u->dtype, code);
+}
+
 static void decode_perm(Cg *cg, const CgUnit *u, LLVMValueRef d, LLVMValueRef ret[4])
 {
-    const char *name = u->w == 16 ? "llvm.x86.avx512.permvar.sf.512" : "llvm.x86.avx2.permps";
-    LLVMTypeRef ti = cg_vec(cg->m->i32, u->w), tf = cg_vec(cg->m->f32, u->w);
-    LLVMValueRef number[16];
-    for (uint32_t i = 0; i < u->w; i++)
-        number[i] = LLVMConstReal(cg->m->f32, is_int(u) ? (double)((int)(i ^ 8) - 8)
-                                                        : scrt_value((ScrtDtype)u->dtype, i));
-    for (uint32_t j = 0; j < 4; j++) {
+    LLVMTypeRef ti = cg_vec(cg->m->i32, 16);
+    LLVMValueRef all[16];
+    for (uint32_t i = 0; i < 16; i++)
+        all[i] = LLVMConstReal(cg->m->f32, number(u, i));
+    for (uint32_t j = 0; j < 4; j++) { /* low bits of the index count */
         LLVMValueRef code = LLVMBuildLShr(cg->b, d, cg_iconst(ti, 4 * j), "");
-        LLVMValueRef arg[2] = {LLVMConstVector(number, u->w),
-                               code}; /* low bits of the index count */
-        ret[j] = cg_intrinsic(cg, name, 0, NULL, 2, arg);
-        if (u->w == 16)
-            continue;
-        LLVMValueRef sign = cg_and(cg, cg_shl(cg, code, 28), INT32_MIN);
-        LLVMValueRef x = LLVMBuildOr(cg->b, LLVMBuildBitCast(cg->b, ret[j], ti, ""), sign, "");
-        ret[j] = LLVMBuildBitCast(cg->b, x, tf, "");
+        LLVMValueRef arg[2] = {LLVMConstVector(all, 16), code};
+        ret[j] = cg_intrinsic(cg, "llvm.x86.avx512.permvar.sf.512", 0, NULL, 2, arg);
+    }
+}
+
+/* Lanes of x, then of y, in pieces of n: those whose numbers `from` names. */
+static LLVMValueRef pieces(Cg *cg, LLVMValueRef x, LLVMValueRef y, uint32_t n, uint32_t n_piece,
+                           const uint32_t *from)
+{
+    LLVMValueRef lane[32];
+    for (uint32_t i = 0; i < n * n_piece; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, from[i / n] * n + i % n, 0);
+    return LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(lane, n * n_piece), "");
+}
+
+/* Byte `byte` of the f32 of each of 32 codes, a byte each. */
+static LLVMValueRef byte_of(Cg *cg, const CgUnit *u, LLVMValueRef codes, uint32_t byte)
+{
+    LLVMValueRef table[32];
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t bits;
+        float x = number(u, i % 16);
+        memcpy(&bits, &x, sizeof bits);
+        table[i] = LLVMConstInt(cg->m->i8, bits >> 8 * byte & 0xff, 0);
+    }
+    LLVMValueRef arg[2] = {LLVMConstVector(table, 32), codes};
+    return cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+}
+
+/* 8 words of 4 codes each: the lower half of the f32 is 0, the two bytes of the upper one are
+ * looked up. Codes 0 and 2 of the words stand in the lower 16 bytes, 1 and 3 in the upper ones, as
+ * unpacking leaves them beside each other. */
+static void decode_bytes(Cg *cg, const CgUnit *u, LLVMValueRef d, LLVMValueRef ret[4])
+{
+    CgModule *m = cg->m;
+    LLVMTypeRef bytes = cg_vec(m->i8, 16), ti = cg_vec(m->i32, 8), tf = cg_vec(m->f32, 8);
+    static const uint32_t both[] = {0, 1}, even[] = {0, 2}, odd[] = {1, 3};
+    uint32_t low[32], high[32];
+    for (uint32_t i = 0; i < 32;
+         i++) { /* within 16 bytes, byte by byte from the one and the other */
+        low[i] = i / 16 * 16 + i % 16 / 2 + i % 2 * 32;
+        high[i] = low[i] + 8;
+    }
+    LLVMValueRef x = LLVMBuildTrunc(cg->b, d, cg_vec(m->i16, 8), "");
+    x = LLVMBuildBitCast(cg->b, x, bytes, "");
+    LLVMValueRef half[2] = {cg_and(cg, x, 15), LLVMBuildLShr(cg->b, x, cg_iconst(bytes, 4), "")};
+    x = pieces(cg, half[0], half[1], 16, 2, both);
+    LLVMValueRef lower = byte_of(cg, u, x, 2), upper = byte_of(cg, u, x, 3);
+    LLVMValueRef left = pieces(cg, lower, upper, 1, 32, low);
+    LLVMValueRef right = pieces(cg, lower, upper, 1, 32, high);
+    left = LLVMBuildBitCast(cg->b, left, ti, "");
+    right = LLVMBuildBitCast(cg->b, right, ti, "");
+    for (uint32_t j = 0; j < 4; j++) {
+        LLVMValueRef w = pieces(cg, left, right, 4, 2, j % 2 ? odd : even);
+        w = j / 2 ? cg_and(cg, w, (int32_t)0xffff0000) : cg_shl(cg, w, 16);
+        ret[j] = LLVMBuildBitCast(cg->b, w, tf, "");
     }
 }
 
@@ -330,7 +379,7 @@ static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
 static void decode(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
     if (u->way == CG_UNIT_PERM)
-        decode_perm(cg, u, x, ret);
+        (u->w == 16 ? decode_perm : decode_bytes)(cg, u, x, ret);
     else if (u->way == CG_UNIT_F16)
         decode_f16(cg, u, x, ret);
     else if (u->way == CG_UNIT_TABLE)

@@ -23,7 +23,7 @@ typedef enum CgUnitWay {
     CG_UNIT_F16,   /* bits into f16, the conversion instruction, times 2^8 for E4M3 */
     CG_UNIT_TABLE, /* byte tables of the upper half of the f32 (VBMI) */
     CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only, as packed */
-    CG_UNIT_PERM,  /* lookup of the f32 by vpermps: codes of 4 bits */
+    CG_UNIT_PERM,  /* lookup of the f32 or its upper bytes: codes of 4 bits */
     CG_UNIT_PAIRS, /* byte tables of both halves of a bf16; two rows become one of pairs */
 } CgUnitWay;
 

@@ -98,7 +98,9 @@ static void compare(const CgUnit *u, Decode decode, const char *target)
     }
     decode(packed, out, units);
     for (int i = 0; i < 256; i++) {
-        float want = (float)scrt_value((ScrtDtype)u->dtype, code[i]);
+        bool is_float = scrt_dtype_is_float((ScrtDtype)u->dtype);
+        float want =
+            is_float ? (float)scrt_value((ScrtDtype)u->dtype, code[i]) : (float)((code[i] ^ 8) - 8);
         if (isnan(want))
             ck_assert_msg(isnan(out[i]), "%s %s: code %02x is NaN, not %g", target, cg_unit_name(u),
                           code[i], (double)out[i]);
@@ -176,6 +178,7 @@ START_TEST(few_bits)
     static const ScrtDtype small[] = {SCRT_F4E2M1, SCRT_F6E2M3, SCRT_F6E3M2};
     for (int i = 0; i < SCT_N_CPU; i++) {
         try_way(sct_cpus[i], CG_UNIT_PERM, SCRT_F4E2M1, CG_CODES_FINITE);
+        try_way(sct_cpus[i], CG_UNIT_PERM, SCRT_I4, CG_CODES_FINITE);
         for (int k = 0; k < 3; k++)
             try_way(sct_cpus[i], CG_UNIT_BITS, small[k], CG_CODES_FINITE);
     }
