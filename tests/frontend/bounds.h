@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What one hostile case may cost: 2 s and 300 MB, measured here, in the process that runs it. */
+/* What one hostile case may cost: 4 s and 300 MB, measured here, in the process that runs it. */
 #ifndef SC_TESTS_BOUNDS_H
 #define SC_TESTS_BOUNDS_H
 
