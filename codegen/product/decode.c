@@ -9,13 +9,15 @@
  *   bits   16 lanes take 9 integer operations; runs everywhere, on codes of 4 and 6 bits too. Small
  *          integers take two shifts and a conversion.
  *   perm   codes of 4 bits choose among the 16 numbers, or with AVX2 among the upper bytes of
- * these. f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the
- * same shifted by one, times 2^8. f16 subnormals convert at full speed. table  the upper 16 bits of
- * the f32 are a function of 7 bits: two lookups of 128 bytes. pairs  the same lookups; the 16 bits
- * stay what they are, a bf16 number, beside that of the next row. bf16 numbers are packed so, and
- * not decoded. shift  pmaddubsw shifts two codes of each dword into the place of exponent and
- * mantissa of an f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32:
- * where the highest exponents are free, as with weights of RMS 1, all codes are packed with
+ *          these.
+ *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
+ *          shifted by one, times 2^8. f16 subnormals convert at full speed.
+ *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
+ *   pairs  the same lookups; the 16 bits stay what they are, a bf16 number, beside that of the next
+ *          row. bf16 numbers are packed so, and not decoded.
+ *   shift  pmaddubsw shifts two codes of each dword into the place of exponent and mantissa of an
+ *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32: where
+ *          the highest exponents are free, as with weights of RMS 1, all codes are packed with
  *          exponents that much higher, and none is subnormal. */
 #include "codegen/product/product.h"
 
