@@ -8,14 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Tests run in forked processes, so skips are counted in a file that all of them append to. */
+/* Tests run in forked processes, so skips are counted in a file that all of them append to: a line
+ * each of the process, whether its test is skipped altogether, and why. */
 static FILE *skips;
 
-void sct_note_skip(const char *test, const char *fmt, ...)
+void sct_note_skip(bool whole, const char *test, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
-    fprintf(skips, "%s: ", test);
+    fprintf(skips, "%ld %d %s: ", (long)getpid(), whole, test);
     vfprintf(skips, fmt, ap);
     fputc('\n', skips);
     fflush(skips);
@@ -85,17 +86,26 @@ int sct_main(const char *name, Suite *s)
     }
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
+    bool forked = srunner_fork_status(r) == CK_FORK;
     int run = srunner_ntests_run(r), failed = srunner_ntests_failed(r), skipped = 0;
     srunner_free(r);
 
     char line[1024];
+    int whole = 0;
+    long last = -1; /* a test that left several of its functions is one */
     fflush(skips);
     rewind(skips);
     while (fgets(line, sizeof line, skips)) {
-        printf("SKIP %s", line);
+        char *reason;
+        long process = strtol(line, &reason, 10);
+        if (strtol(reason, &reason, 10) && process != last) {
+            whole++;
+            last = forked ? process : -1;
+        }
+        printf("SKIP%s", reason);
         skipped++;
     }
     fclose(skips);
-    printf("%s: %d passed, %d failed, %d skipped\n", name, run - failed - skipped, failed, skipped);
+    printf("%s: %d passed, %d failed, %d skipped\n", name, run - failed - whole, failed, skipped);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

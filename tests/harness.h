@@ -17,7 +17,7 @@
 /* Marks the running test as skipped and leaves it: sct_skip("no AVX-512 on this machine"). */
 #define sct_skip(...)                                                                              \
     do {                                                                                           \
-        sct_note_skip(__func__, __VA_ARGS__);                                                      \
+        sct_note_skip(true, __func__, __VA_ARGS__);                                                \
         return;                                                                                    \
     } while (0)
 /* ck_assert_msg for inner loops: Check's own writes to a pipe each time, failed or not. */
@@ -26,7 +26,10 @@
         if (!(condition))                                                                          \
             ck_abort_msg(__VA_ARGS__);                                                             \
     } while (0)
-void sct_note_skip(const char *test, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Counts as skipped what the running test leaves out: the whole of it, which then has not passed,
+ * or a part, beside which the rest still passes or fails. */
+void sct_note_skip(bool whole, const char *test, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Folders that meson passes by environment: SCT_SOURCE (the source root), SCT_BUILD (the build
  * root). */

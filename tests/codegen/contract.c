@@ -121,7 +121,7 @@ static void on_each_cpu(int rounds, Make make)
 {
     for (int c = 0; c < SCT_N_PRODUCT_CPU; c++) {
         if (!sct_runs(sct_product_cpu(c))) {
-            sct_note_skip(__func__, "this machine does not run %s", sct_product_cpu(c));
+            sct_note_skip(false, __func__, "this machine does not run %s", sct_product_cpu(c));
             continue;
         }
         for (int i = 0; i < sct_rounds(c, rounds); i++)
