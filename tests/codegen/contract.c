@@ -135,6 +135,30 @@ START_TEST(matrices)
 }
 END_TEST
 
+/* Several chunks of whole tiles and of others: no tile may write where another one lies. */
+static int64_t make_chunks(Rig *r)
+{
+    const Pair *p = &pair[rig_draw(r, 0, N_PAIR - 3)];
+    long long m = rig_draw(r, 1, 24), k = rig_draw(r, 257, 800), n = rig_draw(r, 1, 40);
+    bool symbol = rig_draw(r, 0, 1);
+    char rows[16] = "m";
+    if (!symbol)
+        snprintf(rows, sizeof rows, "%lld", m);
+    rig_blob(r, "w", 2, (int64_t[]){k, n});
+    rig_parse(r,
+              "graph @g(%%x: %s[%s,%lld]) -> (%%y) {\n  %%w = const @w : %s[%lld,%lld]\n"
+              "  %%y = matmul %%x, %%w : %s[%s,%lld]\n}\n",
+              p->a, rows, k, p->b, k, n, p->y, rows, n);
+    rig_inputs(r, symbol ? "m" : NULL, m);
+    return k;
+}
+
+START_TEST(chunks)
+{
+    on_each_cpu(30, make_chunks);
+}
+END_TEST
+
 /* --- Batches that broadcast, and vectors ----------------------------------------------------- */
 
 static void shape_text(char *to, size_t size, uint32_t rank, const int64_t *dims)
@@ -680,6 +704,10 @@ int main(void)
     tcase_add_test(t, tile_instructions);
     tcase_add_test(t, report);
     tcase_add_test(t, weights_stay_small);
+    suite_add_tcase(s, t);
+    t = tcase_create("chunks");
+    tcase_set_timeout(t, 900);
+    tcase_add_test(t, chunks);
     suite_add_tcase(s, t);
     t = tcase_create("blocks");
     tcase_set_timeout(t, 900);
