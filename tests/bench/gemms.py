@@ -2,7 +2,7 @@
 """What products reach of what the machine allows in the same round: `tests/bench/run gemms [--threads N]`. Models are
 those of models.py, compiled as programs, whose profile says what the products by weights take together.
 
-  decode            GB/s of weights, and of what four streams are read with
+  decode            GB/s of weights, and of what streams of reading reach
   prompts           GFLOP/s, and of what multiplications in registers reach: of f32, or of pairs of bf16 or in
                     tile registers where the program multiplies so
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the machine allows on two threads, beside which benchmarks stand: a line "READ COPY FMA DOT
- * TILE" for each line that comes in. READ: four streams, summed, GB/s. COPY: of 64 MiB, stored past
- * the caches, GB/s; both directions count. FMA: of f32 in registers, GFLOP/s. DOT: the same of
- * pairs of bf16, where an instruction multiplies them, else 0. TILE: the same in tile registers
- * (AMX).
+ * TILE" for each line that comes in. READ: two or four streams, summed, the best of what asking
+ * memory ahead makes of them, GB/s. COPY: of 64 MiB, stored past the caches, GB/s; both directions
+ * count. FMA: of f32 in registers, GFLOP/s. DOT: the same of pairs of bf16, where an instruction
+ * multiplies them, else 0. TILE: the same in tile registers (AMX).
  *
  * With the argument `stores`: a copy by size, again and again between the same places, through the
  * caches and past them: from which size on the second is faster. */
@@ -17,6 +17,14 @@
 #include <time.h>
 
 enum { SIZE = 64 << 20, STREAMS = 4, AHEAD = 2048, STEPS = 1 << 22, CHAINS = 12 };
+
+/* Ways of reading. On Intel's Xeons four streams with AHEAD bytes asked for are fastest; on Zen 3
+ * these reach two thirds of what four alone do, or two with them. */
+static const struct Way {
+    size_t streams, ahead;
+} ways[] = {{4, AHEAD}, {2, AHEAD}, {4, 0}};
+enum { N_WAYS = sizeof ways / sizeof *ways };
+static const struct Way *way;
 enum { READ, PAST, THROUGH, FMA, DOT, TILE, END };
 
 static char *from, *to;
@@ -40,11 +48,11 @@ static void through(const char *x, char *y)
 static void sum(const char *x)
 {
     __m128i acc[STREAMS] = {{0}};
-    size_t part = half / STREAMS;
+    size_t part = half / way->streams;
     for (size_t i = 0; i < part; i += 64)
-        for (size_t s = 0; s < STREAMS; s++) {
+        for (size_t s = 0; s < way->streams; s++) {
             const char *p = x + s * part + i;
-            _mm_prefetch(p + AHEAD, _MM_HINT_T0);
+            _mm_prefetch(p + way->ahead, _MM_HINT_T0);
             for (size_t k = 0; k < 64; k += sizeof(__m128i))
                 acc[s] = _mm_xor_si128(acc[s], _mm_load_si128((const __m128i *)(p + k)));
         }
@@ -210,6 +218,16 @@ static double rate(int what, double count)
     return 2e-9 * count / best;
 }
 
+static double reading(void)
+{
+    double best = 0;
+    for (way = ways; way < ways + N_WAYS; way++) {
+        double now = rate(READ, (double)half);
+        best = now > best ? now : best;
+    }
+    return best;
+}
+
 static void stores(void)
 {
     printf("MiB of the result   through   past the caches, GB/s\n");
@@ -235,7 +253,7 @@ int main(int argc, char **argv)
         stores();
     else
         while (getchar() != EOF) {
-            double read = rate(READ, (double)half), copy = rate(PAST, 2.0 * (double)half);
+            double read = reading(), copy = rate(PAST, 2.0 * (double)half);
             double fma = rate(FMA, 2.0 * CHAINS * STEPS * lanes());
             double dot = pairs() ? rate(DOT, 4.0 * CHAINS * STEPS * pairs()) : 0;
             double tile =
