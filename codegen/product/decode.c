@@ -9,7 +9,8 @@
  *   bits   16 lanes take 9 integer operations; runs everywhere, on codes of 4 and 6 bits too. Small
  *          integers take two shifts and a conversion.
  *   perm   codes of 4 bits choose among the 16 numbers, or with AVX2 among the upper bytes of
- *          these.
+ *          these, where a level with wider vectors wants them packed so.
+ *   nibbles  codes of 4 bits choose bytes, which are decoded as by shift.
  *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
  *          shifted by one, times 2^8. f16 subnormals convert at full speed.
  *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
@@ -65,8 +66,10 @@ CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
 {
     CgUnit u = {.way = CG_UNIT_PLAIN, .dtype = dtype, .w = t->w, .facts = (uint32_t)facts};
     if (scrt_dtype_bits(dtype) < 8) {
-        bool looks = t->w == 16 ? t->avx512 : t->w == 8 && t->avx2;
-        u.way = looks && scrt_dtype_bits(dtype) == 4 ? CG_UNIT_PERM : CG_UNIT_BITS;
+        bool four = scrt_dtype_bits(dtype) == 4;
+        u.way = four && t->w == 16 && t->avx512 ? CG_UNIT_PERM
+                : four && t->w == 8 && t->avx2  ? CG_UNIT_NIBBLES
+                                                : CG_UNIT_BITS;
         u.facts = CG_CODES_FINITE;
         return u;
     }
@@ -92,9 +95,9 @@ CgUnit cg_unit(const CgTarget *t, ScrtDtype dtype, uint64_t facts)
 const char *cg_unit_name(const CgUnit *u)
 {
     static const char *const name[] = {
-        [CG_UNIT_PLAIN] = "plain", [CG_UNIT_BITS] = "bits",   [CG_UNIT_F16] = "f16",
-        [CG_UNIT_TABLE] = "table", [CG_UNIT_SHIFT] = "shift", [CG_UNIT_PERM] = "perm",
-        [CG_UNIT_PAIRS] = "pairs",
+        [CG_UNIT_PLAIN] = "plain",     [CG_UNIT_BITS] = "bits",   [CG_UNIT_F16] = "f16",
+        [CG_UNIT_TABLE] = "table",     [CG_UNIT_SHIFT] = "shift", [CG_UNIT_PERM] = "perm",
+        [CG_UNIT_NIBBLES] = "nibbles", [CG_UNIT_PAIRS] = "pairs",
     };
     return name[u->way];
 }
@@ -121,10 +124,20 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i)
     }
 }
 
-uint32_t cg_unit_word(const CgUnit *u, uint32_t lane, uint32_t byte)
+/* Where byte `byte` of word `lane` of codes of fewer than 8 bits lies. */
+static uint32_t word_at(const CgUnit *u, uint32_t lane, uint32_t byte)
 {
     uint32_t bytes = scrt_dtype_bits((ScrtDtype)u->dtype) / 2;
     return bytes > 2 ? byte * u->w + lane : lane * bytes + byte;
+}
+
+uint32_t cg_unit_bit(const CgUnit *u, uint32_t i, uint32_t bit)
+{
+    uint32_t vec = i / u->w, lane = i % u->w, half = u->w / 2;
+    if (u->way == CG_UNIT_NIBBLES) /* byte `vec` of a dword, of which two lanes have a half each */
+        return 8 * (lane % half * 4 + vec) + lane / half * 4 + bit;
+    uint32_t at = vec * scrt_dtype_bits((ScrtDtype)u->dtype) + bit;
+    return 8 * word_at(u, lane, at / 8) + at % 8;
 }
 
 /* Dword lanes whose highest bits are the code, whatever is below. Below the least normal number the
@@ -271,9 +284,17 @@ static void decode_bytes(Cg *cg, const CgUnit *u, LLVMValueRef d, LLVMValueRef r
     }
 }
 
+/* The exponent of the largest number of 4 bits. */
+static int nibble_exp(const CgUnit *u)
+{
+    return is_int(u) ? 3 : ilogb(scrt_format((ScrtDtype)u->dtype)->max);
+}
+
 uint32_t cg_unit_small(const CgUnit *u)
 {
     const bool e5m2 = u->dtype == SCRT_F8E5M2;
+    if (u->way == CG_UNIT_NIBBLES) /* the largest has the highest of 15 exponents */
+        return (uint32_t)(127 - 15 + nibble_exp(u));
     if (u->way == CG_UNIT_SHIFT)
         return (e5m2 ? 112 : 120) - u->raised;
     return u->way == CG_UNIT_F16 && !e5m2 ? 8 : 0;
@@ -356,6 +377,7 @@ static void decode_table(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
     }
 }
 
+/* Dwords of four codes each, x as bytes. */
 static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
     CgModule *m = cg->m;
@@ -378,6 +400,30 @@ static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
     }
 }
 
+/* x: 16 bytes of two codes each, which become codes of E4M3 of 15 exponents, none subnormal: of the
+ * lower four lanes, then of the upper ones. */
+static void decode_nibbles(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+{
+    CgModule *m = cg->m;
+    LLVMTypeRef ti = cg_vec(m->i32, 8), bytes = cg_vec(m->i8, 32);
+    LLVMValueRef from[32], table[32], by[8];
+    for (uint32_t i = 0; i < 32; i++) {
+        float v = number(u, i % 16);
+        int e = 0, sign = v < 0 || (v == 0 && !is_int(u) && i % 16) ? 0x80 : 0;
+        float f = frexpf(fabsf(v), &e); /* [0.5, 1) */
+        int code = v == 0 ? 0 : (15 - nibble_exp(u) + e - 1) << 3 | ((int)(f * 16) & 7);
+        table[i] = LLVMConstInt(m->i8, (unsigned)(sign | code), 0);
+        from[i] = LLVMConstInt(m->i32, i % 16, 0);
+        by[i / 4] = LLVMConstInt(m->i32, i < 16 ? 0 : 4, 0);
+    }
+    x = LLVMBuildShuffleVector(cg->b, x, LLVMGetPoison(LLVMTypeOf(x)), LLVMConstVector(from, 32),
+                               "");
+    x = LLVMBuildLShr(cg->b, LLVMBuildBitCast(cg->b, x, ti, ""), LLVMConstVector(by, 8), "");
+    x = LLVMBuildBitCast(cg->b, cg_and(cg, x, 0x0f0f0f0f), bytes, "");
+    LLVMValueRef arg[2] = {LLVMConstVector(table, 32), x};
+    decode_shift(cg, u, cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg), ret);
+}
+
 static void decode(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
 {
     if (u->way == CG_UNIT_PERM)
@@ -390,13 +436,15 @@ static void decode(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
         look_up(cg, (ScrtDtype)u->dtype, x, ret);
     else if (u->way == CG_UNIT_SHIFT)
         decode_shift(cg, u, x, ret);
+    else if (u->way == CG_UNIT_NIBBLES)
+        decode_nibbles(cg, u, x, ret);
     else
         decode_bits(cg, u, x, ret);
 }
 
 bool cg_unit_splits(const CgUnit *u)
 {
-    return u->way != CG_UNIT_TABLE && u->way != CG_UNIT_PAIRS;
+    return u->way != CG_UNIT_TABLE && u->way != CG_UNIT_PAIRS && u->way != CG_UNIT_NIBBLES;
 }
 
 uint32_t cg_unit_layout(const CgUnit *u)
@@ -433,10 +481,11 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, uint32_t w, LLVMValueRef ptr, LLVMV
         return;
     for (uint32_t h = 0; h < u->w / w; h++) {
         LLVMValueRef y[4];
-        uint32_t at = bits < 8 ? cg_unit_word(u, h * w, 0) : 4 * h * w;
+        uint32_t at = bits < 8 ? word_at(u, h * w, 0) : 4 * h * w;
         LLVMValueRef from = h ? cg_gep(cg, cg->m->i8, ptr, cg_int(cg, at)) : ptr;
-        LLVMValueRef x = bits < 8 ? load_words(cg, &own, cg_unit_word(u, 0, 1), from)
-                                  : load_bytes(cg, 4 * w, from);
+        LLVMValueRef x = u->way == CG_UNIT_NIBBLES ? load_bytes(cg, 2 * w, from)
+                         : bits < 8                ? load_words(cg, &own, word_at(u, 0, 1), from)
+                                                   : load_bytes(cg, 4 * w, from);
         decode(cg, &own, x, y);
         for (uint32_t j = 0; j < 4; j++)
             ret[piece_lane(u, w, h, j) / w] = y[j];

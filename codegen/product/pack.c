@@ -54,16 +54,15 @@ static void pack_bits(const CgPanels *p, const void *data, int64_t from, int64_t
                       unsigned char *dst)
 {
     ScrtDtype t = (ScrtDtype)p->unit.dtype;
-    uint32_t bits = scrt_dtype_bits(t), w = p->unit.w;
+    uint32_t bits = scrt_dtype_bits(t);
     for (uint32_t i = 0; i < p->ku * p->nr; i++) {
         int64_t k = k0 + i / p->nr, n = n0 + i % p->nr;
         if (k >= p->k || n >= p->n)
             continue;
         uint64_t code = scrt_load_bits(t, data, (size_t)(from + row_at(p, k) + n * p->n_stride));
         for (uint32_t b = 0; b < bits; b++) {
-            uint32_t at = i / w * bits + b;
-            dst[cg_unit_word(&p->unit, i % w, at / 8)] |=
-                (unsigned char)((code >> b & 1) << at % 8);
+            uint32_t at = cg_unit_bit(&p->unit, i, b);
+            dst[at / 8] |= (unsigned char)((code >> b & 1) << at % 8);
         }
     }
 }

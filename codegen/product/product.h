@@ -18,13 +18,14 @@ extern const CgClass cg_attention, cg_contract, cg_conv, cg_pool;
  */
 
 typedef enum CgUnitWay {
-    CG_UNIT_PLAIN, /* not packed FP8: a unit is one row of the panel, elements in order */
-    CG_UNIT_BITS,  /* integer operations on 32-bit lanes */
-    CG_UNIT_F16,   /* bits into f16, the conversion instruction, times 2^8 for E4M3 */
-    CG_UNIT_TABLE, /* byte tables of the upper half of the f32 (VBMI) */
-    CG_UNIT_SHIFT, /* pmaddubsw as a shift, times 2^120: normal codes and zeros only, as packed */
-    CG_UNIT_PERM,  /* lookup of the f32 or its upper bytes: codes of 4 bits */
-    CG_UNIT_PAIRS, /* byte tables of both halves of a bf16; two rows become one of pairs */
+    CG_UNIT_PLAIN,   /* not packed FP8: a unit is one row of the panel, elements in order */
+    CG_UNIT_BITS,    /* integer operations on 32-bit lanes */
+    CG_UNIT_F16,     /* bits into f16, the conversion instruction, times 2^8 for E4M3 */
+    CG_UNIT_TABLE,   /* byte tables of the upper half of the f32 (VBMI) */
+    CG_UNIT_SHIFT,   /* pmaddubsw as a shift, times 2^120: normal codes and zeros only, as packed */
+    CG_UNIT_PERM,    /* lookup of the f32 or its upper bytes: codes of 4 bits */
+    CG_UNIT_NIBBLES, /* codes of 4 bits to bytes by pshufb, then as CG_UNIT_SHIFT */
+    CG_UNIT_PAIRS,   /* byte tables of both halves of a bf16; two rows become one of pairs */
 } CgUnitWay;
 
 enum {                           /* what is known of all codes of a tensor */
@@ -52,8 +53,9 @@ const char *cg_unit_name(const CgUnit *u);
 uint8_t cg_unit_code(const CgUnit *u, uint8_t code);
 /* The byte of the unit that holds lane i % w of vector i / w; of codes of 8 bits or more. */
 uint32_t cg_unit_place(const CgUnit *u, uint32_t i);
-/* Of codes of fewer bits: where byte `byte` of word `lane` lies. */
-uint32_t cg_unit_word(const CgUnit *u, uint32_t lane, uint32_t byte);
+/* Of codes of fewer bits: which bit of the unit is bit `bit` of the code in lane i % w of vector
+ * i / w. */
+uint32_t cg_unit_bit(const CgUnit *u, uint32_t i, uint32_t bit);
 /* Decodes the unit at ptr (aligned to a byte): exactly, whatever the code, as far as the facts
  * allow it to be. Not for plain units. ret: its 4 w numbers as vectors of `lanes`: w, or where the
  * unit splits a part of it, for code whose vectors are narrower than those it was packed for. */

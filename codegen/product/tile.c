@@ -184,6 +184,8 @@ static bool can_read(const CgTarget *own, const CgTile *t, const CgTarget *of, c
 {
     CgUnit a = cg_unit(own, types->stored, types->facts);
     CgUnit b = cg_unit(of, types->stored, types->facts);
+    if (a.way == CG_UNIT_NIBBLES) /* what is packed for wider vectors it reads as they do */
+        a.way = CG_UNIT_PERM;
     return t->micro->way == CG_UNIT_PLAIN && x->micro == t->micro && x->nr % t->w == 0 &&
            x->w > t->w && t->w == own->w && cg_unit_layout(&a) == cg_unit_layout(&b) &&
            a.raised == b.raised && cg_unit_splits(&b);

@@ -82,8 +82,10 @@ static void put(const CgUnit *u, uint8_t *packed, uint32_t i, uint8_t code)
     packed += i / unit * unit * bits / 8;
     if (bits == 8)
         packed[cg_unit_place(u, k)] = cg_unit_code(u, code);
-    for (uint32_t b = 0, at = k / u->w * bits; bits < 8 && b < bits; b++, at++)
-        packed[cg_unit_word(u, k % u->w, at / 8)] |= (uint8_t)((code >> b & 1) << at % 8);
+    for (uint32_t b = 0; bits < 8 && b < bits; b++) {
+        uint32_t at = cg_unit_bit(u, k, b);
+        packed[at / 8] |= (uint8_t)((code >> b & 1) << at % 8);
+    }
 }
 
 static void compare(const CgUnit *u, Decode decode, const char *target)
@@ -137,6 +139,7 @@ static bool try_unit(const char *target, uint32_t way, ScrtDtype dtype, uint32_t
     const CgTarget *t = &m.target;
     bool has = (t->bits & ~scrt_cpu_features()) == 0;
     has = has && (way != CG_UNIT_PERM || (t->w == 16 ? t->avx512 : t->w == 8 && t->avx2));
+    has = has && (way != CG_UNIT_NIBBLES || (t->w == 8 && t->avx2));
     has = has && (way != CG_UNIT_F16 || t->f16) &&
           (t->vbmi || (way != CG_UNIT_TABLE && way != CG_UNIT_PAIRS));
     if (has) {
@@ -179,6 +182,8 @@ START_TEST(few_bits)
     for (int i = 0; i < SCT_N_CPU; i++) {
         try_way(sct_cpus[i], CG_UNIT_PERM, SCRT_F4E2M1, CG_CODES_FINITE);
         try_way(sct_cpus[i], CG_UNIT_PERM, SCRT_I4, CG_CODES_FINITE);
+        try_way(sct_cpus[i], CG_UNIT_NIBBLES, SCRT_F4E2M1, CG_CODES_FINITE);
+        try_way(sct_cpus[i], CG_UNIT_NIBBLES, SCRT_I4, CG_CODES_FINITE);
         for (int k = 0; k < 3; k++)
             try_way(sct_cpus[i], CG_UNIT_BITS, small[k], CG_CODES_FINITE);
     }
