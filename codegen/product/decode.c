@@ -263,8 +263,8 @@ static void decode_bytes(Cg *cg, const CgUnit *u, LLVMValueRef d, LLVMValueRef r
     LLVMTypeRef bytes = cg_vec(m->i8, 16), ti = cg_vec(m->i32, 8), tf = cg_vec(m->f32, 8);
     static const uint32_t both[] = {0, 1}, even[] = {0, 2}, odd[] = {1, 3};
     uint32_t low[32], high[32];
-    for (uint32_t i = 0; i < 32;
-         i++) { /* within 16 bytes, byte by byte from the one and the other */
+    /* within 16 bytes, byte by byte from the one and the other */
+    for (uint32_t i = 0; i < 32; i++) {
         low[i] = i / 16 * 16 + i % 16 / 2 + i % 2 * 32;
         high[i] = low[i] + 8;
     }

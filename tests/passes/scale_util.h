@@ -189,4 +189,50 @@ static inline void st_same(const ScGraph *a, const ScGraph *b, uint64_t *r, cons
     st_free(y, b->n_out);
 }
 
+/* x [4, 16] -> relu(x W1) W2, the weights about 0.01 and 3. */
+static inline ScGraph *st_net(ScCtx *cx)
+{
+    uint64_t r = 3;
+    ScBuild b;
+    sc_build_init(&b, cx, "net", NULL);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, 16});
+    ScVal w1 = st_weight(&b, &r, "w1", 2, (int64_t[]){16, 32}, 0.01);
+    ScVal w2 = st_weight(&b, &r, "w2", 2, (int64_t[]){32, 8}, 3);
+    b.at = sc_loc(cx, NULL, 0, SC_FORWARD, 1, &(ScOrigin){sc_intern(cx, "body/fc1"), NULL, -1});
+    ScVal h = sc_op(&b, matmul, x, w1);
+    sc_set_name(&b, h, "h");
+    h = sc_op(&b, relu, h);
+    sc_set_name(&b, h, "a");
+    b.at = sc_loc(cx, NULL, 0, SC_FORWARD, 1, &(ScOrigin){sc_intern(cx, "head/fc2"), NULL, -1});
+    sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, h, w2));
+    return sc_build_end(&b);
+}
+
+static inline ScGraph *st_lowered(const ScGraph *g, const ScPassEnv *env)
+{
+    ScGraph *s = st_pass(sc_pass_scalify, g, env, "scalify");
+    ScGraph *q = st_pass(sc_pass_quantize, s, env, "quantize");
+    ScGraph *t = st_pass(sc_pass_settle, q, env, "settle");
+    sc_graph_free(s);
+    sc_graph_free(q);
+    return t;
+}
+
+/* The stored operands of g's matmuls in order: [2 * matmuls]. */
+static inline uint32_t st_operands(const ScGraph *g, ScVal *ret)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_node; i++)
+        for (uint32_t k = 0; k < 2 && g->node[i].op == &sc_op_matmul; k++)
+            ret[n++] = g->node[i].in[k];
+    return n;
+}
+
+static inline int64_t st_exp(const ScGraph *g, ScVal v)
+{
+    int64_t e;
+    ck_assert(sc_term_const(g->value[v].exp, &e));
+    return e;
+}
+
 #endif
