@@ -93,9 +93,9 @@ static const float *channel_factors(ScScaler *s, const Weight *w, ScrtDtype t,
     return ret;
 }
 
-/* The weight's codes and scales, as constants. */
-static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScScaledProduct *p,
-                         ScVal ret[2])
+/* The weight's codes and scales, as constants: by its name, and NAME.scale. */
+static bool store_weight(ScScaler *s, const Weight *w, const char *name, ScrtDtype t,
+                         ScScaledProduct *p, ScVal ret[2])
 {
     ScCtx *cx = s->b.cx;
     size_t bytes;
@@ -140,6 +140,10 @@ static bool store_weight(ScScaler *s, const Weight *w, ScrtDtype t, ScScaledProd
     ret[0] = sc_const_shaped(&s->b, code, t, 2, dims, zero);
     ret[1] = sc_const_shaped(&s->b, sc_blob_folded(cx, SCRT_F8E8M0, 2, few, scales), SCRT_F8E8M0, 2,
                              few, zero);
+    if (name) {
+        sc_set_name(&s->b, ret[0], name);
+        sc_set_name(&s->b, ret[1], sc_printf(sc_ctx_arena(cx), "%s.scale", name));
+    }
     return true;
 }
 
@@ -192,7 +196,7 @@ static ScVal finished(ScScaler *s, const ScNode *n, const ScScaledProduct *p, Sc
     if (factor != SC_ABSENT)
         y = sc_scale_times(s, y, factor);
     if (p->moved)
-        return sc_moved_back(s, p->bias >= 0 ? sc_float_blob(s->g, n->in[p->bias]) : NULL, p, y);
+        return sc_moved_back(s, p->bias >= 0 ? n->in[p->bias] : SC_ABSENT, p, y);
     if (p->bias < 0)
         return y;
     y = sc_op(&s->b, add, y, plain(s, s->env[n->in[p->bias]]));
@@ -209,7 +213,7 @@ ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype
     if (!scrt_dtype_is_low(weight) || n->n_in < 2 || !is_weight(s, n, s->fact[n->in[1]].c, &w))
         return SC_ABSENT;
     sc_product_of(s->g, n, &p);
-    if (!store_weight(s, &w, weight, &p, in + 1))
+    if (!store_weight(s, &w, s->g->value[n->in[1]].name, weight, &p, in + 1))
         return SC_ABSENT;
     in[0] = operand(s, n->in[0], activation, &p);
     ScVal y = sc_node1(&s->b, &sc_op_block_matmul, SC_ATTRS(SC_INT(BLOCK), SC_INT(w.trans)), 3, in);

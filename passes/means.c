@@ -163,10 +163,10 @@ void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype f
 
 /* --- Biases ---------------------------------------------------------------------------------- */
 
-/* The constant was, less what the rounding adds, of rank 1 + trailing; divided: by what the result
- * is multiplied by, where it is added before that. */
-static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was, uint32_t trailing,
-                       bool divided)
+/* The constant was, less what the rounding adds, of rank 1 + trailing and by its name (NULL: none);
+ * divided: by what the result is multiplied by, where it is added before that. */
+static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was, const char *name,
+                       uint32_t trailing, bool divided)
 {
     ScCtx *cx = s->b.cx;
     size_t n = (size_t)p->channels;
@@ -187,27 +187,34 @@ static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was,
         now.n_unit = n;
         now.inner = 1;
     }
-    return sc_const_shaped(&s->b, sc_blob_rounded(cx, &now), SCRT_F32, 1 + trailing, dim,
-                           sc_term(cx, 0));
+    ScVal v = sc_const_shaped(&s->b, sc_blob_rounded(cx, &now), SCRT_F32, 1 + trailing, dim,
+                              sc_term(cx, 0));
+    if (name)
+        sc_set_name(&s->b, v, name);
+    return v;
 }
 
-ScVal sc_product_bias(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p)
+ScVal sc_product_bias(ScScaler *s, ScVal bias, const ScScaledProduct *p)
 {
     bool as_it_is = !p->unit && p->all == 1 && !p->moved;
-    return p->bias < 0 || as_it_is ? SC_ABSENT : corrected(s, p, bias, 0, true);
+    if (p->bias < 0 || as_it_is)
+        return SC_ABSENT;
+    return corrected(s, p, sc_float_blob(s->g, bias), s->g->value[bias].name, 0, true);
 }
 
-ScVal sc_moved_back(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p, ScVal y)
+ScVal sc_moved_back(ScScaler *s, ScVal bias, const ScScaledProduct *p, ScVal y)
 {
     ScCtx *cx = s->b.cx;
     int64_t dim[SCRT_MAX_RANK] = {p->channels};
     for (uint32_t d = 1; d <= p->trailing; d++)
         dim[d] = 1;
-    if (!bias)
-        bias = sc_blob_folded(cx, SCRT_F32, 1 + p->trailing, dim,
-                              sc_array(sc_ctx_arena(cx), float, (size_t)p->channels));
+    const ScBlob *was = bias == SC_ABSENT ? NULL : sc_float_blob(s->g, bias);
+    const char *name = was ? s->g->value[bias].name : NULL;
+    if (!was)
+        was = sc_blob_folded(cx, SCRT_F32, 1 + p->trailing, dim,
+                             sc_array(sc_ctx_arena(cx), float, (size_t)p->channels));
     y = sc_op(&s->b, add, sc_scale_move(s, y, sc_term(cx, 0), false),
-              corrected(s, p, bias, p->trailing, false));
+              corrected(s, p, was, name, p->trailing, false));
     sc_set_exp(&s->b, y, sc_term(cx, 0));
     return y;
 }

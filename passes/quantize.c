@@ -397,7 +397,7 @@ static ScVal finished(Pass *p, const ScNode *n, ScVal factor, ScVal rows,
     if (rows != SC_ABSENT)
         y = with_rows(p, n, y, rows);
     if (moved)
-        y = sc_moved_back(s, NULL, moved, y);
+        y = sc_moved_back(s, SC_ABSENT, moved, y);
     if (!s->is_out[n->first])
         sc_set_name(&s->b, y, s->g->value[n->first].name);
     return y;
@@ -491,7 +491,7 @@ static void node(Pass *p, const ScNode *n)
     ScVal factor = sc_product_factor(s, &product);
     bool later = product.moved && product.bias < 0;
     if (product.bias >= 0)
-        in[product.bias] = sc_product_bias(s, sc_float_blob(s->g, n->in[product.bias]), &product);
+        in[product.bias] = sc_product_bias(s, n->in[product.bias], &product);
     for (uint32_t i = 0; i < n->n_in; i++)
         if (in[i] == SC_ABSENT)
             in[i] = widened(p, &bare, i);

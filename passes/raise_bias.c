@@ -20,6 +20,8 @@ static ScVal with_bias(ScMatch *m, const ScNode *n, uint32_t at, const ScTerm *e
         in[k] = SC_ABSENT;
     m->b.at = sc_loc_join(m->b.cx, n->loc, m->n->loc);
     in[at] = sc_reshaped(&m->b, addend, 1, &extent);
+    if (sc_built_def(&m->b, addend)->op->flags & SC_CONST_OP) /* what a bias is, in all stages */
+        sc_set_name(&m->b, in[at], sc_built(&m->b, addend)->name);
     return sc_node1(&m->b, n->op, n->attr, at + 1, in);
 }
 

@@ -238,14 +238,14 @@ size_t sc_blob_block(const ScBlob *b, size_t first, double *ret);
  * gave these codes, else (NULL) all by 2^exp: sets p->moved where the means are known. */
 void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt,
                    const unsigned char *code, int exp, ScScaledProduct *p);
-/* p's bias, a constant, less what the rounding adds, for a product whose result is multiplied by
- * p's factor; SC_ABSENT where it stays as it is or there is none. */
-ScVal sc_product_bias(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p);
+/* p's bias, a constant of the old graph, less what the rounding adds, for a product whose result is
+ * multiplied by p's factor; SC_ABSENT where it stays as it is or there is none. */
+ScVal sc_product_bias(ScScaler *s, ScVal bias, const ScScaledProduct *p);
 /* Operand k of n is such a bias. */
 bool sc_takes_back(const ScGraph *g, const ScNode *n, uint32_t k);
-/* y, the result of a p, with its bias (a constant, or NULL) less what the rounding adds behind it;
- * at exponent 0. */
-ScVal sc_moved_back(ScScaler *s, const ScBlob *bias, const ScScaledProduct *p, ScVal y);
+/* y, the result of a p, with its bias (a constant, or SC_ABSENT) less what the rounding adds behind
+ * it; at exponent 0. */
+ScVal sc_moved_back(ScScaler *s, ScVal bias, const ScScaledProduct *p, ScVal y);
 
 /* blocks.c: product n with its weight in blocks, in the original numbers, a bias added; activations
  * in blocks too where their format is low. SC_ABSENT where the weight is no constant matrix. */

@@ -162,6 +162,18 @@ def folds_layers_without_names(tmp):
     assert "layers as" not in text and "tanh" in text, text
 
 
+def weights_have_names(tmp):
+    """Whatever they are stored in: a search for the model's name finds the codes, and the bias that was made anew."""
+    for args in (("fp8",), ("mxfp8",), ("mxfp4-weights",), ("fp8-weights",), ("fp8", "--scales", "dynamic-rows")):
+        d = data(page(MNIST, tmp, "--recipe", *args))
+        low = [v["n"].split("_")[0] for v in d["values"] if v["low"] and d["nodes"][v["node"]]["op"] == "const" and "e8m0" not in v["t"]]
+        bias = {d["values"][n["in"][2]]["n"] for n in d["nodes"] if n["op"] in ("conv", "matmul") and len(n["in"]) > 2}
+        assert low == ["Parameter5", "Parameter87", "Parameter193"], (args, low)
+        assert bias - {v["n"] for v in d["values"] if d["nodes"][v["node"]]["op"] != "const"} <= {"Parameter6", "Parameter88", "Parameter194"}, bias
+    scale = [v["n"] for v in data(page(MNIST, tmp, "--recipe", "mxfp8"))["values"] if "f8e8m0[8,10]" in v["t"]]
+    assert scale == ["Parameter193_reshape1.scale"], scale
+
+
 def values_below_a_ceiling_fit(tmp):
     """What is proven to stay within its format is not said to be near its end: 1 * 2^7 is less than 448."""
     for first, near in (("relu %x", True), ("clip %x, %lo, %hi", False)):
@@ -211,6 +223,6 @@ def sheet_shows_columns_and_histograms(tmp):
     assert re.search(r'<aside.*class="histogram"', page, re.S)
 
 
-run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, names_that_begin_alike_cluster, dot_draws_a_thousand_nodes, shows_totals,
+run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, weights_have_names, names_that_begin_alike_cluster, dot_draws_a_thousand_nodes, shows_totals,
                        finds_and_explains, folds_layers_of_5000_nodes,
                        folds_layers_without_names])

@@ -13,8 +13,8 @@ graph @bias(%x: f32[4,8], %p: f32[1,2,4,4]) -> (%y, %z, %q) {
 ; --- biases take back what the rounding of weights adds on average; where there is none, one is made
 graph @bias [scaled, quantized] (%x: f32[4,8], %p: f32[1,2,4,4]) -> (%y, %z, %q) {
   %w = const @fold.74ee9fbb2866f411 : f8e4m3fn[8,4]
-  %5 = const @fold.2954adb647afad1e : f32[4] from "fc"
-  %6 = gemm %x, %w, %5 : f32[4,4] from "fc"
+  %b = const @fold.2954adb647afad1e : f32[4] from "fc"
+  %6 = gemm %x, %w, %b : f32[4,4] from "fc"
   %7 = const @fold.bfb2bfa05c58e2d3 : f32[4] from "fc"
   %y = mul %6, %7 : f32[4,4] from "fc"
   %9 = matmul %x, %w : f32[4,4] from "bare"

@@ -19,9 +19,9 @@ graph @g(%x: f32[n,8], %i: f32[1,2,6,6]) -> (%a, %b, %c) {
   %w = const @w : f32[8,4]
   %v = const @v : f32[4]
   %a = matmul %x, %w, %v : f32[n,4] from "MatMul", "Add"
-  %7 = const @u : f32[4] from "Gemm", "Plus"
-  %b = gemm %x, %w, %7 : f32[n,4] from "Gemm", "Plus"
+  %u = const @u : f32[4] from "Gemm", "Plus"
+  %b = gemm %x, %w, %u : f32[n,4] from "Gemm", "Plus"
   %k = const @k : f32[3,2,3,3]
-  %10 = const @l : f32[3] from "Conv", "Bias"
-  %c = conv %i, %k, %10 {strides = [1,1], pads = [0,0,0,0], dilations = [1,1]} : f32[1,3,4,4] from "Conv", "Bias"
+  %l = const @l : f32[3] from "Conv", "Bias"
+  %c = conv %i, %k, %l {strides = [1,1], pads = [0,0,0,0], dilations = [1,1]} : f32[1,3,4,4] from "Conv", "Bias"
 }

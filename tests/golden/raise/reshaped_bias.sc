@@ -20,8 +20,8 @@ graph @g(%x: f32[n,8]) -> (%a, %b, %c) {
 ; --- where the addend has all parts of the last axis it is the product's bias
 graph @g(%x: f32[n,8]) -> (%a, %b, %c) {
   %w = const @w : f32[8,12]
-  %4 = const @v : f32[12] from "MatMul", "Add"
-  %5 = matmul %x, %w, %4 : f32[n,12] from "MatMul", "Add"
+  %v = const @v : f32[12] from "MatMul", "Add"
+  %5 = matmul %x, %w, %v : f32[n,12] from "MatMul", "Add"
   %a = reshape %5 : f32[1,n,3,4] from "MatMul", "Add"
   %k = const @k : f32[8,6]
   %8 = gemm %x, %k : f32[n,6] from "Gemm"

@@ -17,8 +17,8 @@ graph @mnist(%x: f32[1,1,28,28]) -> (%y) {
   %3 = rebalance %x, -2 : f32[1,1,28,28] * 2^-2 from "Convolution28", "Plus30"
   %4 = cast %3 : f8e4m3fn[1,1,28,28] * 2^-2 from "Convolution28", "Plus30"
   %w = const @fold.feaae3fa9b41c2a3 : f8e4m3fn[8,1,5,5]
-  %6 = const @fold.cabe367e504aa504 : f32[8] * 2^-2 from "Convolution28", "Plus30"
-  %7 = conv %4, %w, %6 {strides = [1,1], pads = [2,2,2,2], dilations = [1,1]} : f32[1,8,28,28] * 2^-2 from "Convolution28", "Plus30"
+  %b = const @fold.cabe367e504aa504 : f32[8] * 2^-2 from "Convolution28", "Plus30"
+  %7 = conv %4, %w, %b {strides = [1,1], pads = [2,2,2,2], dilations = [1,1]} : f32[1,8,28,28] * 2^-2 from "Convolution28", "Plus30"
   %8 = const @fold.eae773679bdfc661 : f32[8,1,1] from "Convolution28", "Plus30"
   %9 = mul %7, %8 : f32[1,8,28,28] * 2^-2 from "Convolution28", "Plus30"
   %10 = relu %9 : f32[1,8,28,28] * 2^-2 from "ReLU32"
