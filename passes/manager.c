@@ -148,7 +148,7 @@ bool sc_pass_register(ScCtx *cx, const ScPass *pass, const char *after)
     while (after && k < n && strcmp(old[k]->name, after) != 0)
         k++;
     if (after && k == n)
-        return sc_fail(cx, NULL, SC_E_PASS, "there is no stage \"%s\"", after);
+        return sc_fail(cx, NULL, SC_E_STAGE, "there is no stage \"%s\"", after);
     if (after) {
         for (k++; k < n && is_added(a, old[k]);) /* behind those added before */
             k++;
@@ -320,7 +320,7 @@ static bool no_such(ScCtx *cx, const char *kind, const char *name, uint32_t n,
     for (uint32_t i = 0; i < n; i++)
         if (stages || !pass[i]->required)
             sc_str_addf(&names, "%s%s", names.n ? ", " : "", pass[i]->name);
-    sc_fail_file(cx, NULL, SC_E_PASS, "there is no %s \"%s\"", kind, name);
+    sc_fail_file(cx, NULL, SC_E_STAGE, "there is no %s \"%s\"", kind, name);
     sc_note(cx, stages ? "stages are %s" : "what may be left out: %s", sc_str_get(&names));
     sc_str_free(&names);
     return false;

@@ -184,8 +184,8 @@ uint32_t sc_count_corrected(const ScGraph *g);
 
 /* Appends to out why a tensor of g or of a graph nested in it (by its printed name, behind the
  * level's prefix or without it, else its ONNX name) has the exponent that it has: a line a value,
- * operands that the exponent comes from below it and indented. False with SC_E_PASS where there is
- * no such tensor or it has no exponent. */
+ * operands that the exponent comes from below it and indented. False with SC_E_TENSOR where there
+ * is no such tensor or it has no exponent. */
 bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out);
 
 /* The same a step at a time: the line of value v of g, and the operands that its exponent comes

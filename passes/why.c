@@ -333,7 +333,7 @@ static bool no_tensor(ScCtx *cx, const Why *w, const char *tensor)
             if (sc_type_is_float(sc_type_of(g, v)) && strstr(label[v], tensor))
                 sc_str_addf(&near, "%s%%%s", n++ ? ", " : "it has ", label[v]);
     }
-    sc_fail_file(cx, NULL, SC_E_PASS, "this stage has no tensor \"%s\"", tensor);
+    sc_fail_file(cx, NULL, SC_E_TENSOR, "this stage has no tensor \"%s\"", tensor);
     sc_note(cx, "%s", n ? near.s : "scalec dump --stage settle prints those that it has");
     sc_str_free(&near);
     return false;
@@ -348,7 +348,7 @@ bool sc_why(ScCtx *cx, const ScGraph *g, const char *tensor, ScStr *out)
     ScVal v = find(&w, tensor);
     bool ok = v != SC_POISON || no_tensor(cx, &w, tensor);
     if (ok && !sc_type_is_float(sc_type_of(w.g, v)))
-        ok = sc_fail_file(cx, NULL, SC_E_PASS, "\"%s\" is no float: it has no exponent", tensor);
+        ok = sc_fail_file(cx, NULL, SC_E_TENSOR, "\"%s\" is no float: it has no exponent", tensor);
     if (ok)
         tell(&w, v);
     sc_arena_free(a);

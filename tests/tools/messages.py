@@ -82,6 +82,24 @@ def file_at_fault(tmp):
         assert err.startswith(path + ": error["), err
 
 
+def headings_fit(tmp):
+    """What heads a message, and what `explain` says of its number, is of the case at hand."""
+    other = write(os.path.join(tmp, "o.sc"), "graph @g(%x: f32[4]) -> (%y) {\n  %y = relu %x : f32[4]\n}\n")
+    for args, status, number, heading, word in (
+            (("dump", MNIST, "--why", "nosuch"), 2, "E0408", "no such tensor", "--why"),
+            (("dump", MNIST, "--stage", "nosuch"), 2, "E0407", "no such pass or stage", "--stage"),
+            (("dump", MNIST, "--disable", "nosuch"), 2, "E0407", "no such pass or stage", "--disable"),
+            (("compile", MNIST, "-o", os.path.join(tmp, "x"), "--dump-after", "nosuch"), 2, "E0407", "no such pass or stage", "--dump-after"),
+            (("dump", MNIST, "--disable", "fuse"), 2, "E0405", "passes do not fit together", "left out"),
+            (("compile", MNIST, "-o", os.path.join(tmp, "x"), "--save-stats", os.path.join(tmp, "s")), 2, "E0309", "nothing is measured",
+             "--save-stats"),
+            (("diff", MNIST, other, "--data", DIGIT), 1, "E0506", "cannot be compared", "inputs"),
+            (("check", MNIST, "--data", DIGIT, "--recipe", "fp8", "--suggest", "1", "--metric", "false"), 1, "E0505", "says nothing", "number")):
+        err = failing(*args, status=status)
+        assert f"error[{number}]: " in err and heading in err, (args, err)
+        assert word in scalec("explain", number), number
+
+
 def unsupported_operators(tmp):
     """All in one message, each once; the nodes on demand; `ops MODEL` says it before anything else."""
     kinds = ["Dett", "Dett", "Einsuum", "NonZeroo", "Gridd", "Dett"]
@@ -218,5 +236,5 @@ def warnings_of_a_run(tmp):
         assert p.returncode == 0 and "-2" in p.stdout and "warning[E0114]" in p.stderr, p
 
 
-run_all("tools-messages", (words_without_end, patterns_of_nobody, warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
+run_all("tools-messages", (words_without_end, headings_fit, patterns_of_nobody, warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
                            information))

@@ -63,7 +63,7 @@ bool metric_ask(const Metric *x, double *ret)
         *ret = strtod(line, &end);
     int status = f ? pclose(f) : -1;
     return (status == 0 && end != line && !isnan(*ret)) ||
-           sc_fail_file(x->cx, NULL, SC_E_RUN, "--metric %s: %s", x->command,
+           sc_fail_file(x->cx, NULL, SC_E_METRIC, "--metric %s: %s", x->command,
                         status != 0 ? "the command fails" : "it prints no number");
 }
 

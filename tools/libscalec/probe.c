@@ -94,7 +94,7 @@ const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output
     const ScStats *s = NULL;
     if (run(cx, raised, output, ret, &s))
         return s;
-    sc_warn(cx, NULL, SC_E_CALIBRATION,
+    sc_warn(cx, NULL, SC_E_SYNTHETIC,
             "the model could not be tried on synthetic inputs (%s): scales are estimates; samples "
             "for --calibrate would be better",
             excused(cx, before));

@@ -327,9 +327,9 @@ static bool suggest(Cli *cli, const Check *c)
 {
     ScStr s = {0};
     if (c->suggest.n_step == 0)
-        return sc_fail_file(cli->cx, NULL, SC_E_RUN, "--suggest: nothing could be tried");
+        return sc_fail_file(cli->cx, NULL, SC_E_SUGGEST, "--suggest: nothing could be tried");
     if (!c->suggest.reached)
-        return sc_fail_file(cli->cx, NULL, SC_E_RUN,
+        return sc_fail_file(cli->cx, NULL, SC_E_SUGGEST,
                             "--suggest: with all sites in f32 the metric is %g, not %g",
                             c->suggest.step[0].metric, c->suggest.want);
     suggested(cli, c, &s);

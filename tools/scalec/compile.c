@@ -44,7 +44,7 @@ bool hooks_end(Cli *cli, ScalecSamples *samples, bool ok)
     scalec_samples_close(samples);
     cli->opt.eval_in = NULL;
     if (ok && cli->dump_after && cli->dumped.n == 0)
-        ok = sc_fail_file(cli->cx, NULL, SC_E_PASS, "--dump-after: there was no stage \"%s\"",
+        ok = sc_fail_file(cli->cx, NULL, SC_E_STAGE, "--dump-after: there was no stage \"%s\"",
                           cli->dump_after);
     return (!ok || cli->dumped.n == 0 ||
             scalec_write_file(cli->cx, "-", cli->dumped.s, cli->dumped.n)) &&

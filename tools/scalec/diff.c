@@ -218,7 +218,7 @@ static bool same_interface(Cli *cli, const ScGraph *a, const ScGraph *b)
         ok = a->value[a->in[i]].name == b->value[b->in[i]].name &&
              sc_type_of(a, a->in[i])->dtype == sc_type_of(b, b->in[i])->dtype;
     return ok ||
-           sc_fail(cli->cx, NULL, SC_E_INPUT, "the two take other inputs, or give other outputs");
+           sc_fail(cli->cx, NULL, SC_E_COMPARED, "they take other inputs, or give other outputs");
 }
 
 /* [*g[0]->n_out], the caller's to free; NULL with errors. */

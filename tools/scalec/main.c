@@ -35,7 +35,8 @@ static bool is_bug(const ScDiag *d)
 /* What the command line asks for and nobody has: a processor, a pass, a stage, a recipe. */
 static bool is_usage(const Cli *cli, const ScDiag *d)
 {
-    return !d->warning && (d->id == SC_E_TARGET || d->id == SC_E_PASS || d->id == SC_E_STATE ||
+    return !d->warning && (d->id == SC_E_TARGET || d->id == SC_E_PASS || d->id == SC_E_STAGE ||
+                           d->id == SC_E_TENSOR || d->id == SC_E_STATE ||
                            (d->id == SC_E_RECIPE && access(cli->opt.recipe, F_OK) != 0));
 }
 
@@ -265,7 +266,7 @@ bool cli_statistics(Cli *cli, const ScalecModel *m)
     choose_scales(cli, m, r);
     if (cli->opt.scales == SC_SCALES_PROPAGATE && cli->save_stats) {
         cli->usage = true;
-        return sc_fail_file(cli->cx, NULL, SC_E_CALIBRATION, "--save-stats: nothing is measured");
+        return sc_fail_file(cli->cx, NULL, SC_E_UNMEASURED, "--save-stats: nothing is measured");
     }
     bool is_object = cli->opt.output != NULL, measures = cli->opt.scales != SC_SCALES_PROPAGATE;
     bool costs = is_object && !sc_recipe_is_plain(r) && !(m->graph->flags & SC_G_SCALED);
