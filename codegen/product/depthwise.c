@@ -65,34 +65,40 @@ enum { NEIGHBOURS = 4 };
 _Static_assert(NEIGHBOURS % CG_AT_ONCE == 0, "they are finished in whole groups");
 
 typedef struct Together {
-    LLVMValueRef first;                   /* address in x of the first one's window */
-    LLVMValueRef weight[CG_SLIDE_UNROLL]; /* of each tap */
+    const Lanes *l;
     LLVMValueRef acc[NEIGHBOURS];
 } Together;
 
-/* What a line of the window, along the last dim, adds: taps from `tap` on; address: where the first
- * one's line begins. */
-static void add_line(Cg *cg, const Lanes *l, Together *g, uint32_t tap, LLVMValueRef address)
+/* What a line of the window, along the last dim, adds; address: where the first one's begins. */
+static void add_line(Cg *cg, void *arg, LLVMValueRef address, LLVMValueRef tap)
 {
+    const Together *g = arg;
+    const Lanes *l = g->l;
     const Depthwise *d = l->r->d;
     const ScWindow *w = &d->s.desc;
-    uint32_t last = w->n_spatial - 1;
-    LLVMValueRef x[NEIGHBOURS][CG_SLIDE_UNROLL];
-    for (uint32_t c = 0; c < NEIGHBOURS; c++)
-        for (uint32_t k = 0; k < (uint32_t)w->kernel[last]; k++) {
+    uint32_t last = w->n_spatial - 1, n = (uint32_t)w->kernel[last];
+    LLVMTypeRef vec = cg_vec(d->tile.el, l->w);
+    LLVMValueRef x[NEIGHBOURS][CG_SLIDE_UNROLL], weight[CG_SLIDE_UNROLL];
+    for (uint32_t k = 0; k < n; k++)
+        weight[k] = load_weights(cg, l, cg_add_int(cg, tap, cg_int(cg, k)));
+    for (uint32_t c = 0; c < NEIGHBOURS; c++) {
+        LLVMValueRef sum = cg_get(cg, vec, g->acc[c]);
+        for (uint32_t k = 0; k < n; k++) {
             int64_t at = c * w->stride[last] + k * w->dilation[last];
             x[c][k] = NULL;
             for (uint32_t i = 0; i < c && !x[c][k]; i++) { /* whose was it before? */
                 int64_t before = at - i * w->stride[last];
-                if (before % w->dilation[last] == 0 && before / w->dilation[last] < w->kernel[last])
+                if (before % w->dilation[last] == 0 && before / w->dilation[last] < n)
                     x[c][k] = x[i][before / w->dilation[last]];
             }
             LLVMValueRef step = cg_term(cg, d->s.x.stride[1 + last]);
             if (!x[c][k])
                 x[c][k] =
                     load_x(cg, l, cg_add_int(cg, address, cg_mul_int(cg, cg_int(cg, at), step)));
-            g->acc[c] = cg_tile_mac(cg, &d->tile, x[c][k], g->weight[tap + k], g->acc[c]);
+            sum = cg_tile_mac(cg, &d->tile, x[c][k], weight[k], sum);
         }
+        cg_set(cg, g->acc[c], sum);
+    }
 }
 
 /* NEIGHBOURS sums from spot `from` on. */
@@ -105,10 +111,10 @@ static void add_together(Cg *cg, const Lanes *l, const CgSpot *row, LLVMValueRef
     first = LLVMBuildSub(cg->b, first, cg_term(cg, w->pad_begin[last]), "");
     first = cg_mul_int(cg, first, cg_term(cg, s->x.stride[1 + last]));
     first = cg_add_int(cg, row->first, first);
+    LLVMTypeRef vec = cg_vec(l->r->d->tile.el, l->w);
     for (uint32_t c = 0; c < NEIGHBOURS; c++)
-        g->acc[c] = LLVMConstNull(cg_vec(l->r->d->tile.el, l->w));
-    for (uint32_t tap = 0; tap < s->n_kernel; tap += (uint32_t)w->kernel[last])
-        add_line(cg, l, g, tap, cg_slide_address(cg, s, first, tap));
+        cg_set(cg, g->acc[c], LLVMConstNull(vec));
+    cg_slide_lines(cg, s, row, first, add_line, g);
 }
 
 /* NEIGHBOURS spots from `from` on, as many at once as the epilogue asks for. */
@@ -125,7 +131,10 @@ static void finish_together(Cg *cg, const Lanes *l, const CgSpot *row, LLVMValue
     }
     for (uint32_t c = 0; c < NEIGHBOURS; c += n) {
         cg_epi_beside(&to[c], n);
-        finish(cg, l, &to[c], cg_join(cg, &g->acc[c], n));
+        LLVMValueRef sum[NEIGHBOURS];
+        for (uint32_t i = 0; i < n; i++)
+            sum[i] = cg_get(cg, cg_vec(l->r->d->tile.el, l->w), g->acc[c + i]);
+        finish(cg, l, &to[c], cg_join(cg, sum, n));
     }
 }
 
@@ -133,12 +142,12 @@ static void finish_together(Cg *cg, const Lanes *l, const CgSpot *row, LLVMValue
 static CgSpan row_together(Cg *cg, const Lanes *l, const CgSpot *row)
 {
     const CgSlide *s = &l->r->d->s;
-    CgSpan span = cg_slide_whole(cg, s, row);
+    CgSpan span = cg_slide_whole(cg, s);
     LLVMValueRef n = LLVMBuildSub(cg->b, span.to, span.from, ""), by = cg_int(cg, NEIGHBOURS);
     span.to = LLVMBuildSub(cg->b, span.to, LLVMBuildURem(cg->b, n, by, ""), "");
-    Together g;
-    for (uint32_t tap = 0; tap < s->n_kernel; tap++)
-        g.weight[tap] = load_weights(cg, l, cg_int(cg, tap));
+    Together g = {.l = l};
+    for (uint32_t c = 0; c < NEIGHBOURS; c++)
+        g.acc[c] = cg_var(cg, cg_vec(l->r->d->tile.el, l->w), NULL);
     CgLoop i = cg_for(cg, span.from, span.to, by);
     add_together(cg, l, row, i.i, &g);
     finish_together(cg, l, row, i.i, &g);
@@ -164,7 +173,7 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
     LLVMTypeRef vec = cg_vec(r->d->tile.el, w);
     Lanes l = {r, i, mask, cg_var(cg, vec, NULL), w};
     CgSpot row = cg_slide_row(cg, s, r->row);
-    bool together = s->n_kernel <= CG_SLIDE_UNROLL;
+    bool together = s->desc.kernel[s->desc.n_spatial - 1] <= CG_SLIDE_UNROLL;
     CgSpan done;
     if (together)
         done = row_together(cg, &l, &row);

@@ -74,7 +74,7 @@ static LLVMValueRef is_whole(Cg *cg, const CgSlide *s, const CgSpot *at, uint32_
     return LLVMBuildICmp(cg->b, LLVMIntEQ, n, cg_int(cg, s->desc.kernel[d]), "");
 }
 
-CgSpan cg_slide_whole(Cg *cg, const CgSlide *s, const CgSpot *row)
+CgSpan cg_slide_whole(Cg *cg, const CgSlide *s)
 {
     const ScWindow *w = &s->desc;
     uint32_t d = w->n_spatial - 1;
@@ -86,8 +86,6 @@ CgSpan cg_slide_whole(Cg *cg, const CgSlide *s, const CgSpot *row)
     left = LLVMBuildSub(cg->b, left, cg_int(cg, (w->kernel[d] - 1) * w->dilation[d] + 1), "");
     left = cg_max_int(cg, cg_add_int(cg, left, stride), zero);
     LLVMValueRef to = cg_min_int(cg, LLVMBuildUDiv(cg->b, left, stride, ""), out);
-    for (uint32_t i = 0; i < d; i++)
-        to = LLVMBuildSelect(cg->b, is_whole(cg, s, row, i), to, zero, "");
     from = cg_min_int(cg, from, out);
     return (CgSpan){from, cg_max_int(cg, from, to)};
 }
@@ -123,7 +121,8 @@ static LLVMValueRef step(Cg *cg, const CgSlide *s, uint32_t d, LLVMValueRef k)
     return cg_mul_int(cg, k, by);
 }
 
-LLVMValueRef cg_slide_address(Cg *cg, const CgSlide *s, LLVMValueRef first, uint32_t tap)
+/* Address of a position of the window that begins at `first`. */
+static LLVMValueRef position_address(Cg *cg, const CgSlide *s, LLVMValueRef first, uint32_t tap)
 {
     int64_t left = tap;
     for (uint32_t d = s->desc.n_spatial; d-- > 0; left /= s->desc.kernel[d])
@@ -134,28 +133,66 @@ LLVMValueRef cg_slide_address(Cg *cg, const CgSlide *s, LLVMValueRef first, uint
 static void all_positions(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
 {
     for (uint32_t tap = 0; tap < s->n_kernel; tap++)
-        see(cg, arg, cg_slide_address(cg, s, at->first, tap), cg_int(cg, tap));
+        see(cg, arg, position_address(cg, s, at->first, tap), cg_int(cg, tap));
 }
 
-static void some_positions(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
+void cg_slide_lines(Cg *cg, const CgSlide *s, const CgSpot *at, LLVMValueRef first, CgSee see,
+                    void *arg)
 {
-    uint32_t ns = s->desc.n_spatial;
+    uint32_t last = s->desc.n_spatial - 1;
     CgLoop loop[SCRT_MAX_RANK];
-    LLVMValueRef address = at->first, tap = cg_int(cg, 0);
-    for (uint32_t d = 0; d < ns; d++) {
+    LLVMValueRef tap = cg_int(cg, 0);
+    for (uint32_t d = 0; d < last; d++) {
         loop[d] = cg_for(cg, at->lo[d], at->hi[d], cg_int(cg, 1));
-        address = cg_add_int(cg, address, step(cg, s, d, loop[d].i));
+        first = cg_add_int(cg, first, step(cg, s, d, loop[d].i));
         tap = cg_add_int(cg, cg_mul_int(cg, tap, cg_int(cg, s->desc.kernel[d])), loop[d].i);
     }
-    see(cg, arg, address, tap);
-    for (uint32_t d = ns; d-- > 0;)
+    see(cg, arg, first, cg_mul_int(cg, tap, cg_int(cg, s->desc.kernel[last])));
+    for (uint32_t d = last; d-- > 0;)
         cg_next(cg, &loop[d]);
+}
+
+typedef struct Line { /* which positions of a line lie in x, and what is done with each */
+    const CgSlide *s;
+    const CgSpot *at;
+    CgSee see;
+    void *arg;
+} Line;
+
+static void line_position(Cg *cg, const Line *l, LLVMValueRef first, LLVMValueRef tap,
+                          LLVMValueRef k)
+{
+    uint32_t last = l->s->desc.n_spatial - 1;
+    l->see(cg, l->arg, cg_add_int(cg, first, step(cg, l->s, last, k)), cg_add_int(cg, tap, k));
+}
+
+/* Which of few positions lie in x repeats from row to row, and so a processor guesses it; how often
+ * a loop runs it does not. */
+static void see_line(Cg *cg, void *arg, LLVMValueRef first, LLVMValueRef tap)
+{
+    const Line *l = arg;
+    uint32_t last = l->s->desc.n_spatial - 1, n = (uint32_t)l->s->desc.kernel[last];
+    LLVMValueRef lo = l->at->lo[last], hi = l->at->hi[last];
+    if (n > CG_SLIDE_UNROLL) {
+        CgLoop k = cg_for(cg, lo, hi, cg_int(cg, 1));
+        line_position(cg, l, first, tap, k.i);
+        cg_next(cg, &k);
+        return;
+    }
+    for (uint32_t k = 0; k < n; k++) {
+        LLVMValueRef in = LLVMBuildICmp(cg->b, LLVMIntSLE, lo, cg_int(cg, k), "");
+        in = LLVMBuildAnd(cg->b, in, LLVMBuildICmp(cg->b, LLVMIntSGT, hi, cg_int(cg, k), ""), "");
+        CgIf inside = cg_if(cg, in);
+        line_position(cg, l, first, tap, cg_int(cg, k));
+        cg_endif(cg, &inside);
+    }
 }
 
 void cg_slide_window(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg)
 {
+    Line l = {s, at, see, arg};
     if (s->n_kernel > CG_SLIDE_UNROLL) {
-        some_positions(cg, s, at, see, arg);
+        cg_slide_lines(cg, s, at, at->first, see_line, &l);
         return;
     }
     LLVMValueRef inside = LLVMConstInt(cg->m->i1, 1, 0);
@@ -164,6 +201,6 @@ void cg_slide_window(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void
     CgIf all = cg_if(cg, inside);
     all_positions(cg, s, at, see, arg);
     cg_else(cg, &all);
-    some_positions(cg, s, at, see, arg);
+    cg_slide_lines(cg, s, at, at->first, see_line, &l);
     cg_endif(cg, &all);
 }

@@ -35,8 +35,8 @@ CgSpot cg_slide_row(Cg *cg, const CgSlide *s, LLVMValueRef row);
 typedef struct CgSpan {
     LLVMValueRef from, to; /* from <= to */
 } CgSpan;
-/* Those whose whole window lies in x. */
-CgSpan cg_slide_whole(Cg *cg, const CgSlide *s, const CgSpot *row);
+/* Those of any row whose window lies in x along the last dim. */
+CgSpan cg_slide_whole(Cg *cg, const CgSlide *s);
 /* The spots of a row but for those of `without`, NULL: none. Between cg_spots and cg_spots_end the
  * builder is inside their loop. */
 typedef struct CgSpots {
@@ -45,12 +45,17 @@ typedef struct CgSpots {
 } CgSpots;
 CgSpots cg_spots(Cg *cg, const CgSlide *s, const CgSpot *row, const CgSpan *without);
 void cg_spots_end(Cg *cg, const CgSpots *s);
-/* Address of a position of the window that begins at `first`. */
-LLVMValueRef cg_slide_address(Cg *cg, const CgSlide *s, LLVMValueRef first, uint32_t tap);
-enum { CG_SLIDE_UNROLL = 25 }; /* positions of a window that are emitted one by one */
-/* Emits `see` for each position of the window that lies in x: unrolled where all do, else in loops.
- * address: of the element in x at channel 0; tap: the position's number, i64. */
+enum {
+    CG_SLIDE_UNROLL = 25
+}; /* positions of a window, or of a line, that are emitted one by one */
+/* What is emitted for a position of the window. address: of the element in x at channel 0; tap: the
+ * position's number, i64. */
 typedef void (*CgSee)(Cg *cg, void *arg, LLVMValueRef address, LLVMValueRef tap);
+/* For each position of the window at `at` that lies in x. */
 void cg_slide_window(Cg *cg, const CgSlide *s, const CgSpot *at, CgSee see, void *arg);
+/* For the first position of each line, along the last dim, of the window that begins at `first`:
+ * those lines that lie in x as far as the other dims of `at` tell. */
+void cg_slide_lines(Cg *cg, const CgSlide *s, const CgSpot *at, LLVMValueRef first, CgSee see,
+                    void *arg);
 
 #endif
