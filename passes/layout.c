@@ -9,7 +9,10 @@
  * Each value has its normal form, its last form, or both; the second is made when somebody asks. */
 #include "passes/passes_priv.h"
 
-#define MANY 16 /* channels that are worth it: a vector of the widest target */
+enum {
+    MANY = 16,
+    FEW = 8
+}; /* channels that are worth it: a vector of the widest target; half of one */
 
 typedef struct Layout {
     ScBuild *b;
@@ -87,9 +90,9 @@ static int64_t channels(const ScType *t)
     return t->rank > 2 && sc_term_const(t->dim[1], &n) ? n : 0;
 }
 
-/* Results of many channels in each group, or a group for each of many channels; twice as many where
- * x would have to be turned round first and is no small part of the result, as pictures are. The
- * weights are constant, since they are packed once. */
+/* Results of many channels in each group, or a group for each of many channels; fewer where x lies
+ * so already, twice as many where it would have to be turned round first and is no small part of
+ * the result, as pictures are. The weights are constant, since they are packed once. */
 static bool conv_wants_last(const Layout *x, const ScNode *n)
 {
     ScConv w;
@@ -98,8 +101,7 @@ static bool conv_wants_last(const Layout *x, const ScNode *n)
         return false;
     const ScGraph *g = x->g;
     int64_t out = channels(sc_type_of(g, n->first)), in = channels(sc_type_of(g, n->in[0]));
-    bool cheap = x->last[n->in[0]] != SC_POISON || 4 * in <= out;
-    int64_t many = cheap ? MANY : 2 * MANY;
+    int64_t many = x->last[n->in[0]] != SC_POISON ? FEW : 4 * in <= out ? MANY : 2 * MANY;
     bool depthwise = in == w.group && out == in;
     return sc_def(g, n->in[1])->op->flags & SC_CONST_OP &&
            (depthwise ? out >= many : out / w.group >= many);

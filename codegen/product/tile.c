@@ -49,10 +49,12 @@ static int64_t usual_rows(const ScTerm *rows)
 }
 
 /* Rows of a tile of nv vectors: as many as registers hold, evened out over the rows there are. A
- * number of which nothing is known is most often a power of two. */
+ * number of which nothing is known is most often a power of two. Four registers are for what is
+ * loaded: with three, sums of several steps wait for the stack. */
 static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
 {
-    uint32_t most = (t->n_reg - nv - 2) / nv; /* a row of B, a broadcast, a product */
+    uint32_t others = nv > 2 ? nv + 2 : 4; /* a row of B, broadcasts */
+    uint32_t most = (t->n_reg - others) / nv;
     if (rows < 0) {
         uint32_t p = 1;
         while (2 * p <= most)
@@ -82,14 +84,22 @@ static Cost tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int64_
     return (Cost){(step > latency ? step : latency) * tiles * panels, loads * tiles * panels};
 }
 
-static void choose(const CgTarget *t, int64_t rows, int64_t cols, bool packed, CgTile *ret)
+/* Most vectors of a panel; codes are packed by 32, which a row of three vectors does not fill. */
+static uint32_t most_vectors(const CgTarget *t, const CgTypes *types)
+{
+    bool plain = cg_unit(t, types->stored, types->facts).way == CG_UNIT_PLAIN;
+    return !types->packed || (plain && t->n_reg <= 16) ? 3 : t->tile_nv;
+}
+
+static void choose(const CgTarget *t, const CgTypes *types, int64_t rows, int64_t cols, CgTile *ret)
 {
     Cost best = {0};
-    for (uint32_t nv = 1; nv <= (packed ? t->tile_nv : 3); nv++) {
+    for (uint32_t nv = 1; nv <= most_vectors(t, types); nv++) {
         uint32_t mr = tile_rows(t, nv, rows);
         Cost c = tile_cost(nv, mr, ret->w, rows, cols);
+        double least = nv > 2 ? 0.97 : 1; /* few sums are a short chain to wait for */
         bool same = c.clocks == best.clocks;
-        if (nv == 1 || c.clocks < best.clocks || (same && c.loads < best.loads)) {
+        if (nv == 1 || c.clocks < least * best.clocks || (same && c.loads < best.loads)) {
             best = c;
             ret->nv = nv;
             ret->mr = mr;
@@ -130,7 +140,9 @@ bool cg_tile_direct(CgTile *t, int64_t pitch)
 
 void cg_tile_columns(const CgTarget *target, CgTile *t)
 {
-    if (target->n_reg <= 16 && t->ku == 1 && t->mr > 1 && t->w > 1)
+    enum { NEAR = 24 * 1024 }; /* rows of the first cache are read from where they lie as fast */
+    bool near = t->rows * t->ks * t->a.size <= NEAR;
+    if (target->n_reg <= 16 && t->ku == 1 && t->mr > 1 && t->w > 1 && !near)
         t->turned = cg_round_up(t->kc, t->w);
 }
 
@@ -174,7 +186,7 @@ static void shape(const CgTarget *t, const CgTypes *types, const Want *want, CgT
     ret->lanes = t->w;
     ret->nv = ret->mr = 1;
     if (want->cols)
-        choose(t, want->rows, want->cols, types->packed, ret);
+        choose(t, types, want->rows, want->cols, ret);
     ret->nr = ret->nv * ret->w;
 }
 
