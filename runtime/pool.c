@@ -27,7 +27,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SPIN_NS = 30000, MAX_THREADS = 1024, LINE = 64 };
+enum { SPIN_NS = 200000, MAX_THREADS = 1024, LINE = 64 };
 
 typedef struct Word { /* a number that one side advances and the other waits for */
     atomic_uint value, asleep;
