@@ -242,7 +242,7 @@ START_TEST(levels_in_vain)
         {"x86-64-v3,x86-64-v3", "would run in the place of the first"},
         {"x86-64-v3,", "processor \"\""},
         {"x86-64-v3,fat", "processor \"fat\""},
-        {"haswell,x86-64-v5", "fat, for x86-64-v3,x86-64-v4"},
+        {"haswell,x86-64-v5", "fat, for x86-64-v3,x86-64-v4,sapphirerapids"},
         {"a,b,c,d,e,f,g,h,i", "more than 8 processors"},
         {"fat", "processor \"fat\"", "aarch64-linux-gnu"},
         {"neoverse-n1,cortex-a72", "would run in the place of the first", "aarch64-linux-gnu"},
