@@ -155,9 +155,14 @@ LLVMValueRef cg_more_args(Cg *cg, uint32_t n)
     return copy;
 }
 
+static LLVMValueRef more_at(Cg *cg, LLVMValueRef args, uint32_t i)
+{
+    return cg_gep(cg, cg->m->i64, args, cg_int(cg, n_argument(cg->f) + i));
+}
+
 void cg_set_more(Cg *cg, LLVMValueRef args, uint32_t i, LLVMValueRef x)
 {
-    LLVMBuildStore(cg->b, x, cg_gep(cg, cg->m->i64, args, cg_int(cg, n_argument(cg->f) + i)));
+    LLVMBuildStore(cg->b, x, more_at(cg, args, i));
 }
 
 LLVMValueRef cg_scratch(Cg *cg)
@@ -211,6 +216,62 @@ void cg_parallel_args(Cg *cg, LLVMValueRef body, LLVMValueRef args, LLVMValueRef
                    runtime_function(cg, offsetof(ScrtFns, parallel)),
                    (LLVMValueRef[]){pool, body, args, n, grain}, 5, "");
     cg_endif(cg, &one);
+}
+
+LLVMValueRef cg_threads(Cg *cg)
+{
+    CgModule *m = cg->m;
+    LLVMValueRef n =
+        entry_load(cg, m->i32, argument(cg, CG_ARG_CALL), offsetof(ScrtCall, n_thread));
+    return LLVMBuildZExt(cg->b, n, m->i64, "");
+}
+
+/* --- Items that are shared out --------------------------------------------------------------- */
+
+enum { MORE_NEXT, N_MORE, LEAST_UNITS = 4 };
+
+/* How many of n items are in pieces: half of them; all where too few units come upon a thread, or
+ * they are too small. */
+static LLVMValueRef in_pieces(Cg *cg, LLVMValueRef n, LLVMValueRef unit, LLVMValueRef grain)
+{
+    LLVMBuilderRef b = cg->b;
+    LLVMValueRef thread = cg_threads(cg), units = LLVMBuildUDiv(b, n, unit, "");
+    LLVMValueRef least = cg_mul_int(cg, thread, cg_int(cg, LEAST_UNITS));
+    LLVMValueRef many = LLVMBuildICmp(b, LLVMIntSGE, units, least, "");
+    LLVMValueRef large = LLVMBuildICmp(b, LLVMIntSLE, grain, unit, "");
+    LLVMValueRef several = LLVMBuildICmp(b, LLVMIntSGT, thread, cg_int(cg, 1), "");
+    LLVMValueRef pays = LLVMBuildAnd(b, several, LLVMBuildAnd(b, many, large, ""), "");
+    LLVMValueRef half = LLVMBuildUDiv(b, units, cg_int(cg, 2), "");
+    return LLVMBuildSelect(b, pays, LLVMBuildMul(b, half, unit, ""), n, "");
+}
+
+void cg_parallel_items(Cg *cg, LLVMValueRef body, LLVMValueRef n, LLVMValueRef unit,
+                       LLVMValueRef grain)
+{
+    LLVMValueRef args = cg_more_args(cg, N_MORE), own = in_pieces(cg, n, unit, grain);
+    cg_set_more(cg, args, MORE_NEXT, own);
+    cg_parallel_args(cg, body, args, own, grain);
+}
+
+/* The thread's piece, then what it takes, until nothing is left. */
+CgItems cg_items(Cg *cg, LLVMValueRef n, LLVMValueRef unit)
+{
+    CgItems s = {.n = n, .unit = unit, .to = cg_var(cg, cg->m->i64, cg->end)};
+    s.some = cg_for(cg, cg->begin, n, NULL);
+    s.each = cg_for(cg, s.some.i, cg_get(cg, cg->m->i64, s.to), cg_int(cg, 1));
+    s.i = s.each.i;
+    return s;
+}
+
+void cg_items_next(Cg *cg, CgItems *s)
+{
+    cg_next(cg, &s->each);
+    LLVMValueRef at = more_at(cg, cg->args, MORE_NEXT);
+    LLVMValueRef next = LLVMBuildAtomicRMW(cg->b, LLVMAtomicRMWBinOpAdd, at, s->unit,
+                                           LLVMAtomicOrderingMonotonic, false);
+    cg_set(cg, s->to, cg_min_int(cg, cg_add_int(cg, next, s->unit), s->n));
+    s->some.step = LLVMBuildSub(cg->b, next, s->some.i, "");
+    cg_next(cg, &s->some);
 }
 
 LLVMValueRef cg_libm(Cg *cg, uint32_t fn, uint32_t n, LLVMValueRef const *x)

@@ -54,6 +54,7 @@ void cg_parallel_args(Cg *cg, LLVMValueRef body, LLVMValueRef args, LLVMValueRef
 LLVMValueRef cg_more_args(Cg *cg, uint32_t n);
 void cg_set_more(Cg *cg, LLVMValueRef args, uint32_t i, LLVMValueRef x);
 LLVMValueRef cg_more(Cg *cg, uint32_t i, LLVMTypeRef t);
+LLVMValueRef cg_threads(Cg *cg); /* i64: of the pool */
 
 LLVMValueRef cg_term(Cg *cg, const ScTerm *t); /* i64; immediate where constant */
 LLVMValueRef cg_operand(Cg *cg, uint32_t i);   /* ptr of kernel operand i */
@@ -107,6 +108,20 @@ typedef struct CgLoop {
 } CgLoop;
 CgLoop cg_for(Cg *cg, LLVMValueRef begin, LLVMValueRef end, LLVMValueRef step);
 void cg_next(Cg *cg, const CgLoop *l);
+
+/* In an entry: runs body over [0, n) so that a thread which begins late or is disturbed is not
+ * waited for: each has a piece of one half, and of the other whoever is done takes `unit` items at
+ * a time. The body walks its items from cg_items to cg_items_next, by the same n and unit, and has
+ * no other words behind its arguments. */
+typedef struct CgItems {
+    LLVMValueRef i; /* the item */
+    LLVMValueRef n, unit, to;
+    CgLoop some, each;
+} CgItems;
+void cg_parallel_items(Cg *cg, LLVMValueRef body, LLVMValueRef n, LLVMValueRef unit,
+                       LLVMValueRef grain);
+CgItems cg_items(Cg *cg, LLVMValueRef n, LLVMValueRef unit);
+void cg_items_next(Cg *cg, CgItems *s);
 
 typedef struct CgIf {
     LLVMBasicBlockRef other, done;

@@ -240,15 +240,21 @@ static void item(Cg *cg, const CgAttn *a, CgAttnAt *at, LLVMValueRef i)
     cg_next(cg, &row);
 }
 
+static LLVMValueRef items(Cg *cg, const CgAttn *a)
+{
+    LLVMValueRef matrices = cg_mul_int(cg, cg_term(cg, a->batch), cg_term(cg, a->kv));
+    return cg_mul_int(cg, matrices, blocks(cg, a));
+}
+
 static LLVMValueRef body(CgModule *m, const CgAttn *a, bool few)
 {
     Cg cg;
     CgAttnAt at;
     LLVMValueRef fn = cg_begin_body(&cg, m, a->f, few ? "few" : "tiles");
     begin(&cg, a, few, &at);
-    CgLoop i = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
+    CgItems i = cg_items(&cg, items(&cg, a), cg_int(&cg, 1));
     item(&cg, a, &at, i.i);
-    cg_next(&cg, &i);
+    cg_items_next(&cg, &i);
     cg_end_fn(&cg);
     return fn;
 }
@@ -257,13 +263,11 @@ static LLVMValueRef body(CgModule *m, const CgAttn *a, bool few)
 
 static void run(Cg *cg, const CgAttn *a, LLVMValueRef fn)
 {
-    LLVMValueRef matrices = cg_mul_int(cg, cg_term(cg, a->batch), cg_term(cg, a->kv));
-    LLVMValueRef n = cg_mul_int(cg, matrices, blocks(cg, a));
     LLVMValueRef rows = cg_min_int(cg, cg_term(cg, a->rows), cg_int(cg, a->block));
     LLVMValueRef each = cg_add_int(cg, cg_term(cg, a->width), cg_term(cg, a->out_width));
     LLVMValueRef work = cg_mul_int(cg, cg_mul_int(cg, rows, cg_term(cg, a->keys)), each);
     work = LLVMBuildUDiv(cg->b, work, cg_int(cg, a->t1.w), "");
-    cg_parallel(cg, fn, n, cg_grain(cg, work));
+    cg_parallel_items(cg, fn, items(cg, a), cg_int(cg, 1), cg_grain(cg, work));
 }
 
 static void emit_entry(CgModule *m, const CgAttn *a, LLVMValueRef few, LLVMValueRef many)

@@ -127,17 +127,9 @@ void cg_finish_panel(Cg *cg, const CgTile *t, const CgEpi *epi, const CgEpiRow *
 typedef struct Cut {
     LLVMValueRef rows, cols, depth, inner;
     LLVMValueRef panels, block, blocks, chunks, items;
+    LLVMValueRef unit; /* items that a thread takes at a time: of several blocks a whole one, whose
+                          rows are then made once */
 } Cut;
-
-/* i64: of the pool. */
-static LLVMValueRef threads(Cg *cg)
-{
-    CgModule *m = cg->m;
-    LLVMValueRef at = cg_gep(cg, m->t_ptr, cg->args, cg_int(cg, CG_ARG_CALL));
-    LLVMValueRef call = LLVMBuildLoad2(cg->b, m->t_ptr, at, "");
-    LLVMValueRef n = cg_gep(cg, m->i8, call, cg_int(cg, offsetof(ScrtCall, n_thread)));
-    return LLVMBuildZExt(cg->b, LLVMBuildLoad2(cg->b, m->i32, n, ""), m->i64, "");
-}
 
 LLVMValueRef cg_grain(Cg *cg, LLVMValueRef clocks)
 {
@@ -175,7 +167,7 @@ static Cut cut_job(Cg *cg, const CgJob *j)
     c.panels = cg_cdiv_int(cg, c.cols, cg_int(cg, t->nr));
     c.chunks = cg_max_int(cg, cg_cdiv_int(cg, c.depth, cg_int(cg, t->kc)), one);
     LLVMValueRef others = cg_mul_int(cg, cg_mul_int(cg, outer, c.inner), c.panels);
-    LLVMValueRef n_thread = threads(cg);
+    LLVMValueRef n_thread = cg_threads(cg);
     LLVMValueRef want = cg_cdiv_int(cg, n_thread, cg_max_int(cg, others, one));
     LLVMValueRef least = cg_cdiv_int(cg, c.rows, cg_int(cg, t->rows)); /* blocks */
     want = cg_max_int(cg, cg_max_int(cg, want, least), one);
@@ -184,6 +176,10 @@ static Cut cut_job(Cg *cg, const CgJob *j)
     c.block = cg_mul_int(cg, cg_cdiv_int(cg, rows, mr), mr);
     c.blocks = cg_cdiv_int(cg, c.rows, c.block);
     c.items = cg_mul_int(cg, others, c.blocks);
+    LLVMValueRef all = cg_mul_int(cg, outer, c.blocks);
+    LLVMValueRef several = LLVMBuildICmp(cg->b, LLVMIntSGT, all, one, "");
+    LLVMValueRef whole = cg_max_int(cg, cg_mul_int(cg, c.inner, c.panels), one);
+    c.unit = LLVMBuildSelect(cg->b, several, whole, one, "");
     return c;
 }
 
@@ -541,9 +537,9 @@ LLVMValueRef cg_job_body(CgModule *m, const CgJob *j)
     if (j->once)
         j->once(&cg, j, &at);
     cg_registers_begin(&cg, t);
-    CgLoop item = cg_for(&cg, cg.begin, cg.end, cg_int(&cg, 1));
+    CgItems item = cg_items(&cg, c.items, c.unit);
     job_item(&cg, j, &c, &at, item.i, seen_block, seen_image);
-    cg_next(&cg, &item);
+    cg_items_next(&cg, &item);
     cg_registers_end(&cg, t);
     cg_end_fn(&cg);
     return fn;
@@ -554,5 +550,5 @@ void cg_job_run(Cg *cg, const CgJob *j, LLVMValueRef body)
     Cut c = cut_job(cg, j);
     LLVMValueRef work =
         cg_mul_int(cg, cg_mul_int(cg, c.block, c.depth), cg_int(cg, j->tile.nr / j->tile.w));
-    cg_parallel(cg, body, c.items, cg_grain(cg, work));
+    cg_parallel_items(cg, body, c.items, c.unit, cg_grain(cg, work));
 }

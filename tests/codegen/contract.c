@@ -158,6 +158,27 @@ START_TEST(chunks)
 }
 END_TEST
 
+/* So many items that threads share them out: panels of one block of rows, or blocks. */
+static int64_t make_shared(Rig *r)
+{
+    const Pair *p = &pair[rig_draw(r, 0, N_PAIR - 3)];
+    bool blocks = rig_draw(r, 0, 1);
+    long long m = blocks ? 1600 : 64, k = blocks ? 64 : 260, n = blocks ? 70 : 420;
+    rig_blob(r, "w", 2, (int64_t[]){k, n});
+    rig_parse(r,
+              "graph @g(%%x: %s[m,%lld]) -> (%%y) {\n  %%w = const @w : %s[%lld,%lld]\n"
+              "  %%y = matmul %%x, %%w : %s[m,%lld]\n}\n",
+              p->a, k, p->b, k, n, p->y, n);
+    rig_inputs(r, "m", m);
+    return k;
+}
+
+START_TEST(shared)
+{
+    on_each_cpu(6, make_shared);
+}
+END_TEST
+
 /* --- Batches that broadcast, and vectors ----------------------------------------------------- */
 
 static void shape_text(char *to, size_t size, uint32_t rank, const int64_t *dims)
@@ -540,6 +561,7 @@ int main(void)
     t = tcase_create("chunks");
     tcase_set_timeout(t, 900);
     tcase_add_test(t, chunks);
+    tcase_add_test(t, shared);
     suite_add_tcase(s, t);
     t = tcase_create("blocks");
     tcase_set_timeout(t, 900);
