@@ -194,6 +194,16 @@ static ScVal corrected(ScScaler *s, const ScScaledProduct *p, const ScBlob *was,
     return v;
 }
 
+/* With a few bits for what the rounding adds, and for the sum. */
+bool sc_bias_is_far(const ScGraph *g, ScVal bias, const ScScaledProduct *p)
+{
+    const ScBlob *b = p->unit ? sc_float_blob(g, bias) : NULL;
+    for (size_t c = 0; b && c < b->count; c++)
+        if (fabs(scrt_load(b->dtype, b->data, c)) / sc_product_factor_at(p, c) > 0x1p124)
+            return true;
+    return false;
+}
+
 ScVal sc_product_bias(ScScaler *s, ScVal bias, const ScScaledProduct *p)
 {
     bool as_it_is = !p->unit && p->all == 1 && !p->moved;

@@ -385,8 +385,8 @@ static ScVal with_rows(Pass *p, const ScNode *n, ScVal y, ScVal rows)
     return y;
 }
 
-/* What stands for the result of n once its operands' factors, each where it is not absent, and what
- * the rounding of its weight adds (moved, may be NULL) are behind it. */
+/* What stands for the result of n once its operands' factors, each where it is not absent, and its
+ * bias less what the rounding of its weight adds (moved, may be NULL) are behind it. */
 static ScVal finished(Pass *p, const ScNode *n, ScVal factor, ScVal rows,
                       const ScScaledProduct *moved)
 {
@@ -397,7 +397,7 @@ static ScVal finished(Pass *p, const ScNode *n, ScVal factor, ScVal rows,
     if (rows != SC_ABSENT)
         y = with_rows(p, n, y, rows);
     if (moved)
-        y = sc_moved_back(s, SC_ABSENT, moved, y);
+        y = sc_moved_back(s, moved->bias >= 0 ? n->in[moved->bias] : SC_ABSENT, moved, y);
     if (!s->is_out[n->first])
         sc_set_name(&s->b, y, s->g->value[n->first].name);
     return y;
@@ -489,8 +489,11 @@ static void node(Pass *p, const ScNode *n)
         return;
     }
     ScVal factor = sc_product_factor(s, &product);
-    bool later = product.moved && product.bias < 0;
-    if (product.bias >= 0)
+    bool behind = product.bias >= 0 && sc_bias_is_far(s->g, n->in[product.bias], &product);
+    bool later = behind || (product.moved && product.bias < 0);
+    if (behind)
+        bare = without_bias(p, n);
+    else if (product.bias >= 0)
         in[product.bias] = sc_product_bias(s, n->in[product.bias], &product);
     for (uint32_t i = 0; i < n->n_in; i++)
         if (in[i] == SC_ABSENT)

@@ -238,6 +238,9 @@ size_t sc_blob_block(const ScBlob *b, size_t first, double *ret);
  * gave these codes, else (NULL) all by 2^exp: sets p->moved where the means are known. */
 void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt,
                    const unsigned char *code, int exp, ScScaledProduct *p);
+/* Whether the bias, divided by p's factor, would be too large for f32: it stands behind the product
+ * then. */
+bool sc_bias_is_far(const ScGraph *g, ScVal bias, const ScScaledProduct *p);
 /* p's bias, a constant of the old graph, less what the rounding adds, for a product whose result is
  * multiplied by p's factor; SC_ABSENT where it stays as it is or there is none. */
 ScVal sc_product_bias(ScScaler *s, ScVal bias, const ScScaledProduct *p);
