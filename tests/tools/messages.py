@@ -45,7 +45,7 @@ def faults_of_the_command(tmp):
             (("dump", MNIST, "--scales", "calibrate"), "needs --calibrate"),
             (("compile", MNIST, "-o", out, "--data", DIGIT), "--eval-each"),
             (("compile", MNIST, "-o", out, "--eval-each"), "--data PATH"),
-            (("dump", MNIST, "--data", DIGIT, "-o", out + ".html"), "behind the text"),
+            (("dump", MNIST, "--data", DIGIT, "-o", out + ".onnx"), "behind the text"),
             (("dump", MNIST, "--data", DIGIT, "--json"), "behind the text"),
             (("diff", MNIST, MNIST, "--recipe", "fp8"), "of later stages than import"),
             (("diff", MNIST, MNIST, "--stage", "import", "--disable", "fold"), "of later stages than import"),

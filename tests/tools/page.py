@@ -90,6 +90,45 @@ def names_that_begin_alike_cluster(tmp):
     assert 'label="/a/b"' in dot and re.search(r"subgraph cluster_\d+ \{[^}]*n1; n2;", dot, re.S), dot
 
 
+def rounding_fills_boxes(tmp):
+    """Constants by what they lost, values by what samples lose or, without any, by what is expected; both drawings alike."""
+    draw = lambda *args: scalec("dump", MNIST, "--recipe", "fp8", "--stage", "settle", "--format", "dot", *args)
+    expected, measured = draw(), draw("--data", DIGIT)
+    boxes = [{m[1]: m[0] for m in re.findall(r'(n\d+ \[label="(\w+) [^;]*);', t)} for t in (expected, measured)]
+    for box, mark in zip(boxes, ("~", "")):
+        assert re.search(r"%Parameter87: f8e4m3fn\[[^\]]*\], 3\d\.\d dB", box["conv"]) and 'fillcolor="#fff3bf"' in box["conv"], box
+        assert re.search(rf"-> %\d+: f8e4m3fn.*, {mark}(29|3\d)\.\d dB", box["cast"]), box
+        assert "fillcolor" not in box["relu"]
+    assert expected.count("bgcolor") == 6 and "bgcolor" not in scalec("dump", MNIST, "--format", "dot", "--stage", "settle")
+    for args, exact in (((), False), (("--data", DIGIT), True)):
+        d = data(page(MNIST, tmp, "--recipe", "fp8", *args))
+        casts = [d["values"][v] for n in d["nodes"] if n["op"] == "cast" for v in n["out"]]
+        assert len(casts) == 3 and all(29 < v["db"] < 45 and v["measured"] == exact for v in casts), casts
+        assert all(v["measured"] and v["db"] > 30 for v in d["values"] if v["low"] and d["nodes"][v["node"]]["op"] == "const")
+        assert [c[0] for c in d["colours"]] == [30, 24, 18, 12, -999, None]
+    # What is beneath the normal numbers of its format, or above the largest, loses more: six bits of room, then none.
+    for by, colour in ((1, "#fff3bf"), (2 ** -7, "#ffa94d"), (2 ** -10, "#e03131"), (2 ** 10, "#e03131")):
+        text = write(os.path.join(tmp, "r.sc"), f"graph @g(%x: f32[4,8], %w: f32[8,8]) -> (%y) {{\n  %k = const {by} : f32[]\n"
+                     "  %a = mul %x, %k : f32[4,8]\n  %c = cast %a : f8e4m3fn[4,8]\n  %y = matmul %c, %w : f32[4,8]\n}\n")
+        dot = scalec("dump", text, "--stage", "settle", "--format", "dot")
+        assert re.search(rf'"cast[^;]*fillcolor="{colour}"', dot), (by, dot)
+
+
+def dot_draws_nested_graphs(tmp):
+    """A cluster for each, names of their own, and an edge from the node; a loop in a branch is drawn in it."""
+    text = write(os.path.join(tmp, "n.sc"), "graph @g(%c: bool[], %x: f32[4], %n: i64[]) -> (%y) {\n"
+                 "  %y = if %c, %x, %n : f32[4] from \"choice\"\n  graph @then(%a: f32[4], %m: i64[]) -> (%r) {\n"
+                 "    %r = relu %a : f32[4]\n  }\n  graph @else(%b: f32[4], %m: i64[]) -> (%s) {\n    %s = neg %b : f32[4]\n  }\n}\n")
+    dot = scalec("dump", text, "--format", "dot", "--stage", "import")
+    at = int(re.search(r'n(\d+) \[label="if', dot)[1])
+    for k, (what, op) in enumerate((("then", "relu"), ("else", "neg"))):
+        inside = re.search(rf'subgraph cluster_n{at}_{k}_ {{\s+style=dashed; label="{what}";(.*?)\n  }}\n', dot, re.S)[1]
+        assert f'label="{op}' in inside and f"-> n{at}_{k}_out0;" in inside, inside
+        assert f"n{at} -> n{at}_{k}_n0 [style=dashed, lhead=cluster_n{at}_{k}_];" in dot, dot
+    if shutil.which("dot"):
+        subprocess.run(["dot", "-Tsvg"], input=dot, text=True, capture_output=True, check=True, timeout=LIMIT)
+
+
 def dot_draws_a_thousand_nodes(tmp):
     """Layers with constants, casts and a sum around them, in seconds; what a node reads and makes stands at it."""
     lines, last = [], "x"
@@ -223,6 +262,6 @@ def sheet_shows_columns_and_histograms(tmp):
     assert re.search(r'<aside.*class="histogram"', page, re.S)
 
 
-run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, weights_have_names, names_that_begin_alike_cluster, dot_draws_a_thousand_nodes, shows_totals,
+run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, weights_have_names, names_that_begin_alike_cluster, rounding_fills_boxes, dot_draws_nested_graphs, dot_draws_a_thousand_nodes, shows_totals,
                        finds_and_explains, folds_layers_of_5000_nodes,
                        folds_layers_without_names])

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pages of HTML with JSON in them, which draw, search and explain it; all that they show is there.
  * page.html is a graph's, sheet.html that of a check; head.html is what they share. */
-#include "tools/libscalec/scalec.h"
+#include "tools/libscalec/rounding.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ typedef struct Page {
     const char *const *label;
     ScUses use;
     ScWhySteps *why;
+    const Rounding *rounding; /* [g->n_value] */
     ScStr s;
 } Page;
 
@@ -87,6 +89,9 @@ static void value(Page *p, ScVal v)
         sc_str_addf(&p->s, "\"g\":%.2f,", x->g / 256.0);
     if (x->amax > 0)
         sc_str_addf(&p->s, "\"amax\":%.4g,", (double)x->amax);
+    if (!isnan(p->rounding[v].db))
+        sc_str_addf(&p->s, "\"db\":%.1f,\"measured\":%s,", fmin(p->rounding[v].db, 999),
+                    p->rounding[v].measured ? "true" : "false");
     derivation(p, v);
     sc_str_add(&p->s, "\"users\":[");
     const char *comma = "";
@@ -165,6 +170,16 @@ static void totals(Page *p)
     sc_str_free(&text);
 }
 
+/* The colours of rounding, the best first, and that of what is not known. */
+static void colours(Page *p)
+{
+    sc_str_add(&p->s, "\"colours\":[");
+    for (uint32_t i = 0; i < ROUNDING_STEPS; i++)
+        sc_str_addf(&p->s, "[%g,\"%s\"],", fmax(rounding_step[i].from, -999),
+                    rounding_step[i].colour);
+    sc_str_add(&p->s, "[null,\"" ROUNDING_UNKNOWN "\"]],");
+}
+
 /* What ends a script element must not stand in one. */
 static void add_escaped(ScStr *to, const char *json)
 {
@@ -192,13 +207,14 @@ bool scalec_write_sheet(ScCtx *cx, const char *json, const char *path)
     return write_page(cx, sheet, json, path);
 }
 
-bool scalec_write_html(ScCtx *cx, const ScGraph *g, const char *path)
+bool scalec_write_html(ScCtx *cx, const ScGraph *g, const ScReport *r, uint32_t n, const char *path)
 {
     ScArena *a = sc_arena_new();
-    Page p = {g, sc_labels(g, a), sc_uses(g, a), sc_why_begin(g), {0}};
+    Page p = {g, sc_labels(g, a), sc_uses(g, a), sc_why_begin(g), rounding_of(g, r, n, a), {0}};
     sc_str_add(&p.s, "{");
     string(&p, "title", g->name ? g->name : "graph");
     totals(&p);
+    colours(&p);
     sc_str_add(&p.s, "\"nodes\":[");
     for (uint32_t i = 0; i < g->n_node; i++)
         node(&p, i);

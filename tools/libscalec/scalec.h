@@ -38,11 +38,14 @@ bool scalec_make_states(ScCtx *cx, ScalecModel *m, uint32_t n, const ScStateRule
  * there are any and path is a file. */
 bool scalec_write_text(ScCtx *cx, const ScGraph *g, uint32_t print_flags, const char *tail,
                        const char *path);
-bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const char *path);
+/* r [n]: reports of g, of constants and of what somebody ran it on, whose rounding it shows; what
+ * is stored low and has none there it expects of the exponents. */
+bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const ScReport *r, uint32_t n, const char *path);
 bool scalec_write_json(ScCtx *cx, const ScGraph *g, const char *path);
 /* One page that holds all it needs: a drawing to search, zoom and fold, with the numbers and the
- * derivation of each exponent. */
-bool scalec_write_html(ScCtx *cx, const ScGraph *g, const char *path);
+ * derivation of each exponent. r [n]: as for DOT. */
+bool scalec_write_html(ScCtx *cx, const ScGraph *g, const ScReport *r, uint32_t n,
+                       const char *path);
 /* The same for what a check found, given as JSON: tables, charts, histograms. See sheet.html. */
 bool scalec_write_sheet(ScCtx *cx, const char *json, const char *path);
 /* Lines "label: text": nodes by class, casts, bytes of constants by format, and the values that lie

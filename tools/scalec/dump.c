@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scalec dump: any stage as text, DOT, JSON, HTML or ONNX. With --data the graph is also run, and
- * the tensors whose data lies outside [2^-3, 2^3] are listed; at the last stage the kernels'
- * variants and tiles are. */
+ * the tensors whose data lies outside [2^-3, 2^3] are listed, or drawings show what rounding lost
+ * there; at the last stage the kernels' variants and tiles are listed. */
 #include "tools/scalec/cli.h"
 #include "tools/scalec/hooks.h"
 
@@ -58,15 +58,33 @@ static bool write_text(Cli *cli, const ScGraph *g, const char *path)
     return ok;
 }
 
+/* Reports of g's constants and, with --data, of its values on samples; NULL with errors. */
+static const ScReport *reports(Cli *cli, const ScGraph *g, uint32_t *ret_n)
+{
+    uint32_t count;
+    ScalecSamples *s = cli->data ? scalec_samples_open(cli->cx, g, cli->data, &cli->sample) : NULL;
+    ScDamage *d = sc_damage_begin(cli->cx, g, NULL);
+    bool ok = !cli->data || (s && cli_add_samples(cli, s, INFINITY, d, &count));
+    const ScReport *r = sc_damage_end(d, ret_n);
+    scalec_samples_close(s);
+    return ok ? r : NULL;
+}
+
+static bool write_drawing(Cli *cli, const ScGraph *g, const char *format, const char *path)
+{
+    uint32_t n;
+    const ScReport *r = reports(cli, g, &n);
+    return r && (*format == 'd' ? scalec_write_dot : scalec_write_html)(cli->cx, g, r, n, path);
+}
+
 static bool write_other(Cli *cli, const ScGraph *g, const char *format, const char *path)
 {
     switch (*format) {
     case 'd':
-        return scalec_write_dot(cli->cx, g, path);
+    case 'h':
+        return write_drawing(cli, g, format, path);
     case 'j':
         return scalec_write_json(cli->cx, g, path);
-    case 'h':
-        return scalec_write_html(cli->cx, g, path);
     default:
         return scalec_write_onnx(cli->cx, g, cli_profile(cli), cli->opt.embed_limit, path);
     }
@@ -100,8 +118,10 @@ int cmd_dump(Cli *cli)
     const char *path = cli->output ? cli->output : "-";
     ScalecModel m;
     ScalecSamples *samples = NULL;
-    if (cli->data && !cli->eval_each && strcmp(format, "text"))
-        return cli_misuse(cli, "--data lists tensors behind the text; no %s has them", format);
+    if (cli->data && !cli->eval_each && (*format == 'j' || *format == 'o'))
+        return cli_misuse(
+            cli, "--data lists tensors behind the text and colours drawings; no %s has them",
+            format);
     if (!cli_load(cli, &m))
         return cli_failed(cli);
     bool settled = cli->why || *format == 'h' || *format == 'o';
