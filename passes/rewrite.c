@@ -268,6 +268,28 @@ static bool has_room(ScScaler *s, ScVal x, const ScTerm *t)
     return lo < -MAX_COEF || largest(s, x) - (double)lo <= log2(f->max) - 4;
 }
 
+/* Of an exponent that a run finds n may use as much as leaves its bias room: the operand that has
+ * it, one of in, is moved no further than that. t: the bias's exponent; returns what it becomes;
+ * NULL where no run finds any. */
+static const ScTerm *make_room(ScScaler *s, const ScNode *n, uint32_t bias, const ScTerm *t,
+                               ScVal *in)
+{
+    ScCtx *cx = s->b.cx;
+    const ScrtFormat *f = scrt_format(sc_built(&s->b, in[bias])->type->dtype);
+    double least = ceil(largest(s, in[bias]) - log2(f->max) + 4);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        int64_t known;
+        if (i == bias || in[i] == SC_ABSENT || !is_float_in(s, n, i) ||
+            sc_term_const(sc_scale_exp(s, in[i]), &known))
+            continue;
+        const ScTerm *e = sc_scale_exp(s, in[i]), *others = sc_term_sub(cx, t, e);
+        e = sc_term_max(cx, e, sc_term_sub(cx, sc_term(cx, (int64_t)least), others));
+        in[i] = sc_scale_move(s, in[i], e, false);
+        return sc_term_add(cx, e, others);
+    }
+    return NULL;
+}
+
 /* y, the result of n without its bias, plus the bias, both in the original numbers. */
 static ScVal biased(ScScaler *s, const ScNode *n, ScVal y, ScVal bias)
 {
@@ -307,25 +329,42 @@ static void scaled(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScTer
                                            : sc_term(s->b.cx, 0));
 }
 
+/* Operands at the exponents that n's signature gives; sc: it, or NULL. */
+static void move_operands(ScScaler *s, const ScNode *n, const ScSchema *sc, const ScVal *in,
+                          const ScTerm **var, ScVal *ret_data)
+{
+    if (sc)
+        bind(s, n, sc, in, var);
+    for (uint32_t i = 0; i < n->n_in; i++) {
+        const ScScaleExpr *e = sc ? sc_scale_in(sc, i) : NULL;
+        ret_data[i] = in[i];
+        if (is_float_in(s, n, i) && !(e && e->none))
+            ret_data[i] =
+                sc_scale_move(s, in[i], e ? sc_scale_apply(s->b.cx, e, var) : sc_term(s->b.cx, 0),
+                              sc_operand_any(s->fact, n, i));
+    }
+}
+
 void sc_scale_node(ScScaler *s, const ScNode *n, const ScVal *in, ScVal *ret_data, ScVal *ret_out)
 {
     const ScSchema *sc = sc_schema(s->b.cx, n->op);
-    const ScTerm *zero = sc_term(s->b.cx, 0), *var[SC_MAX_VARS];
-    bool has = sc && sc->has_scale;
+    const ScTerm *var[SC_MAX_VARS];
+    sc = sc && sc->has_scale ? sc : NULL;
     s->b.at = n->loc;
-    if (has)
-        bind(s, n, sc, in, var);
-    for (uint32_t i = 0; i < n->n_in; i++) {
-        const ScScaleExpr *e = has ? sc_scale_in(sc, i) : NULL;
-        ret_data[i] = in[i];
-        if (is_float_in(s, n, i) && !(e && e->none))
-            ret_data[i] = sc_scale_move(s, in[i], e ? sc_scale_apply(s->b.cx, e, var) : zero,
-                                        sc_operand_any(s->fact, n, i));
-    }
+    move_operands(s, n, sc, in, var, ret_data);
 
-    int bias = has ? sc_bias(n) : -1;
-    if (bias < 0 || in[bias] == SC_POISON || !is_float_in(s, n, (uint32_t)bias) ||
-        has_room(s, in[bias], sc_scale_exp(s, ret_data[bias]))) {
+    int bias = sc ? sc_bias(n) : -1;
+    bool one = bias >= 0 && in[bias] != SC_POISON && is_float_in(s, n, (uint32_t)bias);
+    bool room = !one || has_room(s, in[bias], sc_scale_exp(s, ret_data[bias]));
+    if (!room) {
+        ScVal *near = sc_memdup(s->scratch, in, n->n_in * sizeof *near);
+        const ScTerm *want = make_room(s, n, (uint32_t)bias, sc_scale_exp(s, ret_data[bias]), near);
+        if (want) {
+            move_operands(s, n, sc, near, var, ret_data);
+            room = sc_scale_exp(s, ret_data[bias]) == want;
+        }
+    }
+    if (room) {
         scaled(s, n, sc, var, ret_data, ret_out);
         return;
     }
