@@ -184,7 +184,7 @@ static void describe(CgTarget *t, ArchId arch)
         describe_x86(t);
     t->w = t->vec_bits / 32;
     t->tile_nv = 2;
-    t->kc = t->n_reg > 16 ? 256 : 384;           /* panels are narrower */
+    t->kc = t->n_reg > 16 ? 256 : 384;           /* of narrower panels as many bytes */
     t->cache_l2 = (t->avx512 ? 512 : 256) << 10; /* half of what there is at least */
     t->cache_block = (t->avx512 ? 1 : 2) << 20;  /* low tiles are turned, and read from the third */
 }

@@ -111,8 +111,9 @@ void cg_next(Cg *cg, const CgLoop *l);
 
 /* In an entry: runs body over [0, n) so that a thread which begins late or is disturbed is not
  * waited for: each has a piece of one half, and of the other whoever is done takes `unit` items at
- * a time. The body walks its items from cg_items to cg_items_next, by the same n and unit, and has
- * no other words behind its arguments. */
+ * a time; all are pieces where there are few units or small ones. The body walks its items from
+ * cg_items to cg_items_next, by the same n and unit, and has no other words behind its arguments.
+ */
 typedef struct CgItems {
     LLVMValueRef i; /* the item */
     LLVMValueRef n, unit, to;

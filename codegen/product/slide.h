@@ -45,9 +45,8 @@ typedef struct CgSpots {
 } CgSpots;
 CgSpots cg_spots(Cg *cg, const CgSlide *s, const CgSpot *row, const CgSpan *without);
 void cg_spots_end(Cg *cg, const CgSpots *s);
-enum {
-    CG_SLIDE_UNROLL = 25
-}; /* positions of a window, or of a line, that are emitted one by one */
+/* Positions of a window, or of a line, that are emitted one by one. */
+enum { CG_SLIDE_UNROLL = 25 };
 /* What is emitted for a position of the window. address: of the element in x at channel 0; tap: the
  * position's number, i64. */
 typedef void (*CgSee)(Cg *cg, void *arg, LLVMValueRef address, LLVMValueRef tap);

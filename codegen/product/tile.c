@@ -49,11 +49,12 @@ static int64_t usual_rows(const ScTerm *rows)
 }
 
 /* Rows of a tile of nv vectors: as many as registers hold, evened out over the rows there are. A
- * number of which nothing is known is most often a power of two. Four registers are for what is
- * loaded: with three, sums of several steps wait for the stack. */
+ * number of which nothing is known is most often a power of two. What is loaded has a register for
+ * each vector of B's row and two for broadcasts, at least four: with fewer, LLVM keeps sums of
+ * several steps on the stack. */
 static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
 {
-    uint32_t others = nv > 2 ? nv + 2 : 4; /* a row of B, broadcasts */
+    uint32_t others = nv > 2 ? nv + 2 : 4;
     uint32_t most = (t->n_reg - others) / nv;
     if (rows < 0) {
         uint32_t p = 1;
@@ -140,7 +141,7 @@ bool cg_tile_direct(CgTile *t, int64_t pitch)
 
 void cg_tile_columns(const CgTarget *target, CgTile *t)
 {
-    enum { NEAR = 24 * 1024 }; /* rows of the first cache are read from where they lie as fast */
+    enum { NEAR = 24 * 1024 }; /* a chunk's rows in the first cache are read as fast as they are */
     bool near = t->rows * t->ks * t->a.size <= NEAR;
     if (target->n_reg <= 16 && t->ku == 1 && t->mr > 1 && t->w > 1 && !near)
         t->turned = cg_round_up(t->kc, t->w);

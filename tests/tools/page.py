@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+
 sys.path.insert(0, os.path.dirname(__file__))
 from command import DIGIT, MNIST, failing, run_all, write  # noqa: E402
 from scalec import Skip, scalec  # noqa: E402
@@ -112,6 +114,20 @@ def rounding_fills_boxes(tmp):
                      "  %a = mul %x, %k : f32[4,8]\n  %c = cast %a : f8e4m3fn[4,8]\n  %y = matmul %c, %w : f32[4,8]\n}\n")
         dot = scalec("dump", text, "--stage", "settle", "--format", "dot")
         assert re.search(rf'"cast[^;]*fillcolor="{colour}"', dot), (by, dot)
+
+
+def rounding_to_no_number_is_told(tmp):
+    """Codes of infinities, which samples find where nothing saturates; values of 16 bits have no fill."""
+    text = write(os.path.join(tmp, "inf.sc"), "graph @g(%x: f32[4,8], %w: f32[8,8]) -> (%y, %h) {\n  %k = const 1e6 : f32[]\n"
+                 "  %a = mul %x, %k : f32[4,8]\n  %c = cast %a {saturate = 0} : f8e5m2[4,8]\n  %y = matmul %c, %w : f32[4,8]\n"
+                 "  %h = cast %x : f16[4,8]\n}\n")
+    npz = os.path.join(tmp, "x.npz")
+    np.savez(npz, x=np.ones((4, 8), np.float32), w=np.ones((8, 8), np.float32))
+    d = data(page(text, tmp, "--stage", "settle", "--data", npz))
+    casts = {v["t"]: v for n in d["nodes"] if n["op"] == "cast" for v in (d["values"][i] for i in n["out"])}
+    assert casts["f8e5m2[4,8]"]["db"] == -999 and "db" not in casts["f16[4,8]"], casts
+    dot = scalec("dump", text, "--stage", "settle", "--format", "dot", "--data", npz)
+    assert 'fillcolor="#e03131"' in dot and "bgcolor" in dot, dot
 
 
 def dot_draws_nested_graphs(tmp):
@@ -262,6 +278,6 @@ def sheet_shows_columns_and_histograms(tmp):
     assert re.search(r'<aside.*class="histogram"', page, re.S)
 
 
-run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, weights_have_names, names_that_begin_alike_cluster, rounding_fills_boxes, dot_draws_nested_graphs, dot_draws_a_thousand_nodes, shows_totals,
+run_all("tools-page", [checks_all_recipes, sheet_shows_columns_and_histograms, holds_all, names_are_data, totals_head_the_text, values_below_a_ceiling_fit, weights_have_names, names_that_begin_alike_cluster, rounding_fills_boxes, rounding_to_no_number_is_told, dot_draws_nested_graphs, dot_draws_a_thousand_nodes, shows_totals,
                        finds_and_explains, folds_layers_of_5000_nodes,
                        folds_layers_without_names])

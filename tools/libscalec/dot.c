@@ -199,6 +199,15 @@ static void legend(ScStr *s)
     sc_str_add(s, "<td bgcolor=\"" ROUNDING_UNKNOWN "\">not known</td></tr></table>>;\n");
 }
 
+static bool any_low(const ScLevel *l, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        for (ScVal v = SC_FIRST; v < l[i].g->n_value; v++)
+            if (rounding_is_low(l[i].g, v))
+                return true;
+    return false;
+}
+
 bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const ScReport *r, uint32_t n, const char *path)
 {
     ScArena *a = sc_arena_new();
@@ -208,7 +217,7 @@ bool scalec_write_dot(ScCtx *cx, const ScGraph *g, const ScReport *r, uint32_t n
     quoted(&d.s, g->name);
     sc_str_add(&d.s, "\" {\n  compound=true; labelloc=t; fontname=\"sans-serif\"; fontsize=10;\n"
                      "  node [fontname=\"sans-serif\", fontsize=10];\n");
-    if (g->flags & SC_G_QUANTIZED)
+    if (any_low(d.level, n_level))
         legend(&d.s);
     graph(&d, g, "");
     sc_str_add(&d.s, "}\n");

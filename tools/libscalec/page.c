@@ -90,7 +90,7 @@ static void value(Page *p, ScVal v)
     if (x->amax > 0)
         sc_str_addf(&p->s, "\"amax\":%.4g,", (double)x->amax);
     if (!isnan(p->rounding[v].db))
-        sc_str_addf(&p->s, "\"db\":%.1f,\"measured\":%s,", fmin(p->rounding[v].db, 999),
+        sc_str_addf(&p->s, "\"db\":%.1f,\"measured\":%s,", fmax(fmin(p->rounding[v].db, 999), -999),
                     p->rounding[v].measured ? "true" : "false");
     derivation(p, v);
     sc_str_add(&p->s, "\"users\":[");

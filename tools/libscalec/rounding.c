@@ -67,9 +67,11 @@ const Rounding *rounding_of(const ScGraph *g, const ScReport *r, uint32_t n, ScA
     Rounding *ret = sc_array(a, Rounding, count + 1);
     for (uint32_t v = 0; v < count; v++)
         ret[v].db = (double)NAN;
-    for (uint32_t i = 0; i < n; i++)
-        if (!isnan(r[i].rounding))
+    for (uint32_t i = 0; i < n; i++) {
+        const ScLevel *at = sc_level_of(l, n_level, r[i].v);
+        if (!isnan(r[i].rounding) && rounding_is_low(at->g, r[i].v - at->first))
             ret[r[i].v] = (Rounding){r[i].rounding, true};
+    }
     for (uint32_t i = 0; i < n_level; i++)
         look(l[i].g, ret + l[i].first);
     return ret;
