@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads that wait for pieces of loops. A kernel may take a few microseconds, so a start must cost
  * about one; but a thread that spins for long takes the processor from whoever runs next, so after
- * SPIN_NS it sleeps.
+ * SPIN_NS it sleeps. That is longer than most kernels which one thread runs alone: the wake-up
+ * after one costs tens of microseconds where the processor is an idle virtual one.
  *
  * Each worker has a mailbox: the caller puts a piece into it and advances `go`; the worker claims
  * the piece, runs it and advances `done` to the same round. Either side waits for the other's word:

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Convolutions in which each channel is a group of its own, channels last: vectors of channels, the
- * weights packed as panels of one vector, the sums of positions in registers. Where whole windows
- * lie in x, neighbours of a row are computed together: they share the weights, which stay in
- * registers, and what their windows have in common of x, which is loaded once. */
+ * weights packed as panels of one vector, the sums of positions in registers. Where windows lie in
+ * x along the last dim, neighbours of a row are computed together, line by line of the window: they
+ * share the line's weights and what they have in common of x, which are loaded once. */
 #include "codegen/product/filter.h"
 #include "codegen/product/slide.h"
 

@@ -128,6 +128,10 @@ START_TEST(report)
     reports("x86-64-v3", "f8e4m3fn", "f8e4m3fn",
             "contract f8e4m3fn x f8e4m3fn packed: rows <= 3 stream 2 panels of 16; else tile 6x16, "
             "kc 264; decode by shift");
+    reports_of("x86-64-v3", "f32", "f32", "3136", 144, 24,
+               "contract f32 x f32 packed: tile 3x24, kc 144");
+    reports_of("x86-64-v3", "f32", "f8e4m3fn", "3136", 144, 24, /* codes are packed by 32 */
+               "contract f32 x f8e4m3fn packed: tile 12x8, kc 144; decode by shift");
     reports("znver4", "f8e4m3fn", "f8e5m2",
             "contract f8e4m3fn x f8e5m2 packed: rows <= 3 stream 4 panels of 32; else tile 8x32 of "
             "bf16 pairs, kc 196; decode by pairs");

@@ -89,12 +89,7 @@ static ScGraph *lowered(const ScGraph *g, ScPassEnv *env, const ScrtTensor *x)
     ck_assert(sc_calibrate_add(c, x, NULL));
     env->scales = SC_SCALES_CALIBRATE;
     env->stats = sc_calibrate_end(c);
-    ScGraph *s = st_pass(sc_pass_scalify, g, env, "scalify");
-    ScGraph *q = st_pass(sc_pass_quantize, s, env, "quantize");
-    ScGraph *ret = st_pass(sc_pass_settle, q, env, "settle");
-    sc_graph_free(s);
-    sc_graph_free(q);
-    return ret;
+    return st_lowered(g, env);
 }
 
 /* The largest difference, as a part of the largest of want. */

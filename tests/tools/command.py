@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 
+import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "model"))
@@ -33,6 +34,13 @@ def failing(*args, status=1, cwd=None):
     p = subprocess.run([SCALEC, *args], capture_output=True, text=True, cwd=cwd)
     assert p.returncode == status, f"status {p.returncode}: {p.stderr}"
     return p.stderr
+
+
+RNG = np.random.default_rng(3)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
 
 
 def model(nodes, inputs, outputs, init=(), opset=17, dtype=TensorProto.FLOAT):

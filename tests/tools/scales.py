@@ -10,14 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from command import DIGIT, MNIST, SCALEC, failing, model, run_all, write
+from command import DIGIT, MNIST, SCALEC, failing, model, normal, run_all, write
 from scalec import scalec  # in a folder that command adds
-
-RNG = np.random.default_rng(3)
-
-
-def normal(*shape):
-    return RNG.standard_normal(shape).astype(np.float32)
 
 
 def folding_model(tmp):
