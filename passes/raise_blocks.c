@@ -63,7 +63,7 @@ static ScVal blocks(ScMatch *m)
         return SC_POISON;
     const ScVal in[] = {m->in[0], d.in[0], d.in[1]};
     ScVal y = sc_node1(&m->b, &sc_op_block_matmul,
-                       SC_ATTRS(*sc_attr(&d, BLOCK), SC_INT(axis_of(&d))), 3, in);
+                       SC_ATTRS(*sc_attr(&d, BLOCK), SC_INT(axis_of(&d)), SC_INT(0)), 3, in);
     return bias < 0 ? y : sc_op(&m->b, add, y, m->in[bias]);
 }
 

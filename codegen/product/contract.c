@@ -297,6 +297,8 @@ static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
                     c->tile.micro->text, c->tile.kc);
     if (c->packed && c->panels.unit.way != CG_UNIT_PLAIN)
         sc_str_addf(&s, "; decode by %s", cg_unit_name(&c->panels.unit));
+    if (stream && cg_whole(m, c))
+        sc_str_add(&s, ", few rows as integers");
     c->f->what = sc_str_keep(&s, m->arena);
 }
 

@@ -42,4 +42,19 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c);
 LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c);
 void cg_stream_run(Cg *cg, const CgContract *c, LLVMValueRef body);
 
+/* Rows of A as integers beside blocks of codes of 4 bits (whole.c): whether they are multiplied so;
+ * a row of f32 in scratch, of n_k finite numbers and zeros up to a vector's end, to blocks of
+ * integers in its place; where a block begins in the row. */
+bool cg_whole(const CgModule *m, const CgContract *c);
+void cg_whole_row(Cg *cg, const CgContract *c, LLVMValueRef n_k, LLVMValueRef row);
+LLVMValueRef cg_whole_block(Cg *cg, const CgContract *c, LLVMValueRef row, LLVMValueRef block);
+/* Of a block: what sums begin with; its two elements beside rows of unit `unit` (of the block), for
+ * every lane; sum + a * b, b of cg_unit_whole; acc + sum, times the scales of B and of the block.
+ */
+LLVMValueRef cg_whole_start(Cg *cg, LLVMValueRef block);
+LLVMValueRef cg_whole_pair(Cg *cg, LLVMValueRef block, LLVMValueRef unit);
+LLVMValueRef cg_whole_mac(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum);
+LLVMValueRef cg_whole_sum(Cg *cg, LLVMValueRef block, LLVMValueRef sum, LLVMValueRef scale,
+                          LLVMValueRef acc);
+
 #endif

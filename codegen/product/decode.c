@@ -400,19 +400,15 @@ static void decode_shift(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef r
     }
 }
 
-/* x: 16 bytes of two codes each, which become codes of E4M3 of 15 exponents, none subnormal: of the
- * lower four lanes, then of the upper ones. */
-static void decode_nibbles(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+/* What `entry` makes of the 32 codes of x, 16 bytes of two each: those of the lower four lanes,
+ * then of the upper ones. */
+static LLVMValueRef look_up_nibbles(Cg *cg, LLVMValueRef x, const uint8_t entry[16])
 {
     CgModule *m = cg->m;
     LLVMTypeRef ti = cg_vec(m->i32, 8), bytes = cg_vec(m->i8, 32);
     LLVMValueRef from[32], table[32], by[8];
     for (uint32_t i = 0; i < 32; i++) {
-        float v = number(u, i % 16);
-        int e = 0, sign = v < 0 || (v == 0 && !is_int(u) && i % 16) ? 0x80 : 0;
-        float f = frexpf(fabsf(v), &e); /* [0.5, 1) */
-        int code = v == 0 ? 0 : (15 - nibble_exp(u) + e - 1) << 3 | ((int)(f * 16) & 7);
-        table[i] = LLVMConstInt(m->i8, (unsigned)(sign | code), 0);
+        table[i] = LLVMConstInt(m->i8, entry[i % 16], 0);
         from[i] = LLVMConstInt(m->i32, i % 16, 0);
         by[i / 4] = LLVMConstInt(m->i32, i < 16 ? 0 : 4, 0);
     }
@@ -421,7 +417,21 @@ static void decode_nibbles(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef
     x = LLVMBuildLShr(cg->b, LLVMBuildBitCast(cg->b, x, ti, ""), LLVMConstVector(by, 8), "");
     x = LLVMBuildBitCast(cg->b, cg_and(cg, x, 0x0f0f0f0f), bytes, "");
     LLVMValueRef arg[2] = {LLVMConstVector(table, 32), x};
-    decode_shift(cg, u, cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg), ret);
+    return cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+}
+
+/* The bytes are codes of E4M3 of 15 exponents, none subnormal. */
+static void decode_nibbles(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
+{
+    uint8_t entry[16];
+    for (uint32_t i = 0; i < 16; i++) {
+        float v = number(u, i);
+        int e = 0, sign = v < 0 || (v == 0 && !is_int(u) && i) ? 0x80 : 0;
+        float f = frexpf(fabsf(v), &e); /* [0.5, 1) */
+        int code = v == 0 ? 0 : (15 - nibble_exp(u) + e - 1) << 3 | ((int)(f * 16) & 7);
+        entry[i] = (uint8_t)(sign | code);
+    }
+    decode_shift(cg, u, look_up_nibbles(cg, x, entry), ret);
 }
 
 static void decode(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
@@ -467,6 +477,57 @@ static LLVMValueRef load_bytes(Cg *cg, uint32_t n, LLVMValueRef ptr)
     LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, n), ptr, "");
     LLVMSetAlignment(x, 1);
     return x;
+}
+
+int32_t cg_unit_least(const CgUnit *u, float *ret_step)
+{
+    float least = 0;
+    for (uint32_t i = 0; i < 16; i++)
+        least = fminf(least, number(u, i));
+    *ret_step = is_int(u) ? 1 : 0.5f;
+    return (int32_t)(least / *ret_step);
+}
+
+/* Of 8 words of 4 codes: bytes become words, whose nibbles are looked up. */
+static void whole_words(Cg *cg, LLVMValueRef x, const uint8_t entry[16], LLVMValueRef ret[2])
+{
+    LLVMTypeRef words = cg_vec(cg->m->i16, 16), bytes = cg_vec(cg->m->i8, 32);
+    LLVMValueRef table[32];
+    for (uint32_t i = 0; i < 32; i++)
+        table[i] = LLVMConstInt(cg->m->i8, entry[i % 16], 0);
+    x = LLVMBuildZExt(cg->b, x, words, "");
+    for (uint32_t j = 0; j < 2; j++) {
+        LLVMValueRef code =
+            j ? LLVMBuildLShr(cg->b, x, cg_iconst(words, 4), "") : cg_and(cg, x, 15);
+        LLVMValueRef arg[2] = {LLVMConstVector(table, 32),
+                               LLVMBuildBitCast(cg->b, code, bytes, "")};
+        code = cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+        ret[j] = cg_and(cg, LLVMBuildBitCast(cg->b, code, words, ""), 0xff);
+    }
+}
+
+void cg_unit_whole(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef *ret)
+{
+    uint8_t entry[16];
+    float step;
+    int32_t least = cg_unit_least(u, &step);
+    const uint32_t parts = u->w / 8;
+    for (uint32_t i = 0; i < 16; i++)
+        entry[i] = (uint8_t)((int32_t)(number(u, i) / step) - least);
+    for (uint32_t h = 0; h < parts; h++) {
+        LLVMTypeRef words = cg_vec(cg->m->i16, 16);
+        LLVMValueRef from = cg_gep(cg, cg->m->i8, ptr, cg_int(cg, (int64_t)16 * h)), row[2];
+        LLVMValueRef x = load_bytes(cg, 16, from);
+        if (u->way == CG_UNIT_NIBBLES) {
+            x = LLVMBuildBitCast(cg->b, look_up_nibbles(cg, x, entry), words, "");
+            row[0] = cg_and(cg, x, 0xff);
+            row[1] = LLVMBuildLShr(cg->b, x, cg_iconst(words, 8), "");
+        } else {
+            whole_words(cg, x, entry, row);
+        }
+        ret[h] = row[0];
+        ret[parts + h] = row[1];
+    }
 }
 
 /* A unit falls into pieces that are units of w lanes, but that they hold other lanes. */

@@ -9,7 +9,8 @@
  *
  * Where decoded numbers are a power of two too small (cg_unit_small), rows of A are made larger by
  * it in the place of them: products are the same, exactly, as long as no element of A becomes
- * infinite. What type A has tells, or all of its elements are looked at. */
+ * infinite. What type A has tells, or all of its elements are looked at. Beside blocks of codes of
+ * 4 bits rows of A become integers (whole.c), if all of their elements are finite. */
 #include "codegen/product/contract_priv.h"
 
 #include <math.h>
@@ -42,7 +43,7 @@ uint32_t cg_stream_panels(CgModule *m, const CgContract *c, uint32_t rows)
     bool wide = m->target.n_reg > 16;
     uint32_t n = GROUP, sums = wide ? 16 : c->tile.parts > 1 ? 8 : 6;
     if (c->panels.block)
-        sums = wide ? 10 : 4;
+        sums = wide ? 10 : cg_whole(m, c) ? 8 : 4;
     sums /= c->tile.micro->part ? 2 : 1;
     while (n > 1 && n * row_vecs(&c->tile) * rows > sums)
         n /= 2;
@@ -63,18 +64,36 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
     return sc_term_addc(m->cx, a_bytes(m, c), acc);
 }
 
-/* How much larger rows of A may be, as a power of two, so that numbers need not be made right. */
-static uint32_t left_small(CgModule *m, const CgContract *c)
+/* What is done with rows of A first. */
+typedef struct Prepared {
+    uint32_t left; /* they are made larger by this power of two, so that numbers of B need not be */
+    bool whole;    /* they become integers */
+    bool each;     /* nothing, and weights are scaled each, in the place of a block's sum */
+} Prepared;
+
+static Prepared prepared(CgModule *m, const CgContract *c)
 {
     bool plain = c->tile.micro->way == CG_UNIT_PLAIN && c->tile.el == m->f32;
-    return plain ? cg_unit_small(&c->panels.unit) : 0;
+    bool whole = cg_whole(m, c);
+    return (Prepared){.left = plain && !whole ? cg_unit_small(&c->panels.unit) : 0, .whole = whole};
 }
 
-/* Whether every number of A's type is finite then. */
-static bool fits_enlarged(const CgContract *c, uint32_t left)
+/* Up to which power of two rows may hold numbers with which that can be done: what is enlarged
+ * stays finite, and so does the sum of a block before it is scaled (codes are below 2^16, blocks
+ * have 2^12 of them). */
+static int largest_exp(const CgContract *c, const Prepared *p)
+{
+    int most = 128 - (int)p->left;
+    return c->panels.block && most > 100 ? 100 : most;
+}
+
+/* Whether there may be rows beyond. Type A's infinity does no harm where nothing depends on it. */
+static bool may_not_be(const CgContract *c, const Prepared *p)
 {
     const ScrtFormat *f = scrt_format(sc_type_of(c->f->sub, c->node->in[0])->dtype);
-    return f && ldexp(f->max, (int)left) < 0x1p128;
+    bool fits = f && f->max < ldexp(1, largest_exp(c, p));
+    bool f32 = LLVMGetTypeKind(c->tile.a.type) == LLVMFloatTypeKind;
+    return (c->panels.block && f32) || (p->left && !fits);
 }
 
 /* --- The function: rows x panels, for one chunk ----------------------------------------------- */
@@ -90,7 +109,8 @@ static LLVMTypeRef stream_type(CgModule *m)
 
 typedef struct Stream {
     const CgContract *c;
-    CgPanels panel; /* c->panels, or the same with a unit that leaves numbers small */
+    CgPanels panel;   /* c->panels, or the same with a unit that leaves numbers small */
+    bool whole, each; /* see Prepared */
     uint32_t rows, panels;
     uint32_t nv;                             /* vectors of a row of a panel */
     LLVMValueRef acc[64];                    /* [row][panel][nv] variables */
@@ -107,7 +127,28 @@ static LLVMValueRef sum_address(Cg *cg, const Stream *s, uint32_t r, uint32_t p,
 
 static bool has_parts(const Stream *s)
 {
-    return s->c->tile.micro->part || s->c->panels.block;
+    return s->c->tile.micro->part || (s->c->panels.block && !s->each);
+}
+
+/* Of a part. */
+static LLVMTypeRef sums_type(Cg *cg, const Stream *s)
+{
+    return s->whole ? cg_vec(cg->m->i32, s->c->tile.w) : cg_tile_sums(&s->c->tile);
+}
+
+static void ask_ahead(Cg *cg, const CgPanels *q, LLVMValueRef panel, LLVMValueRef unit)
+{
+    LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
+    for (int64_t line = 0; line < cg_unit_bytes(q); line += LINE) {
+        LLVMValueRef ahead = cg_add_int(cg, here, cg_int(cg, AHEAD + line));
+        cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, ahead), 3);
+    }
+}
+
+static LLVMValueRef panel_of(Cg *cg, uint32_t p)
+{
+    LLVMValueRef at = cg_mul_int(cg, LLVMGetParam(cg->fn, S_STEP), cg_int(cg, p));
+    return cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_W), at);
 }
 
 /* One unit of each panel, for all rows. */
@@ -118,15 +159,11 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
     LLVMTypeRef vec = cg_tile_sums(t);
     LLVMValueRef k = cg_mul_int(cg, unit, cg_int(cg, q->ku));
     for (uint32_t p = 0; p < s->panels; p++) {
-        LLVMValueRef x[CG_UNIT_VECS],
-            at = cg_mul_int(cg, LLVMGetParam(cg->fn, S_STEP), cg_int(cg, p));
-        LLVMValueRef panel = cg_gep(cg, cg->m->i8, LLVMGetParam(cg->fn, S_W), at);
-        LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
-        for (int64_t line = 0; line < cg_unit_bytes(q); line += LINE) {
-            LLVMValueRef ahead = cg_add_int(cg, here, cg_int(cg, AHEAD + line));
-            cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, ahead), 3);
-        }
+        LLVMValueRef x[CG_UNIT_VECS], panel = panel_of(cg, p);
+        ask_ahead(cg, q, panel, unit);
         cg_unit_load(cg, q, panel, unit, x);
+        for (uint32_t i = 0; s->each && i < q->ku * s->nv; i++)
+            x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * s->nv + i % s->nv], "");
         for (uint32_t i = 0; i < q->ku / t->ku * s->rows; i++) {
             uint32_t r = i % s->rows, kk = i / s->rows;
             LLVMValueRef col =
@@ -138,6 +175,33 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
                 LLVMValueRef acc = has_parts(s) ? s->part[to] : s->acc[to];
                 LLVMValueRef sum = cg_get(cg, vec, acc);
                 cg_set(cg, acc, cg_tile_mac(cg, t, a, x[kk * s->nv + j], sum));
+            }
+        }
+    }
+}
+
+/* The same where rows are integers, of as many units as fit a line; `at`: of them in the block. */
+static void stream_integers(Cg *cg, const Stream *s, const LLVMValueRef *row, LLVMValueRef at,
+                            LLVMValueRef first, uint32_t units)
+{
+    const CgPanels *q = &s->panel;
+    LLVMTypeRef type = sums_type(cg, s);
+    LLVMValueRef panel[GROUP], pair[CG_STREAM_ROWS], x[CG_UNIT_VECS];
+    for (uint32_t p = 0; p < s->panels; p++) {
+        panel[p] = panel_of(cg, p);
+        ask_ahead(cg, q, panel[p], first);
+    }
+    for (uint32_t u = 0; u < units; u++) {
+        LLVMValueRef unit = cg_add_int(cg, first, cg_int(cg, u));
+        LLVMValueRef bytes = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
+        for (uint32_t r = 0; r < s->rows; r++)
+            pair[r] = cg_whole_pair(cg, row[r], cg_add_int(cg, at, cg_int(cg, u)));
+        for (uint32_t p = 0; p < s->panels; p++) {
+            cg_unit_whole(cg, &q->unit, cg_gep(cg, cg->m->i8, panel[p], bytes), x);
+            for (uint32_t i = 0; i < s->rows * s->nv; i++) {
+                uint32_t r = i / s->nv, j = i % s->nv;
+                LLVMValueRef sum = s->part[(r * s->panels + p) * s->nv + j];
+                cg_set(cg, sum, cg_whole_mac(cg, pair[r], x[j], cg_get(cg, type, sum)));
             }
         }
     }
@@ -170,23 +234,72 @@ static void load_scales(Cg *cg, Stream *s, LLVMValueRef block)
     }
 }
 
-/* Parts begin at zero, or are added to their sums, times their block's scales. */
-static void parts(Cg *cg, const Stream *s, bool begin)
+/* Parts begin. row: where a block of integers begins in each row. */
+static void begin_parts(Cg *cg, const Stream *s, const LLVMValueRef *row)
+{
+    LLVMTypeRef type = sums_type(cg, s);
+    uint32_t n = s->panels * s->nv;
+    for (uint32_t i = 0; i < s->rows * n; i++)
+        cg_set(cg, s->part[i], s->whole ? cg_whole_start(cg, row[i / n]) : LLVMConstNull(type));
+}
+
+/* They are added to their sums, times their block's scales. */
+static void end_parts(Cg *cg, const Stream *s, const LLVMValueRef *row)
 {
     const CgTile *t = &s->c->tile;
-    LLVMTypeRef vec = cg_vec(t->el, t->w), wide = cg_tile_sums(t);
-    for (uint32_t i = 0; has_parts(s) && i < s->rows * s->panels * s->nv; i++) {
-        if (begin) {
-            cg_set(cg, s->part[i], LLVMConstNull(wide));
-            continue;
-        }
-        LLVMValueRef part = cg_get(cg, wide, s->part[i]), acc = cg_get(cg, vec, s->acc[i]);
-        if (t->micro->part)
+    LLVMTypeRef vec = cg_vec(t->el, t->w);
+    uint32_t n = s->panels * s->nv;
+    for (uint32_t i = 0; i < s->rows * n; i++) {
+        LLVMValueRef part = cg_get(cg, sums_type(cg, s), s->part[i]);
+        LLVMValueRef acc = cg_get(cg, vec, s->acc[i]);
+        if (s->whole)
+            acc = cg_whole_sum(cg, row[i / n], part, s->scale[i % n], acc);
+        else if (t->micro->part)
             acc = LLVMBuildFAdd(cg->b, acc, t->micro->part(cg, part), "");
         else
-            acc = cg_fma(cg, part, s->scale[i % (s->panels * s->nv)], acc);
+            acc = cg_fma(cg, part, s->scale[i % n], acc);
         cg_set(cg, s->acc[i], acc);
     }
+}
+
+/* Units from .. to, n at a time and up to a multiple of it, which is returned. */
+static LLVMValueRef each_unit(Cg *cg, const Stream *s, const LLVMValueRef *row, LLVMValueRef begin,
+                              LLVMValueRef from, LLVMValueRef to, uint32_t n)
+{
+    LLVMValueRef step = cg_int(cg, n), left = LLVMBuildSub(cg->b, to, from, "");
+    if (n > 1)
+        to = cg_add_int(cg, from, cg_mul_int(cg, LLVMBuildUDiv(cg->b, left, step, ""), step));
+    CgLoop unit = cg_for(cg, from, to, step);
+    if (s->whole)
+        stream_integers(cg, s, row, LLVMBuildSub(cg->b, unit.i, begin, ""), unit.i, n);
+    else
+        stream_unit(cg, s, unit.i);
+    cg_next(cg, &unit);
+    return to;
+}
+
+/* Units from .. to of a block, whose scales are of its number. */
+static void stream_block(Cg *cg, Stream *s, LLVMValueRef block, LLVMValueRef from, LLVMValueRef to)
+{
+    const CgTile *t = &s->c->tile;
+    LLVMValueRef row[CG_STREAM_ROWS] = {0}, begin = from;
+    for (uint32_t r = 0; s->whole && r < s->rows; r++) {
+        LLVMValueRef at = cg_int(cg, (int64_t)r * t->ks);
+        row[r] = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, S_A), at);
+        row[r] = cg_whole_block(cg, s->c, row[r], block);
+    }
+    if (s->each)
+        load_scales(cg, s, block);
+    else
+        begin_parts(cg, s, row);
+    if (s->whole)
+        from = each_unit(cg, s, row, begin, from, to, LINE / (uint32_t)cg_unit_bytes(&s->panel));
+    each_unit(cg, s, row, begin, from, to, 1);
+    if (s->each)
+        return;
+    if (s->c->panels.block)
+        load_scales(cg, s, block);
+    end_parts(cg, s, row);
 }
 
 /* All units, block by block where there are scales or the tile's sums are made in parts. */
@@ -196,34 +309,28 @@ static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
     const CgTile *t = &s->c->tile;
     uint32_t rows = q->block ? q->block : t->micro->part ? t->deep : 0;
     LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), per = cg_int(cg, rows / q->ku);
-    CgLoop block = {0};
-    LLVMValueRef from = zero, to = units;
-    if (rows) {
-        block = cg_for(cg, zero, cg_cdiv_int(cg, units, per), one);
-        from = cg_mul_int(cg, block.i, per);
-        to = cg_min_int(cg, units, cg_add_int(cg, from, per));
-        parts(cg, s, true);
+    if (!rows) {
+        each_unit(cg, s, NULL, zero, zero, units, 1);
+        return;
     }
-    CgLoop unit = cg_for(cg, from, to, one);
-    stream_unit(cg, s, unit.i);
-    cg_next(cg, &unit);
-    if (rows) {
-        if (q->block)
-            load_scales(cg, s, block.i);
-        parts(cg, s, false);
-        cg_next(cg, &block);
-    }
+    CgLoop block = cg_for(cg, zero, cg_cdiv_int(cg, units, per), one);
+    LLVMValueRef from = cg_mul_int(cg, block.i, per);
+    stream_block(cg, s, block.i, from, cg_min_int(cg, units, cg_add_int(cg, from, per)));
+    cg_next(cg, &block);
 }
 
 static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels,
-                              uint32_t left)
+                              const Prepared *a)
 {
     const CgTile *t = &c->tile;
     const CgUnit *u = &c->panels.unit;
     const char *name =
-        sc_printf(m->arena, "stream_%s_%s_%s%u_%u_%ux%ux%u_%u_%u_%u_%s", t->micro->name,
-                  scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, left, rows, panels, t->nr,
-                  t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
+        sc_printf(m->arena, "stream_%s_%s_%s%u_%u%s_%ux%ux%u_%u_%u_%u_%s", t->micro->name,
+                  scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, a->left,
+                  a->whole  ? "whole"
+                  : a->each ? "each"
+                            : "",
+                  rows, panels, t->nr, t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
     name = cg_shared_name(m, name);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)
@@ -231,11 +338,17 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     Cg cg;
     fn = cg_begin_fn(&cg, m, NULL, name, stream_type(m));
     LLVMTypeRef vec = cg_vec(t->el, t->w);
-    Stream s = {.c = c, .panel = c->panels, .rows = rows, .panels = panels, .nv = row_vecs(t)};
-    s.panel.unit.left = left;
+    Stream s = {.c = c,
+                .panel = c->panels,
+                .whole = a->whole,
+                .each = a->each,
+                .rows = rows,
+                .panels = panels,
+                .nv = row_vecs(t)};
+    s.panel.unit.left = a->left;
     for (uint32_t i = 0; i < rows * panels * s.nv; i++) {
         s.acc[i] = cg_var(&cg, vec, LLVMConstNull(vec));
-        s.part[i] = has_parts(&s) ? cg_var(&cg, cg_tile_sums(t), NULL) : NULL;
+        s.part[i] = has_parts(&s) ? cg_var(&cg, sums_type(&cg, &s), NULL) : NULL;
     }
     CgIf more = cg_if(&cg, LLVMBuildNot(cg.b, LLVMGetParam(fn, S_FIRST), ""));
     load_sums(&cg, &s, true);
@@ -246,14 +359,16 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     return fn;
 }
 
-/* Both of the functions: the second is for rows that are too large to be made larger. NULL: there
- * are none. */
+/* Both of the functions: the second is for rows with which nothing was done. NULL: there are none.
+ */
 static void stream_fns(CgModule *m, const CgContract *c, uint32_t rows, uint32_t panels,
                        LLVMValueRef ret[2])
 {
-    uint32_t left = left_small(m, c);
-    ret[0] = stream_fn(m, c, rows, panels, left);
-    ret[1] = left && !fits_enlarged(c, left) ? stream_fn(m, c, rows, panels, 0) : NULL;
+    Prepared p = prepared(m, c);
+    ret[0] = stream_fn(m, c, rows, panels, &p);
+    ret[1] = NULL;
+    if (may_not_be(c, &p))
+        ret[1] = stream_fn(m, c, rows, panels, &(Prepared){.each = c->panels.block != 0});
 }
 
 /* --- The body: items are groups of panels ---------------------------------------------------- */
@@ -268,7 +383,7 @@ typedef struct Chunk {
     CgAt *at;
     LLVMValueRef index;
     LLVMValueRef panel, step, n_panel; /* of the group: its first, and how far apart they are */
-    LLVMValueRef large;                /* i1: rows are not enlarged; NULL: they always are */
+    LLVMValueRef large;                /* i1: rows are as they were; NULL: they never are */
 } Chunk;
 
 /* Of the group's panel number p. */
@@ -357,13 +472,17 @@ static LLVMValueRef load_f32(Cg *cg, const CgContract *c, LLVMValueRef at)
     return x;
 }
 
-static void enlarge_row(Cg *cg, const CgContract *c, const CgAt *at, const Row *row, void *arg)
+static void prepare_row(Cg *cg, const CgContract *c, const CgAt *at, const Row *row, void *arg)
 {
+    const Prepared *p = arg;
     LLVMValueRef ptr;
-    (void)arg;
+    if (p->whole) {
+        cg_whole_row(cg, c, at->n_k, row->at);
+        return;
+    }
     CgLoop i = vectors(cg, c, at, row, &ptr);
     LLVMValueRef x = load_f32(cg, c, ptr);
-    x = LLVMBuildFMul(cg->b, x, cg_fconst(LLVMTypeOf(x), ldexp(1, (int)left_small(cg->m, c))), "");
+    x = LLVMBuildFMul(cg->b, x, cg_fconst(LLVMTypeOf(x), ldexp(1, (int)p->left)), "");
     LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), 4);
     cg_next(cg, &i);
 }
@@ -388,29 +507,30 @@ static void copy_row(Cg *cg, const CgContract *c, const CgAt *at, const Row *row
     cg_contract_a_row(cg, &c->job, at, row->i, row->at);
 }
 
-/* All rows of A, once for each matrix, enlarged where they may be; large: see Chunk, a variable. */
+/* All rows of A, once for each matrix, prepared where they may be; large: see Chunk, a variable. */
 static void fill_rows(Cg *cg, const CgContract *c, CgAt *at, LLVMValueRef chunks,
                       LLVMValueRef large)
 {
-    uint32_t left = left_small(cg->m, c), w = c->tile.w;
+    Prepared p = prepared(cg->m, c);
     each_row(cg, c, at, chunks, copy_row, NULL);
-    if (!left)
+    if (!p.left && !p.whole && !large)
         return;
     CgIf fits = {0};
     if (large) {
-        LLVMTypeRef bits = cg_vec(cg->m->i32, w);
+        LLVMTypeRef bits = cg_vec(cg->m->i32, c->tile.w);
         LLVMValueRef most = cg_var(cg, bits, LLVMConstNull(bits));
         cg_set(cg, most, LLVMConstNull(bits));
         each_row(cg, c, at, chunks, measure_row, most);
-        LLVMValueRef limit = cg_iconst(bits, (int64_t)(255 - left) << 23); /* 2^(128 - left) */
+        LLVMValueRef limit = cg_iconst(bits, (int64_t)(largest_exp(c, &p) + 127) << 23);
         LLVMValueRef x = LLVMBuildICmp(cg->b, LLVMIntUGE, cg_get(cg, bits, most), limit, "");
-        LLVMTypeRef mask = LLVMIntTypeInContext(cg->m->ctx, w);
+        LLVMTypeRef mask = LLVMIntTypeInContext(cg->m->ctx, c->tile.w);
         x = LLVMBuildICmp(cg->b, LLVMIntNE, LLVMBuildBitCast(cg->b, x, mask, ""),
                           LLVMConstNull(mask), "");
         cg_set(cg, large, x);
         fits = cg_if(cg, LLVMBuildNot(cg->b, x, ""));
     }
-    each_row(cg, c, at, chunks, enlarge_row, NULL);
+    if (p.left || p.whole)
+        each_row(cg, c, at, chunks, prepare_row, &p);
     if (large)
         cg_endif(cg, &fits);
 }
@@ -495,9 +615,8 @@ LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c)
                .row0 = cg_int(&cg, 0),
                .n_row = cg_term(&cg, c->job.rows)};
     LLVMValueRef seen = cg_var(&cg, m->i64, cg_int(&cg, -1));
-    uint32_t left = left_small(m, c);
-    LLVMValueRef large =
-        left && !fits_enlarged(c, left) ? cg_var(&cg, m->i1, LLVMConstNull(m->i1)) : NULL;
+    Prepared p = prepared(m, c);
+    LLVMValueRef large = may_not_be(c, &p) ? cg_var(&cg, m->i1, LLVMConstNull(m->i1)) : NULL;
     CgLoop item = cg_for(&cg, cg.begin, cg.end, one);
     LLVMValueRef group = LLVMBuildURem(cg.b, item.i, n, "");
     at.outer = LLVMBuildUDiv(cg.b, item.i, n, "");

@@ -286,7 +286,7 @@ const ScOp sc_op_dequantize = {
 /* --- block_matmul ---------------------------------------------------------------------------- */
 
 enum { A, B, SCALES };
-enum { M_BLOCK, TRANS_B };
+enum { M_BLOCK, TRANS_B, SHORT_A };
 
 /* Floats of at most 8 bits, or integers of fewer, which have a sign. */
 static bool is_code(ScrtDtype t)
@@ -326,8 +326,10 @@ static bool infer_block_matmul(ScInfer *in)
 static void contract_block_matmul(const ScGraph *g, const ScNode *n, ScContract *ret)
 {
     (void)g;
-    *ret = (ScContract){
-        .trans_b = sc_attr(n, TRANS_B)->i != 0, .scales = SCALES, .block = sc_attr(n, M_BLOCK)->i};
+    *ret = (ScContract){.trans_b = sc_attr(n, TRANS_B)->i != 0,
+                        .scales = SCALES,
+                        .block = sc_attr(n, M_BLOCK)->i,
+                        .short_a = sc_attr(n, SHORT_A)->i != 0};
 }
 
 static bool eval_block_matmul(ScEval *e)
@@ -403,7 +405,8 @@ static uint32_t make_block_matmul(ScBuild *b, uint64_t *r, ScVal *ret_out)
         codes(b, r, fmt[f].t, trans ? (int64_t[]){n, k} : (int64_t[]){k, n}, 0, fmt[f].hi),
         codes(b, r, scale[s].t, trans ? (int64_t[]){n, few} : (int64_t[]){few, n}, scale[s].lo,
               scale[s].hi)};
-    ret_out[0] = sc_node1(b, &sc_op_block_matmul, SC_ATTRS(SC_INT(block), SC_INT(trans)), 3, in);
+    ret_out[0] =
+        sc_node1(b, &sc_op_block_matmul, SC_ATTRS(SC_INT(block), SC_INT(trans), SC_INT(0)), 3, in);
     return 1;
 }
 
@@ -416,8 +419,14 @@ const ScOp sc_op_block_matmul = {
              {.name = "trans_b",
               .kind = SC_A_INT,
               .def = SC_INT(0),
-              .doc = "B and its scales are stored [n, k]"}},
-    .n_attr = 2,
+              .doc = "B and its scales are stored [n, k]"},
+             {.name = "short_a",
+              .kind = SC_A_INT,
+              .def = SC_INT(0),
+              .doc =
+                  "A may be rounded to 16-bit integers, scaled by block: executables do where that "
+                  "is faster"}},
+    .n_attr = 3,
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_block_matmul,
     .scale = "a, 0, 0 -> a",

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Few rows as integers beside blocks of 4-bit codes: each element lies within what f32 and the
+ * rounding of A allow of the evaluator's; what is not finite stays so. */
+#include "tests/codegen/rig.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { BLOCK = 32 };
+
+/* A constant of random codes, [rows, cols] of t, and scales, powers of two, for every BLOCK of k
+ * along the last dim. */
+static void constants(Rig *r, ScrtDtype t, int64_t n, int64_t k)
+{
+    ScArena *a = sc_ctx_arena(r->cx);
+    uint8_t *codes = sc_array(a, uint8_t, (size_t)(n * k));
+    float *scale = sc_array(a, float, (size_t)(n * (k / BLOCK)));
+    int64_t most = scrt_dtype_bits(t) == 8 ? 0x7e : r->magnitudes ? 7 : 15;
+    for (int64_t i = 0; i < n * k; i++)
+        scrt_store_bits(t, codes, (size_t)i, (uint32_t)rig_draw(r, 0, most));
+    for (int64_t i = 0; i < n * (k / BLOCK); i++)
+        scale[i] = ldexpf(1, (int)rig_draw(r, -9, 9));
+    r->blob[r->n_blob++] = sc_blob(r->cx, sc_intern(r->cx, "w"), t, 2, (int64_t[]){n, k}, codes);
+    r->blob[r->n_blob++] =
+        sc_blob(r->cx, sc_intern(r->cx, "s"), SCRT_F32, 2, (int64_t[]){n, k / BLOCK}, scale);
+}
+
+static void make(Rig *r, ScrtDtype t, int64_t m, int64_t n, int64_t k, bool short_a)
+{
+    long long nn = n, kk = k, blocks = k / BLOCK;
+    constants(r, t, n, k);
+    rig_parse(r,
+              "graph @g(%%x: f32[m,%lld]) -> (%%y) {\n  %%w = const @w : %s[%lld,%lld]\n"
+              "  %%s = const @s : f8e8m0[%lld,%lld]\n"
+              "  %%y = block_matmul %%x, %%w, %%s {trans_b = 1, block = %d, short_a = %d} : "
+              "f32[m,%lld]\n}\n",
+              kk, scrt_dtype_name(t), nn, kk, nn, blocks, BLOCK, short_a, nn);
+    rig_inputs(r, "m", m);
+}
+
+/* Each element of A as the largest of its block: what all of them may be off by, times 2^15. */
+static void to_largest(ScrtTensor *a)
+{
+    float *x = a->data;
+    for (int64_t i = 0; i < scrt_count(a); i += BLOCK) {
+        float most = 0;
+        for (int64_t j = i; j < i + BLOCK; j++)
+            most = fmaxf(most, fabsf(x[j]));
+        for (int64_t j = i; j < i + BLOCK; j++)
+            x[j] = most;
+    }
+}
+
+static void compare(const char *cpu, uint64_t seed)
+{
+    Rig r[3];
+    ScrtTensor got, want[3];
+    int64_t k = 0;
+    for (int i = 0; i < 3; i++) { /* as drawn, in magnitudes, and as large as blocks are */
+        rig_init(&r[i], cpu, seed);
+        r[i].range = 100;
+        r[i].magnitudes = i > 0;
+        ScrtDtype t = rig_draw(&r[i], 0, 1) ? SCRT_F4E2M1 : SCRT_I4;
+        int64_t n = rig_draw(&r[i], 0, 2) ? rig_draw(&r[i], 1, 70) : 300;
+        k = BLOCK * rig_draw(&r[i], 1, 30);
+        make(&r[i], t, rig_draw(&r[i], 1, 4), n, k, true);
+        if (i == 2)
+            to_largest(&r[i].in[0]);
+        rig_evaluate(&r[i], &want[i]);
+    }
+    rig_compile(&r[0]);
+    rig_run_threads(&r[0], &got);
+    for (int64_t i = 0; i < scrt_count(&got); i++) {
+        double y = ((float *)got.data)[i], x = ((float *)want[0].data)[i];
+        double bound = (double)(k + 2) * 0x1p-24 * ((float *)want[1].data)[i] +
+                       0x1p-15 * ((float *)want[2].data)[i];
+        ck_assert_msg(fabs(y - x) <= bound, "element %lld is %.9g, not %.9g (bound %.3g)\n%s\n%s",
+                      (long long)i, y, x, bound, rig_what(&r[0], 0), r[0].text);
+    }
+    rig_outputs_free(&r[0], &got);
+    for (int i = 0; i < 3; i++) {
+        rig_outputs_free(&r[i], &want[i]);
+        rig_free(&r[i]);
+    }
+}
+
+START_TEST(near)
+{
+    for (int c = 0; c < SCT_N_PRODUCT_CPU; c++)
+        for (uint64_t seed = 1; sct_runs(sct_product_cpu(c)) && seed <= 12; seed++)
+            compare(sct_product_cpu(c), seed);
+}
+END_TEST
+
+/* With AVX2 they are integers, and only where the product allows it. */
+START_TEST(said)
+{
+    for (int allowed = 0; allowed < 2; allowed++) {
+        Rig r;
+        rig_init(&r, "x86-64-v3", 1);
+        make(&r, SCRT_F4E2M1, 1, 64, 64, allowed);
+        rig_compile(&r);
+        ck_assert_msg(!strstr(rig_what(&r, 0), "as integers") == !allowed, "%s", rig_what(&r, 0));
+        rig_free(&r);
+    }
+}
+END_TEST
+
+/* Rows of zeros, of the least numbers, of so large ones that sums of a block do not fit f32 before
+ * they are scaled, and of one that is not finite. */
+static void extreme(Rig *r, int64_t m, float most)
+{
+    ScrtTensor got, want;
+    rig_inputs(r, "m", m);
+    float *x = r->in[0].data;
+    for (int64_t i = 0; i < 64 * m; i++)
+        x[i] = i % 64 ? x[i] * (isfinite(most) ? most / 4 : 1) : most;
+    rig_run_threads(r, &got);
+    rig_evaluate(r, &want);
+    for (int64_t i = 0; i < m * 40; i++) {
+        double y = ((float *)got.data)[i], z = ((float *)want.data)[i];
+        double bound = isfinite(most) ? 64 * 448 * 512 * 0x1p-15 * most + 0x1p-120 : 0;
+        bool right = isfinite(z) ? fabs(y - z) <= bound : y == z || (isnan(y) && isnan(z));
+        ck_assert_msg(right, "m %lld, largest %g: element %lld is %g, not %g\n%s", (long long)m,
+                      (double)most, (long long)i, y, z, r->text);
+    }
+    rig_outputs_free(r, &got);
+    rig_outputs_free(r, &want);
+}
+
+static void extremes(const char *cpu, ScrtDtype t, bool short_a)
+{
+    static const float most[] = {0, 0x1p-149f, 0x1p-120f, 0x1p101f, INFINITY, NAN};
+    Rig r;
+    rig_init(&r, cpu, 7);
+    make(&r, t, 1, 40, 64, short_a);
+    rig_compile(&r);
+    for (int64_t m = 1; m <= 3; m++)
+        for (size_t e = 0; e < sizeof most / sizeof *most; e++)
+            extreme(&r, m, most[e]);
+    rig_free(&r);
+}
+
+START_TEST(ends)
+{
+    for (int c = 0; c < SCT_N_PRODUCT_CPU; c++) {
+        if (!sct_runs(sct_product_cpu(c)))
+            continue;
+        extremes(sct_product_cpu(c), SCRT_F4E2M1, true);
+        extremes(sct_product_cpu(c), SCRT_F4E2M1, false);
+        extremes(sct_product_cpu(c), SCRT_F8E4M3FN, false);
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("codegen-whole");
+    TCase *t = tcase_create("whole");
+    tcase_set_timeout(t, 900);
+    tcase_add_test(t, near);
+    tcase_add_test(t, said);
+    tcase_add_test(t, ends);
+    suite_add_tcase(s, t);
+    return sct_main("codegen-whole", s);
+}
