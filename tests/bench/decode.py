@@ -4,7 +4,9 @@
 All weights are Gaussian. Each round times all sides, one after the other; a line has the median time of a side, and of
 ONNX Runtime's f32, its int8 and llama.cpp's Q8_0 and Q4_0 the time over the side's: above 1 is faster than they.
 llama.cpp is that of the package xllamacpp, called through its C API: a token is decoded again and again at the same
-place of the cache, nothing is sampled. All matrices of its files are of the type that is named."""
+place of the cache, nothing is sampled. All matrices of its files are of the type that is named. Lines of a recipe are of
+programs that take the cache as inputs and give back the next one, as ONNX Runtime does; `kept` of those whose cache is a
+state (`--state`), to which a token is appended in place, as in llama.cpp: from PAST on it grows with each of a slice."""
 import argparse
 import ctypes
 import glob
@@ -20,10 +22,12 @@ import models
 from bench import ROUNDS, per_call
 from peers import compiled, int8, peer
 from rewritten import made_up
+from scalec import Model, scalec, tensors
 
 SLICE = 0.1  # seconds a side and round
 REST = 0.02  # and after llama.cpp's, until its threads sleep
 RECIPES = ["f32", "fp8", "fp8-weights", "mxfp4-weights"]
+KEPT = [r + ", kept" for r in RECIPES]
 BESIDE = ["ORT f32", "ORT int8", "Q8_0", "Q4_0"]
 
 
@@ -110,7 +114,29 @@ def llama(path, threads):
     return call
 
 
+def kept(path, recipe, threads, tmp):
+    """A function that decodes the next token, and one after which that is the one behind PAST others again."""
+    so = os.path.join(tmp, recipe + ".kept.so")
+    scalec("compile", path, "--emit", "so", "--symbol", "model", "--recipe", recipe, "--embed-limit", 1 << 40,
+           "--state", "present.*=past.*", "--state-capacity", 1024, "-o", so)
+    m = Model(so, threads=threads)
+    rng = np.random.default_rng(2)
+    shape = (1, models.HEADS, models.PAST, models.WIDE // models.HEADS)
+    cache, given = tensors([rng.standard_normal(shape).astype(np.float32) for _ in range(m.head.n_state)])
+
+    def again(_keep=cache):
+        m.lib.scrt_state_reset(m.session)
+        for i in range(m.head.n_state):
+            if m.lib.scrt_state_set(m.session, i, ctypes.byref(given[i])):
+                raise RuntimeError("scrt_state_set")
+    again()
+    names = [m.entry.inp[i].name.decode() for i in range(m.entry.n_in)]
+    feeds = {"ids": 5, "place": models.PAST}
+    return m.caller(*(np.full((1, 1), feeds[n], np.int64) for n in names)), again
+
+
 def sides(threads, tmp):
+    """Column -> function, and what is to be called before a slice of it."""
     path = models.make("gpt2-decode", tmp)
     feeds = made_up(path)
     ret = {"ORT f32": peer(path, feeds, threads), "ORT int8": int8(path, feeds, threads, tmp)}
@@ -119,7 +145,10 @@ def sides(threads, tmp):
         write_gguf(file, gguf.GGMLQuantizationType[kind])
         ret[kind] = llama(file, threads)
     ret.update({r: compiled(path, feeds, r, threads, tmp) for r in RECIPES})
-    return ret
+    again, path = {}, models.make("gpt2-grows", tmp)
+    for name, r in zip(KEPT, RECIPES):
+        ret[name], again[name] = kept(path, r, threads, tmp)
+    return ret, again
 
 
 def main():
@@ -127,16 +156,17 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     threads = p.parse_args().threads
     with tempfile.TemporaryDirectory() as tmp:
-        side = sides(threads, tmp)
+        side, again = sides(threads, tmp)
         ms = {c: [] for c in side}
         for _ in range(ROUNDS):
             for c, fn in side.items():
+                again.get(c, lambda: None)()
                 ms[c].append(1e3 * per_call(fn, SLICE))
                 time.sleep(REST if c.startswith("Q") else 0)
-    print(f"{threads} threads       ms {' '.join(f'{c:>8}' for c in BESIDE)}")
+    print(f"{threads} threads            ms {' '.join(f'{c:>8}' for c in BESIDE)}")
     for c in side:
         ratios = [np.median(np.array(ms[b]) / ms[c]) for b in BESIDE]
-        print(f"{c:<14} {np.median(ms[c]):6.2f} {' '.join(f'{r:8.2f}' for r in ratios)}")
+        print(f"{c:<19} {np.median(ms[c]):6.2f} {' '.join(f'{r:8.2f}' for r in ratios)}")
 
 
 if __name__ == "__main__":

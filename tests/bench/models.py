@@ -96,12 +96,13 @@ def resnet(path, deep):
 
 
 def attention(net, x, layer, tokens, past=0, causal=True):
-    """Of `tokens` rows, behind what a cache holds where past; its next contents are outputs."""
+    """Of `tokens` rows, behind what a cache holds where past (a number or a symbol); its next contents are outputs."""
     q, k, v = net.op("Split", net.dense(x, WIDE, 3 * WIDE), n=3, axis=-1)
     shape = net.const(np.array([1, tokens, HEADS, WIDE // HEADS]))
     q, k, v = (net.op("Transpose", net.op("Reshape", t, shape), perm=[0, 2, 1, 3]) for t in (q, k, v))
     if past:
-        kept, grown = [1, HEADS, past, WIDE // HEADS], [1, HEADS, past + tokens, WIDE // HEADS]
+        total = past + ".all" if isinstance(past, str) else past + tokens
+        kept, grown = [1, HEADS, past, WIDE // HEADS], [1, HEADS, total, WIDE // HEADS]
         k = net.op("Concat", net.input(f"past.{layer}.key", kept), k, axis=2)
         v = net.op("Concat", net.input(f"past.{layer}.value", kept), v, axis=2)
         net.output(k, f"present.{layer}.key", grown)
@@ -116,12 +117,13 @@ def attention(net, x, layer, tokens, past=0, causal=True):
 
 
 def gpt2(path, tokens, past=0, last=False):
-    """GPT-2 small; `last`: the logits of the last token alone."""
+    """GPT-2 small; `last`: the logits of the last token alone. Where past is a symbol, the place is an input."""
     net = Net()
     ids = net.input("ids", [1, tokens], T.INT64)
     table = (0.02 * net.rng.standard_normal((WORDS, WIDE))).astype(np.float32)
     words, places = net.const(table), net.weight(1024, WIDE, rms=0.02)
-    at = net.const(np.arange(past, past + tokens)[None])
+    grows = isinstance(past, str)
+    at = net.input("place", [1, tokens], T.INT64) if grows else net.const(np.arange(past, past + tokens)[None])
     x = net.op("Add", net.op("Gather", words, ids), net.op("Gather", places, at))
     for layer in range(LAYERS):
         x = net.op("Add", x, attention(net, net.norm(x), layer, tokens, past))
@@ -182,13 +184,14 @@ MAKE = {
     "resnet18": lambda path: resnet(path, False),
     "resnet50": lambda path: resnet(path, True),
     "gpt2-decode": lambda path: gpt2(path, 1, PAST),
+    "gpt2-grows": lambda path: gpt2(path, 1, "past"),
     "gpt2-prefill": lambda path: gpt2(path, TOKENS),
     "gpt2-prefill-last": lambda path: gpt2(path, TOKENS, last=True),
     "bert": bert,
     "mlp": mlp,
     "lstms": lstms,
 }
-NAMES = list(MAKE)
+NAMES = [name for name in MAKE if name != "gpt2-grows"]  # without inputs of unknown extents
 
 
 def make(name, folder):
