@@ -48,11 +48,11 @@ void cg_stream_run(Cg *cg, const CgContract *c, LLVMValueRef body);
 bool cg_whole(const CgModule *m, const CgContract *c);
 void cg_whole_row(Cg *cg, const CgContract *c, LLVMValueRef n_k, LLVMValueRef row);
 LLVMValueRef cg_whole_block(Cg *cg, const CgContract *c, LLVMValueRef row, LLVMValueRef block);
-/* Of a block: what sums begin with; its two elements beside rows of unit `unit` (of the block), for
+/* Of a block: what sums begin with; its pair `pair` of elements, in the order of cg_unit_whole, for
  * every lane; sum + a * b, b of cg_unit_whole; acc + sum, times the scales of B and of the block.
  */
 LLVMValueRef cg_whole_start(Cg *cg, LLVMValueRef block);
-LLVMValueRef cg_whole_pair(Cg *cg, LLVMValueRef block, LLVMValueRef unit);
+LLVMValueRef cg_whole_pair(Cg *cg, LLVMValueRef block, LLVMValueRef pair);
 LLVMValueRef cg_whole_mac(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum);
 LLVMValueRef cg_whole_sum(Cg *cg, LLVMValueRef block, LLVMValueRef sum, LLVMValueRef scale,
                           LLVMValueRef acc);

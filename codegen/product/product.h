@@ -64,9 +64,10 @@ bool cg_unit_splits(const CgUnit *u);
 /* How many times too small, as a power of two, numbers are before the way's last step makes them
  * right; whoever multiplies them may do so with numbers that much larger. */
 uint32_t cg_unit_small(const CgUnit *u);
-/* Of a unit of nibbles or words of 4 codes that holds two rows: its codes as integers from 0 on, in
- * 16 bits, those of the two rows beside each other in each of 8 lanes of the w / 4 vectors. A
- * number is its integer and the least, times the step; cg_unit_least gives both. For AVX2. */
+/* Of a unit of nibbles or words of 4 codes that holds two or four rows: its codes as integers from
+ * 0 on, in 16 bits, those of two rows beside each other in each of 8 lanes of the w / 4 vectors; of
+ * four rows the even ones come first, then the odd ones. A number is its integer and the least,
+ * times the step; cg_unit_least gives both. For AVX2. */
 void cg_unit_whole(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef *ret);
 int32_t cg_unit_least(const CgUnit *u, float *ret_step);
 /* The first way that lays codes as this unit's does. */

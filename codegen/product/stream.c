@@ -186,7 +186,8 @@ static void stream_integers(Cg *cg, const Stream *s, const LLVMValueRef *row, LL
 {
     const CgPanels *q = &s->panel;
     LLVMTypeRef type = sums_type(cg, s);
-    LLVMValueRef panel[GROUP], pair[CG_STREAM_ROWS], x[CG_UNIT_VECS];
+    const uint32_t pairs = q->ku / 2;
+    LLVMValueRef panel[GROUP], pair[2 * CG_STREAM_ROWS], x[CG_UNIT_VECS];
     for (uint32_t p = 0; p < s->panels; p++) {
         panel[p] = panel_of(cg, p);
         ask_ahead(cg, q, panel[p], first);
@@ -194,14 +195,18 @@ static void stream_integers(Cg *cg, const Stream *s, const LLVMValueRef *row, LL
     for (uint32_t u = 0; u < units; u++) {
         LLVMValueRef unit = cg_add_int(cg, first, cg_int(cg, u));
         LLVMValueRef bytes = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
-        for (uint32_t r = 0; r < s->rows; r++)
-            pair[r] = cg_whole_pair(cg, row[r], cg_add_int(cg, at, cg_int(cg, u)));
+        LLVMValueRef here = cg_mul_int(cg, cg_add_int(cg, at, cg_int(cg, u)), cg_int(cg, pairs));
+        for (uint32_t i = 0; i < pairs * s->rows; i++)
+            pair[i] =
+                cg_whole_pair(cg, row[i / pairs], cg_add_int(cg, here, cg_int(cg, i % pairs)));
         for (uint32_t p = 0; p < s->panels; p++) {
             cg_unit_whole(cg, &q->unit, cg_gep(cg, cg->m->i8, panel[p], bytes), x);
-            for (uint32_t i = 0; i < s->rows * s->nv; i++) {
-                uint32_t r = i / s->nv, j = i % s->nv;
+            for (uint32_t i = 0; i < pairs * s->rows * s->nv; i++) {
+                uint32_t j = i % s->nv, k = i / s->nv % pairs, r = i / s->nv / pairs;
                 LLVMValueRef sum = s->part[(r * s->panels + p) * s->nv + j];
-                cg_set(cg, sum, cg_whole_mac(cg, pair[r], x[j], cg_get(cg, type, sum)));
+                LLVMValueRef now =
+                    cg_whole_mac(cg, pair[r * pairs + k], x[k * s->nv + j], cg_get(cg, type, sum));
+                cg_set(cg, sum, now);
             }
         }
     }

@@ -20,7 +20,7 @@ bool cg_whole(const CgModule *m, const CgContract *c)
 {
     const CgPanels *q = &c->panels;
     const CgTile *t = &c->tile;
-    return c->desc.short_a && m->target.avx2 && t->w == LANES && q->ku == 2 &&
+    return c->desc.short_a && m->target.avx2 && t->w == LANES && (q->ku == 2 || q->ku == 4) &&
            (q->unit.way == CG_UNIT_NIBBLES || q->unit.way == CG_UNIT_PERM) &&
            q->block % LANES == 0 && q->block && q->block <= 1024 && t->el == m->f32 &&
            t->micro->way == CG_UNIT_PLAIN;
@@ -53,9 +53,9 @@ LLVMValueRef cg_whole_sum(Cg *cg, LLVMValueRef block, LLVMValueRef sum, LLVMValu
     return cg_fma(cg, LLVMBuildSIToFP(cg->b, sum, LLVMTypeOf(acc), ""), scale, acc);
 }
 
-LLVMValueRef cg_whole_pair(Cg *cg, LLVMValueRef block, LLVMValueRef unit)
+LLVMValueRef cg_whole_pair(Cg *cg, LLVMValueRef block, LLVMValueRef pair)
 {
-    LLVMValueRef at = cg_add_int(cg, cg_mul_int(cg, unit, cg_int(cg, 4)), cg_int(cg, HEAD));
+    LLVMValueRef at = cg_add_int(cg, cg_mul_int(cg, pair, cg_int(cg, 4)), cg_int(cg, HEAD));
     LLVMValueRef x = LLVMBuildLoad2(cg->b, cg->m->i32, cg_gep(cg, cg->m->i8, block, at), "");
     return LLVMBuildBitCast(cg->b, cg_splat(cg, x, LANES), cg_vec(cg->m->i16, 2 * LANES), "");
 }
@@ -100,6 +100,18 @@ static LLVMValueRef largest(Cg *cg, LLVMValueRef src, LLVMValueRef n)
                   (int64_t)0xff << 23);
 }
 
+/* In the order of cg_unit_whole: of four rows the even ones, then the odd ones. */
+static LLVMValueRef in_pairs(Cg *cg, const CgContract *c, LLVMValueRef x)
+{
+    LLVMValueRef lane[LANES];
+    for (uint32_t i = 0; i < LANES; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, i / 4 * 4 + i % 2 * 2 + i / 2 % 2, 0);
+    if (c->panels.ku == 2)
+        return x;
+    return LLVMBuildShuffleVector(cg->b, x, LLVMGetPoison(LLVMTypeOf(x)),
+                                  LLVMConstVector(lane, LANES), "");
+}
+
 static void fill_block(Cg *cg, const CgContract *c, LLVMValueRef src, LLVMValueRef n,
                        LLVMValueRef dst)
 {
@@ -125,9 +137,8 @@ static void fill_block(Cg *cg, const CgContract *c, LLVMValueRef src, LLVMValueR
     x = cg_intrinsic(cg, "llvm.smin", 1, &ti, 2, arg);
     cg_set(cg, sum, LLVMBuildAdd(b, cg_get(cg, ti, sum), x, ""));
     LLVMValueRef at = cg_add_int(cg, cg_mul_int(cg, i.i, cg_int(cg, 2 * LANES)), cg_int(cg, HEAD));
-    x = LLVMBuildStore(b, LLVMBuildTrunc(b, x, cg_vec(m->i16, LANES), ""),
-                       cg_gep(cg, m->i8, dst, at));
-    LLVMSetAlignment(x, 2);
+    x = in_pairs(cg, c, LLVMBuildTrunc(b, x, cg_vec(m->i16, LANES), ""));
+    LLVMSetAlignment(LLVMBuildStore(b, x, cg_gep(cg, m->i8, dst, at)), 2);
     cg_next(cg, &i);
     x = reduce(cg, "llvm.vector.reduce.add", cg_get(cg, ti, sum));
     x = LLVMBuildMul(b, x, LLVMConstInt(m->i32, (uint32_t)least, 0), "");
