@@ -72,6 +72,10 @@ const ScBlob *sc_blob_of(ScCtx *cx, const char *name, const ScrtTensor *t);
 /* b was read whole: where its elements lie in a mapped file, their pages may go until they are read
  * again. */
 void sc_blob_forget(ScCtx *cx, const ScBlob *b);
+/* Calls body for each i < n, once, on as many threads as there are processors, in no order: what
+ * bodies write must not depend on it. They have the caller's floating-point environment and leave
+ * the session and its arena alone. */
+void sc_each(size_t n, void (*body)(void *arg, size_t i), void *arg);
 const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x); /* unnamed, rank 0 */
 const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x); /* unnamed, rank 1 */
 /* A folded constant: its name, "fold." and 16 digits, follows from its content, so that the same

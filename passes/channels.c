@@ -62,55 +62,7 @@ void sc_product_of(const ScGraph *g, const ScNode *n, ScScaledProduct *ret)
         ret->means = m;
 }
 
-size_t sc_blob_block(const ScBlob *b, size_t first, double *ret)
-{
-    size_t n = b->count - first < SC_BLOB_BLOCK ? b->count - first : SC_BLOB_BLOCK;
-    float x[SC_BLOB_BLOCK];
-    if (b->dtype == SCRT_F32) { /* nearly all of them; in a file, where nothing is aligned */
-        memcpy(x, (const char *)b->data + first * sizeof *x, n * sizeof *x);
-        for (size_t k = 0; k < n; k++)
-            ret[k] = x[k];
-        return n;
-    }
-    scrt_convert(n, SCRT_F64, ret, b->dtype,
-                 (const char *)b->data + first * scrt_dtype_bits(b->dtype) / 8, false,
-                 SCRT_NEAREST);
-    return n;
-}
-
-/* The channels of a weight's elements, one after the other. */
-typedef struct Channel {
-    size_t at, in, n, inner; /* in: of the inner elements of channel at */
-} Channel;
-
-static Channel first_channel(const ScScaledProduct *p)
-{
-    return (Channel){.n = (size_t)p->channels, .inner = (size_t)p->inner};
-}
-
-static inline size_t next_channel(Channel *c)
-{
-    size_t ret = c->at;
-    if (++c->in == c->inner) {
-        c->in = 0;
-        c->at = ret + 1 == c->n ? 0 : ret + 1;
-    }
-    return ret;
-}
-
-/* The codes of b's elements, each divided by its channel's number. */
-static void round_channels(const ScBlob *b, const ScScaledProduct *p, ScrtDtype fmt, void *code)
-{
-    double x[SC_BLOB_BLOCK];
-    Channel at = first_channel(p);
-    for (size_t i = 0, n; i < b->count; i += n) {
-        n = sc_blob_block(b, i, x);
-        for (size_t k = 0; k < n; k++)
-            x[k] /= (double)p->unit[next_channel(&at)];
-        scrt_convert(n, fmt, (char *)code + i * scrt_dtype_bits(fmt) / 8, SCRT_F64, x, true,
-                     SCRT_NEAREST);
-    }
-}
+/* --- The number that suits a channel ---------------------------------------------------------- */
 
 /* The largest number of a format, or where its highest exponents stay free, as many as its mantissa
  * has bits. Codes without those are decoded fastest (codegen: CG_CODES_LOW). */
@@ -119,63 +71,217 @@ static double largest(const ScrtFormat *f, bool low)
     return low ? ldexp(2 - ldexp(1, -f->man_bits), ilogb(f->max) - f->man_bits) : f->max;
 }
 
+static float as_float(int32_t bits)
+{
+    float ret;
+    memcpy(&ret, &bits, sizeof ret);
+    return ret;
+}
+
+typedef struct Search {
+    ScStrips s;
+    const ScrtFormat *f;
+    const ScFactors *factors;
+    double few;     /* below it are subnormals where the largest is in [1, 2) */
+    uint32_t *best; /* [channels] the factor */
+    float *amax;    /* [channels] */
+    bool *low;      /* [channels] its codes' highest exponents may stay free */
+} Search;
+
+/* One strip's. */
+typedef struct Found {
+    int32_t amax[SC_RUN]; /* as bits, which are ordered like magnitudes */
+    float to_1[SC_RUN];   /* brings the largest to [1, 2) */
+    float power[SC_RUN][SC_MANTISSAS];
+    uint32_t n_few[SC_RUN];
+} Found;
+
+/* along: element k is of channel k, else all are of channel 0. */
+SC_RUN_BODY void see_largest(size_t n, bool along, const float *restrict x, int32_t *restrict amax)
+{
+    int32_t most = amax[0];
+    for (size_t k = 0; k < n; k++) {
+        int32_t bits;
+        memcpy(&bits, &x[k], sizeof bits);
+        bits &= 0x7fffffff;
+        if (along)
+            amax[k] = bits > amax[k] ? bits : amax[k];
+        else
+            most = bits > most ? bits : most;
+    }
+    if (!along)
+        amax[0] = most;
+}
+
+/* The square of each, at which mantissa it counts, and whether it is small. */
+SC_RUN_BODY void see_squares(size_t n, bool along, float few, const float *restrict x,
+                             const float *restrict to_1, float *restrict square,
+                             uint32_t *restrict bin, uint32_t *restrict small)
+{
+    enum { REST = 23 - SC_MANTISSA_BITS };
+    for (size_t k = 0; k < n; k++) {
+        uint32_t bits;
+        float y = x[k] * to_1[along ? k : 0];
+        memcpy(&bits, &x[k], sizeof bits);
+        square[k] = y * y;
+        bin[k] = (bits + (1u << (REST - 1))) >> REST & (SC_MANTISSAS - 1);
+        small[k] = (x[k] != 0) & (fabsf(y) < few);
+    }
+}
+
+/* In f32, where a product with a power of two is exact, and of what is lost below the squares are
+ * below too. */
+static void add_run(const ScRun *r, bool along, float few, const float *x, Found *f)
+{
+    float square[SC_RUN];
+    uint32_t bin[SC_RUN], small[SC_RUN];
+    size_t c = r->c - r->first;
+    if (along)
+        SC_ON_RUN(r->n, see_squares, true, few, x, f->to_1 + c, square, bin, small);
+    else
+        SC_ON_RUN(r->n, see_squares, false, few, x, f->to_1 + c, square, bin, small);
+    for (size_t k = 0; k < r->n; k++) {
+        f->power[along ? c + k : c][bin[k]] += square[k];
+        f->n_few[along ? c + k : c] += small[k];
+    }
+}
+
+/* The same in f64. */
+static void add_far_run(const ScRun *r, bool along, double few, const float *x, Found *f)
+{
+    for (size_t k = 0; k < r->n; k++) {
+        size_t c = r->c - r->first + (along ? k : 0);
+        if (x[k] == 0)
+            continue;
+        double y = ldexp((double)x[k], -ilogbf(as_float(f->amax[c])));
+        sc_mantissas_add(f->power[c], y);
+        f->n_few[c] += fabs(y) < few;
+    }
+}
+
 /* Whether a channel whose n_few smallest numbers are subnormal then has a thousandth more error at
- * most; error: at each mantissa. Of the numbers the largest is in [1, 2). */
-static bool may_stay_low(const ScrtFormat *f, const float *error, const float *power, size_t n_few)
+ * most; k: the factor. Of the numbers the largest is in [1, 2). */
+static bool may_stay_low(const ScrtFormat *f, const ScFactors *factors, uint32_t k,
+                         const float *power, size_t n_few)
 {
     double sum = 0, step = 4 / largest(f, true) * f->min_denorm;
     for (uint32_t i = 0; i < SC_MANTISSAS; i++)
-        sum += (double)(error[i] * power[i]);
+        sum += (double)(factors->error[i][k] * power[i]);
     return (double)n_few * step * step / 12 <= 1e-3 * sum;
+}
+
+static void search_strip(void *arg, size_t strip)
+{
+    Search *s = arg;
+    Found f = {0};
+    float x[SC_RUN], few = (float)s->few;
+    const bool along = s->s.inner == 1;
+    bool far = false;
+    double gain;
+    ScRun r = sc_run_begin(&s->s, strip);
+    while (sc_run_next(&s->s, &r)) {
+        sc_run_load(s->s.b, &r, x);
+        if (along)
+            SC_ON_RUN(r.n, see_largest, true, x, f.amax + (r.c - r.first));
+        else
+            SC_ON_RUN(r.n, see_largest, false, x, f.amax + (r.c - r.first));
+    }
+    for (size_t c = 0; c < r.past - r.first; c++) { /* so that squares stay in range */
+        float amax = as_float(f.amax[c]);
+        f.to_1[c] = amax > 0 ? ldexpf(1, -ilogbf(amax)) : 0;
+        far = far || (amax > 0 && (amax < 0x1p-40f || amax > 0x1p60f));
+    }
+    few = (double)few < s->few ? nextafterf(few, INFINITY) : few; /* the same floats are below */
+    r = sc_run_begin(&s->s, strip);
+    while (sc_run_next(&s->s, &r)) {
+        sc_run_load(s->s.b, &r, x);
+        if (far)
+            add_far_run(&r, along, s->few, x, &f);
+        else
+            add_run(&r, along, few, x, &f);
+    }
+    for (size_t c = 0; c < r.past - r.first; c++) {
+        uint32_t k = sc_factor_best(s->factors, f.power[c], NULL, &gain);
+        s->best[r.first + c] = k;
+        s->amax[r.first + c] = as_float(f.amax[c]);
+        s->low[r.first + c] = may_stay_low(s->f, s->factors, k, f.power[c], f.n_few[c]);
+    }
 }
 
 const float *sc_channel_units(ScScaler *s, const ScBlob *b, const ScScaledProduct *p,
                               const ScrtFormat *f)
 {
-    size_t n = (size_t)p->channels, c;
-    float *power = sc_array(s->scratch, float, n *SC_MANTISSAS);
-    size_t *n_few = sc_array(s->scratch, size_t, n);
-    double *amax = sc_array(s->scratch, double, n), gain;
-    const double few = 4 / largest(f, true) * f->min_normal;
-    bool low = f->bits == 8 && f->has_neg_zero;
-    float *unit = sc_array(sc_ctx_arena(s->b.cx), float, n + 1);
+    size_t n = (size_t)p->channels;
     ScFactors *factors = sc_new(s->scratch, ScFactors);
+    Search at = {.s = sc_strips(b, p),
+                 .f = f,
+                 .factors = factors,
+                 .few = 4 / largest(f, true) * f->min_normal,
+                 .best = sc_array(s->scratch, uint32_t, n),
+                 .amax = sc_array(s->scratch, float, n),
+                 .low = sc_array(s->scratch, bool, n)};
     sc_factors_init(factors, f->man_bits);
-    double x[SC_BLOB_BLOCK], *to_1 = sc_array(s->scratch, double, n);
-    Channel at = first_channel(p);
-    for (size_t i = 0, m; i < b->count; i += m) {
-        m = sc_blob_block(b, i, x);
-        for (size_t k = 0; k < m; k++) {
-            c = next_channel(&at);
-            amax[c] = fabs(x[k]) > amax[c] ? fabs(x[k]) : amax[c];
-        }
-    }
-    for (c = 0; c < n; c++) /* by the largest, so that squares stay in range */
-        to_1[c] = amax[c] > 0 ? ldexp(1, -ilogb(amax[c])) : 0;
-    at = first_channel(p);
-    for (size_t i = 0, m; i < b->count; i += m) {
-        m = sc_blob_block(b, i, x);
-        for (size_t k = 0; k < m; k++) {
-            c = next_channel(&at);
-            if (to_1[c] > 0 && x[k] != 0) {
-                sc_mantissas_add(power + c * SC_MANTISSAS, x[k] * to_1[c]);
-                n_few[c] += fabs(x[k] * to_1[c]) < few;
-            }
-        }
-    }
-    uint32_t *best = sc_array(s->scratch, uint32_t, n);
-    for (c = 0; c < n; c++) {
-        best[c] = sc_factor_best(factors, power + c * SC_MANTISSAS, NULL, &gain);
-        low = low && may_stay_low(f, factors->error[best[c]], power + c * SC_MANTISSAS, n_few[c]);
-    }
-    for (c = 0; c < n; c++) {
-        double factor = sc_factor_at(best[c]);
-        int e = amax[c] > 0 ? sc_fit_exp(amax[c] / factor, largest(f, low)) : 0;
+    sc_strips_each(&at.s, search_strip, &at);
+    bool low = f->bits == 8 && f->has_neg_zero;
+    for (size_t c = 0; c < n; c++)
+        low = low && at.low[c];
+    float *unit = sc_array(sc_ctx_arena(s->b.cx), float, n + 1);
+    for (size_t c = 0; c < n; c++) {
+        double factor = sc_factor_at(at.best[c]), amax = (double)at.amax[c];
+        int e = amax > 0 ? sc_fit_exp(amax / factor, largest(f, low)) : 0;
         if (e < -MOST || e > MOST)
             return NULL;
-        unit[c] = amax[c] > 0 ? (float)ldexp(factor, e) : 1;
+        unit[c] = amax > 0 ? (float)ldexp(factor, e) : 1;
     }
     return unit;
+}
+
+/* --- Rounding --------------------------------------------------------------------------------- */
+
+typedef struct Rounding {
+    ScStrips s;
+    const float *unit; /* [channels] */
+    ScrtDtype fmt;
+    unsigned char *code;
+} Rounding;
+
+SC_RUN_BODY void divide(size_t n, bool along, const float *restrict x, const float *restrict unit,
+                        double *restrict ret)
+{
+    for (size_t k = 0; k < n; k++)
+        ret[k] = (double)x[k] / (double)unit[along ? k : 0];
+}
+
+/* The codes of a strip's elements, each divided by its channel's number. */
+static void round_strip(void *arg, size_t strip)
+{
+    const Rounding *w = arg;
+    uint32_t bits = scrt_dtype_bits(w->fmt);
+    float x[SC_RUN];
+    double y[SC_RUN];
+    ScRun r = sc_run_begin(&w->s, strip);
+    while (sc_run_next(&w->s, &r)) {
+        sc_run_load(w->s.b, &r, x);
+        if (w->s.inner == 1)
+            SC_ON_RUN(r.n, divide, true, x, w->unit + r.c, y);
+        else
+            SC_ON_RUN(r.n, divide, false, x, w->unit + r.c, y);
+        if (bits == 8)
+            scrt_convert(r.n, w->fmt, w->code + r.at, SCRT_F64, y, true, SCRT_NEAREST);
+        else
+            for (size_t k = 0; k < r.n; k++)
+                scrt_store(w->fmt, w->code, r.at + k, y[k], true);
+    }
+}
+
+static void round_channels(const ScBlob *b, const ScScaledProduct *p, ScrtDtype fmt, void *code)
+{
+    Rounding w = {.s = sc_strips(b, p), .unit = p->unit, .fmt = fmt, .code = code};
+    if (scrt_dtype_bits(fmt) == 8)
+        sc_strips_each(&w.s, round_strip, &w);
+    else /* strips share bytes */
+        for (size_t i = 0; i < w.s.n; i++)
+            round_strip(&w, i);
 }
 
 ScVal sc_channel_weight(ScScaler *s, const ScNode *n, ScrtDtype fmt, ScScaledProduct *p)

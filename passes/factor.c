@@ -41,30 +41,42 @@ void sc_factors_init(ScFactors *ret, uint32_t man_bits)
 {
     for (uint32_t k = 0; k < SC_N_FACTOR; k++)
         for (uint32_t i = 0; i < SC_MANTISSAS; i++)
-            ret->error[k][i] =
+            ret->error[i][k] =
                 (float)error_at((1 + (double)i / SC_MANTISSAS) / sc_factor_at(k), man_bits);
 }
 
-/* How many dB less factor k costs than 1 does. */
-static double gain_of(const ScFactors *f, const float *power, uint32_t k)
+/* The squared error that each factor leaves, [SC_N_FACTOR]. */
+static void errors(const ScFactors *f, const float *power, double *ret)
 {
-    double sum = 0, plain = 0;
-    for (uint32_t i = 0; i < SC_MANTISSAS; i++) {
-        sum += (double)(f->error[k][i] * power[i]);
-        plain += (double)(f->error[0][i] * power[i]);
+    enum { SIDE = 8 }; /* sums side by side, in registers */
+    for (uint32_t first = 0; first < SC_N_FACTOR; first += SIDE) {
+        double sum[SIDE] = {0};
+        for (uint32_t i = 0; i < SC_MANTISSAS; i++)
+            for (uint32_t k = 0; k < SIDE; k++)
+                sum[k] += (double)(f->error[i][first + k] * power[i]);
+        memcpy(ret + first, sum, sizeof sum);
     }
-    return plain > 0 ? 10 * log10(plain / fmax(sum, plain * 1e-6)) : 0;
+}
+
+/* How many dB less factor k costs than 1 does. */
+static double gain_of(const double *error, uint32_t k)
+{
+    return error[0] > 0 ? 10 * log10(error[0] / fmax(error[k], error[0] * 1e-6)) : 0;
 }
 
 uint32_t sc_factor_best(const ScFactors *f, const float *power, const float *other,
                         double *ret_gain)
 {
     uint32_t which = 0;
+    double error[SC_N_FACTOR], other_error[SC_N_FACTOR];
+    errors(f, power, error);
+    if (other)
+        errors(f, other, other_error);
     *ret_gain = 0;
     for (uint32_t k = 1; k < SC_N_FACTOR; k++) {
-        double gain = gain_of(f, power, k);
+        double gain = gain_of(error, k);
         if (other)
-            gain = fmin(gain, gain_of(f, other, k));
+            gain = fmin(gain, gain_of(other_error, k));
         which = gain > *ret_gain ? k : which;
         *ret_gain = fmax(gain, *ret_gain);
     }

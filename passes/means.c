@@ -6,6 +6,7 @@
 #include "passes/scale_priv.h"
 
 #include <math.h>
+#include <string.h>
 
 bool sc_summed_axis(const ScGraph *g, const ScNode *n, ScSummed *ret)
 {
@@ -56,39 +57,6 @@ const ScMeans *sc_means(ScCtx *cx, const ScSummed *s, const double *x)
 
 /* --- Weights by tensor and by channel -------------------------------------------------------- */
 
-/* A walk over a weight's elements, as they lie in memory. */
-typedef struct Walk {
-    size_t channels, inner; /* elements behind a channel's index */
-    size_t each, kernel;    /* channels that one output channel sums, elements for each */
-    size_t a_group;         /* output channels */
-    size_t outer, c, in;    /* of the element at hand */
-    size_t first, past; /* c is so far in its group, in which `first` is channel 0 of operand 0 */
-    size_t tap, behind; /* of in: the rest by kernel, and the whole */
-} Walk;
-
-static void step(Walk *w)
-{
-    bool whole = ++w->tap == w->kernel;
-    w->tap = whole ? 0 : w->tap;
-    w->behind += whole;
-    if (++w->in < w->inner)
-        return;
-    w->in = w->tap = w->behind = 0;
-    bool group = ++w->past == w->a_group;
-    w->past = group ? 0 : w->past;
-    w->first += group ? w->each : 0;
-    if (++w->c < w->channels)
-        return;
-    w->c = w->past = w->first = 0;
-    w->outer++;
-}
-
-/* The mean of what the element is multiplied with: of its channel of operand 0, or of padding. */
-static double met(const Walk *w, const ScMeans *m, const double *share)
-{
-    return (double)m->x[w->first + w->outer + w->behind] * share[w->tap];
-}
-
 /* How many of the results along one axis have their window begin before element x. */
 static int64_t windows_before(int64_t x, int64_t stride, int64_t results)
 {
@@ -133,32 +101,103 @@ static const double *shares(ScScaler *s, const ScNode *n, size_t count)
     return ret;
 }
 
+/* A weight while it is found what its rounding adds. */
+typedef struct Moving {
+    ScStrips s;
+    size_t each, kernel;  /* channels that one output channel sums, elements for each */
+    size_t a_group;       /* output channels */
+    const double *share;  /* [kernel] */
+    const ScMeans *means; /* of the channels of operand 0 */
+    const float *unit;    /* [channels]; NULL: */
+    double whole;         /* all are divided by it */
+    ScrtDtype fmt;
+    const unsigned char *code; /* NULL: not made yet */
+    double value[256];         /* of each code */
+    double *moved;             /* [channels] */
+} Moving;
+
+/* What the elements of a run are multiplied with, on average: means of channels of operand 0, or of
+ * padding. */
+static void met(const Moving *w, const ScRun *r, double *ret)
+{
+    size_t group = r->c / w->a_group, past = r->c % w->a_group;
+    size_t behind = r->in / w->kernel, tap = r->in % w->kernel;
+    const float *mean = w->means->x + group * w->each + r->outer;
+    for (size_t k = 0; k < r->n; k++) {
+        ret[k] = (double)mean[behind] * w->share[tap];
+        if (w->s.inner == 1) { /* of the next channel */
+            mean += ++past == w->a_group ? w->each : 0;
+            past = past == w->a_group ? 0 : past;
+        } else if (++tap == w->kernel) {
+            tap = 0;
+            behind++;
+        }
+    }
+}
+
+static void codes_of(const Moving *w, const ScRun *r, const float *x, unsigned char *ret)
+{
+    double y[SC_RUN];
+    if (w->code) {
+        memcpy(ret, w->code + r->at, r->n);
+        return;
+    }
+    for (size_t k = 0; k < r->n; k++)
+        y[k] = (double)x[k] / w->whole;
+    scrt_convert(r->n, w->fmt, ret, SCRT_F64, y, true, SCRT_NEAREST);
+}
+
+/* By how much the rounding moves what each element adds; along: of channel k, else of one. */
+SC_RUN_BODY void move(size_t n, bool along, const double *restrict value,
+                      const unsigned char *restrict code, const float *restrict x,
+                      const double *restrict unit, const double *restrict by,
+                      double *restrict moved)
+{
+    for (size_t k = 0; k < n; k++)
+        moved[along ? k : 0] += (value[code[k]] * unit[along ? k : 0] - (double)x[k]) * by[k];
+}
+
+static void move_strip(void *arg, size_t strip)
+{
+    const Moving *w = arg;
+    float x[SC_RUN];
+    double by[SC_RUN], unit[SC_RUN], moved[SC_RUN] = {0};
+    unsigned char code[SC_RUN];
+    ScRun r = sc_run_begin(&w->s, strip);
+    for (size_t c = 0; c < r.past - r.first; c++)
+        unit[c] = w->unit ? (double)w->unit[r.first + c] : w->whole;
+    while (sc_run_next(&w->s, &r)) {
+        size_t c = r.c - r.first;
+        sc_run_load(w->s.b, &r, x);
+        codes_of(w, &r, x, code);
+        met(w, &r, by);
+        if (w->s.inner == 1)
+            SC_ON_RUN(r.n, move, true, w->value, code, x, unit + c, by, moved + c);
+        else
+            SC_ON_RUN(r.n, move, false, w->value, code, x, unit + c, by, moved + c);
+    }
+    memcpy(w->moved + r.first, moved, (r.past - r.first) * sizeof *moved);
+}
+
 void sc_find_moved(ScScaler *s, const ScNode *node, const ScBlob *b, ScrtDtype fmt,
                    const unsigned char *code, int exp, ScScaledProduct *p)
 {
     if (!p->means || scrt_dtype_bits(fmt) != 8)
         return;
-    double x[SC_BLOB_BLOCK], y[SC_BLOB_BLOCK];
-    unsigned char rounded[SC_BLOB_BLOCK];
-    Walk at = {.channels = (size_t)p->channels, .inner = (size_t)p->inner};
-    at.each = (size_t)(p->summed.n / p->summed.group);
-    at.a_group = at.channels / (size_t)p->summed.group;
-    at.kernel = at.inner > at.each ? at.inner / at.each : 1;
-    p->moved = sc_array(s->scratch, double, at.channels);
-    const double *share = shares(s, node, at.kernel);
-    const double whole = ldexp(1, exp);
-    for (size_t i = 0, n; i < b->count; i += n) {
-        n = sc_blob_block(b, i, x);
-        for (size_t k = 0; k < n && !code; k++)
-            y[k] = x[k] / whole;
-        if (!code)
-            scrt_convert(n, fmt, rounded, SCRT_F64, y, true, SCRT_NEAREST);
-        scrt_convert(n, SCRT_F64, y, fmt, code ? code + i : rounded, false, SCRT_NEAREST);
-        for (size_t k = 0; k < n; k++, step(&at)) {
-            double unit = p->unit ? (double)p->unit[at.c] : whole;
-            p->moved[at.c] += (y[k] * unit - x[k]) * met(&at, p->means, share);
-        }
-    }
+    Moving w = {.s = sc_strips(b, p),
+                .means = p->means,
+                .unit = p->unit,
+                .whole = ldexp(1, exp),
+                .fmt = fmt,
+                .code = code};
+    w.each = (size_t)(p->summed.n / p->summed.group);
+    w.a_group = w.s.channels / (size_t)p->summed.group;
+    w.kernel = w.s.inner > w.each ? w.s.inner / w.each : 1;
+    w.share = shares(s, node, w.kernel);
+    w.moved = p->moved = sc_array(s->scratch, double, w.s.channels);
+    for (uint32_t i = 0; i < 256; i++)
+        w.value[i] = scrt_value(fmt, i);
+    sc_strips_each(&w.s, move_strip, &w);
 }
 
 /* --- Biases ---------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define MASK_SIZE 0x1p13
+#define LARGE     (1 << 14) /* elements of a constant that is worth a thread */
 
 /* The ceiling of zeros; what is less than half of it is below each number that any type has. */
 #define NOTHING (-(1 << 20))
@@ -58,6 +59,52 @@ static void count_codes(const ScBlob *blob, Codes *ret)
         ret->times[data[i]]++;
 }
 
+/* Element x, which stands `times` times. */
+static void see(ScConstFacts *c, double seen[2], double x, size_t times)
+{
+    double m = fabs(x);
+    count_distinct(x, seen, &c->distinct);
+    c->nonneg = c->nonneg && x >= 0;
+    c->not_finite = c->not_finite || !isfinite(x);
+    if (!isfinite(x) || m == 0)
+        return;
+    c->amin = c->n == 0 || m < c->amin ? m : c->amin;
+    c->amax = m > c->amax ? m : c->amax;
+    c->n += times;
+}
+
+/* Of RUN floats, if they are all finite, all but how many are distinct: magnitudes are ordered like
+ * their bits, so these are vectors. */
+enum { RUN = 64 };
+static bool see_run(ScConstFacts *c, const float *x)
+{
+    const int32_t all = 0x7fffffff, inf = 0x7f800000;
+    int32_t most = 0, least = all, zeros = 0, negative = 0;
+    for (int k = 0; k < RUN; k++) {
+        int32_t bits, m;
+        memcpy(&bits, &x[k], sizeof bits);
+        m = bits & all;
+        most = m > most ? m : most;
+        int32_t below = (m - 1) & all; /* of 0 the most there is */
+        least = below < least ? below : least;
+        zeros += m == 0;
+        negative |= m == 0 ? 0 : bits;
+    }
+    float amax, amin;
+    if (most >= inf)
+        return false;
+    c->nonneg = c->nonneg && negative >= 0;
+    if (zeros == RUN)
+        return true;
+    least++;
+    memcpy(&amax, &most, sizeof amax);
+    memcpy(&amin, &least, sizeof amin);
+    c->amin = c->n == 0 || (double)amin < c->amin ? (double)amin : c->amin;
+    c->amax = (double)amax > c->amax ? (double)amax : c->amax;
+    c->n += (size_t)(RUN - zeros);
+    return true;
+}
+
 static ScConstFacts measure(const ScBlob *blob)
 {
     ScConstFacts c = {.measured = true, .nonneg = true, .count = blob->count};
@@ -70,19 +117,19 @@ static ScConstFacts measure(const ScBlob *blob)
         each.count = 256;
     }
     double seen[2];
-    for (size_t i = 0; i < each.count; i++) {
+    for (size_t i = 0; i < each.count;) {
+        float run[RUN];
+        if (each.dtype == SCRT_F32 && c.distinct == 3 && each.count - i >= RUN) {
+            memcpy(run, (const char *)each.data + i * sizeof *run, sizeof run);
+            if (see_run(&c, run)) {
+                i += RUN;
+                continue;
+            }
+        }
         size_t times = coded ? codes.times[i] : 1;
-        if (times == 0)
-            continue;
-        double x = element(&each, i), m = fabs(x);
-        count_distinct(x, seen, &c.distinct);
-        c.nonneg = c.nonneg && x >= 0;
-        c.not_finite = c.not_finite || !isfinite(x);
-        if (!isfinite(x) || m == 0)
-            continue;
-        c.amin = c.n == 0 || m < c.amin ? m : c.amin;
-        c.amax = m > c.amax ? m : c.amax;
-        c.n += times;
+        if (times > 0)
+            see(&c, seen, element(&each, i), times);
+        i++;
     }
     if (c.n > 0) { /* scaled by the largest, so that squares of f64 stay in range */
         int e;
@@ -101,19 +148,57 @@ static ScConstFacts measure(const ScBlob *blob)
     return c;
 }
 
-/* Weights are many and three passes ask, so the session remembers. */
-const ScConstFacts *sc_const_facts(ScCtx *cx, const ScBlob *blob)
+static ScConstFacts *facts_slot(ScCtx *cx, const ScBlob *blob)
 {
     static const char tag;
     const void *key[2] = {&tag, blob};
+    return sc_ctx_slot(cx, sc_intern_bytes(cx, key, sizeof key), sizeof(ScConstFacts));
+}
+
+/* Weights are many and three passes ask, so the session remembers. */
+const ScConstFacts *sc_const_facts(ScCtx *cx, const ScBlob *blob)
+{
     if (!blob->data && blob->count > 0)
         return NULL;
-    ScConstFacts *c = sc_ctx_slot(cx, sc_intern_bytes(cx, key, sizeof key), sizeof *c);
+    ScConstFacts *c = facts_slot(cx, blob);
     if (!c->measured) {
         *c = measure(blob);
         sc_blob_forget(cx, blob);
     }
     return c;
+}
+
+typedef struct Asked {
+    const ScBlob *blob;
+    ScConstFacts *facts;
+} Asked;
+
+static void measure_asked(void *arg, size_t i)
+{
+    const Asked *a = (const Asked *)arg + i;
+    *a->facts = measure(a->blob);
+}
+
+/* Those of g's weights that are not known yet, side by side. */
+static void measure_weights(const ScGraph *g, ScArena *a)
+{
+    Asked *asked = sc_array(a, Asked, g->n_node + 1);
+    size_t n = 0;
+    for (uint32_t i = 0; i < g->n_node; i++) {
+        const ScNode *node = &g->node[i];
+        if (!(node->op->flags & SC_CONST_OP) || !sc_type_is_float(sc_type_of(g, node->first)) ||
+            node->attr[0].kind != SC_A_BLOB)
+            continue;
+        const ScBlob *b = node->attr[0].blob;
+        ScConstFacts *facts = b->data && b->count >= LARGE ? facts_slot(g->cx, b) : NULL;
+        if (!facts || facts->measured)
+            continue;
+        facts->measured = true; /* asked for once */
+        asked[n++] = (Asked){b, facts};
+    }
+    sc_each(n, measure_asked, asked);
+    for (size_t i = 0; i < n; i++)
+        sc_blob_forget(g->cx, asked[i].blob);
 }
 
 static bool is_float(const ScGraph *g, ScVal v)
@@ -309,6 +394,7 @@ ScFact *sc_scale_facts(const ScGraph *g, ScArena *a)
     for (ScVal v = 0; v < g->n_value; v++)
         f[v].top = SC_NO_TOP;
     const bool *reaches = reaches_product(g, a);
+    measure_weights(g, a);
     for (uint32_t i = 0; i < g->n_node; i++) {
         const ScNode *n = &g->node[i];
         sc_stage_share(g->cx, i, g->n_node);

@@ -230,9 +230,31 @@ double sc_product_factor_at(const ScScaledProduct *p, size_t c);
 ScVal sc_product_factor(ScScaler *s, const ScScaledProduct *p);
 /* The blob of a constant of floats, whatever its exponent, else NULL. */
 const ScBlob *sc_float_blob(const ScGraph *g, ScVal v);
-enum { SC_BLOB_BLOCK = 512 };
-/* Elements first .. of a blob, at most SC_BLOB_BLOCK; returns how many. */
-size_t sc_blob_block(const ScBlob *b, size_t first, double *ret);
+
+/* strips.c: a weight of p by channel, at most 32 bits an element: n strips of `width` channels, at
+ * most SC_RUN. */
+typedef struct ScStrips {
+    const ScBlob *b;
+    size_t channels, inner; /* elements behind a channel's index */
+    size_t width, n;
+} ScStrips;
+ScStrips sc_strips(const ScBlob *b, const ScScaledProduct *p);
+/* Calls body for each strip, as sc_each does. */
+void sc_strips_each(const ScStrips *s, void (*body)(void *arg, size_t strip), void *arg);
+/* Elements of a strip that lie together: of one channel each where inner is 1, else all of one. */
+enum { SC_RUN = 64 };
+typedef struct ScRun {
+    size_t first, past;  /* channels of the strip */
+    size_t at, n;        /* elements, n at most SC_RUN */
+    size_t c, in, outer; /* of the first: its channel, its place there, how often all came before */
+} ScRun;
+/* Before the first run of a strip; the next one, in the order of memory, or false. */
+ScRun sc_run_begin(const ScStrips *s, size_t strip);
+bool sc_run_next(const ScStrips *s, ScRun *r);
+void sc_run_load(const ScBlob *b, const ScRun *r, float *ret); /* [SC_RUN] */
+/* What is said of a run of n elements, which mostly is a constant: vectors then. */
+#define SC_ON_RUN(n, f, ...) ((n) == SC_RUN ? f(SC_RUN, __VA_ARGS__) : f(n, __VA_ARGS__))
+#define SC_RUN_BODY          static inline __attribute__((always_inline))
 
 /* means.c: the weight b of p, node's, was rounded to fmt, each channel divided by its unit, which
  * gave these codes, else (NULL) all by 2^exp: sets p->moved where the means are known. */
@@ -257,7 +279,7 @@ ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype
 /* factor.c: the power of numbers by their mantissa. power [SC_MANTISSAS]. */
 enum { SC_MANTISSA_BITS = 7, SC_MANTISSAS = 1 << SC_MANTISSA_BITS, SC_N_FACTOR = 32 };
 typedef struct ScFactors { /* of a format: what each factor costs at each mantissa */
-    float error[SC_N_FACTOR][SC_MANTISSAS];
+    float error[SC_MANTISSAS][SC_N_FACTOR];
 } ScFactors;
 void sc_factors_init(ScFactors *ret, uint32_t man_bits);
 void sc_mantissas_add(float *power, double x);

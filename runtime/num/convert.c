@@ -19,7 +19,7 @@ typedef struct Side { /* one of the two arrays */
     unsigned char *data;
     bool saturate;
     ScrtRound mode;
-    double value[256]; /* of each pattern, where t is a float of at most 8 bits */
+    const double *value; /* [256] of each pattern, where t is a float of at most 8 bits */
 } Side;
 
 static double round_to_odd(uint64_t x, bool negative)
@@ -151,10 +151,10 @@ void scrt_convert(size_t n, ScrtDtype to, void *dst, ScrtDtype from, const void 
     }
     Side in = {.t = from, .data = (unsigned char *)src};
     Side out = {.t = to, .data = dst, .saturate = saturate, .mode = mode};
-    if (scrt_dtype_is_low(from))
-        for (unsigned b = 0; b < 256; b++)
-            in.value[b] = scrt_value(from, b);
-    double x[BLOCK];
+    double x[BLOCK], value[256];
+    for (unsigned b = 0; b < 256 && scrt_dtype_is_low(from); b++)
+        value[b] = scrt_value(from, b);
+    in.value = value;
     bool to_f64 = to == SCRT_F64 || to == SCRT_C128;
     for (size_t i = 0; i < n; i += BLOCK) {
         size_t some = n - i < BLOCK ? n - i : BLOCK;

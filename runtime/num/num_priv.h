@@ -57,42 +57,28 @@ SCRT_INLINE uint64_t scrt_nan_pattern(ScrtFormat f, uint64_t sign)
     return sign | (f.has_inf ? first | (uint64_t)1 << (f.man_bits - 1) : first);
 }
 
-/* x as the pattern of f, by integers alone: no rounding mode and no flush to zero can change it.
- * With value = sig * 2^(e - 52), the format's grid at that magnitude is 2^(e - 52 + drop); adding
- * the rounded-up unit to the pattern carries into the exponent by itself. */
+/* x as the pattern of f, by integers alone: no rounding mode and no flush to zero can change it;
+ * and without branches, for which way numbers go no processor foresees. With value = sig * 2^(e -
+ * 52), the format's grid at that magnitude is 2^(e - 52 + drop); adding the rounded-up unit to the
+ * pattern carries into the exponent by itself. What is below half of the smallest drops 54 bits,
+ * all of it, a subnormal double too. */
 SCRT_INLINE uint64_t scrt_round_to(ScrtFormat f, double x, bool saturate)
 {
-    uint64_t u = scrt_double_bits(x), man = u & (((uint64_t)1 << 52) - 1);
-    uint64_t sign = (u >> 63) << (f.bits - 1), max = scrt_max_pattern(f);
-    int raw = (int)(u >> 52 & 0x7ff);
-    uint64_t r;
-    if (raw == 0x7ff && man) {
-        return scrt_nan_pattern(f, sign);
-    } else if (raw == 0x7ff) {
-        r = max + 1;
-    } else {
-        int e = raw - 1023, least = 1 - f.bias, drop = 52 - f.man_bits;
-        uint64_t sig = man | (uint64_t)1 << 52, base = 0;
-        if (e < least)
-            drop += least - e;
-        else
-            base = (uint64_t)(e - least) << f.man_bits;
-        if (drop > 53) { /* below half of the smallest; a subnormal double is, too */
-            r = 0;
-        } else {
-            uint64_t rest = sig & (((uint64_t)1 << drop) - 1), half = (uint64_t)1 << (drop - 1);
-            r = sig >> drop;
-            r += rest > half || (rest == half && (r & 1));
-            r += base;
-        }
-    }
-    if (r > max)
-        r = saturate || (!f.has_inf && !f.has_nan) ? max
-            : f.has_inf                            ? max + 1
-                                                   : scrt_nan_pattern(f, 0);
-    if (!f.has_neg_zero && (r == 0 || r > max))
-        return r;
-    return sign | r;
+    const uint64_t one = 1, u = scrt_double_bits(x), man = u & ((one << 52) - 1);
+    const uint64_t sign = (u >> 63) << (f.bits - 1), max = scrt_max_pattern(f);
+    const uint64_t over = saturate || (!f.has_inf && !f.has_nan) ? max
+                          : f.has_inf                            ? max + 1
+                                                                 : scrt_nan_pattern(f, 0);
+    int raw = (int)(u >> 52 & 0x7ff), up = raw - 1023 - (1 - f.bias); /* octaves above the least */
+    int low = up < 0 ? -up : 0, drop = 52 - f.man_bits + low;
+    drop = drop < 54 ? drop : 54;
+    uint64_t sig = man | one << 52, even = sig >> drop & 1;
+    uint64_t r = (sig + (one << (drop - 1)) - 1 + even) >> drop;
+    r += (uint64_t)(up > 0 ? up : 0) << f.man_bits;
+    r = r > max ? over : r;
+    bool plain = !f.has_neg_zero && (r == 0 || r > max); /* without a sign */
+    r |= plain ? 0 : sign;
+    return raw == 0x7ff && man ? scrt_nan_pattern(f, sign) : r;
 }
 
 /* 0 and negative numbers are no powers of two: see num.h. */

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Weights so large that threads share them: what is found of a channel depends neither on threads
+ * nor on how the weight lies in memory. */
+#include "tests/passes/scale_util.h"
+
+#include <sched.h>
+
+static ScCtx *cx;
+
+static void setup(void)
+{
+    cx = sc_ctx_new();
+}
+
+static void teardown(void)
+{
+    sc_ctx_free(cx);
+}
+
+enum { K = 300, N = 1001, SMALL = 600 }; /* channels from SMALL on are scaled */
+
+/* x W or x W^T with the same numbers: of every seventh channel they are zeros. */
+static ScGraph *product(bool trans, double scale)
+{
+    uint64_t r = 9;
+    ScBuild b;
+    float *w = sc_array(sc_ctx_arena(cx), float, K *N);
+    for (int k = 0; k < K; k++)
+        for (int n = 0; n < N; n++)
+            w[trans ? n * K + k : k * N + n] = (float)(st_normal(&r) * (n % 7 == 3  ? 0
+                                                                        : n < SMALL ? 1
+                                                                                    : scale));
+    sc_build_init(&b, cx, "large", NULL);
+    const ScBlob *blob = sc_blob(cx, sc_intern(cx, "w"), SCRT_F32, 2,
+                                 trans ? (int64_t[]){N, K} : (int64_t[]){K, N}, w);
+    ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, K});
+    ScVal c = sc_const(&b, blob, SCRT_F32, NULL);
+    sc_output(&b, sc_intern(cx, "y"), sc_op_at(&b, gemm, SC_ATTRS(SC_INT(0), SC_INT(trans)), x, c));
+    return sc_build_end(&b);
+}
+
+/* The weight as it is stored. */
+static const ScBlob *stored(bool trans, double scale)
+{
+    ScGraph *g = product(trans, scale);
+    ScGraph *q = st_lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "fp8-weights")});
+    const ScBlob *ret = NULL;
+    for (uint32_t i = 0; i < q->n_node; i++)
+        if (q->node[i].op->flags & SC_CONST_OP && q->node[i].attr[0].blob->unit)
+            ret = q->node[i].attr[0].blob;
+    ck_assert(ret != NULL && ret->dtype == SCRT_F8E4M3FN && ret->n_unit == N);
+    sc_graph_free(q);
+    sc_graph_free(g);
+    return ret;
+}
+
+START_TEST(channels_lie_along_or_across)
+{
+    const ScBlob *a = stored(false, 1), *b = stored(true, 1);
+    for (size_t n = 0; n < N; n++)
+        ck_assert_msg(a->unit[n] == b->unit[n], "channel %zu: %g and %g", n, (double)a->unit[n],
+                      (double)b->unit[n]);
+    for (size_t k = 0; k < K; k++)
+        for (size_t n = 0; n < N; n++)
+            ck_assert_uint_eq(((const uint8_t *)a->data)[k * N + n],
+                              ((const uint8_t *)b->data)[n * K + k]);
+}
+END_TEST
+
+/* Powers of two move nothing, even where squares would leave the range of f32. */
+START_TEST(far_channels_are_like_near_ones)
+{
+    for (int trans = 0; trans < 2; trans++)
+        for (int e = -75; e <= 75; e += 50) {
+            const ScBlob *a = stored(trans, 1), *b = stored(trans, exp2(e));
+            for (size_t n = 0; n < N; n++) {
+                double by = n % 7 == 3 || n < SMALL ? 1 : exp2(e);
+                ck_assert_msg((double)a->unit[n] * by == (double)b->unit[n],
+                              "channel %zu: %g and %g", n, (double)a->unit[n], (double)b->unit[n]);
+            }
+            ck_assert_int_eq(memcmp(a->data, b->data, a->count), 0);
+        }
+}
+END_TEST
+
+START_TEST(codes_are_rounded_elements)
+{
+    const ScBlob *b = stored(false, 1);
+    for (size_t i = 0; i < b->count; i++) {
+        double x = scrt_load(b->from->dtype, b->from->data, i) / sc_blob_unit(b, i);
+        ck_assert_uint_eq(((const uint8_t *)b->data)[i],
+                          scrt_round(SCRT_F8E4M3FN, x, true, SCRT_NEAREST));
+    }
+}
+END_TEST
+
+/* What is stored has its hash for a name. */
+START_TEST(threads_do_not_show)
+{
+    cpu_set_t all, one;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &all))
+            CPU_SET(i, &one);
+    const char *name[2];
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(sched_setaffinity(0, sizeof one, i ? &all : &one), 0);
+        name[i] = stored(false, 3)->name;
+    }
+    ck_assert_str_eq(name[0], name[1]);
+}
+END_TEST
+
+/* Of a large constant every element is looked at: what is not finite keeps it in f32, wherever it
+ * is, and the largest is the ceiling. */
+START_TEST(no_element_is_overlooked)
+{
+    static const size_t at[] = {0, 3, 64, 70001, K * N - 2, K * N - 1};
+    static const float odd[] = {INFINITY, -NAN, -2048};
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+        for (size_t k = 0; k < sizeof odd / sizeof *odd; k++) {
+            ScGraph *g = product(false, 1);
+            ScArena *a = sc_arena_new();
+            const ScNode *c = &g->node[1];
+            ck_assert(c->op->flags & SC_CONST_OP);
+            ScBuild b;
+            float *w = sc_array(sc_ctx_arena(cx), float, K *N);
+            memcpy(w, c->attr[0].blob->data, sizeof *w * K * N);
+            w[at[i]] = odd[k];
+            sc_build_init(&b, cx, "odd", NULL);
+            ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){4, K});
+            const ScBlob *blob = sc_blob(cx, sc_intern(cx, "w"), SCRT_F32, 2, (int64_t[]){K, N}, w);
+            ScVal v = sc_const(&b, blob, SCRT_F32, NULL);
+            sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, x, v));
+            sc_graph_free(g);
+            g = sc_build_end(&b);
+            ScGraph *q = st_lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "fp8-weights")});
+            bool low = false;
+            for (uint32_t n = 0; n < q->n_node; n++)
+                low = low || q->value[q->node[n].first].type->dtype == SCRT_F8E4M3FN;
+            ck_assert_int_eq(low, isfinite(odd[k]));
+            const int32_t *top = sc_ceilings(g, a);
+            v = g->node[1].first;
+            if (isfinite(odd[k]))
+                ck_assert_int_eq(top[v], 11 * 256 + 1);
+            else
+                ck_assert_int_eq(top[v], SC_NO_TOP);
+            sc_graph_free(q);
+            sc_graph_free(g);
+            sc_arena_free(a);
+        }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("strips");
+    TCase *t = tcase_create("strips");
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, channels_lie_along_or_across);
+    tcase_add_test(t, far_channels_are_like_near_ones);
+    tcase_add_test(t, codes_are_rounded_elements);
+    tcase_add_test(t, threads_do_not_show);
+    tcase_add_test(t, no_element_is_overlooked);
+    suite_add_tcase(s, t);
+    return sct_main("strips", s);
+}
