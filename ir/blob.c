@@ -61,8 +61,9 @@ static const ScBlob **first_of_name(ScCtx *cx, const char *name)
     return sc_ctx_slot(cx, sc_intern_bytes(cx, &key, sizeof key), sizeof(ScBlob *));
 }
 
-/* The blob that is like b, whose name may be NULL, under that name. */
-static const ScBlob *keep(ScCtx *cx, const ScBlob *b, const char *name)
+/* The blob that is like b, whose name may be NULL, under that name. hash: the one that it
+ * has (0: it is not known yet). */
+static const ScBlob *keep(ScCtx *cx, const ScBlob *b, const char *name, uint64_t hash)
 {
     const int64_t *dims = b->dims;
     const void *data = b->data;
@@ -85,7 +86,9 @@ static const ScBlob *keep(ScCtx *cx, const ScBlob *b, const char *name)
     key.from = b->from;
     key.hash = sc_hash(SC_HASH, &(uint32_t[]){dtype, rank}, 2 * sizeof(uint32_t));
     key.hash = hash_data(key.hash, dims, rank * sizeof *dims);
-    if (data)
+    if (data && hash)
+        key.hash = hash;
+    else if (data)
         key.hash = dtype == SCRT_STRING ? hash_strings(key.hash, data, count)
                                         : hash_data(key.hash, data, bytes);
     else if (name)
@@ -121,7 +124,7 @@ void sc_blob_forget(ScCtx *cx, const ScBlob *b)
 const ScBlob *sc_blob(ScCtx *cx, const char *name, ScrtDtype dtype, uint32_t rank,
                       const int64_t *dims, const void *data)
 {
-    return keep(cx, &(ScBlob){.dtype = dtype, .rank = rank, .dims = dims, .data = data}, name);
+    return keep(cx, &(ScBlob){.dtype = dtype, .rank = rank, .dims = dims, .data = data}, name, 0);
 }
 
 const ScrtString *sc_string(ScCtx *cx, const char *p, size_t n)
@@ -192,12 +195,12 @@ const ScBlob *sc_blob_rounded(ScCtx *cx, const ScBlob *b)
 {
     ScBlob own = *b;
     own.computed = true;
-    for (uint64_t h = keep(cx, b, NULL)->hash;;
-         h++) { /* on to the next where another constant has this name */
+    const uint64_t hash = keep(cx, b, NULL, 0)->hash;
+    for (uint64_t h = hash;; h++) { /* on to the next where another constant has this name */
         char text[32];
         snprintf(text, sizeof text, "fold.%016" PRIx64, h);
         const char *name = sc_intern(cx, text);
-        const ScBlob *first = *first_of_name(cx, name), *named = keep(cx, &own, name);
+        const ScBlob *first = *first_of_name(cx, name), *named = keep(cx, &own, name, hash);
         if (!first || first == named)
             return named;
     }

@@ -9,6 +9,7 @@
 #include "passes/scale_priv.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { BLOCK = 32, LEAST = -127, MOST = 127 };
 
@@ -40,43 +41,109 @@ static bool is_weight(const ScScaler *s, const ScNode *n, const ScConstFacts *c,
     return true;
 }
 
-/* Rounds n numbers at 2^e to codes; the squared error. */
-static double round_block(ScrtDtype t, const double *x, int64_t n, int e, uint64_t *code)
+/* A weight while it is rounded: by strips of channels, which threads share. */
+typedef struct Rounding {
+    const Weight *w;
+    ScrtDtype t;
+    const ScScaledProduct *p; /* its unit, means */
+    double value[256];        /* of each code */
+    void *codes;
+    uint8_t *scales; /* [blocks * n] */
+    float *unit;     /* [blocks * n] */
+    double *moved;   /* [n] or NULL */
+} Rounding;
+
+/* Rounds n numbers at 2^e to codes, one a byte; the squared error. No number of these formats, nor
+ * of f32, is so far out that such a factor were not exact in f64. */
+static double round_block(const Rounding *r, const double *x, int64_t n, int e, uint8_t *code)
 {
-    double sum = 0;
+    double y[BLOCK] = {0}, sum = 0, up = ldexp(1, e), down = ldexp(1, -e);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = x[i] * down;
+    scrt_round_codes(r->t, (size_t)n, y, code);
     for (int64_t i = 0; i < n; i++) {
-        code[i] = scrt_round(t, ldexp(x[i], -e), true, SCRT_NEAREST);
-        double off = ldexp(scrt_value(t, code[i]), e) - x[i];
+        double off = r->value[code[i]] * up - x[i];
         sum += off * off;
     }
     return sum;
 }
 
 /* One block: its codes, and the exponent of its scale. */
-static int best_block(ScrtDtype t, const double *x, int64_t n, uint64_t *code)
+static int best_block(const Rounding *r, const double *x, int64_t n, uint8_t *code)
 {
-    uint64_t other[BLOCK];
+    uint8_t other[BLOCK];
     double amax = 0;
     for (int64_t i = 0; i < n; i++)
-        amax = fmax(amax, fabs(x[i]));
-    int e = amax > 0 ? sc_fit_exp(amax, scrt_format(t)->max) : LEAST;
+        amax = fabs(x[i]) > amax ? fabs(x[i]) : amax;
+    int e = amax > 0 ? sc_fit_exp(amax, scrt_format(r->t)->max) : LEAST;
     e = e < LEAST ? LEAST : e > MOST ? MOST : e;
-    double fit = round_block(t, x, n, e, code);
-    if (e == LEAST || round_block(t, x, n, e - 1, other) >= fit)
+    double fit = round_block(r, x, n, e, code);
+    if (e == LEAST || round_block(r, x, n, e - 1, other) >= fit)
         return e;
-    for (int64_t i = 0; i < n; i++)
-        code[i] = other[i];
+    memcpy(code, other, (size_t)n);
     return e - 1;
 }
 
 /* What the rounding of a block adds to its channel of the result, by which it is divided. */
-static double moved(ScrtDtype t, const double *x, int64_t n, int e, const uint64_t *code,
+static double moved(const Rounding *r, const double *x, int64_t n, int e, const uint8_t *code,
                     const float *mean)
 {
-    double sum = 0;
+    double sum = 0, up = ldexp(1, e);
     for (int64_t i = 0; i < n; i++)
-        sum += (ldexp(scrt_value(t, code[i]), e) - x[i]) * (double)mean[i];
+        sum += (r->value[code[i]] * up - x[i]) * (double)mean[i];
     return sum;
+}
+
+static double element(const ScBlob *b, size_t i)
+{
+    float x;
+    if (b->dtype != SCRT_F32)
+        return scrt_load(b->dtype, b->data, i);
+    memcpy(&x, (const char *)b->data + i * sizeof x, sizeof x); /* nothing is aligned in a file */
+    return x;
+}
+
+static void store_block(const Rounding *r, int64_t j, int64_t b)
+{
+    const Weight *w = r->w;
+    double x[BLOCK], by = r->p->unit ? (double)r->p->unit[j] : 1;
+    uint8_t code[BLOCK];
+    int64_t n = w->k - b * BLOCK < BLOCK ? w->k - b * BLOCK : BLOCK;
+    int64_t first = b * BLOCK * w->k_stride + j * w->n_stride;
+    for (int64_t i = 0; i < n; i++)
+        x[i] = element(w->b, (size_t)(first + i * w->k_stride)) / by;
+    int e = best_block(r, x, n, code);
+    if (r->moved)
+        r->moved[j] += moved(r, x, n, e, code, r->p->means->x + b * BLOCK) * by;
+    for (int64_t i = 0; i < n; i++)
+        scrt_store_bits(r->t, r->codes, (size_t)(first + i * w->k_stride), code[i]);
+    int64_t place = w->trans ? j * w->blocks + b : b * w->n + j;
+    r->scales[place] = (uint8_t)(e + 127);
+    r->unit[place] = ldexpf((float)by, e);
+}
+
+enum { STRIP = 64 }; /* channels, whose rows lie together */
+
+static void store_strip(void *arg, size_t strip)
+{
+    const Rounding *r = arg;
+    int64_t first = (int64_t)strip * STRIP, past = first + STRIP;
+    past = past < r->w->n ? past : r->w->n;
+    for (int64_t b = 0; b < r->w->blocks; b++)
+        for (int64_t j = first; j < past; j++)
+            store_block(r, j, b);
+}
+
+/* Strips share no byte where rows hold whole bytes. */
+static void store_blocks(const Rounding *r)
+{
+    int64_t row = r->w->trans ? r->w->k : r->w->n;
+    size_t n = (size_t)((r->w->n + STRIP - 1) / STRIP);
+    if (row * scrt_dtype_bits(r->t) % 8 == 0 && r->w->b->count >= 1 << 16)
+        sc_each(n, store_strip, (void *)(uintptr_t)r);
+    else
+        for (size_t i = 0; i < n; i++)
+            store_strip((void *)(uintptr_t)r, i);
 }
 
 /* Of each channel the number in [1, 2) that suits weights of 8 bits best: powers of two are the
@@ -108,23 +175,11 @@ static bool store_weight(ScScaler *s, const Weight *w, const char *name, ScrtDty
     p->unit = channel_factors(s, w, t, p);
     p->moved = p->means ? sc_array(s->scratch, double, (size_t)w->n) : NULL;
     uint8_t *scales = sc_array(sc_ctx_arena(cx), uint8_t, (size_t)(w->blocks * w->n));
-    for (int64_t j = 0; j < w->n; j++)
-        for (int64_t b = 0; b < w->blocks; b++) {
-            double x[BLOCK], by = p->unit ? (double)p->unit[j] : 1;
-            uint64_t code[BLOCK];
-            int64_t n = w->k - b * BLOCK < BLOCK ? w->k - b * BLOCK : BLOCK;
-            int64_t first = b * BLOCK * w->k_stride + j * w->n_stride;
-            for (int64_t i = 0; i < n; i++)
-                x[i] = scrt_load(w->b->dtype, w->b->data, (size_t)(first + i * w->k_stride)) / by;
-            int e = best_block(t, x, n, code);
-            if (p->moved)
-                p->moved[j] += moved(t, x, n, e, code, p->means->x + b * BLOCK) * by;
-            for (int64_t i = 0; i < n; i++)
-                scrt_store_bits(t, codes, (size_t)(first + i * w->k_stride), code[i]);
-            int64_t place = w->trans ? j * w->blocks + b : b * w->n + j;
-            scales[place] = (uint8_t)(e + 127);
-            unit[place] = ldexpf((float)by, e);
-        }
+    Rounding r = {
+        .w = w, .t = t, .p = p, .codes = codes, .scales = scales, .unit = unit, .moved = p->moved};
+    for (uint32_t i = 0; i < 1u << scrt_dtype_bits(t); i++)
+        r.value[i] = scrt_value(t, i);
+    store_blocks(&r);
     sc_blob_forget(cx, w->b);
     const ScTerm *zero = sc_term(cx, 0);
     const ScBlob *code = sc_blob_rounded(cx, &(ScBlob){.dtype = t,

@@ -259,6 +259,7 @@ static void round_strip(void *arg, size_t strip)
     uint32_t bits = scrt_dtype_bits(w->fmt);
     float x[SC_RUN];
     double y[SC_RUN];
+    uint8_t code[SC_RUN];
     ScRun r = sc_run_begin(&w->s, strip);
     while (sc_run_next(&w->s, &r)) {
         sc_run_load(w->s.b, &r, x);
@@ -266,11 +267,9 @@ static void round_strip(void *arg, size_t strip)
             SC_ON_RUN(r.n, divide, true, x, w->unit + r.c, y);
         else
             SC_ON_RUN(r.n, divide, false, x, w->unit + r.c, y);
-        if (bits == 8)
-            scrt_convert(r.n, w->fmt, w->code + r.at, SCRT_F64, y, true, SCRT_NEAREST);
-        else
-            for (size_t k = 0; k < r.n; k++)
-                scrt_store(w->fmt, w->code, r.at + k, y[k], true);
+        scrt_round_codes(w->fmt, r.n, y, bits == 8 ? w->code + r.at : code);
+        for (size_t k = 0; bits < 8 && k < r.n; k++)
+            scrt_store_bits(w->fmt, w->code, r.at + k, code[k]);
     }
 }
 

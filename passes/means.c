@@ -144,7 +144,7 @@ static void codes_of(const Moving *w, const ScRun *r, const float *x, unsigned c
     }
     for (size_t k = 0; k < r->n; k++)
         y[k] = (double)x[k] / w->whole;
-    scrt_convert(r->n, w->fmt, ret, SCRT_F64, y, true, SCRT_NEAREST);
+    scrt_round_codes(w->fmt, r->n, y, ret);
 }
 
 /* By how much the rounding moves what each element adds; along: of channel k, else of one. */

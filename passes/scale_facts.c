@@ -42,8 +42,8 @@ static void count_distinct(double x, double seen[2], uint32_t *n)
     ++*n;
 }
 
-/* The 256 codes of an 8-bit type, and how often each stands in a blob: weights of FP8 are many, and
- * a code is decoded once. */
+/* The codes of a type of at most 8 bits, and how often each stands in a blob: weights of such types
+ * are many, and a code is decoded once. */
 typedef struct Codes {
     uint8_t code[256];
     size_t times[256];
@@ -52,11 +52,19 @@ typedef struct Codes {
 static void count_codes(const ScBlob *blob, Codes *ret)
 {
     const uint8_t *data = blob->data;
-    memset(ret->times, 0, sizeof ret->times);
-    for (uint32_t i = 0; i < 256; i++)
-        ret->code[i] = (uint8_t)i;
-    for (size_t i = 0; i < blob->count; i++)
-        ret->times[data[i]]++;
+    uint32_t bits = scrt_dtype_bits(blob->dtype);
+    size_t pairs = bits == 4 ? blob->count / 2 : 0, bytes[256] = {0};
+    *ret = (Codes){0};
+    for (uint32_t i = 0; i < 1u << bits; i++)
+        scrt_store_bits(blob->dtype, ret->code, i, i);
+    for (size_t i = 0; i < pairs; i++)
+        bytes[data[i]]++;
+    for (uint32_t i = 0; i < 256; i++) {
+        ret->times[i & 15] += bytes[i];
+        ret->times[i >> 4] += bytes[i];
+    }
+    for (size_t i = 2 * pairs; i < blob->count; i++)
+        ret->times[bits == 8 ? data[i] : scrt_load_bits(blob->dtype, data, i)]++;
 }
 
 /* Element x, which stands `times` times. */
@@ -110,11 +118,11 @@ static ScConstFacts measure(const ScBlob *blob)
     ScConstFacts c = {.measured = true, .nonneg = true, .count = blob->count};
     Codes codes;
     ScBlob each = *blob;
-    bool coded = scrt_dtype_bits(blob->dtype) == 8;
+    bool coded = scrt_dtype_bits(blob->dtype) <= 8;
     if (coded) {
         count_codes(blob, &codes);
         each.data = codes.code;
-        each.count = 256;
+        each.count = (size_t)1 << scrt_dtype_bits(blob->dtype);
     }
     double seen[2];
     for (size_t i = 0; i < each.count;) {

@@ -245,6 +245,7 @@ void sc_strips_each(const ScStrips *s, void (*body)(void *arg, size_t strip), vo
 enum { SC_RUN = 64 };
 typedef struct ScRun {
     size_t first, past;  /* channels of the strip */
+    size_t ahead;        /* bytes to a run that is read soon */
     size_t at, n;        /* elements, n at most SC_RUN */
     size_t c, in, outer; /* of the first: its channel, its place there, how often all came before */
 } ScRun;

@@ -7,7 +7,11 @@
 
 #include <string.h>
 
-enum { FEW = 1 << 16 }; /* elements of a strip, about; a weight of fewer is not worth a thread */
+enum {
+    FEW = 1 << 16, /* elements of a strip, about; a weight of fewer is not worth a thread */
+    AHEAD = 8,     /* runs that are asked of memory before: no processor foresees such strides */
+    LINE = 64,
+};
 
 ScStrips sc_strips(const ScBlob *b, const ScScaledProduct *p)
 {
@@ -29,7 +33,9 @@ void sc_strips_each(const ScStrips *s, void (*body)(void *arg, size_t strip), vo
 ScRun sc_run_begin(const ScStrips *s, size_t strip)
 {
     size_t first = strip * s->width, left = s->channels - first;
-    return (ScRun){.first = first, .past = first + (left < s->width ? left : s->width)};
+    return (ScRun){.first = first,
+                   .past = first + (left < s->width ? left : s->width),
+                   .ahead = (s->inner == 1 ? AHEAD * s->channels : AHEAD * SC_RUN) * sizeof(float)};
 }
 
 bool sc_run_next(const ScStrips *s, ScRun *r)
@@ -55,9 +61,12 @@ bool sc_run_next(const ScStrips *s, ScRun *r)
 void sc_run_load(const ScBlob *b, const ScRun *r, float *ret)
 {
     uint32_t bits = scrt_dtype_bits(b->dtype);
-    if (b->dtype == SCRT_F32) /* nearly all of them; in a file, where nothing is aligned */
-        memcpy(ret, (const char *)b->data + r->at * sizeof *ret, r->n * sizeof *ret);
-    else if (bits >= 8)
+    if (b->dtype == SCRT_F32) { /* nearly all of them; in a file, where nothing is aligned */
+        const char *from = (const char *)b->data + r->at * sizeof *ret;
+        for (size_t k = 0; k < r->n * sizeof *ret; k += LINE)
+            __builtin_prefetch(from + r->ahead + k);
+        memcpy(ret, from, r->n * sizeof *ret);
+    } else if (bits >= 8)
         scrt_convert(r->n, SCRT_F32, ret, b->dtype, (const char *)b->data + r->at * bits / 8, false,
                      SCRT_NEAREST);
     else

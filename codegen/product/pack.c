@@ -49,20 +49,24 @@ static void pack_unit(const CgPanels *p, const uint32_t *place, const uint8_t co
     }
 }
 
-/* The same of codes of fewer than 8 bits; from: the element of row 0, column 0. */
-static void pack_bits(const CgPanels *p, const void *data, int64_t from, int64_t k0, int64_t n0,
-                      unsigned char *dst)
+/* The same of codes of fewer than 8 bits; place: of each bit of each lane; from: the element of row
+ * 0, column 0. */
+static void pack_bits(const CgPanels *p, const uint32_t *place, const void *data, int64_t from,
+                      int64_t k0, int64_t n0, unsigned char *dst)
 {
     ScrtDtype t = (ScrtDtype)p->unit.dtype;
     uint32_t bits = scrt_dtype_bits(t);
-    for (uint32_t i = 0; i < p->ku * p->nr; i++) {
-        int64_t k = k0 + i / p->nr, n = n0 + i % p->nr;
-        if (k >= p->k || n >= p->n)
-            continue;
-        uint64_t code = scrt_load_bits(t, data, (size_t)(from + row_at(p, k) + n * p->n_stride));
-        for (uint32_t b = 0; b < bits; b++) {
-            uint32_t at = cg_unit_bit(&p->unit, i, b);
-            dst[at / 8] |= (unsigned char)((code >> b & 1) << at % 8);
+    int64_t cols = p->n - n0 < p->nr ? p->n - n0 : p->nr;
+    for (int64_t k = k0; k < k0 + p->ku && k < p->k; k++, place += p->nr * bits) {
+        size_t at = (size_t)(from + row_at(p, k) + n0 * p->n_stride);
+        for (int64_t n = 0; n < cols; n++, at += (size_t)p->n_stride) {
+            const uint32_t *to = place + n * bits;
+            uint64_t code = scrt_load_bits(t, data, at);
+            if (bits == 4) /* they stay together */
+                dst[*to / 8] |= (unsigned char)(code << *to % 8);
+            else
+                for (uint32_t b = 0; b < bits; b++)
+                    dst[to[b] / 8] |= (unsigned char)((code >> b & 1) << to[b] % 8);
         }
     }
 }
@@ -86,13 +90,17 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
     memcpy(&p, arg, sizeof p);
     int64_t n_batch = n_matrix(&p), unit = cg_unit_bytes(&p);
     int64_t rows = cg_panel_bytes(&p) / unit * p.ku;
-    uint32_t *place = sc_calloc((size_t)p.ku * p.nr, sizeof *place);
+    uint32_t bits = scrt_dtype_bits((ScrtDtype)p.unit.dtype);
+    bool small = bits < 8;
+    uint32_t *place = sc_calloc((size_t)p.ku * p.nr * (small ? bits : 1), sizeof *place);
     uint8_t code[256];
     for (int i = 0; i < 256; i++)
         code[i] = cg_unit_code(&p.unit, (uint8_t)i);
-    bool small = scrt_dtype_bits((ScrtDtype)p.unit.dtype) < 8;
     for (uint32_t i = 0; i < p.ku * p.nr; i++)
-        place[i] = small ? 0 : cg_unit_place(&p.unit, i);
+        for (uint32_t b = 0; small && b < bits; b++)
+            place[i * bits + b] = cg_unit_bit(&p.unit, i, b);
+    for (uint32_t i = 0; i < p.ku * p.nr && !small; i++)
+        place[i] = cg_unit_place(&p.unit, i);
     for (int64_t b = 0; b < n_batch; b++) {
         int64_t at = p.offset, left = b;
         for (uint32_t i = p.n_batch; i-- > 0; left /= p.batch[i])
@@ -101,7 +109,7 @@ void cg_pack_panels(const ScrtTensor *t, const void *arg, unsigned char *out)
         for (int64_t n0 = 0; n0 < p.n; n0 += p.nr)
             for (int64_t k0 = 0; k0 < rows; k0 += p.ku, out += unit)
                 if (small)
-                    pack_bits(&p, t->data, at, k0, n0, out);
+                    pack_bits(&p, place, t->data, at, k0, n0, out);
                 else
                     pack_unit(&p, place, code, src, k0, n0, out);
     }

@@ -119,6 +119,38 @@ static void store_block(const Side *s, size_t first, size_t n, const double *x)
 #undef EACH
 #undef ROUND
 
+#define ROUND(id)                                                                                  \
+    for (size_t i = 0; i < n; i++)                                                                 \
+        ret[i] = (uint8_t)scrt_round_to((ScrtFormat)SCRT_FORMAT_##id, x[i], true);                 \
+    break
+
+void scrt_round_codes(ScrtDtype t, size_t n, const double *x, uint8_t *ret)
+{
+    switch (t) {
+    case SCRT_F8E4M3FN:
+        ROUND(F8E4M3FN);
+    case SCRT_F8E4M3FNUZ:
+        ROUND(F8E4M3FNUZ);
+    case SCRT_F8E5M2:
+        ROUND(F8E5M2);
+    case SCRT_F8E5M2FNUZ:
+        ROUND(F8E5M2FNUZ);
+    case SCRT_F6E2M3:
+        ROUND(F6E2M3);
+    case SCRT_F6E3M2:
+        ROUND(F6E3M2);
+    case SCRT_F4E2M1:
+        ROUND(F4E2M1);
+    case SCRT_F8E8M0:
+        for (size_t i = 0; i < n; i++)
+            ret[i] = (uint8_t)scrt_round_e8m0(x[i], true, SCRT_NEAREST);
+        break;
+    default:
+        break;
+    }
+}
+#undef ROUND
+
 static bool is_integer(ScrtDtype t)
 {
     ScrtKind k = scrt_dtype_kind(t);

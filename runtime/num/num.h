@@ -72,6 +72,10 @@ typedef enum ScrtRound {
  * Sources: OCP OFP8 1.0, OCP Microscaling 1.0, IEEE 754, ONNX Cast-28. */
 uint64_t scrt_round(ScrtDtype t, double x, bool saturate, ScrtRound mode);
 
+/* Rounds n numbers to nearest to a float type of at most 8 bits, saturating: ret [n], a code a
+ * byte. Any other t: nothing. */
+void scrt_round_codes(ScrtDtype t, size_t n, const double *x, uint8_t *ret);
+
 /* The value of a bit pattern of a float type, exactly; higher bits are ignored. 0 for any other t.
  */
 double scrt_value(ScrtDtype t, uint64_t bits);
