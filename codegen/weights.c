@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 /* Processors fetch lines in pairs: weights in the caches that are streamed from the middle of a
@@ -19,6 +18,7 @@ enum {
     ALIGN = 64,
     PAIR = 128,
     PAIR_FROM = 4096, /* bytes from which a constant begins at a pair */
+    FEW = 1 << 20,    /* bytes that are not worth a thread */
 };
 
 typedef struct CgEntry {
@@ -163,39 +163,22 @@ uint64_t cg_weights_of(const CgWeights *w, uint32_t level)
 
 /* --- Writing --------------------------------------------------------------------------------- */
 
-/* A piece of the file in memory, or of the memory. */
-typedef struct Window {
-    unsigned char *at; /* where the entry's bytes go */
-    void *map;         /* NULL: memory that stays */
-    size_t n_map;
-} Window;
+typedef struct Writing {
+    CgModule *m;
+    int fd;          /* -1: into memory */
+    uint32_t *order; /* [n_entry] the largest first: the last one leaves no thread alone for long */
+    int *why;        /* [n_entry] errno, or UNFIT */
+} Writing;
+enum { UNFIT = -1 };
 
-static bool open_window(CgModule *m, int fd, const CgEntry *e, Window *ret)
-{
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), begin = e->offset & ~(page - 1);
-    *ret = (Window){.at = m->weights.p ? m->weights.p + e->offset : NULL};
-    if (fd < 0 || e->bytes == 0)
-        return true;
-    ret->n_map = (size_t)(e->offset + e->bytes - begin);
-    ret->map = mmap(NULL, ret->n_map, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)begin);
-    if (ret->map == MAP_FAILED)
-        return sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
-                            strerror(errno));
-    ret->at = (unsigned char *)ret->map + (e->offset - begin);
-    return true;
-}
-
-/* The entry's bytes, in zeroed memory. The data of a blob that needs no conversion is read where it
- * is. */
-static bool write_entry(CgModule *m, const CgEntry *e, unsigned char *at)
+/* The entry's bytes, in zeroed memory; 0 or why not. The data of a blob that needs no conversion is
+ * read where it is. */
+static int make_entry(const CgEntry *e, unsigned char *at)
 {
     const ScType *t = e->g->value[e->node->first].type;
     const ScBlob *b = blob_of(e);
-    bool as_stored = b->dtype == t->dtype && e->exp == 0, ok = true;
-    size_t n;
+    bool as_stored = b->dtype == t->dtype && e->exp == 0;
     ScrtTensor x = {.dtype = t->dtype, .rank = t->rank, .data = (void *)(uintptr_t)b->data};
-    if (e->bytes == 0 || !scrt_bytes(b->dtype, b->count, &n))
-        return true;
     if (t->dtype == SCRT_STRING) {
         assert(!e->pack.fn); /* no kernel multiplies strings */
         write_strings(e, at);
@@ -207,15 +190,44 @@ static bool write_entry(CgModule *m, const CgEntry *e, unsigned char *at)
         sc_type_const_dims(t, x.dims);
         e->pack.fn(&x, e->pack.arg, at);
     } else {
-        ok = sc_blob_tensor(b, t, e->exp, &x) ||
-             sc_fail(m->cx, e->node->loc, SC_E_LOWER, "a constant of this type");
-        if (ok)
-            e->pack.fn(&x, e->pack.arg, at);
-        if (ok)
-            scrt_free(x.data);
+        if (!sc_blob_tensor(b, t, e->exp, &x))
+            return UNFIT;
+        e->pack.fn(&x, e->pack.arg, at);
+        scrt_free(x.data);
     }
-    sc_forget(m->cx, b->data, n);
-    return ok;
+    return 0;
+}
+
+static int write_at(int fd, const unsigned char *p, size_t n, uint64_t offset)
+{
+    while (n > 0) {
+        ssize_t some = pwrite(fd, p, n, (off_t)offset);
+        if (some < 0 && errno != EINTR)
+            return errno;
+        some = some < 0 ? 0 : some;
+        p += some;
+        n -= (size_t)some;
+        offset += (uint64_t)some;
+    }
+    return 0;
+}
+
+/* Into a file by writing: pages of a mapped one are read first, as zeros. */
+static void write_entry(void *arg, size_t i)
+{
+    const Writing *w = arg;
+    const CgWeights *all = &w->m->weights;
+    const CgEntry *e = &all->entry[w->order[i]];
+    if (e->bytes > 0 && w->fd >= 0) {
+        unsigned char *p = sc_calloc(e->bytes, 1);
+        int why = make_entry(e, p);
+        w->why[i] = why ? why : write_at(w->fd, p, e->bytes, e->offset);
+        free(p);
+    } else if (e->bytes > 0) {
+        memset(all->p + e->offset, 0, e->bytes);
+        w->why[i] = make_entry(e, all->p + e->offset);
+    }
+    sc_blob_forget(w->m->cx, blob_of(e));
 }
 
 static bool allocate(CgModule *m, int *ret_fd)
@@ -225,42 +237,92 @@ static bool allocate(CgModule *m, int *ret_fd)
     *ret_fd = -1;
     if (w->n > opt->embed_limit && opt->weights_file) {
         *ret_fd = opt->weights_file(opt->arg);
-        /* Room is asked for now: a full disk would be a signal later. */
+        /* Room is asked for now: to find in the end that the disk is full would cost more. */
         int why = *ret_fd < 0 ? errno : posix_fallocate(*ret_fd, 0, (off_t)w->n);
         return why == 0 || sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
                                         strerror(why));
     }
     /* Whole lines: a buffer may begin at no more than a multiple of what divides its size. */
-    size_t room = (w->n / ALIGN + 1) * ALIGN;
-    w->p = scrt_alloc(room);
-    if (w->p)
-        memset(w->p, 0, room);
+    w->p = scrt_alloc((w->n / ALIGN + 1) * ALIGN);
     return w->p ||
            sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: not enough memory");
+}
+
+static int larger_first(const void *a, const void *b, void *entry)
+{
+    const CgEntry *e = entry, *x = e + *(const uint32_t *)a, *y = e + *(const uint32_t *)b;
+    return x->bytes != y->bytes ? (x->bytes < y->bytes) - (x->bytes > y->bytes)
+                                : (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+static bool write_entries(CgModule *m, int fd)
+{
+    CgWeights *all = &m->weights;
+    Writing w = {.m = m,
+                 .fd = fd,
+                 .order = sc_array(m->arena, uint32_t, all->n_entry + 1),
+                 .why = sc_array(m->arena, int, all->n_entry + 1)};
+    for (uint32_t i = 0; i < all->n_entry; i++)
+        w.order[i] = i;
+    qsort_r(w.order, all->n_entry, sizeof *w.order, larger_first, all->entry);
+    if (all->n < FEW)
+        for (uint32_t i = 0; i < all->n_entry; i++)
+            write_entry(&w, i);
+    else
+        sc_each(all->n_entry, write_entry, &w);
+    for (uint32_t i = 0; i < all->n_entry; i++)
+        if (w.why[i] == UNFIT)
+            return sc_fail(m->cx, all->entry[w.order[i]].node->loc, SC_E_LOWER,
+                           "a constant of this type");
+        else if (w.why[i])
+            return sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
+                                strerror(w.why[i]));
+    return true;
+}
+
+/* Zeros between entries in memory: in a file they are there. */
+static void fill_gaps(CgWeights *w)
+{
+    uint64_t at = 0;
+    for (uint32_t i = 0; i < w->n_entry; at = w->entry[i].offset + w->entry[i].bytes, i++)
+        memset(w->p + at, 0, (size_t)(w->entry[i].offset - at));
+    memset(w->p + at, 0, (w->n / ALIGN + 1) * ALIGN - at);
+}
+
+/* Of the file as it lies there. */
+static bool hash_file(CgModule *m, int fd)
+{
+    enum { PIECE = 1 << 18 };
+    CgWeights *w = &m->weights;
+    unsigned char *p = sc_calloc(PIECE, 1);
+    ScrtHash hash = scrt_hash_begin();
+    ssize_t n = 0;
+    for (uint64_t at = 0; at < w->n; at += (uint64_t)n) {
+        do
+            n = pread(fd, p, PIECE, (off_t)at);
+        while (n < 0 && errno == EINTR);
+        if (n <= 0)
+            break;
+        scrt_hash_add(&hash, p, (size_t)n);
+    }
+    free(p);
+    w->hash = scrt_hash_end(&hash);
+    return n > 0 || sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
+                                 n < 0 ? strerror(errno) : "the file was cut off");
 }
 
 bool cg_weights_write(CgModule *m)
 {
     SC_STAGE(m->cx, "packing");
     CgWeights *w = &m->weights;
-    ScrtHash hash = scrt_hash_begin();
     int fd;
-    bool ok = allocate(m, &fd);
-    for (uint32_t i = 0; ok && i < w->n_entry; i++) {
-        const CgEntry *e = &w->entry[i];
-        Window window;
-        sc_stage_share(m->cx, e->offset, w->n);
-        ok = open_window(m, fd, e, &window) && write_entry(m, e, window.at);
-        if (ok) { /* with the zeros up to the next one */
-            uint64_t end = i + 1 < w->n_entry ? w->entry[i + 1].offset : w->n;
-            static const unsigned char zero[PAIR];
-            scrt_hash_add(&hash, window.at, e->bytes);
-            scrt_hash_add(&hash, zero, (size_t)(end - e->offset - e->bytes));
-        }
-        if (window.map && window.map != MAP_FAILED)
-            munmap(window.map, window.n_map);
+    bool ok = allocate(m, &fd) && write_entries(m, fd);
+    if (ok && fd < 0) {
+        fill_gaps(w);
+        w->hash = scrt_hash(w->p, w->n);
+    } else if (ok) {
+        ok = hash_file(m, fd);
     }
-    w->hash = scrt_hash_end(&hash);
     if (fd >= 0)
         close(fd);
     return ok;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The packed constants of a module. While kernels are emitted and buffers planned, constants are
- * entered and only their places decided; then all are written, one after the other, each straight
- * to where it stays. So no more of them is in memory than the one that is being packed. */
+ * entered and only their places decided; then all are written, each thread one at a time: into
+ * memory straight to where it stays, into a file from memory that is freed then. So no more of them
+ * is in memory than those that are being packed. */
 #ifndef SC_CODEGEN_WEIGHTS_H
 #define SC_CODEGEN_WEIGHTS_H
 

@@ -36,7 +36,7 @@ static bool load(Bench *b, const char *path, const char *data, const char *recip
     if (!scalec_load(b->cx, path, NULL, &m))
         return false;
     b->plain = scalec_raised(b->cx, &m, &opt);
-    opt.stats = b->plain ? scalec_probe(b->cx, b->plain, NULL, NULL) : NULL;
+    opt.stats = b->plain ? scalec_probe(b->cx, b->plain, NULL) : NULL;
     opt.scales = opt.stats ? SC_SCALES_PROBE : SC_SCALES_PROPAGATE;
     b->low = b->plain ? scalec_rewrite(b->cx, &m, &opt) : NULL;
     b->samples = b->low ? scalec_samples_open(b->cx, b->low, data, NULL) : NULL;

@@ -259,7 +259,7 @@ static bool by_sources(ScCtx *cx, const ScGraph *g, const ScrtTensor *in, const 
     for (size_t i = 0; i < sizeof by / sizeof *by; i++) {
         ScPassEnv env = {
             .recipe = sc_recipe(cx, "fp8"), .scales = by[i].scales, .source = by[i].source};
-        if (env.scales == SC_SCALES_PROBE && !(env.stats = scalec_probe(cx, g, NULL, NULL)))
+        if (env.scales == SC_SCALES_PROBE && !(env.stats = scalec_probe(cx, g, NULL)))
             continue; /* what its inputs mean is not known */
         ScGraph *s = sc_pass_scalify(cx, g, &env);
         char what[4096];

@@ -44,14 +44,12 @@ static void forget(Run *r, uint32_t n_in, uint32_t n_out)
 }
 
 /* Runs the f32 graph; ret (NULL: nothing is measured) gets the statistics. False with errors. */
-static bool run(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *runs,
-                const ScStats **ret)
+static bool run(ScCtx *cx, const ScGraph *raised, ScalecRuns *runs, const ScStats **ret)
 {
     Trial t = {0};
     Run noise = {0}, ramp = {0};
-    bool ok =
-        fill(cx, raised, SC_PROBE_NOISE, &noise) &&
-        trial_open(cx, ret ? sc_probe_graph(cx, raised) : sc_graph_clone(raised), output, true, &t);
+    bool ok = fill(cx, raised, SC_PROBE_NOISE, &noise) &&
+              trial_open(cx, ret ? sc_probe_graph(cx, raised) : sc_graph_clone(raised), true, &t);
     uint32_t n_out = ok ? t.model->entry->n_out : 0;
     ok = ok && run_on(cx, &t, &noise);
     if (ok && ret) {
@@ -77,22 +75,22 @@ static const char *excused(ScCtx *cx, uint32_t before)
     return detail;
 }
 
-bool scalec_try(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret)
+bool scalec_try(ScCtx *cx, const ScGraph *raised, ScalecRuns *ret)
 {
     uint32_t before = sc_n_diags(cx);
     SC_STAGE(cx, "try");
-    bool ok = run(cx, raised, output, ret, NULL);
+    bool ok = run(cx, raised, ret, NULL);
     if (!ok)
         excused(cx, before);
     return ok;
 }
 
-const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret)
+const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, ScalecRuns *ret)
 {
     uint32_t before = sc_n_diags(cx);
     SC_STAGE(cx, "probe");
     const ScStats *s = NULL;
-    if (run(cx, raised, output, ret, &s))
+    if (run(cx, raised, ret, &s))
         return s;
     sc_warn(cx, NULL, SC_E_SYNTHETIC,
             "the model could not be tried on synthetic inputs (%s): scales are estimates; samples "

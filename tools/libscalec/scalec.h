@@ -156,13 +156,12 @@ void scalec_runs_free(ScalecRuns *r); /* what it holds */
 const ScStats *scalec_calibrate(ScCtx *cx, const ScGraph *raised, ScalecSamples *s,
                                 ScalecRuns *ret);
 /* Measures what may be stored low on synthetic inputs: two runs of the compiled f32 graph, on this
- * machine's processor, its weights in a file beside output where that is not NULL, else in memory.
- * NULL with a warning where the model cannot be run so: SC_SCALES_PROPAGATE is left. ret as for
- * scalec_calibrate, of the first run. */
-const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret);
+ * machine's processor, its weights in memory. NULL with a warning where the model cannot be run so:
+ * SC_SCALES_PROPAGATE is left. ret as for scalec_calibrate, of the first run. */
+const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, ScalecRuns *ret);
 /* That run where nothing need be measured, to be compared with. False, without an error, where
  * the model cannot be run so. */
-bool scalec_try(ScCtx *cx, const ScGraph *raised, const char *output, ScalecRuns *ret);
+bool scalec_try(ScCtx *cx, const ScGraph *raised, ScalecRuns *ret);
 /* What a program's outputs are worth beside those of the runs. */
 typedef struct ScalecCost {
     double sqnr;         /* dB, of the mean noise to signal of the outputs of floats, each one's

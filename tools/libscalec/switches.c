@@ -35,7 +35,7 @@ bool switches_open(ScCtx *cx, const ScGraph *low, ScalecSamples *s, uint32_t n_s
     allocate(ret, low);
     for (uint32_t i = 0; i < n_site; i++)
         ret->in[low->n_in + i] = (ScrtTensor){.dtype = SCRT_BOOL, .data = &ret->keep[i]};
-    if (!trial_open(cx, sc_switched_graph(cx, low), NULL, false, &ret->trial))
+    if (!trial_open(cx, sc_switched_graph(cx, low), false, &ret->trial))
         return false;
     memset(ret->keep, 1, n_site);
     for (uint32_t i = 0; i < ret->n_sample; i++)

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/libscalec/trial.h"
 
-#include "tools/libscalec/beside.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -25,18 +23,6 @@ static void *map_file(ScCtx *cx, const char *path, size_t n)
     return p == MAP_FAILED ? NULL : p;
 }
 
-/* The weights, if a file was opened for them; from now on no name leads to it. */
-static bool take_weights(ScCtx *cx, ScalecBeside *b, Trial *t)
-{
-    if (!b->path)
-        return true;
-    if (t->object)
-        t->mapped = map_file(cx, b->path, t->object->n_weights);
-    scrt_temporary_remove(b->path);
-    free(b->path);
-    return t->mapped != NULL;
-}
-
 static bool start(ScCtx *cx, Trial *t)
 {
     t->loaded = t->object ? sc_load(cx, t->object) : NULL;
@@ -48,21 +34,16 @@ static bool start(ScCtx *cx, Trial *t)
     return st == SCRT_OK || sc_fail(cx, NULL, SC_E_RUN, "%s", scrt_status_text(st));
 }
 
-bool trial_open(ScCtx *cx, ScGraph *g, const char *output, bool quick, Trial *ret)
+bool trial_open(ScCtx *cx, ScGraph *g, bool quick, Trial *ret)
 {
     static const char *const idle[] = {"simplify", "scalify", "quantize", "settle"};
     ScPipeline p = {.disable = idle, .n_disable = sizeof idle / sizeof *idle};
-    ScalecBeside beside = {.output = output};
-    ScCodegenOptions opt = {.symbol = "trial",
-                            .embed_limit = EMBED_LIMIT,
-                            .quick = quick,
-                            .weights_file = scalec_beside_opener(&beside),
-                            .arg = &beside};
+    ScCodegenOptions opt = {.symbol = "trial", .embed_limit = EMBED_LIMIT, .quick = quick};
     *ret = (Trial){0};
     g = g ? sc_pipeline_run(cx, g, &p) : NULL;
     ret->object = g ? sc_codegen(cx, g, &opt, SC_EMIT_OBJ) : NULL;
     sc_graph_free(g);
-    return take_weights(cx, &beside, ret) && start(cx, ret);
+    return start(cx, ret);
 }
 
 bool trial_borrow(ScCtx *cx, ScObject *o, Trial *ret)

@@ -15,10 +15,9 @@ typedef struct Trial {
 } Trial;
 
 /* Runs what is left of the pipeline on g, which it takes over (NULL is absorbed), but for passes
- * that would change what scales are there, and opens a session. Large weights lie in a file beside
- * output, which has no name by then, or in memory where that is NULL. quick: compiled in less time,
- * for few runs. False with errors; to be closed either way. */
-bool trial_open(ScCtx *cx, ScGraph *g, const char *output, bool quick, Trial *ret);
+ * that would change what scales are there, and opens a session. quick: compiled in less time, for
+ * few runs. False with errors; to be closed either way. */
+bool trial_open(ScCtx *cx, ScGraph *g, bool quick, Trial *ret);
 /* The same with an object at hand, which stays the caller's. */
 bool trial_borrow(ScCtx *cx, ScObject *o, Trial *ret);
 /* out [n_out], each data freed with trial_free. False with SC_E_RUN. */

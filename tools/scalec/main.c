@@ -156,7 +156,7 @@ static bool entry_statistics(Cli *cli, ScalecEntry *e)
     sc_set_file(cli->cx, e->model.path);
     ScGraph *raised = scalec_raised(cli->cx, &e->model, &cli->opt);
     if (raised)
-        e->stats = scalec_probe(cli->cx, raised, cli->opt.output, NULL);
+        e->stats = scalec_probe(cli->cx, raised, NULL);
     bool ok = raised != NULL;
     sc_graph_free(raised);
     return ok;
@@ -235,7 +235,7 @@ static bool measure(Cli *cli, const ScGraph *raised, ScalecRuns *runs)
 {
     if (cli->opt.scales != SC_SCALES_PROBE)
         return calibrate(cli, raised, runs);
-    cli->opt.stats = scalec_probe(cli->cx, raised, cli->opt.output, runs);
+    cli->opt.stats = scalec_probe(cli->cx, raised, runs);
     if (!cli->opt.stats)
         cli->opt.scales = SC_SCALES_PROPAGATE;
     cli->runs_failed = !cli->opt.stats;
@@ -255,7 +255,7 @@ static bool save_statistics(Cli *cli)
 static void run_for_cost(Cli *cli, const ScGraph *raised)
 {
     if (cli->runs.n == 0 && !cli->runs_failed)
-        cli->runs_failed = !scalec_try(cli->cx, raised, cli->opt.output, &cli->runs);
+        cli->runs_failed = !scalec_try(cli->cx, raised, &cli->runs);
 }
 
 bool cli_statistics(Cli *cli, const ScalecModel *m)
