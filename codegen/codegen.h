@@ -36,7 +36,9 @@ typedef struct ScCodegenOptions {
     const char *weights_name; /* of that file's artefact, for messages; or NULL */
     /* Debug lines: the file, absolute, to which the caller writes ScObject.listing. NULL: none. */
     const char *listing;
-    bool quick; /* compiled in less time, for a program that runs once or a few times */
+    /* Compiled in less time, for a program that runs once or a few times; weights in memory have no
+     * hash. */
+    bool quick;
     /* For tests: code as for a processor that also has tile registers, and calls these in the place
      * of their instructions, so it runs in this process alone. NULL: code as for the processor. */
     const ScTileModel *tiles;

@@ -126,7 +126,7 @@ static char *info_json(ScCtx *cx, uint32_t n, const ScalecEntry *e, const Scalec
                                                             : "native";
     json_t *o =
         json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "scalec", SCALEC_VERSION, "source",
-                  file_name(m->path), "source_fnv1a64", hash, "recipe", r ? r->name : "", "scales",
+                  file_name(m->path), "source_xxh64", hash, "recipe", r ? r->name : "", "scales",
                   scales_text(r, opt), "cpu", cpu, "target", opt->target ? opt->target : "native");
     json_t *ranges = json_object(), *sources = json_object(), *rounds = json_object();
     for (uint32_t i = 0; i < n; i++) {

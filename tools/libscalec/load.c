@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files in and out: models told apart by content, text graphs with their constants, whole files
  * written to a temporary name first. */
-#include "tools/libscalec/scalec.h"
+#include "tools/libscalec/hash.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -183,8 +185,6 @@ static ScGraph *load_text(ScCtx *cx, const char *path, const char *text)
     return g;
 }
 
-#define PIECE ((size_t)4 << 20)
-
 /* --- Loading ---------------------------------------------------------------------------------- */
 
 /* No ModelProto begins with white space, a comment or a letter of these two words: its first byte
@@ -210,20 +210,6 @@ static ScGraph *load_onnx(ScCtx *cx, const char *path, const char *bytes, size_t
             cx, sc_printf(sc_ctx_arena(cx), "%s%s%s", dir, end, slash ? slash + 1 : path));
     free(dir);
     return g;
-}
-
-/* FNV-1a 64 of the bytes, of which only a piece is in memory at a time. */
-static uint64_t hash_file(ScCtx *cx, const ScrtFile *file)
-{
-    SC_STAGE(cx, "hash");
-    uint64_t h = SC_HASH;
-    for (size_t at = 0, n; at < file->n; at += n) {
-        n = file->n - at < PIECE ? file->n - at : PIECE;
-        sc_stage_share(cx, at, file->n);
-        h = sc_hash(h, file->data + at, n);
-        sc_forget(cx, file->data + at, n);
-    }
-    return h;
 }
 
 static void close_file(void *file)
@@ -259,6 +245,19 @@ bool scalec_load_again(ScCtx *cx, const ScalecModel *m, const ScImportOptions *o
     return true;
 }
 
+typedef struct Hashing {
+    const ScrtFile *file;
+    atomic_bool stop;
+    uint64_t hash;
+} Hashing;
+
+static void *hash(void *arg)
+{
+    Hashing *h = arg;
+    h->hash = hash_file(h->file, &h->stop);
+    return NULL;
+}
+
 bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, ScalecModel *ret)
 {
     ScrtFile *file = sc_new(sc_ctx_arena(cx), ScrtFile);
@@ -268,9 +267,22 @@ bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, Scalec
     sc_at_end(cx, close_file, file);
     if (file->mapped)
         sc_note_mapped(cx, file->data, file->n);
+    Hashing h = {.file = file};
+    pthread_t thread;  /* while the file is imported */
+    sigset_t all, was; /* signals are the program's */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &was);
+    bool begun = pthread_create(&thread, NULL, hash, &h) == 0;
+    pthread_sigmask(SIG_SETMASK, &was, NULL);
     bool ok = scalec_load_again(cx, &m, opt, ret);
+    SC_STAGE(cx, "hash");
+    atomic_store(&h.stop, !ok);
+    if (begun)
+        pthread_join(thread, NULL);
+    else
+        hash(&h);
     if (ok)
-        ret->hash = hash_file(cx, file);
+        ret->hash = h.hash;
     return ok;
 }
 

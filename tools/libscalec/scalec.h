@@ -16,7 +16,7 @@
 
 typedef struct ScalecModel {
     ScGraph *graph;       /* the caller's: scalec_rewrite and scalec_compile take it over */
-    uint64_t hash;        /* FNV-1a 64 of the file's bytes, for --info */
+    uint64_t hash;        /* XXH64 of the file's bytes, for --info: what xxh64sum says */
     const char *path;     /* interned */
     const ScrtFile *file; /* the session's */
 } ScalecModel;
