@@ -163,30 +163,41 @@ uint64_t cg_weights_of(const CgWeights *w, uint32_t level)
 
 /* --- Writing --------------------------------------------------------------------------------- */
 
+typedef struct Job { /* an entry, or elements of one that is not packed */
+    const CgEntry *e;
+    size_t first, n; /* elements */
+    uint64_t offset;
+    size_t bytes;
+    int why; /* errno, or UNFIT */
+} Job;
+enum { UNFIT = -1, PIECE = 1 << 18 };
+
 typedef struct Writing {
     CgModule *m;
-    int fd;          /* -1: into memory */
-    uint32_t *order; /* [n_entry] the largest first: the last one leaves no thread alone for long */
-    int *why;        /* [n_entry] errno, or UNFIT */
+    int fd; /* -1: into memory */
+    Job *job;
+    uint32_t n, cap;
 } Writing;
-enum { UNFIT = -1 };
 
-/* The entry's bytes, in zeroed memory; 0 or why not. The data of a blob that needs no conversion is
+/* The job's bytes, in zeroed memory; 0 or why not. The data of a blob that needs no conversion is
  * read where it is. */
-static int make_entry(const CgEntry *e, unsigned char *at)
+static int do_job(ScCtx *cx, const Job *j, unsigned char *at)
 {
+    const CgEntry *e = j->e;
     const ScType *t = e->g->value[e->node->first].type;
     const ScBlob *b = blob_of(e);
-    bool as_stored = b->dtype == t->dtype && e->exp == 0;
     ScrtTensor x = {.dtype = t->dtype, .rank = t->rank, .data = (void *)(uintptr_t)b->data};
     if (t->dtype == SCRT_STRING) {
         assert(!e->pack.fn); /* no kernel multiplies strings */
         write_strings(e, at);
-    } else if (!e->pack.fn && as_stored) {
-        memcpy(at, b->data, e->bytes);
     } else if (!e->pack.fn) {
-        sc_blob_store(b, t->dtype, e->exp, at);
-    } else if (as_stored) {
+        ScBlob part = *b;
+        part.data = (const char *)b->data + j->first * scrt_dtype_bits(b->dtype) / 8;
+        part.count = j->n;
+        sc_blob_store(&part, t->dtype, e->exp, at);
+        sc_blob_forget(cx, &part);
+        return 0;
+    } else if (b->dtype == t->dtype && e->exp == 0) {
         sc_type_const_dims(t, x.dims);
         e->pack.fn(&x, e->pack.arg, at);
     } else {
@@ -195,6 +206,7 @@ static int make_entry(const CgEntry *e, unsigned char *at)
         e->pack.fn(&x, e->pack.arg, at);
         scrt_free(x.data);
     }
+    sc_blob_forget(cx, b);
     return 0;
 }
 
@@ -213,21 +225,21 @@ static int write_at(int fd, const unsigned char *p, size_t n, uint64_t offset)
 }
 
 /* Into a file by writing: pages of a mapped one are read first, as zeros. */
-static void write_entry(void *arg, size_t i)
+static void run_job(void *arg, size_t i)
 {
     const Writing *w = arg;
-    const CgWeights *all = &w->m->weights;
-    const CgEntry *e = &all->entry[w->order[i]];
-    if (e->bytes > 0 && w->fd >= 0) {
-        unsigned char *p = sc_calloc(e->bytes, 1);
-        int why = make_entry(e, p);
-        w->why[i] = why ? why : write_at(w->fd, p, e->bytes, e->offset);
-        free(p);
-    } else if (e->bytes > 0) {
-        memset(all->p + e->offset, 0, e->bytes);
-        w->why[i] = make_entry(e, all->p + e->offset);
+    Job *j = &w->job[i];
+    unsigned char *at = w->m->weights.p ? w->m->weights.p + j->offset : NULL;
+    if (w->fd < 0) {
+        memset(at, 0, j->bytes);
+        j->why = do_job(w->m->cx, j, at);
+        return;
     }
-    sc_blob_forget(w->m->cx, blob_of(e));
+    unsigned char *p = sc_calloc(j->bytes, 1);
+    j->why = do_job(w->m->cx, j, p);
+    if (!j->why)
+        j->why = write_at(w->fd, p, j->bytes, j->offset);
+    free(p);
 }
 
 static bool allocate(CgModule *m, int *ret_fd)
@@ -248,36 +260,51 @@ static bool allocate(CgModule *m, int *ret_fd)
            sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: not enough memory");
 }
 
-static int larger_first(const void *a, const void *b, void *entry)
+/* The largest first: the last one leaves no thread alone for long. */
+static int larger_first(const void *a, const void *b)
 {
-    const CgEntry *e = entry, *x = e + *(const uint32_t *)a, *y = e + *(const uint32_t *)b;
+    const Job *x = a, *y = b;
     return x->bytes != y->bytes ? (x->bytes < y->bytes) - (x->bytes > y->bytes)
                                 : (x->offset > y->offset) - (x->offset < y->offset);
 }
 
+static void add_jobs(Writing *w, const CgEntry *e)
+{
+    size_t count = blob_of(e)->count, bits = scrt_dtype_bits(dtype_of(e)), bytes;
+    bool whole = e->pack.fn || dtype_of(e) == SCRT_STRING || count <= PIECE;
+    if (e->bytes == 0 || !scrt_bytes(blob_of(e)->dtype, count, &bytes))
+        return;
+    for (size_t at = 0, n; at < count; at += n) {
+        n = whole || count - at < PIECE ? count - at : PIECE;
+        Job j = {.e = e,
+                 .first = at,
+                 .n = n,
+                 .offset = e->offset + at * bits / 8,
+                 .bytes = whole ? e->bytes : (n * bits + 7) / 8};
+        sc_buf_push(w->job, w->n, w->cap, j);
+    }
+}
+
 static bool write_entries(CgModule *m, int fd)
 {
-    CgWeights *all = &m->weights;
-    Writing w = {.m = m,
-                 .fd = fd,
-                 .order = sc_array(m->arena, uint32_t, all->n_entry + 1),
-                 .why = sc_array(m->arena, int, all->n_entry + 1)};
-    for (uint32_t i = 0; i < all->n_entry; i++)
-        w.order[i] = i;
-    qsort_r(w.order, all->n_entry, sizeof *w.order, larger_first, all->entry);
-    if (all->n < FEW)
-        for (uint32_t i = 0; i < all->n_entry; i++)
-            write_entry(&w, i);
-    else
-        sc_each(all->n_entry, write_entry, &w);
-    for (uint32_t i = 0; i < all->n_entry; i++)
-        if (w.why[i] == UNFIT)
-            return sc_fail(m->cx, all->entry[w.order[i]].node->loc, SC_E_LOWER,
-                           "a constant of this type");
-        else if (w.why[i])
-            return sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
-                                strerror(w.why[i]));
-    return true;
+    Writing w = {.m = m, .fd = fd};
+    bool ok = true;
+    for (uint32_t i = 0; i < m->weights.n_entry; i++)
+        add_jobs(&w, &m->weights.entry[i]);
+    if (w.n)
+        qsort(w.job, w.n, sizeof *w.job, larger_first);
+    if (m->weights.n >= FEW)
+        sc_each(w.n, run_job, &w);
+    for (uint32_t i = 0; i < w.n && m->weights.n < FEW; i++)
+        run_job(&w, i);
+    for (uint32_t i = 0; i < w.n && ok; i++)
+        if (w.job[i].why == UNFIT)
+            ok = sc_fail(m->cx, w.job[i].e->node->loc, SC_E_LOWER, "a constant of this type");
+        else if (w.job[i].why)
+            ok = sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
+                              strerror(w.job[i].why));
+    sc_buf_free(w.job);
+    return ok;
 }
 
 /* Zeros between entries in memory: in a file they are there. */
@@ -292,7 +319,6 @@ static void fill_gaps(CgWeights *w)
 /* Of the file as it lies there. */
 static bool hash_file(CgModule *m, int fd)
 {
-    enum { PIECE = 1 << 18 };
     CgWeights *w = &m->weights;
     unsigned char *p = sc_calloc(PIECE, 1);
     ScrtHash hash = scrt_hash_begin();

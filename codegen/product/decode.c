@@ -31,23 +31,34 @@ static uint32_t raise_bits(ScrtDtype t)
     return t == SCRT_F8E5M2 ? 2 : 3;
 }
 
+/* The largest magnitude, and the smallest above 0 less 1: of bytes, which are vectors where n is a
+ * constant. */
+static inline __attribute__((always_inline)) void
+see_codes(size_t n, const uint8_t *restrict c, uint8_t *restrict most, uint8_t *restrict least)
+{
+    uint8_t m = *most, l = *least;
+    for (size_t i = 0; i < n; i++) {
+        uint8_t mag = c[i] & 0x7f, below = (uint8_t)(mag - 1);
+        m = mag > m ? mag : m;
+        l = below < l ? below : l;
+    }
+    *most = m;
+    *least = l;
+}
+
 uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n)
 {
-    const uint8_t *c = code;
+    enum { RUN = 256 };
+    const uint8_t *c = code, *end = c + n;
     const bool e5m2 = t == SCRT_F8E5M2;
     const uint8_t man = e5m2 ? 3 : 7, inf = e5m2 ? 0x7c : 0x7f;
     const uint8_t low = (uint8_t)(0x7f - (raise_bits(t) << raise_bits(t)));
-    uint64_t facts = CG_CODES_NORMAL | CG_CODES_FINITE | CG_CODES_LOW;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t mag = c[i] & 0x7f;
-        if (mag && mag <= man)
-            facts &= ~(uint64_t)CG_CODES_NORMAL;
-        if (mag >= inf)
-            facts &= ~(uint64_t)CG_CODES_FINITE;
-        if (mag > low)
-            facts &= ~(uint64_t)CG_CODES_LOW;
-    }
-    return facts;
+    uint8_t most = 0, least = UINT8_MAX;
+    for (; end - c >= RUN; c += RUN)
+        see_codes(RUN, c, &most, &least);
+    see_codes((size_t)(end - c), c, &most, &least);
+    return (least >= man ? CG_CODES_NORMAL : 0) | (most < inf ? CG_CODES_FINITE : 0) |
+           (most <= low ? CG_CODES_LOW : 0);
 }
 
 uint8_t cg_unit_code(const CgUnit *u, uint8_t code)
