@@ -45,6 +45,7 @@ static bool is_weight(const ScScaler *s, const ScNode *n, const ScConstFacts *c,
 typedef struct Rounding {
     const Weight *w;
     ScrtDtype t;
+    uint32_t bits;
     const ScScaledProduct *p; /* its unit, means */
     double value[256];        /* of each code */
     void *codes;
@@ -116,7 +117,10 @@ static void store_block(const Rounding *r, int64_t j, int64_t b)
     if (r->moved)
         r->moved[j] += moved(r, x, n, e, code, r->p->means->x + b * BLOCK) * by;
     for (int64_t i = 0; i < n; i++)
-        scrt_store_bits(r->t, r->codes, (size_t)(first + i * w->k_stride), code[i]);
+        if (r->bits == 8)
+            ((uint8_t *)r->codes)[first + i * w->k_stride] = code[i];
+        else
+            scrt_store_bits(r->t, r->codes, (size_t)(first + i * w->k_stride), code[i]);
     int64_t place = w->trans ? j * w->blocks + b : b * w->n + j;
     r->scales[place] = (uint8_t)(e + 127);
     r->unit[place] = ldexpf((float)by, e);
@@ -139,7 +143,7 @@ static void store_blocks(const Rounding *r)
 {
     int64_t row = r->w->trans ? r->w->k : r->w->n;
     size_t n = (size_t)((r->w->n + STRIP - 1) / STRIP);
-    if (row * scrt_dtype_bits(r->t) % 8 == 0 && r->w->b->count >= 1 << 16)
+    if (row * r->bits % 8 == 0 && r->w->b->count >= 1 << 16)
         sc_each(n, store_strip, (void *)(uintptr_t)r);
     else
         for (size_t i = 0; i < n; i++)
@@ -175,9 +179,15 @@ static bool store_weight(ScScaler *s, const Weight *w, const char *name, ScrtDty
     p->unit = channel_factors(s, w, t, p);
     p->moved = p->means ? sc_array(s->scratch, double, (size_t)w->n) : NULL;
     uint8_t *scales = sc_array(sc_ctx_arena(cx), uint8_t, (size_t)(w->blocks * w->n));
-    Rounding r = {
-        .w = w, .t = t, .p = p, .codes = codes, .scales = scales, .unit = unit, .moved = p->moved};
-    for (uint32_t i = 0; i < 1u << scrt_dtype_bits(t); i++)
+    Rounding r = {.w = w,
+                  .t = t,
+                  .bits = scrt_dtype_bits(t),
+                  .p = p,
+                  .codes = codes,
+                  .scales = scales,
+                  .unit = unit,
+                  .moved = p->moved};
+    for (uint32_t i = 0; i < 1u << r.bits; i++)
         r.value[i] = scrt_value(t, i);
     store_blocks(&r);
     sc_blob_forget(cx, w->b);

@@ -93,6 +93,54 @@ START_TEST(a_file_holds_what_memory_would)
 }
 END_TEST
 
+/* What is not packed is written in pieces: here of a table as it is, and of it rounded to a code of
+ * 8 bits at another exponent. */
+START_TEST(large_tables_are_whole)
+{
+    enum { ROWS = 1021, WIDTH = 600 };
+    ScCtx *cx = sc_ctx_new();
+    FILE *f = tmpfile();
+    ck_assert_ptr_nonnull(f);
+    float *x = sc_array(sc_ctx_arena(cx), float, ROWS *WIDTH);
+    unsigned char *code = sc_array(sc_ctx_arena(cx), unsigned char, ROWS *WIDTH);
+    for (uint32_t i = 0; i < ROWS * WIDTH; i++)
+        x[i] = (float)(i * 2654435761u >> 8) * 0x1p-24f - 0.5f;
+    const ScBlob *table = sc_blob(cx, sc_intern(cx, "t"), SCRT_F32, 2, (int64_t[]){ROWS, WIDTH}, x);
+    sc_blob_store(table, SCRT_F8E4M3FN, -9, code);
+    ScBuild b;
+    const ScTerm *dim[1] = {sc_term(cx, 3)};
+    sc_build_init(&b, cx, "g", NULL);
+    sc_build_flags(&b, SC_G_SCALED);
+    ScVal ids = sc_input(&b, sc_intern(cx, "ids"), sc_type(cx, SCRT_I64, 1, dim), NULL);
+    ScVal plain = sc_const(&b, table, SCRT_F32, sc_term(cx, 0));
+    ScVal low = sc_const(&b, table, SCRT_F8E4M3FN, sc_term(cx, -9));
+    ScVal y[2] = {sc_op_at(&b, gather, SC_ATTRS(SC_INT(0)), plain, ids),
+                  sc_op_at(&b, gather, SC_ATTRS(SC_INT(0)), low, ids)};
+    sc_set_exp(&b, y[0], sc_term(cx, 0));
+    sc_set_exp(&b, y[1], sc_term(cx, -9));
+    y[1] = sc_op_at(&b, cast, SC_ATTRS(SC_DT(SCRT_F32)), y[1]);
+    sc_set_exp(&b, y[1], sc_term(cx, -9));
+    sc_output(&b, "y", y[0]);
+    sc_output(&b, "z", y[1]);
+    ScGraph *g = sc_pipeline_run(cx, sc_build_end(&b), &(ScPipeline){0});
+    ck_assert_msg(g != NULL, "%s", sct_messages(cx));
+    ScObject *o = sc_codegen(
+        cx, g, &(ScCodegenOptions){.embed_limit = 100, .weights_file = open_file, .arg = f},
+        SC_EMIT_OBJ);
+    ck_assert_msg(o != NULL, "%s", sct_messages(cx));
+    size_t n = o->n_weights;
+    unsigned char *p = malloc(n);
+    ck_assert(pread(fileno(f), p, n, 0) == (ssize_t)n);
+    ck_assert_ptr_nonnull(memmem(p, n, x, sizeof *x * ROWS * WIDTH));
+    ck_assert_ptr_nonnull(memmem(p, n, code, ROWS * WIDTH));
+    free(p);
+    fclose(f);
+    sc_object_free(o);
+    sc_graph_free(g);
+    sc_ctx_free(cx);
+}
+END_TEST
+
 static int no_file(void *arg)
 {
     (void)arg;
@@ -136,6 +184,7 @@ int main(void)
     TCase *t = tcase_create("weights");
     tcase_add_test(t, equal_data_has_one_place);
     tcase_add_test(t, a_file_holds_what_memory_would);
+    tcase_add_test(t, large_tables_are_whole);
     tcase_add_test(t, no_file_is_an_error);
     tcase_add_test(t, hashes_in_pieces);
     suite_add_tcase(s, t);

@@ -238,6 +238,30 @@ START_TEST(arrays_convert_as_their_elements_do)
 }
 END_TEST
 
+/* A code a byte, whatever the type's bits are. */
+START_TEST(codes_are_those_of_numbers)
+{
+    enum { N = 999 };
+    ScrtDtype t = (ScrtDtype)_i;
+    double x[N];
+    uint8_t code[N + 1];
+    uint64_t seed = 5;
+    fill(SCRT_F64, (unsigned char *)x, sizeof x, &seed);
+    for (size_t i = 0; i < N; i++) /* mostly near the formats' ranges */
+        x[i] = i < 9 || isnan(x[i]) ? x[i] : ldexp(frexp(x[i], &(int){0}), (int)(i % 40) - 20);
+    x[0] = INFINITY;
+    x[1] = -INFINITY;
+    x[2] = NAN;
+    x[3] = -0.0;
+    memset(code, 0x5a, sizeof code);
+    scrt_round_codes(t, N, x, code);
+    for (size_t i = 0; i < N && scrt_dtype_is_low(t); i++)
+        sct_need(code[i] == scrt_round(t, x[i], true, SCRT_NEAREST), "%s, %a", scrt_dtype_name(t),
+                 x[i]);
+    ck_assert_uint_eq(code[scrt_dtype_is_low(t) ? N : 0], 0x5a);
+}
+END_TEST
+
 START_TEST(wide_integers_round_once)
 {
     uint64_t seed = 7;
@@ -317,6 +341,7 @@ int main(void)
     tcase_add_test(c, elements_of_six_bits_cross_bytes);
     tcase_add_test(c, integers_truncate_then_wrap_or_saturate);
     tcase_add_loop_test(c, arrays_convert_as_their_elements_do, 1, SCRT_DTYPE_END);
+    tcase_add_loop_test(c, codes_are_those_of_numbers, 1, SCRT_DTYPE_END);
     tcase_add_test(c, wide_integers_round_once);
     tcase_add_test(c, complex_numbers_keep_both_parts);
     tcase_add_test(c, strings_are_no_numbers);

@@ -39,18 +39,25 @@ static ScGraph *product(bool trans, double scale)
     return sc_build_end(&b);
 }
 
-/* The weight as it is stored. */
-static const ScBlob *stored(bool trans, double scale)
+/* The weight as a recipe stores it. */
+static const ScBlob *stored_by(const char *recipe, bool trans, double scale)
 {
     ScGraph *g = product(trans, scale);
-    ScGraph *q = st_lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, "fp8-weights")});
+    ScGraph *q = st_lowered(g, &(ScPassEnv){.recipe = sc_recipe(cx, recipe)});
     const ScBlob *ret = NULL;
     for (uint32_t i = 0; i < q->n_node; i++)
         if (q->node[i].op->flags & SC_CONST_OP && q->node[i].attr[0].blob->unit)
             ret = q->node[i].attr[0].blob;
-    ck_assert(ret != NULL && ret->dtype == SCRT_F8E4M3FN && ret->n_unit == N);
+    ck_assert_ptr_nonnull(ret);
     sc_graph_free(q);
     sc_graph_free(g);
+    return ret;
+}
+
+static const ScBlob *stored(bool trans, double scale)
+{
+    const ScBlob *ret = stored_by("fp8-weights", trans, scale);
+    ck_assert(ret->dtype == SCRT_F8E4M3FN && ret->n_unit == N);
     return ret;
 }
 
@@ -94,6 +101,50 @@ START_TEST(codes_are_rounded_elements)
 }
 END_TEST
 
+static double error_at(const double *x, int n, int e)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) {
+        uint64_t code = scrt_round(SCRT_F4E2M1, ldexp(x[i], -e), true, SCRT_NEAREST);
+        double off = ldexp(scrt_value(SCRT_F4E2M1, code), e) - x[i];
+        sum += off * off;
+    }
+    return sum;
+}
+
+/* Of the least scale that clips nothing and the one below it a block has the better one. */
+START_TEST(blocks_have_the_better_scale)
+{
+    enum { BLOCK = 32 };
+    bool trans = _i;
+    const ScBlob *b = stored_by("mxfp4-weights", trans, 1);
+    ck_assert(b->dtype == SCRT_F4E2M1 && b->block == BLOCK);
+    int below = 0;
+    for (int n = 0; n < N; n++)
+        for (int first = 0; first < K; first += BLOCK) {
+            int count = K - first < BLOCK ? K - first : BLOCK, e = -127;
+            double x[BLOCK], amax = 0;
+            for (int k = 0; k < count; k++) {
+                size_t at = (size_t)(trans ? n * K + first + k : (first + k) * N + n);
+                x[k] = scrt_load(SCRT_F32, b->from->data, at);
+                amax = fmax(amax, fabs(x[k]));
+            }
+            while (amax > 0 && ldexp(6, e) < amax)
+                e++;
+            bool less = amax > 0 && error_at(x, count, e - 1) < error_at(x, count, e);
+            below += less;
+            for (int k = 0; k < count; k++) {
+                size_t at = (size_t)(trans ? n * K + first + k : (first + k) * N + n);
+                ck_assert(sc_blob_unit(b, at) == ldexp(1, e - less));
+                ck_assert_uint_eq(
+                    scrt_load_bits(SCRT_F4E2M1, b->data, at),
+                    scrt_round(SCRT_F4E2M1, ldexp(x[k], less - e), true, SCRT_NEAREST));
+            }
+        }
+    ck_assert_int_gt(below, 100);
+}
+END_TEST
+
 /* What is stored has its hash for a name. */
 START_TEST(threads_do_not_show)
 {
@@ -103,12 +154,14 @@ START_TEST(threads_do_not_show)
     for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
         if (CPU_ISSET(i, &all))
             CPU_SET(i, &one);
-    const char *name[2];
+    const char *name[2], *block[2];
     for (int i = 0; i < 2; i++) {
         ck_assert_int_eq(sched_setaffinity(0, sizeof one, i ? &all : &one), 0);
         name[i] = stored(false, 3)->name;
+        block[i] = stored_by("mxfp4-weights", true, 3)->name;
     }
     ck_assert_str_eq(name[0], name[1]);
+    ck_assert_str_eq(block[0], block[1]);
 }
 END_TEST
 
@@ -161,6 +214,7 @@ int main(void)
     tcase_add_test(t, channels_lie_along_or_across);
     tcase_add_test(t, far_channels_are_like_near_ones);
     tcase_add_test(t, codes_are_rounded_elements);
+    tcase_add_loop_test(t, blocks_have_the_better_scale, 0, 2);
     tcase_add_test(t, threads_do_not_show);
     tcase_add_test(t, no_element_is_overlooked);
     suite_add_tcase(s, t);
