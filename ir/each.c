@@ -31,6 +31,7 @@ void sc_each(size_t n, void (*body)(void *arg, size_t i), void *arg)
     uint32_t most = n > 1 ? scrt_processors() : 1, made = 0;
     sigset_t all, was; /* signals are the host program's */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* of a file that is cut short, to whoever reads it */
     pthread_sigmask(SIG_SETMASK, &all, &was);
     while (made + 1 < most && made + 1 < n && made < MOST - 1 &&
            pthread_create(&thread[made], NULL, work, &e) == 0)

@@ -271,6 +271,7 @@ bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, Scalec
     pthread_t thread;  /* while the file is imported */
     sigset_t all, was; /* signals are the program's */
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* of a file that is cut short, to whoever reads it */
     pthread_sigmask(SIG_SETMASK, &all, &was);
     bool begun = pthread_create(&thread, NULL, hash, &h) == 0;
     pthread_sigmask(SIG_SETMASK, &was, NULL);
