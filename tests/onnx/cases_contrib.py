@@ -73,7 +73,8 @@ def bits(name, bits, k, n, block, zeros=None, bias=False, words=None, data=None,
         consts["z"] = RNG.uniform(0, 8, (n, blocks)).astype(F32)
     if bias:
         consts["c"] = draw(n)
-    contrib(f"bits-{name}", "MatMulNBits", operands, "y", {"x": draw(3, k)}, consts, {"x": ["m", k]}, words, K=k, N=n, bits=bits,
+    x = np.round(8 * draw(3, k)) / 8  # which integers of 16 bits hold: accuracy_level may have them made of it
+    contrib(f"bits-{name}", "MatMulNBits", operands, "y", {"x": x.astype(F32)}, consts, {"x": ["m", k]}, words, K=k, N=n, bits=bits,
             block_size=block, **attributes)
 
 
