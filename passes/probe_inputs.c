@@ -8,7 +8,7 @@
  * 8 bits that become floats are drawn from all of their range, as pixels are; a number that is
  * compared with a constant, such as a rate, is that constant; what enters a nested graph means what
  * it means there. Symbols take nominal sizes: 1 for leading extents from which nothing is picked,
- * 64 else.
+ * 64 else, and what guards tie to others the size that these have it.
  *
  * The other run has inputs that are unlike these: ramps, of integers few, repeated, and numbers
  * that make comparisons turn out otherwise, so that the other branch runs too. */
@@ -61,19 +61,57 @@ static bool is_picked_from(const ScGraph *g, const ScTerm *extent)
 
 #define MOST 8192 /* a longer extent is no extent of a sample */
 
-/* What the graph and those nested in it need of sizes, as far as the inputs' alone say. */
+/* Whether a guard holds, as far as the inputs' sizes alone say; what both sides are. */
+static bool holds(const ScGuard *q, const Sizes *s, int64_t side[2])
+{
+    return !sc_term_eval(q->a, s->n, s->env, &side[0]) ||
+           !sc_term_eval(q->b, s->n, s->env, &side[1]) || sc_guard_holds(q->kind, side[0], side[1]);
+}
+
+static uint32_t n_held(const ScGraph *g, const Sizes *s)
+{
+    int64_t side[2];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < g->n_guard; i++)
+        n += holds(&g->guard[i], s, side);
+    return n;
+}
+
+/* What the graph and those nested in it need of sizes. */
 static bool fit(const ScGraph *g, const Sizes *s)
 {
-    int64_t a, b;
-    bool ok = true;
+    bool ok = n_held(g, s) == g->n_guard;
     for (uint32_t i = 0; i < g->n_node; i++)
         for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub; k++)
             ok = ok && fit(g->node[i].sub[k], s);
-    for (uint32_t i = 0; i < g->n_guard; i++)
-        ok = ok && (!sc_term_eval(g->guard[i].a, s->n, s->env, &a) ||
-                    !sc_term_eval(g->guard[i].b, s->n, s->env, &b) ||
-                    sc_guard_holds(g->guard[i].kind, a, b));
     return ok;
+}
+
+/* Gives the symbol one of these values if more guards hold so. */
+static bool improve(const ScGraph *g, Sizes *s, uint32_t i, const int64_t value[2])
+{
+    const int64_t was = s->env[i].value;
+    const uint32_t held = n_held(g, s);
+    for (uint32_t k = 0; k < 2; k++) {
+        s->env[i].value = value[k] > 0 && value[k] <= MOST ? value[k] : was;
+        if (n_held(g, s) > held)
+            return true;
+    }
+    s->env[i].value = was;
+    return false;
+}
+
+/* A symbol that a guard ties to others takes its value from them: the extent of a mask over what a
+ * cache holds and new tokens is a symbol of its own, and must be the sum of theirs. */
+static void tie(const ScGraph *g, Sizes *s, uint32_t first)
+{
+    int64_t side[2];
+    for (uint32_t q = 0; q < g->n_guard; q++) {
+        const ScGuardKind kind = g->guard[q].kind;
+        bool better = kind != SC_GUARD_EQUAL && kind != SC_GUARD_MEET && kind != SC_GUARD_FITS;
+        for (uint32_t i = first; i < s->n && !better && !holds(&g->guard[q], s, side); i++)
+            better = improve(g, s, i, side);
+    }
 }
 
 /* Leading extents have their say first; the others double until what moves over them fits. */
@@ -92,12 +130,16 @@ static Sizes nominal_sizes(const ScGraph *g)
         }
         n_leading = pass ? n_leading : s.n;
     }
-    Sizes longer = {sc_memdup(sc_ctx_arena(g->cx), s.env, s.n * sizeof *s.env), s.n, 0, NOMINAL};
-    while (s.n > n_leading && !fit(g, &longer) && (longer.value *= 2) <= MOST)
-        for (uint32_t i = n_leading; i < s.n; i++)
-            longer.env[i].value = longer.value;
-    for (uint32_t i = n_leading; longer.value <= MOST && i < s.n; i++)
-        s.env[i].value = longer.env[i].value;
+    ScBinding *begin = s.env;
+    Sizes found = {sc_memdup(sc_ctx_arena(g->cx), begin, s.n * sizeof *begin), s.n, 0, NOMINAL};
+    tie(g, &found, n_leading);
+    while (found.n > n_leading && !fit(g, &found) && (found.value *= 2) <= MOST) {
+        for (uint32_t i = n_leading; i < found.n; i++)
+            found.env[i].value = found.value;
+        tie(g, &found, n_leading);
+    }
+    for (uint32_t i = n_leading; found.value <= MOST && i < s.n; i++)
+        s.env[i].value = found.env[i].value;
     return s;
 }
 

@@ -414,6 +414,29 @@ START_TEST(sizes_fit_what_is_asked_of_them)
 }
 END_TEST
 
+/* A decoder's mask is as long as its cache and the new tokens, by a symbol of its own, whose name
+ * may be their sum. */
+START_TEST(an_extent_that_is_the_sum_of_others)
+{
+    ScrtTensor in[3];
+    ScGraph *g =
+        sc_parse(cx, "decoder",
+                 "graph @g(%m: f32[batch,\"past + new\"], %p: f32[batch,past], "
+                 "%x: f32[batch,new]) -> (%y) {\n"
+                 "  guard past+new meets min(past+new,\"past + new\") : \"a mask\"\n"
+                 "  %c = concat %p, %x {axis = 1} : f32[batch,past+new]\n"
+                 "  %s = slice %m {starts = [0], ends = [past+new], axes = [1], steps = [1]} : "
+                 "f32[batch,min(past+new,\"past + new\")]\n"
+                 "  %y = add %c, %s : f32[batch,bcast(past+new,min(past+new,\"past + new\"))]\n}\n",
+                 NULL, NULL);
+    ck_assert_msg(g && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in), "%s", st_words(cx));
+    ck_assert_int_eq(in[0].dims[1], in[1].dims[1] + in[2].dims[1]);
+    for (int i = 0; i < 3; i++)
+        scrt_free(in[i].data);
+    sc_graph_free(g);
+}
+END_TEST
+
 /* Pixels of 8 bits; and a number of which nothing is known. */
 START_TEST(pixels_and_mysteries)
 {
@@ -496,6 +519,7 @@ int main(void)
     tcase_add_test(t, waveforms_are_quiet);
     tcase_add_test(t, what_is_picked_from_is_many);
     tcase_add_test(t, sizes_fit_what_is_asked_of_them);
+    tcase_add_test(t, an_extent_that_is_the_sum_of_others);
     tcase_add_test(t, pixels_and_mysteries);
     tcase_add_test(t, what_extents_do_is_counted_once);
     suite_add_tcase(s, t);
