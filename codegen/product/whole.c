@@ -42,15 +42,16 @@ LLVMValueRef cg_whole_start(Cg *cg, LLVMValueRef block)
     return cg_splat(cg, x, LANES);
 }
 
-/* Both scales first: neither the sum of large numbers nor that of large scales is infinite then,
- * where the result is not. */
+/* The sum as what it stands for first, which is finite (stream.c: largest_exp): a sum of 0 adds
+ * nothing then, however large the scales are. */
 LLVMValueRef cg_whole_sum(Cg *cg, LLVMValueRef block, LLVMValueRef sum, LLVMValueRef scale,
                           LLVMValueRef acc)
 {
     LLVMValueRef at = cg_gep(cg, cg->m->i8, block, cg_int(cg, SCALE));
     LLVMValueRef own = LLVMBuildLoad2(cg->b, cg->m->f32, at, "");
-    scale = LLVMBuildFMul(cg->b, scale, cg_splat(cg, own, LANES), "");
-    return cg_fma(cg, LLVMBuildSIToFP(cg->b, sum, LLVMTypeOf(acc), ""), scale, acc);
+    sum = LLVMBuildSIToFP(cg->b, sum, LLVMTypeOf(acc), "");
+    sum = LLVMBuildFMul(cg->b, sum, cg_splat(cg, own, LANES), "");
+    return cg_fma(cg, sum, scale, acc);
 }
 
 LLVMValueRef cg_whole_pair(Cg *cg, LLVMValueRef block, LLVMValueRef pair)
