@@ -55,7 +55,7 @@ static void count_codes(const ScBlob *blob, Codes *ret)
     const uint8_t *data = blob->data;
     uint32_t bits = scrt_dtype_bits(blob->dtype);
     enum { SIDE = 4 }; /* counts side by side: a code is often like the one before */
-    size_t whole = bits == 6 ? 0 : blob->count * bits / 8 / SIDE * SIDE, bytes[SIDE][256] = {0};
+    size_t whole = bits % 4 ? 0 : blob->count * bits / 8 / SIDE * SIDE, bytes[SIDE][256] = {0};
     *ret = (Codes){0};
     for (uint32_t i = 0; i < 1u << bits; i++)
         scrt_store_bits(blob->dtype, ret->code, i, i);

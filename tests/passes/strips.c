@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Weights so large that threads share them: what is found of a channel depends neither on threads
  * nor on how the weight lies in memory. */
+#include "passes/scale_priv.h"
 #include "tests/passes/scale_util.h"
 
 #include <sched.h>
@@ -206,6 +207,35 @@ START_TEST(no_element_is_overlooked)
 }
 END_TEST
 
+/* Codes are counted: of every type of few bits the facts are those of its elements one by one. */
+START_TEST(codes_have_the_facts_of_elements)
+{
+    static const ScrtDtype type[] = {SCRT_U2,     SCRT_I2,     SCRT_U4,       SCRT_I4,
+                                     SCRT_F4E2M1, SCRT_F6E2M3, SCRT_F8E4M3FN, SCRT_U8};
+    const int64_t count = 1027;
+    uint8_t *data = sc_array(sc_ctx_arena(cx), uint8_t, (size_t)count + 1);
+    uint64_t r = 5;
+    size_t n = 0;
+    double sum = 0, amax = 0;
+    bool nonneg = true;
+    for (int64_t i = 0; i < count; i++)
+        scrt_store_bits(type[_i], data, (size_t)i, st_next(&r) >> 32 & 0x7e); /* no NaN */
+    for (int64_t i = 0; i < count; i++) {
+        double x = scrt_load(type[_i], data, (size_t)i);
+        n += x != 0;
+        sum += x * x;
+        amax = fmax(amax, fabs(x));
+        nonneg = nonneg && x >= 0;
+    }
+    const ScConstFacts *c =
+        sc_const_facts(cx, sc_blob(cx, NULL, type[_i], 1, (int64_t[]){count}, data));
+    ck_assert_uint_eq(c->n, n);
+    ck_assert_double_eq(c->amax, amax);
+    ck_assert_double_eq_tol(c->rms, sqrt(sum / (double)n), 1e-12 * amax);
+    ck_assert_int_eq(c->nonneg, nonneg);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("strips");
@@ -217,6 +247,7 @@ int main(void)
     tcase_add_loop_test(t, blocks_have_the_better_scale, 0, 2);
     tcase_add_test(t, threads_do_not_show);
     tcase_add_test(t, no_element_is_overlooked);
+    tcase_add_loop_test(t, codes_have_the_facts_of_elements, 0, 8);
     suite_add_tcase(s, t);
     return sct_main("strips", s);
 }
