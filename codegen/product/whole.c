@@ -3,8 +3,8 @@
  * rounded (ScContract.short_a). Codes are looked up as small integers, from 0 on, and pmaddwd
  * multiplies two rows of B at once: 9 instructions for 32 codes, where decoding to f32 and fma take
  * 17. Sums of a block are exact, and are scaled once. On Zen 3 one core so reads 16.4 GB/s from its
- * second cache, and 9.2 by f32. Pairs of integers would lose nothing that f32 holds: 10.6 GB/s, and
- * from memory no more than f32.
+ * second cache, and 9.2 by f32. (Two integers an element, upper and lower 16 bits, would round no
+ * more than f32 does; so it reads 10.6 GB/s there, and from memory no more than by f32.)
  *
  * A block of a row lies where its f32 lay or before: */
 #include "codegen/product/contract_priv.h"
