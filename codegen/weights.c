@@ -317,7 +317,7 @@ static void fill_gaps(CgWeights *w)
 }
 
 /* Of the file as it lies there. */
-static bool hash_file(CgModule *m, int fd)
+static bool hash_written(CgModule *m, int fd)
 {
     CgWeights *w = &m->weights;
     unsigned char *p = sc_calloc(PIECE, 1);
@@ -347,7 +347,7 @@ bool cg_weights_write(CgModule *m)
         fill_gaps(w);
         w->hash = m->opt->quick ? 0 : scrt_hash(w->p, w->n); /* who runs it at once has them */
     } else if (ok) {
-        ok = hash_file(m, fd);
+        ok = hash_written(m, fd);
     }
     if (fd >= 0)
         close(fd);

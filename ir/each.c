@@ -3,7 +3,6 @@
  * takes some 20 us to make, and who sleeps in between would have to be ended with the session. */
 #include "ir/ir.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -24,19 +23,24 @@ static void *work(void *arg)
     return NULL;
 }
 
+bool sc_thread(pthread_t *ret, void *(*fn)(void *arg), void *arg)
+{
+    sigset_t most, was;
+    sigfillset(&most);
+    sigdelset(&most, SIGBUS); /* goes to whoever reads */
+    pthread_sigmask(SIG_SETMASK, &most, &was);
+    bool ok = pthread_create(ret, NULL, fn, arg) == 0;
+    pthread_sigmask(SIG_SETMASK, &was, NULL);
+    return ok;
+}
+
 void sc_each(size_t n, void (*body)(void *arg, size_t i), void *arg)
 {
     Each e = {.body = body, .arg = arg, .n = n};
     pthread_t thread[MOST - 1];
     uint32_t most = n > 1 ? scrt_processors() : 1, made = 0;
-    sigset_t all, was; /* signals are the host program's */
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS); /* of a file that is cut short, to whoever reads it */
-    pthread_sigmask(SIG_SETMASK, &all, &was);
-    while (made + 1 < most && made + 1 < n && made < MOST - 1 &&
-           pthread_create(&thread[made], NULL, work, &e) == 0)
+    while (made + 1 < most && made + 1 < n && made < MOST - 1 && sc_thread(&thread[made], work, &e))
         made++;
-    pthread_sigmask(SIG_SETMASK, &was, NULL);
     work(&e);
     while (made > 0)
         pthread_join(thread[--made], NULL);

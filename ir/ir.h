@@ -9,6 +9,8 @@
 #include "runtime/num/num.h"
 #include "runtime/scrt.h"
 
+#include <pthread.h>
+
 typedef struct ScOp ScOp;
 typedef struct ScGraph ScGraph;
 
@@ -76,6 +78,9 @@ void sc_blob_forget(ScCtx *cx, const ScBlob *b);
  * bodies write must not depend on it. They have the caller's floating-point environment and leave
  * the session and its arena alone. */
 void sc_each(size_t n, void (*body)(void *arg, size_t i), void *arg);
+/* A thread beside the caller, which is to be joined; false: there is none. Signals are left to the
+ * host program's threads, but for SIGBUS: of a mapped file that is cut short. */
+bool sc_thread(pthread_t *ret, void *(*fn)(void *arg), void *arg);
 const ScBlob *sc_blob_scalar(ScCtx *cx, ScrtDtype dtype, double x); /* unnamed, rank 0 */
 const ScBlob *sc_blob_i64(ScCtx *cx, uint32_t n, const int64_t *x); /* unnamed, rank 1 */
 /* A folded constant: its name, "fold." and 16 digits, follows from its content, so that the same

@@ -120,20 +120,26 @@ START_TEST(near)
 }
 END_TEST
 
+/* [m,k] by [n,k] in blocks of 32 with scales of E8M0. */
+static void make_mx(Rig *r, ScrtDtype codes, int64_t n, int64_t k, bool short_a)
+{
+    make(r, &(Product){.codes = codes,
+                       .scale = SCRT_F8E8M0,
+                       .m = 1,
+                       .n = n,
+                       .k = k,
+                       .block = 32,
+                       .trans = true,
+                       .short_a = short_a});
+}
+
 /* With AVX2 they are integers, and only where the product allows it. */
 START_TEST(said)
 {
     for (int allowed = 0; allowed < 2; allowed++) {
         Rig r;
         rig_init(&r, "x86-64-v3", 1);
-        make(&r, &(Product){.codes = SCRT_F4E2M1,
-                            .scale = SCRT_F8E8M0,
-                            .m = 1,
-                            .n = 64,
-                            .k = 64,
-                            .block = 32,
-                            .trans = true,
-                            .short_a = allowed});
+        make_mx(&r, SCRT_F4E2M1, 64, 64, allowed);
         rig_compile(&r);
         ck_assert_msg(!strstr(rig_what(&r, 0), "as integers") == !allowed, "%s", rig_what(&r, 0));
         rig_free(&r);
@@ -168,14 +174,7 @@ static void extremes(const char *cpu, ScrtDtype t, bool short_a)
     static const float most[] = {0, 0x1p-149f, 0x1p-120f, 0x1p101f, INFINITY, NAN};
     Rig r;
     rig_init(&r, cpu, 7);
-    make(&r, &(Product){.codes = t,
-                        .scale = SCRT_F8E8M0,
-                        .m = 1,
-                        .n = 40,
-                        .k = 64,
-                        .block = 32,
-                        .trans = true,
-                        .short_a = short_a});
+    make_mx(&r, t, 40, 64, short_a);
     rig_compile(&r);
     for (int64_t m = 1; m <= 3; m++)
         for (size_t e = 0; e < sizeof most / sizeof *most; e++)
@@ -212,14 +211,7 @@ START_TEST(zeros)
             sc_blob(r.cx, sc_intern(r.cx, "w"), SCRT_F4E2M1, 2, (int64_t[]){40, 32}, codes);
         r.blob[r.n_blob++] =
             sc_blob(r.cx, sc_intern(r.cx, "s"), SCRT_F32, 2, (int64_t[]){40, 1}, scale);
-        make(&r, &(Product){.codes = SCRT_F4E2M1,
-                            .scale = SCRT_F8E8M0,
-                            .m = 1,
-                            .n = 40,
-                            .k = 32,
-                            .block = 32,
-                            .trans = true,
-                            .short_a = true});
+        make_mx(&r, SCRT_F4E2M1, 40, 32, true);
         for (int i = 0; i < 32; i++)
             ((float *)r.in[0].data)[i] = 0x1p90f;
         rig_compile(&r);

@@ -7,7 +7,7 @@
 
 static uint64_t hash(const void *p, size_t n)
 {
-    return hash_file(&(ScrtFile){.data = (unsigned char *)(uintptr_t)p, .n = n}, NULL);
+    return scalec_hash(&(ScrtFile){.data = (unsigned char *)(uintptr_t)p, .n = n}, NULL);
 }
 
 START_TEST(known_answers)

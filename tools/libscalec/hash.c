@@ -47,7 +47,7 @@ static uint64_t mix_tail(uint64_t h, const unsigned char *p, size_t n)
     return h ^ h >> 32;
 }
 
-uint64_t hash_file(const ScrtFile *f, const atomic_bool *stop)
+uint64_t scalec_hash(const ScrtFile *f, const atomic_bool *stop)
 {
     const unsigned char *p = f->data, *end = p + f->n, *last = end - f->n % 32;
     uint64_t v[4] = {P1 + P2, P2, 0, 0 - P1}, h = P5;

@@ -5,8 +5,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -254,7 +252,7 @@ typedef struct Hashing {
 static void *hash(void *arg)
 {
     Hashing *h = arg;
-    h->hash = hash_file(h->file, &h->stop);
+    h->hash = scalec_hash(h->file, &h->stop);
     return NULL;
 }
 
@@ -268,13 +266,8 @@ bool scalec_load(ScCtx *cx, const char *path, const ScImportOptions *opt, Scalec
     if (file->mapped)
         sc_note_mapped(cx, file->data, file->n);
     Hashing h = {.file = file};
-    pthread_t thread;  /* while the file is imported */
-    sigset_t all, was; /* signals are the program's */
-    sigfillset(&all);
-    sigdelset(&all, SIGBUS); /* of a file that is cut short, to whoever reads it */
-    pthread_sigmask(SIG_SETMASK, &all, &was);
-    bool begun = pthread_create(&thread, NULL, hash, &h) == 0;
-    pthread_sigmask(SIG_SETMASK, &was, NULL);
+    pthread_t thread; /* while the file is imported */
+    bool begun = sc_thread(&thread, hash, &h);
     bool ok = scalec_load_again(cx, &m, opt, ret);
     SC_STAGE(cx, "hash");
     atomic_store(&h.stop, !ok);
