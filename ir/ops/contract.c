@@ -2,6 +2,8 @@
 /* Matrix products. Both operands may be stored in low precision; the sum is f32 then. */
 #include "ir/ops/ops_priv.h"
 
+#include <string.h>
+
 enum { A, B, BIAS };
 enum { TRANS_A, TRANS_B, G_OUT }; /* gemm's attributes */
 enum { M_OUT };                   /* matmul's */
@@ -120,15 +122,23 @@ typedef struct Matrix {
     int64_t row, column;
 } Matrix;
 
-/* The element at m, n: in f64, or exactly modulo 2^64. */
-static double dot(const Matrix *a, const Matrix *b, int64_t m, int64_t n, int64_t k)
+enum { COLUMNS = 8 }; /* whose sums are made side by side: each waits for its last addition */
+
+/* Elements of row m from column n on, in f64. */
+static inline void dots(const Matrix *a, const Matrix *b, int64_t m, int64_t n, int64_t k,
+                        int columns, double *ret)
 {
-    double sum = 0;
-    for (int64_t i = 0; i < k; i++)
-        sum += a->f[m * a->row + i * a->column] * b->f[i * b->row + n * b->column];
-    return sum;
+    double sum[COLUMNS] = {0};
+    for (int64_t i = 0; i < k; i++) {
+        double x = a->f[m * a->row + i * a->column];
+        const double *y = &b->f[i * b->row + n * b->column];
+        for (int j = 0; j < columns; j++)
+            sum[j] += x * y[j * b->column];
+    }
+    memcpy(ret, sum, (size_t)columns * sizeof *sum);
 }
 
+/* The element at m, n, exactly modulo 2^64. */
 static int64_t dot_int(const Matrix *a, const Matrix *b, int64_t m, int64_t n, int64_t k)
 {
     uint64_t sum = 0;
@@ -155,28 +165,56 @@ static const ScrtTensor *addend(const ScEval *e, int64_t *stride)
     return t;
 }
 
+/* Where the addend's element for the result's element i lies. */
+static size_t addend_at(const ScrtTensor *out, const int64_t *stride, int64_t i)
+{
+    int64_t idx[SCRT_MAX_RANK];
+    for (uint32_t d = out->rank; d-- > 0; i /= out->dims[d])
+        idx[d] = i % out->dims[d];
+    return (size_t)sc_ops_at(out->rank, idx, stride);
+}
+
+static void multiply_floats(ScEval *e, const Matrix *a, const Matrix *b, const int64_t mnk[3],
+                            int64_t at)
+{
+    ScrtTensor *out = &e->out[0];
+    int64_t stride[SCRT_MAX_RANK];
+    const ScrtTensor *bias = addend(e, stride);
+    double sum[COLUMNS];
+    for (int64_t i = 0, step; i < mnk[0] * mnk[1]; i += step) {
+        int64_t m = i / mnk[1], n = i % mnk[1];
+        step = n + COLUMNS <= mnk[1] ? COLUMNS : 1;
+        if (step == COLUMNS)
+            dots(a, b, m, n, mnk[2], COLUMNS, sum);
+        else
+            dots(a, b, m, n, mnk[2], 1, sum);
+        for (int64_t j = 0; j < step; j++) {
+            double x = 0;
+            if (bias)
+                x = scrt_load(bias->dtype, bias->data, addend_at(out, stride, at + i + j));
+            sc_ops_store(out, at + i + j, sum[j] + x);
+        }
+    }
+}
+
+static void multiply_ints(ScEval *e, const Matrix *a, const Matrix *b, const int64_t mnk[3],
+                          int64_t at)
+{
+    ScrtTensor *out = &e->out[0];
+    int64_t stride[SCRT_MAX_RANK];
+    const ScrtTensor *bias = addend(e, stride);
+    for (int64_t i = 0; i < mnk[0] * mnk[1]; i++) {
+        uint64_t x = (uint64_t)dot_int(a, b, i / mnk[1], i % mnk[1], mnk[2]);
+        if (bias)
+            x += (uint64_t)scrt_load_int(bias->dtype, bias->data, addend_at(out, stride, at + i));
+        scrt_store_int(out->dtype, out->data, (size_t)(at + i), (int64_t)x);
+    }
+}
+
 /* One matrix of the result: a is [m, k], b is [k, n]; the result's elements start at `at`. */
 static void multiply(ScEval *e, const Matrix *a, const Matrix *b, const int64_t mnk[3], int64_t at)
 {
-    ScrtTensor *out = &e->out[0];
-    int64_t stride[SCRT_MAX_RANK], idx[SCRT_MAX_RANK];
-    const ScrtTensor *bias = addend(e, stride);
-    for (int64_t i = 0; i < mnk[0] * mnk[1]; i++) {
-        int64_t m = i / mnk[1], n = i % mnk[1], from = 0, rest = at + i;
-        for (uint32_t d = out->rank; bias && d-- > 0; rest /= out->dims[d])
-            idx[d] = rest % out->dims[d];
-        if (bias)
-            from = sc_ops_at(out->rank, idx, stride);
-        if (a->f) {
-            double addition = bias ? scrt_load(bias->dtype, bias->data, (size_t)from) : 0;
-            sc_ops_store(out, at + i, dot(a, b, m, n, mnk[2]) + addition);
-        } else {
-            uint64_t x = (uint64_t)dot_int(a, b, m, n, mnk[2]);
-            if (bias)
-                x += (uint64_t)scrt_load_int(bias->dtype, bias->data, (size_t)from);
-            scrt_store_int(out->dtype, out->data, (size_t)(at + i), (int64_t)x);
-        }
-    }
+    (a->f ? multiply_floats : multiply_ints)(e, a, b, mnk, at);
 }
 
 static bool eval_matmul(ScEval *e)

@@ -4,6 +4,8 @@
  * channels_last the input and the result are [batch, spatial..., channel]; weights are the same. */
 #include "ir/ops/ops_priv.h"
 
+#include <string.h>
+
 enum { X, W, BIAS };
 #define MAX_SPATIAL 3
 
@@ -277,19 +279,23 @@ static void grow_conv(const ScGrow *g)
     sc_ops_grow_bias(g, BIAS);
 }
 
-/* The sum of one position, over the input channels of its group. x and w start at those. */
-static double convolve(const Place *p, const double *x, const double *w, int64_t channels,
-                       const int64_t *out)
+enum { CHANNELS = 8 }; /* whose sums are made side by side: each waits for its last addition */
+
+/* The sums of one position for n output channels, over the input channels of their group. x and w
+ * start at those; `step`: elements of w for each output channel. */
+static inline void convolve(const Place *p, const double *x, const double *w, int64_t channels,
+                            const int64_t *out, int64_t step, int n, double *ret)
 {
     int64_t k[MAX_SPATIAL] = {0}, size = product(p->n, p->kernel), plane = product(p->n, p->extent);
-    double sum = 0;
+    double sum[CHANNELS] = {0};
     bool padded;
     for (int64_t i = 0; i < size; i++, sc_ops_next(p->n, p->kernel, k)) {
         int64_t at = locate(p, out, k, &padded);
         for (int64_t c = 0; at >= 0 && c < channels; c++)
-            sum += x[c * plane + at] * w[c * size + i];
+            for (int j = 0; j < n; j++)
+                sum[j] += x[c * plane + at] * w[c * size + i + j * step];
     }
-    return sum;
+    memcpy(ret, sum, (size_t)n * sizeof *sum);
 }
 
 static bool eval_conv(ScEval *e)
@@ -305,12 +311,20 @@ static bool eval_conv(ScEval *e)
     const double *x = planes(arena, e->in[X], &a), *v = sc_ops_doubles(arena, w);
     const double *bias =
         e->n->n_in > BIAS && e->in[BIAS] ? sc_ops_doubles(arena, e->in[BIAS]) : NULL;
+    int64_t n = m_group % CHANNELS ? 1 : CHANNELS;
     for (int64_t b = 0; b < out->dims[0]; b++)
-        for (int64_t m = 0; m < w->dims[0]; m++) {
+        for (int64_t m = 0; m < w->dims[0]; m += n) {
             int64_t idx[MAX_SPATIAL] = {0}, first = (b * group + m / m_group) * channels;
             for (int64_t i = 0; i < each; i++, sc_ops_next(p.n, extent, idx)) {
-                double y = convolve(&p, x + first * plane, v + m * size, channels, idx);
-                sc_ops_store(&e->out[0], stored_at(out, &a, b, m, i), bias ? y + bias[m] : y);
+                const double *from = x + first * plane, *by = v + m * size;
+                double y[CHANNELS];
+                if (n == CHANNELS)
+                    convolve(&p, from, by, channels, idx, size, CHANNELS, y);
+                else
+                    convolve(&p, from, by, channels, idx, size, 1, y);
+                for (int64_t j = 0; j < n; j++)
+                    sc_ops_store(&e->out[0], stored_at(out, &a, b, m + j, i),
+                                 bias ? y[j] + bias[m + j] : y[j]);
             }
         }
     sc_arena_free(arena);
