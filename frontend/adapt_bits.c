@@ -11,7 +11,7 @@ typedef struct Packed {
     const ImNode *n;
     int64_t k, n_row, bits, block, n_block;
     ScrtDtype codes, in; /* of the elements; of what is computed with them */
-    bool short_a;        /* A need not be as exact as f32 */
+    int64_t a_bits;      /* of the integers that A may be rounded to; 0: it may not */
 } Packed;
 
 /* The bytes of operand i as elements of fewer bits, the lowest first, [n_row, len]; SC_POISON after
@@ -155,10 +155,10 @@ static ScVal product(const Packed *p)
     if (!is_blocked(p))
         return OP(matmul, im_in(n, A), im_cast(n, weight(p), t));
     ScVal x = im_cast(n, im_in(n, A), SCRT_F32);
-    ScVal y = im_build(n, &sc_op_block_matmul,
-                       IM_SET({"block", SC_INT(p->block)}, {"trans_b", SC_INT(1)},
-                              {"short_a", SC_INT(p->short_a)}),
-                       IM_IN(x, with_sign(p), scales(p)));
+    ScVal y = im_build(
+        n, &sc_op_block_matmul,
+        IM_SET({"block", SC_INT(p->block)}, {"trans_b", SC_INT(1)}, {"a_bits", SC_INT(p->a_bits)}),
+        IM_IN(x, with_sign(p), scales(p)));
     return im_cast(n, im_has(n, ZEROS) ? OP(add, y, moved(p, x)) : y, t);
 }
 
@@ -171,7 +171,8 @@ static bool matmul(const ImNode *n, ScVal *ret_out)
     p.k = im_int(n, "K", 0, &ok);
     p.n_row = im_int(n, "N", 0, &ok);
     /* at least: 0 and 1 as f32, 2 as f16, 3 as bf16, 4 as integers of 8 bits */
-    p.short_a = im_int(n, "accuracy_level", 0, &ok) > 1;
+    const int64_t level = im_int(n, "accuracy_level", 0, &ok);
+    p.a_bits = level > 3 ? 8 : level > 1 ? 16 : 0;
     if (!ok || !im_arity(n, 3, 6) || !IM_ONLY(n, "K", "N", "bits", "block_size", "accuracy_level"))
         return false;
     p.codes = p.bits == 2 ? SCRT_U2 : p.bits == 4 ? SCRT_U4 : SCRT_U8;

@@ -209,8 +209,8 @@ typedef struct ScContract {
     uint32_t scales; /* the operand with a factor for each `block` rows of a column of B, a constant
                       * as B is; the product of both is rounded to f32; 0: none */
     int64_t block;   /* see sc_block_fits */
-    bool short_a; /* elements of A may be rounded to integers of 16 bits, as many times smaller as
-                   * the largest of their `block` needs: 2^-15 of it is lost at most */
+    uint32_t a_bits; /* 8 or 16: elements of A may be rounded to integers of so many bits, as many
+                      * times smaller as the largest of their `block` needs; 0: they may not */
 } ScContract;
 enum {
     SC_LONGEST_BLOCK = 1 << 16, /* elements, of rows quantize and dequantize */

@@ -282,9 +282,9 @@ ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype
         return SC_ABSENT;
     in[0] = operand(s, n->in[0], activation, &p);
     /* what is lost of an element is far below what a weight of 4 bits is off by */
-    bool short_a = scrt_dtype_bits(weight) == 4;
+    const int64_t a_bits = scrt_dtype_bits(weight) == 4 ? 8 : 0;
     ScVal y = sc_node1(&s->b, &sc_op_block_matmul,
-                       SC_ATTRS(SC_INT(BLOCK), SC_INT(w.trans), SC_INT(short_a)), 3, in);
+                       SC_ATTRS(SC_INT(BLOCK), SC_INT(w.trans), SC_INT(a_bits)), 3, in);
     sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));
     y = finished(s, n, &p, y);
     if (!s->is_out[n->first])

@@ -90,7 +90,7 @@ static bool may_pack(const CgContract *c)
 static void describe_panels(CgModule *m, CgContract *c, ScrtDtype dtype)
 {
     CgPanels *p = &c->panels;
-    cg_panels_init(m, dtype, c->f->trait, &c->tile, p);
+    cg_panels_init(m, dtype, (uint32_t)c->f->trait, &c->tile, p);
     sc_term_const(c->k, &p->k);
     sc_term_const(c->n, &p->n);
     sc_term_const(c->b.offset, &p->offset);
@@ -128,6 +128,7 @@ static bool describe_scales(CgModule *m, CgContract *c)
         return false;
     c->panels.block = (uint32_t)c->desc.block;
     c->panels.scale = t;
+    c->panels.scale_facts = (uint32_t)(c->f->trait >> 32);
     c->f->pack[c->scale_operand] = cg_panels_pack(m, p);
     return true;
 }
@@ -259,7 +260,8 @@ static bool plan_b(CgModule *m, CgContract *c)
                      result,
                      c->packed,
                      t->dtype,
-                     c->f->trait};
+                     (uint32_t)c->f->trait,
+                     cg_whole_units(c)};
     if (c->desc.block)
         types.b = result; /* times its scale */
     cg_tile_init(m, &types, j->rows, j->cols, j->depth, &c->tile);
@@ -298,7 +300,7 @@ static void describe(CgModule *m, const CgContract *c, bool stream, bool tiles)
     if (c->packed && c->panels.unit.way != CG_UNIT_PLAIN)
         sc_str_addf(&s, "; decode by %s", cg_unit_name(&c->panels.unit));
     if (stream && cg_whole(m, c))
-        sc_str_add(&s, ", few rows as integers");
+        sc_str_addf(&s, ", few rows as integers of %u bits", c->desc.a_bits);
     c->f->what = sc_str_keep(&s, m->arena);
 }
 
@@ -359,9 +361,14 @@ static bool emit(CgModule *m, CgFunc *f)
     return true;
 }
 
+/* What is known of the codes of B, and 32 bits above of those of its scales. */
 static uint64_t trait(CgModule *m, const CgFunc *f)
 {
-    return cg_operand_facts(m, f, sc_leader(f->sub)->in[1]);
+    const ScNode *n = sc_leader(f->sub);
+    ScContract desc;
+    n->op->contract(f->sub, n, &desc);
+    uint64_t scales = desc.block ? cg_operand_facts(m, f, n->in[desc.scales]) : 0;
+    return cg_operand_facts(m, f, n->in[1]) | scales << 32;
 }
 
 const CgClass cg_contract = {.trait = trait, .emit = emit};

@@ -42,19 +42,26 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c);
 LLVMValueRef cg_stream_body(CgModule *m, const CgContract *c);
 void cg_stream_run(Cg *cg, const CgContract *c, LLVMValueRef body);
 
-/* Rows of A as integers beside blocks of codes of 4 bits (whole.c): whether they are multiplied so;
- * a row of f32 in scratch, of n_k finite numbers and zeros up to a vector's end, to blocks of
- * integers in its place; where a block begins in the row. */
-bool cg_whole(const CgModule *m, const CgContract *c);
+/* Rows of A as integers beside blocks of codes of 4 bits (whole.c): stored in how many
+ * bits, 0: they are not multiplied so; whether units are to be wide for it; a row of f32 in
+ * scratch, of n_k finite numbers and zeros up to a vector's end, to blocks of integers in its
+ * place; how many elements such a block has; where one begins in the row. */
+uint32_t cg_whole(const CgModule *m, const CgContract *c);
+bool cg_whole_units(const CgContract *c);
 void cg_whole_row(Cg *cg, const CgContract *c, LLVMValueRef n_k, LLVMValueRef row);
+uint32_t cg_whole_len(const CgContract *c);
 LLVMValueRef cg_whole_block(Cg *cg, const CgContract *c, LLVMValueRef row, LLVMValueRef block);
-/* Of a block: what sums begin with; its pair `pair` of elements, in the order of cg_unit_whole, for
- * every lane; sum + a * b, b of cg_unit_whole; acc + sum, times the scales of B and of the block.
- */
-LLVMValueRef cg_whole_start(Cg *cg, LLVMValueRef block);
-LLVMValueRef cg_whole_pair(Cg *cg, LLVMValueRef block, LLVMValueRef pair);
-LLVMValueRef cg_whole_mac(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef sum);
-LLVMValueRef cg_whole_sum(Cg *cg, LLVMValueRef block, LLVMValueRef sum, LLVMValueRef scale,
-                          LLVMValueRef acc);
+/* Of a panel and a row, in as many variables as a row of the panel has vectors: the sums begin;
+ * plus the products of unit `unit` of the block, x: its numbers by cg_unit_whole or _whole8, in
+ * turns: how many units came before it, where their parity is known; the sums of vector j of the
+ * columns; acc + those, times the scales of B and of the block. */
+LLVMTypeRef cg_whole_sums(const CgModule *m, const CgContract *c);
+void cg_whole_begin(Cg *cg, const CgContract *c, LLVMValueRef block, const LLVMValueRef *sum);
+void cg_whole_pairs(Cg *cg, const CgContract *c, LLVMValueRef block, LLVMValueRef unit,
+                    LLVMValueRef *ret);
+void cg_whole_add(Cg *cg, const CgContract *c, const LLVMValueRef *pair, const LLVMValueRef *x,
+                  uint32_t turn, const LLVMValueRef *sum);
+LLVMValueRef cg_whole_end(Cg *cg, const CgContract *c, LLVMValueRef block, const LLVMValueRef *sum,
+                          uint32_t j, LLVMValueRef scale, LLVMValueRef acc);
 
 #endif

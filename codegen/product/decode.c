@@ -50,6 +50,9 @@ uint64_t cg_codes_facts(ScrtDtype t, const void *code, size_t n)
 {
     enum { RUN = 256 };
     const uint8_t *c = code, *end = c + n;
+    if (t == SCRT_F8E8M0)
+        return (memchr(code, 0, n) ? 0 : CG_CODES_NORMAL) |
+               (memchr(code, 0xff, n) ? 0 : CG_CODES_FINITE);
     const bool e5m2 = t == SCRT_F8E5M2;
     const uint8_t man = e5m2 ? 3 : 7, inf = e5m2 ? 0x7c : 0x7f;
     const uint8_t low = (uint8_t)(0x7f - (raise_bits(t) << raise_bits(t)));
@@ -499,6 +502,14 @@ int32_t cg_unit_least(const CgUnit *u, float *ret_step)
     return (int32_t)(least / *ret_step);
 }
 
+static void whole_entries(const CgUnit *u, uint8_t ret[16])
+{
+    float step;
+    int32_t least = cg_unit_least(u, &step);
+    for (uint32_t i = 0; i < 16; i++)
+        ret[i] = (uint8_t)((int32_t)(number(u, i) / step) - least);
+}
+
 /* Of 8 words of 4 codes: bytes become words, whose nibbles are looked up. */
 static void whole_words(Cg *cg, LLVMValueRef x, const uint8_t entry[16], LLVMValueRef ret[2])
 {
@@ -520,11 +531,8 @@ static void whole_words(Cg *cg, LLVMValueRef x, const uint8_t entry[16], LLVMVal
 void cg_unit_whole(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef *ret)
 {
     uint8_t entry[16];
-    float step;
-    int32_t least = cg_unit_least(u, &step);
     const uint32_t parts = u->w / 8;
-    for (uint32_t i = 0; i < 16; i++)
-        entry[i] = (uint8_t)((int32_t)(number(u, i) / step) - least);
+    whole_entries(u, entry);
     for (uint32_t h = 0; h < parts; h++) {
         LLVMTypeRef words = cg_vec(cg->m->i16, 16);
         LLVMValueRef from = cg_gep(cg, cg->m->i8, ptr, cg_int(cg, (int64_t)16 * h)), row[2];
@@ -538,6 +546,22 @@ void cg_unit_whole(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef *ret)
         }
         ret[h] = row[0];
         ret[parts + h] = row[1];
+    }
+}
+
+void cg_unit_whole8(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[2])
+{
+    uint8_t entry[16];
+    LLVMTypeRef words = cg_vec(cg->m->i16, 16), bytes = cg_vec(cg->m->i8, 32);
+    LLVMValueRef table[32], x = LLVMBuildBitCast(cg->b, load_bytes(cg, 32, ptr), words, "");
+    whole_entries(u, entry);
+    for (uint32_t i = 0; i < 32; i++)
+        table[i] = LLVMConstInt(cg->m->i8, entry[i % 16], 0);
+    for (uint32_t j = 0; j < 2; j++) { /* codes 0 and 2 of a word, then 1 and 3 */
+        LLVMValueRef code = j ? LLVMBuildLShr(cg->b, x, cg_iconst(words, 4), "") : x;
+        code = LLVMBuildBitCast(cg->b, cg_and(cg, code, 0x0f0f), bytes, "");
+        LLVMValueRef arg[2] = {LLVMConstVector(table, 32), code};
+        ret[j] = cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
     }
 }
 

@@ -64,10 +64,26 @@ static LLVMTypeRef unpack_type(CgModule *m)
     return LLVMFunctionType(m->t_void, p, 4, 0);
 }
 
+/* Codes that are the exponents of normal numbers. */
+static bool scales_normal(const CgPanels *p)
+{
+    const uint32_t facts = CG_CODES_NORMAL | CG_CODES_FINITE;
+    return p->scale == SCRT_F8E8M0 && (p->scale_facts & facts) == facts;
+}
+
 void cg_scales_load(Cg *cg, const CgPanels *p, LLVMValueRef ptr, LLVMValueRef *ret)
 {
-    for (uint32_t j = 0; j < p->nr / p->w; j++)
-        ret[j] = cg_load(cg, (ScrtDtype)p->scale, ptr, cg_int(cg, j * p->w), p->w, NULL).v;
+    for (uint32_t j = 0; j < p->nr / p->w; j++) {
+        LLVMValueRef at = cg_int(cg, j * p->w);
+        if (!scales_normal(p)) {
+            ret[j] = cg_load(cg, (ScrtDtype)p->scale, ptr, at, p->w, NULL).v;
+            continue;
+        }
+        ret[j] = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, p->w), cg_gep(cg, cg->m->i8, ptr, at), "");
+        LLVMSetAlignment(ret[j], 1);
+        ret[j] = LLVMBuildZExt(cg->b, ret[j], cg_vec(cg->m->i32, p->w), "");
+        ret[j] = LLVMBuildBitCast(cg->b, cg_shl(cg, ret[j], 23), cg_vec(cg->m->f32, p->w), "");
+    }
 }
 
 int64_t cg_scales_bytes(const CgPanels *p)
@@ -77,7 +93,7 @@ int64_t cg_scales_bytes(const CgPanels *p)
 
 const char *cg_scale_name(const CgPanels *p)
 {
-    return p->block ? scrt_dtype_name((ScrtDtype)p->scale) : "none";
+    return !p->block ? "none" : scales_normal(p) ? "f8e8m0n" : scrt_dtype_name((ScrtDtype)p->scale);
 }
 
 static const char *unpack_name(CgModule *m, const CgPanels *p)

@@ -65,10 +65,15 @@ bool cg_unit_splits(const CgUnit *u);
  * right; whoever multiplies them may do so with numbers that much larger. */
 uint32_t cg_unit_small(const CgUnit *u);
 /* Of a unit of nibbles or words of 4 codes that holds two or four rows: its codes as integers from
- * 0 on, in 16 bits, those of two rows beside each other in each of 8 lanes of the w / 4 vectors; of
- * four rows the even ones come first, then the odd ones. A number is its integer and the least,
- * times the step; cg_unit_least gives both. For AVX2. */
+ * 0 on, those of two rows beside each other. A number is its integer and the least, times the step;
+ * cg_unit_least gives both. For AVX2.
+ * In 16 bits: two integers in each of 8 lanes of the w / 4 vectors; of four rows the even ones come
+ * first, then the odd ones.
+ * In 8 bits, of 16 words: two integers in each of 16 lanes of two vectors. Of four rows the one has
+ * the even ones, the other the odd ones; of two rows the one has the lower 16 columns, the other
+ * the upper ones. */
 void cg_unit_whole(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef *ret);
+void cg_unit_whole8(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[2]);
 int32_t cg_unit_least(const CgUnit *u, float *ret_step);
 /* The first way that lays codes as this unit's does. */
 uint32_t cg_unit_layout(const CgUnit *u);
@@ -89,12 +94,13 @@ void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef un
 enum { CG_PACK_BATCH = SCRT_MAX_RANK };
 struct CgPanels { /* plain data: the argument of the packer */
     CgUnit unit;
-    uint32_t nr, ku; /* columns of a panel; rows of a unit */
-    uint32_t w;      /* lanes of the vectors that it is read in: unit.w or fewer */
-    uint32_t deep;   /* panels have a multiple of as many rows: the tile's, at least ku */
-    uint32_t size;   /* bytes of an element, of 8 bits or more */
-    uint32_t block;  /* rows that have a scale, in panels of their own; 0: there are none */
-    uint32_t scale;  /* ScrtDtype of the scales */
+    uint32_t nr, ku;      /* columns of a panel; rows of a unit */
+    uint32_t w;           /* lanes of the vectors that it is read in: unit.w or fewer */
+    uint32_t deep;        /* panels have a multiple of as many rows: the tile's, at least ku */
+    uint32_t size;        /* bytes of an element, of 8 bits or more */
+    uint32_t block;       /* rows that have a scale, in panels of their own; 0: there are none */
+    uint32_t scale;       /* ScrtDtype of the scales, */
+    uint32_t scale_facts; /* and CG_CODES_ of them */
     uint32_t n_batch;
     int64_t batch[CG_PACK_BATCH], batch_stride[CG_PACK_BATCH]; /* elements of the operand */
     int64_t k, n, n_stride, offset;
@@ -143,6 +149,7 @@ typedef struct CgTypes { /* of a product */
     bool packed; /* B is in packed panels: so nv must divide 4, and a step may take several k */
     ScrtDtype stored; /* of packed B: its elements, */
     uint64_t facts;   /* and what is known of their codes */
+    bool wide_units;  /* they lie as they do for vectors of 16 lanes */
 } CgTypes;
 
 /* What multiplies: a row of the table in micro.c. A step multiplies ku neighbours in k of a row of

@@ -67,14 +67,14 @@ const ScTerm *cg_stream_scratch(CgModule *m, const CgContract *c)
 /* What is done with rows of A first. */
 typedef struct Prepared {
     uint32_t left; /* they are made larger by this power of two, so that numbers of B need not be */
-    bool whole;    /* they become integers */
-    bool each;     /* nothing, and weights are scaled each, in the place of a block's sum */
+    uint32_t whole; /* they become integers of so many bits; 0: not */
+    bool each;      /* nothing, and weights are scaled each, in the place of a block's sum */
 } Prepared;
 
 static Prepared prepared(CgModule *m, const CgContract *c)
 {
     bool plain = c->tile.micro->way == CG_UNIT_PLAIN && c->tile.el == m->f32;
-    bool whole = cg_whole(m, c);
+    uint32_t whole = cg_whole(m, c);
     return (Prepared){.left = plain && !whole ? cg_unit_small(&c->panels.unit) : 0, .whole = whole};
 }
 
@@ -109,8 +109,9 @@ static LLVMTypeRef stream_type(CgModule *m)
 
 typedef struct Stream {
     const CgContract *c;
-    CgPanels panel;   /* c->panels, or the same with a unit that leaves numbers small */
-    bool whole, each; /* see Prepared */
+    CgPanels panel; /* c->panels, or the same with a unit that leaves numbers small */
+    uint32_t whole; /* see Prepared */
+    bool each;
     uint32_t rows, panels;
     uint32_t nv;                             /* vectors of a row of a panel */
     LLVMValueRef acc[64];                    /* [row][panel][nv] variables */
@@ -133,7 +134,7 @@ static bool has_parts(const Stream *s)
 /* Of a part. */
 static LLVMTypeRef sums_type(Cg *cg, const Stream *s)
 {
-    return s->whole ? cg_vec(cg->m->i32, s->c->tile.w) : cg_tile_sums(&s->c->tile);
+    return s->whole ? cg_whole_sums(cg->m, s->c) : cg_tile_sums(&s->c->tile);
 }
 
 static void ask_ahead(Cg *cg, const CgPanels *q, LLVMValueRef panel, LLVMValueRef unit)
@@ -185,9 +186,7 @@ static void stream_integers(Cg *cg, const Stream *s, const LLVMValueRef *row, LL
                             LLVMValueRef first, uint32_t units)
 {
     const CgPanels *q = &s->panel;
-    LLVMTypeRef type = sums_type(cg, s);
-    const uint32_t pairs = q->ku / 2;
-    LLVMValueRef panel[GROUP], pair[2 * CG_STREAM_ROWS], x[CG_UNIT_VECS];
+    LLVMValueRef panel[GROUP], pair[CG_STREAM_ROWS][2], x[CG_UNIT_VECS];
     for (uint32_t p = 0; p < s->panels; p++) {
         panel[p] = panel_of(cg, p);
         ask_ahead(cg, q, panel[p], first);
@@ -195,19 +194,13 @@ static void stream_integers(Cg *cg, const Stream *s, const LLVMValueRef *row, LL
     for (uint32_t u = 0; u < units; u++) {
         LLVMValueRef unit = cg_add_int(cg, first, cg_int(cg, u));
         LLVMValueRef bytes = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
-        LLVMValueRef here = cg_mul_int(cg, cg_add_int(cg, at, cg_int(cg, u)), cg_int(cg, pairs));
-        for (uint32_t i = 0; i < pairs * s->rows; i++)
-            pair[i] =
-                cg_whole_pair(cg, row[i / pairs], cg_add_int(cg, here, cg_int(cg, i % pairs)));
+        for (uint32_t r = 0; r < s->rows; r++)
+            cg_whole_pairs(cg, s->c, row[r], cg_add_int(cg, at, cg_int(cg, u)), pair[r]);
         for (uint32_t p = 0; p < s->panels; p++) {
-            cg_unit_whole(cg, &q->unit, cg_gep(cg, cg->m->i8, panel[p], bytes), x);
-            for (uint32_t i = 0; i < pairs * s->rows * s->nv; i++) {
-                uint32_t j = i % s->nv, k = i / s->nv % pairs, r = i / s->nv / pairs;
-                LLVMValueRef sum = s->part[(r * s->panels + p) * s->nv + j];
-                LLVMValueRef now =
-                    cg_whole_mac(cg, pair[r * pairs + k], x[k * s->nv + j], cg_get(cg, type, sum));
-                cg_set(cg, sum, now);
-            }
+            LLVMValueRef from = cg_gep(cg, cg->m->i8, panel[p], bytes);
+            (s->whole == 8 ? cg_unit_whole8 : cg_unit_whole)(cg, &q->unit, from, x);
+            for (uint32_t r = 0; r < s->rows; r++)
+                cg_whole_add(cg, s->c, pair[r], x, u, s->part + (r * s->panels + p) * s->nv);
         }
     }
 }
@@ -227,9 +220,19 @@ static void load_sums(Cg *cg, Stream *s, bool load)
     }
 }
 
+/* Rows that are added up before they are scaled; 0: sums are not made in parts. */
+static uint32_t part_rows(const Stream *s)
+{
+    const CgPanels *q = &s->c->panels;
+    const CgTile *t = &s->c->tile;
+    return s->whole ? cg_whole_len(s->c) : q->block ? q->block : t->micro->part ? t->deep : 0;
+}
+
 static void load_scales(Cg *cg, Stream *s, LLVMValueRef block)
 {
     const CgPanels *q = &s->c->panels;
+    if (q->block > part_rows(s))
+        block = LLVMBuildUDiv(cg->b, block, cg_int(cg, q->block / part_rows(s)), "");
     LLVMValueRef at = cg_mul_int(cg, block, cg_int(cg, cg_scales_bytes(q)));
     for (uint32_t p = 0; p < s->panels; p++) {
         LLVMValueRef step = LLVMGetParam(cg->fn, S_SCALE_STEP);
@@ -242,10 +245,12 @@ static void load_scales(Cg *cg, Stream *s, LLVMValueRef block)
 /* Parts begin. row: where a block of integers begins in each row. */
 static void begin_parts(Cg *cg, const Stream *s, const LLVMValueRef *row)
 {
-    LLVMTypeRef type = sums_type(cg, s);
     uint32_t n = s->panels * s->nv;
-    for (uint32_t i = 0; i < s->rows * n; i++)
-        cg_set(cg, s->part[i], s->whole ? cg_whole_start(cg, row[i / n]) : LLVMConstNull(type));
+    for (uint32_t i = 0; i < s->rows * n; i += s->whole ? s->nv : 1)
+        if (s->whole)
+            cg_whole_begin(cg, s->c, row[i / n], s->part + i);
+        else
+            cg_set(cg, s->part[i], LLVMConstNull(sums_type(cg, s)));
 }
 
 /* They are added to their sums, times their block's scales. */
@@ -255,13 +260,15 @@ static void end_parts(Cg *cg, const Stream *s, const LLVMValueRef *row)
     LLVMTypeRef vec = cg_vec(t->el, t->w);
     uint32_t n = s->panels * s->nv;
     for (uint32_t i = 0; i < s->rows * n; i++) {
-        LLVMValueRef part = cg_get(cg, sums_type(cg, s), s->part[i]);
-        LLVMValueRef acc = cg_get(cg, vec, s->acc[i]);
+        LLVMValueRef acc = cg_get(cg, vec, s->acc[i]), part = NULL;
         if (s->whole)
-            acc = cg_whole_sum(cg, row[i / n], part, s->scale[i % n], acc);
-        else if (t->micro->part)
-            acc = LLVMBuildFAdd(cg->b, acc, t->micro->part(cg, part), "");
+            acc = cg_whole_end(cg, s->c, row[i / n], s->part + i / s->nv * s->nv, i % s->nv,
+                               s->scale[i % n], acc);
         else
+            part = cg_get(cg, sums_type(cg, s), s->part[i]);
+        if (part && t->micro->part)
+            acc = LLVMBuildFAdd(cg->b, acc, t->micro->part(cg, part), "");
+        else if (part)
             acc = cg_fma(cg, part, s->scale[i % n], acc);
         cg_set(cg, s->acc[i], acc);
     }
@@ -283,7 +290,7 @@ static LLVMValueRef each_unit(Cg *cg, const Stream *s, const LLVMValueRef *row, 
     return to;
 }
 
-/* Units from .. to of a block, whose scales are of its number. */
+/* Units from .. to of a block or the part of one that is added up at once. */
 static void stream_block(Cg *cg, Stream *s, LLVMValueRef block, LLVMValueRef from, LLVMValueRef to)
 {
     const CgTile *t = &s->c->tile;
@@ -310,10 +317,9 @@ static void stream_block(Cg *cg, Stream *s, LLVMValueRef block, LLVMValueRef fro
 /* All units, block by block where there are scales or the tile's sums are made in parts. */
 static void stream_units(Cg *cg, Stream *s, LLVMValueRef units)
 {
-    const CgPanels *q = &s->c->panels;
-    const CgTile *t = &s->c->tile;
-    uint32_t rows = q->block ? q->block : t->micro->part ? t->deep : 0;
-    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1), per = cg_int(cg, rows / q->ku);
+    const uint32_t rows = part_rows(s);
+    LLVMValueRef zero = cg_int(cg, 0), one = cg_int(cg, 1);
+    LLVMValueRef per = cg_int(cg, rows / s->c->panels.ku);
     if (!rows) {
         each_unit(cg, s, NULL, zero, zero, units, 1);
         return;
@@ -330,12 +336,14 @@ static LLVMValueRef stream_fn(CgModule *m, const CgContract *c, uint32_t rows, u
     const CgTile *t = &c->tile;
     const CgUnit *u = &c->panels.unit;
     const char *name =
-        sc_printf(m->arena, "stream_%s_%s_%s%u_%u%s_%ux%ux%u_%u_%u_%u_%s", t->micro->name,
+        sc_printf(m->arena, "stream_%s_%s_%s%u_%u%s%u_%ux%ux%u_%u_%u_%u_%s", t->micro->name,
                   scrt_dtype_name(u->dtype), cg_unit_name(u), u->facts, a->left,
-                  a->whole  ? "whole"
-                  : a->each ? "each"
-                            : "",
-                  rows, panels, t->nr, t->size, t->ks, c->panels.block, cg_scale_name(&c->panels));
+                  a->whole == 8 ? "bytes"
+                  : a->whole    ? "words"
+                  : a->each     ? "each"
+                                : "",
+                  a->whole ? cg_whole_len(c) : 0, rows, panels, t->nr, t->size, t->ks,
+                  c->panels.block, cg_scale_name(&c->panels));
     name = cg_shared_name(m, name);
     LLVMValueRef fn = LLVMGetNamedFunction(m->mod, name);
     if (fn)

@@ -189,6 +189,8 @@ static void shape(const CgTarget *t, const CgTypes *types, const Want *want, CgT
     if (want->cols)
         choose(t, types, want->rows, want->cols, ret);
     ret->nr = ret->nv * ret->w;
+    if (types->wide_units && t->avx2 && ret->w == 8 && ret->nr == 16)
+        ret->lanes = 16;
 }
 
 /* Whether code for `own`, with the tile t, can read the panels of level `of`, with the tile x. */
@@ -222,7 +224,7 @@ static void share_panels(CgModule *m, const CgTypes *types, const Want *want, Cg
         ret->mr = want->cols ? tile_rows(&own, ret->nv, want->rows) : 1;
         ret->parts = vecs / ret->nv;
         ret->nr = x.nr;
-        ret->lanes = m->levels[i].w;
+        ret->lanes = x.lanes;
         return;
     }
 }

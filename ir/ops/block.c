@@ -286,7 +286,7 @@ const ScOp sc_op_dequantize = {
 /* --- block_matmul ---------------------------------------------------------------------------- */
 
 enum { A, B, SCALES };
-enum { M_BLOCK, TRANS_B, SHORT_A };
+enum { M_BLOCK, TRANS_B, A_BITS };
 
 /* Floats of at most 8 bits, or integers of fewer, which have a sign. */
 static bool is_code(ScrtDtype t)
@@ -311,6 +311,10 @@ static bool infer_block_matmul(ScInfer *in)
     if (!sc_block_fits(block))
         return sc_infer_fail(in, SC_E_ATTRIBUTE, "block %lld is no power of two from 4 to 4096",
                              (long long)block);
+    const int64_t bits = in->attr[A_BITS].i;
+    if (bits != 0 && bits != 8 && bits != 16)
+        return sc_infer_fail(in, SC_E_ATTRIBUTE, "a_bits %lld is none of 0, 8 and 16",
+                             (long long)bits);
     if (!is_scale(in->in[SCALES]->dtype) ||
         !sc_type_same_shape(in->in[SCALES], scales_of(in->cx, b, trans ? 1 : 0, block)))
         return sc_infer_fail(in, SC_E_SHAPE, "there must be a scale for each block of %lld rows",
@@ -329,7 +333,7 @@ static void contract_block_matmul(const ScGraph *g, const ScNode *n, ScContract 
     *ret = (ScContract){.trans_b = sc_attr(n, TRANS_B)->i != 0,
                         .scales = SCALES,
                         .block = sc_attr(n, M_BLOCK)->i,
-                        .short_a = sc_attr(n, SHORT_A)->i != 0};
+                        .a_bits = (uint32_t)sc_attr(n, A_BITS)->i};
 }
 
 static bool eval_block_matmul(ScEval *e)
@@ -420,12 +424,11 @@ const ScOp sc_op_block_matmul = {
               .kind = SC_A_INT,
               .def = SC_INT(0),
               .doc = "B and its scales are stored [n, k]"},
-             {.name = "short_a",
+             {.name = "a_bits",
               .kind = SC_A_INT,
               .def = SC_INT(0),
-              .doc =
-                  "A may be rounded to 16-bit integers, scaled by block: executables do where that "
-                  "is faster"}},
+              .doc = "8 or 16: A may be rounded to integers of so many bits, scaled by block; "
+                     "executables do where that is faster; 0: it may not"}},
     .n_attr = 3,
     .flags = SC_SUMS | SC_MASK_ENDS,
     .infer = infer_block_matmul,

@@ -73,7 +73,8 @@ def bits(name, bits, k, n, block, zeros=None, bias=False, words=None, data=None,
         consts["z"] = RNG.uniform(0, 8, (n, blocks)).astype(F32)
     if bias:
         consts["c"] = draw(n)
-    x = np.round(8 * draw(3, k)) / 8  # which integers of 16 bits hold: accuracy_level may have them made of it
+    x = RNG.integers(-127, 128, (3, k)) / 16  # which integers of 8 bits hold: accuracy_level may have them made of it
+    x[:, ::8] = 127 / 16
     contrib(f"bits-{name}", "MatMulNBits", operands, "y", {"x": x.astype(F32)}, consts, {"x": ["m", k]}, words, K=k, N=n, bits=bits,
             block_size=block, **attributes)
 
@@ -84,6 +85,7 @@ def packed():
     bits("four-numbers", 4, 96, 16, 16, "numbers")
     bits("four-wide", 4, 256, 40, 128)
     bits("four-inexact", 4, 256, 40, 128, accuracy_level=2)
+    bits("four-bytes", 4, 256, 40, 128, accuracy_level=4)
     bits("four-short", 4, 80, 24, 32, scales=np.float16)
     bits("four-blocks", 4, 96, 24, 32, "bytes")
     bits("eight", 8, 64, 24, 32, "bytes")
