@@ -269,7 +269,8 @@ static ScVal finished(ScScaler *s, const ScNode *n, const ScScaledProduct *p, Sc
     return y;
 }
 
-ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation)
+ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation,
+                       uint32_t row_bits)
 {
     Weight w;
     ScVal in[3];
@@ -281,8 +282,7 @@ ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype
     if (!store_weight(s, &w, s->g->value[n->in[1]].name, weight, &p, in + 1))
         return SC_ABSENT;
     in[0] = operand(s, n->in[0], activation, &p);
-    /* what is lost of an element is far below what a weight of 4 bits is off by */
-    const int64_t a_bits = scrt_dtype_bits(weight) == 4 ? 8 : 0;
+    const int64_t a_bits = scrt_dtype_bits(weight) == 4 ? row_bits : 0;
     ScVal y = sc_node1(&s->b, &sc_op_block_matmul,
                        SC_ATTRS(SC_INT(BLOCK), SC_INT(w.trans), SC_INT(a_bits)), 3, in);
     sc_set_exp(&s->b, y, sc_term(s->b.cx, 0));

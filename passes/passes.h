@@ -45,6 +45,8 @@ typedef struct ScRecipe {
     ScrtDtype cache;      /* of what states hold that grow; SCRT_DTYPE_NONE: as the model has it */
     bool round_down;      /* the paper's rules instead of growth: see SCALES */
     bool keep_bias;       /* biases do not take back what rounded weights add on average */
+    uint32_t row_bits;    /* of the integers that few rows beside weights of 4 bits may be rounded
+                           * to: 8, 16; 0: f32 */
     uint32_t n_rule;
     const ScRecipeRule *rule;
     ScSource source;            /* SC_SOURCE_UNSAID is SC_STATIC */

@@ -331,7 +331,8 @@ static bool by_blocks(Pass *p, const ScNode *n, const ScSite *at)
     ScScaler *s = &p->s;
     if (at->scale != SC_BY_BLOCK || n->n_in < 2 || p->table[n->in[1]])
         return false;
-    ScVal y = sc_block_product(s, n, at->operand[1], p->meets ? SCRT_F32 : at->operand[0]);
+    const ScrtDtype activation = p->meets ? SCRT_F32 : at->operand[0];
+    ScVal y = sc_block_product(s, n, at->operand[1], activation, p->recipe->row_bits);
     if (y == SC_ABSENT)
         return false;
     s->env[n->first] = y;

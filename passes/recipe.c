@@ -12,6 +12,7 @@
  *   round = growth
  *   bias = corrected                       or kept
  *   cache = f32                            what states hold that grow
+ *   rows = i8                              or i16, f32: few rows beside weights of 4 bits
  *   rescale "add.*"
  *   layer "head.*" activation=f32 weight=f32 scale=tensor scales=dynamic
  *   site "*.gelu" format=f8e5m2
@@ -25,13 +26,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WINDOW = 16, MOST_WINDOW = 1024, MARGIN = 1, MOST_MARGIN = 16 };
+enum { ROW_BITS = 8, WINDOW = 16, MOST_WINDOW = 1024, MARGIN = 1, MOST_MARGIN = 16 };
 
 #define BUILTIN(called, of_activations, of_weights, by)                                            \
     {.name = called,                                                                               \
      .activation = of_activations,                                                                 \
      .weight = of_weights,                                                                         \
      .scale = by,                                                                                  \
+     .row_bits = ROW_BITS,                                                                         \
      .window = WINDOW,                                                                             \
      .margin = MARGIN}
 static const ScRecipe builtin[] = {
@@ -273,6 +275,25 @@ static bool read_cache(Reader *r, ScrtDtype *ret)
            fail(r, "a cache is not by blocks, as is asked of", scrt_dtype_name(t));
 }
 
+static const struct {
+    const char *name;
+    uint32_t bits;
+} rows[] = {{"i8", 8}, {"i16", 16}, {"f32", 0}};
+#define N_ROWS (sizeof rows / sizeof *rows)
+
+static bool read_rows(Reader *r, uint32_t *ret)
+{
+    if (!equals(r))
+        return false;
+    const char *w = word(r);
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (strcmp(w, rows[i].name) == 0) {
+            *ret = rows[i].bits;
+            return true;
+        }
+    return fail(r, "rows are i8, i16 or f32, not", w);
+}
+
 static bool read_setting(Reader *r, const char *key, Draft *d)
 {
     if (strcmp(key, "name") == 0)
@@ -295,6 +316,8 @@ static bool read_setting(Reader *r, const char *key, Draft *d)
         return read_bias(r, &d->r.keep_bias);
     if (strcmp(key, "cache") == 0)
         return read_cache(r, &d->r.cache);
+    if (strcmp(key, "rows") == 0)
+        return read_rows(r, &d->r.row_bits);
     return fail(r, "not a setting of recipes:", key);
 }
 
@@ -340,6 +363,7 @@ static const ScRecipe *parse(ScCtx *cx, const char *file, const char *text)
     Draft d = {.r = {.name = r.file,
                      .activation = SCRT_F32,
                      .weight = SCRT_F32,
+                     .row_bits = ROW_BITS,
                      .window = WINDOW,
                      .margin = MARGIN}};
     bool ok = true;
@@ -546,6 +570,9 @@ void sc_recipe_print(const ScRecipe *r, ScStr *out)
         sc_str_add(out, "bias = kept\n");
     if (r->cache != SCRT_DTYPE_NONE)
         sc_str_addf(out, "cache = %s\n", scrt_dtype_name(r->cache));
+    for (size_t i = 0; i < N_ROWS && r->row_bits != ROW_BITS; i++)
+        if (rows[i].bits == r->row_bits)
+            sc_str_addf(out, "rows = %s\n", rows[i].name);
     for (uint32_t i = 0; i < r->n_rescale; i++) {
         sc_str_add(out, "rescale ");
         sc_str_quote(out, r->rescale[i]);

@@ -274,8 +274,10 @@ bool sc_takes_back(const ScGraph *g, const ScNode *n, uint32_t k);
 ScVal sc_moved_back(ScScaler *s, ScVal bias, const ScScaledProduct *p, ScVal y);
 
 /* blocks.c: product n with its weight in blocks, in the original numbers, a bias added; activations
- * in blocks too where their format is low. SC_ABSENT where the weight is no constant matrix. */
-ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation);
+ * in blocks too where their format is low; row_bits: see ScRecipe. SC_ABSENT where the weight is no
+ * constant matrix. */
+ScVal sc_block_product(ScScaler *s, const ScNode *n, ScrtDtype weight, ScrtDtype activation,
+                       uint32_t row_bits);
 
 /* factor.c: the power of numbers by their mantissa. power [SC_MANTISSAS]. */
 enum { SC_MANTISSA_BITS = 7, SC_MANTISSAS = 1 << SC_MANTISSA_BITS, SC_N_FACTOR = 32 };

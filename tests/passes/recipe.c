@@ -21,6 +21,7 @@ START_TEST(recipes_that_are_refused)
         {"name = x\nweight = f8e9m9\n", "not a format: 'f8e9m9'"},
         {"weight = i8\n", "operands cannot be stored as 'i8'"},
         {"round = up\n", "round is growth or down, not 'up'"},
+        {"rows = i4\n", "rows are i8, i16 or f32, not 'i4'"},
         {"bias = none\n", "bias is corrected or kept, not 'none'"},
         {"layer weight=f32\n", "expected a pattern in quotes after 'layer'"},
         {"layer \"a\" bias=f32\n", "a layer has activation, weight, scale and scales, not 'bias'"},

@@ -71,7 +71,7 @@ class Dump:
 def the_whole_of_it(tmp):
     lines, _ = readme()
     keys = [re.match(r"\w+", line).group() for line in lines]
-    assert {"name", "activation", "weight", "scale", "bias", "cache", "round", "scales", "window", "margin", "rescale",
+    assert {"name", "activation", "weight", "scale", "bias", "cache", "rows", "round", "scales", "window", "margin", "rescale",
             "layer", "site"} == set(keys), keys
     d = Dump(tmp, "\n".join(lines))
     assert d.operands("a/fc2") == ["f8e5m2", "f32"] and d.operands("head/out") == ["f8e4m3fn", "f16"], d.text
@@ -110,6 +110,9 @@ def settings(tmp):
     for source in ("dynamic", "dynamic-rows", "delayed"):
         d = Dump(tmp, f"{FP8}scales = {source}")
         assert d.count("measure") or "quantize_rows" in d.text or "amax" in d.text, (source, d.text)
+    small = FP8.replace("tensor", "block").replace("weight = f8e4m3fn", "weight = f4e2m1")
+    for line, bits in (("", 8), ("rows = i8", 8), ("rows = i16", 16), ("rows = f32", 0)):
+        assert Dump(tmp, small + line).text.count(f"a_bits = {bits}") == (3 if bits else 0), (line, Dump(tmp, small + line).text)
     delayed = Dump(tmp, f"{FP8}scales = delayed\n").text
     assert delayed == Dump(tmp, f"{FP8}scales = delayed\nwindow = 16\nmargin = 1\n").text
     for line in ("window = 3", "margin = 4"):
