@@ -61,18 +61,18 @@ static LLVMValueRef in_order_f16(Cg *cg, ScrtDtype t, LLVMValueRef code, uint32_
 {
     CgModule *m = cg->m;
     LLVMBuilderRef b = cg->b;
-    LLVMTypeRef words = cg_vec(m->i16, w), tf = cg_vec(m->f32, w), ti = cg_vec(m->i32, w);
-    LLVMValueRef x = LLVMBuildSExt(b, code, words, "");
-    x = t == SCRT_F8E5M2 ? cg_shl(cg, x, 8) : cg_and(cg, cg_shl(cg, x, 7), (int16_t)0xbf80);
+    const bool e5m2 = t == SCRT_F8E5M2;
+    LLVMTypeRef words = cg_vec(m->i16, w), tf = cg_vec(m->f32, w);
+    LLVMValueRef x = cg_shl(cg, LLVMBuildSExt(b, code, words, ""), e5m2 ? 8 : 7);
+    if (!e5m2) { /* NaN becomes f16's */
+        x = cg_and(cg, x, (int16_t)0xbf80);
+        LLVMValueRef sign = cg_iconst(words, (int16_t)0x8000),
+                     most = cg_iconst(words, (int16_t)0xbf80);
+        LLVMValueRef nan = LLVMBuildICmp(b, LLVMIntEQ, LLVMBuildOr(b, x, sign, ""), most, "");
+        x = LLVMBuildOr(b, x, LLVMBuildSExt(b, nan, words, ""), "");
+    }
     x = LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, cg_vec(m->f16, w), ""), tf, "");
-    if (t == SCRT_F8E5M2)
-        return x;
-    x = LLVMBuildFMul(b, x, cg_fconst(tf, 256), "");
-    LLVMValueRef nan =
-        LLVMBuildICmp(b, LLVMIntEQ, cg_and(cg, code, 0x7f), cg_iconst(LLVMTypeOf(code), 0x7f), "");
-    LLVMValueRef quiet = LLVMBuildSelect(b, nan, cg_iconst(ti, 0x7fc00000), LLVMConstNull(ti), "");
-    x = LLVMBuildOr(b, LLVMBuildBitCast(b, x, ti, ""), quiet, "");
-    return LLVMBuildBitCast(b, x, tf, "");
+    return e5m2 ? x : LLVMBuildFMul(b, x, cg_fconst(tf, 256), "");
 }
 
 bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *ret)

@@ -2,13 +2,19 @@
 /* Convolutions in which each channel is a group of its own, channels last: vectors of channels, the
  * weights packed as panels of one vector, the sums of positions in registers. Where windows lie in
  * x along the last dim, neighbours of a row are computed together, line by line of the window: they
- * share the line's weights and what they have in common of x, which are loaded once. */
+ * share the line's weights and what they have in common of x, which are loaded once.
+ *
+ * What x stores in 8 bits is decoded first: a window of 3 x 3 would decode each number 4.5 times,
+ * which takes longer than its products. So items are a few rows of one vector of channels, and the
+ * lines of x under them lie in scratch, as f32, as long as they last. */
 #include "codegen/product/filter.h"
 #include "codegen/product/slide.h"
 
 typedef struct Depthwise {
-    CgSlide s;
-    CgTile tile; /* el, size, w, nv, nr: of one vector */
+    CgSlide s;  /* its x has the strides of what is read: of lines in scratch where they are used */
+    CgAccess x; /* of x itself */
+    int64_t some; /* rows of an item; 0: x is read itself, by items of one row */
+    CgTile tile;  /* el, size, w, nv, nr: of one vector */
     const CgFilter *filter;
     const ScTerm *panels;
 } Depthwise;
@@ -18,6 +24,7 @@ typedef struct Depthwise {
 typedef struct Row {
     const Depthwise *d;
     LLVMValueRef row, first, weights; /* first: the vector's first channel */
+    LLVMValueRef lines, skip;         /* in scratch; what x's address is there too large by */
 } Row;
 
 typedef struct Lanes { /* a vector of channels */
@@ -26,9 +33,21 @@ typedef struct Lanes { /* a vector of channels */
     uint32_t w;
 } Lanes;
 
+/* All lanes of a vector lie there, beyond the last channel too. */
+static LLVMValueRef load_line(Cg *cg, const Lanes *l, LLVMValueRef address)
+{
+    const CgTile *t = &l->r->d->tile;
+    LLVMValueRef at = cg_gep(cg, t->el, l->r->lines, cg_add_int(cg, address, l->i));
+    LLVMValueRef x = LLVMBuildLoad2(cg->b, cg_vec(t->el, l->w), at, "");
+    LLVMSetAlignment(x, t->size);
+    return x;
+}
+
 static LLVMValueRef load_x(Cg *cg, const Lanes *l, LLVMValueRef address)
 {
     const CgAccess *x = &l->r->d->s.x;
+    if (l->r->lines)
+        return load_line(cg, l, address);
     const ScTerm *stride = x->stride[x->rank - 1];
     LLVMValueRef at = cg_add_int(cg, address, cg_mul_int(cg, l->i, cg_term(cg, stride)));
     return cg_access_load(cg, x, at, stride, l->w, l->mask).v;
@@ -173,6 +192,8 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
     LLVMTypeRef vec = cg_vec(r->d->tile.el, w);
     Lanes l = {r, i, mask, cg_var(cg, vec, NULL), w};
     CgSpot row = cg_slide_row(cg, s, r->row);
+    if (r->lines)
+        row.first = LLVMBuildSub(cg->b, row.first, r->skip, "");
     bool together = s->desc.kernel[s->desc.n_spatial - 1] <= CG_SLIDE_UNROLL;
     CgSpan done;
     if (together)
@@ -185,10 +206,155 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
     cg_spots_end(cg, &spots);
 }
 
+/* --- Some rows, x decoded first --- */
+
+enum { LINES_BYTES = 24 << 10, LEAST_ROWS = 4 }; /* beside what else the first cache holds */
+
+static bool reads_lines(const Depthwise *d)
+{
+    const ScrtDtype t = sc_type_of(d->s.f->sub, d->s.node->in[0])->dtype;
+    return d->s.desc.n_spatial == 2 && d->s.desc.kernel[0] > 1 && scrt_dtype_is_float(t) &&
+           scrt_dtype_bits(t) == 8 && d->tile.size == 4;
+}
+
+/* Lines of x under n rows. */
+static int64_t lines_under(const Depthwise *d, int64_t n)
+{
+    const ScWindow *w = &d->s.desc;
+    return (n - 1) * w->stride[0] + (w->kernel[0] - 1) * w->dilation[0] + 1;
+}
+
+static int64_t line_bytes(const Depthwise *d, int64_t width)
+{
+    return width * d->tile.nr * d->tile.size;
+}
+
+/* As many rows as the cache has room for. */
+static void plan_lines(CgModule *m, Depthwise *d)
+{
+    CgAccess *x = &d->s.x;
+    int64_t width = 0, n = LEAST_ROWS;
+    if (sc_term_const(d->s.in[1], &width))
+        while (line_bytes(d, width) * lines_under(d, n + 1) <= LINES_BYTES && n < 64)
+            n++;
+    d->some = n;
+    const ScTerm *line = sc_term_scale(m->cx, d->s.in[1], d->tile.nr);
+    const ScTerm *const stride[] = {sc_term(m->cx, 0), line, sc_term(m->cx, d->tile.nr),
+                                    sc_term(m->cx, 1)};
+    for (uint32_t i = 0; i < x->rank; i++)
+        x->stride[i] = stride[i];
+    x->offset = sc_term(m->cx, 0);
+}
+
+/* Scratch: the weights, then the lines. */
+static int64_t weights_bytes(const Depthwise *d)
+{
+    return ((int64_t)d->s.n_kernel + 3) / 4 * 4 * d->tile.nr * d->tile.size;
+}
+
+static const ScTerm *scratch(CgModule *m, const Depthwise *d)
+{
+    int64_t lines = d->some ? line_bytes(d, 1) * lines_under(d, d->some) : 0;
+    return sc_term_addc(m->cx, sc_term_scale(m->cx, d->s.in[d->s.desc.n_spatial - 1], lines),
+                        weights_bytes(d));
+}
+
+typedef struct Position { /* of x, on its way to scratch */
+    const Depthwise *d;
+    LLVMValueRef address, to, first;
+} Position;
+
+static void decode_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRef mask)
+{
+    const Position *p = arg;
+    const ScTerm *stride = p->d->x.stride[3];
+    LLVMValueRef at = cg_add_int(cg, p->address, cg_mul_int(cg, i, cg_term(cg, stride)));
+    LLVMValueRef x = cg_access_load(cg, &p->d->x, at, stride, w, mask).v;
+    LLVMValueRef to = cg_gep(cg, p->d->tile.el, p->to, LLVMBuildSub(cg->b, i, p->first, ""));
+    LLVMSetAlignment(LLVMBuildStore(cg->b, x, to), p->d->tile.size);
+}
+
+/* Columns of a line from .. to - 1, n at a time; all: each has all channels of the panel. x, ret:
+ * where its first column lies, in x and in scratch. */
+static LLVMValueRef decode_columns(Cg *cg, const Depthwise *d, const CgAt *at, LLVMValueRef x,
+                                   LLVMValueRef ret, LLVMValueRef from, uint32_t n, bool all)
+{
+    const uint32_t nr = d->tile.nr, w = d->tile.w;
+    LLVMValueRef to = cg_term(cg, d->s.in[1]), by = cg_int(cg, n);
+    to = LLVMBuildSub(cg->b, to, LLVMBuildURem(cg->b, to, by, ""), "");
+    CgLoop column = cg_for(cg, from, to, by);
+    for (uint32_t c = 0; c < n; c++) {
+        LLVMValueRef k = cg_add_int(cg, column.i, cg_int(cg, c));
+        LLVMValueRef at_x = cg_add_int(cg, x, cg_mul_int(cg, k, cg_term(cg, d->x.stride[2])));
+        LLVMValueRef at_ret = cg_gep(cg, d->tile.el, ret, cg_mul_int(cg, k, cg_int(cg, nr)));
+        Position p = {.d = d, .address = at_x, .to = at_ret, .first = at->col0};
+        for (uint32_t j = 0; j < nr && all; j += w)
+            decode_lanes(cg, &p, cg_add_int(cg, at->col0, cg_int(cg, j)), w, NULL);
+        if (!all)
+            cg_lanes(cg, at->col0, at->col1, w, decode_lanes, &p);
+    }
+    cg_next(cg, &column);
+    return to;
+}
+
+/* Lines from .. to - 1 of an image. */
+static void decode_lines(Cg *cg, const Depthwise *d, const CgAt *at, LLVMValueRef image,
+                         LLVMValueRef from, LLVMValueRef to, LLVMValueRef lines)
+{
+    enum { COLUMNS = 4 };
+    LLVMValueRef zero = cg_int(cg, 0), stride = cg_term(cg, d->s.x.stride[1]);
+    LLVMValueRef n = LLVMBuildSub(cg->b, at->col1, at->col0, "");
+    LLVMValueRef all = LLVMBuildICmp(cg->b, LLVMIntEQ, n, cg_int(cg, d->tile.nr), "");
+    CgLoop line = cg_for(cg, from, to, cg_int(cg, 1));
+    LLVMValueRef idx[2] = {image, line.i}, x = cg_address(cg, &d->x, 2, idx);
+    n = cg_mul_int(cg, LLVMBuildSub(cg->b, line.i, from, ""), stride);
+    LLVMValueRef ret = cg_gep(cg, d->tile.el, lines, n);
+    CgIf i = cg_if(cg, all);
+    LLVMValueRef left = decode_columns(cg, d, at, x, ret, zero, COLUMNS, true);
+    decode_columns(cg, d, at, x, ret, left, 1, true);
+    cg_else(cg, &i);
+    decode_columns(cg, d, at, x, ret, zero, 1, false);
+    cg_endif(cg, &i);
+    cg_next(cg, &line);
+}
+
+/* Line `line` of the window over row `row`, as far as it lies in x. */
+static LLVMValueRef line_under(Cg *cg, const Depthwise *d, LLVMValueRef row, int64_t line)
+{
+    const ScWindow *w = &d->s.desc;
+    LLVMValueRef x = cg_mul_int(cg, row, cg_int(cg, w->stride[0]));
+    x = LLVMBuildSub(cg->b, x, cg_term(cg, w->pad_begin[0]), "");
+    x = cg_max_int(cg, cg_add_int(cg, x, cg_int(cg, line)), cg_int(cg, 0));
+    return cg_min_int(cg, x, cg_term(cg, d->s.in[0]));
+}
+
+/* Number `piece` of the pieces of some rows that images fall into. */
+static void some_rows(Cg *cg, Row *r, const CgAt *at, LLVMValueRef piece)
+{
+    const Depthwise *d = r->d;
+    const ScWindow *w = &d->s.desc;
+    LLVMBuilderRef b = cg->b;
+    LLVMValueRef height = cg_term(cg, d->s.out[0]), some = cg_int(cg, d->some);
+    LLVMValueRef pieces = cg_cdiv_int(cg, height, some), one = cg_int(cg, 1);
+    LLVMValueRef image = LLVMBuildUDiv(b, piece, pieces, "");
+    LLVMValueRef first = cg_mul_int(cg, LLVMBuildURem(b, piece, pieces, ""), some);
+    LLVMValueRef end = cg_min_int(cg, cg_add_int(cg, first, some), height);
+    LLVMValueRef from = line_under(cg, d, first, 0);
+    LLVMValueRef to =
+        line_under(cg, d, LLVMBuildSub(b, end, one, ""), (w->kernel[0] - 1) * w->dilation[0] + 1);
+    r->lines = cg_gep(cg, cg->m->i8, cg_scratch_thread(cg), cg_int(cg, weights_bytes(d)));
+    r->skip = cg_add_int(cg, cg_mul_int(cg, from, cg_term(cg, d->s.x.stride[1])), at->col0);
+    decode_lines(cg, d, at, image, from, to, r->lines);
+    CgLoop row = cg_for(cg, first, end, one);
+    r->row = cg_add_int(cg, cg_mul_int(cg, image, height), row.i);
+    cg_lanes(cg, at->col0, at->col1, d->tile.w, row_lanes, r);
+    cg_next(cg, &row);
+}
+
 /* --- The kernel ------------------------------------------------------------------------------ */
 
-/* Items are vectors of channels of a row, row by row: a thread works on rows that lie together, as
- * the kernels before and after it do. */
+/* Items are vectors of channels of a row, or of some, row by row: a thread works on rows that lie
+ * together, as the kernels before and after it do. */
 static LLVMValueRef emit_body(CgModule *m, const Depthwise *d)
 {
     Cg cg;
@@ -202,10 +368,22 @@ static LLVMValueRef emit_body(CgModule *m, const Depthwise *d)
     at.n_k = cg_int(&cg, d->s.n_kernel);
     Row r = {.d = d, .row = LLVMBuildUDiv(cg.b, item.i, panels, ""), .first = at.col0};
     r.weights = cg_filter_panel(&cg, d->filter, &at, at.k0, cg_scratch_thread(&cg));
-    cg_lanes(&cg, at.col0, at.col1, d->tile.w, row_lanes, &r);
+    if (d->some)
+        some_rows(&cg, &r, &at, r.row);
+    else
+        cg_lanes(&cg, at.col0, at.col1, d->tile.w, row_lanes, &r);
     cg_next(&cg, &item);
     cg_end_fn(&cg);
     return fn;
+}
+
+/* Rows of the result, or pieces of some. */
+static const ScTerm *pieces(CgModule *m, const Depthwise *d)
+{
+    if (!d->some)
+        return d->s.rows;
+    return sc_term_mul(m->cx, d->s.batch,
+                       sc_term_cdiv(m->cx, d->s.out[0], sc_term(m->cx, d->some)));
 }
 
 bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *desc,
@@ -221,17 +399,22 @@ bool cg_emit_depthwise(CgModule *m, CgFunc *f, const ScNode *n, const ScWindow *
     d->filter = filter;
     d->panels = sc_term_cdiv(m->cx, d->s.channels, sc_term(m->cx, t->nr));
     cg_filter_pack(m, f, t, filter);
-    f->scratch_thread = sc_term(m->cx, ((int64_t)d->s.n_kernel + 3) / 4 * 4 * t->nr * t->size);
+    d->x = d->s.x;
+    if (reads_lines(d))
+        plan_lines(m, d);
+    f->scratch_thread = scratch(m, d);
     LLVMValueRef body = emit_body(m, d);
     Cg cg;
     cg_begin_entry(&cg, m, f);
     LLVMValueRef work = cg_term(&cg, d->s.out[desc->n_spatial - 1]);
-    work = cg_mul_int(&cg, work, cg_int(&cg, 2 * (int64_t)d->s.n_kernel + 8));
-    cg_parallel(&cg, body, cg_term(&cg, sc_term_mul(m->cx, d->panels, d->s.rows)),
+    int64_t each = (2 * (int64_t)d->s.n_kernel + 8) * (d->some ? d->some : 1);
+    work = cg_mul_int(&cg, work, cg_int(&cg, each));
+    cg_parallel(&cg, body, cg_term(&cg, sc_term_mul(m->cx, d->panels, pieces(m, d))),
                 cg_grain(&cg, work));
     cg_end_fn(&cg);
-    f->what = sc_printf(m->arena, "conv %s x %s%s: depthwise, vectors of %u channels",
+    f->what = sc_printf(m->arena, "conv %s x %s%s: depthwise, vectors of %u channels%s",
                         scrt_dtype_name(sc_type_of(f->sub, n->in[0])->dtype),
-                        scrt_dtype_name(filter->dtype), filter->packed ? " packed" : "", t->w);
+                        scrt_dtype_name(filter->dtype), filter->packed ? " packed" : "", t->w,
+                        d->some ? ", lines decoded first" : "");
     return true;
 }

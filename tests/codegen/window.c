@@ -189,6 +189,35 @@ START_TEST(conv_formats)
 }
 END_TEST
 
+/* Depthwise over FP8, higher than the lines that are decoded at once. */
+static int64_t make_lines(Rig *r, const ScOp *op)
+{
+    static const char *const type[] = {"f8e4m3fn", "f8e5m2"};
+    (void)op;
+    const char *t = type[rig_draw(r, 0, 1)];
+    long long c = rig_draw(r, 1, 40), k = rig_draw(r, 2, 5), s = rig_draw(r, 1, 3);
+    long long dil = rig_draw(r, 1, 2), pad = rig_draw(r, 0, 4), end = rig_draw(r, 0, 4);
+    long long under = (k - 1) * dil + 1, high = under + rig_draw(r, 0, 60);
+    long long wide = under + (rig_draw(r, 0, 1) ? rig_draw(r, 0, 9) : rig_draw(r, 60, 200));
+    rig_blob(r, "w", 4, (int64_t[]){c, 1, k, k});
+    rig_parse(r,
+              "graph @g(%%x: %s[n,%lld,%lld,%lld]) -> (%%y) {\n"
+              "  %%w = const @w : f8e4m3fn[%lld,1,%lld,%lld]\n"
+              "  %%y = conv %%x, %%w {strides = [%lld,%lld], pads = [%lld,%lld,%lld,%lld], "
+              "dilations = [%lld,%lld], group = %lld, channels_last = 1} : f32[n,%lld,%lld,%lld]\n}\n",
+              t, high, wide, c, c, k, k, s, s, pad, pad, end, end, dil, dil, c,
+              (long long)out_extent(high, pad, end, under, s),
+              (long long)out_extent(wide, pad, end, under, s), c);
+    rig_inputs(r, "n", rig_draw(r, 1, 2));
+    return k * k;
+}
+
+START_TEST(conv_lines)
+{
+    on_each_cpu(12, &sc_op_conv, make_lines, false);
+}
+END_TEST
+
 /* Wide enough for several tiles, panels and chunks of k. */
 static int64_t make_big(Rig *r, const ScOp *op)
 {
@@ -450,6 +479,7 @@ int main(void)
     tcase_add_test(t, drawn_maxpool);
     tcase_add_test(t, drawn_avgpool);
     tcase_add_test(t, conv_formats);
+    tcase_add_test(t, conv_lines);
     tcase_add_test(t, conv_big);
     tcase_add_test(t, conv_symbolic);
     tcase_add_test(t, conv_squares);
