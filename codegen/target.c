@@ -28,11 +28,14 @@ enum { N_ARCH = sizeof archs / sizeof *archs };
 static const struct Name {
     ArchId arch;
     const char *cpu;
+    const char *features; /* of one that is an architecture; NULL: LLVM knows the name */
 } names[] = {
-#define CPU(arch, name) {arch, name},
+#define CPU(arch, name)            {arch, name, NULL},
+#define ARCH(arch, name, features) {arch, name, features},
 #define FAT(arch, name)
 #include "codegen/cpus.def"
 #undef CPU
+#undef ARCH
 #undef FAT
 };
 enum { N_NAMES = sizeof names / sizeof *names };
@@ -40,9 +43,11 @@ enum { N_NAMES = sizeof names / sizeof *names };
 /* The levels of "fat". */
 static const struct Name fat[] = {
 #define CPU(arch, name)
-#define FAT(arch, name) {arch, name},
+#define ARCH(arch, name, features)
+#define FAT(arch, name) {arch, name, NULL},
 #include "codegen/cpus.def"
 #undef CPU
+#undef ARCH
 #undef FAT
 };
 enum { N_FAT = sizeof fat / sizeof *fat };
@@ -64,7 +69,8 @@ static const uint32_t used[] = {
     SCRT_CPU_F16C,       SCRT_CPU_BMI,      SCRT_CPU_BMI2,       SCRT_CPU_LZCNT,
     SCRT_CPU_MOVBE,      SCRT_CPU_AVX512F,  SCRT_CPU_AVX512BW,   SCRT_CPU_AVX512VL,
     SCRT_CPU_AVX512DQ,   SCRT_CPU_AVX512CD, SCRT_CPU_AVX512VBMI, SCRT_CPU_AVX512FP16,
-    SCRT_CPU_AVX512BF16, SCRT_CPU_AMXTILE,  SCRT_CPU_AMXBF16,
+    SCRT_CPU_AVX512BF16, SCRT_CPU_AMXTILE,  SCRT_CPU_AMXBF16,    SCRT_CPU_FULLFP16,
+    SCRT_CPU_BF16,
 };
 enum { N_USED = sizeof used / sizeof *used };
 
@@ -76,17 +82,42 @@ static const char *feature_name(uint32_t bit)
     return features[i].name;
 }
 
-/* For each feature a function @f that needs it, and a caller @p for the processor. */
-static LLVMModuleRef probe_module(LLVMContextRef ctx, const char *triple, const char *cpu)
+/* What LLVM is asked about: a processor, or features beyond an architecture's baseline. */
+typedef struct Asked {
+    ArchId arch;
+    const char *cpu, *features;
+} Asked;
+
+static Asked asked_of(ArchId arch, const char *cpu)
+{
+    for (uint32_t i = 0; i < N_NAMES; i++)
+        if (names[i].arch == arch && names[i].features && strcmp(names[i].cpu, cpu) == 0)
+            return (Asked){arch, archs[arch].cpu, names[i].features};
+    return (Asked){arch, cpu, ""};
+}
+
+static bool is_of(ArchId arch, uint32_t bit)
+{
+    return (arch == AARCH64) == (bit >= SCRT_CPU_AARCH64);
+}
+
+/* For each feature a function @f that needs it beside all that the processor has, and a caller @p
+ * for the processor. */
+static LLVMModuleRef probe_module(LLVMContextRef ctx, const char *triple, const Asked *q)
 {
     ScStr ir = {0};
-    for (uint32_t i = 0; i < N_USED; i++)
+    for (uint32_t i = 0; i < N_USED; i++) {
+        if (!is_of(q->arch, used[i]))
+            continue;
         sc_str_addf(&ir,
                     "define internal void @f%u() #%u { store volatile i8 0, ptr null ret void }\n"
                     "define void @p%u() #%u { call void @f%u() ret void }\n"
-                    "attributes #%u = { \"target-cpu\"=\"%s\" \"target-features\"=\"+%s\" }\n",
-                    i, i, i, N_USED, i, i, archs[X86_64].cpu, feature_name(used[i]));
-    sc_str_addf(&ir, "attributes #%u = { \"target-cpu\"=\"%s\" }\n", N_USED, cpu);
+                    "attributes #%u = { \"target-cpu\"=\"%s\" \"target-features\"=\"%s%s+%s\" }\n",
+                    i, i, i, N_USED, i, i, q->cpu, q->features, *q->features ? "," : "",
+                    feature_name(used[i]));
+    }
+    sc_str_addf(&ir, "attributes #%u = { \"target-cpu\"=\"%s\" \"target-features\"=\"%s\" }\n",
+                N_USED, q->cpu, q->features);
     LLVMMemoryBufferRef text = LLVMCreateMemoryBufferWithMemoryRangeCopy(ir.s, ir.n, "probe");
     LLVMModuleRef mod = NULL;
     char *message = NULL;
@@ -100,12 +131,12 @@ static LLVMModuleRef probe_module(LLVMContextRef ctx, const char *triple, const 
     return mod;
 }
 
-static uint64_t named_features(LLVMTargetRef target, const char *triple, const char *cpu)
+static uint64_t named_features(LLVMTargetRef target, const char *triple, const Asked *q)
 {
     LLVMTargetMachineRef tm = LLVMCreateTargetMachine(
-        target, triple, cpu, "", LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
+        target, triple, q->cpu, "", LLVMCodeGenLevelDefault, LLVMRelocPIC, LLVMCodeModelDefault);
     LLVMContextRef ctx = LLVMContextCreate();
-    LLVMModuleRef mod = probe_module(ctx, triple, cpu);
+    LLVMModuleRef mod = probe_module(ctx, triple, q);
     LLVMPassBuilderOptionsRef options = LLVMCreatePassBuilderOptions();
     LLVMErrorRef e = LLVMRunPasses(mod, "cgscc(inline)", tm, options);
     assert(!e);
@@ -115,6 +146,8 @@ static uint64_t named_features(LLVMTargetRef target, const char *triple, const c
         char name[16];
         snprintf(name, sizeof name, "p%u", i);
         LLVMValueRef fn = LLVMGetNamedFunction(mod, name);
+        if (!fn)
+            continue;
         LLVMValueRef first = LLVMGetFirstInstruction(LLVMGetEntryBasicBlock(fn));
         if (!LLVMIsACallInst(first))
             bits |= UINT64_C(1) << used[i];
@@ -167,7 +200,8 @@ static void describe_x86(CgTarget *t)
     t->f8 = t->vbmi ? CG_F8_TABLE : t->f16 ? CG_F8_F16 : CG_F8_BITS;
 }
 
-/* Armv8-A has four lanes, 32 registers, fma and conversions of f16. */
+/* Armv8-A has four lanes, 32 registers, fma and conversions of f16; what is beyond it the emitters
+ * ask of the features. */
 static void describe_aarch64(CgTarget *t)
 {
     t->fma = t->f16 = true;
@@ -259,11 +293,9 @@ static void initialize(ArchId arch)
 static bool find_features(ScCtx *cx, ArchId arch, LLVMTargetRef target, const char *triple,
                           const char *cpu, uint64_t *ret)
 {
-    *ret = 0;
-    if (arch == AARCH64)
-        return true; /* code keeps to Armv8-A */
-    *ret = cpu ? named_features(target, triple, cpu) : host_features();
-    return has_all(*ret, BIT(SSSE3) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT)) ||
+    const Asked q = asked_of(arch, cpu ? cpu : archs[arch].cpu);
+    *ret = cpu || arch == AARCH64 ? named_features(target, triple, &q) : host_features();
+    return arch == AARCH64 || has_all(*ret, BIT(SSSE3) | BIT(SSE41) | BIT(SSE42) | BIT(POPCNT)) ||
            sc_fail_file(cx, NULL, SC_E_TARGET, "processor \"%s\": x86-64-v2 is the least",
                         cpu ? cpu : "native");
 }
@@ -280,7 +312,7 @@ static bool init(ScCtx *cx, ScArena *a, const char *triple, LLVMTargetRef target
     uint64_t bits;
     if (!find_features(cx, arch, target, triple, cpu, &bits))
         return false;
-    bool tuned = cpu && strncmp(cpu, "x86-64", 6) != 0;
+    bool tuned = cpu && strncmp(cpu, "x86-64", 6) != 0 && !*asked_of(arch, cpu).features;
     *ret = (CgTarget){
         .name = sc_strdup(a, name),
         .triple = sc_strdup(a, triple),
@@ -347,8 +379,6 @@ uint32_t cg_targets(ScCtx *cx, ScArena *a, const ScCodegenOptions *opt, CgTarget
         return 0;
     }
     uint32_t n = list_levels(a, arch, opt->cpu, name);
-    if (n == 0) /* "fat" where an architecture has no usual levels */
-        unknown_cpu(cx, arch, !sc_target_is_elsewhere(triple), opt->cpu);
     if (n > CG_LEVELS) {
         sc_fail_file(cx, NULL, SC_E_TARGET, "more than %d processors", CG_LEVELS);
         return 0;

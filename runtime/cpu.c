@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this processor can do and its operating system lets programs use. Asked of CPUID, never
  * guessed from a name: virtual machines mask the model but not the features. A vector feature
- * counts only if the system saves its registers (XCR0), tiles only if the kernel grants them.
+ * counts only if the system saves its registers (XCR0), tiles only if the kernel grants them. On
+ * AArch64, where programs may not ask the processor, Linux tells (AT_HWCAP).
  *
- * Source: Intel SDM volume 2A, CPUID, and volume 1, chapters 13 and 18; AMD APM volume 3. */
+ * Source: Intel SDM volume 2A, CPUID, and volume 1, chapters 13 and 18; AMD APM volume 3; Linux,
+ * Documentation/arch/arm64/elf_hwcaps.rst. */
 #include "runtime/scrt_priv.h"
 
 #include <stddef.h>
@@ -18,7 +20,8 @@ const char *scrt_cpu_name(uint32_t bit)
     return bit < 64 ? name[bit] : NULL;
 }
 
-/* Source: System V ABI, AMD64 supplement, table 3.1. What cpu.def does not tell apart stays out. */
+/* Source: System V ABI, AMD64 supplement, table 3.1. What cpu.def does not tell apart stays out.
+ * AArch64's levels are those of codegen/cpus.def. */
 const char *scrt_cpu_level(uint64_t features)
 {
 #define BIT(feature) ((uint64_t)1 << SCRT_CPU_##feature)
@@ -26,11 +29,17 @@ const char *scrt_cpu_level(uint64_t features)
         const char *name;
         uint64_t adds;
     } level[] = {
+#if defined(__aarch64__)
+        {"generic", 0},
+        {"armv8.2-a+fp16", BIT(FULLFP16)},
+        {"armv8.6-a+bf16", BIT(BF16)},
+#else
         {"x86-64-v2",
          BIT(CX16) | BIT(SAHF) | BIT(POPCNT) | BIT(SSE3) | BIT(SSSE3) | BIT(SSE41) | BIT(SSE42)},
         {"x86-64-v3", BIT(AVX) | BIT(AVX2) | BIT(BMI) | BIT(BMI2) | BIT(F16C) | BIT(FMA) |
                           BIT(LZCNT) | BIT(MOVBE)},
         {"x86-64-v4", BIT(AVX512F) | BIT(AVX512BW) | BIT(AVX512CD) | BIT(AVX512DQ) | BIT(AVX512VL)},
+#endif
     };
 #undef BIT
     const char *ret = NULL;
@@ -93,7 +102,7 @@ static const struct Line {
 
 enum {
     N_FEATURE = 0
-#define SCRT_CPU(id, text, bit) +1
+#define SCRT_CPU(id, text, bit) +((bit) < SCRT_CPU_AARCH64)
 #include "runtime/cpu.def"
 #undef SCRT_CPU
 };
@@ -135,13 +144,42 @@ bool scrt_cpu_enable(uint64_t features)
            syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 #else
+#if defined(__aarch64__)
+#include <sys/auxv.h>
+
+static const struct Line {
+    uint8_t feature; /* SCRT_CPU_ */
+    unsigned long type, bits;
+} lines[] = {
+    {SCRT_CPU_FULLFP16, AT_HWCAP, 1ul << 9 | 1ul << 10}, /* FPHP, ASIMDHP */
+    {SCRT_CPU_BF16, AT_HWCAP2, 1ul << 14},
+};
+
+enum {
+    N_FEATURE = 0
+#define SCRT_CPU(id, text, bit) +((bit) >= SCRT_CPU_AARCH64)
+#include "runtime/cpu.def"
+#undef SCRT_CPU
+};
+_Static_assert(sizeof lines / sizeof *lines == N_FEATURE, "each line of cpu.def is detected");
+
 uint64_t scrt_cpu_features(void)
 {
-    return 0; /* cpu.def lists only what x86-64 has beyond its baseline */
+    uint64_t features = 0;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if ((getauxval(lines[i].type) & lines[i].bits) == lines[i].bits)
+            features |= (uint64_t)1 << lines[i].feature;
+    return features;
 }
+#else
+uint64_t scrt_cpu_features(void)
+{
+    return 0;
+}
+#endif
 
 bool scrt_cpu_enable(uint64_t features)
 {
-    return features == 0;
+    return !(features & ~scrt_cpu_features());
 }
 #endif

@@ -293,13 +293,14 @@ typedef enum ScrtCpu {
 #define SCRT_CPU(id, text, bit) SCRT_CPU_##id = (bit),
 #include "cpu.def"
 #undef SCRT_CPU
+    SCRT_CPU_AARCH64 = 48, /* the first of AArch64's; those below are x86-64's */
 } ScrtCpu;
 
 /* The features of this processor that the operating system lets programs use, as 1 << bit. */
 uint64_t scrt_cpu_features(void);
 const char *scrt_cpu_name(uint32_t bit); /* LLVM's name; NULL for no feature */
 /* The highest level of the x86-64 psABI all of whose features are among these, as compilers call
- * it: "x86-64-v3"; NULL below v2. */
+ * it: "x86-64-v3"; NULL below v2. On AArch64 the highest of --cpu fat: at least "generic". */
 const char *scrt_cpu_level(uint64_t features);
 
 /* --- Sessions -------------------------------------------------------------------------------- */

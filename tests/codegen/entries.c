@@ -244,8 +244,9 @@ START_TEST(levels_in_vain)
         {"x86-64-v3,fat", "processor \"fat\""},
         {"haswell,x86-64-v5", "fat, for x86-64-v3,x86-64-v4,sapphirerapids"},
         {"a,b,c,d,e,f,g,h,i", "more than 8 processors"},
-        {"fat", "processor \"fat\"", "aarch64-linux-gnu"},
-        {"neoverse-n1,cortex-a72", "would run in the place of the first", "aarch64-linux-gnu"},
+        {"fat,generic", "processor \"fat\"", "aarch64-linux-gnu"},
+        {"x86-64-v3", "fat, for generic,armv8.2-a+fp16,armv8.6-a+bf16", "aarch64-linux-gnu"},
+        {"neoverse-n1,armv8.2-a+fp16", "would run in the place of the first", "aarch64-linux-gnu"},
     };
     Entries e = {.cx = sc_ctx_new()};
     add(&e, "main", PRODUCT);

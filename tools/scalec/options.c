@@ -137,7 +137,8 @@ const CliOption cli_options[] = {
     [O_CPU] = {"cpu", "CPU",
                "native (default), x86-64-v2, x86-64-v3, x86-64-v4 or LLVM's name; several, A,B: "
                "code for each, of which the last runs that the processor has; fat: "
-               "x86-64-v3,x86-64-v4,sapphirerapids",
+               "x86-64-v3,x86-64-v4,sapphirerapids, on AArch64 "
+               "generic,armv8.2-a+fp16,armv8.6-a+bf16",
                0, COMPILE | DUMP, .hint = "native fat x86-64-v2 x86-64-v3 x86-64-v4"},
     [O_TARGET] = {"target", "TRIPLE",
                   "LLVM target triple, the host's by default; objects are made for "
