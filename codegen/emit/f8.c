@@ -57,6 +57,16 @@ static LLVMValueRef in_order_tables(Cg *cg, ScrtDtype t, LLVMValueRef code, uint
     return cg_join(cg, part, w / 16);
 }
 
+/* An f16 number of E4M3's bits is 2^8 too small. */
+static LLVMValueRef from_f16(Cg *cg, ScrtDtype t, LLVMValueRef x, LLVMTypeRef tf)
+{
+    bool small = t != SCRT_F8E5M2, in_f16 = cg_has(&cg->m->target, SCRT_CPU_FULLFP16);
+    if (small && in_f16)
+        x = LLVMBuildFMul(cg->b, x, cg_fconst(LLVMTypeOf(x), 256), "");
+    x = LLVMBuildFPExt(cg->b, x, tf, "");
+    return small && !in_f16 ? LLVMBuildFMul(cg->b, x, cg_fconst(tf, 256), "") : x;
+}
+
 static LLVMValueRef in_order_f16(Cg *cg, ScrtDtype t, LLVMValueRef code, uint32_t w)
 {
     CgModule *m = cg->m;
@@ -71,8 +81,7 @@ static LLVMValueRef in_order_f16(Cg *cg, ScrtDtype t, LLVMValueRef code, uint32_
         LLVMValueRef nan = LLVMBuildICmp(b, LLVMIntEQ, LLVMBuildOr(b, x, sign, ""), most, "");
         x = LLVMBuildOr(b, x, LLVMBuildSExt(b, nan, words, ""), "");
     }
-    x = LLVMBuildFPExt(b, LLVMBuildBitCast(b, x, cg_vec(m->f16, w), ""), tf, "");
-    return e5m2 ? x : LLVMBuildFMul(b, x, cg_fconst(tf, 256), "");
+    return from_f16(cg, t, LLVMBuildBitCast(b, x, cg_vec(m->f16, w), ""), tf);
 }
 
 bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *ret)
@@ -80,7 +89,8 @@ bool cg_decode_in_order(Cg *cg, ScrtDtype t, LLVMValueRef code, LLVMValueRef *re
     const CgTarget *target = &cg->m->target;
     LLVMTypeRef type = LLVMTypeOf(code);
     uint32_t w = LLVMGetTypeKind(type) == LLVMVectorTypeKind ? LLVMGetVectorSize(type) : 1;
-    if ((t != SCRT_F8E4M3FN && t != SCRT_F8E5M2) || w < 8)
+    uint32_t least = target->w < 8 ? target->w : 8;
+    if ((t != SCRT_F8E4M3FN && t != SCRT_F8E5M2) || w < least)
         return false;
     if (w >= 16 && target->f8 == CG_F8_TABLE && t == SCRT_F8E4M3FN)
         *ret = in_order_tables(cg, t, code, w);

@@ -168,7 +168,7 @@ static void copy_few(Cg *cg, const Walk *w, LLVMValueRef first)
         }
     }
     ScrtDtype type = sc_type_of(c->f->sub, c->x.root)->dtype;
-    for (int64_t i = 0; c->codes && i < n * c->few; i += CG_CODES)
+    for (int64_t i = 0; c->codes && i < n * c->few; i += cg_codes(&c->tile))
         cg_codes_put(cg, &c->tile, type, cg_gep(cg, cg->m->i8, w->at->extra, cg_int(cg, i)),
                      cg_gep(cg, c->tile.a.type, w->dst, cg_int(cg, i)), (uint32_t)(n * c->few - i));
 }
@@ -353,7 +353,7 @@ static void plan_job(CgModule *m, Conv *c)
     plan_few(c);
     c->codes = c->few && cg_by_codes(c->f, &c->tile, &c->x, c->x.stride[c->desc.n_spatial + 1]);
     if (c->codes)
-        c->job.extra_bytes = sc_term(m->cx, (int64_t)c->tile.kc + CG_CODES);
+        c->job.extra_bytes = sc_term(m->cx, (int64_t)c->tile.kc + cg_codes(&c->tile));
     c->job.b_bytes =
         sc_term(m->cx, (int64_t)(c->tile.kc + c->tile.w) * c->tile.nr * c->tile.b.size);
 }

@@ -15,7 +15,8 @@
  *          shifted by one, times 2^8. f16 subnormals convert at full speed.
  *   table  the upper 16 bits of the f32 are a function of 7 bits: two lookups of 128 bytes.
  *   pairs  the same lookups; the 16 bits stay what they are, a bf16 number, beside that of the next
- *          row. bf16 numbers are packed so, and not decoded.
+ *          row. bf16 numbers are packed so, and not decoded. On AArch64 the two bytes are shifts of
+ *          the code, and where that is below 16, entries of tables: 9 instructions for 16 codes.
  *   shift  pmaddubsw shifts two codes of each dword into the place of exponent and mantissa of an
  *          f32 that is 2^120 (E5M2: 2^112) too small. Subnormal codes would be subnormal f32: where
  *          the highest exponents are free, as with weights of RMS 1, all codes are packed with
@@ -328,17 +329,21 @@ static void decode_f16(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret
     LLVMTypeRef words = cg_vec(m->i16, 2 * u->w), tf = cg_vec(m->f32, u->w);
     LLVMValueRef w = LLVMBuildBitCast(cg->b, x, words, "");
     LLVMValueRef f16[2] = {cg_shl(cg, w, 8), w};
+    const bool in_f16 = cg_has(&m->target, SCRT_CPU_FULLFP16) && cg_unit_small(u) > u->left;
     for (int j = 0; j < 2; j++) {
         if (u->dtype == SCRT_F8E5M2)
             f16[j] = j ? cg_and(cg, f16[j], (int16_t)0xff00) : f16[j];
         else /* the sign twice, then 7 bits: the mask takes the second sign away */
             f16[j] =
                 cg_and(cg, LLVMBuildAShr(cg->b, f16[j], cg_iconst(words, 1), ""), (int16_t)0xbf80);
+        f16[j] = LLVMBuildBitCast(cg->b, f16[j], cg_vec(m->f16, 2 * u->w), "");
+        if (in_f16) /* twice as many at a time */
+            f16[j] = made_right(cg, u, f16[j]);
     }
     for (uint32_t j = 0; j < 4; j++) {
         LLVMValueRef h = cg_take(cg, f16[j / 2], j % 2 * u->w, u->w);
-        h = LLVMBuildBitCast(cg->b, h, cg_vec(m->f16, u->w), "");
-        ret[j] = made_right(cg, u, LLVMBuildFPExt(cg->b, h, tf, ""));
+        h = LLVMBuildFPExt(cg->b, h, tf, "");
+        ret[j] = in_f16 ? h : made_right(cg, u, h);
     }
 }
 
@@ -350,6 +355,48 @@ static LLVMValueRef unpack(Cg *cg, LLVMValueRef lo, LLVMValueRef hi, uint32_t ha
         lane[i] = LLVMConstInt(cg->m->i32, from + i % 2 * 64, 0);
     }
     return LLVMBuildShuffleVector(cg->b, lo, hi, LLVMConstVector(lane, 64), "");
+}
+
+/* Entries of a table for codes below 16, all others as they are in x. */
+static LLVMValueRef small_codes(Cg *cg, ScrtDtype dtype, uint32_t shift, LLVMValueRef x,
+                                LLVMValueRef mag)
+{
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef entry[16];
+    for (uint32_t i = 0; i < 16; i++) {
+        uint32_t bits;
+        float v = (float)scrt_value(dtype, i);
+        memcpy(&bits, &v, sizeof bits);
+        entry[i] = LLVMConstInt(cg->m->i8, bits >> shift & 0xff, 0);
+    }
+    LLVMValueRef arg[3] = {x, LLVMConstVector(entry, 16), mag};
+    return cg_intrinsic(cg, "llvm.aarch64.neon.tbx1", 1, &type, 3, arg);
+}
+
+/* The same of 8 codes each, for NEON. The lower byte has the last bit of the exponent and the
+ * mantissa, the upper one the sign and the others: those of normal codes are shifts of theirs. */
+static void look_up_neon(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[2])
+{
+    const ScrtDtype dtype = (ScrtDtype)u->dtype;
+    const ScrtFormat *f = scrt_format(dtype);
+    LLVMTypeRef type = LLVMTypeOf(x);
+    LLVMValueRef mag = cg_and(cg, x, 0x7f), lane[16];
+    LLVMValueRef low = small_codes(cg, dtype, 16, cg_shl(cg, x, 7 - (int)f->man_bits), mag);
+    LLVMValueRef high = LLVMBuildLShr(cg->b, mag, cg_iconst(type, (int64_t)f->man_bits + 1), "");
+    high = LLVMBuildAdd(cg->b, high, cg_iconst(type, (127 - f->bias) / 2), "");
+    high = small_codes(cg, dtype, 24, high, mag);
+    if (!(u->facts & CG_CODES_FINITE)) { /* all of the exponent */
+        int64_t least = dtype == SCRT_F8E5M2 ? 0x7c : 0x7f;
+        LLVMValueRef top = LLVMBuildICmp(cg->b, LLVMIntUGE, mag, cg_iconst(type, least), "");
+        high = LLVMBuildOr(cg->b, high, LLVMBuildSExt(cg->b, top, type, ""), "");
+    }
+    high = LLVMBuildOr(cg->b, cg_and(cg, high, 0x7f), cg_and(cg, x, -128), "");
+    for (uint32_t j = 0; j < 2; j++) {
+        for (uint32_t i = 0; i < 16; i++)
+            lane[i] = LLVMConstInt(cg->m->i32, 8 * j + i / 2 + i % 2 * 16, 0);
+        ret[j] = LLVMBuildShuffleVector(cg->b, low, high, LLVMConstVector(lane, 16), "");
+        ret[j] = LLVMBuildBitCast(cg->b, ret[j], cg_vec(cg->m->i16, 8), "");
+    }
 }
 
 /* Words that are the upper halves of the f32: of 32 codes each. */
@@ -368,10 +415,14 @@ static void look_up(Cg *cg, ScrtDtype dtype, LLVMValueRef x, LLVMValueRef ret[2]
             LLVMBuildBitCast(cg->b, unpack(cg, byte[0], byte[1], j), cg_vec(cg->m->i16, 32), "");
 }
 
-/* What unpacks together lies 32 codes apart in memory, 8 at a time. */
+/* For AVX-512 what unpacks together lies 32 codes apart in memory, 8 at a time. */
 void cg_pairs_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef codes, LLVMValueRef ret[2])
 {
     LLVMValueRef lane[64];
+    if (LLVMGetVectorSize(LLVMTypeOf(codes)) == 16) {
+        look_up_neon(cg, &(CgUnit){.dtype = dtype}, codes, ret);
+        return;
+    }
     for (uint32_t i = 0; i < 64; i++)
         lane[i] = LLVMConstInt(cg->m->i32, i / 8 % 2 * 32 + i / 16 * 8 + i % 8, 0);
     LLVMValueRef none = LLVMGetPoison(LLVMTypeOf(codes));
@@ -456,6 +507,8 @@ static void decode(Cg *cg, const CgUnit *u, LLVMValueRef x, LLVMValueRef ret[4])
         decode_f16(cg, u, x, ret);
     else if (u->way == CG_UNIT_TABLE)
         decode_table(cg, u, x, ret);
+    else if (u->way == CG_UNIT_PAIRS && u->w == 4)
+        look_up_neon(cg, u, x, ret);
     else if (u->way == CG_UNIT_PAIRS)
         look_up(cg, (ScrtDtype)u->dtype, x, ret);
     else if (u->way == CG_UNIT_SHIFT)

@@ -28,21 +28,23 @@ static void copy_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueR
 
 bool cg_by_codes(const CgFunc *f, const CgTile *t, const CgAccess *a, const ScTerm *stride)
 {
-    if (t->micro->way != CG_UNIT_PAIRS || t->w != CG_CODES / 4 || !sc_term_is(stride, 1) ||
-        a->operand < 0 || a->index || a->way)
+    if (t->micro->way != CG_UNIT_PAIRS || !sc_term_is(stride, 1) || a->operand < 0 || a->index ||
+        a->way)
         return false;
     ScrtDtype type = sc_type_of(f->sub, a->root)->dtype;
     return type == SCRT_F8E4M3FN || type == SCRT_F8E5M2;
 }
 
-void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, LLVMValueRef dst,
+void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype dtype, LLVMValueRef codes, LLVMValueRef dst,
                   uint32_t n)
 {
-    LLVMValueRef word[2], code = LLVMBuildLoad2(cg->b, cg_vec(cg->m->i8, CG_CODES), codes, "");
+    LLVMTypeRef type = cg_vec(cg->m->i8, cg_codes(t));
+    const uint32_t half = cg_codes(t) / 2;
+    LLVMValueRef word[2], code = LLVMBuildLoad2(cg->b, type, codes, "");
     LLVMSetAlignment(code, 1);
-    cg_pairs_decode(cg, type, code, word);
-    for (uint32_t j = 0; j < 2 && j * CG_CODES / 2 < n; j++) {
-        LLVMValueRef to = cg_gep(cg, t->a.type, dst, cg_int(cg, (int64_t)j * CG_CODES / 2));
+    cg_pairs_decode(cg, dtype, code, word);
+    for (uint32_t j = 0; j < 2 && j * half < n; j++) {
+        LLVMValueRef to = cg_gep(cg, t->a.type, dst, cg_int(cg, (int64_t)j * half));
         LLVMSetAlignment(LLVMBuildStore(cg->b, word[j], to), t->a.size);
     }
 }
@@ -50,12 +52,12 @@ void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, L
 /* Answers how many of the n are done. */
 static LLVMValueRef copy_codes(Cg *cg, const Copy *c, LLVMValueRef n)
 {
-    LLVMValueRef step = cg_int(cg, CG_CODES), zero = cg_int(cg, 0);
+    LLVMValueRef step = cg_int(cg, cg_codes(c->t)), zero = cg_int(cg, 0);
     LLVMValueRef whole = LLVMBuildSub(cg->b, n, LLVMBuildURem(cg->b, n, step, ""), "");
     CgLoop i = cg_for(cg, zero, whole, step);
     LLVMValueRef from = cg_access_pointer(cg, c->a, cg_add_int(cg, c->address, i.i));
     cg_codes_put(cg, c->t, sc_type_of(cg->f->sub, c->a->root)->dtype, from,
-                 cg_gep(cg, c->t->a.type, c->dst, i.i), CG_CODES);
+                 cg_gep(cg, c->t->a.type, c->dst, i.i), cg_codes(c->t));
     cg_next(cg, &i);
     return whole;
 }

@@ -86,6 +86,21 @@ static LLVMValueRef even_and_odd(Cg *cg, LLVMValueRef acc)
     return LLVMBuildFAdd(cg->b, cg_take(cg, acc, 0, w), cg_take(cg, acc, w, w), "");
 }
 
+/* BFDOT. Products are exact, their sum and that with acc are rounded each, to odd (the nearest of
+ * two neighbours or not, the one whose last bit is 1), whatever FPCR says but for its EBF, which
+ * Linux leaves 0. So a step of two products errs by less than a unit of the sum, where two fma err
+ * by half a unit each: the bound for the whole is the same, the mean square twice as much.
+ * Subnormal numbers are read as zeros, and made zeros, as in tile registers; what becomes too
+ * large, an infinity. Source: Arm ARM (DDI 0487), BFDOT. */
+static LLVMValueRef dot_arm(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)
+{
+    uint32_t w = LLVMGetVectorSize(LLVMTypeOf(acc));
+    LLVMTypeRef pairs = cg_vec(cg->m->bf16, 2 * w), type[2] = {LLVMTypeOf(acc), pairs};
+    LLVMValueRef arg[3] = {acc, LLVMBuildBitCast(cg->b, a, pairs, ""),
+                           LLVMBuildBitCast(cg->b, b, pairs, "")};
+    return cg_intrinsic(cg, "llvm.aarch64.neon.bfdot", 2, type, 3, arg);
+}
+
 /* --- The table -------------------------------------------------------------------------------- */
 
 #define BIT(x) (UINT64_C(1) << SCRT_CPU_##x)
@@ -118,6 +133,16 @@ static const CgMicro micros[] = {
      .ku = 2,
      .way = CG_UNIT_PAIRS,
      .mac = dot_bf16},
+    {.name = "dots",
+     .text = " of bf16 pairs",
+     .needs = BIT(BF16),
+     .fits = both_bf16,
+     .a = SCRT_BF16,
+     .b = SCRT_BF16,
+     .sum = SCRT_F32,
+     .ku = 2,
+     .way = CG_UNIT_PAIRS,
+     .mac = dot_arm},
     {.name = "plain", .text = "", .fits = any, .ku = 1, .way = CG_UNIT_PLAIN, .mac = multiply_add},
 };
 enum { N_MICRO = sizeof micros / sizeof *micros, PLAIN = N_MICRO - 1 };

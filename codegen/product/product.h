@@ -25,7 +25,7 @@ typedef enum CgUnitWay {
     CG_UNIT_SHIFT,   /* pmaddubsw as a shift, times 2^120: normal codes and zeros only, as packed */
     CG_UNIT_PERM,    /* lookup of the f32 or its upper bytes: codes of 4 bits */
     CG_UNIT_NIBBLES, /* codes of 4 bits to bytes by pshufb, then as CG_UNIT_SHIFT */
-    CG_UNIT_PAIRS,   /* byte tables of both halves of a bf16; two rows become one of pairs */
+    CG_UNIT_PAIRS,   /* both bytes of a bf16, each by itself; two rows become one of pairs */
 } CgUnitWay;
 
 enum {                           /* what is known of all codes of a tensor */
@@ -77,8 +77,8 @@ void cg_unit_whole8(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
 int32_t cg_unit_least(const CgUnit *u, float *ret_step);
 /* The first way that lays codes as this unit's does. */
 uint32_t cg_unit_layout(const CgUnit *u);
-/* 64 codes of E4M3FN or E5M2 in the order of memory to two vectors of 32 bf16 bit patterns, where
- * CG_UNIT_PAIRS is a way of the target's. */
+/* 64 codes of E4M3FN or E5M2 in the order of memory to two vectors of 32 bf16 bit patterns, or 16
+ * to two of 8, where CG_UNIT_PAIRS is a way of the target's. */
 void cg_pairs_decode(Cg *cg, ScrtDtype dtype, LLVMValueRef codes, LLVMValueRef ret[2]);
 
 /* The vectors of a unit of a panel, one for each step of a tile and each of a row's, as the tile's
@@ -318,11 +318,14 @@ void cg_row_copy(Cg *cg, const CgTile *t, const CgAccess *a, LLVMValueRef addres
                  const ScTerm *stride, LLVMValueRef n, LLVMValueRef dst);
 /* FP8 neighbours that become pairs of bf16 are looked up so many at a time: a fifth of the
  * instructions that the way by f32 takes. */
-enum { CG_CODES = 64 };
+static inline uint32_t cg_codes(const CgTile *t)
+{
+    return 4 * t->w;
+}
 /* Whether elements of a, `stride` apart, are such neighbours and rows of A hold such pairs. */
 bool cg_by_codes(const CgFunc *f, const CgTile *t, const CgAccess *a, const ScTerm *stride);
-/* Codes of a type at `codes`, of which 64 are read, to dst in a row of A: 32 where n <= 32,
- * else 64. */
+/* Codes of a type at `codes`, of which cg_codes are read, to dst in a row of A: half of them where
+ * n is no more, else all. */
 void cg_codes_put(Cg *cg, const CgTile *t, ScrtDtype type, LLVMValueRef codes, LLVMValueRef dst,
                   uint32_t n);
 /* Sums acc[from] .. acc[to - 1] plus the bias, through the epilogue into those columns of a row of

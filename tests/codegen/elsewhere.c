@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Runs a model of one f32 input and one output where only the runtime is at hand:
- * elsewhere IN OUT DIM..., raw numbers in files. */
+ * elsewhere IN OUT DIM..., raw numbers in files. Says which level runs here. */
 #include <model.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,5 +32,6 @@ int main(int argc, char **argv)
         st = scrt_run(s, &x, &y);
     if (st != SCRT_OK)
         return fprintf(stderr, "%s: %s\n", scrt_status_text(st), s ? scrt_error(s) : ""), 1;
+    puts(model.level[scrt_level_here(&model)].name);
     return whole(fwrite(y.data, 4, (size_t)scrt_count(&y), out), scrt_count(&y), argv[2]);
 }
