@@ -86,12 +86,14 @@ static LLVMValueRef even_and_odd(Cg *cg, LLVMValueRef acc)
     return LLVMBuildFAdd(cg->b, cg_take(cg, acc, 0, w), cg_take(cg, acc, w, w), "");
 }
 
-/* BFDOT. Products are exact, their sum and that with acc are rounded each, to odd (the nearest of
- * two neighbours or not, the one whose last bit is 1), whatever FPCR says but for its EBF, which
- * Linux leaves 0. So a step of two products errs by less than a unit of the sum, where two fma err
- * by half a unit each: the bound for the whole is the same, the mean square twice as much.
- * Subnormal numbers are read as zeros, and made zeros, as in tile registers; what becomes too
- * large, an infinity. Source: Arm ARM (DDI 0487), BFDOT. */
+/* BFDOT. Products are exact; their sum, and that with acc, are rounded to odd each (of the two
+ * neighbours to that whose last bit is 1), whatever FPCR says but for its EBF, which Linux leaves
+ * 0. A step of two products errs by less than a unit of the sum, two fma by half a unit each: the
+ * bound is the same, the mean square twice as large. Subnormal numbers are read as zeros, and
+ * results made zeros, as in tile registers. BFMMLA, which tiles take, is two such steps for each of
+ * its sums, to the bit.
+ *
+ * Source: Arm ARM (DDI 0487), BFDOT, BFMMLA. */
 static LLVMValueRef dot_arm(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)
 {
     uint32_t w = LLVMGetVectorSize(LLVMTypeOf(acc));
@@ -133,14 +135,16 @@ static const CgMicro micros[] = {
      .ku = 2,
      .way = CG_UNIT_PAIRS,
      .mac = dot_bf16},
-    {.name = "dots",
-     .text = " of bf16 pairs",
+    {.name = "squares",
+     .text = " of bf16, 2 x 2 at once",
      .needs = BIT(BF16),
      .fits = both_bf16,
      .a = SCRT_BF16,
      .b = SCRT_BF16,
      .sum = SCRT_F32,
      .ku = 2,
+     .deep = 4,
+     .squares = true,
      .way = CG_UNIT_PAIRS,
      .mac = dot_arm},
     {.name = "plain", .text = "", .fits = any, .ku = 1, .way = CG_UNIT_PLAIN, .mac = multiply_add},

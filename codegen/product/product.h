@@ -163,6 +163,7 @@ typedef struct CgMicro {
     uint32_t deep;  /* neighbours in k that a step of a tile takes at once; 0: ku */
     bool large;     /* only where cg_registers_pay */
     bool registers; /* in tile registers: registers.c; mac is for few rows, which have none */
+    bool squares;   /* tiles by BFMMLA, 2 x 2 sums at once: what mac does, in the same order */
     uint32_t way;   /* CgUnitWay in which FP8 codes of B are decoded; plain: as the target would */
     /* acc + a * b: vectors of w sums and of w * ku elements. */
     LLVMValueRef (*mac)(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc);

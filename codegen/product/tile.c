@@ -51,10 +51,11 @@ static int64_t usual_rows(const ScTerm *rows)
 /* Rows of a tile of nv vectors: as many as registers hold, evened out over the rows there are. A
  * number of which nothing is known is most often a power of two. What is loaded has a register for
  * each vector of B's row and two for broadcasts, at least four: with fewer, LLVM keeps sums of
- * several steps on the stack. */
-static uint32_t tile_rows(const CgTarget *t, uint32_t nv, int64_t rows)
+ * several steps on the stack. Beside more than 16 squares it copies them from register to register.
+ */
+static uint32_t tile_rows(const CgTarget *t, bool squares, uint32_t nv, int64_t rows)
 {
-    uint32_t others = nv > 2 ? nv + 2 : 4;
+    uint32_t others = squares ? t->n_reg / 2 : nv > 2 ? nv + 2 : 4;
     uint32_t most = (t->n_reg - others) / nv;
     if (rows < 0) {
         uint32_t p = 1;
@@ -96,7 +97,7 @@ static void choose(const CgTarget *t, const CgTypes *types, int64_t rows, int64_
 {
     Cost best = {0};
     for (uint32_t nv = 1; nv <= most_vectors(t, types); nv++) {
-        uint32_t mr = tile_rows(t, nv, rows);
+        uint32_t mr = tile_rows(t, ret->micro->squares, nv, rows);
         Cost c = tile_cost(nv, mr, ret->w, rows, cols);
         double least = nv > 2 ? 0.97 : 1; /* few sums are a short chain to wait for */
         bool same = c.clocks == best.clocks;
@@ -221,7 +222,7 @@ static void share_panels(CgModule *m, const CgTypes *types, const Want *want, Cg
             continue;
         uint32_t vecs = x.nr / ret->w, most = want->cols ? own.tile_nv : 1;
         ret->nv = vecs < most ? vecs : most;
-        ret->mr = want->cols ? tile_rows(&own, ret->nv, want->rows) : 1;
+        ret->mr = want->cols ? tile_rows(&own, false, ret->nv, want->rows) : 1;
         ret->parts = vecs / ret->nv;
         ret->nr = x.nr;
         ret->lanes = x.lanes;
@@ -330,6 +331,117 @@ static void tile_step(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, LLVMVa
     }
 }
 
+/* --- Squares --- */
+
+/* Sums of rows r and r + 1 by columns c and c + 1 are a vector; of a row that is the last of an odd
+ * number, twice. */
+
+static uint32_t n_sums(const CgTile *t, uint32_t mr)
+{
+    return (t->micro->squares ? cg_round_up(mr, 2) : mr) * t->nv;
+}
+
+/* Neighbours in k of a step. */
+static uint32_t step_of(const CgTile *t)
+{
+    return t->micro->squares ? t->deep : t->ku;
+}
+
+/* Two lanes of x, then of y: the lower ones or the upper ones. */
+static LLVMValueRef halves(Cg *cg, LLVMValueRef x, LLVMValueRef y, uint32_t upper)
+{
+    LLVMValueRef lane[4];
+    for (uint32_t i = 0; i < 4; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, 2 * upper + i % 2 + i / 2 * 4, 0);
+    return LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(lane, 4), "");
+}
+
+/* The same lanes, each of x with y's behind it. */
+static LLVMValueRef by_turns(Cg *cg, LLVMValueRef x, LLVMValueRef y, uint32_t upper)
+{
+    LLVMValueRef lane[4];
+    for (uint32_t i = 0; i < 4; i++)
+        lane[i] = LLVMConstInt(cg->m->i32, 2 * upper + i / 2 + i % 2 * 4, 0);
+    return LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(lane, 4), "");
+}
+
+/* acc[2][2] += a[2][4] * b[4][2], b by columns. */
+static LLVMValueRef square(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)
+{
+    LLVMTypeRef bf16 = cg_vec(cg->m->bf16, 8);
+    LLVMValueRef arg[3] = {acc, LLVMBuildBitCast(cg->b, a, bf16, ""),
+                           LLVMBuildBitCast(cg->b, b, bf16, "")};
+    return cg_intrinsic(cg, "llvm.aarch64.neon.bfmmla", 0, NULL, 3, arg);
+}
+
+/* Four neighbours in k of row r and of the next one. */
+static LLVMValueRef square_rows(Cg *cg, const CgTile *t, uint32_t mr, uint32_t r, LLVMValueRef col)
+{
+    LLVMValueRef x = LLVMGetPoison(cg_vec(cg->m->i64, 2));
+    for (uint32_t i = 0; i < 2; i++) {
+        int64_t line = r + i < mr ? r + i : r;
+        LLVMValueRef from = cg_gep(cg, t->a.type, col, cg_int(cg, line * t->ks));
+        LLVMValueRef y = load(cg, cg->m->i64, from, t->a.size);
+        x = LLVMBuildInsertElement(cg->b, x, y, LLVMConstInt(cg->m->i32, i, 0), "");
+    }
+    return x;
+}
+
+/* Four rows of B, which lie in pairs, from k on: by two columns each. */
+static void square_columns(Cg *cg, const CgTile *t, LLVMValueRef k, LLVMValueRef *ret)
+{
+    LLVMTypeRef pairs = cg_vec(cg->m->i32, t->w);
+    for (uint32_t j = 0; j < t->nv; j++) {
+        LLVMValueRef row[2];
+        for (uint32_t i = 0; i < 2; i++) {
+            LLVMValueRef at = cg_add_int(cg, k, cg_int(cg, i * t->ku));
+            at = cg_mul_int(cg, at, cg_int(cg, t->nr));
+            at = cg_add_int(cg, at, cg_int(cg, (int64_t)j * t->w * t->ku));
+            at = cg_gep(cg, t->b.type, LLVMGetParam(cg->fn, P_B), at);
+            row[i] = load(cg, pairs, at, t->b.size * t->w * t->ku);
+        }
+        for (uint32_t i = 0; i < 2; i++)
+            ret[2 * j + i] = by_turns(cg, row[0], row[1], i);
+    }
+}
+
+static void square_step(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef k, LLVMValueRef *acc)
+{
+    LLVMTypeRef vec = cg_vec(t->el, t->w);
+    LLVMValueRef b[2 * 4], col = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, P_A), k);
+    square_columns(cg, t, k, b);
+    for (uint32_t r = 0; r < mr; r += 2) {
+        LLVMValueRef a = square_rows(cg, t, mr, r, col);
+        for (uint32_t i = 0; i < 2 * t->nv; i++) {
+            LLVMValueRef *x = &acc[r * t->nv + i];
+            cg_set(cg, *x, square(cg, a, b[i], cg_get(cg, vec, *x)));
+        }
+    }
+}
+
+/* The sums of rows r and r + 1, vector j: from C, or to it. */
+static void move_square(Cg *cg, const CgTile *t, uint32_t mr, uint32_t r, uint32_t j,
+                        const LLVMValueRef *var, bool to_c)
+{
+    LLVMTypeRef vec = cg_vec(t->el, t->w);
+    LLVMValueRef x[2], ptr[2];
+    const uint32_t n = r + 1 < mr ? 2 : 1, align = t->size * t->w;
+    for (uint32_t i = 0; i < 2; i++) {
+        int64_t at = (int64_t)(i < n ? r + i : r) * t->nr + j * t->w;
+        ptr[i] = cg_gep(cg, t->el, LLVMGetParam(cg->fn, P_C), cg_int(cg, at));
+        x[i] = to_c ? cg_get(cg, vec, var[i]) : load(cg, vec, ptr[i], align);
+    }
+    for (uint32_t i = 0; i < (to_c ? n : 2); i++) {
+        LLVMValueRef y = halves(cg, x[0], x[1], i);
+        if (to_c)
+            store(cg, y, ptr[i], align);
+        else
+            cg_set(cg, var[i], y);
+    }
+}
+
+/* --- Steps --- */
+
 /* What step k asks memory for. */
 static void ask(Cg *cg, LLVMValueRef k)
 {
@@ -343,15 +455,20 @@ static void tile_steps(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, uint3
 {
     ask(cg, k);
     if (n > 1) {
-        LLVMValueRef most = cg_int(cg, LINE / (n * t->ku));
+        LLVMValueRef most = cg_int(cg, LINE / (n * step_of(t)));
         CgIf more =
             cg_if(cg, LLVMBuildICmp(cg->b, LLVMIntSGT, LLVMGetParam(cg->fn, P_STEP), most, ""));
         for (uint32_t i = 1; i < n; i++)
-            ask(cg, cg_add_int(cg, k, cg_int(cg, i * t->ku)));
+            ask(cg, cg_add_int(cg, k, cg_int(cg, i * step_of(t))));
         cg_endif(cg, &more);
     }
-    for (uint32_t i = 0; i < n; i++)
-        tile_step(cg, t, mr, offsets, cg_add_int(cg, k, cg_int(cg, i * t->ku)), acc);
+    for (uint32_t i = 0; i < n; i++) {
+        LLVMValueRef at = cg_add_int(cg, k, cg_int(cg, i * step_of(t)));
+        if (t->micro->squares)
+            square_step(cg, t, mr, at, acc);
+        else
+            tile_step(cg, t, mr, offsets, at, acc);
+    }
 }
 
 /* The sums of row i / nv, vector i % nv: from C, or to it. */
@@ -367,34 +484,43 @@ static void move_sum(Cg *cg, const CgTile *t, uint32_t i, LLVMValueRef var, bool
         cg_set(cg, var, load(cg, vec, ptr, align));
 }
 
+static void move_sums(Cg *cg, const CgTile *t, uint32_t mr, LLVMValueRef *acc, bool to_c)
+{
+    bool squares = t->micro->squares;
+    for (uint32_t i = 0; i < n_sums(t, mr); i += squares ? 2 : 1) {
+        if (squares)
+            move_square(cg, t, mr, i / (2 * t->nv) * 2, i / 2 % t->nv, acc + i, to_c);
+        else
+            move_sum(cg, t, i, acc[i], to_c);
+    }
+}
+
 static void vector_tile(Cg *cg, const CgTile *t, uint32_t mr, bool offsets)
 {
     LLVMValueRef acc[64], fn = cg->fn;
-    uint32_t n = mr * t->nv;
+    uint32_t n = n_sums(t, mr);
     for (uint32_t i = 0; i < n; i++) {
         LLVMTypeRef vec = cg_vec(t->el, lanes(t, i % t->nv));
         acc[i] = cg_var(cg, vec, LLVMConstNull(vec));
     }
     CgIf more = cg_if(cg, LLVMBuildNot(cg->b, LLVMGetParam(fn, P_FIRST), ""));
-    for (uint32_t i = 0; i < n; i++)
-        move_sum(cg, t, i, acc[i], false);
+    move_sums(cg, t, mr, acc, false);
     cg_endif(cg, &more);
     LLVMValueRef from = cg_int(cg, 0), end = LLVMGetParam(fn, P_K);
     uint32_t steps = n < MACS ? MACS / n : 1;
     steps = steps > STEPS ? STEPS : steps;
     if (steps > 1) {
-        LLVMValueRef step = cg_int(cg, steps * t->ku);
+        LLVMValueRef step = cg_int(cg, steps * step_of(t));
         LLVMValueRef whole = cg_mul_int(cg, LLVMBuildUDiv(cg->b, end, step, ""), step);
         CgLoop k = cg_for(cg, from, whole, step);
         tile_steps(cg, t, mr, offsets, steps, k.i, acc);
         cg_next(cg, &k);
         from = whole;
     }
-    CgLoop k = cg_for(cg, from, end, cg_int(cg, t->ku));
+    CgLoop k = cg_for(cg, from, end, cg_int(cg, step_of(t)));
     tile_steps(cg, t, mr, offsets, 1, k.i, acc);
     cg_next(cg, &k);
-    for (uint32_t i = 0; i < n; i++)
-        move_sum(cg, t, i, acc[i], true);
+    move_sums(cg, t, mr, acc, true);
 }
 
 /* Of a packed B, which has no offsets. */

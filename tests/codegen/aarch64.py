@@ -91,15 +91,15 @@ def elsewhere(tools, tmp, model, recipe, cpu, x):
 # --- Products ---
 
 
-def product(tmp, name, a, b, w):
-    """The graph of f32[m,k], cast to a, by the constant w in b; names are of unlike weights."""
+def product(tmp, name, a, b, w, m="m"):
+    """The graph of f32[m,k], m known or not, cast to a, by the constant w in b; names are of unlike weights."""
     path = os.path.join(tmp, f"{name}_{a}_{b}_{w.shape[0]}x{w.shape[1]}.sc")
     c = "bf16" if a == "bf16" else "f32"
-    text = [f"graph @g(%x: f32[m,{w.shape[0]}]) -> (%y) {{",
+    text = [f"graph @g(%x: f32[{m},{w.shape[0]}]) -> (%y) {{",
             f"  %w = const [{','.join(repr(float(v)) for v in w.flat)}] as f32[{w.size}] : {b}[{w.shape[0]},{w.shape[1]}]",
-            f"  %a = cast %x : {a}[m,{w.shape[0]}]" if a != "f32" else "",
-            f"  %{'z' if c == 'bf16' else 'y'} = matmul {'%x' if a == 'f32' else '%a'}, %w : {c}[m,{w.shape[1]}]",
-            f"  %y = cast %z : f32[m,{w.shape[1]}]" if c == "bf16" else "", "}"]
+            f"  %a = cast %x : {a}[{m},{w.shape[0]}]" if a != "f32" else "",
+            f"  %{'z' if c == 'bf16' else 'y'} = matmul {'%x' if a == 'f32' else '%a'}, %w : {c}[{m},{w.shape[1]}]",
+            f"  %y = cast %z : f32[{m},{w.shape[1]}]" if c == "bf16" else "", "}"]
     with open(path, "w") as f:
         f.write("\n".join(line for line in text if line) + "\n")
     return path
@@ -114,6 +114,16 @@ def whole_numbers(tools, tmp, a, b, k, n, cpu):
         p, got = tools.run(tools.link(tmp, model, "f32", cpu), x, LEVELS[cpu])
         assert p.returncode == 0, p.stderr
         np.testing.assert_array_equal(got.reshape(m, n), native(tmp, model, "f32", x))
+
+
+def known_rows(tools, tmp, a, b, cpu):
+    """Tiles of all heights: even and odd, the last one lower."""
+    rng = np.random.default_rng(1)
+    for m in (5, 7, 16, 19):
+        w, x = (rng.integers(-8, 9, shape).astype(np.float32) for shape in ((260, 4), (m, 260)))
+        p, got = tools.run(tools.link(tmp, product(tmp, f"rows{m}", a, b, w, m), "f32", cpu), x, LEVELS[cpu])
+        assert p.returncode == 0, p.stderr
+        np.testing.assert_array_equal(got.reshape(m, 4), x @ w)
 
 
 def draw(rng, shape):
@@ -183,7 +193,7 @@ def said(tmp):
     text = scalec("dump", model, "--target", TARGET, "--cpu", "fat")
     parts = text.split("; level ")[1:]
     assert [p.split("\n")[0] for p in parts] == list(LEVELS), text[-2000:]
-    for part, way in zip(parts, ("decode by f16", "decode by f16", "of bf16 pairs, kc 196; decode by pairs")):
+    for part, way in zip(parts, ("decode by f16", "decode by f16", "tile 8x8 of bf16, 2 x 2 at once, kc 196; decode by pairs")):
         assert way in part, part[-300:]
 
 
@@ -226,13 +236,13 @@ def main():
         count.check("a program for AArch64 is not linked here", lambda: not_linked(tmp))
         count.check("what levels do is said", lambda: said(tmp))
         for a, b, cpu, has, lacks in (
-                ("f8e4m3fn", "f8e4m3fn", BASE, ("fmla", "fcvtl"), ("bfdot", H)),
-                ("f8e4m3fn", "f8e4m3fn", FP16, ("fmla", "fcvtl", H), ("bfdot",)),
-                ("f8e4m3fn", "f8e4m3fn", BF16, ("bfdot", "tbx"), ("fmla",)),
-                ("f8e5m2", "f8e4m3fn", "neoverse-n2", ("bfdot", "tbx"), ("fmla",)),
-                ("bf16", "bf16", BF16, ("bfdot",), ("fmla",)),
-                ("f32", "f8e4m3fn", BF16, ("fmla", "fcvtl"), ("bfdot",)),
-                ("f32", "f32", BF16, ("fmla",), ("bfdot",))):
+                ("f8e4m3fn", "f8e4m3fn", BASE, ("fmla", "fcvtl"), ("bf", H)),
+                ("f8e4m3fn", "f8e4m3fn", FP16, ("fmla", "fcvtl", H), ("bf",)),
+                ("f8e4m3fn", "f8e4m3fn", BF16, ("bfdot", "bfmmla", "tbx"), ("fmla",)),
+                ("f8e5m2", "f8e4m3fn", "neoverse-n2", ("bfdot", "bfmmla", "tbx"), ("fmla",)),
+                ("bf16", "bf16", BF16, ("bfdot", "bfmmla"), ("fmla",)),
+                ("f32", "f8e4m3fn", BF16, ("fmla", "fcvtl"), ("bf",)),
+                ("f32", "f32", BF16, ("fmla",), ("bf",))):
             count.check(f"instructions of {a} x {b} on {cpu}", lambda: instructions(tmp, a, b, cpu, has, lacks))
         for cpu in LEVELS:
             for a in FLOATS:
@@ -242,6 +252,7 @@ def main():
             for t in FLOATS[2:]:
                 emulated(f"codes of {t} on {cpu}", lambda: all_codes(tools, tmp, t, cpu))
                 emulated(f"errors of {t} on {cpu}", lambda: bound(tools, tmp, t, t, cpu))
+            emulated(f"known rows on {cpu}", lambda: known_rows(tools, tmp, "f8e4m3fn", "f8e5m2", cpu))
             emulated(f"errors of bf16 on {cpu}", lambda: bound(tools, tmp, "bf16", "bf16", cpu))
             for model, shape in MODELS.items():
                 for recipe in RECIPES[cpu]:
