@@ -17,13 +17,13 @@ START_TEST(bits_have_names_once)
     enum { N = sizeof name / sizeof *name };
     for (uint32_t b = 0; b < 70; b++) {
         const char *text = scrt_cpu_name(b);
-        if (b >= N) {
+        if (b >= N || !name[b]) {
             ck_assert_ptr_null(text);
             continue;
         }
         ck_assert_msg(text && strcmp(text, name[b]) == 0, "bit %u", b);
         for (uint32_t o = 0; o < b; o++)
-            ck_assert_str_ne(text, scrt_cpu_name(o));
+            ck_assert_msg(!scrt_cpu_name(o) || strcmp(text, scrt_cpu_name(o)) != 0, "%s", text);
     }
 }
 END_TEST
