@@ -200,14 +200,15 @@ static int64_t make_lines(Rig *r, const ScOp *op)
     long long under = (k - 1) * dil + 1, high = under + rig_draw(r, 0, 60);
     long long wide = under + (rig_draw(r, 0, 1) ? rig_draw(r, 0, 9) : rig_draw(r, 60, 200));
     rig_blob(r, "w", 4, (int64_t[]){c, 1, k, k});
-    rig_parse(r,
-              "graph @g(%%x: %s[n,%lld,%lld,%lld]) -> (%%y) {\n"
-              "  %%w = const @w : f8e4m3fn[%lld,1,%lld,%lld]\n"
-              "  %%y = conv %%x, %%w {strides = [%lld,%lld], pads = [%lld,%lld,%lld,%lld], "
-              "dilations = [%lld,%lld], group = %lld, channels_last = 1} : f32[n,%lld,%lld,%lld]\n}\n",
-              t, high, wide, c, c, k, k, s, s, pad, pad, end, end, dil, dil, c,
-              (long long)out_extent(high, pad, end, under, s),
-              (long long)out_extent(wide, pad, end, under, s), c);
+    rig_parse(
+        r,
+        "graph @g(%%x: %s[n,%lld,%lld,%lld]) -> (%%y) {\n"
+        "  %%w = const @w : f8e4m3fn[%lld,1,%lld,%lld]\n"
+        "  %%y = conv %%x, %%w {strides = [%lld,%lld], pads = [%lld,%lld,%lld,%lld], "
+        "dilations = [%lld,%lld], group = %lld, channels_last = 1} : f32[n,%lld,%lld,%lld]\n}\n",
+        t, high, wide, c, c, k, k, s, s, pad, pad, end, end, dil, dil, c,
+        (long long)out_extent(high, pad, end, under, s),
+        (long long)out_extent(wide, pad, end, under, s), c);
     rig_inputs(r, "n", rig_draw(r, 1, 2));
     return k * k;
 }
