@@ -172,7 +172,8 @@ static bool matmul(const ImNode *n, ScVal *ret_out)
     p.n_row = im_int(n, "N", 0, &ok);
     /* at least: 0 and 1 as f32, 2 as f16, 3 as bf16, 4 as integers of 8 bits */
     const int64_t level = im_int(n, "accuracy_level", 0, &ok);
-    p.a_bits = level > 3 ? 8 : level > 1 ? 16 : 0;
+    /* what zero points move by is exact: in 8 bits the difference of both would lose too much */
+    p.a_bits = level > 3 && !im_has(n, ZEROS) ? 8 : level > 1 ? 16 : 0;
     if (!ok || !im_arity(n, 3, 6) || !IM_ONLY(n, "K", "N", "bits", "block_size", "accuracy_level"))
         return false;
     p.codes = p.bits == 2 ? SCRT_U2 : p.bits == 4 ? SCRT_U4 : SCRT_U8;

@@ -74,12 +74,13 @@ static LLVMValueRef in_order_f16(Cg *cg, ScrtDtype t, LLVMValueRef code, uint32_
     const bool e5m2 = t == SCRT_F8E5M2;
     LLVMTypeRef words = cg_vec(m->i16, w), tf = cg_vec(m->f32, w);
     LLVMValueRef x = cg_shl(cg, LLVMBuildSExt(b, code, words, ""), e5m2 ? 8 : 7);
-    if (!e5m2) { /* NaN becomes f16's */
+    if (!e5m2) { /* NaN becomes f16's, of its sign */
         x = cg_and(cg, x, (int16_t)0xbf80);
         LLVMValueRef sign = cg_iconst(words, (int16_t)0x8000),
                      most = cg_iconst(words, (int16_t)0xbf80);
         LLVMValueRef nan = LLVMBuildICmp(b, LLVMIntEQ, LLVMBuildOr(b, x, sign, ""), most, "");
-        x = LLVMBuildOr(b, x, LLVMBuildSExt(b, nan, words, ""), "");
+        nan = cg_and(cg, LLVMBuildSExt(b, nan, words, ""), 0x3f80 ^ 0x7e00);
+        x = LLVMBuildXor(b, x, nan, "");
     }
     return from_f16(cg, t, LLVMBuildBitCast(b, x, cg_vec(m->f16, w), ""), tf);
 }

@@ -9,7 +9,7 @@
  *   bits   16 lanes take 9 integer operations; runs everywhere, on codes of 4 and 6 bits too. Small
  *          integers take two shifts and a conversion.
  *   perm   codes of 4 bits choose among the 16 numbers, or with AVX2 among the upper bytes of
- *          these, where a level with wider vectors wants them packed so.
+ *          these, where a level with wider vectors or 8-bit rows want them packed so.
  *   nibbles  codes of 4 bits choose bytes, which are decoded as by shift.
  *   f16    an FP8 number is an f16 number with bits of its own: E5M2 its upper byte, E4M3 the same
  *          shifted by one, times 2^8. f16 subnormals convert at full speed.

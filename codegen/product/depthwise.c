@@ -4,9 +4,9 @@
  * x along the last dim, neighbours of a row are computed together, line by line of the window: they
  * share the line's weights and what they have in common of x, which are loaded once.
  *
- * What x stores in 8 bits is decoded first: a window of 3 x 3 would decode each number 4.5 times,
- * which takes longer than its products. So items are a few rows of one vector of channels, and the
- * lines of x under them lie in scratch, as f32, as long as they last. */
+ * What x stores in 8 bits is decoded first where windows overlap: one of 3 x 3 would decode each
+ * number 4.5 times, which takes longer than its products. So items are a few rows of one vector of
+ * channels, and the lines of x under them lie in scratch, as f32, as long as they last. */
 #include "codegen/product/filter.h"
 #include "codegen/product/slide.h"
 
@@ -208,16 +208,14 @@ static void row_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueRe
 
 /* --- Some rows, x decoded first --- */
 
-enum { LINES_BYTES = 24 << 10, LEAST_ROWS = 4 }; /* beside what else the first cache holds */
+enum {
+    LINES_BYTES = 24 << 10, /* beside what else the first cache holds */
+    LEAST_ROWS = 4,
+    MOST_ROWS = 64,
+    MOST_WINDOW = 32, /* extents, strides and dilations */
+};
 
-static bool reads_lines(const Depthwise *d)
-{
-    const ScrtDtype t = sc_type_of(d->s.f->sub, d->s.node->in[0])->dtype;
-    return d->s.desc.n_spatial == 2 && d->s.desc.kernel[0] > 1 && scrt_dtype_is_float(t) &&
-           scrt_dtype_bits(t) == 8 && d->tile.size == 4;
-}
-
-/* Lines of x under n rows. */
+/* Lines of x under n rows, in a window that is not large. */
 static int64_t lines_under(const Depthwise *d, int64_t n)
 {
     const ScWindow *w = &d->s.desc;
@@ -230,14 +228,49 @@ static int64_t line_bytes(const Depthwise *d, int64_t width)
 }
 
 /* As many rows as the cache has room for. */
+static int64_t rows_at_once(const Depthwise *d)
+{
+    int64_t width = 0, n = LEAST_ROWS;
+    if (sc_term_const(d->s.in[1], &width) && width <= LINES_BYTES)
+        while (line_bytes(d, width) * lines_under(d, n + 1) <= LINES_BYTES && n < MOST_ROWS)
+            n++;
+    return n;
+}
+
+/* Elements of a line that NEIGHBOURS windows read, each once. */
+static int64_t columns_under(const ScWindow *w)
+{
+    bool read[(NEIGHBOURS + MOST_WINDOW) * MOST_WINDOW] = {false};
+    int64_t n = 0;
+    for (int64_t c = 0; c < NEIGHBOURS; c++)
+        for (int64_t k = 0; k < w->kernel[1]; k++) {
+            bool *at = &read[c * w->stride[1] + k * w->dilation[1]];
+            n += !*at;
+            *at = true;
+        }
+    return n;
+}
+
+/* Whether fewer elements are decoded so: of NEIGHBOURS spots of some rows, the lines under them. */
+static bool reads_lines(const Depthwise *d)
+{
+    const ScWindow *w = &d->s.desc;
+    const ScrtDtype t = sc_type_of(d->s.f->sub, d->s.node->in[0])->dtype;
+    if (w->n_spatial != 2 || !scrt_dtype_is_float(t) || scrt_dtype_bits(t) != 8 ||
+        d->tile.size != 4 || w->kernel[1] > CG_SLIDE_UNROLL)
+        return false;
+    for (uint32_t i = 0; i < 2; i++)
+        if (w->kernel[i] > MOST_WINDOW || w->stride[i] > MOST_WINDOW ||
+            w->dilation[i] > MOST_WINDOW)
+            return false;
+    int64_t n = rows_at_once(d);
+    return lines_under(d, n) * NEIGHBOURS * w->stride[1] < n * w->kernel[0] * columns_under(w);
+}
+
 static void plan_lines(CgModule *m, Depthwise *d)
 {
     CgAccess *x = &d->s.x;
-    int64_t width = 0, n = LEAST_ROWS;
-    if (sc_term_const(d->s.in[1], &width))
-        while (line_bytes(d, width) * lines_under(d, n + 1) <= LINES_BYTES && n < 64)
-            n++;
-    d->some = n;
+    d->some = rows_at_once(d);
     const ScTerm *line = sc_term_scale(m->cx, d->s.in[1], d->tile.nr);
     const ScTerm *const stride[] = {sc_term(m->cx, 0), line, sc_term(m->cx, d->tile.nr),
                                     sc_term(m->cx, 1)};
@@ -254,9 +287,12 @@ static int64_t weights_bytes(const Depthwise *d)
 
 static const ScTerm *scratch(CgModule *m, const Depthwise *d)
 {
-    int64_t lines = d->some ? line_bytes(d, 1) * lines_under(d, d->some) : 0;
-    return sc_term_addc(m->cx, sc_term_scale(m->cx, d->s.in[d->s.desc.n_spatial - 1], lines),
-                        weights_bytes(d));
+    ScCtx *cx = m->cx;
+    if (!d->some)
+        return sc_term(cx, weights_bytes(d));
+    const ScTerm *lines = sc_term_min(cx, sc_term(cx, lines_under(d, d->some)), d->s.in[0]);
+    lines = sc_term_mul(cx, lines, sc_term_scale(cx, d->s.in[1], line_bytes(d, 1)));
+    return sc_term_addc(cx, lines, weights_bytes(d));
 }
 
 typedef struct Position { /* of x, on its way to scratch */

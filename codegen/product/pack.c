@@ -121,7 +121,7 @@ CgPanels cg_panels_layout(const CgPanels *p)
     CgPanels q = *p;
     q.unit.way = cg_unit_layout(&p->unit);
     q.unit.w = p->unit.way == CG_UNIT_PLAIN ? 1 : p->unit.w;
-    q.unit.facts = q.w = q.block = q.scale = 0;
+    q.unit.facts = q.w = q.block = q.scale = q.scale_facts = 0;
     return q;
 }
 

@@ -13,7 +13,8 @@ void cg_panels_init(CgModule *m, ScrtDtype dtype, uint64_t facts, const CgTile *
         ret->unit.nv = t->nv;
     }
     if (ret->unit.way == CG_UNIT_NIBBLES && t->lanes > m->target.w)
-        ret->unit.way = CG_UNIT_PERM; /* a later level's, read in parts: see can_read */
+        ret->unit.way =
+            CG_UNIT_PERM; /* a later level's or wide units, read in parts: see can_read */
     ret->w = ret->unit.way == CG_UNIT_PLAIN ? t->w : m->target.w;
     ret->unit.w = ret->unit.way == CG_UNIT_PLAIN ? t->w : t->lanes;
     ret->ku = ret->unit.way == CG_UNIT_PLAIN ? 1 : 4 * ret->unit.w / t->nr;

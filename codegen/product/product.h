@@ -189,15 +189,15 @@ struct CgTile {
     uint32_t w, nv; /* sums of a vector; vectors of a row */
     uint32_t parts; /* tiles side by side in a panel: several where it is a later level's */
     uint32_t nr;    /* columns of a panel: w * nv * parts */
-    uint32_t
-        lanes; /* of the vectors that packed panels are for: this target's, or a later level's */
-    uint32_t last;   /* lanes of the row's last vector that are computed, <= w */
-    uint32_t mr;     /* rows */
-    uint32_t high;   /* of a tile register; 0: there are none */
-    uint32_t low;    /* rows of the lower tile for what is left: 0: none is; < mr */
-    bool exact;      /* what is left is always `low` rows; else up to mr, zeros below */
-    uint32_t kc;     /* columns of a chunk, a multiple of 4 */
-    uint32_t ks;     /* distance of A's rows in elements of A, as they are read */
+    uint32_t lanes; /* of the vectors that packed panels are for: this target's, a later level's, or
+                     * 16 where units are wide */
+    uint32_t last;  /* lanes of the row's last vector that are computed, <= w */
+    uint32_t mr;    /* rows */
+    uint32_t high;  /* of a tile register; 0: there are none */
+    uint32_t low;   /* rows of the lower tile for what is left: 0: none is; < mr */
+    bool exact;     /* what is left is always `low` rows; else up to mr, zeros below */
+    uint32_t kc;    /* columns of a chunk, a multiple of 4 */
+    uint32_t ks;    /* distance of A's rows in elements of A, as they are read */
     uint32_t turned; /* columns of a tile's rows lie one after the other, mr elements each: so many
                         are there room for in a chunk; 0: rows do */
     uint32_t rows;   /* of a block at most: a multiple of mr */

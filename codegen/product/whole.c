@@ -26,11 +26,17 @@ enum {
 /* As many rows of bytes as fit 16 bits when they are added up: 16 products, each below 127 * 12. */
 enum { BYTES_LEN = 32 };
 
+/* Blocks whose integers lie in place of their f32, and whose sums fit. */
+static bool blocks_fit(const CgContract *c)
+{
+    const int64_t n = c->desc.block;
+    return c->desc.a_bits && n > 0 && n % LANES == 0 && (c->desc.a_bits == 8 || n <= 1024);
+}
+
+/* However many rows there are: products with few and with many read the same panels. */
 bool cg_whole_units(const CgContract *c)
 {
-    int64_t rows;
-    bool few = !sc_term_const(c->job.rows, &rows) || rows <= CG_STREAM_ROWS;
-    return few && c->desc.a_bits == 8 &&
+    return c->desc.a_bits == 8 && blocks_fit(c) &&
            scrt_dtype_bits(sc_type_of(c->f->sub, c->node->in[1])->dtype) == 4;
 }
 
@@ -40,9 +46,8 @@ uint32_t cg_whole(const CgModule *m, const CgContract *c)
     const CgTile *t = &c->tile;
     bool fits = m->target.avx2 && t->w == LANES && (q->ku == 2 || q->ku == 4) &&
                 (q->unit.way == CG_UNIT_NIBBLES || q->unit.way == CG_UNIT_PERM) &&
-                q->block % LANES == 0 && q->block && q->block <= 1024 && t->el == m->f32 &&
-                t->micro->way == CG_UNIT_PLAIN;
-    if (!fits || !c->desc.a_bits)
+                t->el == m->f32 && t->micro->way == CG_UNIT_PLAIN;
+    if (!fits || !blocks_fit(c))
         return 0;
     bool words = q->unit.way == CG_UNIT_PERM && q->unit.w == 2 * LANES;
     return c->desc.a_bits == 8 && words ? 8 : 16;
@@ -181,8 +186,8 @@ static double largest_integer(const CgContract *c)
     return c->desc.a_bits == 8 ? INT8_MAX : 1 << 14;
 }
 
-/* The largest magnitude of n vectors, or the power of two that is not above it, and at least
- * 2^-111: what it takes to make it the largest integer, and back, are normal numbers. */
+/* The largest magnitude of n vectors, of 16 bits the power of two that is not above it, and at
+ * least 2^-111: what it takes to make it the largest integer, and back, are normal numbers. */
 static LLVMValueRef largest(Cg *cg, const CgContract *c, LLVMValueRef src, LLVMValueRef n)
 {
     CgModule *m = cg->m;

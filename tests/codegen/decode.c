@@ -283,6 +283,9 @@ START_TEST(facts)
     ck_assert_uint_eq(cg_codes_facts(SCRT_F8E4M3FN, nan, 1), CG_CODES_NORMAL);
     ck_assert_uint_eq(cg_codes_facts(SCRT_F8E5M2, sub, 2), both | low);
     ck_assert_uint_eq(cg_codes_facts(SCRT_F8E5M2, big, 1), CG_CODES_NORMAL);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E8M0, big, 1), both);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E8M0, zero, 2), CG_CODES_FINITE);
+    ck_assert_uint_eq(cg_codes_facts(SCRT_F8E8M0, nan, 1), CG_CODES_NORMAL);
 }
 END_TEST
 

@@ -52,6 +52,30 @@ START_TEST(decoding)
 }
 END_TEST
 
+/* NaN keeps its sign, in vectors and behind them. */
+START_TEST(signs_of_nan)
+{
+    ScrtTensor in = vector(SCRT_F8E4M3FN, 19);
+    for (int i = 0; i < 19; i++)
+        ((uint8_t *)in.data)[i] = i % 3 ? 0x7f : 0xff;
+    for (int c = 0; c < SCT_N_CPU; c++) {
+        if (!sct_runs(sct_cpus[c]))
+            continue;
+        SctModel m = sct_compile(
+            "graph @g(%x: f8e4m3fn[n]) -> (%y) {\n  %y = cast %x : f32[n]\n}\n", sct_cpus[c], NULL);
+        ScrtTensor *y = sct_run(&m, 1, &in);
+        for (int i = 0; i < 19; i++) {
+            float x = ((float *)y->data)[i];
+            ck_assert_msg(isnan(x) && !signbit(x) == (i % 3 != 0), "%s: element %d is %g",
+                          sct_cpus[c], i, (double)x);
+        }
+        sct_free(y, 1);
+        sct_close(&m);
+    }
+    scrt_free(in.data);
+}
+END_TEST
+
 static void encoding_text(char *text, size_t n, ScrtDtype from, ScrtDtype to)
 {
     bool modes = to == SCRT_F8E8M0;
@@ -185,6 +209,7 @@ int main(void)
     tcase_add_loop_test(t, rounding, 0, N_FORMATS);
     tcase_add_loop_test(t, rounding_doubles, 0, N_FORMATS);
     tcase_add_test(t, narrowing);
+    tcase_add_test(t, signs_of_nan);
     tcase_add_loop_test(t, integers, 0, N_INTS);
     tcase_add_loop_test(t, floats_to_integers, 0, 2);
     suite_add_tcase(s, t);

@@ -54,14 +54,15 @@ static void make(Rig *r, const Product *p)
     rig_inputs(r, "m", p->m);
 }
 
-/* Each element of A as the largest of its block: what all of them may be off by, times twice the
- * largest integer. */
+/* Each element of A as the largest of those that are rounded with it, in 8 bits 32 at most: what
+ * all of them may be off by, times twice the largest integer. */
 static void to_largest(ScrtTensor *a, const Product *p)
 {
     float *x = a->data;
+    int64_t n = p->a_bits == 8 && p->block > 32 ? 32 : p->block;
     for (int64_t i = 0, past; i < scrt_count(a); i = past) {
         float most = 0;
-        past = i % p->k + p->block < p->k ? i + p->block : i - i % p->k + p->k;
+        past = i % p->k + n < p->k ? i + n : i - i % p->k + p->k;
         for (int64_t j = i; j < past; j++)
             most = fmaxf(most, fabsf(x[j]));
         for (int64_t j = i; j < past; j++)
@@ -69,7 +70,7 @@ static void to_largest(ScrtTensor *a, const Product *p)
     }
 }
 
-/* Blocks of 8 to 1024 elements, of which the last one need not be whole. */
+/* Blocks of 8 to 4096 elements, of which the last one need not be whole. */
 static Product draw(Rig *r)
 {
     static const ScrtDtype scale[] = {SCRT_F8E8M0, SCRT_F16, SCRT_F32};
@@ -78,7 +79,7 @@ static Product draw(Rig *r)
     p.scale = scale[rig_draw(r, 0, 2)];
     p.n = rig_draw(r, 0, 2) ? rig_draw(r, 1, 70) : 300;
     p.m = rig_draw(r, 1, 4);
-    p.block = 8 << rig_draw(r, 0, 7);
+    p.block = 8 << rig_draw(r, 0, 9);
     p.k = rig_draw(r, 0, 1) ? 32 * rig_draw(r, 1, 30) : rig_draw(r, 1, 2500);
     p.trans = rig_draw(r, 0, 1);
     return p;
@@ -199,6 +200,95 @@ START_TEST(ends)
 }
 END_TEST
 
+/* Codes of one number, the largest or the least, beside equal elements, which are the largest
+ * integer: sums as large as they may be. scale: of the columns in turns, codes of E8M0 without a
+ * number among them. */
+static void as_large(const char *cpu, ScrtDtype t, uint32_t code, int64_t block, int a_bits)
+{
+    enum { N = 40, MOST = 128 };
+    static const float scale[] = {0x1p-127f, 1, NAN, 0x1p5f};
+    uint8_t codes[N * MOST / 2];
+    float s[N];
+    Rig r;
+    ScrtTensor got, want;
+    rig_init(&r, cpu, 7);
+    for (int i = 0; i < N * MOST; i++)
+        scrt_store_bits(t, codes, (size_t)i, code);
+    for (int i = 0; i < N; i++)
+        s[i] = scale[i % 4];
+    r.blob[r.n_blob++] = sc_blob(r.cx, sc_intern(r.cx, "w"), t, 2, (int64_t[]){N, block}, codes);
+    r.blob[r.n_blob++] = sc_blob(r.cx, sc_intern(r.cx, "s"), SCRT_F32, 2, (int64_t[]){N, 1}, s);
+    make(&r, &(Product){.codes = t,
+                        .scale = SCRT_F8E8M0,
+                        .m = 2,
+                        .n = N,
+                        .k = block,
+                        .block = block,
+                        .trans = true,
+                        .a_bits = a_bits});
+    for (int64_t i = 0; i < 2 * block; i++)
+        ((float *)r.in[0].data)[i] = i < block ? 3.5f : -3.5f;
+    rig_compile(&r);
+    rig_run_threads(&r, &got);
+    rig_evaluate(&r, &want);
+    for (int i = 0; i < 2 * N; i++) {
+        double y = ((float *)got.data)[i], z = ((float *)want.data)[i];
+        ck_assert_msg(isnan(z) ? isnan(y) : fabs(y - z) <= 1e-5 * fabs(z),
+                      "%s, code %u, block %lld: element %d is %g, not %g", cpu, code,
+                      (long long)block, i, y, z);
+    }
+    rig_outputs_free(&r, &got);
+    rig_outputs_free(&r, &want);
+    rig_free(&r);
+}
+
+START_TEST(largest_sums)
+{
+    for (int c = 0; c < SCT_N_PRODUCT_CPU; c++)
+        for (int i = 0; sct_runs(sct_product_cpu(c)) && i < 6; i++) {
+            const char *cpu = sct_levels(c, i);
+            const int bits = i % 2 ? 16 : 8;
+            const int64_t block = 32 << i / 2;
+            as_large(cpu, SCRT_F4E2M1, 7, block, bits);
+            as_large(cpu, SCRT_F4E2M1, 15, block, bits);
+            as_large(cpu, SCRT_I4, 7, block, bits);
+            as_large(cpu, SCRT_I4, 8, block, bits);
+        }
+}
+END_TEST
+
+/* Few rows and many read the same panels, whatever is known of their scales. */
+START_TEST(stored_once)
+{
+    static const char *const text[] = {
+        "graph @g(%%x: f32[m,64]) -> (%%y) {\n  %%w = const @w : f4e2m1[40,64]\n"
+        "  %%s = const @s : f8e8m0[40,2]\n"
+        "  %%y = block_matmul %%x, %%w, %%s {trans_b = 1, a_bits = 8} : f32[m,40]\n}\n",
+        "graph @g(%%x: f32[m,64], %%z: f32[64,64]) -> (%%y, %%v) {\n"
+        "  %%w = const @w : f4e2m1[40,64]\n  %%s = const @s : f8e8m0[40,2]\n"
+        "  %%t = const @t : f8e8m0[40,2]\n"
+        "  %%y = block_matmul %%x, %%w, %%s {trans_b = 1, a_bits = 8} : f32[m,40]\n"
+        "  %%v = block_matmul %%z, %%w, %%t {trans_b = 1, a_bits = 8} : f32[64,40]\n}\n"};
+    uint64_t bytes[2];
+    for (int i = 0; i < 2; i++) {
+        Rig r;
+        float s[2][80];
+        rig_init(&r, "x86-64-v3", 1);
+        rig_blob(&r, "w", 2, (int64_t[]){40, 64});
+        for (int k = 0; k < 160; k++)
+            s[k / 80][k % 80] = k == 80 ? 0x1p-127f : 1;
+        for (int k = 0; k < 2; k++)
+            r.blob[r.n_blob++] = sc_blob(r.cx, sc_intern(r.cx, k ? "t" : "s"), SCRT_F32, 2,
+                                         (int64_t[]){40, 2}, s[k]);
+        rig_parse(&r, text[i]);
+        rig_compile(&r);
+        bytes[i] = r.object->n_weights;
+        rig_free(&r);
+    }
+    ck_assert_uint_lt(bytes[1], bytes[0] + 48 * 64 / 2); /* the scales alone */
+}
+END_TEST
+
 /* Codes of zeros at a scale that, times rows of large numbers, is beyond f32: nothing is added. */
 START_TEST(zeros)
 {
@@ -239,6 +329,8 @@ int main(void)
     tcase_add_test(t, said);
     tcase_add_test(t, ends);
     tcase_add_test(t, zeros);
+    tcase_add_test(t, largest_sums);
+    tcase_add_test(t, stored_once);
     suite_add_tcase(s, t);
     return sct_main("codegen-whole", s);
 }

@@ -86,6 +86,7 @@ def packed():
     bits("four-wide", 4, 256, 40, 128)
     bits("four-inexact", 4, 256, 40, 128, accuracy_level=2)
     bits("four-bytes", 4, 256, 40, 128, accuracy_level=4)
+    bits("four-bytes-zeros", 4, 256, 40, 32, "bytes", accuracy_level=4)
     bits("four-short", 4, 80, 24, 32, scales=np.float16)
     bits("four-blocks", 4, 96, 24, 32, "bytes")
     bits("eight", 8, 64, 24, 32, "bytes")
