@@ -49,17 +49,6 @@ uint32_t sc_count_values(const ScGraph *g)
     return n;
 }
 
-bool sc_has_branches(const ScGraph *g)
-{
-    bool has = false;
-    for (uint32_t i = 0; i < g->n_node && !has; i++) {
-        has = g->node[i].op->control == SC_BRANCH;
-        for (uint32_t k = 0; g->node[i].op->control && k < g->node[i].op->n_sub && !has; k++)
-            has = sc_has_branches(g->node[i].sub[k]);
-    }
-    return has;
-}
-
 const ScLevel *sc_level_of(const ScLevel *l, uint32_t n, ScVal v)
 {
     uint32_t lo = 0;

@@ -89,17 +89,16 @@ bool sc_calibrate_add(ScCalibrator *c, const ScrtTensor *in, ScrtTensor *ret_out
 const ScStats *sc_calibrate_end(ScCalibrator *c); /* frees c; the result lives as long as cx */
 /* The same without samples, from runs on synthetic inputs of two kinds, SC_PROBE_NOISE and
  * SC_PROBE_RAMP: sizes are of both, means and factors what both confirm. sc_probe_graph: raised
- * with outputs that measure before its own, both: of branches also of that which is not taken,
- * which runs beside the other one and may fail on such inputs; sc_probe_inputs: its inputs [n_in],
- * each data freed with scrt_free even where it fails (SC_E_INPUT: what an input means is not
- * known); sc_probe_stats: what the outputs of a run say, and those of the other (NULL: there was
- * none, and no means are known). */
+ * with outputs that measure before its own; sc_probe_inputs: its inputs [n_in], each data freed
+ * with scrt_free even where it fails (SC_E_INPUT: what an input means is not known);
+ * sc_probe_stats: what the outputs of a run say, and those of the other (NULL: there was none, and
+ * no means are known). */
 typedef enum ScProbeKind { SC_PROBE_NOISE, SC_PROBE_RAMP } ScProbeKind;
-ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised, bool both);
+ScGraph *sc_probe_graph(ScCtx *cx, const ScGraph *raised);
 bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, ScrtTensor *ret_in);
-/* Whether both runs tell means and factors: not of a waveform, whose spectrum nobody knows, nor
- * where the model is given a number, such as a rate, since nobody knows which ones it meets; one
- * that only chooses between branches may be any, for all are measured. */
+/* Whether both runs tell means and factors: not where the model is given a number that it compares
+ * with others, such as a rate, since that decides what it does, and nobody knows which ones it
+ * meets; nor of a waveform, whose spectrum nobody knows. */
 bool sc_probe_confirms(const ScGraph *raised);
 /* Input i, integers that choose parts of tables: the fewest parts that one has. 0: unknown. */
 int64_t sc_index_limit(const ScGraph *g, uint32_t i);
@@ -122,7 +121,6 @@ typedef struct ScLevel {
 /* The graph, then what is nested in it, in the order of nodes and depth first: [*ret_n] in a. */
 const ScLevel *sc_levels(const ScGraph *g, ScArena *a, uint32_t *ret_n);
 uint32_t sc_count_values(const ScGraph *g); /* of all levels */
-bool sc_has_branches(const ScGraph *g);     /* at any level */
 /* The level of value number v. */
 const ScLevel *sc_level_of(const ScLevel *l, uint32_t n, ScVal v);
 

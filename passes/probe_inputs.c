@@ -25,9 +25,8 @@ typedef struct Meaning { /* of an input, by its uses */
     bool mask, pixels, unknown;
     bool other; /* what is computed from it indexes an axis: positions times a stride */
     bool wave;
-    bool compared, decides; /* its comparisons tell which branch is taken */
-    int64_t rival[2];       /* what it is compared with, */
-    uint32_t n_rival;       /* of which the first two are kept */
+    int64_t rival[2]; /* what it is compared with, */
+    uint32_t n_rival; /* of which the first two are kept */
 } Meaning;
 
 typedef struct Sizes {
@@ -216,9 +215,7 @@ static bool use(const ScGraph *g, const ScFact *f, const ScNode *n, uint32_t k, 
         m->unknown = true;
     else if (sc_type_is_float(y) && scrt_dtype_bits(x->dtype) == 8 && x->dtype != SCRT_BOOL)
         m->pixels = true;
-    else if (y->dtype == SCRT_BOOL)
-        return m->compared = true; /* what the answer is for tells */
-    else if (sc_type_is_float(y) || x->dtype == SCRT_BOOL)
+    else if (sc_type_is_float(y) || y->dtype == SCRT_BOOL || x->dtype == SCRT_BOOL)
         m->mask = true;
     else
         return true;
@@ -237,15 +234,13 @@ static Reached reached_none(const ScGraph *g, ScArena *a)
 static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Sizes *sizes,
                    ScArena *a, Meaning *m);
 
-/* Into what a node with control runs: operand k enters as input k - 1. What says how often is like
- * a mask. */
+/* Into what a node with control runs: operand k enters as input k - 1. What says whether, and how
+ * often, is like a mask. */
 static void enter(const ScNode *n, const Reached *outer, const Sizes *sizes, ScArena *a, Meaning *m)
 {
     uint32_t n_head = n->op->control == SC_TURNS ? 2 : 1;
-    for (uint32_t k = 0; k < n_head; k++) {
-        bool *what = n->op->control == SC_BRANCH ? &m->decides : &m->mask;
-        *what = *what || outer->at[n->in[k]];
-    }
+    for (uint32_t k = 0; k < n_head; k++)
+        m->mask = m->mask || outer->at[n->in[k]];
     for (uint32_t i = 0; i < n->op->n_sub; i++) {
         const ScGraph *sub = n->sub[i];
         Reached inner = reached_none(sub, a);
@@ -381,7 +376,7 @@ static bool fill(const ScGraph *g, const ScFact *f, uint32_t i, const Sizes *siz
             return sc_fail(g->cx, NULL, SC_E_INPUT, "input \"%s\" has no nominal size", name);
     Meaning m = meaning(g, f, g->in[i], sizes, a);
     bool counts = scrt_dtype_is_integer(t->dtype);
-    if (m.unknown || (counts && m.limit == 0 && !m.mask && !m.pixels && !m.compared && !m.decides))
+    if (m.unknown || (counts && m.limit == 0 && !m.mask && !m.pixels))
         return sc_fail(g->cx, NULL, SC_E_INPUT, "what input \"%s\" means is not known", name);
     if (scrt_tensor_alloc(ret) != SCRT_OK)
         return sc_fail(g->cx, NULL, SC_E_LIMIT, "not enough memory for input \"%s\"", name);
@@ -421,8 +416,7 @@ bool sc_probe_confirms(const ScGraph *raised)
         int64_t count;
         bool one = sc_term_const(sc_type_count(raised->cx, t), &count) && count == 1;
         Meaning m = meaning(raised, NULL, raised->in[i], &sizes, a);
-        ok = sc_type_is_float(t) ? !m.wave
-                                 : m.limit > 0 || m.pixels || !one || (m.decides && !m.mask);
+        ok = sc_type_is_float(t) ? !m.wave : m.limit > 0 || m.pixels || !one;
     }
     sc_buf_free(sizes.env);
     sc_arena_free(a);

@@ -296,7 +296,7 @@ START_TEST(a_probe_measures_means)
 {
     for (int i = 0; i < N_KIND; i++) {
         ScrtTensor in[1];
-        ScGraph *g = one_product(&kinds[i], true), *p = sc_probe_graph(cx, g, true);
+        ScGraph *g = one_product(&kinds[i], true), *p = sc_probe_graph(cx, g);
         ck_assert(p && sc_verify(p, "probe") && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
         ScrtTensor *out = st_eval(p, in, NULL);
         const ScStats *s = sc_probe_stats(cx, g, out, out);
@@ -322,7 +322,7 @@ END_TEST
 START_TEST(two_probes_must_agree)
 {
     ScrtTensor in[1], *out[2];
-    ScGraph *g = one_product(&kinds[4], true), *p = sc_probe_graph(cx, g, true);
+    ScGraph *g = one_product(&kinds[4], true), *p = sc_probe_graph(cx, g);
     const ScMeans *m[2], *both;
     double rms[2];
     for (int k = 0; k < 2; k++) {

@@ -67,7 +67,7 @@ END_TEST
 /* The measuring graph, evaluated, says what calibration on the same inputs says. */
 START_TEST(statistics_are_those_of_a_calibration)
 {
-    ScGraph *g = tiny(), *p = sc_probe_graph(cx, g, true);
+    ScGraph *g = tiny(), *p = sc_probe_graph(cx, g);
     ScrtTensor in[3];
     ck_assert(p && sc_verify(p, "probe"));
     ck_assert(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
@@ -107,7 +107,7 @@ START_TEST(room_is_left_for_larger_inputs)
     ScVal x = st_input(&b, "x", SCRT_F32, 2, (int64_t[]){8, 64});
     ScVal w = st_weight(&b, &r, "w", 2, (int64_t[]){64, 16}, 1);
     sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, x, w));
-    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g, true);
+    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g);
     ck_assert(p && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
     ScrtTensor *out = st_eval(p, in, NULL);
     const ScStats *s = sc_probe_stats(cx, g, out, NULL);
@@ -211,7 +211,7 @@ START_TEST(factors_are_those_of_both_runs)
     ScVal w = st_weight(&b, &r, "w", 2, (int64_t[]){64, 16}, 1);
     sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, h, w));
     sc_output(&b, sc_intern(cx, "z"), sc_op(&b, matmul, x, w));
-    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g, true);
+    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g);
     for (int k = 0; k < 2; k++) {
         ck_assert(p && sc_probe_inputs(cx, g, k ? SC_PROBE_RAMP : SC_PROBE_NOISE, in));
         out[k] = st_eval(p, in, NULL);
@@ -242,8 +242,7 @@ START_TEST(nested_graphs_are_measured)
         char file[64];
         snprintf(file, sizeof file, "tests/model/data/identity/%s", path[k]);
         char *text = sct_read(sct_source(file), NULL);
-        ScGraph *g = sc_parse(cx, path[k], text, NULL, NULL),
-                *p = g ? sc_probe_graph(cx, g, true) : NULL;
+        ScGraph *g = sc_parse(cx, path[k], text, NULL, NULL), *p = g ? sc_probe_graph(cx, g) : NULL;
         ck_assert_msg(p && sc_verify(p, "probe"), "%s", st_words(cx));
         ScrtTensor *in = calloc(g->n_in, sizeof *in);
         ck_assert_ptr_nonnull(in);
@@ -283,91 +282,6 @@ START_TEST(nested_graphs_are_measured)
         sc_graph_free(g);
         free(text);
     }
-}
-END_TEST
-
-/* What a calibration says of the value, in a run where `which` is so. */
-static const ScStat *calibrated(const ScGraph *g, ScrtTensor *in, bool which, const char *name)
-{
-    *(bool *)in[1].data = which;
-    ScCalibrator *c = sc_calibrate_begin(cx, g);
-    ck_assert(sc_calibrate_add(c, in, NULL));
-    const ScStats *s = sc_calibrate_end(c);
-    const ScStat *ret = NULL;
-    for (uint32_t i = 0; i < s->n; i++)
-        ret = strcmp(s->stat[i].name, name) == 0 ? &s->stat[i] : ret;
-    ck_assert_msg(ret && ret->means && ret->n_finite > 0, "%s", name);
-    return ret;
-}
-
-static void check_alike(const ScStat *a, const ScStat *b)
-{
-    ck_assert_msg(fabs(a->rms / b->rms - 1) < 1e-5 && a->amax == b->amax, "%s: rms %g, not %g",
-                  a->name, a->rms, b->rms);
-    ck_assert_msg(a->means && a->means->n == b->means->n && a->means->behind == b->means->behind,
-                  "%s has no means", a->name);
-    for (uint32_t k = 0; k < a->means->n; k++) {
-        double x = (double)a->means->x[k], y = (double)b->means->x[k];
-        ck_assert_msg(fabs(x - y) < 1e-2 * fabs(y), "%s: a mean of %g, not %g", a->name, x, y);
-    }
-}
-
-/* Of both branches, whichever is taken, over the turns of a loop: what constant weights sum has
- * means there too. */
-START_TEST(both_branches_are_measured)
-{
-    static const char text[] =
-        "graph @g(%x: f32[6,3], %which: bool[]) -> (%last, %all) {\n"
-        "  %three = const 3 : i64[]\n"
-        "  %on = const true : bool[]\n"
-        "  %last, %all = loop %three, %on, %x, %which {as = [0,0,some,0,0], carried = 1} : "
-        "f32[6,3], "
-        "f32[some,6,2]\n"
-        "    graph @body(%i: i64[], %v: f32[6,3], %which: bool[]) -> (%on, %next, %y) {\n"
-        "      %on = const true : bool[]\n"
-        "      %y = if %which, %v : f32[6,2]\n"
-        "        graph @then(%v: f32[6,3]) -> (%r) {\n"
-        "          %w = const [1,2,3,4,5,6] : f32[3,2]\n"
-        "          %e = sigmoid %v : f32[6,3]\n"
-        "          %r = matmul %e, %w : f32[6,2]\n"
-        "        }\n"
-        "        graph @else(%v: f32[6,3]) -> (%r) {\n"
-        "          %w = const [6,5,4,3,2,1] : f32[3,2]\n"
-        "          %h = abs %v : f32[6,3]\n"
-        "          %q = mul %h, %h : f32[6,3]\n"
-        "          %r = matmul %q, %w : f32[6,2]\n"
-        "        }\n"
-        "      %next = add %v, %v : f32[6,3]\n"
-        "    }\n"
-        "}\n";
-    static const char *const name[] = {"1/2/q", "1/1/e"};
-    ScrtTensor in[2];
-    ScGraph *g = sc_parse(cx, "branches", text, NULL, NULL);
-    ck_assert_msg(g && sc_has_branches(g) && sc_probe_inputs(cx, g, SC_PROBE_NOISE, in), "%s",
-                  st_words(cx));
-    const ScStat *want[] = {calibrated(g, in, false, name[0]), calibrated(g, in, true, name[1])};
-    for (int which = 0; which < 2; which++)
-        for (int both = 0; both < 2; both++) {
-            *(bool *)in[1].data = which;
-            ScGraph *p = sc_probe_graph(cx, g, both);
-            ck_assert_msg(p && sc_verify(p, "probe"), "%s", st_words(cx));
-            ScrtTensor *out = st_eval(p, in, NULL);
-            const ScStats *s = sc_probe_stats(cx, g, out, out);
-            uint32_t n_found = 0;
-            for (uint32_t i = 0; i < s->n; i++)
-                for (int k = 0; k < 2; k++)
-                    if (strcmp(s->stat[i].name, name[k]) == 0) {
-                        ck_assert(both || k == which);
-                        check_alike(&s->stat[i], want[k]);
-                        n_found++;
-                    }
-            ck_assert_uint_eq(n_found, both ? 2 : 1);
-            st_free(out, p->n_out);
-            sc_graph_free(p);
-        }
-    for (int i = 0; i < 2; i++)
-        scrt_free(in[i].data);
-    sc_graph_free(g);
 }
 END_TEST
 
@@ -449,7 +363,7 @@ START_TEST(waveforms_are_quiet)
     /* The rate is the one that it is compared with, and another one, so that both branches run. */
     ck_assert_int_eq(scrt_load_int(SCRT_I64, in[0][5].data, 0), 16000);
     ck_assert_int_eq(scrt_load_int(SCRT_I64, in[1][5].data, 0), 1);
-    ScGraph *p = sc_probe_graph(cx, g, true);
+    ScGraph *p = sc_probe_graph(cx, g);
     ScrtTensor *out[2] = {st_eval(p, in[0], NULL), st_eval(p, in[1], NULL)};
     const ScStats *s = sc_probe_stats(cx, g, out[0], out[1]);
     uint32_t inside = 0;
@@ -567,7 +481,7 @@ START_TEST(what_extents_do_is_counted_once)
     ScVal y = sc_input(&b, "v", sc_type(cx, SCRT_F16, 3, v), NULL);
     x = sc_op_at(&b, softmax, SC_ATTRS(SC_INT(2)), x, sc_const_scalar(&b, SCRT_F16, 1));
     sc_output(&b, sc_intern(cx, "y"), sc_op(&b, matmul, x, y));
-    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g, true);
+    ScGraph *g = sc_build_end(&b), *p = sc_probe_graph(cx, g);
     ck_assert(sc_probe_inputs(cx, g, SC_PROBE_NOISE, in));
     ScrtTensor *out = st_eval(p, in, NULL);
     ScPassEnv env = {.recipe = sc_recipe(cx, "fp8"),
@@ -601,7 +515,6 @@ int main(void)
     tcase_add_test(t, what_is_compared_with_all_is_one_of_them);
     tcase_add_test(t, factors_are_those_of_both_runs);
     tcase_add_test(t, nested_graphs_are_measured);
-    tcase_add_test(t, both_branches_are_measured);
     tcase_add_test(t, meanings_of_what_enters);
     tcase_add_test(t, waveforms_are_quiet);
     tcase_add_test(t, what_is_picked_from_is_many);

@@ -270,7 +270,7 @@ def biases_take_back_what_rounding_adds(tmp):
 
 def what_drawn_integers_say(tmp):
     """Samples know the means of what is multiplied, and a probe where integers choose rows of a table; where one is
-    compared, a rate, nobody knows which are met, unless it only chooses between branches, all of which run."""
+    compared, a rate, nobody knows which are met."""
     rng = np.random.default_rng(14)
     ids = model([helper.make_node("Gather", ["e", "i"], ["g"]), helper.make_node("MatMul", ["g", "w"], ["y"], "matmul")],
                 [], [("y", [8, 16])], [("e", rng.uniform(0, 1, (32, 16)).astype(np.float32)),
@@ -281,42 +281,13 @@ def what_drawn_integers_say(tmp):
                  [("e", rng.uniform(0, 1, (8, 16)).astype(np.float32)), ("f", rng.uniform(0, 9, (8, 16)).astype(np.float32)),
                   ("r", np.array(16000, np.int64)), ("w", rng.standard_normal((16, 16)).astype(np.float32))])
     rate.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, []))
-    def branch(name, sign):  # what samples do not reach stays as it is
-        nodes = [helper.make_node("Mul", ["e", sign], [f"{name}.m"]), helper.make_node("Exp", [f"{name}.m"], [f"{name}.e"]),
-                 helper.make_node("MatMul", [f"{name}.e", "w"], [f"{name}.y"], name)]
-        return helper.make_graph(nodes, name, [], [helper.make_tensor_value_info(f"{name}.y", TensorProto.FLOAT, [8, 16])])
-    branches = model([helper.make_node("Equal", ["i", "r"], ["c"]),
-                      helper.make_node("If", ["c"], ["y"], then_branch=branch("then", "one"), else_branch=branch("else", "minus"))],
-                     [("e", [8, 16])], [("y", [8, 16])],
-                     [("r", np.array(16000, np.int64)), ("w", rng.standard_normal((16, 16)).astype(np.float32)),
-                      ("one", np.array(1, np.float32)), ("minus", np.array(-1, np.float32))])
-    branches.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, []))
-    for m, i, want in ((ids, np.arange(8), [1, 1]), (rate, np.array(16000), [1, 0]), (branches, np.array(16000), [1, 2])):
+    for m, i, want in ((ids, np.arange(8), [1, 1]), (rate, np.array(16000), [1, 0])):
         path, npz = os.path.join(tmp, "ids.onnx"), os.path.join(tmp, "i.npz")
         onnx.save(m, path)
-        np.savez(npz, i=i, **{v.name: normal(8, 16) for v in m.graph.input if v.name == "e"})
+        np.savez(npz, i=i)
         counts = [json.loads(scalec("check", path, "--recipe", "fp8", *scales, "--data", npz, "--json"))["corrected_biases"]
                   for scales in (("--calibrate", npz), ("--scales", "probe"))]
         assert counts == want, counts
-
-
-def a_branch_that_cannot_run(tmp):
-    """Both branches are probed; where the other one does not fit the synthetic sizes, 64, it is left out, which is said."""
-    def branch(name, w):
-        return helper.make_graph([helper.make_node("MatMul", ["x", w], [f"{name}.y"], name)], name, [],
-                                 [helper.make_tensor_value_info(f"{name}.y", TensorProto.FLOAT, [8, 16])])
-    path, stats = os.path.join(tmp, "b.onnx"), os.path.join(tmp, "b.stats")
-    for rows, want in ((64, ["1/x", "2/x"]), (48, ["1/x"])):
-        m = model([helper.make_node("If", ["c"], ["y"], then_branch=branch("then", "w"), else_branch=branch("else", "v"))],
-                  [("x", [8, "n"])], [("y", [8, 16])], [("w", normal(64, 16)), ("v", normal(rows, 16))])
-        m.graph.input.append(helper.make_tensor_value_info("c", TensorProto.BOOL, []))
-        onnx.save(m, path)
-        p = subprocess.run([SCALEC, "compile", path, "--recipe", "fp8", "--save-stats", stats, "-o", os.path.join(tmp, "b")],
-                           check=True, capture_output=True, text=True)
-        with open(stats) as f:
-            got = [line.split()[0] for line in f.readlines()[2:] if line[0] in "12"]
-        assert got == want, got
-        assert ("a branch that synthetic inputs do not take could not be tried" in p.stderr) == (rows == 48), p.stderr
 
 
 def channels_have_exponents_of_their_own(tmp):
@@ -506,7 +477,7 @@ def saturations_are_counted(tmp):
 run_all("tools-scales", [blocks_have_scales_of_their_own, outputs_of_other_sizes_are_not_compared,
                          why_goes_down_to_the_weights, compiling_says_what_it_cost,
                          channels_have_exponents_of_their_own, weights_of_any_size, low_recipes_probe,
-                         biases_take_back_what_rounding_adds, what_drawn_integers_say, a_branch_that_cannot_run,
+                         biases_take_back_what_rounding_adds, what_drawn_integers_say,
                          folded_constants_keep_their_names, samples_must_say_something, check_wants_a_recipe,
                          patterns_that_match_nothing_are_named, a_run_finds_exponents, recipes_name_sources,
                          a_session_remembers, saturations_are_counted, products_far_below_their_biases])

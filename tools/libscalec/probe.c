@@ -43,15 +43,13 @@ static void forget(Run *r, uint32_t n_in, uint32_t n_out)
     free(r->out);
 }
 
-/* Runs the f32 graph; ret (NULL: nothing is measured) gets the statistics, both: of branches also
- * of that which is not taken. False with errors. */
-static bool run(ScCtx *cx, const ScGraph *raised, bool both, ScalecRuns *runs, const ScStats **ret)
+/* Runs the f32 graph; ret (NULL: nothing is measured) gets the statistics. False with errors. */
+static bool run(ScCtx *cx, const ScGraph *raised, ScalecRuns *runs, const ScStats **ret)
 {
     Trial t = {0};
     Run noise = {0}, ramp = {0};
-    bool ok =
-        fill(cx, raised, SC_PROBE_NOISE, &noise) &&
-        trial_open(cx, ret ? sc_probe_graph(cx, raised, both) : sc_graph_clone(raised), true, &t);
+    bool ok = fill(cx, raised, SC_PROBE_NOISE, &noise) &&
+              trial_open(cx, ret ? sc_probe_graph(cx, raised) : sc_graph_clone(raised), true, &t);
     uint32_t n_out = ok ? t.model->entry->n_out : 0;
     ok = ok && run_on(cx, &t, &noise);
     if (ok && ret) {
@@ -81,7 +79,7 @@ bool scalec_try(ScCtx *cx, const ScGraph *raised, ScalecRuns *ret)
 {
     uint32_t before = sc_n_diags(cx);
     SC_STAGE(cx, "try");
-    bool ok = run(cx, raised, false, ret, NULL);
+    bool ok = run(cx, raised, ret, NULL);
     if (!ok)
         excused(cx, before);
     return ok;
@@ -92,18 +90,8 @@ const ScStats *scalec_probe(ScCtx *cx, const ScGraph *raised, ScalecRuns *ret)
     uint32_t before = sc_n_diags(cx);
     SC_STAGE(cx, "probe");
     const ScStats *s = NULL;
-    bool both = sc_has_branches(raised);
-    if (run(cx, raised, both, ret, &s))
+    if (run(cx, raised, ret, &s))
         return s;
-    const char *why = both ? excused(cx, before) : NULL;
-    if (both && run(cx, raised, false, ret, &s)) {
-        sc_warn(
-            cx, NULL, SC_E_SYNTHETIC,
-            "a branch that synthetic inputs do not take could not be tried (%s): its scales are "
-            "estimates; samples for --calibrate would be better",
-            why);
-        return s;
-    }
     sc_warn(cx, NULL, SC_E_SYNTHETIC,
             "the model could not be tried on synthetic inputs (%s): scales are estimates; samples "
             "for --calibrate would be better",
