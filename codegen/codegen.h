@@ -19,10 +19,10 @@ typedef struct ScTileModel {
 } ScTileModel;
 
 typedef struct ScCodegenOptions {
-    /* "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name; NULL: "native", or where the target is
-     * another architecture its baseline, Armv8-A ("generic"). Several, separated by commas, are
-     * levels: there is code for each, and a processor runs that of the last one that it has. "fat":
-     * the usual ones, FAT in cpus.def. */
+    /* "x86-64-v2", "x86-64-v3", "x86-64-v4" or LLVM's name; NULL: "native", and for AArch64, whose
+     * native processor is not asked, the baseline, Armv8-A ("generic"). Several, separated by
+     * commas, are levels: there is code for each, and a processor runs that of the last one that it
+     * has. "fat": the usual ones, FAT in cpus.def. */
     const char *cpu;
     const char *target; /* triple; NULL: the host's */
     const char *symbol; /* of the emitted ScrtModel; NULL: model_NAME, NAME the graph's */

@@ -27,8 +27,8 @@ static LLVMValueRef multiply_add(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMVal
 
 /* The instruction reads subnormal numbers as zeros and makes zeros of subnormal sums. Neither
  * occurs with FP8: its numbers are normal as bf16, and a sum of products is a multiple of the
- * product of the least numbers, which is a normal f32. So each step rounds, as fma does, and no
- * more. */
+ * product of the least numbers, which is a normal f32. So each step rounds and no more: as fma
+ * does, or on AArch64 twice and to odd. */
 static bool both_fp8(const CgTypes *t)
 {
     const ScrtDtype type[2] = {t->a, t->b};
@@ -53,9 +53,9 @@ static LLVMValueRef dot_bf16(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRe
     return cg_intrinsic(cg, name, 0, NULL, 3, arg);
 }
 
-/* Numbers that a bf16 holds exactly, in both operands. Of bf16 operands themselves the instructions
- * of tile registers read subnormal ones as zeros: less than 2^-126 of a number's partner is lost.
- */
+/* Numbers that a bf16 holds exactly, in both operands. Of bf16 operands themselves tile
+ * registers, BFDOT and BFMMLA read subnormal ones as zeros: less than 2^-126 of a number's partner
+ * is lost. */
 static bool both_bf16(const CgTypes *t)
 {
     bool bf16 = t->packed && t->a == SCRT_BF16 && t->b == SCRT_BF16;
