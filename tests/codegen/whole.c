@@ -261,14 +261,14 @@ END_TEST
 START_TEST(stored_once)
 {
     static const char *const text[] = {
-        "graph @g(%%x: f32[m,64]) -> (%%y) {\n  %%w = const @w : f4e2m1[40,64]\n"
-        "  %%s = const @s : f8e8m0[40,2]\n"
-        "  %%y = block_matmul %%x, %%w, %%s {trans_b = 1, a_bits = 8} : f32[m,40]\n}\n",
-        "graph @g(%%x: f32[m,64], %%z: f32[64,64]) -> (%%y, %%v) {\n"
-        "  %%w = const @w : f4e2m1[40,64]\n  %%s = const @s : f8e8m0[40,2]\n"
-        "  %%t = const @t : f8e8m0[40,2]\n"
-        "  %%y = block_matmul %%x, %%w, %%s {trans_b = 1, a_bits = 8} : f32[m,40]\n"
-        "  %%v = block_matmul %%z, %%w, %%t {trans_b = 1, a_bits = 8} : f32[64,40]\n}\n"};
+        "graph @g(%x: f32[m,64]) -> (%y) {\n  %w = const @w : f4e2m1[40,64]\n"
+        "  %s = const @s : f8e8m0[40,2]\n"
+        "  %y = block_matmul %x, %w, %s {trans_b = 1, a_bits = 8} : f32[m,40]\n}\n",
+        "graph @g(%x: f32[m,64], %z: f32[64,64]) -> (%y, %v) {\n"
+        "  %w = const @w : f4e2m1[40,64]\n  %s = const @s : f8e8m0[40,2]\n"
+        "  %t = const @t : f8e8m0[40,2]\n"
+        "  %y = block_matmul %x, %w, %s {trans_b = 1, a_bits = 8} : f32[m,40]\n"
+        "  %v = block_matmul %z, %w, %t {trans_b = 1, a_bits = 8} : f32[64,40]\n}\n"};
     uint64_t bytes[2];
     for (int i = 0; i < 2; i++) {
         Rig r;
@@ -280,7 +280,7 @@ START_TEST(stored_once)
         for (int k = 0; k < 2; k++)
             r.blob[r.n_blob++] = sc_blob(r.cx, sc_intern(r.cx, k ? "t" : "s"), SCRT_F32, 2,
                                          (int64_t[]){40, 2}, s[k]);
-        rig_parse(&r, text[i]);
+        rig_parse(&r, "%s", text[i]);
         rig_compile(&r);
         bytes[i] = r.object->n_weights;
         rig_free(&r);
