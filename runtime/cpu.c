@@ -2,8 +2,7 @@
 /* What this processor can do and its operating system lets programs use. Asked of CPUID, never
  * guessed from a name: virtual machines mask the model but not the features. A vector feature
  * counts only if the system saves its registers (XCR0), tiles only if the kernel grants them. On
- * AArch64, where programs may not ask the processor, Linux tells (AT_HWCAP and
- * AT_HWCAP2).
+ * AArch64, where programs may not ask the processor, Linux tells (AT_HWCAP and AT_HWCAP2).
  *
  * Source: Intel SDM volume 2A, CPUID, and volume 1, chapters 13 and 18; AMD APM volume 3; Linux,
  * Documentation/arch/arm64/elf_hwcaps.rst. */

@@ -255,18 +255,27 @@ static LLVMValueRef pieces(Cg *cg, LLVMValueRef x, LLVMValueRef y, uint32_t n, u
     return LLVMBuildShuffleVector(cg->b, x, y, LLVMConstVector(lane, n * n_piece), "");
 }
 
+/* The entry of each of 32 codes, a byte each. */
+static LLVMValueRef entries_of(Cg *cg, const uint8_t entry[16], LLVMValueRef codes)
+{
+    LLVMValueRef table[32];
+    for (uint32_t i = 0; i < 32; i++)
+        table[i] = LLVMConstInt(cg->m->i8, entry[i % 16], 0);
+    LLVMValueRef arg[2] = {LLVMConstVector(table, 32), codes};
+    return cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+}
+
 /* Byte `byte` of the f32 of each of 32 codes, a byte each. */
 static LLVMValueRef byte_of(Cg *cg, const CgUnit *u, LLVMValueRef codes, uint32_t byte)
 {
-    LLVMValueRef table[32];
-    for (uint32_t i = 0; i < 32; i++) {
+    uint8_t entry[16];
+    for (uint32_t i = 0; i < 16; i++) {
         uint32_t bits;
-        float x = number(u, i % 16);
+        float x = number(u, i);
         memcpy(&bits, &x, sizeof bits);
-        table[i] = LLVMConstInt(cg->m->i8, bits >> 8 * byte & 0xff, 0);
+        entry[i] = (uint8_t)(bits >> 8 * byte);
     }
-    LLVMValueRef arg[2] = {LLVMConstVector(table, 32), codes};
-    return cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+    return entries_of(cg, entry, codes);
 }
 
 /* 8 words of 4 codes each: the lower half of the f32 is 0, the two bytes of the upper one are
@@ -471,9 +480,8 @@ static LLVMValueRef look_up_nibbles(Cg *cg, LLVMValueRef x, const uint8_t entry[
 {
     CgModule *m = cg->m;
     LLVMTypeRef ti = cg_vec(m->i32, 8), bytes = cg_vec(m->i8, 32);
-    LLVMValueRef from[32], table[32], by[8];
+    LLVMValueRef from[32], by[8];
     for (uint32_t i = 0; i < 32; i++) {
-        table[i] = LLVMConstInt(m->i8, entry[i % 16], 0);
         from[i] = LLVMConstInt(m->i32, i % 16, 0);
         by[i / 4] = LLVMConstInt(m->i32, i < 16 ? 0 : 4, 0);
     }
@@ -481,8 +489,7 @@ static LLVMValueRef look_up_nibbles(Cg *cg, LLVMValueRef x, const uint8_t entry[
                                "");
     x = LLVMBuildLShr(cg->b, LLVMBuildBitCast(cg->b, x, ti, ""), LLVMConstVector(by, 8), "");
     x = LLVMBuildBitCast(cg->b, cg_and(cg, x, 0x0f0f0f0f), bytes, "");
-    LLVMValueRef arg[2] = {LLVMConstVector(table, 32), x};
-    return cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+    return entries_of(cg, entry, x);
 }
 
 /* The bytes are codes of E4M3 of 15 exponents, none subnormal. */
@@ -567,16 +574,11 @@ static void whole_entries(const CgUnit *u, uint8_t ret[16])
 static void whole_words(Cg *cg, LLVMValueRef x, const uint8_t entry[16], LLVMValueRef ret[2])
 {
     LLVMTypeRef words = cg_vec(cg->m->i16, 16), bytes = cg_vec(cg->m->i8, 32);
-    LLVMValueRef table[32];
-    for (uint32_t i = 0; i < 32; i++)
-        table[i] = LLVMConstInt(cg->m->i8, entry[i % 16], 0);
     x = LLVMBuildZExt(cg->b, x, words, "");
     for (uint32_t j = 0; j < 2; j++) {
         LLVMValueRef code =
             j ? LLVMBuildLShr(cg->b, x, cg_iconst(words, 4), "") : cg_and(cg, x, 15);
-        LLVMValueRef arg[2] = {LLVMConstVector(table, 32),
-                               LLVMBuildBitCast(cg->b, code, bytes, "")};
-        code = cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+        code = entries_of(cg, entry, LLVMBuildBitCast(cg->b, code, bytes, ""));
         ret[j] = cg_and(cg, LLVMBuildBitCast(cg->b, code, words, ""), 0xff);
     }
 }
@@ -606,15 +608,12 @@ void cg_unit_whole8(Cg *cg, const CgUnit *u, LLVMValueRef ptr, LLVMValueRef ret[
 {
     uint8_t entry[16];
     LLVMTypeRef words = cg_vec(cg->m->i16, 16), bytes = cg_vec(cg->m->i8, 32);
-    LLVMValueRef table[32], x = LLVMBuildBitCast(cg->b, load_bytes(cg, 32, ptr), words, "");
+    LLVMValueRef x = LLVMBuildBitCast(cg->b, load_bytes(cg, 32, ptr), words, "");
     whole_entries(u, entry);
-    for (uint32_t i = 0; i < 32; i++)
-        table[i] = LLVMConstInt(cg->m->i8, entry[i % 16], 0);
     for (uint32_t j = 0; j < 2; j++) { /* codes 0 and 2 of a word, then 1 and 3 */
         LLVMValueRef code = j ? LLVMBuildLShr(cg->b, x, cg_iconst(words, 4), "") : x;
         code = LLVMBuildBitCast(cg->b, cg_and(cg, code, 0x0f0f), bytes, "");
-        LLVMValueRef arg[2] = {LLVMConstVector(table, 32), code};
-        ret[j] = cg_intrinsic(cg, "llvm.x86.avx2.pshuf.b", 0, NULL, 2, arg);
+        ret[j] = entries_of(cg, entry, code);
     }
 }
 

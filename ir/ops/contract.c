@@ -124,7 +124,8 @@ typedef struct Matrix {
 
 enum { COLUMNS = 8 }; /* whose sums are made side by side: each waits for its last addition */
 
-/* Elements of row m from column n on, in f64. */
+/* Elements of row m from column n on, in f64. How many is known where it is called: so their sums
+ * stay in registers. */
 static inline void dots(const Matrix *a, const Matrix *b, int64_t m, int64_t n, int64_t k,
                         int columns, double *ret)
 {
