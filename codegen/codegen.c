@@ -126,12 +126,20 @@ static bool to_machine(CgModule *m, ScEmit emit, ScObject *o)
     return cg_optimize(m) && cg_emit_module(m, emit, o->arena, &o->bytes, &o->n);
 }
 
+/* The graph of an entry that a level computes. */
+static const ScGraph *graph_on(const CgTarget *level, const ScCodegenEntry *e)
+{
+    return level->numbers && e->numbers ? e->numbers : e->g;
+}
+
 /* Each entry on each level; those of a level share kernels (kernels.c). */
 static CgWork *begin_entries(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
 {
     CgWork *u = sc_array(m->arena, CgWork, (size_t)m->n_level * n);
     for (uint32_t i = 0; i < m->n_level * n; i++)
-        u[i] = (CgWork){.name = entry[i % n].name, .g = entry[i % n].g, .target = m->levels[i / n]};
+        u[i] = (CgWork){.name = entry[i % n].name,
+                        .g = graph_on(&m->levels[i / n], &entry[i % n]),
+                        .target = m->levels[i / n]};
     return u;
 }
 

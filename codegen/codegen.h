@@ -49,6 +49,9 @@ typedef struct ScCodegenOptions {
 typedef struct ScCodegenEntry {
     const char *name; /* "main" where there is one */
     const ScGraph *g;
+    const ScGraph *numbers; /* the same, computed from codes that are kept as numbers
+                             * (sc_keep_numbers), for processors that take long to make codes and to
+                             * read them; or NULL */
 } ScCodegenEntry;
 
 typedef struct ScKernelReport { /* what dump prints of a kernel */

@@ -37,6 +37,15 @@ static void begin_unit(CgModule *m, CgListing *l, const char *path)
     l->type = LLVMDIBuilderCreateSubroutineType(l->dib, l->file, NULL, 0, LLVMDIFlagZero);
 }
 
+/* Some level of the program computes from numbers, or from codes. */
+static bool some_level(const CgModule *m, bool numbers)
+{
+    for (uint32_t i = 0; i < m->n_level; i++)
+        if (m->levels[i].numbers == numbers)
+            return true;
+    return false;
+}
+
 void cg_listing_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
 {
     if (!m->opt->listing)
@@ -45,7 +54,12 @@ void cg_listing_begin(CgModule *m, uint32_t n, const ScCodegenEntry *entry)
     for (uint32_t i = 0; i < n; i++) {
         if (n > 1)
             sc_str_addf(&l->text, "; entry %s\n", entry[i].name);
-        sc_print_lines(entry[i].g, SC_PRINT_COMMENTS, &l->text, &l->lines);
+        if (!entry[i].numbers || some_level(m, false))
+            sc_print_lines(entry[i].g, SC_PRINT_COMMENTS, &l->text, &l->lines);
+        if (entry[i].numbers && some_level(m, true)) {
+            sc_str_add(&l->text, "; codes kept as numbers\n");
+            sc_print_lines(entry[i].numbers, SC_PRINT_COMMENTS, &l->text, &l->lines);
+        }
     }
     sc_lines_end(&l->lines);
     begin_unit(m, l, m->opt->listing);

@@ -216,6 +216,9 @@ static void describe(CgTarget *t, ArchId arch)
         describe_aarch64(t);
     else
         describe_x86(t);
+    /* Of a vector's numbers codes take some 30 instructions to make, where bytes are not gathered
+     * from lanes at once, and 9 to read; numbers on FP8's grid take 9. */
+    t->numbers = !t->avx512 && !(t->bits & BIT(BF16));
     t->w = t->vec_bits / 32;
     t->tile_nv = 2;
     t->kc = t->n_reg > 16 ? 256 : 384;           /* of narrower panels as many bytes */

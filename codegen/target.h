@@ -31,6 +31,7 @@ typedef struct CgTarget {
     bool avx512; /* F, BW, VL, DQ, CD: masks at every width */
     bool vbmi;
     CgF8Way f8;
+    bool numbers;         /* rounding to FP8 codes and reading them takes longer than moving f32 */
     uint32_t tile_nv;     /* most columns of a packed panel, in vectors, in general */
     uint32_t kc;          /* depth of a decoded panel */
     uint32_t cache_l2;    /* bytes a thread may count on for a panel */

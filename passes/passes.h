@@ -262,6 +262,12 @@ ScGraph *sc_pass_expand(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_layout(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
+/* --- Codes that are kept as numbers ---------------------------------------------------------- */
+
+/* g, a graph of kernels, in which what kernels round to FP8 and convolutions read is stored as f32:
+ * see numbers.c. NULL where nothing is, and with errors in cx. */
+ScGraph *sc_keep_numbers(ScCtx *cx, const ScGraph *g);
+
 /* --- Without exponents ----------------------------------------------------------------------- */
 
 /* A graph without exponents that computes what g stands for (g may have none): see plain.c.

@@ -218,6 +218,27 @@ static LLVMValueRef saturate_float(Cg *cg, LLVMValueRef x, double max)
     return PICK(LLVMBuildFCmp(cg->b, LLVMRealOLT, x, lo, ""), lo, x);
 }
 
+/* Whether on_grid rounds as a code would. */
+static bool has_grid(const ScrtFormat *f, bool saturate)
+{
+    return saturate && f->has_neg_zero && f->bits <= 8;
+}
+
+/* The number that a format has for x, by an addition of what is so large that a step of the format
+ * at x is the unit of its last place. */
+static LLVMValueRef on_grid(Cg *cg, const ScrtFormat *f, LLVMValueRef x)
+{
+    uint32_t w = lanes_of(x), step = 23 - f->man_bits;
+    LLVMTypeRef t = cg_vec(cg->m->i32, w), tf = LLVMTypeOf(x);
+    LLVMValueRef a = saturate_float(cg, x, f->max);
+    LLVMValueRef e = AND(CAST(a, t), ICONST(0x7f800000));
+    LLVMValueRef least = ICONST((uint32_t)(127 + 1 - f->bias) << 23);
+    e = PICK(CMP(SGT, e, least), e, least);
+    LLVMValueRef far = CAST(ADD(e, ICONST(step << 23 | 1u << 22)), tf);
+    LLVMValueRef r = LLVMBuildFSub(cg->b, LLVMBuildFAdd(cg->b, a, far, ""), far, "");
+    return CAST(OR(CAST(r, t), AND(CAST(x, t), ICONST(0x80000000))), tf);
+}
+
 CgVal cg_round(Cg *cg, ScrtDtype dtype, LLVMValueRef x, bool saturate, ScrtRound mode)
 {
     CgModule *m = cg->m;
@@ -242,7 +263,9 @@ CgVal cg_round(Cg *cg, ScrtDtype dtype, LLVMValueRef x, bool saturate, ScrtRound
     LLVMTypeRef t = cg_vec(f->bits == 8 ? m->i8 : m->i16, w);
     if (LLVMTypeOf(code) != t)
         code = LLVMBuildTrunc(cg->b, code, t, "");
-    return (CgVal){cg_decode(cg, dtype, code), dtype, code};
+    /* Whichever of the two nobody asks for is no code. */
+    LLVMValueRef number = has_grid(f, saturate) ? on_grid(cg, f, x) : cg_decode(cg, dtype, code);
+    return (CgVal){number, dtype, code};
 }
 
 /* --- Memory ---------------------------------------------------------------------------------- */

@@ -95,15 +95,38 @@ static void encoding_text(char *text, size_t n, ScrtDtype from, ScrtDtype to)
 }
 
 /* All upper halves of a float, with lower halves that lie on, below and above every tie. */
-START_TEST(rounding)
+static ScrtTensor net_of_floats(void)
 {
     static const uint32_t low[] = {0, 1, 0x0fff, 0x1000, 0x1001, 0x7fff, 0x8000, 0x8001, 0xffff};
     enum { N_LOW = sizeof low / sizeof *low };
-    char text[512];
-    ScrtTensor in = vector(SCRT_F32, 65536 * N_LOW);
+    ScrtTensor ret = vector(SCRT_F32, 65536 * N_LOW);
     for (uint32_t i = 0; i < 65536 * N_LOW; i++)
-        ((uint32_t *)in.data)[i] = i / N_LOW << 16 | low[i % N_LOW];
+        ((uint32_t *)ret.data)[i] = i / N_LOW << 16 | low[i % N_LOW];
+    return ret;
+}
+
+START_TEST(rounding)
+{
+    char text[512];
+    ScrtTensor in = net_of_floats();
     encoding_text(text, sizeof text, SCRT_F32, formats[_i]);
+    on_all_targets(text, &in);
+    scrt_free(in.data);
+}
+END_TEST
+
+/* What was rounded is read in the same kernel: as a number, without a code, where there is a way.
+ */
+START_TEST(rounded_numbers)
+{
+    char text[1024];
+    const char *t = scrt_dtype_name(formats[_i]);
+    ScrtTensor in = net_of_floats();
+    snprintf(text, sizeof text,
+             "graph @g(%%x: f32[n]) -> (%%y, %%z, %%b) {\n"
+             "  %%a = cast %%x : %s[n]\n  %%y = cast %%a : f32[n]\n"
+             "  %%r = relu %%x : f32[n]\n  %%b = cast %%r : %s[n]\n  %%z = cast %%b : f32[n]\n}\n",
+             t, t);
     on_all_targets(text, &in);
     scrt_free(in.data);
 }
@@ -207,6 +230,7 @@ int main(void)
     TCase *t = tcase_create("formats");
     tcase_add_loop_test(t, decoding, 0, N_FORMATS);
     tcase_add_loop_test(t, rounding, 0, N_FORMATS);
+    tcase_add_loop_test(t, rounded_numbers, 0, N_FORMATS);
     tcase_add_loop_test(t, rounding_doubles, 0, N_FORMATS);
     tcase_add_test(t, narrowing);
     tcase_add_test(t, signs_of_nan);

@@ -178,8 +178,11 @@ static bool rewrite_all(ScCtx *cx, uint32_t n, ScalecEntry *e, const ScalecOptio
             p.env.stats = e[i].stats;
             p.env.scales = e[i].stats ? opt->scales : SC_SCALES_PROPAGATE;
         }
-        ret[i] = (ScCodegenEntry){e[i].name, sc_pipeline_run(cx, e[i].model.graph, &p)};
+        ret[i] =
+            (ScCodegenEntry){.name = e[i].name, .g = sc_pipeline_run(cx, e[i].model.graph, &p)};
         e[i].model.graph = NULL;
+        if (ret[i].g)
+            ret[i].numbers = sc_keep_numbers(cx, ret[i].g);
         ok = ret[i].g != NULL;
     }
     sc_set_file(cx, e[0].model.path);
@@ -213,8 +216,10 @@ ScObject *scalec_compile_entries(ScCtx *cx, uint32_t n, ScalecEntry *e, const Sc
         settle_beside(&beside, o);
     }
     free(info);
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n; i++) {
         sc_graph_free((ScGraph *)entry[i].g);
+        sc_graph_free((ScGraph *)entry[i].numbers);
+    }
     return o;
 }
 

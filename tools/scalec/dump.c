@@ -34,7 +34,10 @@ static bool list_outside(Cli *cli, const ScGraph *g, ScStr *out)
 static bool list_kernels(Cli *cli, const ScGraph *g, ScStr *out)
 {
     ScCodegenOptions opt = {.cpu = cli->opt.cpu, .target = cli->opt.target};
-    ScObject *o = sc_codegen(cli->cx, g, &opt, SC_EMIT_OBJ);
+    ScGraph *numbers = sc_keep_numbers(cli->cx, g);
+    const ScCodegenEntry main = {"main", g, numbers};
+    ScObject *o = sc_codegen_entries(cli->cx, 1, &main, &opt, SC_EMIT_OBJ);
+    sc_graph_free(numbers);
     if (!o)
         return false;
     for (uint32_t i = 0; i < o->n_level * o->n_kernel; i++) {
