@@ -193,7 +193,7 @@ ScObject *sc_codegen_entries(ScCtx *cx, uint32_t n, const ScCodegenEntry *entry,
 
 ScObject *sc_codegen(ScCtx *cx, const ScGraph *g, const ScCodegenOptions *opt, ScEmit emit)
 {
-    const ScCodegenEntry main = {"main", g};
+    const ScCodegenEntry main = {.name = "main", .g = g};
     return sc_codegen_entries(cx, 1, &main, opt, emit);
 }
 
