@@ -142,7 +142,7 @@ bool cg_const_tensor(CgModule *m, const ScGraph *g, const ScNode *n, ScrtTensor 
     if (!cg_const_check(m, g, n, &exp))
         return false;
     if (!sc_blob_tensor(blob, sc_type_of(g, n->first), exp, ret))
-        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant of this type");
+        return sc_fail(m->cx, n->loc, SC_E_LOWER, "a constant: not enough memory");
     sc_blob_forget(m->cx, blob);
     return true;
 }

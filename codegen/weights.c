@@ -168,9 +168,9 @@ typedef struct Job { /* an entry, or elements of one that is not packed */
     size_t first, n; /* elements */
     uint64_t offset;
     size_t bytes;
-    int why; /* errno, or UNFIT */
+    int why; /* errno */
 } Job;
-enum { UNFIT = -1, PIECE = 1 << 18 };
+enum { PIECE = 1 << 18 };
 
 typedef struct Writing {
     CgModule *m;
@@ -202,7 +202,7 @@ static int do_job(ScCtx *cx, const Job *j, unsigned char *at)
         e->pack.fn(&x, e->pack.arg, at);
     } else {
         if (!sc_blob_tensor(b, t, e->exp, &x))
-            return UNFIT;
+            return ENOMEM; /* the graph is verified: it has the type's shape */
         e->pack.fn(&x, e->pack.arg, at);
         scrt_free(x.data);
     }
@@ -298,9 +298,7 @@ static bool write_entries(CgModule *m, int fd)
     for (uint32_t i = 0; i < w.n && m->weights.n < FEW; i++)
         run_job(&w, i);
     for (uint32_t i = 0; i < w.n && ok; i++)
-        if (w.job[i].why == UNFIT)
-            ok = sc_fail(m->cx, w.job[i].e->node->loc, SC_E_LOWER, "a constant of this type");
-        else if (w.job[i].why)
+        if (w.job[i].why)
             ok = sc_fail_file(m->cx, m->opt->weights_name, SC_E_WRITE, "the weights: %s",
                               strerror(w.job[i].why));
     sc_buf_free(w.job);

@@ -28,6 +28,17 @@ START_TEST(bits_have_names_once)
 }
 END_TEST
 
+#if defined(__aarch64__)
+START_TEST(levels)
+{
+    const uint64_t fp16 = (uint64_t)1 << SCRT_CPU_FULLFP16, bf16 = (uint64_t)1 << SCRT_CPU_BF16;
+    ck_assert_str_eq(scrt_cpu_level(0), "generic");
+    ck_assert_str_eq(scrt_cpu_level(bf16), "generic");
+    ck_assert_str_eq(scrt_cpu_level(fp16), "armv8.2-a+fp16");
+    ck_assert_str_eq(scrt_cpu_level(fp16 | bf16), "armv8.6-a+bf16");
+}
+END_TEST
+#else
 START_TEST(levels)
 {
     uint64_t mine = scrt_cpu_features(), v2 = 0;
@@ -40,7 +51,6 @@ START_TEST(levels)
     ck_assert_str_eq(scrt_cpu_level(UINT64_MAX & ~(1u << SCRT_CPU_AVX512VL)), "x86-64-v3");
     ck_assert_str_eq(scrt_cpu_level(UINT64_MAX & ~(1u << SCRT_CPU_FMA)), "x86-64-v2");
     ck_assert_ptr_null(scrt_cpu_level(UINT64_MAX & ~(1u << SCRT_CPU_POPCNT)));
-#if defined(__x86_64__)
     for (int v = 2; v <= 4; v++) { /* the compiler asks the same of CPUID */
         char name[16];
         snprintf(name, sizeof name, "x86-64-v%d", v);
@@ -50,9 +60,9 @@ START_TEST(levels)
                             : __builtin_cpu_supports("x86-64-v4");
         ck_assert_msg(has == (level && strcmp(level, name) >= 0), "%s", name);
     }
-#endif
 }
 END_TEST
+#endif
 
 /* LLVM's name as Linux spells it in /proc/cpuinfo. */
 static const char *kernel_name(const char *llvm, char *buf, size_t n)
