@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Codes that are kept as numbers. What kernels round to FP8 and convolutions read lies in memory as
- * f32, of the same numbers, for processors that take longer to make and to read codes than to move
- * four times the bytes. Views and concatenations in between follow what they carry. Where values do
- * not stay in a cache codes are faster: MobileNetV2 of 16 pictures at once takes as long either way
- * (AVX2, two threads), of one 0.81 of the time with numbers. */
+/* Codes that are kept as numbers. What kernels round to FP8 and convolutions and products read, as
+ * what they multiply by weights, lies in memory as f32, of the same numbers, for processors that
+ * take longer to make and to read codes than to move four times the bytes. Views and concatenations
+ * in between follow what they carry. Where values do not stay in a cache codes are faster:
+ * MobileNetV2 of 16 pictures at once takes as long either way (AVX2, two threads), of one 0.81 of
+ * the time with numbers. */
 #include "passes/passes_priv.h"
 
 #define MOST (2 << 20) /* elements of a value, symbols counted as 1 */
@@ -36,7 +37,7 @@ static const ScNode *result_def(const ScGraph *g, ScVal v)
 static bool reads_numbers(const ScGraph *sub, const ScNode *u, uint32_t i)
 {
     return (u->op == &sc_op_cast && sub->value[u->first].type->dtype == SCRT_F32) ||
-           (u->op->conv && i == 0);
+           ((u->op->conv || u->op->contract) && i == 0);
 }
 
 /* Kernel n, whose operand i codes are, does. */

@@ -264,8 +264,8 @@ ScGraph *sc_pass_fuse(ScCtx *cx, const ScGraph *g, const ScPassEnv *env);
 
 /* --- Codes that are kept as numbers ---------------------------------------------------------- */
 
-/* g, a graph of kernels, in which what kernels round to FP8 and convolutions read is stored as f32:
- * see numbers.c. NULL where nothing is, and with errors in cx. */
+/* g, a graph of kernels, in which what kernels round to FP8 and products and convolutions read is
+ * stored as f32: see numbers.c. NULL where nothing is, and with errors in cx. */
 ScGraph *sc_keep_numbers(ScCtx *cx, const ScGraph *g);
 
 /* --- Without exponents ----------------------------------------------------------------------- */

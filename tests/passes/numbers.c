@@ -51,6 +51,17 @@ static void expect(const char *text, uint32_t before, uint32_t after)
     sc_ctx_free(cx);
 }
 
+START_TEST(between_products)
+{
+    expect("graph @g(%x: f32[5,3], %v: f8e4m3fn[3,4], %w: f8e4m3fn[4,6]) -> (%y) {\n"
+           "  %1 = cast %x : f8e4m3fn[5,3]\n"
+           "  %2 = matmul %1, %v : f32[5,4]\n"
+           "  %3 = cast %2 : f8e4m3fn[5,4]\n"
+           "  %y = matmul %3, %w : f32[5,6]\n}\n",
+           1, 0);
+}
+END_TEST
+
 START_TEST(between_windows)
 {
     expect("graph @g(%x: f32[1,6,6,3], %v: f8e4m3fn[8,3,3,3], %w: f8e4m3fn[4,8,3,3]) -> (%y) {\n"
@@ -88,7 +99,7 @@ START_TEST(through_what_carries)
 END_TEST
 
 /* The caller's codes are codes, and so is what lies beside them; so are those that are handed out,
- * read by a product, or too many for a cache. */
+ * in the place of weights, or too many for a cache. */
 START_TEST(what_stays)
 {
     expect("graph @g(%x: f32[1,6,6,3], %c: f8e4m3fn[1,6,6,5], %w: f8e4m3fn[4,8,3,3]) -> (%z) {\n"
@@ -100,10 +111,9 @@ START_TEST(what_stays)
            "  %1 = cast %x : f8e4m3fn[1,6,6,3]\n"
            "  %y = conv %1, %v " WINDOW " : f32[1,6,6,8]\n}\n",
            1, 1);
-    expect("graph @g(%x: f32[1,6,6,3], %m: f8e4m3fn[3,4], %v: f8e4m3fn[8,3,3,3]) -> (%y, %z) {\n"
-           "  %1 = cast %x : f8e4m3fn[1,6,6,3]\n"
-           "  %y = conv %1, %v " WINDOW " : f32[1,6,6,8]\n"
-           "  %z = matmul %1, %m : f32[1,6,6,4]\n}\n",
+    expect("graph @g(%x: f32[3,4], %m: f8e4m3fn[5,3]) -> (%y) {\n"
+           "  %1 = cast %x : f8e4m3fn[3,4]\n"
+           "  %y = matmul %m, %1 : f32[5,4]\n}\n",
            1, 1);
     expect("graph @g(%x: f32[1,2048,2048,1], %v: f8e4m3fn[1,1,3,3]) -> (%y) {\n"
            "  %1 = cast %x : f8e4m3fn[1,2048,2048,1]\n"
@@ -144,6 +154,7 @@ int main(void)
 {
     Suite *s = suite_create("passes-numbers");
     TCase *t = tcase_create("numbers");
+    tcase_add_test(t, between_products);
     tcase_add_test(t, between_windows);
     tcase_add_test(t, beside_a_sum);
     tcase_add_test(t, through_what_carries);
