@@ -265,6 +265,7 @@ static double on_floats(const Machine *m, ScXOp op, double x, double y)
     case SC_X_MUL:
         return rounded(m, x * y);
     case SC_X_DIV:
+    case SC_X_QUOTIENT:
         return rounded(m, x / y);
     case SC_X_NEG:
         return -x;

@@ -360,6 +360,9 @@ static CgVal emit_one(const Emit *e, const ScXIns *i)
     case SC_X_NOT:
         a = e->x[i->a];
         return (CgVal){unary(e, i->code, a), a.t, NULL};
+    case SC_X_QUOTIENT:
+        a = e->x[i->a];
+        return (CgVal){cg_quotient(e->cg, a.v, e->x[i->b].v, e->x[i->c].v), a.t, NULL};
     case SC_X_SELECT:
         a = e->x[i->b];
         b = e->x[i->c];

@@ -91,6 +91,8 @@ LLVMValueRef cg_shl(Cg *cg, LLVMValueRef x, int64_t n);    /* x << n */
 LLVMValueRef cg_and(Cg *cg, LLVMValueRef x, int64_t bits); /* x & bits */
 /* a * b + c: fused where the target has it, else two roundings. For CONTRACT and REDUCE only. */
 LLVMValueRef cg_fma(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef c);
+/* quotient.c: x / by, as SC_X_QUOTIENT says; by and most may be constants. */
+LLVMValueRef cg_quotient(Cg *cg, LLVMValueRef x, LLVMValueRef by, LLVMValueRef most);
 /* A call of an LLVM intrinsic, overloaded on types. */
 LLVMValueRef cg_intrinsic(Cg *cg, const char *name, uint32_t n_type, LLVMTypeRef *type, uint32_t n,
                           LLVMValueRef *arg);
