@@ -239,6 +239,15 @@ static ScVal in_a_byte(Plain *p, ScVal x)
     return sc_const_shaped(&p->b, def->attr[0].blob, to, t->rank, dims, NULL);
 }
 
+/* What sums are added up in: runtimes have none of i16, but f32 has, up to 2^24. */
+static ScrtDtype sum_type(const Plain *p, const ScNode *n)
+{
+    ScrtDtype to = sc_type_of(p->g, n->first)->dtype;
+    bool whole =
+        n->op->quantizable && to == SCRT_I32 && sc_type_of(p->g, n->in[0])->dtype == SCRT_I16;
+    return whole || scrt_dtype_is_low(to) ? SCRT_F32 : to;
+}
+
 static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
 {
     ScVal v = n->in[i];
@@ -250,9 +259,12 @@ static ScVal operand(Plain *p, const ScNode *n, uint32_t i, bool data)
     if (as_it_is(p, n))
         return stored(p, v);
     ScVal x = wanted(p, v, data ? exp_of(p, v) : sc_term(p->b.cx, 0));
-    ScrtDtype to = sc_type_of(p->g, n->first)->dtype;
-    bool sums = n->op->quantizable && x >= SC_FIRST && sc_type_is_float(sc_built(&p->b, x)->type);
-    return sums ? cast(p, x, scrt_dtype_is_low(to) ? SCRT_F32 : to) : x;
+    ScrtDtype to = sum_type(p, n);
+    bool sums = n->op->quantizable && x >= SC_FIRST &&
+                (sc_type_is_float(sc_built(&p->b, x)->type) ||
+                 (scrt_dtype_is_float(to) && n->op->quantizable >> i & 1 && n->op->contract) ||
+                 (scrt_dtype_is_float(to) && n->op->conv && i < 2));
+    return sums ? cast(p, x, to) : x;
 }
 
 /* The least power of two that is no less than x, f32, as a cast to E8M0 gives it that rounds up,
@@ -294,6 +306,8 @@ static void node(Plain *p, const ScNode *n)
         const ScTerm *e = exp_of(p, n->first + i);
         p->at[n->first + i] = e && !data ? sc_term(p->b.cx, 0) : e;
         out[i] = as_it_is(p, n) ? out[i] : as_stored(p, n, out[i], n->first + i);
+        if (n->op->quantizable && sc_type_of(p->g, n->first + i)->dtype == SCRT_I32)
+            out[i] = cast(p, out[i], SCRT_I32);
         sc_set_name(&p->b, out[i], p->g->value[n->first + i].name);
     }
 }

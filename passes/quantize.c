@@ -133,11 +133,21 @@ static const ScTerm *activation_exp(const Pass *p, ScVal old, ScrtDtype fmt, dou
     return sc_term_addc(cx, v->exp, -2);
 }
 
+/* A product of integers, which the model itself stores: it stays as it is. */
+static bool reads_integers(const ScGraph *g, const ScNode *n)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < n->n_in && i < 32; i++)
+        any = any || ((n->op->quantizable >> i & 1) && n->in[i] != SC_ABSENT &&
+                      !sc_type_is_float(sc_type_of(g, n->in[i])));
+    return any;
+}
+
 /* Whether the row lets operand i be low. A small table is left alone: it would save nothing. */
 static bool may_store(const ScGraph *g, const ScNode *n, uint32_t i)
 {
     int64_t count;
-    if (i >= SC_MAX_IN || n->in[i] == SC_ABSENT)
+    if (i >= SC_MAX_IN || n->in[i] == SC_ABSENT || reads_integers(g, n))
         return false;
     return (n->op->quantizable >> i & 1) ||
            ((n->op->storable >> i & 1) && (sc_def(g, n->in[i])->op->flags & SC_CONST_OP) &&
@@ -284,6 +294,7 @@ static ScNode summed_in_f32(Pass *p, const ScNode *n, const ScVal *in)
     bool half = false;
     for (uint32_t i = 0; i < n->n_in; i++)
         half = half || (in[i] != SC_ABSENT && in[i] != SC_POISON &&
+                        sc_type_is_float(sc_built(&p->s.b, in[i])->type) &&
                         scrt_dtype_bits(sc_built(&p->s.b, in[i])->type->dtype) == 16);
     if (!half || out < 0)
         return ret;

@@ -222,6 +222,7 @@ static void all_wide(ScBuild *b, const ScNode *n, ScVal *in)
                       sc_built(b, in[k])->type->dtype == SCRT_F32);
     for (uint32_t k = 0; any && k < n->n_in && k < 32; k++)
         if ((n->op->quantizable >> k & 1) && in[k] >= SC_FIRST &&
+            sc_type_is_float(sc_built(b, in[k])->type) &&
             scrt_dtype_bits(sc_built(b, in[k])->type->dtype) == 16)
             in[k] = wide(b, in[k], sc_built(b, in[k])->exp);
 }

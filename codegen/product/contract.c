@@ -181,6 +181,7 @@ static void gather_row(Cg *cg, void *arg, LLVMValueRef n, uint32_t w, LLVMValueR
     const CgContract *c = g->c;
     LLVMValueRef at = element_address(cg, g, g->line, n);
     CgVal x = cg_access_load(cg, &c->b, at, c->b.stride[c->nb + 1], w, mask);
+    x.v = cg_number(cg, c->tile.b.type, x, w);
     put(cg, g, x.v, g->line, LLVMBuildSub(cg->b, n, g->at->col0, ""));
 }
 
@@ -192,6 +193,7 @@ static void gather_column(Cg *cg, void *arg, LLVMValueRef k, uint32_t w, LLVMVal
     LLVMValueRef at = element_address(cg, g, k, g->line);
     CgVal x = cg_access_load(cg, &c->b, at, c->b.stride[c->nb], w, mask);
     LLVMValueRef n = LLVMBuildSub(cg->b, g->line, g->at->col0, "");
+    x.v = cg_number(cg, c->tile.b.type, x, w);
     for (uint32_t i = 0; i < w; i++) {
         LLVMValueRef lane = cg_iconst(cg->m->i32, i);
         LLVMValueRef y = w == 1 ? x.v : LLVMBuildExtractElement(cg->b, x.v, lane, "");

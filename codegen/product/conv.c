@@ -134,7 +134,8 @@ static void weight_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
     cg_unflatten(cg, cg_add_int(cg, s->k0, i), rank - 1, c->weight_dim + 1, idx + 1);
     LLVMValueRef at = cg_address(cg, &c->weight, rank, idx);
     CgVal x = cg_access_load(cg, &c->weight, at, c->weight.stride[rank - 1], w, mask);
-    LLVMBuildStore(cg->b, x.v, cg_gep(cg, c->w.tile.el, s->dst, i));
+    LLVMTypeRef el = c->w.tile.el;
+    LLVMBuildStore(cg->b, cg_number(cg, el, x, w), cg_gep(cg, el, s->dst, i));
 }
 
 static void weight_row(Cg *cg, const CgJob *j, const CgAt *at, LLVMValueRef row, LLVMValueRef dst)

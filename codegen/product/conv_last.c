@@ -135,7 +135,7 @@ static void copy_vector(Cg *cg, const Walk *w, LLVMValueRef from, int64_t to, in
     LLVMValueRef mask = n < t->w ? cg_mask(cg, cg_int(cg, n), t->w) : NULL;
     if (!c->codes) {
         CgVal x = cg_access_load(cg, &c->x, from, stride, t->w, mask);
-        cg_tile_put(cg, t, x.v, cg_gep(cg, t->a.type, w->dst, cg_int(cg, to)));
+        cg_tile_put(cg, t, x, t->w, cg_gep(cg, t->a.type, w->dst, cg_int(cg, to)));
         return;
     }
     LLVMValueRef base = cg_access_pointer(cg, &c->x, from);

@@ -125,10 +125,10 @@ uint32_t cg_unit_place(const CgUnit *u, uint32_t i)
         return 2 * (lane + (vec & 1) * u->w) + vec / 2;
     case CG_UNIT_TABLE: /* bytes unpack to words within 128 bits, words to dwords in place */
         return lane / 4 * 16 + vec / 2 * 8 + lane % 4 * 2 + vec % 2;
-    case CG_UNIT_PAIRS: { /* of bf16: in order; else: word w of vector v is byte w of every 8 that
-                             unpack to it */
+    case CG_UNIT_PAIRS: { /* of 16 bits: in order; else: word w of vector v is byte w of every 8
+                             that unpack to it */
         uint32_t word = 2 * lane + vec / u->nv % 2;
-        if (u->dtype == SCRT_BF16)
+        if (scrt_dtype_bits((ScrtDtype)u->dtype) == 16)
             return (vec / (2 * u->nv) * u->nv + vec % u->nv) * 2 * u->w + word;
         return word / 8 * 16 + (vec / (2 * u->nv) * u->nv + vec % u->nv) * 8 + word % 8;
     }
@@ -623,9 +623,9 @@ void cg_unit_decode(Cg *cg, const CgUnit *u, uint32_t w, LLVMValueRef ptr, LLVMV
     CgUnit own = *u;
     uint32_t bits = scrt_dtype_bits((ScrtDtype)u->dtype);
     own.w = w;
-    for (uint32_t j = 0; j < 2 && u->dtype == SCRT_BF16; j++)
+    for (uint32_t j = 0; j < 2 && bits == 16; j++)
         ret[j] = load_bytes(cg, 4 * w, cg_gep(cg, cg->m->i8, ptr, cg_int(cg, (int64_t)j * 4 * w)));
-    if (u->dtype == SCRT_BF16)
+    if (bits == 16)
         return;
     for (uint32_t h = 0; h < u->w / w; h++) {
         LLVMValueRef y[4];

@@ -50,7 +50,8 @@ static LLVMValueRef load_x(Cg *cg, const Lanes *l, LLVMValueRef address)
         return load_line(cg, l, address);
     const ScTerm *stride = x->stride[x->rank - 1];
     LLVMValueRef at = cg_add_int(cg, address, cg_mul_int(cg, l->i, cg_term(cg, stride)));
-    return cg_access_load(cg, x, at, stride, l->w, l->mask).v;
+    CgVal y = cg_access_load(cg, x, at, stride, l->w, l->mask);
+    return cg_number(cg, l->r->d->tile.el, y, l->w);
 }
 
 static LLVMValueRef load_weights(Cg *cg, const Lanes *l, LLVMValueRef tap)

@@ -80,7 +80,7 @@ static void gather_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValu
     LLVMValueRef at = cg_add_int(cg, g->at, cg_mul_int(cg, i, cg_term(cg, stride)));
     CgVal x = cg_access_load(cg, &g->w->access, at, stride, w, mask);
     LLVMValueRef to = cg_gep(cg, t->b.type, g->dst, LLVMBuildSub(cg->b, i, g->col0, ""));
-    LLVMSetAlignment(LLVMBuildStore(cg->b, x.v, to), t->b.size);
+    LLVMSetAlignment(LLVMBuildStore(cg->b, cg_number(cg, t->b.type, x, w), to), t->b.size);
 }
 
 /* Lanes beyond the last column are zeros: a panel has room for whole vectors. */

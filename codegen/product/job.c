@@ -23,7 +23,7 @@ static void copy_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t w, LLVMValueR
     LLVMValueRef at = cg_add_int(cg, c->address, cg_mul_int(cg, i, cg_term(cg, c->stride)));
     CgVal x = cg_access_load(cg, c->a, at, c->stride, w, mask);
     /* Lanes outside the mask are zeros, and there is room for them. */
-    cg_tile_put(cg, c->t, x.v, cg_gep(cg, c->t->a.type, c->dst, i));
+    cg_tile_put(cg, c->t, x, w, cg_gep(cg, c->t->a.type, c->dst, i));
 }
 
 bool cg_by_codes(const CgFunc *f, const CgTile *t, const CgAccess *a, const ScTerm *stride)
@@ -200,7 +200,7 @@ static const ScTerm *chunk_stride(CgModule *m, const CgJob *j)
 {
     const CgTile *t = &j->tile;
     const ScTerm *rows = block_rows(m, j);
-    return t->turned ? sc_term_addc(m->cx, sc_term_scale(m->cx, rows, t->turned), t->w)
+    return t->turned ? sc_term_addc(m->cx, sc_term_scale(m->cx, rows, t->turned), t->w * t->ku)
                      : sc_term_scale(m->cx, rows, t->ks);
 }
 

@@ -103,6 +103,26 @@ static LLVMValueRef dot_arm(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef
     return cg_intrinsic(cg, "llvm.aarch64.neon.bfdot", 2, type, 3, arg);
 }
 
+/* --- Pairs of i16 integers into i32 sums ------------------------------------------------------ */
+
+static bool both_i16(const CgTypes *t)
+{
+    return t->packed && t->a == SCRT_I16 && t->b == SCRT_I16 && t->result == SCRT_I32;
+}
+
+/* Modulo 2^32, as the sum is. */
+static LLVMValueRef dot_i16(Cg *cg, LLVMValueRef a, LLVMValueRef b, LLVMValueRef acc)
+{
+    uint32_t w = LLVMGetVectorSize(LLVMTypeOf(acc));
+    const char *name = w == 16  ? "llvm.x86.avx512.pmaddw.d.512"
+                       : w == 8 ? "llvm.x86.avx2.pmadd.wd"
+                                : "llvm.x86.sse2.pmadd.wd";
+    LLVMTypeRef pairs = cg_vec(cg->m->i16, 2 * w);
+    LLVMValueRef arg[2] = {LLVMBuildBitCast(cg->b, a, pairs, ""),
+                           LLVMBuildBitCast(cg->b, b, pairs, "")};
+    return LLVMBuildAdd(cg->b, acc, cg_intrinsic(cg, name, 0, NULL, 2, arg), "");
+}
+
 /* --- The table -------------------------------------------------------------------------------- */
 
 #define BIT(x) (UINT64_C(1) << SCRT_CPU_##x)
@@ -147,6 +167,16 @@ static const CgMicro micros[] = {
      .squares = true,
      .way = CG_UNIT_PAIRS,
      .mac = dot_arm},
+    {.name = "words",
+     .text = " of i16 pairs",
+     .needs = BIT(SSSE3),
+     .fits = both_i16,
+     .a = SCRT_I16,
+     .b = SCRT_I16,
+     .sum = SCRT_I32,
+     .ku = 2,
+     .way = CG_UNIT_PAIRS,
+     .mac = dot_i16},
     {.name = "plain", .text = "", .fits = any, .ku = 1, .way = CG_UNIT_PLAIN, .mac = multiply_add},
 };
 enum { N_MICRO = sizeof micros / sizeof *micros, PLAIN = N_MICRO - 1 };
@@ -204,19 +234,31 @@ LLVMValueRef cg_tile_group(Cg *cg, const CgTile *t, LLVMValueRef ptr, uint32_t w
     return t->ku == 1 ? x : LLVMBuildBitCast(cg->b, x, cg_vec(t->a.type, w * t->ku), "");
 }
 
-/* A bf16 number is the upper half of the f32 that it is. */
-void cg_tile_put(Cg *cg, const CgTile *t, LLVMValueRef x, LLVMValueRef ptr)
+LLVMValueRef cg_number(Cg *cg, LLVMTypeRef el, CgVal x, uint32_t w)
 {
+    const bool stored = scrt_dtype_is_integer(x.t) && scrt_dtype_bits(x.t) <= 16;
+    if (!stored || cg_compute_type(cg->m, x.t) == el)
+        return x.v;
+    const bool no_sign = scrt_dtype_kind(x.t) == SCRT_KIND_UINT;
+    LLVMTypeRef to = cg_vec(el, w);
+    if (LLVMGetTypeKind(el) == LLVMIntegerTypeKind)
+        return no_sign ? LLVMBuildZExt(cg->b, x.v, to, "") : LLVMBuildSExt(cg->b, x.v, to, "");
+    return no_sign ? LLVMBuildUIToFP(cg->b, x.v, to, "") : LLVMBuildSIToFP(cg->b, x.v, to, "");
+}
+
+/* A bf16 number is the upper half of the f32 that it is. */
+void cg_tile_put(Cg *cg, const CgTile *t, CgVal x, uint32_t w, LLVMValueRef ptr)
+{
+    LLVMValueRef y = x.v;
     if (t->micro->a == SCRT_BF16) {
-        LLVMTypeRef type = LLVMTypeOf(x);
-        bool vec = LLVMGetTypeKind(type) == LLVMVectorTypeKind;
-        uint32_t w = vec ? LLVMGetVectorSize(type) : 1;
         LLVMTypeRef bits = cg_vec(cg->m->i32, w);
-        x = LLVMBuildBitCast(cg->b, x, bits, "");
-        x = LLVMBuildTrunc(cg->b, LLVMBuildLShr(cg->b, x, cg_iconst(bits, 16), ""),
+        y = LLVMBuildBitCast(cg->b, y, bits, "");
+        y = LLVMBuildTrunc(cg->b, LLVMBuildLShr(cg->b, y, cg_iconst(bits, 16), ""),
                            cg_vec(t->a.type, w), "");
+    } else {
+        y = cg_number(cg, t->a.type, x, w);
     }
-    LLVMSetAlignment(LLVMBuildStore(cg->b, x, ptr), t->a.size);
+    LLVMSetAlignment(LLVMBuildStore(cg->b, y, ptr), t->a.size);
 }
 
 void cg_tile_zeros(Cg *cg, const CgTile *t, LLVMValueRef ptr)

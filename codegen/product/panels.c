@@ -37,6 +37,12 @@ void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef un
     }
 }
 
+void cg_unit_numbers(Cg *cg, const CgPanels *p, LLVMTypeRef el, LLVMValueRef x[CG_UNIT_VECS])
+{
+    for (uint32_t i = 0; p->unit.way == CG_UNIT_PLAIN && i < p->nr / p->w; i++)
+        x[i] = cg_number(cg, el, (CgVal){x[i], (ScrtDtype)p->unit.dtype, NULL}, p->w);
+}
+
 LLVMValueRef cg_panel_at(Cg *cg, const CgPanels *p, uint32_t operand, LLVMValueRef matrix,
                          LLVMValueRef panel, LLVMValueRef k0)
 {
@@ -123,6 +129,7 @@ void cg_panel_prepare(CgModule *m, const CgPanels *p, const CgTile *t)
     LLVMValueRef x[CG_UNIT_VECS], scale[CG_ROW_VECS];
     LLVMValueRef first = cg_mul_int(&cg, i.i, cg_int(&cg, n));
     cg_unit_load(&cg, p, LLVMGetParam(fn, 0), i.i, x);
+    cg_unit_numbers(&cg, p, t->b.type, x);
     if (p->block) {
         LLVMValueRef block = LLVMBuildUDiv(cg.b, i.i, cg_int(&cg, p->block / p->ku), "");
         block = cg_mul_int(&cg, block, cg_int(&cg, cg_scales_bytes(p)));

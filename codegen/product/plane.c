@@ -131,14 +131,14 @@ static void copy_lanes(Cg *cg, void *arg, LLVMValueRef i, uint32_t lanes, LLVMVa
     const CgTile *t = &r->w->tile;
     const ScTerm *stride = r->w->x.stride[r->w->x.rank - 1];
     LLVMValueRef at = cg_add_int(cg, r->from, cg_mul_int(cg, i, cg_term(cg, stride)));
-    CgVal x = cg_access_load(cg, &r->w->x, at, stride, lanes, mask);
-    LLVMValueRef to = cg_gep(cg, t->el, r->to, i);
+    CgVal loaded = cg_access_load(cg, &r->w->x, at, stride, lanes, mask);
+    LLVMValueRef to = cg_gep(cg, t->el, r->to, i), x = cg_number(cg, t->el, loaded, lanes);
     if (!mask) {
-        LLVMSetAlignment(LLVMBuildStore(cg->b, x.v, to), t->size);
+        LLVMSetAlignment(LLVMBuildStore(cg->b, x, to), t->size);
         return;
     }
-    LLVMTypeRef type[2] = {LLVMTypeOf(x.v), cg->m->t_ptr};
-    LLVMValueRef a[4] = {x.v, to, cg_iconst(cg->m->i32, t->size), mask};
+    LLVMTypeRef type[2] = {LLVMTypeOf(x), cg->m->t_ptr};
+    LLVMValueRef a[4] = {x, to, cg_iconst(cg->m->i32, t->size), mask};
     cg_intrinsic(cg, "llvm.masked.store", 2, type, 4, a);
 }
 

@@ -87,6 +87,8 @@ typedef struct CgPanels CgPanels;
 enum { CG_UNIT_VECS = 16, CG_ROW_VECS = 8 }; /* of a unit, of a row of a panel: at most */
 void cg_unit_load(Cg *cg, const CgPanels *p, LLVMValueRef panel, LLVMValueRef unit,
                   LLVMValueRef ret[CG_UNIT_VECS]);
+/* What integers of a plain unit are as numbers of type el. */
+void cg_unit_numbers(Cg *cg, const CgPanels *p, LLVMTypeRef el, LLVMValueRef x[CG_UNIT_VECS]);
 
 /* --- Panels: constant matrices as [batch][n / nr][k / ku] units of [ku][nr] (pack.c, panels.c) -
  */
@@ -247,8 +249,10 @@ CgAhead cg_ahead(Cg *cg, const CgTile *t, LLVMValueRef n_row, LLVMValueRef n_k, 
 LLVMValueRef cg_ahead_at(Cg *cg, const CgTile *t, const CgAhead *a, LLVMValueRef i);
 /* ku elements of a row of A at ptr, as often as a vector has w sums. */
 LLVMValueRef cg_tile_group(Cg *cg, const CgTile *t, LLVMValueRef ptr, uint32_t w);
-/* Stores compute numbers, one or a vector, as elements of a row of A. */
-void cg_tile_put(Cg *cg, const CgTile *t, LLVMValueRef x, LLVMValueRef ptr);
+/* x, one or w lanes, as numbers of type el: of what integers of 8 and 16 bits store. */
+LLVMValueRef cg_number(Cg *cg, LLVMTypeRef el, CgVal x, uint32_t w);
+/* Stores numbers, one or w lanes, as elements of a row of A. */
+void cg_tile_put(Cg *cg, const CgTile *t, CgVal x, uint32_t w, LLVMValueRef ptr);
 /* A vector of w zeros at ptr in a row of A. */
 void cg_tile_zeros(Cg *cg, const CgTile *t, LLVMValueRef ptr);
 /* The type of acc, and acc + a * b: see CgMicro. */

@@ -163,6 +163,7 @@ static void stream_unit(Cg *cg, const Stream *s, LLVMValueRef unit)
         LLVMValueRef x[CG_UNIT_VECS], panel = panel_of(cg, p);
         ask_ahead(cg, q, panel, unit);
         cg_unit_load(cg, q, panel, unit, x);
+        cg_unit_numbers(cg, q, t->b.type, x);
         for (uint32_t i = 0; s->each && i < q->ku * s->nv; i++)
             x[i] = LLVMBuildFMul(cg->b, x[i], s->scale[p * s->nv + i % s->nv], "");
         for (uint32_t i = 0; i < q->ku / t->ku * s->rows; i++) {

@@ -87,16 +87,17 @@ static Cost tile_cost(uint32_t nv, uint32_t mr, uint32_t w, int64_t rows, int64_
 }
 
 /* Most vectors of a panel; codes are packed by 32, which a row of three vectors does not fill. */
-static uint32_t most_vectors(const CgTarget *t, const CgTypes *types)
+static uint32_t most_vectors(const CgTarget *t, const CgTypes *types, const CgMicro *micro)
 {
-    bool plain = cg_unit(t, types->stored, types->facts).way == CG_UNIT_PLAIN;
+    bool plain =
+        cg_unit(t, types->stored, types->facts).way == CG_UNIT_PLAIN && micro->way == CG_UNIT_PLAIN;
     return !types->packed || (plain && t->n_reg <= 16) ? 3 : t->tile_nv;
 }
 
 static void choose(const CgTarget *t, const CgTypes *types, int64_t rows, int64_t cols, CgTile *ret)
 {
     Cost best = {0};
-    for (uint32_t nv = 1; nv <= most_vectors(t, types); nv++) {
+    for (uint32_t nv = 1; nv <= most_vectors(t, types, ret->micro); nv++) {
         uint32_t mr = tile_rows(t, ret->micro->squares, nv, rows);
         Cost c = tile_cost(nv, mr, ret->w, rows, cols);
         double least = nv > 2 ? 0.97 : 1; /* few sums are a short chain to wait for */
@@ -144,17 +145,19 @@ void cg_tile_columns(const CgTarget *target, CgTile *t)
 {
     enum { NEAR = 24 * 1024 }; /* a chunk's rows in the first cache are read as fast as they are */
     bool near = t->rows * t->ks * t->a.size <= NEAR;
-    if (target->n_reg <= 16 && t->ku == 1 && t->mr > 1 && t->w > 1 && !near)
-        t->turned = cg_round_up(t->kc, t->w);
+    if (target->n_reg <= 16 && t->mr > 1 && t->w > 1 && !near)
+        t->turned = cg_round_up(t->kc, t->w * t->ku);
 }
 
-/* w columns at a time. The last vector of a column reaches into the next one, which is stored
- * after it. */
+/* w columns at a time, or groups of ku. The last vector of a column reaches into the next one,
+ * which is stored after it. */
 void cg_tile_turn(Cg *cg, const CgTile *t, LLVMValueRef rows, LLVMValueRef n, LLVMValueRef dst)
 {
-    LLVMTypeRef vec = cg_vec(t->a.type, t->w);
+    const uint32_t size = t->ku * t->a.size;
+    LLVMTypeRef el = t->ku > 1 ? LLVMIntTypeInContext(cg->m->ctx, 8 * size) : t->a.type;
+    LLVMTypeRef vec = cg_vec(el, t->w);
     LLVMValueRef v[64];
-    CgLoop k = cg_for(cg, cg_int(cg, 0), n, cg_int(cg, t->w));
+    CgLoop k = cg_for(cg, cg_int(cg, 0), n, cg_int(cg, t->w * t->ku));
     uint32_t groups = (t->mr + t->w - 1) / t->w;
     for (uint32_t g = 0; g < groups; g++) {
         for (uint32_t i = 0; i < t->w; i++) {
@@ -168,7 +171,8 @@ void cg_tile_turn(Cg *cg, const CgTile *t, LLVMValueRef rows, LLVMValueRef n, LL
     LLVMValueRef to = cg_mul_int(cg, k.i, cg_int(cg, t->mr));
     for (uint32_t i = 0; i < t->w * groups; i++) {
         uint32_t column = i / groups, g = i % groups;
-        LLVMValueRef at = cg_add_int(cg, to, cg_int(cg, (int64_t)column * t->mr + g * t->w));
+        int64_t group = (int64_t)column * t->mr + g * t->w;
+        LLVMValueRef at = cg_add_int(cg, to, cg_int(cg, group * t->ku));
         store(cg, v[g * t->w + column], cg_gep(cg, t->a.type, dst, at), t->a.size);
     }
     cg_next(cg, &k);
@@ -287,7 +291,8 @@ void cg_tile_init(CgModule *m, const CgTypes *types, const ScTerm *rows, const S
 /* --- The tile -------------------------------------------------------------------------------- */
 
 /* A low tile's loop is of several steps: what they ask memory for, and the loop itself, take places
- * of multiplications. */
+ * of multiplications. Not of integers: LLVM adds up several steps' products first, and keeps sums
+ * in memory for it. */
 enum { MACS = 48, STEPS = 4, LINE = 64 };
 
 enum { P_A, P_B, P_C, P_K, P_FIRST, P_OFF, P_NEXT, P_STEP, N_PARAM };
@@ -321,7 +326,7 @@ static void tile_step(Cg *cg, const CgTile *t, uint32_t mr, bool offsets, LLVMVa
     LLVMValueRef first = t->turned ? cg_mul_int(cg, k, cg_int(cg, t->mr)) : k;
     LLVMValueRef col = cg_gep(cg, t->a.type, LLVMGetParam(cg->fn, P_A), first);
     for (uint32_t r = 0; r < mr; r++) {
-        int64_t line = t->turned ? r : (int64_t)r * t->ks;
+        int64_t line = t->turned ? r * t->ku : (int64_t)r * t->ks;
         LLVMValueRef from = cg_gep(cg, t->a.type, col, cg_int(cg, line));
         for (uint32_t j = 0; j < t->nv; j++) {
             LLVMValueRef *x = &acc[r * t->nv + j], a = cg_tile_group(cg, t, from, lanes(t, j));
@@ -507,7 +512,8 @@ static void vector_tile(Cg *cg, const CgTile *t, uint32_t mr, bool offsets)
     move_sums(cg, t, mr, acc, false);
     cg_endif(cg, &more);
     LLVMValueRef from = cg_int(cg, 0), end = LLVMGetParam(fn, P_K);
-    uint32_t steps = n < MACS ? MACS / n : 1;
+    bool real = LLVMGetTypeKind(t->el) != LLVMIntegerTypeKind;
+    uint32_t steps = real && n < MACS ? MACS / n : 1;
     steps = steps > STEPS ? STEPS : steps;
     if (steps > 1) {
         LLVMValueRef step = cg_int(cg, steps * step_of(t));

@@ -13,15 +13,25 @@ static bool fits_f32(ScrtDtype t)
     return scrt_dtype_is_float(t) && scrt_dtype_bits(t) <= 32;
 }
 
+/* Integers that are read as the numbers of f32 that they are. */
+static bool stores_f32(ScrtDtype t)
+{
+    return t == SCRT_I16 || t == SCRT_I8 || t == SCRT_U8;
+}
+
 bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, uint32_t out, ScrtDtype *ret)
 {
     ScrtDtype a = in->in[A]->dtype, b = in->in[B]->dtype;
     bool low_a = scrt_dtype_is_low(a), low_b = scrt_dtype_is_low(b);
-    bool wider = in->attr[out].kind == SC_A_DTYPE;
-    if (wider && (in->attr[out].dtype != SCRT_F32 || !fits_f32(a) || !fits_f32(b)))
-        return sc_infer_fail(in, SC_E_TYPE,
-                             "out is f32 and the operands floats of at most 32 bits");
-    if (wider || (low_a && (low_b || b == SCRT_F32)) || (low_b && a == SCRT_F32))
+    bool wider = in->attr[out].kind == SC_A_DTYPE, whole = a == SCRT_I16 && b == SCRT_I16;
+    if (wider && in->attr[out].dtype != (whole ? SCRT_I32 : SCRT_F32))
+        return sc_infer_fail(in, SC_E_TYPE, "out is f32, or i32 of i16");
+    if (wider && !whole && (!fits_f32(a) || !fits_f32(b)))
+        return sc_infer_fail(in, SC_E_TYPE, "the operands must be floats of at most 32 bits");
+    if (wider)
+        *ret = in->attr[out].dtype;
+    else if (((low_a || stores_f32(a)) && b == SCRT_F32) || (low_a && low_b) ||
+             (low_b && a == SCRT_F32))
         *ret = SCRT_F32;
     else if (a == b)
         *ret = a;
@@ -149,9 +159,9 @@ static int64_t dot_int(const Matrix *a, const Matrix *b, int64_t m, int64_t n, i
     return (int64_t)sum;
 }
 
-static void load(Matrix *ret, ScArena *arena, const ScrtTensor *t)
+static void load(Matrix *ret, ScArena *arena, const ScrtTensor *t, const ScrtTensor *out)
 {
-    if (scrt_dtype_is_float(t->dtype))
+    if (scrt_dtype_is_float(out->dtype))
         ret->f = sc_ops_doubles(arena, t);
     else
         ret->i = sc_ops_ints(arena, t);
@@ -223,8 +233,8 @@ static bool eval_matmul(ScEval *e)
     const ScrtTensor *x = e->in[A], *y = e->in[B];
     ScArena *arena = sc_arena_new();
     Matrix a = {0}, b = {0};
-    load(&a, arena, x);
-    load(&b, arena, y);
+    load(&a, arena, x, &e->out[0]);
+    load(&b, arena, y, &e->out[0]);
     int64_t k = x->dims[x->rank - 1], m = x->rank > 1 ? x->dims[x->rank - 2] : 1;
     int64_t n = y->rank > 1 ? y->dims[y->rank - 1] : 1;
     a.row = k, a.column = 1, b.row = n, b.column = 1;
@@ -326,8 +336,8 @@ static bool eval_gemm(ScEval *e)
     ScArena *arena = sc_arena_new();
     Matrix a = {.row = ta ? 1 : k, .column = ta ? m : 1};
     Matrix b = {.row = tb ? 1 : n, .column = tb ? k : 1};
-    load(&a, arena, x);
-    load(&b, arena, e->in[B]);
+    load(&a, arena, x, &e->out[0]);
+    load(&b, arena, e->in[B], &e->out[0]);
     multiply(e, &a, &b, (int64_t[]){m, n, k}, 0);
     sc_arena_free(arena);
     return true;

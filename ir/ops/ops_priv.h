@@ -71,14 +71,15 @@ bool sc_ops_fits_result(const ScInfer *in, uint32_t i);
 bool sc_ops_repeats_to_result(const ScInfer *in, uint32_t i);
 
 /* Products of operands 0 and 1 are accumulated in f32 where either is stored in low precision or
- * they are f32; otherwise both have one type, which is the result's. Attribute `out` (index given)
- * asks for an f32 result of narrower operands. The addend (operand bias, may be absent or beyond
+ * they are f32, or where operand 0 is f32 numbers stored in i16, i8 or u8; otherwise both have one
+ * type, which is the result's. Attribute `out` (index given) asks for an f32 result of narrower
+ * floats, or the i32 one of i16, modulo 2^32. The addend (operand bias, may be absent or beyond
  * n_in) has the result's type. */
 bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, uint32_t out, ScrtDtype *ret);
 #define SC_OPS_OUT                                                                                 \
     {.name = "out",                                                                                \
      .kind = SC_A_DTYPE,                                                                           \
-     .doc = "f32: the sum of narrower operands as it was added up"}
+     .doc = "f32: the sum of narrower operands as it was added up; i32: that of i16"}
 /* Attribute `to`, for rows whose result has the element type that is asked for. */
 #define SC_OPS_TO                                                                                  \
     {.name = "to",                                                                                 \

@@ -228,6 +228,8 @@ static bool infer_conv(ScInfer *in)
     if (!check_rank(in) || !check_attrs(in, &a, x->rank - 2) ||
         !sc_ops_product_dtype(in, BIAS, C_OUT, &dtype))
         return false;
+    if (scrt_dtype_is_integer(dtype) && in->attr[C_OUT].kind != SC_A_DTYPE)
+        return sc_infer_fail(in, SC_E_TYPE, "integers are i16 and the result i32");
     if (w->rank != x->rank)
         return sc_infer_fail(in, SC_E_RANK, "the weights must have the input's rank");
     for (uint32_t d = 2; d < w->rank; d++)
@@ -298,6 +300,15 @@ static inline void convolve(const Place *p, const double *x, const double *w, in
     memcpy(ret, sum, (size_t)n * sizeof *sum);
 }
 
+/* Integers modulo their type's size: f64 holds the sum of 2^23 products of i16. */
+static void store_sum(ScrtTensor *out, int64_t at, double x)
+{
+    if (scrt_dtype_is_float(out->dtype))
+        sc_ops_store(out, at, x);
+    else
+        scrt_store_int(out->dtype, out->data, (size_t)at, (int64_t)x);
+}
+
 static bool eval_conv(ScEval *e)
 {
     const ScrtTensor *w = e->in[W], *out = &e->out[0];
@@ -323,8 +334,8 @@ static bool eval_conv(ScEval *e)
                 else
                     convolve(&p, from, by, channels, idx, size, 1, y);
                 for (int64_t j = 0; j < n; j++)
-                    sc_ops_store(&e->out[0], stored_at(out, &a, b, m + j, i),
-                                 bias ? y[j] + bias[m + j] : y[j]);
+                    store_sum(&e->out[0], stored_at(out, &a, b, m + j, i),
+                              bias ? y[j] + bias[m + j] : y[j]);
             }
         }
     sc_arena_free(arena);
@@ -390,8 +401,8 @@ const ScOp sc_op_conv = {
     .name = "conv",
     .doc = "convolution (correlation) of [n, c, ...] with [m, c / group, window...], plus a bias",
     .onnx = {"", "Conv", 1},
-    .in = "X: float, W: float, B?: float",
-    .out = "Y: float",
+    .in = "X: num, W: num, B?: num",
+    .out = "Y: num",
     .attr = {STRIDES,
              PADS,
              DILATIONS,
