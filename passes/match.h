@@ -26,8 +26,9 @@ typedef struct ScIdiom {
 } ScIdiom;
 /* The families, each ended by one without an op. */
 extern const ScIdiom sc_idioms_activations[], sc_idioms_attention[], sc_idioms_bias[],
-    sc_idioms_blocks[], sc_idioms_channels[], sc_idioms_gelu[], sc_idioms_norms[],
-    sc_idioms_one_hot[], sc_idioms_rotary[], sc_idioms_softmax[], sc_idioms_stored[];
+    sc_idioms_blocks[], sc_idioms_channels[], sc_idioms_gelu[], sc_idioms_integers[],
+    sc_idioms_norms[], sc_idioms_one_hot[], sc_idioms_rotary[], sc_idioms_softmax[],
+    sc_idioms_stored[];
 
 /* Starts to match, or starts again after a match that came to nothing: the location is n's. */
 void match_begin(ScMatch *m);
@@ -55,6 +56,15 @@ bool match_used_once(const ScMatch *m, uint32_t i);
 
 /* raise_stored.c: v, of f32, is *ret_by times *ret_codes, which are stored in FP8. */
 bool match_stored(ScMatch *m, ScVal v, ScVal *ret_codes, double *ret_by);
+/* The extent of weights of type w, operand 1 of product n, that is the result's channels;
+ * UINT32_MAX where there is none. */
+uint32_t match_channel_axis(const ScGraph *g, const ScNode *n, const ScType *w);
+/* What is of type s has one number for each channel of w and is 1 elsewhere. */
+bool match_by_channel(const ScGraph *g, const ScNode *n, const ScType *s, const ScType *w);
+/* c, one number for each channel of the result y, as it lies beside y. */
+ScVal match_beside(ScMatch *m, ScVal y, ScVal c);
+/* y plus the bias that the node had. */
+ScVal match_with_bias(ScMatch *m, ScVal y, ScVal bias);
 
 #define SC_MAX_FACTORS 8
 

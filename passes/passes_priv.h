@@ -77,6 +77,9 @@ ScGraph *sc_expand_rows(ScCtx *cx, ScGraph *g,
 /* raise_blocks.c: n dequantizes codes by blocks, and raise lets a product read them instead. */
 bool sc_is_read_as_codes(const ScGraph *g, const ScUses *use, const ScNode *n);
 
+/* raise_integers.c: n dequantizes weights of 8 bits, and raise lets a product read the integers. */
+bool sc_is_read_as_integers(const ScGraph *g, const ScUses *use, const ScNode *n);
+
 /* simplify_slice.c: outer, a slice of inner, a slice of in, as one slice of in; poison where one
  * cannot say it. */
 ScVal sc_slice_of_slice(ScBuild *b, const ScNode *outer, const ScNode *inner, ScVal in);

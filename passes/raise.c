@@ -11,7 +11,7 @@
 static const ScIdiom *const family[] = {
     sc_idioms_softmax,   sc_idioms_gelu,     sc_idioms_norms,   sc_idioms_activations,
     sc_idioms_attention, sc_idioms_channels, sc_idioms_bias,    sc_idioms_stored,
-    sc_idioms_blocks,    sc_idioms_rotary,   sc_idioms_one_hot,
+    sc_idioms_blocks,    sc_idioms_rotary,   sc_idioms_one_hot, sc_idioms_integers,
 };
 
 /* What one of the idioms makes of the node, or SC_POISON. */

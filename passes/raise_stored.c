@@ -16,29 +16,24 @@ typedef struct Stored {
     ScVal channels; /* or a constant of one number for each channel of the result */
 } Stored;
 
-/* The extent of weight w, operand 1 of the idiom's node, that is the result's channels; UINT32_MAX
- * where there is none. */
-static uint32_t channel_axis(const ScMatch *m, const ScType *w)
+uint32_t match_channel_axis(const ScGraph *g, const ScNode *n, const ScType *w)
 {
-    const ScNode *n = m->n;
     if (n->op->contract && w->rank == 2) {
         ScContract c;
-        n->op->contract(m->g, n, &c);
+        n->op->contract(g, n, &c);
         return c.trans_b ? 0 : 1;
     }
     return n->op->conv ? 0 : UINT32_MAX;
 }
 
-/* s, a constant, has one number for each channel of w and is 1 elsewhere. */
-static bool is_by_channel(const ScMatch *m, ScVal s, const ScType *w)
+bool match_by_channel(const ScGraph *g, const ScNode *n, const ScType *s, const ScType *w)
 {
-    const ScType *t = match_type(m, s);
-    uint32_t axis = channel_axis(m, w), offset = w->rank - t->rank;
-    if (axis == UINT32_MAX || t->rank > w->rank || axis < offset ||
-        t->dim[axis - offset] != w->dim[axis])
+    uint32_t axis = match_channel_axis(g, n, w), offset = w->rank - s->rank;
+    if (axis == UINT32_MAX || s->rank > w->rank || axis < offset ||
+        s->dim[axis - offset] != w->dim[axis])
         return false;
-    for (uint32_t d = 0; d < t->rank; d++)
-        if (d + offset != axis && !sc_term_is(t->dim[d], 1))
+    for (uint32_t d = 0; d < s->rank; d++)
+        if (d + offset != axis && !sc_term_is(s->dim[d], 1))
             return false;
     return true;
 }
@@ -71,7 +66,7 @@ static bool is_stored(ScMatch *m, ScVal v, uint32_t i, uint32_t depth, Stored *r
         if (!sc_built_blob(&m->b, s) || match_type(m, n.in[k]) != t)
             continue;
         bool number = sc_built_splat(&m->b, s, &c);
-        if (!number && (i != 1 || depth > 0 || !is_by_channel(m, s, t)))
+        if (!number && (i != 1 || depth > 0 || !match_by_channel(m->g, m->n, match_type(m, s), t)))
             continue;
         if (!is_stored(m, n.in[k], i, depth + 1, ret))
             return false;
@@ -92,8 +87,7 @@ bool match_stored(ScMatch *m, ScVal v, ScVal *ret_codes, double *ret_by)
     return true;
 }
 
-/* c, one number for each channel of the result y, as it lies beside y. */
-static ScVal beside(ScMatch *m, ScVal y, ScVal c)
+ScVal match_beside(ScMatch *m, ScVal y, ScVal c)
 {
     const ScTerm *dim[SCRT_MAX_RANK] = {sc_type_count(m->b.cx, match_type(m, c))};
     uint32_t rank = match_type(m, y)->rank;
@@ -103,11 +97,10 @@ static ScVal beside(ScMatch *m, ScVal y, ScVal c)
     return sc_reshaped(&m->b, c, rank, dim);
 }
 
-/* y plus the bias that the node had. */
-static ScVal with_bias(ScMatch *m, ScVal y, ScVal bias)
+ScVal match_with_bias(ScMatch *m, ScVal y, ScVal bias)
 {
     bool by_axis = m->n->op->bias_axis && match_type(m, bias)->rank == 1;
-    return sc_op(&m->b, add, y, by_axis ? beside(m, y, bias) : bias);
+    return sc_op(&m->b, add, y, by_axis ? match_beside(m, y, bias) : bias);
 }
 
 static ScVal stored(ScMatch *m)
@@ -135,8 +128,8 @@ static ScVal stored(ScMatch *m)
         in[bias] = SC_ABSENT;
     ScVal y = sc_node1(&m->b, n->op, n->attr, n->n_in, in);
     y = by == 1 ? y : sc_op(&m->b, mul, y, sc_const_scalar(&m->b, SCRT_F32, by));
-    y = s[1].channels == SC_ABSENT ? y : sc_op(&m->b, mul, y, beside(m, y, s[1].channels));
-    return scaled && bias >= 0 ? with_bias(m, y, m->in[bias]) : y;
+    y = s[1].channels == SC_ABSENT ? y : sc_op(&m->b, mul, y, match_beside(m, y, s[1].channels));
+    return scaled && bias >= 0 ? match_with_bias(m, y, m->in[bias]) : y;
 }
 
 static ScVal picked(ScMatch *m)
