@@ -10,7 +10,8 @@
  * order: where the two take other ways, the numbers say so.
  *
  * Two numbers tell a stored value's own rounding from what came before: it is compared with its own
- * operand as well, and where it was divided by a factor before, that is multiplied back. */
+ * operand as well, and where it was divided by a factor before, that is multiplied back. The same
+ * operand is also rounded without the factor, which tells what that gains. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -21,9 +22,11 @@ typedef struct Sum { /* over all samples, of one value */
     uint64_t n, finite, under, saturated, compared;
     double sq, amax, signal, noise;
     double source, rounding; /* powers of the operand and of what rounding it made */
-    uint64_t *octave;        /* [octaves(f)] of what is stored: see ScReport; NULL: not stored */
-    uint32_t turn;           /* of the present sample */
-    int64_t last;            /* elements in the last turn */
+    double unfactored;       /* what rounding would have made without a factor */
+    bool has_factor;
+    uint64_t *octave; /* [octaves(f)] of what is stored: see ScReport; NULL: not stored */
+    uint32_t turn;    /* of the present sample */
+    int64_t last;     /* elements in the last turn */
 } Sum;
 
 typedef struct Turn {
@@ -42,7 +45,7 @@ typedef struct Part {       /* the graph or one nested in it, and what the refer
     const ScLevel *level;
     ScVal *twin;    /* [g->n_value] value of ref, or SC_ABSENT */
     ScVal *stored;  /* [g->n_value] the value whose stored form this is; itself otherwise */
-    double *by;     /* [g->n_value] what its numbers were divided by, beside the twin's */
+    double *by;     /* [g->n_value] what its numbers were divided by since they had a name */
     bool *ref_kept; /* [ref->n_value] */
     bool *rounds;   /* [g->n_value] a cast to fewer bits */
     bool *kept;     /* [g->n_value] operands of conversions into storage */
@@ -124,10 +127,16 @@ double sc_divided_by(const ScGraph *g, ScVal y)
     return by >= 0.5 && by < 1 ? 1 / by : 1;
 }
 
+/* The value whose numbers v has, or has divided by a factor; else SC_ABSENT. */
+static ScVal undivided(const ScGraph *g, ScVal v)
+{
+    return sc_divided_by(g, v) > 1 ? sc_def(g, v)->in[0] : source_of(g, v);
+}
+
 ScVal sc_stored_of(const ScGraph *g, ScVal v)
 {
     while (v >= SC_FIRST && !g->value[v].name) {
-        ScVal x = sc_divided_by(g, v) > 1 ? sc_def(g, v)->in[0] : source_of(g, v);
+        ScVal x = undivided(g, v);
         if (x == SC_ABSENT)
             break;
         v = x;
@@ -145,18 +154,15 @@ static void match(ScArena *a, Part *p)
             table[n++] = (Named){of_ref[v], v};
     qsort(table, n, sizeof *table, by_name);
     for (ScVal v = SC_FIRST; v < p->g->n_value; v++) {
-        double by = sc_divided_by(p->g, v);
-        ScVal source = by > 1 ? sc_def(p->g, v)->in[0] : source_of(p->g, v);
+        ScVal source = undivided(p->g, v);
         Named key = {.name = p->g->value[v].name ? label[v] : NULL};
         if (!is_float(p->g, v))
             continue;
         const Named *hit = key.name && n ? bsearch(&key, table, n, sizeof *table, by_name) : NULL;
         if (hit)
             p->twin[v] = hit->v;
-        else if (source != SC_ABSENT) {
+        else if (source != SC_ABSENT)
             p->twin[v] = p->twin[source];
-            p->by[v] = p->by[source] * by;
-        }
     }
     for (uint32_t i = 0; i < p->g->n_out && i < p->ref->n_out; i++)
         if (is_float(p->g, p->g->out[i]) && is_float(p->ref, p->ref->out[i]))
@@ -205,8 +211,9 @@ static void begin_part(ScArena *a, const ScLevel *level, const ScGraph *ref, Par
     for (ScVal v = 0; v < g->n_value; v++) {
         p->twin[v] = SC_ABSENT;
         p->stored[v] = v;
-        p->by[v] = 1;
         ScVal source = v >= SC_FIRST ? source_of(g, v) : SC_ABSENT;
+        ScVal whole = v >= SC_FIRST && !g->value[v].name ? undivided(g, v) : SC_ABSENT;
+        p->by[v] = whole == SC_ABSENT ? 1 : p->by[whole] * sc_divided_by(g, v);
         ScVal rows = v >= SC_FIRST ? sc_rounded_by_rows(g, v) : SC_ABSENT;
         if (rows != SC_ABSENT)
             p->kept[rows] = p->kept[v] = p->rounds[v] = true;
@@ -311,6 +318,24 @@ static void measure(Sum *s, const ScrtFormat *f, double x, double source)
     s->saturated += low && fabs(x) == f->max && fabs(source) > f->max;
 }
 
+/* What v is rounded to: of values in blocks, their codes. */
+static const ScType *stored_as(const ScGraph *g, ScVal v)
+{
+    bool blocks = sc_rounded_in_blocks(g, v) != SC_ABSENT;
+    return sc_type_of(g, blocks ? sc_def(g, v)->in[0] : v);
+}
+
+/* Adds what rounding makes of x, which was divided by factor `by`, without that factor. x is in the
+ * units of format f, or of a block of it, whose end is nobody's. */
+static void add_unfactored(Sum *s, const ScrtFormat *f, bool block, double x, double by, int e)
+{
+    double y = x * by, least = block ? 0 : f->min_normal, at = fmax(fabs(y), least);
+    double step = at > 0 ? ldexp(1, ilogb(at) - (int)f->man_bits) : 1;
+    double off = ldexp((rint(y / step) * step - y) / by, e);
+    s->unfactored += off * off;
+    s->has_factor = s->has_factor || by > 1;
+}
+
 /* What the reference has for value v in this turn, or NULL. */
 static const double *wanted(Part *p, ScVal v, int64_t n)
 {
@@ -349,7 +374,9 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
     Sum *s = &p->sum[v];
     const double *source = p->stored[v] == v ? NULL : p->x[source_of(g, v)];
     const double *want = wanted(p, v, n);
-    const ScrtFormat *f = scrt_format((ScrtDtype)t->dtype);
+    const ScrtFormat *f = scrt_format((ScrtDtype)t->dtype),
+                     *as = scrt_format(stored_as(g, v)->dtype);
+    bool block = as != f;
     for (int64_t i = 0; i < n; i++) {
         double x = scrt_load((ScrtDtype)t->dtype, t->data, (size_t)i);
         measure(s, f, x, source ? ldexp(source[i], -e) : x);
@@ -357,6 +384,8 @@ static void see(void *arg, const ScGraph *g, ScVal v, const ScrtTensor *t, int64
             double off = ldexp(x, e) - source[i];
             s->source += source[i] * source[i];
             s->rounding += off * off;
+            if (p->by[v] > 1)
+                add_unfactored(s, as, block, ldexp(source[i], -e), p->by[v], e);
             if (s->octave)
                 count_octave(s, f, ldexp(source[i], -e));
         }
@@ -436,7 +465,9 @@ static void measure_constant(Part *p, ScVal v)
     p->sum[v].octave = of_octaves(p->g, v);
     for (size_t i = 0; i < b->count; i++) {
         double x = scrt_load(t->dtype, data.data, i), want = scrt_load(from->dtype, from->data, i);
-        want /= sc_blob_unit(b, i);
+        double unit = sc_blob_unit(b, i);
+        want /= unit;
+        add_unfactored(&p->sum[v], f, b->block > 0, ldexp(want, -e), ldexp(unit, -ilogb(unit)), e);
         measure(&p->sum[v], f, x, ldexp(want, -e));
         compare(&p->sum[v], x, e, want);
         count_octave(&p->sum[v], f, ldexp(want, -e));
@@ -470,13 +501,13 @@ static ScReport report(const ScDamage *d, const Part *p, const char *const *labe
     ScVal named = val->name || !p->g->value[origin].name ? v : origin;
     double rms = s->finite ? sqrt(s->sq / (double)s->finite) : 0;
     const ScrtFormat *f = scrt_format(val->type->dtype);
-    bool narrow = f && f->exp_bits < 8, blocks = sc_rounded_in_blocks(p->g, v) != SC_ABSENT;
+    bool narrow = f && f->exp_bits < 8;
     return (ScReport){
         .v = p->level->first + v,
         .name = sc_intern(d->cx, sc_printf(d->arena, "%s%s", p->level->prefix,
                                            shown(p->g, label, named, d->arena))),
         .loc = def->loc,
-        .type = blocks ? sc_type_of(p->g, def->in[0]) : val->type,
+        .type = stored_as(p->g, v),
         .exp = val->exp,
         .g = val->g,
         .constant = is_const(p->g, v),
@@ -486,6 +517,7 @@ static ScReport report(const ScDamage *d, const Part *p, const char *const *labe
         .saturated = s->n ? (double)s->saturated / (double)s->n : 0,
         .sqnr = s->compared == 0 ? (double)NAN : decibels(s->signal, s->noise),
         .rounding = p->rounds[v] ? decibels(s->source, s->rounding) : (double)NAN,
+        .factor = s->has_factor ? decibels(s->unfactored, s->rounding) : (double)NAN,
         .octave = s->octave,
         .n_octave = s->octave ? octaves(f) : 0,
         .octave_first = s->octave ? first_octave(f) : 0,

@@ -143,6 +143,8 @@ typedef struct ScReport {
                        * number became none; NaN: no reference */
     double rounding;  /* dB of what is stored in fewer bits against its own operand (a constant
                        * against its blob): the rounding here alone; NaN: not stored so */
+    double factor;    /* dB of that which a factor between powers of two gains, beside the power of
+                       * two alone, of a constant its channels' factors; NaN: it has none */
     const uint64_t *octave; /* [n_octave] of the numbers that were rounded into storage, how many
                              * have a magnitude of 2^(octave_first + i) to twice that; what is
                              * beyond is counted at the ends, 0 nowhere. NULL: not stored so */

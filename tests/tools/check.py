@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from command import DIGIT, MNIST, SCALEC, SOURCE, failing, model, normal, run_all, write
+from command import DIGIT, MNIST, RNG, SCALEC, SOURCE, failing, model, normal, run_all, write
 from scalec import BUILD, scalec  # in a folder that command adds
 
 
@@ -73,6 +73,38 @@ def check_ranks_by_what_is_gained(tmp):
     assert all(x["rounding_db"] is None or x["rounding_db"] > 29 for x in sites), sites
     said = scalec(*args[:4], "--recipe", "mxfp4-weights", "--suggest", "60")
     assert said.count(" format=f32") == 2 and "site \"b\"" not in said, said  # FP4 holds the exact one too
+
+
+def check_says_what_factors_gain(tmp):
+    """As much as the rounding is worse where the same statistics have no factor; of constants, what their channels' gain."""
+    path, npz, stats = (os.path.join(tmp, f) for f in ("m.onnx", "x.npz", "m.stats"))
+    w, exact = normal(96, 64), np.sign(normal(96, 32)) * np.float32(0.25)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"], "first"), helper.make_node("MatMul", ["x", "b"], ["z"], "exact")]
+    onnx.save(model(nodes, [("x", [64, 96])], [("y", [64, 64]), ("z", [64, 32])], [("w", w), ("b", exact)]), path)
+    np.savez(npz, x=np.sign(normal(64, 96)) * RNG.uniform(1.04, 1.09, (64, 96)).astype(np.float32))
+
+    def sites(recipe, given):
+        text = scalec("check", path, "--data", npz, "--recipe", recipe, "--calibrate", given, "--budget", "0")
+        head, *rows = re.search(r"^tensor .*?(?=\n\n)", text, re.M | re.S)[0].split("\n")
+        end = head.index("factor") + len("factor")
+        shown = {r.split()[0]: r[:end].split()[-1] for r in rows if r.split()[1] == "f8e4m3fn"}
+        found = json.loads(scalec("check", path, "--data", npz, "--recipe", recipe, "--calibrate", given, "--budget", "0", "--json"))
+        ret = {t["name"]: t for t in found["tensors"] if t["site"]}
+        said = {k: "-" if t["factor_db"] is None else f"{t['factor_db']:.1f}" for k, t in ret.items()}
+        assert said.items() <= shown.items(), (shown, ret)
+        return ret
+    scalec("compile", path, "--recipe", "fp8", "--calibrate", npz, "--save-stats", stats, "-o", os.path.join(tmp, "m"))
+    text = open(stats).read()
+    none = write(os.path.join(tmp, "none.stats"), re.sub(r" factor \S+ gain \S+", "", text))
+    says = float(re.search(r'^"?x"? .* gain (\S+)', text, re.M)[1])
+    for recipe in ("fp8", "mxfp8"):
+        given, without = sites(recipe, stats), sites(recipe, none)
+        gain = given["x"]["factor_db"]
+        assert gain > 3 and abs(gain - says) < 0.1 and without["x"]["factor_db"] is None, (recipe, given["x"], says)
+        assert abs(given["x"]["rounding_db"] - without["x"]["rounding_db"] - gain) < 0.1, (recipe, given["x"], without["x"])
+        assert given["w"]["factor_db"] > 0.5 and given["b"]["factor_db"] is None, given
+    tensor = write(os.path.join(tmp, "tensor.recipe"), "activation = f8e4m3fn\nweight = f8e4m3fn\n")
+    assert all(t["factor_db"] is None for t in sites(tensor, stats).values())
 
 
 def check_finds_the_sites(tmp):
@@ -253,5 +285,5 @@ def values_of_one_name_are_told_apart(tmp):
 
 
 run_all("tools-check", [check_compares_and_suggests, sites_that_no_sample_meets, a_metric_is_reached,
-                        check_ranks_by_what_is_gained, check_finds_the_sites, what_is_nested_is_ranked_too,
+                        check_ranks_by_what_is_gained, check_says_what_factors_gain, check_finds_the_sites, what_is_nested_is_ranked_too,
                         values_of_one_name_are_told_apart, columns_stand_below_their_heads])

@@ -260,6 +260,7 @@ def checks_all_recipes(tmp):
     w = next(t for t in sites if t["name"] == "Parameter5")["octaves"]  # 8 x 1 x 5 x 5 numbers, divided by channel: three octaves stay free
     assert sum(w["count"]) == 200 and (w["least"], w["normal"], w["most"]) == (-9, -6, 8) and w["first"] == -13
     assert max(w["first"] + i for i, n in enumerate(w["count"]) if n) == 5, w
+    assert next(t for t in sites if t["name"] == "Parameter5")["factor_db"] > 1, sites
     depth = {t["name"]: t["depth"] for t in alike if not t["constant"]}
     assert depth["Input3"] < depth["Pooling66_Output_0"] < depth["Plus214_Output_0"], depth
     path, text = sheet(tmp, "fp8")
@@ -270,7 +271,9 @@ def checks_all_recipes(tmp):
 def sheet_shows_columns_and_histograms(tmp):
     path, _ = sheet(tmp, "fp8,mxfp8")
     page = elements(path, tmp, "#Pooling66")
-    rows = re.search(r'<table id="sites">.*?<tbody>(.*?)</tbody>', page, re.S)[1]
+    head, rows = re.search(r'<table id="sites">(.*?)<tbody>(.*?)</tbody>', page, re.S).groups()
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", head)[-6:] == ["type", "rounding", "factor", "SQNR dB", "gain dB", "together"], head
+    assert rows.count("<td") == 1 + 2 * 6, rows
     assert rows.count("<tr") == 1 and rows.count("f8e4m3fn") == 2, rows
     assert all(re.search(rf'<svg id="{chart}".*?<circle', page, re.S) for chart in ("depth", "rms"))
     text, found = shown(path, tmp, "#Pooling66")

@@ -107,18 +107,19 @@ static const char *fitting(const char *name, int width, char text[WIDEST + 1])
 static void print_line(const Line *l, int width)
 {
     ScStr e = {0};
-    char name[WIDEST + 1], rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-", together[32];
+    char name[WIDEST + 1], rounding[32], sqnr[32], gain[32] = "-", expected[32] = "-", together[32],
+                                                   factor[32];
     const ScReport *r = l->r;
     if (l->gain)
         snprintf(gain, sizeof gain, "%s%.2f", l->gain->measured ? "" : "~", l->gain->gain);
     if (r->g != SC_NO_G)
         snprintf(expected, sizeof expected, "%.2f", r->g / 256.0);
     decibels(l->gain ? l->gain->together : (double)NAN, together);
-    printf("%-*s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %8s %8s %8s%s\n", width,
+    printf("%-*s %-9s %5s %8s %8.2f %9.4g %7.2f %7.2f %8s %6s %8s %8s %8s%s\n", width,
            fitting(r->name, width, name), scrt_dtype_name(r->type->dtype), exponent_text(r, &e),
            expected, log2(r->rms), r->amax, 100 * r->underflow, 100 * r->saturated,
-           decibels(r->rounding, rounding), decibels(r->sqnr, sqnr), gain, together,
-           r->outside ? "  outside its format's range" : "");
+           decibels(r->rounding, rounding), decibels(r->factor, factor), decibels(r->sqnr, sqnr),
+           gain, together, r->outside ? "  outside its format's range" : "");
     sc_str_free(&e);
 }
 
@@ -158,9 +159,9 @@ static void print_table(const Cli *cli, const Check *c)
     for (uint32_t i = 0; i < shown; i++)
         width = (int)strlen(line[i].r->name) > width ? (int)strlen(line[i].r->name) : width;
     width = width > WIDEST ? WIDEST : width;
-    printf("%-*s %-9s %5s %8s %8s %9s %7s %7s %8s %8s %8s %8s\n", width, "tensor", "type", "exp",
-           "expected", "log2 RMS", "amax", "under %", "satur %", "rounding", "SQNR dB", "gain dB",
-           "together");
+    printf("%-*s %-9s %5s %8s %8s %9s %7s %7s %8s %6s %8s %8s %8s\n", width, "tensor", "type",
+           "exp", "expected", "log2 RMS", "amax", "under %", "satur %", "rounding", "factor",
+           "SQNR dB", "gain dB", "together");
     for (uint32_t i = 0; i < shown; i++)
         print_line(&line[i], width);
     putchar('\n');
@@ -233,6 +234,7 @@ static json_t *line_json(const Check *c, const Line *l)
         json_object_set_new(o, "log2_rms_expected",
                             r->g == SC_NO_G ? json_null() : json_real(r->g / 256.0));
     if (o) {
+        json_object_set_new(o, "factor_db", cli_json_real(r->factor));
         json_object_set_new(o, "depth", json_integer(c->depth[r->v]));
         json_object_set_new(o, "constant", json_boolean(r->constant));
     }
