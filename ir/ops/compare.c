@@ -282,6 +282,21 @@ static void body_where(ScBody *b, const ScNode *n, const ScX *in, ScX *ret_out)
     ret_out[0] = SC_SELECT(b, in[0], in[1], in[2]);
 }
 
+/* As large as the larger operand; what leans to one side leans by the share of its power. */
+static void grow_where(const ScGrow *g)
+{
+    double sum = 0, leans = 0;
+    sc_ops_grow_pick(g);
+    for (uint32_t i = 1; i < 3; i++) {
+        if (g->in[i] == SC_NO_G || g->in[i] < g->ret[0] - 64 * 256)
+            continue;
+        double power = sc_ops_exp2(2 * (g->in[i] - g->ret[0]));
+        sum += power;
+        leans += g->lean[i] * power;
+    }
+    g->ret_lean[0] = sum > 0 ? (uint8_t)(leans / sum + 0.5) : 0; /* not the condition's */
+}
+
 const ScOp sc_op_where = {
     .name = "where",
     .doc = "x where the condition holds, else y",
@@ -291,7 +306,7 @@ const ScOp sc_op_where = {
     .flags = SC_ANY_THROUGH | SC_ANY_SINGLE | SC_PASSES_CONVEX,
     .infer = infer_where,
     .scale = "_, a... -> a",
-    .growth = sc_ops_grow_pick,
+    .growth = grow_where,
     .lower = {SC_MAP, body_where},
     .eval = eval_where,
 };

@@ -350,8 +350,7 @@ static void grow_concat(const ScGrow *g)
     if (top == SC_NO_G || sum <= 0)
         return;
     g->ret[0] = top + sc_log2_256(sum / all) / 2;
-    if (g->ret_lean[0] == 0)
-        g->ret_lean[0] = (uint8_t)(leans / sum);
+    g->ret_lean[0] = (uint8_t)(leans / sum + 0.5); /* not the first operand's */
 }
 
 const ScOp sc_op_concat = {
