@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define LEAST_GAIN 0.2 /* dB: below, a factor is not worth its multiplication */
+#define ROUNDS     4   /* in which the estimate of what a loop carries is found */
 
 /* Exponents that a run finds, over the graph and all that are nested in it. */
 typedef struct Found {
@@ -321,6 +322,32 @@ static Doorway doorway(Pass *p, const ScNode *n, const ScGraph *sub)
     return d;
 }
 
+/* What is carried is in every turn but the first what the turn before left. So its estimate is what
+ * the body makes of it, which is asked again with that: sums that go on growing end after a few
+ * rounds. False with errors. */
+static bool estimate_carried(Pass *p, const ScNode *n, const char *prefix, Doorway *door)
+{
+    const ScGraph *body = n->sub[0];
+    const ScPassEnv env = {.scales = SC_SCALES_PROPAGATE}; /* nothing is measured by a trial */
+    const uint32_t skip = body->n_out - n->n_out, input = n->op->enter.input;
+    bool moved = sc_carried(n) > 0 && p->env->scales == SC_SCALES_PROPAGATE && !p->down;
+    for (int round = 0; moved && round < ROUNDS; round++) {
+        ScGraph *trial = scalified(p->s.b.cx, body, &env, p->found, prefix, door);
+        if (!trial)
+            return false;
+        moved = false;
+        for (uint32_t i = 0; i < sc_carried(n); i++) {
+            int32_t g = trial->value[trial->out[skip + i]].g, *known = &door->g[input + i];
+            if (!door->in[input + i] || g == SC_NO_G)
+                continue;
+            moved = moved || *known == SC_NO_G || abs(g - *known) > 256 / 4;
+            *known = g;
+        }
+        sc_graph_free(trial);
+    }
+    return true;
+}
+
 /* A node with nested graphs: what leaves a branch has the first one's exponents. */
 static void control(Pass *p, const ScNode *n)
 {
@@ -341,9 +368,9 @@ static void control(Pass *p, const ScNode *n)
         Doorway door = doorway(p, n, n->sub[k]);
         for (uint32_t i = 0; k > 0 && i < n->n_out; i++)
             door.out[skip + i] = e[i];
-        sub[k] = scalified(s->b.cx, n->sub[k], p->env, p->found,
-                           sc_nested_prefix(p->prefix, p->n_nested++, s->scratch), &door);
-        ok = sub[k] != NULL;
+        const char *prefix = sc_nested_prefix(p->prefix, p->n_nested++, s->scratch);
+        ok = estimate_carried(p, n, prefix, &door) &&
+             (sub[k] = scalified(s->b.cx, n->sub[k], p->env, p->found, prefix, &door)) != NULL;
         for (uint32_t i = 0; ok && i < n->n_out; i++) {
             const ScValue *v = &sub[k]->value[sub[k]->out[skip + i]];
             e[i] = v->exp;
