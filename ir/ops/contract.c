@@ -132,21 +132,28 @@ typedef struct Matrix {
     int64_t row, column;
 } Matrix;
 
-enum { COLUMNS = 8 }; /* whose sums are made side by side: each waits for its last addition */
+/* Sums of ROWS times COLUMNS elements are made side by side, for each waits for its last addition.
+ * A strip is what is copied at once: of a row of b, as many lines as lie one behind the other. */
+enum { ROWS = 2, COLUMNS = 8, STRIP = 8 * COLUMNS };
 
-/* Elements of row m from column n on, in f64. How many is known where it is called: so their sums
- * stay in registers. */
-static inline void dots(const Matrix *a, const Matrix *b, int64_t m, int64_t n, int64_t k,
-                        int columns, double *ret)
+typedef double Pair __attribute__((vector_size(2 * sizeof(double)), aligned(sizeof(double))));
+
+/* Elements of `rows` rows of the result from row m on, in f64, in the columns that are b's, a panel
+ * [k][COLUMNS]. How many rows is known where it is called: so their sums stay in registers. */
+static inline void dots(const Matrix *a, const double *b, int64_t m, int64_t k, int rows,
+                        double *ret)
 {
-    double sum[COLUMNS] = {0};
-    for (int64_t i = 0; i < k; i++) {
-        double x = a->f[m * a->row + i * a->column];
-        const double *y = &b->f[i * b->row + n * b->column];
-        for (int j = 0; j < columns; j++)
-            sum[j] += x * y[j * b->column];
+    Pair sum[ROWS][COLUMNS / 2] = {0};
+    for (int64_t i = 0; i < k; i++, b += COLUMNS) {
+#pragma GCC unroll 2
+        for (int r = 0; r < rows; r++) {
+            double x = a->f[(m + r) * a->row + i * a->column];
+#pragma GCC unroll 4
+            for (int j = 0; j < COLUMNS / 2; j++)
+                sum[r][j] += (Pair){x, x} * *(const Pair *)(b + 2 * (size_t)j);
+        }
     }
-    memcpy(ret, sum, (size_t)columns * sizeof *sum);
+    memcpy(ret, sum, (size_t)rows * sizeof *sum);
 }
 
 /* The element at m, n, exactly modulo 2^64. */
@@ -185,27 +192,78 @@ static size_t addend_at(const ScrtTensor *out, const int64_t *stride, int64_t i)
     return (size_t)sc_ops_at(out->rank, idx, stride);
 }
 
+typedef struct Product {
+    ScEval *e;
+    const Matrix *a, *b;
+    int64_t m, n, k, at; /* see multiply */
+    const ScrtTensor *bias;
+    int64_t stride[SCRT_MAX_RANK]; /* the bias's */
+} Product;
+
+static void store_row(const Product *p, int64_t i, int64_t width, const double *sum)
+{
+    ScrtTensor *out = &p->e->out[0];
+    for (int64_t j = i; j < i + width; j++) {
+        double x = 0;
+        if (p->bias)
+            x = scrt_load(p->bias->dtype, p->bias->data, addend_at(out, p->stride, j));
+        sc_ops_store(out, j, sum[j - i] + x);
+    }
+}
+
+/* Columns n to n + width of b as panels [k][COLUMNS], the last one filled up with zeros; in the
+ * order in which b lies in memory. */
+static double *panels_of(const Product *p, int64_t n, int64_t width, ScArena *arena)
+{
+    const Matrix *b = p->b;
+    const bool by_row = b->row >= b->column;
+    const int64_t outer = by_row ? p->k : width, inner = by_row ? width : p->k;
+    const int64_t count = (width + COLUMNS - 1) / COLUMNS;
+    double *ret = sc_array(arena, double, (size_t)(count * p->k) * COLUMNS + 1);
+    for (int64_t x = 0; x < outer; x++)
+        for (int64_t y = 0; y < inner; y++) {
+            int64_t i = by_row ? x : y, j = by_row ? y : x;
+            ret[(j / COLUMNS * p->k + i) * COLUMNS + j % COLUMNS] =
+                b->f[i * b->row + (n + j) * b->column];
+        }
+    return ret;
+}
+
+/* STRIP columns of the result, in all rows: so those of b come from memory once. */
+static void multiply_strip(void *arg, size_t strip)
+{
+    const Product *p = arg;
+    const int64_t n = (int64_t)strip * STRIP, left = p->n - n, width = left < STRIP ? left : STRIP;
+    ScArena *arena = sc_arena_new();
+    const double *y = panels_of(p, n, width, arena);
+    double sum[ROWS * COLUMNS];
+    for (int64_t c = 0; c < width; c += COLUMNS, y += p->k * COLUMNS)
+        for (int64_t m = 0, rows; m < p->m; m += rows) {
+            rows = p->m - m < ROWS ? 1 : ROWS;
+            if (rows == ROWS)
+                dots(p->a, y, m, p->k, ROWS, sum);
+            else
+                dots(p->a, y, m, p->k, 1, sum);
+            for (int64_t r = 0; r < rows; r++)
+                store_row(p, p->at + (m + r) * p->n + n + c,
+                          width - c < COLUMNS ? width - c : COLUMNS, sum + r * COLUMNS);
+        }
+    sc_arena_free(arena);
+}
+
+#define MANY (1 << 20) /* multiplications, for which threads pay */
+
 static void multiply_floats(ScEval *e, const Matrix *a, const Matrix *b, const int64_t mnk[3],
                             int64_t at)
 {
-    ScrtTensor *out = &e->out[0];
-    int64_t stride[SCRT_MAX_RANK];
-    const ScrtTensor *bias = addend(e, stride);
-    double sum[COLUMNS];
-    for (int64_t i = 0, step; i < mnk[0] * mnk[1]; i += step) {
-        int64_t m = i / mnk[1], n = i % mnk[1];
-        step = n + COLUMNS <= mnk[1] ? COLUMNS : 1;
-        if (step == COLUMNS)
-            dots(a, b, m, n, mnk[2], COLUMNS, sum);
-        else
-            dots(a, b, m, n, mnk[2], 1, sum);
-        for (int64_t j = 0; j < step; j++) {
-            double x = 0;
-            if (bias)
-                x = scrt_load(bias->dtype, bias->data, addend_at(out, stride, at + i + j));
-            sc_ops_store(out, at + i + j, sum[j] + x);
-        }
-    }
+    Product p = {e, a, b, mnk[0], mnk[1], mnk[2], at, NULL, {0}};
+    size_t strips = (size_t)((p.n + STRIP - 1) / STRIP);
+    p.bias = addend(e, p.stride);
+    if (p.m * p.n * p.k >= MANY)
+        sc_each(strips, multiply_strip, &p);
+    else
+        for (size_t i = 0; i < strips; i++)
+            multiply_strip(&p, i);
 }
 
 static void multiply_ints(ScEval *e, const Matrix *a, const Matrix *b, const int64_t mnk[3],
