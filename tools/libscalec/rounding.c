@@ -77,6 +77,15 @@ const Rounding *rounding_of(const ScGraph *g, const ScReport *r, uint32_t n, ScA
     return ret;
 }
 
+void rounding_meet(const ScGraph *g, ScVal v, const Rounding *at, Rounding *worst, bool *low)
+{
+    if (isnan(at[v].db) && !rounding_is_low(g, v))
+        return;
+    *low = true;
+    if (isnan(worst->db) || at[v].db < worst->db)
+        *worst = at[v];
+}
+
 Rounding rounding_worst(const ScGraph *g, const ScNode *n, const Rounding *at, bool *ret_low)
 {
     Rounding worst = {(double)NAN, false};
@@ -84,11 +93,8 @@ Rounding rounding_worst(const ScGraph *g, const ScNode *n, const Rounding *at, b
     for (uint32_t k = 0; k < n->n_in + n->n_out; k++) {
         ScVal v = k < n->n_in ? n->in[k] : n->first + (k - n->n_in);
         bool own = k >= n->n_in || (v >= SC_FIRST && (sc_def(g, v)->op->flags & SC_CONST_OP));
-        if (!own || (isnan(at[v].db) && !rounding_is_low(g, v)))
-            continue;
-        *ret_low = true;
-        if (isnan(worst.db) || at[v].db < worst.db)
-            worst = at[v];
+        if (own)
+            rounding_meet(g, v, at, &worst, ret_low);
     }
     return worst;
 }

@@ -28,6 +28,9 @@ bool rounding_is_low(const ScGraph *g, ScVal v);
 /* [sc_count_values(g)] in a, numbered through as in r [n], reports of g. */
 const Rounding *rounding_of(const ScGraph *g, const ScReport *r, uint32_t n, ScArena *a);
 
+/* v joins those of which *worst is the worst, where it is stored low, and *low says that one is. */
+void rounding_meet(const ScGraph *g, ScVal v, const Rounding *at, Rounding *worst, bool *low);
+
 /* The worst of what n makes and of the constants that it reads; *ret_low: whether any of them is
  * stored low. at: of g's own values. */
 Rounding rounding_worst(const ScGraph *g, const ScNode *n, const Rounding *at, bool *ret_low);
