@@ -16,7 +16,7 @@ enum {
 ScStrips sc_strips(const ScBlob *b, const ScScaledProduct *p)
 {
     ScStrips s = {.b = b, .channels = (size_t)p->channels, .inner = (size_t)p->inner};
-    s.width = s.inner < FEW / SC_RUN ? SC_RUN : FEW / s.inner + 1;
+    s.width = s.inner < FEW / SC_RUN ? SC_RUN : (FEW + s.inner - 1) / s.inner;
     s.n = (s.channels + s.width - 1) / s.width;
     return s;
 }

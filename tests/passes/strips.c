@@ -75,6 +75,34 @@ START_TEST(channels_lie_along_or_across)
 }
 END_TEST
 
+/* Whatever lies behind a channel's index: strips are no wider than what is kept of one, and their
+ * runs are all elements, each of its channel. */
+START_TEST(strips_are_all_of_it)
+{
+    static const int64_t inner[] = {1, 2, 63, 64, 65, 1023, 1024, 1025, 2048, 65535, 65536, 65537};
+    enum { CHANNELS = 130, OUTER = 2 };
+    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++) {
+        ScScaledProduct p = {.channels = CHANNELS, .inner = inner[i]};
+        size_t count = (size_t)inner[i] * CHANNELS * OUTER, seen = 0;
+        ScStrips s = sc_strips(&(ScBlob){.dtype = SCRT_F32, .count = count}, &p);
+        ck_assert_msg(s.width > 0 && s.width <= SC_RUN, "%zu channels of %zu", s.width, s.inner);
+        size_t next = 0;
+        for (size_t k = 0; k < s.n; k++) {
+            ScRun r = sc_run_begin(&s, k);
+            ck_assert_uint_eq(r.first, next);
+            next = r.past;
+            while (sc_run_next(&s, &r)) {
+                ck_assert(r.n > 0 && r.n <= SC_RUN && r.c >= r.first && r.c < r.past);
+                ck_assert_uint_eq(r.at / s.inner % CHANNELS, r.c);
+                seen += r.n;
+            }
+        }
+        ck_assert_uint_eq(next, CHANNELS);
+        ck_assert_uint_eq(seen, count);
+    }
+}
+END_TEST
+
 /* Powers of two move nothing, even where squares would leave the range of f32. */
 START_TEST(far_channels_are_like_near_ones)
 {
@@ -242,6 +270,7 @@ int main(void)
     TCase *t = tcase_create("strips");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, channels_lie_along_or_across);
+    tcase_add_test(t, strips_are_all_of_it);
     tcase_add_test(t, far_channels_are_like_near_ones);
     tcase_add_test(t, codes_are_rounded_elements);
     tcase_add_loop_test(t, blocks_have_the_better_scale, 0, 2);
