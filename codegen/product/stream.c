@@ -137,12 +137,14 @@ static LLVMTypeRef sums_type(Cg *cg, const Stream *s)
     return s->whole ? cg_whole_sums(cg->m, s->c) : cg_tile_sums(&s->c->tile);
 }
 
+/* Into the second cache: the first one can wait for a few lines only, and these would be the ones
+ * that are far ahead. */
 static void ask_ahead(Cg *cg, const CgPanels *q, LLVMValueRef panel, LLVMValueRef unit)
 {
     LLVMValueRef here = cg_mul_int(cg, unit, cg_int(cg, cg_unit_bytes(q)));
     for (int64_t line = 0; line < cg_unit_bytes(q); line += LINE) {
         LLVMValueRef ahead = cg_add_int(cg, here, cg_int(cg, AHEAD + line));
-        cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, ahead), 3);
+        cg_prefetch(cg, cg_gep(cg, cg->m->i8, panel, ahead), 2);
     }
 }
 
