@@ -100,6 +100,8 @@ bool sc_probe_inputs(ScCtx *cx, const ScGraph *raised, ScProbeKind kind, ScrtTen
  * with others, such as a rate, since that decides what it does, and nobody knows which ones it
  * meets; nor of a waveform, whose spectrum nobody knows. */
 bool sc_probe_confirms(const ScGraph *raised);
+/* Whether it is known how large all inputs of floats are, about: else the ramps are small. */
+bool sc_probe_knows_size(const ScGraph *raised);
 /* Input i, integers that choose parts of tables: the fewest parts that one has. 0: unknown. */
 int64_t sc_index_limit(const ScGraph *g, uint32_t i);
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *raised, const ScrtTensor *out,

@@ -320,19 +320,23 @@ typedef struct Reading {
     const ScrtTensor *other; /* and of the other run; NULL: there was none */
     const ScMeans **means;   /* [n_value] of the graph itself */
     Factor *factor;          /* [n_value] by site: of the graph itself */
+    bool sized;              /* sc_probe_knows_size */
     ScStat *stat;
     uint32_t n, cap;
 } Reading;
 
 /* The mean square and the largest magnitude of site k over the runs. Which inputs are nearer to
- * real ones nobody knows: of two mean squares the geometric mean. */
+ * real ones nobody knows: of two mean squares the geometric mean, but where ramps are small. */
 static void read_size(const Reading *r, uint32_t k, double *ret_square, double *ret_amax)
 {
     double square = scrt_load(SCRT_F32, r->out[2 * k].data, 0);
     double amax = scrt_load(SCRT_F32, r->out[2 * k + 1].data, 0);
     if (r->other) {
         double other = scrt_load(SCRT_F32, r->other[2 * k].data, 0);
-        square = square > 0 && other > 0 ? sqrt(square) * sqrt(other) : fmax(square, other);
+        if (square > 0 && other > 0)
+            square = r->sized ? sqrt(square) * sqrt(other) : square;
+        else
+            square = fmax(square, other);
         amax = fmax(amax, scrt_load(SCRT_F32, r->other[2 * k + 1].data, 0));
     }
     *ret_square = square;
@@ -372,11 +376,19 @@ static double agreed(double x, double y)
 
 /* Means are of the size of the lesser run, or up to half as much again: by how much they are less
  * than both sizes' geometric mean. So a correction is rather too small than wrong where the mean
- * follows from the inputs' own. */
+ * follows from the inputs' own. An input's own mean no drawn number tells. */
 static double cautious(double size, double other)
 {
     double more = sqrt(size > other ? size / other : other / size);
     return more > 1.5 ? 1.5 / more : 1;
+}
+
+/* Whether v's elements are those of an input of floats. */
+static bool is_given(const ScGraph *g, ScVal v)
+{
+    while (sc_is_view(sc_def(g, v)))
+        v = sc_def(g, v)->in[0];
+    return sc_def(g, v)->op == &sc_op_input;
 }
 
 static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor **out,
@@ -387,8 +399,8 @@ static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor
     for (ScVal v = SC_FIRST; v < g->n_value; v++) {
         if (s[v].n == 0)
             continue;
-        double *x = sc_array(a, double, (size_t)s[v].n), by = 1;
-        if (site.of[v] > 0) {
+        double *x = sc_array(a, double, (size_t)s[v].n), by = is_given(g, v) ? 0 : 1;
+        if (by > 0 && site.of[v] > 0) {
             uint32_t k = 2 * (site.of[v] - 1);
             by = cautious(sqrt(scrt_load(SCRT_F32, r->out[k].data, 0)),
                           sqrt(scrt_load(SCRT_F32, r->other[k].data, 0)));
@@ -399,7 +411,7 @@ static void read_means(Reading *r, ScCtx *cx, const ScGraph *g, const ScrtTensor
                                scrt_load(SCRT_F32, (*other)->data, (size_t)c));
             finite = finite && isfinite(x[c]);
         }
-        r->means[v] = finite ? sc_means(cx, &s[v], x) : NULL;
+        r->means[v] = finite && by > 0 ? sc_means(cx, &s[v], x) : NULL;
         ++*out;
         ++*other;
     }
@@ -433,7 +445,7 @@ static void read_factors(Reading *r, const ScGraph *g, const ScrtTensor *out,
 const ScStats *sc_probe_stats(ScCtx *cx, const ScGraph *g, const ScrtTensor *out,
                               const ScrtTensor *ramp)
 {
-    Reading r = {.out = out, .other = ramp};
+    Reading r = {.out = out, .other = ramp, .sized = sc_probe_knows_size(g)};
     ScArena *a = sc_arena_new();
     uint32_t n_level;
     const ScLevel *l = sc_levels(g, a, &n_level);

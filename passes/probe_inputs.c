@@ -3,15 +3,18 @@
  *
  * Inputs of floats are normal, those that become a mask by a product with a huge constant are ones.
  * What a window moves over as one channel of one axis is a waveform, which lies between -1 and 1
- * and is mostly much quieter: an eighth of that. Integers are drawn from the extent of the axis
- * that they index; integers and bools that are compared or made floats are masks of ones, those of
- * 8 bits that become floats are drawn from all of their range, as pixels are; a number that is
- * compared with a constant, such as a rate, is that constant; what enters a nested graph means what
- * it means there. Symbols take nominal sizes: 1 for leading extents from which nothing is picked,
- * 64 else, and what guards tie to others the size that these have it.
+ * and is mostly much quieter: an eighth of that. What it moves over along two axes or more, or has
+ * 1 or 3 channels beside three other extents, is a picture, which is about as large as normal
+ * numbers; how large other floats are, features and states, nobody knows. Integers are drawn from
+ * the extent of the axis that they index; integers and bools that are compared or made floats are
+ * masks of ones, those of 8 bits that become floats are drawn from all of their range, as pixels
+ * are; a number that is compared with a constant, such as a rate, is that constant; what enters a
+ * nested graph means what it means there. Symbols take nominal sizes: 1 for leading extents from
+ * which nothing is picked, 64 else, and what guards tie to others the size that these have it.
  *
- * The other run has inputs that are unlike these: ramps, of integers few, repeated, and numbers
- * that make comparisons turn out otherwise, so that the other branch runs too. */
+ * The other run has inputs that are unlike these: ramps, small where nobody knows the size, so that
+ * what follows it is told by how much less that is too; of integers few, repeated, and numbers that
+ * make comparisons turn out otherwise, so that the other branch runs too. */
 #include "passes/scale_priv.h"
 
 #include <math.h>
@@ -19,12 +22,13 @@
 #include <string.h>
 
 #define NOMINAL 64
+#define LESS    16 /* than pictures are ramps of what may have any size */
 
 typedef struct Meaning { /* of an input, by its uses */
     int64_t limit;       /* it indexes an axis of this extent; 0: it does not */
     bool mask, pixels, unknown;
     bool other; /* what is computed from it indexes an axis: positions times a stride */
-    bool wave;
+    bool wave, picture;
     int64_t rival[2]; /* what it is compared with, */
     uint32_t n_rival; /* of which the first two are kept */
 } Meaning;
@@ -171,6 +175,7 @@ static bool use_floats(const ScGraph *g, const ScFact *f, const ScNode *n, uint3
         m->wave = m->wave || (c.window.n_spatial == 1 &&
                               sc_term_const(x->dim[c.window.channels_last ? 2 : 1], &channels) &&
                               channels == 1);
+        m->picture = m->picture || c.window.n_spatial > 1;
     }
     bool picked = n->op->gather_axis && k == 0; /* as what mirrors the ends of a waveform does */
     return (n->op->lower.cls == SC_MAP || (n->op->flags & SC_VIEW_OP) || picked) && n->n_out > 0 &&
@@ -279,10 +284,19 @@ static void follow(const ScGraph *g, const ScFact *f, const Reached *r, const Si
     }
 }
 
+/* Whether x has the form of a picture. */
+static bool has_few_channels(const ScType *x)
+{
+    bool ret = false;
+    for (uint32_t d = 1; x->rank == 4 && d < 4; d += 2)
+        ret = ret || sc_term_is(x->dim[d], 1) || sc_term_is(x->dim[d], 3);
+    return ret;
+}
+
 static Meaning meaning(const ScGraph *g, const ScFact *f, ScVal input, const Sizes *sizes,
                        ScArena *a)
 {
-    Meaning m = {0};
+    Meaning m = {.picture = has_few_channels(sc_type_of(g, input))};
     Reached r = reached_none(g, a);
     r.at[input] = r.exact[input] = true;
     follow(g, f, &r, sizes, a, &m);
@@ -353,7 +367,9 @@ static double draw(const Meaning *m, const ScrtTensor *t, int64_t k, ScProbeKind
     bool ramp = kind == SC_PROBE_RAMP;
     if (scrt_dtype_is_float((ScrtDtype)t->dtype) && !m->mask) {
         double y = ramp ? on_ramp(t, k) + normal(r) / 8 : normal(r);
-        return !m->wave ? y : ramp ? (y - 0.5) / 4 : y / 8;
+        if (m->wave)
+            return ramp ? (y - 0.5) / 4 : y / 8;
+        return ramp && !m->picture ? y / LESS : y;
     }
     double x = uniform(r), limit = (double)m->limit;
     if (m->limit > 0)
@@ -401,6 +417,21 @@ bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScProbeKind kind, ScrtTensor *
         ret_in[i] = (ScrtTensor){0};
     for (uint32_t i = 0; ok && i < g->n_in; i++)
         ok = fill(g, f, i, &sizes, a, kind, &ret_in[i]);
+    sc_buf_free(sizes.env);
+    sc_arena_free(a);
+    return ok;
+}
+
+bool sc_probe_knows_size(const ScGraph *raised)
+{
+    ScArena *a = sc_arena_new();
+    const ScFact *f = sc_scale_facts(raised, a);
+    Sizes sizes = nominal_sizes(raised);
+    bool ok = true;
+    for (uint32_t i = 0; i < raised->n_in && ok; i++) {
+        Meaning m = meaning(raised, f, raised->in[i], &sizes, a);
+        ok = !sc_type_is_float(sc_type_of(raised, raised->in[i])) || m.mask || m.wave || m.picture;
+    }
     sc_buf_free(sizes.env);
     sc_arena_free(a);
     return ok;

@@ -329,7 +329,7 @@ static double mean_square(const ScrtTensor *t)
 }
 
 /* What a window moves over as one channel is a waveform, also in a branch and behind mirrored ends,
- * and lies between -1 and 1; several channels are not. */
+ * and lies between -1 and 1; several channels are not, of which nobody knows how large they are. */
 START_TEST(waveforms_are_quiet)
 {
     static const char text[] =
@@ -357,9 +357,10 @@ START_TEST(waveforms_are_quiet)
         ck_assert(sc_probe_inputs(cx, g, kind ? SC_PROBE_RAMP : SC_PROBE_NOISE, in[kind]));
         double wave = sqrt(mean_square(&in[kind][0])), other = sqrt(mean_square(&in[kind][3]));
         ck_assert_msg(wave > 0.05 && wave < 0.2, "%g", wave);
+        other *= kind ? 16 : 1;
         ck_assert_msg(other > 0.4 && other < 1.3, "%g", other);
     }
-    ck_assert(!sc_probe_confirms(g));
+    ck_assert(!sc_probe_confirms(g) && !sc_probe_knows_size(g));
     /* The rate is the one that it is compared with, and another one, so that both branches run. */
     ck_assert_int_eq(scrt_load_int(SCRT_I64, in[0][5].data, 0), 16000);
     ck_assert_int_eq(scrt_load_int(SCRT_I64, in[1][5].data, 0), 1);
