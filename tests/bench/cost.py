@@ -51,17 +51,18 @@ def functions(exe):
     return sum(n[:1] == "k" and n[1:].isdigit() for n in names)
 
 
-def row(path, tmp):
+def costs(path, tmp):
+    """Bytes of the file, recipe -> (seconds, memory as part of it, kernels), and the run's memory as part of the peer's."""
     data = path + ".data"
     size = os.path.getsize(path) + (os.path.getsize(data) if os.path.exists(data) else 0)
-    cells, exe = [f"{os.path.basename(path)[:-5]:<26} {1e-6 * size:>9.1f}"], {}
+    found = {}
     for r in RECIPES:
-        exe[r] = os.path.join(tmp, r)
-        s, held = measured(SCALEC, "compile", path, "--recipe", r, "-o", exe[r])
-        cells.append(f"{s:>7.2f} s {held / size:>6.2f} {functions(exe[r]):>9}")
-    mine = measured(exe["fp8"], "--bench")[1]
+        exe = os.path.join(tmp, r)
+        s, held = measured(SCALEC, "compile", path, "--recipe", r, "-o", exe)
+        found[r] = s, held / size, functions(exe)
+    mine = measured(os.path.join(tmp, "fp8"), "--bench")[1]
     peer = subprocess.run([sys.executable, "-c", PEER, path], check=True, capture_output=True, text=True).stdout
-    print(*cells, f"{mine / (1024 * int(peer)):>7.2f}", sep="  ", flush=True)
+    return size, found, mine / (1024 * int(peer))
 
 
 def main():
@@ -70,7 +71,9 @@ def main():
     print(f"{'model':<26} {'file MB':>9}", *heads, "run fp8", sep="  ")
     for path in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as tmp:
-            row(path, tmp)
+            size, found, mine = costs(path, tmp)
+        cells = [f"{s:>7.2f} s {held:>6.2f} {n:>9}" for s, held, n in found.values()]
+        print(f"{os.path.basename(path)[:-5]:<26} {1e-6 * size:>9.1f}", *cells, f"{mine:>7.2f}", sep="  ", flush=True)
 
 
 if __name__ == "__main__":

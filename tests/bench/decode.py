@@ -151,10 +151,8 @@ def sides(threads, tmp):
     return ret, again
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--threads", type=int, default=2)
-    threads = p.parse_args().threads
+def times(threads):
+    """Column -> its time in ms, a round each."""
     with tempfile.TemporaryDirectory() as tmp:
         side, again = sides(threads, tmp)
         ms = {c: [] for c in side}
@@ -163,9 +161,17 @@ def main():
                 again.get(c, lambda: None)()
                 ms[c].append(1e3 * per_call(fn, SLICE))
                 time.sleep(REST if c.startswith("Q") else 0)
+    return {c: np.array(x) for c, x in ms.items()}
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--threads", type=int, default=2)
+    threads = p.parse_args().threads
+    ms = times(threads)
     print(f"{threads} threads            ms {' '.join(f'{c:>8}' for c in BESIDE)}")
-    for c in side:
-        ratios = [np.median(np.array(ms[b]) / ms[c]) for b in BESIDE]
+    for c in ms:
+        ratios = [np.median(ms[b] / ms[c]) for b in BESIDE]
         print(f"{c:<19} {np.median(ms[c]):6.2f} {' '.join(f'{r:8.2f}' for r in ratios)}")
 
 

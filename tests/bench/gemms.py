@@ -58,7 +58,8 @@ def by_weights(exe, threads):
     return seconds * p10 / mean, held, what
 
 
-def row(path, recipe, rows, threads, limits, tmp):
+def part(path, recipe, rows, threads, limits, tmp):
+    """GB/s or GFLOP/s, what part of the limit that is, and of which: "read", or as UNITS and "fma" have it."""
     exe = os.path.join(tmp, f"{recipe}.exe")
     scalec("compile", path, "--recipe", recipe, "-o", exe)
     rates, parts = [], []
@@ -73,22 +74,29 @@ def row(path, recipe, rows, threads, limits, tmp):
             rate = 1e-9 * 2 * rows * held * 8 / BITS[recipe] / seconds
         rates.append(rate)
         parts.append(rate / limit)
-    name, unit = os.path.basename(path)[:-5], "GB/s" if rows == 1 else "GFLOP/s"
-    of = "reading" if rows == 1 else UNITS.get(by, "FMA")
-    print(f"{name:<18} {recipe:<14} {np.median(rates):8.1f} {unit:<8} {100 * np.median(parts):4.0f} % of {of}", flush=True)
+    return np.median(rates), np.median(parts), "read" if rows == 1 else by
+
+
+CASES = (("gpt2-decode", 1, ("f32", "fp8", "fp8-weights", "mxfp4-weights")),
+         ("gpt2-prefill", models.TOKENS, ("f32", "fp8", "fp8-weights")),
+         ("bert", models.TOKENS, ("f32", "fp8", "fp8-weights")))
+
+
+def measured(threads):
+    """Model, recipe, and what part says of it."""
+    with tempfile.TemporaryDirectory() as tmp, Limits() as limits:
+        for name, rows, recipes in CASES:
+            path = models.make(name, tmp)
+            for r in recipes:
+                yield name, r, *part(path, r, rows, threads, limits, tmp)
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--threads", type=int, default=2)
-    threads = p.parse_args().threads
-    with tempfile.TemporaryDirectory() as tmp, Limits() as limits:
-        for name, rows, recipes in (("gpt2-decode", 1, ("f32", "fp8", "fp8-weights", "mxfp4-weights")),
-                                    ("gpt2-prefill", models.TOKENS, ("f32", "fp8", "fp8-weights")),
-                                    ("bert", models.TOKENS, ("f32", "fp8", "fp8-weights"))):
-            path = models.make(name, tmp)
-            for r in recipes:
-                row(path, r, rows, threads, limits, tmp)
+    for name, recipe, rate, reached, by in measured(p.parse_args().threads):
+        unit, of = ("GB/s", "reading") if by == "read" else ("GFLOP/s", UNITS.get(by, "FMA"))
+        print(f"{name:<18} {recipe:<14} {rate:8.1f} {unit:<8} {100 * reached:4.0f} % of {of}", flush=True)
 
 
 if __name__ == "__main__":

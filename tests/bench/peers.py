@@ -98,7 +98,8 @@ def sample(path, dims):
         return {k: z[k] for k in names}
 
 
-def row(path, dims, threads):
+def ratios(path, dims, threads):
+    """ONNX Runtime's time in ms, and column -> its time over the column's; None where that has none."""
     feeds = sample(path, dims)
     with tempfile.TemporaryDirectory() as tmp:
         base, side = peer(path, feeds, threads), sides(path, feeds, threads, tmp)
@@ -110,8 +111,13 @@ def row(path, dims, threads):
             for c, fn in side.items():
                 if fn:
                     times[c].append(ms[-1] / per_call(fn, SLICE))
-    cells = [f"{np.median(times[c]):7.2f}" if side[c] else "      -" for c in COLUMNS]
-    print(f"{os.path.basename(path)[:-5]:<26} {1e3 * np.median(ms):>9.3f} {' '.join(cells)}", flush=True)
+    return 1e3 * np.median(ms), {c: np.median(times[c]) if side[c] else None for c in COLUMNS}
+
+
+def row(path, dims, threads):
+    ms, found = ratios(path, dims, threads)
+    cells = ["      -" if x is None else f"{x:7.2f}" for x in found.values()]
+    print(f"{os.path.basename(path)[:-5]:<26} {ms:>9.3f} {' '.join(cells)}", flush=True)
 
 
 def on_memory(tmp):
@@ -132,18 +138,23 @@ def on_memory(tmp):
         yield name, path
 
 
-def memory_rows():
+def memory_parts():
+    """Name, the part of a copy that it reaches, and the limits of the same rounds by name."""
     x = {"x": np.random.default_rng(2).standard_normal((SIDE, SIDE)).astype(np.float32)}
     with tempfile.TemporaryDirectory() as tmp, Limits() as limits:
         for name, path in on_memory(tmp):
             call, part = compiled(path, x, "f32", LIMIT_THREADS, tmp), []
             for _ in range(ROUNDS):
                 allow = limits.now()
-                reached = 2e-9 * x["x"].nbytes / per_call(call, SLICE)
-                part.append((reached / allow["copy"], *(allow[k] for k in ("read", "copy", "fma", "dot", "tile"))))
-            q = np.median(part, axis=0)
-            print(f"{name:<26} {100 * q[0]:5.0f} % of a copy ({q[2]:.0f} GB/s; read {q[1]:.0f} GB/s)", flush=True)
-    print(f"peak {q[3]:.0f} GFLOP/s; of bf16 pairs {q[4]:.0f}; in tile registers {q[5]:.0f}")
+                part.append((2e-9 * x["x"].nbytes / per_call(call, SLICE) / allow["copy"], *allow.values()))
+            reached, *middle = np.median(part, axis=0)
+            yield name, reached, dict(zip(allow, middle))
+
+
+def memory_rows():
+    for name, reached, allow in memory_parts():
+        print(f"{name:<26} {100 * reached:5.0f} % of a copy ({allow['copy']:.0f} GB/s; read {allow['read']:.0f} GB/s)", flush=True)
+    print(f"peak {allow['fma']:.0f} GFLOP/s; of bf16 pairs {allow['dot']:.0f}; in tile registers {allow['tile']:.0f}")
 
 
 def paths(named, tmp):
@@ -154,6 +165,14 @@ def paths(named, tmp):
     return sorted(glob.glob(os.path.join(named, "**", "*.onnx"), recursive=True))
 
 
+def machine(threads):
+    with open("/proc/cpuinfo") as f:
+        flags = next(line for line in f if line.startswith("flags")).split()
+    have = [f for f in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if f in flags]
+    print(f"{threads} threads; {' '.join(have)}; ONNX Runtime {ort.__version__}, OpenVINO {openvino.__version__}", flush=True)
+    return have
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--dim", action="append", default=[], metavar="NAME=N")
@@ -161,10 +180,7 @@ def main():
     p.add_argument("models", nargs="*", metavar="DIR|MODEL|NAME", default=models.NAMES)
     arg = p.parse_args()
     dims = {k: int(v) for k, v in (d.split("=") for d in arg.dim)}
-    with open("/proc/cpuinfo") as f:
-        flags = next(line for line in f if line.startswith("flags")).split()
-    have = [f for f in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16") if f in flags]
-    print(f"{arg.threads} threads; {' '.join(have)}; ONNX Runtime {ort.__version__}, OpenVINO {openvino.__version__}")
+    machine(arg.threads)
     print(f"{'model':<26} {'ORT ms':>9} {' '.join(f'{c:>7}' for c in COLUMNS)}")
     for m in arg.models:
         with tempfile.TemporaryDirectory() as tmp:
