@@ -113,7 +113,7 @@ static bool may_fold(const Fold *f, const ScNode *n)
 {
     return !(n->op->flags & (SC_FRESH | SC_BARRIER | SC_CONST_OP)) && n->op->n_sub == 0 &&
            !widens(f, n) && !sc_is_read_as_codes(f->g, &f->use, n) &&
-           !sc_is_read_as_integers(f->g, &f->use, n) && sc_attrs_known(n);
+           !sc_is_read_as_integers(f->g, &f->use, f->constant, n) && sc_attrs_known(n);
 }
 
 /* Bytes of n's results; false where they are more than may be. from: of its operands. */

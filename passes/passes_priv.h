@@ -77,8 +77,10 @@ ScGraph *sc_expand_rows(ScCtx *cx, ScGraph *g,
 /* raise_blocks.c: n dequantizes codes by blocks, and raise lets a product read them instead. */
 bool sc_is_read_as_codes(const ScGraph *g, const ScUses *use, const ScNode *n);
 
-/* raise_integers.c: n dequantizes weights of 8 bits, and raise lets a product read the integers. */
-bool sc_is_read_as_integers(const ScGraph *g, const ScUses *use, const ScNode *n);
+/* raise_integers.c: n dequantizes weights of 8 bits, and raise lets all the products that read them
+ * read the integers. constant: [g->n_value] computed from constants alone. */
+bool sc_is_read_as_integers(const ScGraph *g, const ScUses *use, const bool *constant,
+                            const ScNode *n);
 
 /* simplify_slice.c: outer, a slice of inner, a slice of in, as one slice of in; poison where one
  * cannot say it. */

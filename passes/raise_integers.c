@@ -70,40 +70,50 @@ static bool is_parameter(const ScGraph *g, const ScNode *n, ScVal p, const ScTyp
 }
 
 /* The views over what is dequantized, up to old value v; false where that is a constant. */
-static bool is_activation(const ScGraph *g, ScVal v, Dequantized *ret)
+static bool is_activation(const ScGraph *g, const bool *constant, ScVal v, Dequantized *ret)
 {
     for (uint32_t i = 0;
          i < MAX_VIEWS && v >= SC_FIRST && sc_is_view(sc_def(g, v)) && sc_def(g, v)->n_in == 1; i++)
         v = sc_def(g, v)->in[0];
-    return dequantized(g, v, ret) && !is(g, ret->q, &sc_op_const);
+    return dequantized(g, v, ret) && !is(g, ret->q, &sc_op_const) &&
+           !(constant && constant[ret->q]);
 }
 
-/* What dequantizes up to value v has no other readers. */
-static bool reads_alone(const ScGraph *g, const ScUses *use, ScVal v)
-{
-    const ScNode *n = sc_def(g, v);
-    bool alone = use->first[v + 1] - use->first[v] == 1;
-    return alone && (n->op == &sc_op_cast || reads_alone(g, use, n->in[0]));
-}
-
-bool sc_is_read_as_integers(const ScGraph *g, const ScUses *use, const ScNode *n)
+/* Product n may read the integers of weights v. */
+static bool may_read(const ScGraph *g, const bool *constant, const ScNode *n, ScVal v)
 {
     Dequantized w, x;
-    for (uint32_t i = 0; i < 4; i++) { /* what dequantizes, and the product */
-        uint32_t at = use->first[n->first];
-        if ((n->op != &sc_op_cast && n->op != &sc_op_sub && n->op != &sc_op_mul) ||
-            use->first[n->first + 1] == at || use->use[at].node == UINT32_MAX)
-            return false;
-        const ScNode *user = &g->node[use->use[at].node];
-        if (use->use[at].operand == 1)
-            return takes_integers(g, user, sc_type_of(g, n->first)) &&
-                   dequantized(g, n->first, &w) && is(g, w.q, &sc_op_const) &&
-                   is_parameter(g, user, w.zero, sc_type_of(g, n->first)) &&
-                   is_parameter(g, user, w.scale, sc_type_of(g, n->first)) &&
-                   reads_alone(g, use, n->first) && is_activation(g, user->in[0], &x);
-        n = user;
+    const ScType *t = sc_type_of(g, v);
+    return takes_integers(g, n, t) && dequantized(g, v, &w) && constant[w.q] &&
+           is_parameter(g, n, w.zero, t) && is_parameter(g, n, w.scale, t) &&
+           is_activation(g, constant, n->in[0], &x);
+}
+
+/* Such products are all that reads v or, so many steps on, what dequantizes it further. */
+static bool is_read_so(const ScGraph *g, const ScUses *use, const bool *constant, ScVal v,
+                       uint32_t steps)
+{
+    bool ret = use->first[v] < use->first[v + 1];
+    for (uint32_t u = use->first[v]; ret && u < use->first[v + 1]; u++) {
+        const ScUse *at = &use->use[u];
+        const ScNode *n = at->node == UINT32_MAX ? NULL : &g->node[at->node];
+        if (n && at->operand == 1)
+            ret = may_read(g, constant, n, v);
+        else
+            ret = n && at->operand == 0 && steps && (n->op == &sc_op_sub || n->op == &sc_op_mul) &&
+                  is_read_so(g, use, constant, n->first, steps - 1);
     }
-    return false;
+    return ret;
+}
+
+bool sc_is_read_as_integers(const ScGraph *g, const ScUses *use, const bool *constant,
+                            const ScNode *n)
+{
+    const ScNode *cast = n->op == &sc_op_mul ? sc_def(g, n->in[0]) : n;
+    if (cast->op == &sc_op_sub)
+        cast = sc_def(g, cast->in[0]);
+    return cast->op == &sc_op_cast && is_byte(sc_type_of(g, cast->in[0])) &&
+           is_read_so(g, use, constant, cast->first, 2);
 }
 
 /* --- Codes ------------------------------------------------------------------------------------ */
@@ -401,7 +411,7 @@ static ScVal of_integers(ScMatch *m, const Weights *w)
     int bias = sc_bias(n);
     Activation x;
     Dequantized d;
-    if (!is_activation(m->g, n->in[0], &d) || !activation(m, n->in[0], &x))
+    if (!is_activation(m->g, NULL, n->in[0], &d) || !activation(m, n->in[0], &x))
         return SC_POISON;
     ScVal by = factor(m, w, x.by), y = by == SC_POISON ? by : sum(m, &x, w);
     if (y == SC_POISON || (t != SCRT_F32 && by != SC_ABSENT))
