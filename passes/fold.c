@@ -346,8 +346,12 @@ static bool take_constants_in(ScBuild *b, const ScGraph *g, const ScNode *n, con
 
 /* --- The pass -------------------------------------------------------------------------------- */
 
-static ScGraph *fold(ScCtx *cx, const ScGraph *g, void *budget)
+static ScGraph *fold(ScCtx *cx, const ScGraph *old, void *budget)
 {
+    ScArena *a = sc_arena_new();
+    ScGraph *turned = sc_turn_weights(cx, old, constants(old, a));
+    const ScGraph *g = turned ? turned : old;
+    sc_arena_free(a);
     Fold f = {.g = g, .budget = budget};
     ScBuild *b = &f.b;
     ScVal *env = sc_pass_begin(b, cx, g);
@@ -371,7 +375,9 @@ static ScGraph *fold(ScCtx *cx, const ScGraph *g, void *budget)
             sc_set_name(b, out[k], g->value[n->first + k].name);
         }
     }
-    return sc_pass_nested(cx, sc_pass_end(b, env), fold, budget);
+    ScGraph *ret = sc_pass_end(b, env);
+    sc_graph_free(turned);
+    return sc_pass_nested(cx, ret, fold, budget);
 }
 
 ScGraph *sc_pass_fold(ScCtx *cx, const ScGraph *g, const ScPassEnv *pass_env)

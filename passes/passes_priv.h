@@ -82,6 +82,10 @@ bool sc_is_read_as_codes(const ScGraph *g, const ScUses *use, const ScNode *n);
 bool sc_is_read_as_integers(const ScGraph *g, const ScUses *use, const bool *constant,
                             const ScNode *n);
 
+/* turned.c: g with views of weights of 8 bits below what dequantizes these; NULL where there are
+ * none, or with errors in cx. constant: as above. */
+ScGraph *sc_turn_weights(ScCtx *cx, const ScGraph *g, const bool *constant);
+
 /* simplify_slice.c: outer, a slice of inner, a slice of in, as one slice of in; poison where one
  * cannot say it. */
 ScVal sc_slice_of_slice(ScBuild *b, const ScNode *outer, const ScNode *inner, ScVal in);
