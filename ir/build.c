@@ -320,6 +320,8 @@ ScVal sc_const_shaped(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, uint32_t 
 
 ScVal sc_const_scalar(ScBuild *b, ScrtDtype dtype, double x)
 {
+    if (dtype == SCRT_DTYPE_NONE)
+        return SC_POISON;
     return sc_const(b, sc_blob_scalar(b->cx, dtype, x), dtype, NULL);
 }
 

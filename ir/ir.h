@@ -323,6 +323,7 @@ void sc_output(ScBuild *b, const char *name, ScVal v);
 ScVal sc_const(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, const ScTerm *exp);
 ScVal sc_const_shaped(ScBuild *b, const ScBlob *blob, ScrtDtype dtype, uint32_t rank,
                       const int64_t *dims, const ScTerm *exp);
+/* Poison where dtype is that of poison. */
 ScVal sc_const_scalar(ScBuild *b, ScrtDtype dtype, double x);
 ScVal sc_const_i64(ScBuild *b, uint32_t n, const int64_t *x);
 

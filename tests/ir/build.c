@@ -154,6 +154,7 @@ START_TEST(test_poison_is_reported_once)
     ScVal z = sc_op(&b, relu, sc_op(&b, add, x, y));
     ck_assert_uint_eq(z, SC_POISON);
     ck_assert_uint_eq(sc_op(&b, add, z, x), SC_POISON);
+    ck_assert_uint_eq(sc_const_scalar(&b, sc_built(&b, z)->type->dtype, 2), SC_POISON);
     ck_assert_uint_eq(sc_n_errors(cx), 1);
     expect_text(0, "m.onnx: error[E0205] in add: shapes do not broadcast\n"
                    "    A  x   f32[8,3]\n"
