@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define LEAST_GAIN 0.2 /* dB: below, a factor is not worth its multiplication */
-#define ROUNDS     4   /* in which the estimate of what a loop carries is found */
+#define ROUNDS     4   /* in which the estimate of what a loop carries is found; see Doorway */
 
 /* Exponents that a run finds, over the graph and all that are nested in it. */
 typedef struct Found {
@@ -47,6 +47,8 @@ typedef struct Doorway {
     const ScTerm **in;  /* [n_in] */
     int32_t *g;         /* [n_in] the estimates of what enters */
     const ScTerm **out; /* [n_out] NULL: its own where that is a number, else 0 */
+    uint32_t rounds;    /* of loops in it; of those in a trial, and in trials in that, 1 and 0, for
+                         * else their number is multiplied with each level */
 } Doorway;
 
 static int by_name(const void *name, const void *stat)
@@ -311,7 +313,8 @@ static Doorway doorway(Pass *p, const ScNode *n, const ScGraph *sub)
     const uint32_t operand = n->op->enter.operand, input = n->op->enter.input;
     Doorway d = {.in = sc_array(s->scratch, const ScTerm *, sub->n_in + 1),
                  .g = sc_array(s->scratch, int32_t, sub->n_in + 1),
-                 .out = sc_array(s->scratch, const ScTerm *, sub->n_out + 1)};
+                 .out = sc_array(s->scratch, const ScTerm *, sub->n_out + 1),
+                 .rounds = p->door ? p->door->rounds : ROUNDS};
     for (uint32_t i = operand; i < n->n_in; i++) {
         const ScValue *v = sc_built(&s->b, s->env[n->in[i]]);
         d.in[i - operand + input] = v->exp;
@@ -330,8 +333,10 @@ static bool estimate_carried(Pass *p, const ScNode *n, const char *prefix, Doorw
     const ScGraph *body = n->sub[0];
     const ScPassEnv env = {.scales = SC_SCALES_PROPAGATE}; /* nothing is measured by a trial */
     const uint32_t skip = body->n_out - n->n_out, input = n->op->enter.input;
+    const uint32_t rounds = door->rounds;
     bool moved = sc_carried(n) > 0 && p->env->scales == SC_SCALES_PROPAGATE && !p->down;
-    for (int round = 0; moved && round < ROUNDS; round++) {
+    for (uint32_t round = 0; moved && round < rounds; round++) {
+        door->rounds = rounds > 1;
         ScGraph *trial = scalified(p->s.b.cx, body, &env, p->found, prefix, door);
         if (!trial)
             return false;
@@ -345,6 +350,7 @@ static bool estimate_carried(Pass *p, const ScNode *n, const char *prefix, Doorw
         }
         sc_graph_free(trial);
     }
+    door->rounds = rounds;
     return true;
 }
 

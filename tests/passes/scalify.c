@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* scalify: the scaled graph gives the plain graph's bits, masks of every kind among them; its
  * exponents verify; its data stays near RMS 1; what is wrong is refused by name. */
+#include "tests/graphs.h"
 #include "tests/passes/scale_util.h"
 
 #include <float.h>
@@ -495,6 +496,35 @@ START_TEST(dropped_rebalance_is_caught)
 }
 END_TEST
 
+/* Each loop's estimate is found in trials of its body, with the loops in it: no trial more for each
+ * level around it, or this would never end. */
+START_TEST(loops_in_loops)
+{
+    enum { LEVELS = 16 };
+    ScStr text = {0};
+    sc_str_addf(&text, "graph @g(%%x0: f32[4], %%t: i64[]) -> (%%y0) {\n");
+    for (int i = 0; i < LEVELS; i++)
+        sc_str_addf(&text,
+                    "%%c%d = const true : bool[]\n"
+                    "%%y%d = loop %%t, %%c%d, %%x%d, %%t {carried = 1} : f32[4]\n"
+                    "graph @l%d(%%i%d: i64[], %%x%d: f32[4], %%t: i64[]) -> (%%on%d, %%z%d) {\n",
+                    i, i, i, i, i, i, i + 1, i, i);
+    sc_str_addf(&text, "%%y%d = add %%x%d, %%x%d : f32[4]\n", LEVELS, LEVELS, LEVELS);
+    for (int i = LEVELS; i-- > 0;)
+        sc_str_addf(&text,
+                    "%%on%d = const true : bool[]\n"
+                    "%%z%d = add %%y%d, %%x%d : f32[4]\n}\n",
+                    i, i, i + 1, i + 1);
+    sc_str_addf(&text, "}\n");
+    ScGraph *g = sct_graph(cx, sc_str_get(&text)), *s = sc_pass_scalify(cx, g, &(ScPassEnv){0});
+    ck_assert_ptr_nonnull(s);
+    ck_assert(sc_verify(s, NULL));
+    sc_graph_free(s);
+    sc_graph_free(g);
+    sc_str_free(&text);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("scalify");
@@ -506,6 +536,7 @@ int main(void)
     tcase_add_loop_test(t, random_graphs, 0, 200);
     tcase_add_loop_test(t, data_stays_near_one, 0, 24);
     tcase_add_test(t, estimates_stay_below_bounds);
+    tcase_add_test(t, loops_in_loops);
     tcase_add_test(t, scaled_is_refused);
     tcase_add_test(t, statistics_of_another_graph_are_refused);
     tcase_add_test(t, dropped_rebalance_is_caught);
