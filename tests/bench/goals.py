@@ -13,14 +13,15 @@ does, and beside llama.cpp that of one which keeps it, as llama.cpp does. The st
 
 import argparse
 import glob
+import json
 import os
+import subprocess
 import sys
 import tempfile
 
 import numpy as np
 
 import models
-import cost
 import decode
 import gemms
 import peers
@@ -103,8 +104,15 @@ def operators():
         yield f"{name} on 64 MiB", "a copy", part, goal((0.9, 0.8))
 
 
+# In a process of its own: what Linux says a child has held at most begins with what its parent holds.
+COSTS = "import cost, json, sys; print(json.dumps(cost.costs(sys.argv[1], sys.argv[2])))"
+
+
 def compiling(tmp):
-    _, found, run = cost.costs(models.make("gpt2-prefill", tmp), tmp)
+    path = models.make("gpt2-prefill", tmp)
+    out = subprocess.run([sys.executable, "-c", COSTS, path, tmp], check=True, stdout=subprocess.PIPE, text=True,
+                         cwd=os.path.dirname(os.path.abspath(__file__))).stdout
+    _, found, run = json.loads(out)
     seconds, memory, _ = found["fp8"]
     yield "compile of GPT-2 in fp8", "seconds", seconds, goal((5, 10))
     yield "compile of GPT-2 in fp8, memory", "the f32 file", memory, goal((1.5, 2.5))
