@@ -326,7 +326,7 @@ static const ScType *stored_as(const ScGraph *g, ScVal v)
 }
 
 /* Adds what rounding makes of x, which was divided by factor `by`, without that factor. x is in the
- * units of format f, or of a block of it, whose end is nobody's. */
+ * units of format f; of a block, whose own scale keeps all of it above the subnormals. */
 static void add_unfactored(Sum *s, const ScrtFormat *f, bool block, double x, double by, int e)
 {
     double y = x * by, least = block ? 0 : f->min_normal, at = fmax(fabs(y), least);

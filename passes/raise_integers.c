@@ -233,8 +233,7 @@ static ScVal from_codes(ScMatch *m)
     Dequantized d;
     double zero = 0;
     match_begin(m);
-    if (!dequantized(m->g, m->n->first, &d) || (d.zero != SC_ABSENT && !whole(m, d.zero, &zero)) ||
-        !sc_type_same_shape(sc_type_of(m->g, d.q), sc_type_of(m->g, m->n->first)))
+    if (!dequantized(m->g, m->n->first, &d) || (d.zero != SC_ABSENT && !whole(m, d.zero, &zero)))
         return SC_POISON;
     ScVal c = codes_of(m, d.q, zero);
     if (c == SC_ABSENT)

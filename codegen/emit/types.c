@@ -263,7 +263,7 @@ CgVal cg_round(Cg *cg, ScrtDtype dtype, LLVMValueRef x, bool saturate, ScrtRound
     LLVMTypeRef t = cg_vec(f->bits == 8 ? m->i8 : m->i16, w);
     if (LLVMTypeOf(code) != t)
         code = LLVMBuildTrunc(cg->b, code, t, "");
-    /* Whichever of the two nobody asks for is no code. */
+    /* Of the code and the number LLVM drops the one that nobody reads. */
     LLVMValueRef number = has_grid(f, saturate) ? on_grid(cg, f, x) : cg_decode(cg, dtype, code);
     return (CgVal){number, dtype, code};
 }

@@ -100,6 +100,25 @@ def headings_fit(tmp):
         assert word in scalec("explain", number), number
 
 
+def products_of_two_types(tmp):
+    """Operands of a product have one type, as ONNX says, also where a kernel of ours could multiply two."""
+    path = os.path.join(tmp, "mixed.onnx")
+    kinds = {TensorProto.FLOAT: "f32", TensorProto.INT8: "i8", TensorProto.UINT8: "u8", TensorProto.INT16: "i16",
+             TensorProto.FLOAT8E4M3FN: "f8e4m3fn", TensorProto.FLOAT16: "f16"}
+    for op, x, w in (("MatMul", [2, 4], [4, 3]), ("Gemm", [2, 4], [4, 3]), ("Conv", [1, 4, 5, 5], [3, 4, 2, 2]),
+                     ("ConvTranspose", [1, 4, 5, 5], [4, 3, 2, 2])):
+        for a, b in [(a, TensorProto.FLOAT) for a in kinds] + [(TensorProto.FLOAT, b) for b in kinds]:
+            ports = [helper.make_tensor_value_info(k, t, d) for k, t, d in (("x", a, x), ("w", b, w))]
+            g = helper.make_graph([helper.make_node(op, ["x", "w"], ["y"], name="mixed")], "g", ports,
+                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+            onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+            if a == b:
+                scalec("dump", path, "--stage", "import")
+                continue
+            err = failing("dump", path, "--stage", "import")
+            assert '"mixed"' in err and kinds[a] in err and kinds[b] in err, (op, kinds[a], kinds[b], err)
+
+
 def unsupported_operators(tmp):
     """All in one message, each once; the nodes on demand; `ops MODEL` says it before anything else."""
     kinds = ["Dett", "Dett", "Einsuum", "NonZeroo", "Gridd", "Dett"]
@@ -236,5 +255,5 @@ def warnings_of_a_run(tmp):
         assert p.returncode == 0 and "-2" in p.stdout and "warning[E0114]" in p.stderr, p
 
 
-run_all("tools-messages", (words_without_end, headings_fit, patterns_of_nobody, warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, unsupported_operators, operators, helps, no_c_compiler,
+run_all("tools-messages", (words_without_end, headings_fit, patterns_of_nobody, warnings_of_a_run, names_join, faults_of_the_command, file_at_fault, products_of_two_types, unsupported_operators, operators, helps, no_c_compiler,
                            information))
