@@ -141,12 +141,23 @@ static ScVal sampled(const Deform *d)
     return sum;
 }
 
+/* All are computed in one type, which would hide that they are of several. */
+static bool is_of_one_type(const ImNode *n)
+{
+    ScrtDtype t = im_type(n, INPUT)->dtype;
+    for (uint32_t i = 1; i < n->n_in; i++)
+        if (im_has(n, i) && im_type(n, i)->dtype != t)
+            return sc_fail(n->im->cx, n->loc, SC_E_TYPE, "%s and %s", scrt_dtype_name(t),
+                           scrt_dtype_name(im_type(n, i)->dtype));
+    return true;
+}
+
 static bool deform(const ImNode *n, ScVal *ret_out)
 {
     static const int64_t taps_inside[] = {0, 1, 5, 2, 3, 4};
     Deform all = {.n = n}, *d = &all;
     ScCtx *cx = n->im->cx;
-    if (!read_attributes(d) || !extents(d))
+    if (!read_attributes(d) || !is_of_one_type(n) || !extents(d))
         return false;
     positions(d, 0);
     positions(d, 1);

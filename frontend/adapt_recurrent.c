@@ -330,6 +330,7 @@ static ScGraph *body_of(const Recurrent *r, uint32_t d, ScVal x, const ImCellWei
     ScCtx *cx = r->n->im->cx;
     bool is_lstm = r->cell[d].kind == IM_LSTM;
     sc_build_init(b, cx, "step", NULL);
+    sc_build_one_type(b);
     b->at = r->n->loc;
     ScVal t = sc_input(b, "turn", sc_type(cx, SCRT_I64, 0, NULL), NULL), valid = SC_ABSENT;
     ScVal h = input(o, state[0]), c = is_lstm ? input(o, state[1]) : SC_ABSENT;

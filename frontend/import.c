@@ -225,23 +225,6 @@ static bool takes(const ImNode *n, uint32_t seqs)
     return true;
 }
 
-/* What ONNX has of one type: rows of products take more, such as codes beside f32. */
-static bool has_one_type(const ImNode *n)
-{
-    static const char *const products[] = {"MatMul", "Gemm", "Conv", "ConvTranspose"};
-    const char *type = im_text(n->pb->op_type);
-    bool product = false;
-    for (size_t i = 0; i < sizeof products / sizeof *products && !*im_domain(n->pb->domain); i++)
-        product = product || strcmp(type, products[i]) == 0;
-    if (!product || n->n_in < 2 || !im_has(n, 0) || !im_has(n, 1) ||
-        im_type(n, 0)->dtype == im_type(n, 1)->dtype)
-        return true;
-    return sc_fail(n->im->cx, n->loc, SC_E_TYPE,
-                   "%s of \"%s\", %s, by \"%s\", %s: one type is needed", type, n->pb->input[0],
-                   scrt_dtype_name(im_type(n, 0)->dtype), n->pb->input[1],
-                   scrt_dtype_name(im_type(n, 1)->dtype));
-}
-
 /* The advice of im_advise after a row's own SC_E_DYNAMIC: what a row must know are shapes and axes,
  * so only operands that are no floats are asked about. */
 static void advise_of_row(const ImNode *n)
@@ -276,7 +259,7 @@ static bool import_node(Import *im, const Onnxpb__Node *pb, size_t index)
     n.in = in;
     n.n_out = n_out;
     bool ok = operands(im, pb, n.loc, in, &n.n_in) && takes(&n, adapter ? adapter->seqs : 0) &&
-              has_one_type(&n) && (adapter ? adapter->build(&n, out) : im_row(&n, row, out));
+              (adapter ? adapter->build(&n, out) : im_row(&n, row, out));
     for (uint32_t i = 0; ok && i < n_out; i++)
         ok = out[i] != SC_POISON &&
              (!*pb->output[i] || im_define(im, n.loc, pb->output[i], im_short_dims(&n, out[i])));
@@ -368,6 +351,7 @@ ScGraph *sc_import(ScCtx *cx, const char *file, const void *bytes, size_t n,
                  .reads = &reads,
                  .pasts = &pasts};
     sc_build_init(&im.b, cx, m->graph && m->graph->name ? m->graph->name : "graph", im.file);
+    sc_build_one_type(&im.b);
     ScGraph *g = NULL;
     if (import_graph(&im))
         g = sc_build_end(&im.b);

@@ -103,6 +103,7 @@ void im_nested_begin(const ImNode *n, ImNested *x, const char *name)
     Import *im = n->im;
     *x = (ImNested){.around = im->b, .names = im->names};
     sc_build_init(&im->b, im->cx, name, im->file);
+    sc_build_one_type(&im->b);
     im->b.at = n->loc;
     im->names = &x->scope;
     im->depth++;

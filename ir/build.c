@@ -61,6 +61,11 @@ void sc_build_guarded_outside(ScBuild *b)
     b->priv->guarded_outside = true;
 }
 
+void sc_build_one_type(ScBuild *b)
+{
+    b->priv->one_type = true;
+}
+
 void sc_build_mistake(ScBuild *b, ScDiagId id, const char *what, const char *name)
 {
     sc_fail(b->cx, b->at, id, "%s %s", what, name);
@@ -412,7 +417,8 @@ static bool infer(ScBuild *b, const ScNode *n, const ScType **type, const ScTerm
                    .ret = type,
                    .ret_content = content,
                    .arena = p->scratch,
-                   .guards = p->guarded_outside ? NULL : &p->guards};
+                   .guards = p->guarded_outside ? NULL : &p->guards,
+                   .one_type = p->one_type};
     if (!sc_infer(&ask)) {
         p->failed = true;
         return false;

@@ -35,6 +35,7 @@ typedef struct ScBuildPriv {
 
     ScGuards guards;
     bool guarded_outside; /* a kernel's graph: rules record nothing */
+    bool one_type;        /* a model's: operands of products have one */
 
     uint32_t errors_before;
     bool failed; /* a mistake was reported, even if the report was dropped as a double */

@@ -302,6 +302,9 @@ bool sc_build_require(ScBuild *b, ScGuardKind kind, const ScTerm *x, const ScTer
                       const char *what);
 /* For a kernel's graph: what rules need is guarded in the graph around it. */
 void sc_build_guarded_outside(ScBuild *b);
+/* For what a model says: operands of a product have one type, where passes may mix codes and
+ * numbers. */
+void sc_build_one_type(ScBuild *b);
 void sc_build_flags(ScBuild *b, uint32_t flags);
 void sc_build_source(ScBuild *b, const char *source);
 

@@ -83,6 +83,7 @@ typedef struct ScInfer {
     const ScTerm *const **ret_content;   /* [n_out] NULL, or elements of integer results as terms */
     ScArena *arena;                      /* for ret_content */
     ScGuards *guards;                    /* takes what is not proven; NULL: nobody asks */
+    bool one_type;                       /* see sc_build_one_type */
     bool *unnamed; /* rows with control, asked what lacks a name: see sc_control_unnamed */
 } ScInfer;
 /* Of a node of row op, which has control, on these operands: which extents of its results, one

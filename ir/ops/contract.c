@@ -30,8 +30,8 @@ bool sc_ops_product_dtype(const ScInfer *in, uint32_t bias, uint32_t out, ScrtDt
         return sc_infer_fail(in, SC_E_TYPE, "the operands must be floats of at most 32 bits");
     if (wider)
         *ret = in->attr[out].dtype;
-    else if (((low_a || stores_f32(a)) && b == SCRT_F32) || (low_a && low_b) ||
-             (low_b && a == SCRT_F32))
+    else if ((a == b || !in->one_type) && (((low_a || stores_f32(a)) && b == SCRT_F32) ||
+                                           (low_a && low_b) || (low_b && a == SCRT_F32)))
         *ret = SCRT_F32;
     else if (a == b)
         *ret = a;

@@ -105,18 +105,25 @@ def products_of_two_types(tmp):
     path = os.path.join(tmp, "mixed.onnx")
     kinds = {TensorProto.FLOAT: "f32", TensorProto.INT8: "i8", TensorProto.UINT8: "u8", TensorProto.INT16: "i16",
              TensorProto.FLOAT8E4M3FN: "f8e4m3fn", TensorProto.FLOAT16: "f16"}
-    for op, x, w in (("MatMul", [2, 4], [4, 3]), ("Gemm", [2, 4], [4, 3]), ("Conv", [1, 4, 5, 5], [3, 4, 2, 2]),
-                     ("ConvTranspose", [1, 4, 5, 5], [4, 3, 2, 2])):
+    contrib, matrices, windows = "com.microsoft", ([2, 4], [4, 3]), ([1, 4, 5, 5], [3, 4, 2, 2])
+    for op, domain, dims, more in (
+            ("MatMul", "", matrices, {}), ("Gemm", "", matrices, {}), ("Conv", "", windows, {}),
+            ("ConvTranspose", "", ([1, 4, 5, 5], [4, 3, 2, 2]), {}), ("Einsum", "", matrices, {"equation": "ij,jk->ik"}),
+            ("DeformConv", "", (*windows, [1, 8, 4, 4]), {}), ("LSTM", "", ([3, 1, 4], [1, 20, 4], [1, 20, 5]), {"hidden_size": 5}),
+            ("FusedMatMul", contrib, matrices, {}), ("FusedGemm", contrib, matrices, {"activation": "Relu"}),
+            ("FusedConv", contrib, windows, {"activation": "Relu"})):
         for a, b in [(a, TensorProto.FLOAT) for a in kinds] + [(TensorProto.FLOAT, b) for b in kinds]:
-            ports = [helper.make_tensor_value_info(k, t, d) for k, t, d in (("x", a, x), ("w", b, w))]
-            g = helper.make_graph([helper.make_node(op, ["x", "w"], ["y"], name="mixed")], "g", ports,
+            types = (a, b, TensorProto.FLOAT)
+            ports = [helper.make_tensor_value_info(k, t, d) for k, t, d in zip("xwr", types, dims)]
+            g = helper.make_graph([helper.make_node(op, [p.name for p in ports], ["y"], name="mixed", domain=domain, **more)], "g", ports,
                                   [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
-            onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+            opsets = [helper.make_opsetid("", 19), helper.make_opsetid(contrib, 1)]
+            onnx.save(helper.make_model(g, opset_imports=opsets, ir_version=9), path)
             if a == b:
                 scalec("dump", path, "--stage", "import")
                 continue
             err = failing("dump", path, "--stage", "import")
-            assert '"mixed"' in err and kinds[a] in err and kinds[b] in err, (op, kinds[a], kinds[b], err)
+            assert '"mixed"' in err and "E0202" in err and kinds[a] in err and kinds[b] in err, (op, kinds[a], kinds[b], err)
 
 
 def unsupported_operators(tmp):
