@@ -349,15 +349,15 @@ static bool take_constants_in(ScBuild *b, const ScGraph *g, const ScNode *n, con
 static ScGraph *fold(ScCtx *cx, const ScGraph *old, void *budget)
 {
     ScArena *a = sc_arena_new();
-    ScGraph *turned = sc_turn_weights(cx, old, constants(old, a));
+    const bool *constant = constants(old, a);
+    ScGraph *turned = sc_turn_weights(cx, old, constant);
     const ScGraph *g = turned ? turned : old;
-    sc_arena_free(a);
     Fold f = {.g = g, .budget = budget};
     ScBuild *b = &f.b;
     ScVal *env = sc_pass_begin(b, cx, g);
     f.env = env;
     f.use = sc_uses(g, sc_pass_scratch(env));
-    f.constant = constants(g, sc_pass_scratch(env));
+    f.constant = turned ? constants(g, a) : constant;
     f.weights = weights(&f, sc_pass_scratch(env));
     f.later = sc_array(sc_pass_scratch(env), uint8_t, g->n_value);
     for (uint32_t i = 0; i < g->n_node; i++) {
@@ -377,6 +377,7 @@ static ScGraph *fold(ScCtx *cx, const ScGraph *old, void *budget)
     }
     ScGraph *ret = sc_pass_end(b, env);
     sc_graph_free(turned);
+    sc_arena_free(a);
     return sc_pass_nested(cx, ret, fold, budget);
 }
 

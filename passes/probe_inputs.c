@@ -422,34 +422,40 @@ bool sc_probe_inputs(ScCtx *cx, const ScGraph *g, ScProbeKind kind, ScrtTensor *
     return ok;
 }
 
-bool sc_probe_knows_size(const ScGraph *raised)
+/* Whether all inputs of raised are as told. */
+static bool all_inputs(const ScGraph *raised, bool (*told)(ScCtx *cx, const ScType *t, Meaning m))
 {
     ScArena *a = sc_arena_new();
     const ScFact *f = sc_scale_facts(raised, a);
     Sizes sizes = nominal_sizes(raised);
     bool ok = true;
-    for (uint32_t i = 0; i < raised->n_in && ok; i++) {
-        Meaning m = meaning(raised, f, raised->in[i], &sizes, a);
-        ok = !sc_type_is_float(sc_type_of(raised, raised->in[i])) || m.mask || m.wave || m.picture;
-    }
+    for (uint32_t i = 0; i < raised->n_in && ok; i++)
+        ok = told(raised->cx, sc_type_of(raised, raised->in[i]),
+                  meaning(raised, f, raised->in[i], &sizes, a));
     sc_buf_free(sizes.env);
     sc_arena_free(a);
     return ok;
 }
 
+static bool has_size(ScCtx *cx, const ScType *t, Meaning m)
+{
+    (void)cx;
+    return !sc_type_is_float(t) || m.mask || m.wave || m.picture;
+}
+
+bool sc_probe_knows_size(const ScGraph *raised)
+{
+    return all_inputs(raised, has_size);
+}
+
+static bool confirms(ScCtx *cx, const ScType *t, Meaning m)
+{
+    int64_t count;
+    bool one = sc_term_const(sc_type_count(cx, t), &count) && count == 1;
+    return sc_type_is_float(t) ? !m.wave : m.limit > 0 || m.pixels || !one;
+}
+
 bool sc_probe_confirms(const ScGraph *raised)
 {
-    ScArena *a = sc_arena_new();
-    Sizes sizes = nominal_sizes(raised);
-    bool ok = true;
-    for (uint32_t i = 0; i < raised->n_in && ok; i++) {
-        const ScType *t = sc_type_of(raised, raised->in[i]);
-        int64_t count;
-        bool one = sc_term_const(sc_type_count(raised->cx, t), &count) && count == 1;
-        Meaning m = meaning(raised, NULL, raised->in[i], &sizes, a);
-        ok = sc_type_is_float(t) ? !m.wave : m.limit > 0 || m.pixels || !one;
-    }
-    sc_buf_free(sizes.env);
-    sc_arena_free(a);
-    return ok;
+    return all_inputs(raised, confirms);
 }

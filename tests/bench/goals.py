@@ -25,6 +25,7 @@ import models
 import decode
 import gemms
 import peers
+from peer import why
 
 BOTH = ("fp8", "fp8-weights")
 COLUMN = {"fp8": "fp8", "fp8-weights": "fp8-w", "f32": "f32"}  # of peers
@@ -125,7 +126,12 @@ def folder(path):
         name = os.path.basename(file)[:-5]
         work, wanted = next((v for k, v in OWN.items() if name.startswith(k)), (name, []))
         rest = ("f32", *ORT, goal((1.0, SLOWEST)))
-        for work, peer, reached, of in beside(work if wanted else name, file, wanted or [rest]):
+        try:
+            lines = list(beside(work if wanted else name, file, wanted or [rest]))
+        except Exception as e:  # ONNX Runtime's: a model that it does not take must not hide the others
+            print(f"{name}: not measured: {why(e)}", flush=True)
+            continue
+        for work, peer, reached, of in lines:
             yield work, peer, reached, of
             if peer == ORT[1] and reached:
                 found.append(reached)
